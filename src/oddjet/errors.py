@@ -1,0 +1,131 @@
+"""Every error oddjet raises on purpose, in one tree.
+
+::
+
+    OddjetError
+    ├── ConfigError            a configuration or fileset that cannot be meant
+    ├── InputError             something is wrong with an input file or array
+    │   ├── BadFileError         not a ROOT file, truncated, unreadable
+    │   ├── MissingBranchError   branches the job needs are not in the file
+    │   ├── NoConstituentsError  the format does not keep jet constituents
+    │   ├── LinkError            an index points outside its collection
+    │   ├── DuplicateFileError   the same file (by uuid) given twice
+    │   └── NonFiniteError       NaN or infinity in weights, candidates, scores
+    ├── SkimError              a skim folder that is incomplete, newer or other than asked for
+    ├── ProcessingError        chunks failed, or planned ≠ processed + failed
+    ├── DetectorError          a detector is unknown, broken or misused
+    │   ├── UnknownDetectorError
+    │   ├── TooFewJetsError      not enough jets to train, calibrate or evaluate
+    │   └── TrainedOnError       asked to score events it was trained on
+    └── FitError               a fit failed, or its input allows none
+
+A message says what was expected, what came, where, and what to do about it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "BadFileError",
+    "ConfigError",
+    "DetectorError",
+    "DuplicateFileError",
+    "FitError",
+    "InputError",
+    "LinkError",
+    "MissingBranchError",
+    "NoConstituentsError",
+    "NonFiniteError",
+    "OddjetError",
+    "ProcessingError",
+    "SkimError",
+    "TooFewJetsError",
+    "TrainedOnError",
+    "UnknownDetectorError",
+    "did_you_mean",
+]
+
+
+class OddjetError(Exception):
+    """Base of every error raised on purpose; the command line turns it into exit code 1."""
+
+
+class ConfigError(OddjetError):
+    """A configuration or fileset that cannot be meant: unknown key, wrong value, bad name."""
+
+
+class InputError(OddjetError):
+    """Something is wrong with an input file or array."""
+
+
+class BadFileError(InputError):
+    """A file that is missing, is not ROOT, was cut short or cannot be read."""
+
+
+class MissingBranchError(InputError):
+    """Branches the job needs are not in the file; the message lists them all."""
+
+
+class NoConstituentsError(InputError):
+    """The file's format does not keep jet constituents."""
+
+
+class LinkError(InputError):
+    """An index points outside the collection it belongs to."""
+
+
+class DuplicateFileError(InputError):
+    """The same file, recognised by its uuid, was given more than once."""
+
+
+class NonFiniteError(InputError):
+    """NaN or infinity where a finite number is needed."""
+
+
+class SkimError(OddjetError):
+    """A skim folder that is incomplete, newer than this version, or not the one asked for."""
+
+
+class ProcessingError(OddjetError):
+    """Chunks failed, or planned and processed entries do not add up."""
+
+
+class DetectorError(OddjetError):
+    """A detector is broken or misused."""
+
+
+class UnknownDetectorError(DetectorError):
+    """No detector has that name."""
+
+
+class TooFewJetsError(DetectorError):
+    """Not enough jets to train, calibrate or evaluate."""
+
+
+class TrainedOnError(DetectorError):
+    """A detector was asked to score events it was trained on."""
+
+
+class FitError(OddjetError):
+    """A fit failed, or its input allows none."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Hint at the closest known word.
+
+    Args:
+        word: What was written.
+        known: What could have been meant.
+
+    Returns:
+        A sentence with a leading space, or an empty string when nothing is close.
+
+    >>> did_you_mean("luni_ifb", ["lumi_ifb", "year"])
+    " Did you mean 'lumi_ifb'?"
+    >>> did_you_mean("qqq", ["lumi_ifb"])
+    ''
+    """
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" Did you mean '{close[0]}'?" if close else ""
