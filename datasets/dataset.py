@@ -1,0 +1,221 @@
+"""Datasets and filesets as typed objects: their files and what is known of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from oddjet.datasets.validation import is_safe_name, require_safe_name, validate
+from oddjet.errors import ConfigError, did_you_mean
+
+__all__ = ["Dataset", "Fileset", "Kind", "Simulate", "require_files"]
+
+logger = logging.getLogger(__name__)
+
+Kind: TypeAlias = Literal["data", "background", "signal"]
+
+_STRICT = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, coerce_numbers_to_str=True)
+
+
+def _check_name(name: str) -> str:
+    if not is_safe_name(name):
+        msg = (
+            "expected letters, digits, '.', '_' and '-' only, not beginning with '.', without '..'"
+        )
+        raise ValueError(msg)
+    return name
+
+
+DatasetName: TypeAlias = Annotated[str, AfterValidator(_check_name)]
+
+
+class Simulate(BaseModel):
+    """A sample to be simulated when it is needed.
+
+    Attributes:
+        process: Name of a process of `oddjet.datasets.simulation`.
+        n_events: Events to generate.
+        seed: Of the generator.
+        pt_hat_min: Least transverse momentum of the hard process [GeV], None for the process' own.
+        pt_hat_max: Greatest one [GeV], None for no limit.
+    """
+
+    model_config = _STRICT
+
+    process: str
+    n_events: int = Field(gt=0)
+    seed: int = Field(ge=0)
+    pt_hat_min: float | None = Field(default=None, ge=0)
+    pt_hat_max: float | None = Field(default=None, gt=0)
+
+
+class Dataset(BaseModel):
+    """One dataset: a list of files, or how to come by them, and what is known of them.
+
+    Exactly one of `files`, `das` and `simulate` is given.
+
+    Attributes:
+        files: Path or URL to the tree's name; a list is taken with `tree`.
+        das: Name in CMS' Data Aggregation System, to be turned into files before use.
+        simulate: What to simulate.
+        tree: Name of the tree in files given as a list.
+        kind: data, background or signal.
+        cross_section_pb: Cross section [pb]; for simulation. None leaves it to the simulation or
+            unnormalised.
+        k_factor: Multiplies the cross section.
+        year: Data-taking era.
+        label: For legends.
+        truth: |pdgId| of the generated resonances that label jets of this dataset as signal.
+    """
+
+    model_config = _STRICT
+
+    files: dict[str, str] = Field(default_factory=dict)
+    das: str | None = None
+    simulate: Simulate | None = None
+    tree: str = "Events"
+    kind: Kind
+    cross_section_pb: float | None = Field(default=None, gt=0)
+    k_factor: float = Field(default=1.0, gt=0)
+    year: str | None = None
+    label: str | None = None
+    truth: tuple[Annotated[int, Field(gt=0)], ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_trees(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and isinstance(data.get("files"), list | tuple):
+            files = [str(file) for file in data["files"]]
+            if repeated := sorted({file for file in files if files.count(file) > 1}):
+                msg = f"files given twice: {', '.join(repeated)}"
+                raise ValueError(msg)
+            return {**data, "files": dict.fromkeys(files, data.get("tree", "Events"))}
+        return data
+
+    @field_validator("das")
+    @classmethod
+    def _check_das(cls, das: str | None) -> str | None:
+        if das is not None and (not das.startswith("/") or das.count("/") != 3):
+            msg = "expected a DAS name /primary/processing/TIER"
+            raise ValueError(msg)
+        return das
+
+    @model_validator(mode="after")
+    def _check(self) -> Dataset:
+        given = [name for name in ("files", "das", "simulate") if getattr(self, name)]
+        if len(given) != 1:
+            msg = f"expected exactly one of files (not empty), das, simulate; got {', '.join(given) or 'none'}"
+            raise ValueError(msg)
+        if self.kind == "data":
+            wrong = [
+                name for name in ("simulate", "cross_section_pb", "truth") if getattr(self, name)
+            ]
+            if wrong:
+                msg = f"data cannot have {', '.join(wrong)}"
+                raise ValueError(msg)
+        return self
+
+    def with_files(self, files: Iterable[Path | str], **known: Any) -> Dataset:
+        """Give the dataset files in place of `das` or `simulate`.
+
+        Args:
+            files: Paths or URLs.
+            **known: Other fields to set, such as cross_section_pb.
+
+        Returns:
+            A new dataset.
+
+        Raises:
+            ConfigError: If the result is not a valid dataset.
+        """
+        fields = {**self.model_dump(), "das": None, "simulate": None, **known}
+        fields["files"] = [str(file) for file in files]
+        return validate(Dataset, fields, "dataset")
+
+
+class Fileset(BaseModel):
+    """Datasets by name.
+
+    Attributes:
+        datasets: The datasets; names are of letters, digits, '.', '_' and '-'.
+        verified: False if nobody has checked the entries against their source; using it then warns.
+        note: Where the entries come from.
+    """
+
+    model_config = _STRICT
+
+    datasets: dict[DatasetName, Dataset] = Field(min_length=1)
+    verified: bool = True
+    note: str | None = None
+
+    def only(self, names: Iterable[str]) -> Fileset:
+        """Keep some datasets.
+
+        Args:
+            names: Their names.
+
+        Returns:
+            A new fileset, in the order of the names.
+
+        Raises:
+            ConfigError: If there is no such dataset.
+        """
+        names = list(names)
+        for name in names:
+            if name not in self.datasets:
+                hint = did_you_mean(name, self.datasets)
+                msg = f"no dataset {name!r}; there are {', '.join(self.datasets)}.{hint}"
+                raise ConfigError(msg)
+        return self.model_copy(update={"datasets": {name: self.datasets[name] for name in names}})
+
+    def replace(self, name: str, dataset: Dataset) -> Fileset:
+        """Put another dataset in place of one.
+
+        Args:
+            name: Its name.
+            dataset: The new one.
+
+        Returns:
+            A new fileset, in the same order.
+
+        Raises:
+            ConfigError: If the name is not safe.
+        """
+        require_safe_name(name, "dataset")
+        return self.model_copy(update={"datasets": {**self.datasets, name: dataset}})
+
+
+def require_files(fileset: Fileset) -> None:
+    """Check that every dataset has its files.
+
+    Args:
+        fileset: Any.
+
+    Raises:
+        ConfigError: If datasets are still DAS names or are still to be simulated; the message says
+            what to do.
+    """
+    for name, dataset in fileset.datasets.items():
+        if dataset.das is not None:
+            msg = (
+                f"dataset {name} is a DAS name, not files yet. On a machine with a grid certificate list them:\n"
+                f'  dasgoclient -query="file dataset={dataset.das}"\n'
+                "and put each line behind a redirector into the fileset in place of das:\n"
+                "  files: [root://cms-xrd-global.cern.ch//store/…, …]\n"
+                "(root://cmsxrootd.fnal.gov/ in the Americas, root://xrootd-cms.infn.it/ in Europe)"
+            )
+            raise ConfigError(msg)
+        if dataset.simulate is not None:
+            msg = (
+                f"dataset {name} is still to be simulated: use the fileset in `oddjet run`, or simulate it with"
+                f" `oddjet simulate {dataset.simulate.process}` and list the files"
+            )
+            raise ConfigError(msg)
+    if not fileset.verified:
+        logger.warning(
+            "the fileset is marked as not verified: %s", fileset.note or "no reason given"
+        )

@@ -1,0 +1,276 @@
+"""Filesets: from YAML, coffea's JSON, a folder, a pattern or a list of files to checked files."""
+
+from __future__ import annotations
+
+import glob
+import itertools
+import logging
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from oddjet.datasets.catalog import catalog_path
+from oddjet.datasets.dataset import Dataset, Fileset, Kind, Simulate, require_files
+from oddjet.datasets.rootfiles import RootFile, inspect_root, is_remote
+from oddjet.datasets.validation import read_config, validate
+from oddjet.errors import ConfigError, DuplicateFileError, did_you_mean
+
+__all__ = ["Dataset", "Fileset", "Kind", "Simulate", "check_fileset", "load_fileset", "to_coffea"]
+
+logger = logging.getLogger(__name__)
+
+_CONFIG_SUFFIXES = {".yaml", ".yml", ".json"}
+_CATALOG = "catalog:"
+
+
+def load_fileset(
+    source: Path | str | Iterable[Path | str], *, kind: Kind = "background"
+) -> Fileset:
+    """Load a fileset.
+
+    Args:
+        source: One of
+
+            - a YAML or JSON file: oddjet's form (`datasets: {name: {files, kind, …}}`), coffea's
+              (`{name: {"files": {path: tree}, "metadata": {…}}}`) or `{name: [files]}`; paths and
+              patterns in it are relative to its folder, and environment variables are not expanded;
+            - `catalog:NAME`, one of `catalog_names()`;
+            - a folder (every .root file below it), a .root file, a URL or a pattern;
+            - a list of these; files listed directly make one dataset called `files`.
+        kind: Kind of datasets that do not say it: bare files and coffea's form.
+
+    Returns:
+        The fileset, with paths made absolute and patterns replaced by the files they match, sorted.
+
+    Raises:
+        ConfigError: If the source is of none of these forms, a key is unknown, or a pattern or
+            folder matches nothing.
+        DuplicateFileError: If a path is there twice.
+    """
+    if isinstance(source, str | Path):
+        fileset = _load_one(str(source), kind)
+    else:
+        fileset = _load_list([str(item) for item in source], kind)
+    _refuse_same_paths(fileset)
+    return fileset
+
+
+def check_fileset(fileset: Fileset) -> dict[str, RootFile]:
+    """Open every file of a fileset, and refuse a file that is there twice.
+
+    Args:
+        fileset: With files everywhere.
+
+    Returns:
+        Path to what the file is.
+
+    Raises:
+        BadFileError: If a file is missing, damaged or without its tree.
+        DuplicateFileError: If two paths, in one dataset or two, lead to the same file or to copies
+            of it (same uuid): its events would count twice.
+        ConfigError: If a dataset has no files yet.
+    """
+    require_files(fileset)
+    _refuse_same_paths(fileset)
+    found: dict[str, RootFile] = {}
+    owners: dict[str, tuple[str, str]] = {}
+    for name, dataset in fileset.datasets.items():
+        for path, tree in dataset.files.items():
+            file = inspect_root(path, tree)
+            if file.uuid in owners:
+                other, other_path = owners[file.uuid]
+                msg = (
+                    f"{path} (dataset {name}) and {other_path} (dataset {other}) are the same file (uuid {file.uuid});"
+                    " its events would count twice: remove one"
+                )
+                raise DuplicateFileError(msg)
+            owners[file.uuid] = (name, path)
+            found[path] = file
+    return found
+
+
+def to_coffea(fileset: Fileset) -> dict[str, dict[str, Any]]:
+    """Give a fileset in the plain form that coffea's Runner takes.
+
+    Args:
+        fileset: With files everywhere.
+
+    Returns:
+        Name to {"files": {path: tree}, "metadata": {kind, cross_section_pb, k_factor, year, label,
+        truth}}.
+
+    Raises:
+        ConfigError: If a dataset has no files yet.
+    """
+    require_files(fileset)
+    fields = {"kind", "cross_section_pb", "k_factor", "year", "label", "truth"}
+    return {
+        name: {
+            "files": dict(dataset.files),
+            "metadata": dataset.model_dump(mode="json", include=fields),
+        }
+        for name, dataset in fileset.datasets.items()
+    }
+
+
+def _load_one(source: str, kind: Kind) -> Fileset:
+    if source.startswith(_CATALOG):
+        return _load_config(catalog_path(source.removeprefix(_CATALOG)), kind)
+    path = Path(source)
+    if not is_remote(source) and path.suffix in _CONFIG_SUFFIXES:
+        return _load_config(path, kind)
+    name = path.resolve().name if not is_remote(source) and path.is_dir() else "files"
+    return _from_files({name: [source]}, kind, base=Path(), where=source)
+
+
+def _load_list(sources: list[str], kind: Kind) -> Fileset:
+    if not sources:
+        msg = "fileset: expected at least one file, received an empty list"
+        raise ConfigError(msg)
+    described = [s for s in sources if s.startswith(_CATALOG) or Path(s).suffix in _CONFIG_SUFFIXES]
+    files = [source for source in sources if source not in described]
+    parts = [_load_one(source, kind) for source in described]
+    if files:
+        parts.append(_from_files({"files": files}, kind, base=Path(), where="list of files"))
+    datasets: dict[str, Dataset] = {}
+    for part in parts:
+        if common := sorted(datasets.keys() & part.datasets.keys()):
+            msg = f"dataset {', '.join(common)} is in more than one of {', '.join(sources)}; rename one"
+            raise ConfigError(msg)
+        datasets.update(part.datasets)
+    notes = [part.note for part in parts if part.note]
+    verified = all(part.verified for part in parts)
+    return Fileset(datasets=datasets, verified=verified, note=" ".join(notes) or None)
+
+
+def _load_config(path: Path, kind: Kind) -> Fileset:
+    content = read_config(path)
+    if not isinstance(content, Mapping):
+        msg = f"{path}: expected datasets by name, received {type(content).__name__}"
+        raise ConfigError(msg)
+    where = str(path)
+    if "datasets" not in content and content and all(_is_coffea(v) for v in content.values()):
+        content = {
+            "datasets": {str(n): _from_coffea(str(n), v, kind, where) for n, v in content.items()}
+        }
+    datasets = content.get("datasets")
+    if isinstance(datasets, Mapping):
+        expanded = {
+            str(n): _expand_dataset(str(n), d, path.parent, where) for n, d in datasets.items()
+        }
+        content = {**content, "datasets": expanded}
+    return validate(Fileset, content, where)
+
+
+def _from_files(files: dict[str, list[str]], kind: Kind, *, base: Path, where: str) -> Fileset:
+    datasets = {
+        name: _expand_dataset(name, {"files": listed, "kind": kind}, base, where)
+        for name, listed in files.items()
+    }
+    return validate(Fileset, {"datasets": datasets}, where)
+
+
+def _is_coffea(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(isinstance(item, str) for item in value)
+    return isinstance(value, Mapping) and "files" in value and "kind" not in value
+
+
+def _from_coffea(name: str, value: Any, kind: Kind, where: str) -> dict[str, Any]:
+    """Bring one dataset of coffea's form into ours; warn of metadata that is not used."""
+    if isinstance(value, list):
+        return {"files": value, "kind": kind}
+    if unknown := sorted(set(value) - {"files", "metadata", "form"}):
+        msg = f"{where}: {name}: unknown key {', '.join(unknown)}; coffea's form has files and metadata"
+        raise ConfigError(msg)
+    dataset: dict[str, Any] = {"files": value["files"], "kind": kind}
+    known = set(Dataset.model_fields) - {"files", "das", "simulate", "tree"}
+    for key, item in (value.get("metadata") or {}).items():
+        if key in known:
+            dataset[key] = item
+        else:
+            hint = did_you_mean(str(key), known)
+            logger.warning("%s: %s: metadata %r is not used.%s", where, name, key, hint)
+    return dataset
+
+
+def _expand_dataset(name: str, dataset: Any, base: Path, where: str) -> Any:
+    """Replace folders and patterns by files; the validation refuses what is no dataset."""
+    if not isinstance(dataset, Mapping) or not isinstance(
+        dataset.get("files"), list | Mapping | str
+    ):
+        return dataset
+    files = dataset["files"]
+    files = [files] if isinstance(files, str) else files
+    tree = dataset.get("tree", "Events")
+    items = files.items() if isinstance(files, Mapping) else [(file, tree) for file in files]
+    expanded: dict[str, Any] = {}
+    for pattern, tree_name in items:
+        for path in _matches(str(pattern), base, f"{where}: {name}"):
+            if path in expanded:
+                msg = f"{where}: {name}: {path} is listed twice or matched by two patterns; list it once"
+                raise ConfigError(msg)
+            expanded[path] = _tree_of(tree_name, path, f"{where}: {name}")
+    return {**dataset, "files": expanded}
+
+
+def _tree_of(tree: Any, path: str, where: str) -> Any:
+    """The tree's name, also out of the form that coffea's preprocessing writes."""
+    if not isinstance(tree, Mapping):
+        return tree
+    steps = tree.get("steps")
+    if steps:
+        whole = steps[0][0] == 0 and all(a[1] == b[0] for a, b in itertools.pairwise(steps))
+        if not whole or tree.get("num_entries", steps[-1][1]) != steps[-1][1]:
+            msg = f"{where}: {path}: its steps leave out entries; whole files are expected here"
+            raise ConfigError(msg)
+    return tree.get("object_path")
+
+
+def _matches(pattern: str, base: Path, where: str) -> list[str]:
+    """The files of a path, folder or pattern: absolute, sorted."""
+    if is_remote(pattern):
+        if glob.has_magic(pattern):
+            msg = f"{where}: {pattern}: patterns are not expanded in URLs; list the files"
+            raise ConfigError(msg)
+        return [pattern]
+    path = os.path.abspath(base / pattern)  # noqa: PTH100 - Path.resolve would follow links
+    if Path(path).is_dir():
+        found = sorted(str(file) for file in Path(path).rglob("*.root") if file.is_file())
+        what = "folder has no .root file"
+    elif glob.has_magic(pattern) and not Path(path).exists():
+        found = sorted(file for file in glob.glob(path, recursive=True) if Path(file).is_file())  # noqa: PTH207
+        what = "pattern matches no file"
+    else:
+        return [path]  # a missing file is reported when it is looked at
+    if not found:
+        literal = (
+            " (environment variables and ~ are not expanded)" if set("$~") & set(pattern) else ""
+        )
+        msg = f"{where}: {pattern}: the {what}{literal}; looked for {path}"
+        raise ConfigError(msg)
+    return found
+
+
+def _refuse_same_paths(fileset: Fileset) -> None:
+    """Refuse a path that is there twice, also through links or another spelling.
+
+    Args:
+        fileset: Any.
+
+    Raises:
+        DuplicateFileError: If there is one.
+    """
+    owners: dict[str, tuple[str, str]] = {}
+    for name, dataset in fileset.datasets.items():
+        for path in dataset.files:
+            real = path if is_remote(path) else str(Path(path).resolve())
+            if real in owners:
+                other, other_path = owners[real]
+                msg = (
+                    f"{path} (dataset {name}) and {other_path} (dataset {other}) are the same file; its events"
+                    " would count twice: remove one"
+                )
+                raise DuplicateFileError(msg)
+            owners[real] = (name, path)

@@ -1,0 +1,246 @@
+"""What every output folder says about itself: what made it, from what, and whether it is whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from oddjet.datasets.atomic import write_text
+from oddjet.datasets.validation import validate
+from oddjet.errors import SkimError
+
+__all__ = [
+    "MANIFEST",
+    "SCHEMA_VERSION",
+    "ChunkRecord",
+    "CutStep",
+    "DatasetSummary",
+    "FileRecord",
+    "Manifest",
+    "merge_cutflows",
+    "read_manifest",
+    "write_manifest",
+]
+
+MANIFEST = "manifest.json"
+SCHEMA_VERSION = 1
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class CutStep(_Frozen):
+    """One line of a cut flow: what was left after the cut.
+
+    Attributes:
+        name: The cut.
+        n_events: Events with at least one jet left; for event cuts, events left.
+        n_jets: Jets left.
+        sumw: Σ weight of the events left.
+    """
+
+    name: str
+    n_events: int = Field(ge=0)
+    n_jets: int = Field(ge=0)
+    sumw: float
+
+
+class ChunkRecord(_Frozen):
+    """The record of one processed chunk; its file is what makes the chunk count.
+
+    Attributes:
+        key: Name of the part's files; hashes what the part depends on.
+        dataset: Name in the fileset.
+        file: Path or URL read.
+        file_uuid: The ROOT file's uuid.
+        tree: Name of the tree.
+        entry_start: First entry.
+        entry_stop: One past the last entry.
+        n_events: Events read.
+        n_jets: Jets written.
+        cutflow: What each cut left, in order.
+        sumw: Σ genWeight of all entries, before any cut.
+        sumw2: Σ genWeight² of all entries.
+        counts: Oddities counted, such as jets_without_links.
+        seconds: Wall time.
+        images: Whether the part has an image file.
+    """
+
+    key: str
+    dataset: str
+    file: str
+    file_uuid: str
+    tree: str
+    entry_start: int = Field(ge=0)
+    entry_stop: int = Field(ge=0)
+    n_events: int = Field(ge=0)
+    n_jets: int = Field(ge=0)
+    cutflow: tuple[CutStep, ...] = ()
+    sumw: float
+    sumw2: float
+    counts: dict[str, int] = Field(default_factory=dict)
+    seconds: float = 0.0
+    images: bool = False
+
+
+class FileRecord(_Frozen):
+    """An input file.
+
+    Attributes:
+        path: Path or URL.
+        uuid: The ROOT file's uuid.
+        size: Bytes, None where the source does not say.
+        n_entries: Entries of the tree.
+        dataset: Name in the fileset.
+    """
+
+    path: str
+    uuid: str
+    size: int | None = None
+    n_entries: int = Field(ge=0)
+    dataset: str
+
+
+class DatasetSummary(_Frozen):
+    """What is known of a dataset after processing.
+
+    Attributes:
+        kind: data, background or signal.
+        cross_section_pb: Cross section [pb], None for data or if unknown.
+        k_factor: Multiplies the cross section.
+        label: For legends.
+        year: Data-taking era.
+        sumw: Σ genWeight over the processed entries, before any cut.
+        sumw2: Σ genWeight².
+        n_events: Processed entries.
+        sumw_runs: Σ genEventSumw of the files' Runs trees, None without.
+    """
+
+    kind: Literal["data", "background", "signal"]
+    cross_section_pb: float | None = None
+    k_factor: float = 1.0
+    label: str | None = None
+    year: str | None = None
+    sumw: float
+    sumw2: float
+    n_events: int = Field(ge=0)
+    sumw_runs: float | None = None
+
+
+class Manifest(_Frozen):
+    """The manifest of an output folder.
+
+    Attributes:
+        schema_version: Of the folder's layout; newer ones than `SCHEMA_VERSION` are refused.
+        kind: What the folder holds.
+        config: The resolved configuration that made it.
+        versions: Versions of oddjet, Python and the packages that matter.
+        representation: Identity of the representation of the images, None without images.
+        files: Input files.
+        datasets: Dataset by name.
+        chunks: The parts; only these are read.
+        cutflow: Cut flow by dataset, summed over its chunks.
+        planned_entries: Entries that were to be processed.
+        processed_entries: Entries that were.
+        failed_entries: Entries in chunks that failed; planned = processed + failed.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    kind: Literal["skim", "scores"]
+    config: dict[str, Any] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=dict)
+    representation: dict[str, Any] | None = None
+    files: tuple[FileRecord, ...] = ()
+    datasets: dict[str, DatasetSummary] = Field(default_factory=dict)
+    chunks: tuple[ChunkRecord, ...] = ()
+    cutflow: dict[str, tuple[CutStep, ...]] = Field(default_factory=dict)
+    planned_entries: int = Field(default=0, ge=0)
+    processed_entries: int = Field(default=0, ge=0)
+    failed_entries: int = Field(default=0, ge=0)
+
+
+def write_manifest(folder: Path | str, manifest: Manifest) -> None:
+    """Write a folder's manifest atomically.
+
+    Args:
+        folder: The output folder.
+        manifest: What to say.
+    """
+    write_text(Path(folder) / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
+
+
+def read_manifest(folder: Path | str) -> Manifest:
+    """Read a folder's manifest.
+
+    Args:
+        folder: The output folder.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        SkimError: If there is none, it is not JSON, or its schema is newer than this code knows.
+        ConfigError: If it is not a manifest.
+    """
+    path = Path(folder) / MANIFEST
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        state = "holds no manifest.json" if Path(folder).is_dir() else "does not exist"
+        msg = (
+            f"{folder} {state}: a finished run writes it last. If the run was interrupted, repeat the same"
+            " command: what is done is kept and only the rest is made"
+        )
+        raise SkimError(msg) from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        msg = f"{path} is not JSON ({error}); make the folder again"
+        raise SkimError(msg) from error
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        msg = (
+            f"{path} has schema_version {version}; this oddjet knows up to {SCHEMA_VERSION}: upgrade oddjet,"
+            " or make the folder again"
+        )
+        raise SkimError(msg)
+    return validate(Manifest, content, str(path))
+
+
+def merge_cutflows(records: Iterable[ChunkRecord]) -> dict[str, tuple[CutStep, ...]]:
+    """Add up the cut flows of chunks.
+
+    Args:
+        records: The chunks; those of one dataset have the same cuts in the same order.
+
+    Returns:
+        The cut flow of each dataset.
+
+    Raises:
+        SkimError: If chunks of one dataset have different cuts.
+    """
+    totals: dict[str, tuple[CutStep, ...]] = {}
+    for record in records:
+        before = totals.get(record.dataset)
+        if before is None:
+            totals[record.dataset] = record.cutflow
+            continue
+        if [step.name for step in before] != [step.name for step in record.cutflow]:
+            msg = (
+                f"chunk {record.key} of {record.dataset} has the cuts"
+                f" {[step.name for step in record.cutflow]}, others {[step.name for step in before]}"
+            )
+            raise SkimError(msg)
+        totals[record.dataset] = tuple(
+            CutStep(
+                name=a.name,
+                n_events=a.n_events + b.n_events,
+                n_jets=a.n_jets + b.n_jets,
+                sumw=a.sumw + b.sumw,
+            )
+            for a, b in zip(before, record.cutflow, strict=True)
+        )
+    return totals

@@ -1,0 +1,106 @@
+"""The formats that keep jet constituents, and which one a file is of."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from oddjet.datasets.readers.reader import Reader
+from oddjet.errors import ConfigError, MissingBranchError, NoConstituentsError
+
+__all__ = ["READERS", "find_reader"]
+
+READERS: dict[str, Reader] = {
+    reader.name: reader
+    for reader in (
+        Reader(
+            name="nanoaod_v15",
+            jet="FatJet",
+            gen_jet="GenJetAK8",
+            gen_jet_index="FatJet_genJetAK8Idx",
+            radius=0.8,
+            links="FatJetPFCand",
+            link_index="pfCandIdx",
+            candidates="PFCand",
+            description="central CMS NanoAODv15 and later, and oddjet's simulation: AK8",
+        ),
+        # AK8 jets are made of PUPPI-weighted candidates, so the weights are applied; Run-2 AK4 jets
+        # are made with charged-hadron subtraction, so they are not.
+        Reader(
+            name="pfnano_ak8",
+            jet="FatJet",
+            gen_jet="GenJetAK8",
+            gen_jet_index="FatJet_genJetAK8Idx",
+            radius=0.8,
+            links="FatJetPFCands",
+            link_index="pFCandsIdx",
+            candidates="PFCands",
+            weight="puppiWeight",
+            description="CMS PFNano: AK8 (PUPPI)",
+        ),
+        Reader(
+            name="pfnano_ak4",
+            jet="Jet",
+            gen_jet="GenJet",
+            gen_jet_index="Jet_genJetIdx",
+            radius=0.4,
+            links="JetPFCands",
+            link_index="pFCandsIdx",
+            candidates="PFCands",
+            description="CMS PFNano: AK4 (CHS)",
+        ),
+    )
+}
+"""Every reader by name."""
+
+_RADII = {"AK8": 0.8, "AK4": 0.4}
+
+
+def find_reader(branches: Collection[str], *, jet: str = "AK8", where: str = "") -> Reader:
+    """Find the reader of a file's format.
+
+    Args:
+        branches: The file's branches.
+        jet: AK8 or AK4.
+        where: The file, for messages.
+
+    Returns:
+        The reader.
+
+    Raises:
+        NoConstituentsError: If the format does not keep constituents of these jets.
+        MissingBranchError: If the format is known but branches of it are missing.
+        ConfigError: If the jets are neither AK8 nor AK4.
+    """
+    if jet not in _RADII:
+        msg = f"jet: expected AK8 or AK4, received {jet!r}"
+        raise ConfigError(msg)
+    candidates = [reader for reader in READERS.values() if reader.radius == _RADII[jet]]
+    at = f"{where}: " if where else ""
+    for reader in candidates:
+        if reader.signature not in branches:
+            continue
+        if missing := [branch for branch in reader.required if branch not in branches]:
+            msg = (
+                f"{at}looks like {reader.name} ({reader.signature} is there) but lacks {', '.join(missing)};"
+                " keep these branches when slimming files"
+            )
+            raise MissingBranchError(msg)
+        return reader
+    looked_for = " or ".join(reader.signature for reader in candidates)
+    known = "; ".join(f"{reader.description}" for reader in READERS.values())
+    others = [r for r in READERS.values() if r.radius != _RADII[jet] and r.signature in branches]
+    instead = (
+        f"The file has them for {', '.join(_name(r) for r in others)}: ask for jet={_name(others[0])}."
+        if others
+        else "NanoAOD before v15 does not keep them: use the same data set's NanoAODv15 or PFNano production, or"
+        " simulate with `oddjet simulate`."
+    )
+    msg = (
+        f"{at}no constituents of {jet} jets: looked for the branch {looked_for}. Formats that have constituents:"
+        f" {known}. {instead}"
+    )
+    raise NoConstituentsError(msg)
+
+
+def _name(reader: Reader) -> str:
+    return next(name for name, radius in _RADII.items() if radius == reader.radius)

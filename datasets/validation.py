@@ -1,0 +1,187 @@
+"""From written configuration to typed objects, strictly, with errors one can act upon."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Hashable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from oddjet.errors import ConfigError, did_you_mean
+
+__all__ = ["is_safe_name", "read_config", "require_safe_name", "validate"]
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+
+
+def validate(model: type[Model], data: object, where: str) -> Model:
+    """Validate data as a model.
+
+    Args:
+        model: A pydantic model.
+        data: What was read, usually nested dicts and lists.
+        where: Where it comes from, for the message.
+
+    Returns:
+        The model.
+
+    Raises:
+        ConfigError: If it does not validate: one line a problem, with the key's path, what came,
+            and for an unknown key the closest known one.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        problems = error.errors(include_url=False)
+        lines = [_describe(model, problem) for problem in problems]
+        count = "1 problem" if len(lines) == 1 else f"{len(lines)} problems"
+        msg = "\n".join([f"{where}: {count}", *(f"  {line}" for line in lines)])
+        raise ConfigError(msg) from error
+
+
+def is_safe_name(name: str) -> bool:
+    """Tell whether a name can be a folder's: letters, digits, dots, dashes, underscores.
+
+    Args:
+        name: A dataset's or part's name.
+
+    Returns:
+        Whether it cannot lead out of its folder nor be hidden in it.
+
+    >>> is_safe_name("QCD_HT-100to200.v1"), is_safe_name("../x"), is_safe_name(".hidden"), is_safe_name("a..b")
+    (True, False, False, False)
+    """
+    return _SAFE_NAME.fullmatch(name) is not None and ".." not in name
+
+
+def require_safe_name(name: str, what: str) -> str:
+    """Give a name back if it is safe.
+
+    Args:
+        name: A dataset's or part's name.
+        what: What it names, for the message.
+
+    Returns:
+        The name.
+
+    Raises:
+        ConfigError: If it is not safe.
+    """
+    if not is_safe_name(name):
+        msg = (
+            f"{what} name {name!r}: expected letters, digits, '.', '_' and '-' only, not beginning with '.' and"
+            " without '..'"
+        )
+        raise ConfigError(msg)
+    return name
+
+
+def read_config(path: Path | str) -> Any:
+    """Read a YAML or JSON file.
+
+    Repeated keys are refused, and 1e3 is a number as in YAML 1.2.
+
+    Args:
+        path: The file; JSON if it ends so, otherwise YAML.
+
+    Returns:
+        Nested dicts and lists.
+
+    Raises:
+        ConfigError: If the file is missing, cannot be parsed, or repeats a key.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"cannot read {path}: {error}"
+        raise ConfigError(msg) from error
+    try:
+        if path.suffix == ".json":
+            return json.loads(text, object_pairs_hook=_unique_pairs)
+        return _parse_yaml(text)
+    except (json.JSONDecodeError, yaml.YAMLError, ConfigError) as error:
+        msg = f"{path}: {error}"
+        raise ConfigError(msg) from error
+
+
+def _parse_yaml(text: str) -> Any:
+    loader = _StrictLoader(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """SafeLoader that refuses repeated keys, of which YAML would quietly keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = key_node.value
+            if key_node.tag != "tag:yaml.org,2002:merge" and key in seen:
+                msg = f"the key {key!r} is there twice"
+                raise yaml.constructor.ConstructorError(None, None, msg, key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep=deep)
+
+
+_StrictLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)[eE][-+]?[0-9]+$"),
+    list("-+.0123456789"),
+)
+
+
+def _unique_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in content:
+            msg = f"the key {key!r} is there twice"
+            raise ConfigError(msg)
+        content[key] = value
+    return content
+
+
+def _describe(model: type[BaseModel], problem: Any) -> str:
+    loc: tuple[str | int, ...] = problem["loc"]
+    key = ".".join(str(step) for step in loc) or "(top level)"
+    if problem["type"] == "extra_forbidden":
+        known = sorted(
+            {name for found in _models_at(model, loc[:-1]) for name in found.model_fields}
+        )
+        hint = did_you_mean(str(loc[-1]), known) or f" Known keys: {', '.join(known)}."
+        return f"{key}: unknown key.{hint}"
+    if problem["type"] == "missing":
+        return f"{key}: this key is required"
+    message = problem["msg"].removeprefix("Value error, ")
+    received = repr(problem["input"])
+    if len(received) > 80:
+        received = received[:77] + "..."
+    return f"{key}: {message}; received {received}"
+
+
+def _models_at(annotation: Any, loc: Sequence[str | int]) -> Iterator[type[BaseModel]]:
+    """Models that a key's path may lead to; keys of dicts and places in lists are passed over."""
+    for model in _models_in(annotation):
+        if not loc:
+            yield model
+        elif loc[0] in model.model_fields:
+            field = model.model_fields[str(loc[0])]
+            yield from _models_at(field.annotation, loc[1:])
+        else:
+            yield from _models_at(model, loc[1:])
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models_in(argument)

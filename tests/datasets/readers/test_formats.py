@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from oddjet.datasets.readers import READERS, find_reader
+from oddjet.datasets.rootfiles import inspect_root
+from oddjet.errors import ConfigError, MissingBranchError, NoConstituentsError
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_each_reader_is_found_by_its_branches(name: str) -> None:
+    reader = READERS[name]
+    assert find_reader(reader.required, jet="AK8" if reader.radius == 0.8 else "AK4") is reader
+
+
+def test_missing_branches_are_all_named() -> None:
+    branches = set(READERS["nanoaod_v15"].required) - {"PFCand_eta", "PFCand_pdgId"}
+    with pytest.raises(MissingBranchError, match=r"a\.root: .* PFCand_eta, PFCand_pdgId"):
+        find_reader(branches, where="a.root")
+
+
+def test_other_jets_are_suggested() -> None:
+    with pytest.raises(NoConstituentsError, match="ask for jet=AK8"):
+        find_reader(READERS["nanoaod_v15"].required, jet="AK4")
+    with pytest.raises(ConfigError, match="AK8 or AK4, received 'AK15'"):
+        find_reader([], jet="AK15")
+
+
+@pytest.mark.samples
+@pytest.mark.parametrize(
+    "name", ["nano_tt_v12.root", "nano_dy.root", "nanoAOD_2015_CMS_Open_Data_ttbar.root"]
+)
+@pytest.mark.parametrize("jet", ["AK8", "AK4"])
+def test_real_files_without_constituents_say_what_to_use(
+    samples: Path, name: str, jet: str
+) -> None:
+    file = inspect_root(samples / name)
+    with pytest.raises(NoConstituentsError) as caught:
+        find_reader(file.branches, jet=jet, where=file.path)
+    message = str(caught.value)
+    assert name in message
+    looked_for = (
+        ["FatJetPFCand_jetIdx", "FatJetPFCands_jetIdx"] if jet == "AK8" else ["JetPFCands_jetIdx"]
+    )
+    for word in [*looked_for, "NanoAODv15", "PFNano", "simulate"]:
+        assert word in message
+
+
+@pytest.mark.samples
+@pytest.mark.parametrize(
+    ("name", "jet", "reader"),
+    [
+        ("nano_tt_v15.root", "AK8", "nanoaod_v15"),
+        ("pfnano.root", "AK8", "pfnano_ak8"),
+        ("pfnano.root", "AK4", "pfnano_ak4"),
+    ],
+)
+def test_real_files_with_constituents(samples: Path, name: str, jet: str, reader: str) -> None:
+    branches = inspect_root(samples / name).branches
+    found = find_reader(branches, jet=jet)
+    assert found.name == reader
+    assert set(found.branches(branches)) <= branches
+    assert found.branches()[:4] == tuple(f"{found.jet}_{f}" for f in ("pt", "eta", "phi", "mass"))
+    assert f"{found.gen_jet}_pt" in found.branches(branches)

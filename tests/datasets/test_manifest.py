@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from oddjet.datasets.manifest import (
+    SCHEMA_VERSION,
+    ChunkRecord,
+    CutStep,
+    DatasetSummary,
+    FileRecord,
+    Manifest,
+    merge_cutflows,
+    read_manifest,
+    write_manifest,
+)
+from oddjet.errors import ConfigError, SkimError
+
+
+def chunk(key: str, dataset: str = "qcd", scale: int = 1) -> ChunkRecord:
+    steps = tuple(
+        CutStep(name=name, n_events=scale * n, n_jets=2 * scale * n, sumw=0.5 * scale * n)
+        for name, n in (("all", 10), ("pt", 4))
+    )
+    return ChunkRecord(
+        key=key, dataset=dataset, file="a.root", file_uuid="u", tree="Events", entry_start=0, entry_stop=10,
+        n_events=10, n_jets=4, cutflow=steps, sumw=5.0, sumw2=2.5, counts={"jets_without_links": 1},
+    )  # fmt: skip
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    manifest = Manifest(
+        kind="skim",
+        config={"selection": {"pt_min": 200.0}},
+        versions={"oddjet": "0.1.0"},
+        representation={"name": "JetImage", "version": 1, "pixels": 32},
+        files=(FileRecord(path="a.root", uuid="u", size=7, n_entries=10, dataset="qcd"),),
+        datasets={"qcd": DatasetSummary(kind="background", sumw=5.0, sumw2=2.5, n_events=10)},
+        chunks=(chunk("c0"),),
+        cutflow=merge_cutflows([chunk("c0")]),
+        planned_entries=10,
+        processed_entries=10,
+    )
+    write_manifest(tmp_path, manifest)
+    assert read_manifest(tmp_path) == manifest
+    assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
+
+
+def test_missing_manifest_says_the_run_can_be_repeated(tmp_path: Path) -> None:
+    with pytest.raises(SkimError, match=r"holds no manifest\.json.*interrupted.*repeat"):
+        read_manifest(tmp_path)
+    with pytest.raises(SkimError, match="does not exist"):
+        read_manifest(tmp_path / "nothing")
+
+
+def test_newer_schema_is_refused_before_its_keys_are_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text(
+        json.dumps({"schema_version": SCHEMA_VERSION + 1, "kind": "hologram", "new": 1})
+    )
+    with pytest.raises(SkimError, match=f"schema_version {SCHEMA_VERSION + 1}.*upgrade"):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "{", "\xff"])
+def test_damaged_manifest(tmp_path: Path, content: str) -> None:
+    (tmp_path / "manifest.json").write_bytes(content.encode("latin-1"))
+    with pytest.raises(SkimError, match="not JSON"):
+        read_manifest(tmp_path)
+
+
+def test_unknown_key(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text(json.dumps({"kind": "skim", "dataset": {}}))
+    with pytest.raises(ConfigError, match="Did you mean 'datasets'"):
+        read_manifest(tmp_path)
+
+
+def test_cutflows_add_up() -> None:
+    merged = merge_cutflows([chunk("a"), chunk("b", scale=3), chunk("c", "w")])
+    assert merged["qcd"][1] == CutStep(name="pt", n_events=16, n_jets=32, sumw=8.0)
+    assert merged["w"] == chunk("c", "w").cutflow
+    assert merge_cutflows([]) == {}
+
+
+def test_different_cuts_do_not_add_up() -> None:
+    other = chunk("b").model_copy(
+        update={"cutflow": (CutStep(name="eta", n_events=1, n_jets=1, sumw=1.0),)}
+    )
+    with pytest.raises(SkimError, match="chunk b of qcd has the cuts"):
+        merge_cutflows([chunk("a"), other])
+
+
+def test_nan_is_no_sum_of_weights() -> None:
+    with pytest.raises(ValidationError):
+        DatasetSummary(kind="data", sumw=float("nan"), sumw2=0.0, n_events=0)
