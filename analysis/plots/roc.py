@@ -1,0 +1,163 @@
+"""ROC curves, and how they grow with training."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from oddjet.analysis.plots.style import (
+    COLOURS,
+    PlotLabel,
+    draw_label,
+    new_figure,
+    sequence_colours,
+    styled,
+    whole_numbers,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["RocLine", "auc_by_epoch", "roc_by_epoch", "roc_curves"]
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True)
+class RocLine:
+    """One ROC curve.
+
+    Attributes:
+        label: Name in the legend.
+        signal_efficiency: Shape (n_points,), increasing.
+        background_efficiency: Shape (n_points,).
+        auc: Area under the curve, None where it is not quoted.
+        interval: Its confidence interval, None where there is none.
+    """
+
+    label: str
+    signal_efficiency: Array
+    background_efficiency: Array
+    auc: float | None = None
+    interval: tuple[float, float] | None = None
+
+    @property
+    def text(self) -> str:
+        """Legend entry with the area."""
+        if self.auc is None:
+            return self.label
+        if self.interval is None:
+            return f"{self.label}: AUC {self.auc:.3f}"
+        return f"{self.label}: AUC {self.auc:.3f} [{self.interval[0]:.3f}, {self.interval[1]:.3f}]"
+
+
+def _panels(lines: Sequence[RocLine], colours: Sequence[Any], label: PlotLabel) -> Figure:
+    figure = new_figure(11.2, 4.8)
+    left, right = figure.subplots(1, 2)
+    best = 10.0
+    for line, colour in zip(lines, colours, strict=True):
+        left.plot(line.background_efficiency, line.signal_efficiency, color=colour, label=line.text)
+        use = (line.background_efficiency > 0) & (line.signal_efficiency > 0.005)
+        rejection = 1.0 / line.background_efficiency[use]
+        right.plot(line.signal_efficiency[use], rejection, color=colour, label=line.text)
+        best = max(best, float(rejection.max(initial=1.0)))
+    diagonal = np.linspace(0.005, 1, 200)
+    left.plot([0, 1], [0, 1], ":", color="#777777", lw=1.3)
+    (chance,) = right.plot(diagonal, 1 / diagonal, ":", color="#777777", lw=1.3)
+    right.legend([chance], ["no separation"], loc="upper right", fontsize=10)
+    left.set(xlim=(0, 1), ylim=(0, 1.0))
+    left.set_xlabel("Background efficiency (false positive rate)")
+    left.set_ylabel("Signal efficiency (true positive rate)")
+    right.set_yscale("log")
+    right.set(xlim=(0, 1), ylim=(1, 3 * min(best, 1e5)))
+    right.set_xlabel("Signal efficiency $\\epsilon_s$")
+    right.set_ylabel("Background rejection $1/\\epsilon_b$")
+    for axes in (left, right):
+        draw_label(axes, label)
+    return figure
+
+
+@styled
+def roc_curves(lines: Sequence[RocLine], *, label: PlotLabel | None = None) -> Figure:
+    """Draw ROC curves twice: efficiencies against each other, and rejection against efficiency.
+
+    Args:
+        lines: The curves.
+        label: Text above the axes.
+    """
+    colours = [COLOURS[i % len(COLOURS)] for i in range(len(lines))]
+    figure = _panels(lines, colours, label or PlotLabel())
+    figure.axes[0].legend(loc="lower right", fontsize=10)
+    return figure
+
+
+@styled
+def roc_by_epoch(
+    epochs: Sequence[int], lines: Sequence[RocLine], *, label: PlotLabel | None = None
+) -> Figure:
+    """Draw the ROC curve of each saved epoch, dark to light as training goes on.
+
+    Args:
+        epochs: Epochs in increasing order.
+        lines: Their curves.
+        label: Text above the axes.
+    """
+    figure = _panels(lines, sequence_colours(len(lines)), label or PlotLabel())
+    _epoch_bar(figure, figure.axes[1], epochs)
+    return figure
+
+
+def _epoch_bar(figure: Figure, axes: Axes, epochs: Sequence[int]) -> None:
+    from matplotlib.cm import ScalarMappable  # noqa: PLC0415
+    from matplotlib.colors import BoundaryNorm, ListedColormap  # noqa: PLC0415
+
+    count = len(epochs)
+    norm = BoundaryNorm(np.arange(count + 1) - 0.5, count)
+    ramp = ListedColormap(sequence_colours(count))
+    every = max(1, count // 8)
+    shown = list(range(0, count, every))
+    bar = figure.colorbar(ScalarMappable(norm=norm, cmap=ramp), ax=axes, ticks=shown, pad=0.02)
+    bar.ax.set_yticklabels([str(epochs[i]) for i in shown])
+    bar.ax.minorticks_off()
+    bar.set_label("Epoch")
+
+
+@styled
+def auc_by_epoch(
+    epochs: Sequence[int],
+    aucs: dict[str, Array],
+    *,
+    intervals: dict[str, tuple[Array, Array]] | None = None,
+    best_epoch: int | None = None,
+    label: PlotLabel | None = None,
+) -> Figure:
+    """Draw the area under the ROC curve against epoch.
+
+    Args:
+        epochs: Epochs in increasing order.
+        aucs: Areas by the name of the score, each of shape (n_epochs,).
+        intervals: Lower and upper ends of their intervals, by the same names.
+        best_epoch: Epoch whose weights are used.
+        label: Text above the axes.
+    """
+    figure = new_figure(7.2, 4.4)
+    axes = figure.subplots()
+    for number, (name, values) in enumerate(aucs.items()):
+        colour = COLOURS[number % len(COLOURS)]
+        axes.plot(epochs, values, "o-", color=colour, ms=5, label=name)
+        if intervals and name in intervals:
+            low, high = intervals[name]
+            axes.fill_between(epochs, low, high, color=colour, alpha=0.2, lw=0)
+    if best_epoch is not None:
+        axes.axvline(best_epoch, color="#555555", ls=":", lw=1.3, label=f"kept: {best_epoch}")
+    whole_numbers(axes)
+    axes.set_xlabel("Epoch")
+    axes.set_ylabel("AUC")
+    axes.legend()
+    draw_label(axes, label or PlotLabel())
+    return figure

@@ -1,0 +1,109 @@
+"""Loss by epoch."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from oddjet.analysis.plots.style import (
+    COLOURS,
+    PlotLabel,
+    draw_label,
+    new_figure,
+    styled,
+    whole_numbers,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["LossCurve", "loss_curves"]
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True)
+class LossCurve:
+    """The losses of one training.
+
+    Attributes:
+        label: Name in the legend, such as the fold.
+        training: Training loss after each epoch, shape (n_epochs,).
+        validation: Validation loss after each epoch, shape (n_epochs,), or None.
+        best_epoch: Epoch whose weights were kept, counted from 1, or None.
+    """
+
+    label: str
+    training: Sequence[float] | Array
+    validation: Sequence[float] | Array | None = None
+    best_epoch: int | None = None
+
+
+@styled
+def loss_curves(
+    curves: Sequence[LossCurve],
+    *,
+    loss_name: str = "Loss",
+    label: PlotLabel | None = None,
+) -> Figure:
+    """Draw training (dashed) and validation (solid) loss by epoch, one colour a training.
+
+    The loss axis is logarithmic where the losses span more than a factor of eight.
+
+    Args:
+        curves: One a training.
+        loss_name: Name of the loss, on its axis.
+        label: Text above the axes.
+    """
+    figure = new_figure()
+    axes = figure.subplots()
+    values: list[Array] = []
+    exponent = _exponent(curves)
+    for number, curve in enumerate(curves):
+        colour = COLOURS[number % len(COLOURS)]
+        values += _draw_curve(axes, curve, colour, 10.0**-exponent)
+    everything = np.concatenate(values) if values else np.array([1.0])
+    finite = everything[np.isfinite(everything)]
+    if finite.size and finite.min() > 0 and finite.max() > 8 * finite.min():
+        axes.set_yscale("log")
+    axes.set_xlabel("Epoch")
+    axes.set_ylabel(loss_name if exponent == 0 else f"{loss_name} / $10^{{{exponent}}}$")
+    whole_numbers(axes)
+    axes.plot([], [], "--", color="#555555", lw=1.3, label="training")
+    if any(curve.validation is not None for curve in curves):
+        axes.plot([], [], "-", color="#555555", label="validation")
+    if any(curve.best_epoch is not None for curve in curves):
+        axes.plot([], [], "o", color="#555555", mfc="white", mew=1.6, label="kept")
+    axes.legend(ncols=2, loc="upper right")
+    draw_label(axes, label or PlotLabel())
+    return figure
+
+
+def _exponent(curves: Sequence[LossCurve]) -> int:
+    """The power of ten to take out of the axis: 0 for losses of ordinary size."""
+    losses = np.concatenate([[0.0], *(np.abs(curve.training) for curve in curves)])
+    largest = float(np.nanmax(np.where(np.isfinite(losses), losses, 0.0)))
+    power = int(np.floor(np.log10(largest))) if largest > 0 else 0
+    return power if power < -2 or power > 4 else 0
+
+
+def _draw_curve(axes: Axes, curve: LossCurve, colour: str, unit: float) -> list[Array]:
+    training = np.asarray(curve.training, dtype=np.float64) * unit
+    epochs = np.arange(1, training.size + 1)
+    axes.plot(epochs, training, "--", lw=1.3, color=colour, alpha=0.8)
+    drawn = [training]
+    main = training
+    if curve.validation is not None:
+        main = np.asarray(curve.validation, dtype=np.float64) * unit
+        axes.plot(np.arange(1, main.size + 1), main, "-", color=colour)
+        drawn.append(main)
+    axes.plot([], [], "s", color=colour, label=curve.label)
+    if curve.best_epoch is not None and 1 <= curve.best_epoch <= main.size:
+        height = main[curve.best_epoch - 1]
+        axes.plot([curve.best_epoch], [height], "o", color=colour, mfc="white", mew=1.6, ms=7)
+    return drawn

@@ -1,0 +1,116 @@
+"""The section of the most anomalous jets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from oddjet.analysis.anomalies import AnomalousJet
+from oddjet.analysis.plots.jets import jet_picture
+from oddjet.analysis.report import Cell, Picture, Section, Table, make_picture
+from oddjet.datasets.jets import Truth
+
+__all__ = ["anomalies_section"]
+
+Floats = npt.NDArray[np.floating]
+Constituents = tuple[Floats, Floats, Floats]
+
+
+def anomalies_section(
+    jets: Sequence[AnomalousJet],
+    column: str,
+    *,
+    images: Mapping[int, Floats] | None = None,
+    constituents: Mapping[int, Constituents] | None = None,
+    half_width: float = 0.8,
+    blinded: bool = False,
+) -> Section:
+    """Show the most anomalous jets: their pictures and where to find them.
+
+    Args:
+        jets: From `most_anomalous`.
+        column: The score that ranks.
+        images: By place (1 for the first): (n, n) or (n, n, 1), the first axis being Δη.
+        constituents: By place: Δη, Δφ and pt [GeV], each (n_constituents,).
+        half_width: Half width of the images in Δη and Δφ.
+        blinded: Whether jets of data inside the signal window were kept out.
+    """
+    gallery = []
+    for jet in jets:
+        image = (images or {}).get(jet.place)
+        if image is not None:
+            inside = (constituents or {}).get(jet.place)
+            gallery.append(_picture(jet, image, inside, half_width))
+    paragraphs = [
+        (
+            f"The jets with the highest {column}. run:luminosityBlock:event opens them in an event "
+            "display; file and entry find them again in the input."
+        )
+    ]
+    if gallery:
+        paragraphs.append(
+            "Colour is the share of the jet's pt in a pixel, on a logarithmic scale; each ring is "
+            "a constituent, its area growing with pt."
+        )
+    if blinded:
+        paragraphs.append("Jets of data inside the signal window are blinded and left out.")
+    headers = (
+        "#",
+        "Dataset",
+        "run:lumi:event",
+        "Entry",
+        "Jet",
+        "pt [GeV]",
+        "Mass [GeV]",
+        "Soft drop [GeV]",
+        "Score",
+        "Truth",
+        "File",
+    )
+    rows = tuple(_row(jet) for jet in jets)
+    return Section(
+        title="The most anomalous jets",
+        anchor="anomalies",
+        paragraphs=tuple(paragraphs),
+        tables=(Table(headers, rows),) if rows else (),
+        gallery=tuple(gallery),
+        numbers={"score": column, "jets": [jet.to_dict() for jet in jets]},
+    )
+
+
+def _truth(label: int | None) -> str:
+    known = {int(each): each.name.lower() for each in Truth}
+    return "–" if label is None else known.get(label, str(label))
+
+
+def _row(jet: AnomalousJet) -> tuple[Cell, ...]:
+    soft = None if jet.msoftdrop is None else round(jet.msoftdrop, 1)
+    return (
+        jet.place,
+        jet.dataset,
+        jet.event_id,
+        str(jet.entry),
+        str(jet.jet_index),
+        round(jet.pt, 1),
+        round(jet.mass, 1),
+        soft,
+        jet.score,
+        _truth(jet.label),
+        jet.file or jet.file_id,
+    )
+
+
+def _picture(
+    jet: AnomalousJet, image: Floats, constituents: Constituents | None, half_width: float
+) -> Picture:
+    soft = "" if jet.msoftdrop is None else f", soft-drop mass {jet.msoftdrop:.0f} GeV"
+    caption = (
+        f"#{jet.place} · {jet.event_id} · {jet.dataset} ({_truth(jet.label)})\n"
+        f"pt {jet.pt:.0f} GeV, mass {jet.mass:.0f} GeV{soft}\n"
+        f"score {jet.score:.4g} · entry {jet.entry}, jet {jet.jet_index}\n"
+        f"{jet.file or jet.file_id}"
+    )
+    figure = jet_picture(image, half_width=half_width, constituents=constituents)
+    return make_picture(figure, caption, alt=f"Image of jet {jet.event_id}")

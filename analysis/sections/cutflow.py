@@ -1,0 +1,102 @@
+"""The section of the selection: cut flow and jet spectra."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from oddjet.analysis.plots.spectra import cut_flow_bars, spectrum
+from oddjet.analysis.plots.style import Histogram, PlotLabel, legend_text
+from oddjet.analysis.report import Section, Table, make_picture
+from oddjet.datasets.manifest import CutStep
+
+__all__ = ["cut_flow_section"]
+
+
+def cut_flow_section(
+    cutflow: Mapping[str, Sequence[CutStep]],
+    *,
+    labels: Mapping[str, str] | None = None,
+    oddities: Mapping[str, Mapping[str, int]] | None = None,
+    spectra: Sequence[Histogram] = (),
+    label: PlotLabel | None = None,
+) -> Section:
+    """Show what each cut left, and the pt spectrum of what is left in the end.
+
+    Args:
+        cutflow: Steps by dataset, in order.
+        labels: Names of the datasets in legends.
+        oddities: Things that were counted, such as jets_without_links, by dataset.
+        spectra: Jet pt of each dataset after the selection.
+        label: Text above the axes.
+    """
+    names = {name: (labels or {}).get(name) or name for name in cutflow}
+    tables = tuple(_flow_table(names[name], steps) for name, steps in cutflow.items())
+    found = [
+        (names.get(dataset, dataset), what.replace("_", " "), count)
+        for dataset, counts in (oddities or {}).items()
+        for what, count in counts.items()
+    ]
+    if found:
+        caption = "Oddities that were met, none of which is silently dropped."
+        tables += (Table(("Dataset", "What", "Number"), tuple(found), caption),)
+    pictures = []
+    shown = {legend_text(names[n]): _jet_steps(steps) for n, steps in cutflow.items() if steps}
+    if shown and len({len(steps) for steps in shown.values()}) == 1:
+        pictures.append(
+            make_picture(
+                cut_flow_bars(shown, label=label),
+                "Events left after each step of the selection, as a fraction of all events read.",
+                hint="one long step down means that this cut decides; check it first.",
+                alt="Bars of the fraction of events left after each cut",
+            )
+        )
+    if spectra:
+        spectra = [dataclasses.replace(each, label=legend_text(each.label)) for each in spectra]
+        pictures.append(
+            make_picture(
+                spectrum(spectra, label=label),
+                "Transverse momentum of the selected jets, as simulated or recorded (unweighted).",
+                hint="it has to fall from the cut on; a turn-on above the cut means that the "
+                "sample was generated too hard.",
+                alt="Jet pt spectra",
+            )
+        )
+    return Section(
+        title="Selection",
+        anchor="selection",
+        paragraphs=(
+            (
+                "Each row is what is left after the cut of that name. Σw is the sum of the "
+                "generator weights of the events left; for data it equals their number."
+            ),
+        ),
+        tables=tables,
+        pictures=tuple(pictures),
+        numbers={
+            name: {
+                "cutflow": [step.model_dump() for step in steps],
+                "counts": dict((oddities or {}).get(name, {})),
+            }
+            for name, steps in cutflow.items()
+        },
+    )
+
+
+def _jet_steps(steps: Sequence[CutStep]) -> list[tuple[str, float]]:
+    return [(legend_text(step.name.replace("_", " ")), float(step.n_events)) for step in steps]
+
+
+def _flow_table(name: str, steps: Sequence[CutStep]) -> Table:
+    first = steps[0].n_events if steps else 0
+    rows = tuple(
+        (
+            step.name.replace("_", " "),
+            step.n_events,
+            step.n_jets,
+            step.sumw,
+            f"{100 * step.n_events / first:.3g} %" if first else "–",
+        )
+        for step in steps
+    )
+    return Table(("Cut", "Events", "Jets", "Σw", "Events left"), rows, f"Cut flow of {name}.")

@@ -1,0 +1,151 @@
+"""The section of the jet mass before and after the cuts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from oddjet.analysis.hunt import Hunt
+from oddjet.analysis.plots.mass import mass_before_after
+from oddjet.analysis.plots.style import Histogram, PlotLabel
+from oddjet.analysis.report import Cell, Section, Table, make_picture
+from oddjet.analysis.sections.labels import mass_name, sample_label
+
+__all__ = ["mass_section"]
+
+Array = npt.NDArray[np.float64]
+
+
+def mass_section(
+    hunt: Hunt,
+    *,
+    window: tuple[float, float],
+    background: Sequence[Histogram] = (),
+    signals: Mapping[str, Sequence[Histogram]] | None = None,
+    label: PlotLabel | None = None,
+) -> Section:
+    """Show the mass before and after each cut, of the hunted jets and of simulation.
+
+    Args:
+        hunt: The hunt; its spectra are blinded where it is.
+        window: The signal window [GeV].
+        background: Simulated background: all jets first, then one histogram a working point.
+        signals: Simulated signals by name, in the same order; for the table of efficiencies.
+        label: Text above the axes of simulation.
+    """
+    axis = mass_name(hunt.mass)
+    pictures = []
+    if len(background) > 1:
+        figure = mass_before_after(
+            background[0], background[1:], axis_label=axis, window=window, label=label
+        )
+        pictures.append(
+            make_picture(
+                figure,
+                "Mass of simulated background jets before and after each cut, each with area 1; "
+                "below, the ratio to all jets.",
+                hint="a flat ratio means that the cut does not sculpt the mass. A ratio that "
+                "peaks near the window would make a bump out of background.",
+                alt="Background mass before and after the cuts",
+            )
+        )
+    hunted = _hunted(hunt)
+    if hunted[0].total > 0:
+        figure = mass_before_after(
+            hunted[0],
+            hunted[1:],
+            axis_label=axis,
+            window=window,
+            blind=hunt.blinded,
+            label=sample_label(hunt.sample),
+        )
+        pictures.append(
+            make_picture(
+                figure,
+                f"The same for the jets that are hunted in ({hunt.sample.kind})."
+                + (" The signal window is blinded." if hunt.blinded else ""),
+                hint="a bump that grows from cut to cut, where the background's ratio above is "
+                "flat, is what is looked for.",
+                alt="Mass of the hunted jets before and after the cuts",
+            )
+        )
+    tables = _efficiencies(hunt, background, signals or {}, window)
+    return Section(
+        title="Jet mass before and after the cut",
+        anchor="mass",
+        paragraphs=(
+            (
+                f"Jets are cut on {hunt.column}, calibrated, at fixed background efficiencies, and "
+                f"their mass ({hunt.mass}) is histogrammed."
+            ),
+        ),
+        tables=tables,
+        pictures=tuple(pictures),
+        numbers={
+            "mass": hunt.mass,
+            "score": hunt.column,
+            "sample": hunt.sample.kind,
+            "blinded": hunt.blinded,
+            "window": list(window),
+            "hunted": [_numbers(each) for each in hunted],
+            "background": [_numbers(each) for each in background],
+            "signals": {
+                name: [_numbers(each) for each in shapes]
+                for name, shapes in (signals or {}).items()
+            },
+        },
+    )
+
+
+def _hunted(hunt: Hunt) -> list[Histogram]:
+    return [
+        Histogram(point.name, point.edges, point.counts, point.counts)
+        for point in hunt.working_points
+    ]
+
+
+def _numbers(histogram: Histogram) -> dict[str, Any]:
+    return {
+        "label": histogram.label,
+        "edges": histogram.edges.tolist(),
+        "counts": histogram.counts.tolist(),
+        "variances": histogram.variances.tolist(),
+    }
+
+
+def _inside(histogram: Histogram, window: tuple[float, float]) -> float:
+    centres = 0.5 * (histogram.edges[:-1] + histogram.edges[1:])
+    return float(histogram.counts[(centres >= window[0]) & (centres < window[1])].sum())
+
+
+def _efficiencies(
+    hunt: Hunt,
+    background: Sequence[Histogram],
+    signals: Mapping[str, Sequence[Histogram]],
+    window: tuple[float, float],
+) -> tuple[Table, ...]:
+    """Efficiencies of the cuts, over the histogram's range, and signal over √background."""
+    if not background or background[0].total <= 0:
+        return ()
+    headers = ["Cut", "Background left"]
+    for name in signals:
+        headers += [f"{name} left", f"{name}: S/√B in the window, gain"]
+    rows: list[tuple[Cell, ...]] = []
+    for number, point in enumerate(hunt.working_points[: len(background)]):
+        row: list[Cell] = [point.name, background[number].total / background[0].total]
+        kept = _inside(background[number], window) / max(_inside(background[0], window), 1e-300)
+        for shapes in signals.values():
+            share = _inside(shapes[number], window) / max(_inside(shapes[0], window), 1e-300)
+            total = shapes[0].total
+            row.append(shapes[number].total / total if total else None)
+            row.append(f"× {share / np.sqrt(kept):.2f}" if kept > 0 else "–")
+        rows.append(tuple(row))
+    low, high = hunt.working_points[0].edges[[0, -1]]
+    caption = (
+        f"Fractions of simulated jets with a mass of {low:g} to {high:g} GeV that pass each cut, "
+        "and what the cut does to S/√B in the signal window."
+    )
+    return (Table(tuple(headers), tuple(rows), caption),)

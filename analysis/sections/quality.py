@@ -1,0 +1,148 @@
+"""The section of ROC curves: how well the scores separate, and how that grew with training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from oddjet.analysis.plots.roc import RocLine, auc_by_epoch, roc_by_epoch, roc_curves
+from oddjet.analysis.plots.style import PlotLabel, legend_text
+from oddjet.analysis.quality import EpochQuality, Quality
+from oddjet.analysis.report import Cell, Picture, Section, Table, make_picture
+from oddjet.ml.evaluation import Interval, Roc
+
+__all__ = ["quality_section"]
+
+MAX_POINTS = 2000
+
+
+def quality_section(
+    qualities: Sequence[Quality],
+    epochs: Sequence[EpochQuality] = (),
+    *,
+    best_epoch: int | None = None,
+    labels: Mapping[str, str] | None = None,
+    label: PlotLabel | None = None,
+) -> Section:
+    """Show ROC curves, areas and rejections, and the ROC curve by epoch.
+
+    Args:
+        qualities: One a signal and score.
+        epochs: One a raw score, as the training went on.
+        best_epoch: Epoch whose weights are used, of the model that `epochs` follows.
+        labels: Names of the datasets in legends.
+        label: Text above the axes.
+    """
+    names = labels or {}
+    pictures = []
+    for signal in dict.fromkeys(quality.signal for quality in qualities):
+        chosen = [quality for quality in qualities if quality.signal == signal]
+        pictures.append(_roc_picture(names.get(signal) or signal, chosen, label))
+    pictures += _epoch_pictures(epochs, best_epoch, label)
+    return Section(
+        title="Separation of signal and background",
+        anchor="roc",
+        paragraphs=(
+            (
+                "Areas and rejections are of the calibrated scores, on jets no model was trained on, "
+                "with 95 % bootstrap intervals. No signal was used in training: the area says how "
+                "anomalous this signal happens to be."
+            ),
+        ),
+        tables=(_table(qualities, names),) if qualities else (),
+        pictures=tuple(pictures),
+        numbers={
+            "scores": [quality.to_dict() for quality in qualities],
+            "auc_by_epoch": {
+                each.score: {epoch: interval.value for epoch, interval in each.auc.items()}
+                for each in epochs
+            },
+            "best_epoch": best_epoch,
+        },
+    )
+
+
+def _text(interval: Interval, digits: int) -> str:
+    if not np.isfinite(interval.value):
+        return "∞"
+    high = f"{interval.high:.{digits}f}" if np.isfinite(interval.high) else "∞"
+    return f"{interval.value:.{digits}f} [{interval.low:.{digits}f},\u00a0{high}]"
+
+
+def _table(qualities: Sequence[Quality], names: Mapping[str, str]) -> Table:
+    efficiencies = sorted({e for quality in qualities for e in quality.evaluation.rejection})
+    rows: list[tuple[Cell, ...]] = []
+    for quality in qualities:
+        found = quality.evaluation
+        rejections = [found.rejection.get(efficiency) for efficiency in efficiencies]
+        rows.append(
+            (
+                quality.column,
+                f"{names.get(quality.signal) or quality.signal}, {quality.which}",
+                found.n_signal,
+                found.n_background,
+                _text(found.auc, 3),
+                *("–" if each is None else _text(each, 1) for each in rejections),
+            )
+        )
+    headers = ("Score", "Signal", "Signal jets", "Background jets", "AUC [95 %]")
+    more = tuple(f"1/ε_b at ε_s = {efficiency:g}" for efficiency in efficiencies)
+    return Table((*headers, *more), tuple(rows), "Area under the ROC curve and rejections.")
+
+
+def _line(name: str, roc: Roc, area: Interval | None) -> RocLine:
+    # Thousands of points show no more than two thousand do; the strictest ones are all kept.
+    rows = np.arange(roc.fpr.size)
+    if rows.size > MAX_POINTS:
+        rows = np.unique(np.geomspace(1, rows.size, MAX_POINTS).astype(np.int64) - 1)
+    interval = None if area is None else (area.low, area.high)
+    value = None if area is None else area.value
+    return RocLine(legend_text(name), roc.tpr[rows], roc.fpr[rows], value, interval)
+
+
+def _roc_picture(signal: str, qualities: Sequence[Quality], label: PlotLabel | None) -> Picture:
+    lines = [_line(q.column, q.roc, q.evaluation.auc) for q in qualities]
+    return make_picture(
+        roc_curves(lines, label=label),
+        f"ROC curves for {signal} ({qualities[0].which} jets): efficiencies (left), and rejection "
+        "of background at a signal efficiency (right).",
+        hint="up and to the left is better on the left, up and to the right on the right; "
+        "dotted is a score that knows nothing.",
+        alt=f"ROC curves for {signal}",
+    )
+
+
+def _epoch_pictures(
+    epochs: Sequence[EpochQuality], best_epoch: int | None, label: PlotLabel | None
+) -> list[Picture]:
+    pictures = []
+    for each in epochs:
+        order = sorted(each.roc)
+        pictures.append(
+            make_picture(
+                roc_by_epoch(order, [_line("", each.roc[e], None) for e in order], label=label),
+                f"ROC curve of the raw score {each.score} at each saved epoch of one fold's model.",
+                hint="curves that stop moving mean that more training brings nothing for this "
+                "signal; the reconstruction may still improve.",
+                alt=f"ROC curves of {each.score} by epoch",
+            )
+        )
+    if epochs:
+        order = sorted(epochs[0].auc)
+        aucs = {e.score: np.array([e.auc[k].value for k in order]) for e in epochs}
+        intervals = {
+            e.score: (
+                np.array([e.auc[k].low for k in order]),
+                np.array([e.auc[k].high for k in order]),
+            )
+            for e in epochs
+        }
+        pictures.append(
+            make_picture(
+                auc_by_epoch(order, aucs, intervals=intervals, best_epoch=best_epoch, label=label),
+                "Area under these curves by epoch, with 95 % bootstrap bands.",
+                alt="AUC by epoch",
+            )
+        )
+    return pictures

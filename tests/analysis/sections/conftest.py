@@ -1,0 +1,94 @@
+"""Small results of every kind, from toys."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from oddjet.analysis.background import fit_sidebands
+from oddjet.analysis.bumphunt import scan
+from oddjet.analysis.hunt import Hunt, HuntSample, WorkingPoint
+from oddjet.analysis.quality import EpochQuality, Quality
+from oddjet.datasets.manifest import CutStep, DatasetSummary, Manifest
+from oddjet.ml.evaluation import evaluate, roc_curve
+
+EDGES = np.linspace(40, 240, 41)
+WINDOW = (65.0, 100.0)
+
+
+def make_hunt(*, blinded: bool) -> Hunt:
+    """A hunt at two working points; its window holds 54321 jets a bin where it is blinded."""
+    points = []
+    for efficiency, total in ((1.0, 20_000), (0.1, 2_000)):
+        shape = np.exp(-np.arange(40) / 8.0) + 1e-3
+        counts = np.random.default_rng(1).poisson(shape / shape.sum() * total).astype(float)
+        if blinded:
+            counts[5:12] = 54321
+        window = WINDOW if blinded else None
+        fit = fit_sidebands(counts, EDGES, window=WINDOW, blind_window=window)
+        found = None if blinded else scan(counts, EDGES, fit.expected, n_toys=30, seed=1)
+        problem = "blinded: not scanned" if blinded else ""
+        points.append(WorkingPoint(efficiency, EDGES, fit.counts, fit, found, problem))
+    sample = HuntSample("data" if blinded else "pseudo-data", 0.004, np.ones(1, bool))
+    return Hunt("khanal_mse", "msoftdrop", sample, blinded, tuple(points))
+
+
+@pytest.fixture
+def open_hunt() -> Hunt:
+    """A hunt in pseudo-data."""
+    return make_hunt(blinded=False)
+
+
+@pytest.fixture
+def blinded_hunt() -> Hunt:
+    """A hunt in data with the window shut."""
+    return make_hunt(blinded=True)
+
+
+@pytest.fixture
+def datasets() -> dict[str, DatasetSummary]:
+    """QCD with a name that must be escaped, and a signal."""
+    return {
+        "qcd": DatasetSummary(
+            kind="background", label="<b>QCD</b> & co", sumw=100, sumw2=100, n_events=100
+        ),
+        "w": DatasetSummary(kind="signal", sumw=50, sumw2=50, n_events=50),
+    }
+
+
+@pytest.fixture
+def manifest(datasets: dict[str, DatasetSummary]) -> Manifest:
+    """A skim's manifest with a cut flow."""
+    steps = (
+        CutStep(name="all_events", n_events=100, n_jets=200, sumw=100.0),
+        CutStep(name="jet_pt", n_events=40, n_jets=50, sumw=40.0),
+    )
+    return Manifest(
+        kind="skim",
+        versions={"oddjet": "0.1.0"},
+        datasets=datasets,
+        cutflow={"qcd": steps, "w": steps},
+        planned_entries=150,
+        processed_entries=150,
+    )
+
+
+@pytest.fixture
+def qualities() -> list[Quality]:
+    """Two scores of 100 signal and 400 background jets."""
+    rng = np.random.default_rng(2)
+    truth = np.arange(500) < 100
+    scores = {
+        name: rng.normal(truth * shift) for name, shift in (("khanal_mse", 1.5), ("x_y", 0.5))
+    }
+    return [
+        Quality(row.score, "w", "merged", row, roc_curve(scores[row.score], truth))
+        for row in evaluate(scores, truth, replicas=10)
+    ]
+
+
+@pytest.fixture
+def epochs(qualities: list[Quality]) -> list[EpochQuality]:
+    """The same curve at two epochs."""
+    area = qualities[0].evaluation.auc
+    return [EpochQuality("mse", {10: qualities[0].roc, 20: qualities[1].roc}, {10: area, 20: area})]

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from oddjet.analysis.config import AnalysisConfig, HuntConfig, load_config
+from oddjet.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+MINIMAL = {
+    "name": "test",
+    "output": "runs/test",
+    "fileset": {
+        "datasets": {
+            "q": {"kind": "background", "simulate": {"process": "qcd", "n_events": 10, "seed": 1}}
+        }
+    },
+}
+
+
+def write(folder: Path, **changes: object) -> Path:
+    path = folder / "analysis.yaml"
+    path.write_text(yaml.safe_dump(MINIMAL | changes))
+    return path
+
+
+def test_the_quickstart_is_valid() -> None:
+    config = load_config(ROOT / "analysis" / "quickstart.yaml")
+    assert config.resolve_fileset().datasets.keys() == {"qcd", "w"}
+    assert config.hunt.n_bins * config.hunt.bin_width == config.hunt.range[1] - config.hunt.range[0]
+
+
+def test_defaults_are_khanals_selection(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path))
+    assert (config.selection.pt_min, config.selection.eta_max) == (200, 2)
+    assert config.detectors[0].key == "khanal"
+    assert not config.unblind
+
+
+def test_a_resolved_configuration_reads_back(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path))
+    path = tmp_path / "again.yaml"
+    path.write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    assert load_config(path) == config
+
+
+def test_unknown_keys_are_refused_with_a_hint(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="luni_ifb.*lumi_ifb"):
+        load_config(write(tmp_path, luni_ifb=3))
+    with pytest.raises(ConfigError, match="widnow.*window"):
+        load_config(write(tmp_path, hunt={"widnow": [65, 105]}))
+
+
+def test_every_problem_is_listed(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_config(write(tmp_path, folds=2, chunk_size=1, detectors=[]))
+    for key in ("folds", "chunk_size", "detectors"):
+        assert key in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("hunt", "words"),
+    [
+        ({"window": [105, 65]}, "lower first"),
+        ({"window": [10, 65]}, "inside the range"),
+        ({"bin_width": 7}, "does not divide"),
+        ({"widths": [8, 2]}, "widths"),
+        ({"widths": [1, 4000]}, "widths"),
+        ({"working_points": []}, "at least one"),
+        ({"working_points": [0.1, 0.1]}, "twice"),
+        ({"working_points": [1.5]}, "less than 1"),
+        ({"pt_edges": [300, 200]}, "increasing"),
+    ],
+)
+def test_wrong_hunts_are_refused(tmp_path: Path, hunt: dict[str, object], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        load_config(write(tmp_path, hunt=hunt))
+
+
+def test_working_points_are_ordered_from_loose_to_tight() -> None:
+    assert HuntConfig(working_points=(0.01, 0.5, 0.1)).working_points == (0.5, 0.1, 0.01)
+
+
+def test_labels_must_differ(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="label of its own"):
+        load_config(write(tmp_path, detectors=[{"name": "khanal"}, {"name": "khanal"}]))
+
+
+@pytest.mark.parametrize("text", ["", "- a\n- b\n", "name: [unclosed"])
+def test_what_is_not_a_mapping_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"bad\.yaml"):
+        load_config(path)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"cannot read .*none\.yaml"):
+        load_config(tmp_path / "none.yaml")
+
+
+def test_choices_of_the_command_line(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path))
+    changed = config.with_choices(unblind=True, pseudo_data=(0.5, 7))
+    assert changed.unblind
+    assert changed.pseudo_data is not None
+    assert (changed.pseudo_data.lumi_ifb, changed.pseudo_data.seed) == (0.5, 7)
+    assert config.with_choices() == config
+    with pytest.raises(ConfigError, match="lumi_ifb"):
+        config.with_choices(pseudo_data=(-1.0, 7))
+
+
+def test_a_fileset_path_is_relative_to_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "samples.yaml").write_text(yaml.safe_dump(MINIMAL["fileset"]))
+    config: AnalysisConfig = load_config(write(tmp_path, fileset="samples.yaml"))
+    assert config.resolve_fileset().datasets.keys() == {"q"}

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from oddjet.analysis.config import HuntConfig, PseudoData
+from oddjet.analysis.hunt import HuntSample, choose_sample, dataset_scales, hunt
+from oddjet.datasets.manifest import DatasetSummary
+from oddjet.errors import ConfigError
+
+N = 40_000
+SETTINGS = HuntConfig(
+    range=(50, 250), bin_width=5, window=(70, 95), working_points=(0.1,), n_toys=200, widths=(2, 5)
+)
+
+
+def falling_masses(rng: np.random.Generator, n: int) -> npt.NDArray[np.float64]:
+    return np.asarray(50 + rng.exponential(45, 3 * n)[:n])
+
+
+def table_of(bump: int = 0, seed: int = 3) -> dict[str, npt.NDArray[Any]]:
+    """Background whose score knows nothing of the mass, and a bump at 82 GeV that scores high."""
+    rng = np.random.default_rng(seed)
+    mass = np.concatenate([falling_masses(rng, N), rng.normal(82, 6, bump)])
+    survival = np.concatenate([rng.uniform(0, 1, N), rng.uniform(0, 0.1, bump)])
+    n = N + bump
+    return {
+        "dataset": np.array(["qcd"] * N + ["w"] * bump, dtype=object),
+        "run": np.ones(n, np.uint32),
+        "luminosityBlock": np.ones(n, np.uint32),
+        "event": np.arange(n, dtype=np.uint64),
+        "rank": np.zeros(n, np.int16),
+        "weight": np.ones(n),
+        "msoftdrop": mass,
+        "d_s_calibrated": -np.log10(survival),
+    }
+
+
+def everything(table: dict[str, npt.NDArray[Any]], kind: Any = "pseudo-data") -> HuntSample:
+    return HuntSample(kind, None, np.ones(len(table["rank"]), bool))
+
+
+SUMMARIES = {
+    "qcd": DatasetSummary(
+        kind="background", cross_section_pb=2.0, sumw=N, sumw2=N, n_events=N, k_factor=1.5
+    ),
+    "w": DatasetSummary(kind="signal", cross_section_pb=0.1, sumw=1000, sumw2=1000, n_events=1000),
+}
+
+
+def test_scales_are_sigma_k_lumi_over_sumw() -> None:
+    scales = dataset_scales(SUMMARIES, 3.0)
+    assert scales["qcd"] == pytest.approx(2.0 * 1.5 * 3.0 * 1000 / N)
+    assert scales["w"] == pytest.approx(0.1 * 3.0 * 1000 / 1000)
+    assert dataset_scales(SUMMARIES, None) == {"qcd": 1.0, "w": 1.0}
+
+
+def test_scales_need_a_cross_section() -> None:
+    unknown = {"q": DatasetSummary(kind="background", sumw=1, sumw2=1, n_events=1)}
+    with pytest.raises(ConfigError, match="cross_section_pb"):
+        dataset_scales(unknown, 1.0)
+
+
+def test_a_cut_keeps_its_share_and_finds_the_bump() -> None:
+    table = table_of(bump=600)
+    found = hunt(table, "d_s", everything(table), SETTINGS)
+    before, after = found.working_points
+    assert before.counts.sum() == np.sum((table["msoftdrop"] >= 50) & (table["msoftdrop"] <= 250))
+    in_range = (table["msoftdrop"] >= 50) & (table["msoftdrop"] <= 250)
+    assert after.counts.sum() == np.sum(in_range & (table["d_s_calibrated"] >= 1))
+    assert after.scan is not None
+    assert before.scan is not None
+    assert after.scan.local_p_fixed_background < before.scan.local_p_fixed_background
+    assert after.scan.local_p_fixed_background < 1e-6
+    low, high = after.scan.window
+    assert low < 82 < high
+    assert found.tightest is after
+
+
+def test_without_a_bump_nothing_is_significant() -> None:
+    table = table_of()
+    found = hunt(table, "d_s", everything(table), SETTINGS).tightest
+    assert found.scan is not None
+    assert found.scan.global_p_fixed_background > 0.01
+
+
+def test_leading_jets_only_unless_all_are_asked_for() -> None:
+    table = table_of()
+    table["rank"] = (np.arange(N) % 2).astype(np.int16)
+    leading = hunt(table, "d_s", everything(table), SETTINGS)
+    both = hunt(table, "d_s", everything(table), SETTINGS.model_copy(update={"jets": "all"}))
+    share = leading.working_points[0].counts.sum() / both.working_points[0].counts.sum()
+    assert share == pytest.approx(0.5, abs=0.02)
+
+
+def test_data_are_blind_until_unblinded() -> None:
+    table = table_of(bump=600)
+    data = everything(table, "data")
+    blind = hunt(table, "d_s", data, SETTINGS)
+    inside = (blind.working_points[0].edges[:-1] >= 70) & (blind.working_points[0].edges[1:] <= 95)
+    for point in blind.working_points:
+        assert np.isnan(point.counts[inside]).all()
+        assert not np.isnan(point.counts[~inside]).any()
+        assert point.scan is None
+        assert point.fit is not None
+        assert point.fit.observed is None
+    emptied = {
+        **table,
+        "msoftdrop": np.where(
+            (table["msoftdrop"] >= 70) & (table["msoftdrop"] < 95), 300.0, table["msoftdrop"]
+        ),
+    }
+    same = hunt(emptied, "d_s", data, SETTINGS)
+    for one, other in zip(blind.working_points, same.working_points, strict=True):
+        assert one.fit is not None
+        assert other.fit is not None
+        np.testing.assert_array_equal(one.fit.expected, other.fit.expected)
+    assert hunt(table, "d_s", data, SETTINGS, unblind=True).tightest.scan is not None
+
+
+def test_a_failed_fit_is_told_and_nothing_is_scanned() -> None:
+    table = table_of()
+    table["d_s_calibrated"] = np.zeros(N)
+    found = hunt(table, "d_s", everything(table), SETTINGS).tightest
+    assert found.fit is None
+    assert found.scan is None
+    assert "no fit" in found.problem
+    assert found.counts.sum() == 0
+
+
+def test_pseudo_data_are_drawn_where_there_are_no_data() -> None:
+    table = table_of(bump=1000)
+    lumi_ifb = 5.0
+    sample = choose_sample(table, SUMMARIES, pseudo_data=PseudoData(lumi_ifb=lumi_ifb, seed=2))
+    expected = dataset_scales(SUMMARIES, lumi_ifb)
+    for name in ("qcd", "w"):
+        rows = table["dataset"] == name
+        share, n = expected[name], rows.sum()
+        assert abs(sample.rows[rows].sum() - share * n) < 4 * np.sqrt(share * n)
+    assert sample.kind == "pseudo-data"
+
+
+def test_what_is_hunted_in_must_be_clear() -> None:
+    table = table_of()
+    with pytest.raises(ConfigError, match="pseudo_data"):
+        choose_sample(table, SUMMARIES)
+    data = SUMMARIES | {"d": DatasetSummary(kind="data", sumw=1, sumw2=1, n_events=1)}
+    with pytest.raises(ConfigError, match="drop one"):
+        choose_sample(table, data, pseudo_data=PseudoData(lumi_ifb=1))
+
+
+def test_unknown_columns_are_refused() -> None:
+    table = table_of()
+    with pytest.raises(ConfigError, match="d_x_calibrated"):
+        hunt(table, "d_x", everything(table), SETTINGS)
+
+
+def test_rows_and_dictionary_hold_the_same_numbers() -> None:
+    table = table_of(bump=600)
+    found = hunt(table, "d_s", everything(table), SETTINGS)
+    content = found.to_dict()
+    assert len(found.rows()) == len(content["working_points"]) == 2
+    assert content["working_points"][1]["bump_hunt"]["window"] == list(found.tightest.scan.window)  # type: ignore[union-attr]
