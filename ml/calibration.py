@@ -1,0 +1,124 @@
+"""Making the scores of different trainings comparable: how rare would this be in background?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from oddjet.errors import InputError, NonFiniteError, TooFewJetsError
+
+__all__ = ["SurvivalCalibration"]
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class SurvivalCalibration:
+    """−log10 of the fraction of background that scores at least as high.
+
+    The fraction is the weighted empirical one: a step function, so monotone, and equal for equal
+    scores. It can say nothing beyond the background it has seen. With n_eff = (Σw)²/Σw² effective
+    jets the smallest fraction it gives is 1/(n_eff + 1), the expected fraction of background
+    above the highest of n_eff jets. So the result lies in [0, log10(n_eff + 1)], and all jets
+    beyond that tie: rejections above n_eff cannot be asked of it.
+
+    Attributes:
+        knots: Distinct background scores, ascending, shape (m,).
+        survival: Weighted fraction of background at or above each, shape (m,), in (0, 1].
+        n_effective: (Σw)²/Σw² of the background.
+
+    >>> calibration = SurvivalCalibration.fit([1.0, 2.0, 3.0, 4.0])
+    >>> (10 ** -calibration([0.0, 3.0, 3.5, 9.0])).round(3).tolist()
+    [1.0, 0.5, 0.25, 0.2]
+    """
+
+    knots: Floats
+    survival: Floats
+    n_effective: float
+
+    @classmethod
+    def fit(
+        cls, scores: npt.ArrayLike, weights: npt.ArrayLike | None = None
+    ) -> SurvivalCalibration:
+        """Learn from background jets.
+
+        Args:
+            scores: One a jet, shape (n,).
+            weights: Not negative, shape (n,); 1 by default.
+
+        Raises:
+            TooFewJetsError: If no jet has a positive weight.
+            NonFiniteError: If a score or weight is NaN or infinite.
+            InputError: If a weight is negative, or the lengths differ.
+        """
+        scores = np.asarray(scores, dtype=np.float64)
+        weights = np.ones(len(scores)) if weights is None else np.asarray(weights, np.float64)
+        _check(scores, weights)
+        used = weights > 0
+        if not used.any():
+            msg = f"calibration: none of {len(scores)} background jets has a positive weight."
+            raise TooFewJetsError(msg)
+        knots, at = np.unique(scores[used], return_inverse=True)
+        mass = np.bincount(at, weights=weights[used])
+        above = np.cumsum(mass[::-1])[::-1]
+        return cls(knots, above / above[0], float(weights.sum() ** 2 / np.sum(weights**2)))
+
+    @property
+    def cap(self) -> float:
+        """The largest value it gives, log10(n_effective + 1)."""
+        return float(np.log10(self.n_effective + 1))
+
+    def __call__(self, scores: npt.ArrayLike) -> Floats:
+        """Calibrate scores.
+
+        Args:
+            scores: Shape (n,), finite.
+
+        Returns:
+            Shape (n,), in [0, `cap`]; higher is rarer.
+
+        Raises:
+            NonFiniteError: If a score is NaN or infinite.
+        """
+        scores = np.asarray(scores, dtype=np.float64)
+        _refuse_not_finite(scores, "score")
+        survival = np.append(self.survival, 0.0)[np.searchsorted(self.knots, scores, side="left")]
+        return np.asarray(-np.log10(np.clip(survival, 1 / (self.n_effective + 1), 1.0)) + 0.0)
+
+    def save(self, path: Path) -> None:
+        """Write an `.npz` file."""
+        np.savez_compressed(
+            path, knots=self.knots, survival=self.survival, n_effective=self.n_effective
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> SurvivalCalibration:
+        """Read what `save` wrote."""
+        with np.load(path, allow_pickle=False) as data:
+            return cls(data["knots"], data["survival"], float(data["n_effective"]))
+
+
+def _check(scores: Floats, weights: Floats) -> None:
+    if scores.ndim != 1 or scores.shape != weights.shape:
+        msg = (
+            f"calibration: expected scores and weights of one shape (n,). Received: "
+            f"{scores.shape} and {weights.shape}."
+        )
+        raise InputError(msg)
+    _refuse_not_finite(scores, "score")
+    _refuse_not_finite(weights, "weight")
+    if n_negative := int(np.count_nonzero(weights < 0)):
+        msg = (
+            f"calibration: {n_negative} of {len(weights)} background weights are negative, so that "
+            f"the survival would not fall. Calibrate on a sample without negative weights."
+        )
+        raise InputError(msg)
+
+
+def _refuse_not_finite(values: Floats, what: str) -> None:
+    if n_bad := int(np.count_nonzero(~np.isfinite(values))):
+        msg = f"calibration: {n_bad} of {len(values)} {what}s are NaN or infinite."
+        raise NonFiniteError(msg)

@@ -1,0 +1,345 @@
+"""What every detector has in common: hyper-parameters, provenance, saving, checking of scores.
+
+A detector is one file with one subclass of `Detector` that implements `_fit`, `_scores`, `_save`
+and `_load`, and one line in `oddjet.ml.detectors.DETECTORS`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import platform
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from oddjet.datasets.jets import Jets
+from oddjet.errors import DetectorError, NonFiniteError, TooFewJetsError, did_you_mean
+from oddjet.ml.folder import read_info, replace_folder, write_info
+from oddjet.ml.plugins import class_path, import_class
+from oddjet.ml.provenance import Provenance
+from oddjet.ml.representations import Representation, representation_from_identity
+from oddjet.ml.training import Progress
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Detector", "Scores"]
+
+Scores = dict[str, npt.NDArray[np.float64]]
+"""Score name → one number a jet; higher is more anomalous, always."""
+
+INFO_FILE = "detector.json"
+PROVENANCE_FILE = "provenance.npz"
+PACKAGES = ("oddjet", "numpy", "keras", "tensorflow")
+
+
+class Detector(ABC):
+    """Base of all detectors.
+
+    Subclasses take keyword-only hyper-parameters of JSON types and store each under its name,
+    unchanged; `representation` is one of them. What fitting finds ends in an underscore.
+
+    Attributes:
+        representation: What the detector sees of a jet.
+        seed_: The seed it was fitted with.
+        provenance_: The events it was fitted on, validation included.
+    """
+
+    score_names: ClassVar[tuple[str, ...]]
+    """The scores it gives, the main one first."""
+
+    min_jets: ClassVar[int] = 100
+    """Fewer jets than this are refused for training."""
+
+    representation: Representation
+    seed_: int | None = None
+    provenance_: Provenance
+    _fingerprint: str | None = None
+
+    # --- what a detector implements -------------------------------------------------------------
+
+    @abstractmethod
+    def _fit(
+        self, jets: Jets, *, validation: Jets | None, seed: int, progress: Progress | None
+    ) -> None:
+        """Train from scratch on jets; all randomness comes from `seed`."""
+
+    @abstractmethod
+    def _scores(self, jets: Jets) -> Mapping[str, npt.ArrayLike]:
+        """Score n >= 1 jets: `score_names` → (n,), higher for more anomalous jets."""
+
+    @abstractmethod
+    def _save(self, folder: Path) -> None:
+        """Write what `_fit` found as `.npz`, `.json` or `.keras` files; never pickles."""
+
+    @abstractmethod
+    def _load(self, folder: Path) -> None:
+        """Read what `_save` wrote. The files' hashes have been checked."""
+
+    def _scores_by_epoch(
+        self,
+        jets: Jets,  # noqa: ARG002
+    ) -> Iterable[tuple[int, Mapping[str, npt.ArrayLike]]]:
+        """Score jets (n >= 0) with each model kept, by rising epoch; none unless overridden."""
+        return ()
+
+    # --- what everybody calls -------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, hyper_parameters: Mapping[str, Any]) -> Self:
+        """Make an untrained detector from a mapping, as configurations hold it.
+
+        Args:
+            hyper_parameters: Name → value; `representation` may be an identity.
+
+        Raises:
+            DetectorError: If there is no such hyper-parameter.
+            ConfigError: If a value is not allowed.
+        """
+        known = cls.hyper_parameter_defaults()
+        values = dict(hyper_parameters)
+        for name in values:
+            if name not in (*known, "representation"):
+                msg = (
+                    f"{cls.__name__} has no hyper-parameter {name!r}.{did_you_mean(name, known)} "
+                    f"Known: {', '.join(known)}."
+                )
+                raise DetectorError(msg)
+        if isinstance(values.get("representation"), Mapping):
+            values["representation"] = representation_from_identity(values["representation"])
+        return cls(**values)
+
+    @classmethod
+    def hyper_parameter_defaults(cls) -> dict[str, Any]:
+        """Give the hyper-parameters but for the representation: name → default."""
+        parameters = inspect.signature(cls).parameters.values()
+        return {p.name: p.default for p in parameters if p.name != "representation"}
+
+    def hyper_parameters(self) -> dict[str, Any]:
+        """Give the hyper-parameters but for the representation: name → value."""
+        return {name: getattr(self, name) for name in self.hyper_parameter_defaults()}
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether it has been fitted or loaded."""
+        return self.seed_ is not None
+
+    def fit(
+        self,
+        jets: Jets,
+        *,
+        validation: Jets | None = None,
+        seed: int,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Train on jets taken to be ordinary; earlier training is forgotten.
+
+        Args:
+            jets: Training jets. Every jet counts once: weights are not used.
+            validation: Jets to judge the training by; otherwise a part of `jets` is set aside.
+                These events count as trained on too, for they decide when the training stops.
+            seed: Fixes everything random.
+            progress: Called after each epoch with its number, their number, and the losses.
+
+        Returns:
+            The detector itself.
+
+        Raises:
+            TooFewJetsError: If there are fewer than `min_jets`, or no validation jets.
+            DetectorError: If the training diverges.
+        """
+        if len(jets) < self.min_jets:
+            msg = (
+                f"{type(self).__name__} needs at least {self.min_jets} jets to train. "
+                f"Received: {len(jets)}. Loosen the selection or read more files."
+            )
+            raise TooFewJetsError(msg)
+        if validation is not None and not len(validation):
+            msg = (
+                f"{type(self).__name__}: the validation jets are none. Pass some, or None to set "
+                f"aside a part of the training jets."
+            )
+            raise TooFewJetsError(msg)
+        self.seed_ = self._fingerprint = None
+        self._fit(jets, validation=validation, seed=seed, progress=progress)
+        self.provenance_ = Provenance.of(jets, validation)
+        self.seed_ = int(seed)
+        return self
+
+    def scores(self, jets: Jets, *, allow_trained: bool = False) -> Scores:
+        """Score jets; higher is more anomalous.
+
+        Args:
+            jets: n jets; n may be 0.
+            allow_trained: Score jets of events it was trained on too.
+
+        Returns:
+            `score_names` → float64 array of shape (n,), all finite.
+
+        Raises:
+            TrainedOnError: If jets belong to events it was trained on.
+            NonFiniteError: If a score comes out as NaN or infinite.
+            DetectorError: If it was not fitted.
+        """
+        self._require_fitted("scores")
+        if not allow_trained:
+            self.provenance_.refuse(jets, detector=type(self).__name__)
+        if not len(jets):
+            return {name: np.zeros(0) for name in self.score_names}
+        return self._checked(self._scores(jets), len(jets))
+
+    def scores_by_epoch(self, jets: Jets, *, allow_trained: bool = False) -> dict[int, Scores]:
+        """Score jets with the models kept during the training.
+
+        Args:
+            jets: n jets; n may be 0.
+            allow_trained: As in `scores`.
+
+        Returns:
+            Epoch → what `scores` would have given after it; empty for a detector that is not
+            trained in epochs or kept no models. The last epochs may lie beyond the best one,
+            which `scores` uses.
+
+        Raises:
+            TrainedOnError: If jets belong to events it was trained on.
+            NonFiniteError: If a score comes out as NaN or infinite.
+            DetectorError: If it was not fitted.
+        """
+        self._require_fitted("scores_by_epoch")
+        if not allow_trained:
+            self.provenance_.refuse(jets, detector=type(self).__name__)
+        return {
+            epoch: self._checked(scores, len(jets)) for epoch, scores in self._scores_by_epoch(jets)
+        }
+
+    def save(self, folder: Path | str) -> str:
+        """Write the detector as a folder, atomically; an earlier one there is replaced.
+
+        Returns:
+            Its fingerprint: the SHA-256 of everything in the folder.
+
+        Raises:
+            DetectorError: If it was not fitted, or something else is in the place.
+        """
+        self._require_fitted("save")
+        with replace_folder(Path(folder), marker=INFO_FILE) as new:
+            self._fingerprint = self._write(new)
+        return self._fingerprint
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Self:
+        """Read a detector that `save` wrote; on `Detector` itself, of whatever class.
+
+        Raises:
+            DetectorError: If there is none, it was changed or damaged, is of another class, or
+                newer than this oddjet.
+        """
+        folder = Path(folder)
+        info = read_info(folder, INFO_FILE)
+        found = cast("type[Self]", import_class(info["detector"], cls))
+        detector = found.create(
+            {**info["hyper_parameters"], "representation": info["representation"]}
+        )
+        detector._read(folder, info)
+        return detector
+
+    @property
+    def fingerprint(self) -> str:
+        """The SHA-256 of the saved folder: what says whether two scores come from one model.
+
+        Raises:
+            DetectorError: If it was neither saved nor loaded since it was fitted.
+        """
+        if self._fingerprint is None:
+            msg = f"{type(self).__name__} has a fingerprint only once it is saved: call save first."
+            raise DetectorError(msg)
+        return self._fingerprint
+
+    # --- pickling, to workers: the content of the saved files travels, no model object -----------
+
+    def __getstate__(self) -> dict[str, Any]:
+        if not self.is_fitted:
+            return dict(self.__dict__)
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            self._write(folder)
+            files = {path.name: path.read_bytes() for path in folder.iterdir()}
+        return {"_saved_files": files, "_fingerprint": self._fingerprint}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        files = state.get("_saved_files")
+        if files is None:
+            self.__dict__.update(state)
+            return
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            for file_name, content in files.items():
+                (folder / file_name).write_bytes(content)
+            self.__dict__.update(type(self).load(folder).__dict__)
+        self._fingerprint = state["_fingerprint"]
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _write(self, folder: Path) -> str:
+        self._save(folder)
+        self.provenance_.save(folder / PROVENANCE_FILE)
+        info = {
+            "detector": class_path(type(self)),
+            "hyper_parameters": self.hyper_parameters(),
+            "representation": self.representation.identity(),
+            "score_names": list(self.score_names),
+            "seed": self.seed_,
+            "trained_on_events": self.provenance_.summary(),
+            "versions": _versions(),
+        }
+        return write_info(folder, INFO_FILE, info)
+
+    def _read(self, folder: Path, info: dict[str, Any]) -> None:
+        self._load(folder)
+        self.provenance_ = Provenance.load(folder / PROVENANCE_FILE)
+        self.seed_ = info["seed"]
+        self._fingerprint = info["fingerprint"]
+
+    def _checked(self, scores: Mapping[str, npt.ArrayLike], n: int) -> Scores:
+        """Hold a subclass to its word: the names it declared, one finite number a jet."""
+        if tuple(scores) != self.score_names:
+            msg = (
+                f"{type(self).__name__} declares the scores {self.score_names} and gave "
+                f"{tuple(scores)}."
+            )
+            raise DetectorError(msg)
+        checked = {name: np.asarray(values, dtype=np.float64) for name, values in scores.items()}
+        for name, values in checked.items():
+            if values.shape != (n,):
+                msg = (
+                    f"{type(self).__name__}: expected score {name!r} of shape ({n},). "
+                    f"Received: {values.shape}."
+                )
+                raise DetectorError(msg)
+            if n_bad := int(np.count_nonzero(~np.isfinite(values))):
+                msg = (
+                    f"{type(self).__name__}: score {name!r} is NaN or infinite for {n_bad} of {n} "
+                    f"jets, first for jet {int(np.argmin(np.isfinite(values)))}."
+                )
+                raise NonFiniteError(msg)
+        return checked
+
+    def _require_fitted(self, what: str) -> None:
+        if not self.is_fitted:
+            msg = f"{type(self).__name__}.{what} needs a trained detector: call fit, or load one."
+            raise DetectorError(msg)
+
+
+def _versions() -> dict[str, str]:
+    """Give the versions of Python and the packages whose code is in the numbers."""
+    return {
+        "python": platform.python_version(),
+        **{package: metadata.version(package) for package in PACKAGES if find_spec(package)},
+    }

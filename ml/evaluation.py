@@ -1,0 +1,317 @@
+"""How well a score separates signal from background: ROC, AUC, background rejection.
+
+Everything is weighted, and every number comes with a 95 % interval from resampling signal and
+background jets, each among themselves. Weights must not be negative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from oddjet.errors import InputError, NonFiniteError, TooFewJetsError
+
+__all__ = [
+    "Evaluation",
+    "Interval",
+    "Roc",
+    "auc",
+    "background_rejection",
+    "evaluate",
+    "roc_curve",
+]
+
+Floats = npt.NDArray[np.float64]
+
+REPLICAS = 200
+SIGNAL_EFFICIENCIES = (0.1, 0.2, 0.5)
+
+
+@dataclass(frozen=True, eq=False)
+class Roc:
+    """A weighted ROC curve, from the strictest threshold to the loosest.
+
+    Attributes:
+        fpr: Background efficiency at `scores >= thresholds`, from 0 to 1.
+        tpr: Signal efficiency, from 0 to 1.
+        thresholds: Distinct scores, descending; the first is infinity, above all jets.
+    """
+
+    fpr: Floats
+    tpr: Floats
+    thresholds: Floats
+
+    @property
+    def auc(self) -> float:
+        """Area under tpr(fpr): chance that signal outscores background, ties counting half."""
+        return _area(self.fpr, self.tpr)
+
+    def background_efficiency(self, signal_efficiency: float) -> float:
+        """Background efficiency at a signal efficiency in (0, 1], interpolated linearly."""
+        return _efficiency(self.fpr, self.tpr, signal_efficiency)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number and its 95 % bootstrap interval (percentiles 2.5 and 97.5 of the replicas)."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One score's figures.
+
+    Attributes:
+        score: Its name.
+        auc: Area under the ROC curve.
+        rejection: Signal efficiency → 1/ε_b.
+        n_signal: Jets, unweighted.
+        n_background: Jets, unweighted.
+    """
+
+    score: str
+    auc: Interval
+    rejection: dict[float, Interval]
+    n_signal: int
+    n_background: int
+
+
+def roc_curve(
+    scores: npt.ArrayLike, is_signal: npt.ArrayLike, weights: npt.ArrayLike | None = None
+) -> Roc:
+    """Draw the ROC curve of a score.
+
+    Args:
+        scores: Shape (n,), higher for signal.
+        is_signal: Bool, shape (n,).
+        weights: Not negative, shape (n,); 1 by default. Signal and background are normalised each.
+
+    Raises:
+        TooFewJetsError: If signal or background have no weight.
+        NonFiniteError: If a score or weight is NaN or infinite.
+        InputError: If a weight is negative, or shapes differ.
+    """
+    ranked = _Ranked.of(scores, is_signal, weights)
+    fpr, tpr = ranked.rates(ranked.weights)
+    return Roc(fpr, tpr, np.concatenate([[np.inf], ranked.thresholds]))
+
+
+def auc(
+    scores: npt.ArrayLike,
+    is_signal: npt.ArrayLike,
+    weights: npt.ArrayLike | None = None,
+    *,
+    replicas: int = REPLICAS,
+    seed: int = 1,
+) -> Interval:
+    """Area under the ROC curve, with its interval.
+
+    Args:
+        scores: As in `roc_curve`, which also says what is raised.
+        is_signal: Bool, shape (n,).
+        weights: As in `roc_curve`.
+        replicas: Resamplings.
+        seed: Of the resampling.
+    """
+    ranked = _Ranked.of(scores, is_signal, weights)
+    return _bootstrap(ranked, [_area], replicas, seed)[0]
+
+
+def background_rejection(
+    scores: npt.ArrayLike,
+    is_signal: npt.ArrayLike,
+    weights: npt.ArrayLike | None = None,
+    *,
+    signal_efficiency: float,
+    replicas: int = REPLICAS,
+    seed: int = 1,
+) -> Interval:
+    """1/ε_b at a signal efficiency, with its interval; infinite where no background is left.
+
+    Args:
+        scores: As in `roc_curve`, which also says what is raised.
+        is_signal: Bool, shape (n,).
+        weights: As in `roc_curve`.
+        signal_efficiency: In (0, 1].
+        replicas: Resamplings.
+        seed: Of the resampling.
+    """
+    ranked = _Ranked.of(scores, is_signal, weights)
+    return _bootstrap(ranked, [_rejection_at(signal_efficiency)], replicas, seed)[0]
+
+
+def evaluate(
+    scores: Mapping[str, npt.ArrayLike],
+    is_signal: npt.ArrayLike,
+    weights: npt.ArrayLike | None = None,
+    *,
+    signal_efficiencies: Sequence[float] = SIGNAL_EFFICIENCIES,
+    replicas: int = REPLICAS,
+    seed: int = 1,
+) -> list[Evaluation]:
+    """Make a table of the figures of several scores of the same jets.
+
+    Args:
+        scores: Name → shape (n,).
+        is_signal: Bool, shape (n,).
+        weights: As in `roc_curve`, which also says what is raised.
+        signal_efficiencies: Where to give the rejection.
+        replicas: Resamplings; the same ones for every score, so that scores can be compared.
+        seed: Of the resampling.
+
+    Returns:
+        One row a score, in the order given.
+    """
+    signal = np.asarray(is_signal, dtype=bool)
+    statistics = [_area, *(_rejection_at(efficiency) for efficiency in signal_efficiencies)]
+    table = []
+    for name, values in scores.items():
+        ranked = _Ranked.of(values, signal, weights)
+        area, *rejections = _bootstrap(ranked, statistics, replicas, seed)
+        n_signal = int(np.count_nonzero(signal))
+        table.append(
+            Evaluation(
+                score=name,
+                auc=area,
+                rejection=dict(zip(signal_efficiencies, rejections, strict=True)),
+                n_signal=n_signal,
+                n_background=len(signal) - n_signal,
+            )
+        )
+    return table
+
+
+Statistic = Callable[[Floats, Floats], float]
+"""A number of a ROC curve: (fpr, tpr) → float."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Ranked:
+    """Jets sorted once by falling score, so that each replica costs two cumulative sums.
+
+    Attributes:
+        weights: In the given order, shape (n,).
+        signal: In the given order, bool, shape (n,).
+        order: Indices by falling score.
+        last: Positions in that order of the last jet of each distinct score, shape (m,).
+        thresholds: The distinct scores, falling, shape (m,).
+    """
+
+    weights: Floats
+    signal: npt.NDArray[np.bool_]
+    order: npt.NDArray[np.int64]
+    last: npt.NDArray[np.int64]
+    thresholds: Floats
+
+    @classmethod
+    def of(
+        cls, scores: npt.ArrayLike, is_signal: npt.ArrayLike, weights: npt.ArrayLike | None
+    ) -> _Ranked:
+        values = np.asarray(scores, dtype=np.float64)
+        signal = np.asarray(is_signal, dtype=bool)
+        w = np.ones(len(values)) if weights is None else np.asarray(weights, dtype=np.float64)
+        _check(values, signal, w)
+        order = np.argsort(-values, kind="stable")
+        ranked = values[order]
+        last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
+        return cls(w, signal, order, last, ranked[last])
+
+    def rates(self, weights: Floats) -> tuple[Floats, Floats]:
+        """Give fpr and tpr, shape (m + 1,), for weights in the given order."""
+        ranked, signal = weights[self.order], self.signal[self.order]
+        return self._rate(np.where(signal, 0.0, ranked)), self._rate(np.where(signal, ranked, 0.0))
+
+    def _rate(self, ranked: Floats) -> Floats:
+        passed = np.concatenate([[0.0], np.cumsum(ranked)[self.last]])
+        return np.asarray(passed / passed[-1])
+
+    def resampled_weights(self, replicas: int, seed: int) -> Iterator[Floats]:
+        """Draw as many jets with replacement, signal and background apart, again and again."""
+        rng = np.random.default_rng(seed)
+        classes = [np.flatnonzero(self.signal), np.flatnonzero(~self.signal)]
+        for _ in range(replicas):
+            weights = np.zeros(len(self.weights))
+            for rows in classes:
+                times = np.bincount(rng.integers(0, len(rows), len(rows)), minlength=len(rows))
+                weights[rows] = self.weights[rows] * times
+                if not weights[rows].any():  # only jets of weight 0 were drawn: no ROC curve
+                    weights[rows] = self.weights[rows]
+            yield weights
+
+
+def _bootstrap(
+    ranked: _Ranked, statistics: Sequence[Statistic], replicas: int, seed: int
+) -> list[Interval]:
+    if replicas < 1:
+        msg = f"evaluation: replicas must be at least 1. Received: {replicas}."
+        raise InputError(msg)
+    rates = ranked.rates(ranked.weights)
+    values = [statistic(*rates) for statistic in statistics]
+    samples = np.empty((replicas, len(statistics)))
+    for i, weights in enumerate(ranked.resampled_weights(replicas, seed)):
+        rates = ranked.rates(weights)
+        samples[i] = [statistic(*rates) for statistic in statistics]
+    # "nearest" takes samples as they are: between an infinite and a finite one there is no number.
+    low, high = np.quantile(samples, [0.025, 0.975], axis=0, method="nearest")
+    return [Interval(v, float(lo), float(hi)) for v, lo, hi in zip(values, low, high, strict=True)]
+
+
+def _area(fpr: Floats, tpr: Floats) -> float:
+    return float(np.trapezoid(tpr, fpr))
+
+
+def _efficiency(fpr: Floats, tpr: Floats, signal_efficiency: float) -> float:
+    """Background efficiency where the curve first reaches a signal efficiency."""
+    # The tolerance keeps rounding from skipping the first of several points of this efficiency.
+    i = int(np.searchsorted(tpr, signal_efficiency * (1 - 1e-12), side="left"))
+    rise = tpr[i] - tpr[i - 1]
+    fraction = (signal_efficiency - tpr[i - 1]) / rise if rise > 0 else 1.0
+    return float(fpr[i - 1] + fraction * (fpr[i] - fpr[i - 1]))
+
+
+def _rejection_at(signal_efficiency: float) -> Statistic:
+    if not 0 < signal_efficiency <= 1:
+        msg = f"evaluation: signal_efficiency must be in (0, 1]. Received: {signal_efficiency}."
+        raise InputError(msg)
+
+    def rejection(fpr: Floats, tpr: Floats) -> float:
+        efficiency = _efficiency(fpr, tpr, signal_efficiency)
+        return 1 / efficiency if efficiency > 0 else float("inf")
+
+    return rejection
+
+
+def _check(scores: Floats, signal: npt.NDArray[Any], weights: Floats) -> None:
+    if scores.ndim != 1 or not scores.shape == signal.shape == weights.shape:
+        msg = (
+            f"evaluation: expected scores, is_signal and weights of one shape (n,). Received: "
+            f"{scores.shape}, {signal.shape} and {weights.shape}."
+        )
+        raise InputError(msg)
+    for what, values in (("scores", scores), ("weights", weights)):
+        if n_bad := int(np.count_nonzero(~np.isfinite(values))):
+            msg = f"evaluation: {n_bad} of {len(values)} {what} are NaN or infinite."
+            raise NonFiniteError(msg)
+    if n_negative := int(np.count_nonzero(weights < 0)):
+        msg = (
+            f"evaluation: {n_negative} of {len(weights)} weights are negative: efficiencies would "
+            f"not rise with looser cuts. Evaluate on a sample without negative weights."
+        )
+        raise InputError(msg)
+    for what, mask in (("signal", signal), ("background", ~signal)):
+        if not weights[mask].sum() > 0:
+            msg = (
+                f"evaluation: {int(np.count_nonzero(mask))} {what} jets with a weight above 0 of "
+                f"{len(scores)}: a ROC curve needs both kinds."
+            )
+            raise TooFewJetsError(msg)

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from oddjet.errors import DetectorError
+from oddjet.ml.folder import SCHEMA_VERSION, read_info, replace_folder, write_info
+
+
+def save(folder: Path, text: str = "one") -> str:
+    with replace_folder(folder, marker="info.json") as new:
+        (new / "a.txt").write_text(text)
+        (new / "sub").mkdir()
+        (new / "sub" / "b.txt").write_text("two")
+        return write_info(new, "info.json", {"what": "test"})
+
+
+def test_info_holds_the_hashes_of_all_files(tmp_path: Path) -> None:
+    fingerprint = save(tmp_path / "deep" / "x")
+    info = read_info(tmp_path / "deep" / "x", "info.json")
+    assert info["what"] == "test"
+    assert info["fingerprint"] == fingerprint
+    assert info["files"] == {
+        "a.txt": hashlib.sha256(b"one").hexdigest(),
+        "sub/b.txt": hashlib.sha256(b"two").hexdigest(),
+    }
+
+
+def test_fingerprint_follows_the_content(tmp_path: Path) -> None:
+    assert save(tmp_path / "x") == save(tmp_path / "y")
+    assert save(tmp_path / "x", "other") != save(tmp_path / "y")
+
+
+def test_saving_again_replaces_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    save(tmp_path / "x")
+    save(tmp_path / "x", "new")
+    assert (tmp_path / "x" / "a.txt").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_failing_halfway_keeps_the_old(tmp_path: Path) -> None:
+    save(tmp_path / "x")
+
+    def fail() -> None:
+        with replace_folder(tmp_path / "x", marker="info.json") as new:
+            (new / "a.txt").write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert (tmp_path / "x" / "a.txt").read_text() == "one"
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_something_else_in_the_place_is_left_alone(tmp_path: Path, kind: str) -> None:
+    place = tmp_path / "x"
+    if kind == "file":
+        place.write_text("precious")
+    else:
+        place.mkdir()
+        (place / "precious.txt").write_text("precious")
+    with pytest.raises(DetectorError, match="left alone"):
+        save(place)
+    assert "precious" in (place if kind == "file" else place / "precious.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (lambda x: (x / "a.txt").write_text("0ne"), r"a\.txt is not the file that was saved"),
+        (lambda x: (x / "sub" / "b.txt").unlink(), r"b\.txt is missing"),
+        (lambda x: (x / "info.json").unlink(), r"holds no info\.json"),
+        (lambda x: (x / "info.json").write_text("{"), "cannot be read"),
+        (lambda x: (x / "info.json").write_text("[]"), "schema_version"),
+        (
+            lambda x: (x / "info.json").write_text(
+                (x / "info.json").read_text().replace("test", "toast")
+            ),
+            r"info\.json is not the file that was saved",
+        ),
+    ],
+)
+def test_harm_is_noticed(tmp_path: Path, harm, message: str) -> None:
+    save(tmp_path / "x")
+    harm(tmp_path / "x")
+    with pytest.raises(DetectorError, match=message):
+        read_info(tmp_path / "x", "info.json")
+
+
+def test_newer_layout_is_refused(tmp_path: Path) -> None:
+    save(tmp_path / "x")
+    path = tmp_path / "x" / "info.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "schema_version": 99}))
+    with pytest.raises(DetectorError, match=f"99, newer than the {SCHEMA_VERSION}"):
+        read_info(tmp_path / "x", "info.json")
+
+
+def test_files_outside_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("secret")
+    folder = tmp_path / "x"
+    folder.mkdir()
+    (folder / "link").symlink_to(tmp_path / "secret.txt")
+    write_info(folder, "info.json", {})
+    with pytest.raises(DetectorError, match="outside itself"):
+        read_info(folder, "info.json")

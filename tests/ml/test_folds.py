@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import pickle
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from oddjet.datasets.folds import fold_of
+from oddjet.datasets.jets import Jets
+from oddjet.errors import ConfigError, DetectorError, InputError, TooFewJetsError, TrainedOnError
+from oddjet.ml import create, load
+from oddjet.ml.folds import FoldedDetector
+from oddjet.ml.representations.jet_image import JetImage
+
+
+@pytest.fixture(scope="module")
+def folded(plugin: str, background: Jets) -> FoldedDetector:
+    return FoldedDetector.fit(
+        background, detector=(plugin, {"power": 1.0}), k=3, seed=1, label="mean"
+    )
+
+
+@pytest.mark.parametrize("k", [3, 4, 5])
+def test_roles_rotate(plugin: str, background: Jets, k: int) -> None:
+    folded = FoldedDetector.fit(background, detector=(plugin, {}), k=k, seed=1)
+    folds = fold_of(background, k)
+    for fold, (model, calibration) in enumerate(
+        zip(folded.detectors, folded.calibrations, strict=True)
+    ):
+        held_out = {fold, (fold + 1) % k}
+        trained_on = {f for f in range(k) if model.provenance_.seen(background[folds == f]).any()}
+        assert trained_on == set(range(k)) - held_out
+        assert model.provenance_.summary() == {
+            "background": sum(int((folds == f).sum()) for f in trained_on)
+        }
+        calibrating = background[folds == (fold + 1) % k]
+        weights = np.asarray(calibrating.weight)
+        expected = weights.sum() ** 2 / (weights**2).sum()
+        assert calibration["distance"].n_effective == pytest.approx(expected)
+
+
+def test_every_jet_is_scored_by_its_fold_s_model_and_calibration(
+    folded: FoldedDetector, background: Jets, signal: Jets
+) -> None:
+    for jets in (background, signal):
+        scores = folded.scores(jets)
+        assert tuple(scores) == folded.score_names == ("distance", "distance_calibrated")
+        folds = fold_of(jets, 3)
+        assert set(folds) == {0, 1, 2}
+        for fold in range(3):
+            rows = folds == fold
+            raw = folded.detectors[fold].scores(jets[rows])["distance"]
+            np.testing.assert_array_equal(scores["distance"][rows], raw)
+            np.testing.assert_array_equal(
+                scores["distance_calibrated"][rows], folded.calibrations[fold]["distance"](raw)
+            )
+
+
+def test_calibrated_scores_of_background_are_exponential(
+    folded: FoldedDetector, background: Jets, other_background: Jets
+) -> None:
+    for jets in (background, other_background):
+        calibrated = folded.scores(jets)["distance_calibrated"]
+        for survival in (0.5, 0.2, 0.1):
+            kept = float(np.mean(calibrated >= -np.log10(survival)))
+            # Two samples: the jets cut on, and those in the calibration fold.
+            error = np.sqrt(survival * (1 - survival) * (1 / len(jets) + 3 / len(background)))
+            assert kept == pytest.approx(survival, abs=4 * error)
+
+
+def test_signal_stands_out(folded: FoldedDetector, other_background: Jets, signal: Jets) -> None:
+    ordinary, unlike = (
+        folded.scores(jets)["distance_calibrated"] for jets in (other_background, signal)
+    )
+    assert np.median(unlike) > np.quantile(ordinary, 0.9)
+
+
+def test_single_models_still_refuse_what_they_saw(folded: FoldedDetector, background: Jets) -> None:
+    with pytest.raises(TrainedOnError):
+        folded.detectors[0].scores(background)
+
+
+def test_no_jets(folded: FoldedDetector, signal: Jets) -> None:
+    assert {name: len(v) for name, v in folded.scores(signal[:0]).items()} == {
+        "distance": 0,
+        "distance_calibrated": 0,
+    }
+    assert folded.scores_by_epoch(signal[:0]) == {}
+
+
+def test_scores_by_epoch_are_those_all_folds_reached(folded: FoldedDetector, signal: Jets) -> None:
+    by_epoch = folded.scores_by_epoch(signal)
+    all_reached = all(model.mean_[0, 0, 0] > 0 for model in folded.detectors)
+    assert list(by_epoch) == ([10, 20] if all_reached else [10])
+    folds = fold_of(signal, 3)
+    for fold in range(3):
+        n = int((folds == fold).sum())
+        np.testing.assert_array_equal(by_epoch[10]["distance"][folds == fold], np.arange(n))
+
+
+def test_same_seed_same_scores_and_folds_have_seeds_of_their_own(
+    plugin: str, background: Jets, signal: Jets, folded: FoldedDetector
+) -> None:
+    assert len({model.seed_ for model in folded.detectors}) == 3
+    again = FoldedDetector.fit(background, detector=(plugin, {"power": 1.0}), seed=1)
+    other = FoldedDetector.fit(background, detector=(plugin, {"power": 1.0}), seed=2)
+    expected = folded.scores(signal)["distance"]
+    np.testing.assert_array_equal(again.scores(signal)["distance"], expected)
+    assert not np.array_equal(other.scores(signal)["distance"], expected)
+
+
+def test_save_and_load(folded: FoldedDetector, signal: Jets, tmp_path: Path) -> None:
+    fingerprint = folded.save(tmp_path / "folded")
+    loaded = FoldedDetector.load(tmp_path / "folded")
+    assert loaded.fingerprint == folded.fingerprint == fingerprint
+    assert (loaded.label, loaded.k, loaded.seed) == ("mean", 3, 1)
+    assert loaded.hyper_parameters == {"power": 1.0}
+    for name, values in folded.scores(signal).items():
+        np.testing.assert_array_equal(loaded.scores(signal)[name], values)
+    assert load(tmp_path / "folded" / "fold1").seed_ == folded.detectors[1].seed_
+    with pytest.raises(DetectorError, match=r"FoldedDetector\.load"):
+        load(tmp_path / "folded")
+    with pytest.raises(DetectorError, match=r"oddjet\.ml\.load"):
+        FoldedDetector.load(tmp_path / "folded" / "fold1")
+
+
+@pytest.mark.parametrize(
+    "name", ["calibration0_distance.npz", "fold2/mean.npz", "fold1/detector.json"]
+)
+def test_a_changed_file_is_refused(folded: FoldedDetector, tmp_path: Path, name: str) -> None:
+    folded.save(tmp_path / "folded")
+    other = tmp_path / "folded" / name.replace("0", "1").replace("fold2", "fold0")
+    if other == tmp_path / "folded" / name:
+        other.write_text("{}")
+    else:
+        shutil.copy(other, tmp_path / "folded" / name)
+    with pytest.raises(DetectorError, match=r"not the file that was saved"):
+        FoldedDetector.load(tmp_path / "folded")
+
+
+def test_pickling_to_a_worker(folded: FoldedDetector, signal: Jets) -> None:
+    arrived = pickle.loads(pickle.dumps(folded))
+    np.testing.assert_array_equal(
+        arrived.scores(signal)["distance_calibrated"], folded.scores(signal)["distance_calibrated"]
+    )
+
+
+def test_progress_names_the_fold(plugin: str, background: Jets) -> None:
+    heard = []
+    FoldedDetector.fit(
+        background,
+        detector=(plugin, {}),
+        seed=1,
+        progress=lambda *said: heard.append(said),
+    )
+    assert heard == [(fold, 3, 1, 1, {"loss": 0.0}) for fold in range(3)]
+
+
+def test_label_and_representation(plugin: str, background: Jets, tmp_path: Path) -> None:
+    image = JetImage(pixels=4)
+    folded = FoldedDetector.fit(background, detector=(plugin, {"representation": image}), seed=1)
+    assert folded.label == plugin
+    folded.save(tmp_path / "folded")
+    loaded = FoldedDetector.load(tmp_path / "folded")
+    assert all(model.representation == image for model in loaded.detectors)
+    again = create(loaded.detector, **loaded.hyper_parameters)
+    assert again.representation == image
+
+
+def test_weights_given_are_used_for_the_calibration(plugin: str, background: Jets) -> None:
+    folded = FoldedDetector.fit(
+        background, detector=(plugin, {}), seed=1, weights=np.ones(len(background))
+    )
+    n = int((fold_of(background, 3) == 1).sum())
+    assert folded.calibrations[0]["distance"].n_effective == pytest.approx(n)
+
+
+def test_refusals(plugin: str, background: Jets, toy_jets) -> None:
+    def fit(jets: Jets, **changes: object) -> None:
+        FoldedDetector.fit(jets, **({"detector": (plugin, {}), "seed": 1} | changes))
+
+    with pytest.raises(ConfigError, match="at least 3"):
+        fit(background, k=2)
+    with pytest.raises(InputError, match="run"):
+        fit(toy_jets(50, prongs=1, seed=1, events=False))
+    with pytest.raises(InputError, match="1 of 1500 background jets have negative"):
+        fit(background, weights=np.where(np.arange(len(background)) == 3, -1.0, 1.0))
+    with pytest.raises(InputError, match="one a jet"):
+        fit(background, weights=np.ones(3))
+    with pytest.raises(TooFewJetsError, match="calibrate"):
+        fit(background[:12])
+    one_fold = background[fold_of(background, 3) == 1]
+    with pytest.raises(TooFewJetsError, match="at least 10 jets"):
+        fit(one_fold)
