@@ -1,0 +1,221 @@
+"""The chain: samples, skim, training, scores, hunt, report; each step done only where needed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from oddjet.analysis.config import AnalysisConfig, load_config
+from oddjet.analysis.hunt import Hunt, choose_sample, dataset_scales, hunt
+from oddjet.analysis.progress import Reporter, SilentReporter
+from oddjet.analysis.samples import ready_samples
+from oddjet.analysis.training import train_detector
+from oddjet.condor.cluster import open_executor
+from oddjet.datasets.atomic import write_text
+from oddjet.datasets.skim import Skim, open_skim
+from oddjet.errors import ConfigError
+from oddjet.ml.representations.jet_image import JetImage
+
+if TYPE_CHECKING:
+    from oddjet.ml.folds import FoldedDetector
+
+__all__ = ["RunResult", "report_again", "run_chain"]
+
+CONFIG_FILE = "config.yaml"
+TIMES_FILE = "seconds.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class RunResult:
+    """Where a run's results are, and the headline.
+
+    Attributes:
+        report: The HTML report; its numbers are in the JSON file beside it.
+        summary: Name and value of the headline results.
+        hunt: The hunt.
+    """
+
+    report: Path
+    summary: list[tuple[str, str]]
+    hunt: Hunt
+
+
+class _Clock:
+    """Wall time of each step."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - start
+
+
+def run_chain(config: AnalysisConfig, *, reporter: Reporter | None = None) -> RunResult:
+    """Run a whole analysis; a second call redoes only what changed.
+
+    Args:
+        config: The analysis.
+        reporter: Told about progress.
+
+    Raises:
+        OddjetError: Of the step that failed; what was finished before is kept for the next call.
+    """
+    reporter = reporter or SilentReporter()
+    clock = _Clock()
+    fileset = config.resolve_fileset()
+    with clock.step("samples"):
+        fileset = ready_samples(
+            fileset, config.samples, workers=config.cluster.workers, reporter=reporter
+        )
+    config = config.model_copy(update={"fileset": fileset})
+    config.output.mkdir(parents=True, exist_ok=True)
+    _write_config(config)
+    with clock.step("skim"):
+        skim = _skim(config, reporter)
+    with clock.step("train"):
+        trained = _train(config, skim, reporter)
+    with clock.step("score"):
+        _score(config, skim, reporter)
+    write_text(config.output / TIMES_FILE, json.dumps(clock.seconds) + "\n")
+    return _finish(config, skim, trained, clock, reporter)
+
+
+def report_again(
+    folder: Path, *, unblind: bool = False, reporter: Reporter | None = None
+) -> RunResult:
+    """Hunt and report again from the outputs of a finished run.
+
+    Args:
+        folder: The run's output folder.
+        unblind: Look into the signal window of data.
+        reporter: Told about progress.
+
+    Raises:
+        ConfigError: The folder is not of a run.
+        OddjetError: An output is missing or damaged.
+    """
+    if not (folder / CONFIG_FILE).exists():
+        msg = f"{folder} is not the output of a run: it holds no {CONFIG_FILE}"
+        raise ConfigError(msg)
+    reporter = reporter or SilentReporter()
+    config = load_config(folder / CONFIG_FILE).with_choices(unblind=unblind)
+    config = config.model_copy(update={"output": folder})
+    clock = _Clock()
+    clock.seconds = json.loads((folder / TIMES_FILE).read_text(encoding="utf-8"))
+    skim = open_skim(folder / "skim")
+    return _finish(config, skim, _train(config, skim, reporter), clock, reporter)
+
+
+def _write_config(config: AnalysisConfig) -> None:
+    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    write_text(config.output / CONFIG_FILE, text)
+
+
+def _skim(config: AnalysisConfig, reporter: Reporter) -> Skim:
+    from oddjet.processors.run import run_skim  # noqa: PLC0415 (slow import)
+
+    fileset = config.resolve_fileset()
+    image = None if config.image is None else JetImage(**config.image.model_dump())
+    with open_executor(config.cluster) as executor, reporter.track("skim", 0, "events") as update:
+        run_skim(
+            fileset,
+            selection=config.selection,
+            output=config.output / "skim",
+            representation=image,
+            executor=executor,
+            chunk_size=config.chunk_size,
+            progress=lambda done, total, units: update(done, total, units),
+        )
+    return open_skim(config.output / "skim")
+
+
+def _train(config: AnalysisConfig, skim: Skim, reporter: Reporter) -> dict[str, FoldedDetector]:
+    return {
+        detector.key: train_detector(
+            skim,
+            detector,
+            config.output / "models" / detector.key,
+            folds=config.folds,
+            seed=config.seed,
+            reporter=reporter,
+        )
+        for detector in config.detectors
+    }
+
+
+def _score(config: AnalysisConfig, skim: Skim, reporter: Reporter) -> None:
+    from oddjet.processors.run_anomaly import run_anomaly  # noqa: PLC0415 (slow import)
+
+    settings = config.hunt
+    known = all(d.kind == "data" or d.cross_section_pb for d in skim.manifest.datasets.values())
+    lumi_ifb = config.pseudo_data.lumi_ifb if config.pseudo_data else config.lumi_ifb
+    with (
+        open_executor(config.cluster) as executor,
+        reporter.track("score", skim.n_jets, "jets") as update,
+    ):
+        run_anomaly(
+            skim,
+            detectors={d.key: config.output / "models" / d.key for d in config.detectors},
+            output=config.output / "scores",
+            working_points=settings.working_points,
+            mass=settings.mass,
+            mass_range=settings.range,
+            n_bins=settings.n_bins,
+            pt_edges=settings.pt_edges,
+            leading_only=settings.jets == "leading",
+            scales=dataset_scales(skim.manifest.datasets, lumi_ifb if known else None),
+            executor=executor,
+            progress=lambda done, total, units: update(done, total, units),
+        )
+
+
+def _finish(
+    config: AnalysisConfig,
+    skim: Skim,
+    trained: dict[str, FoldedDetector],
+    clock: _Clock,
+    reporter: Reporter,
+) -> RunResult:
+    from oddjet.analysis.report import write_report  # noqa: PLC0415 (slow import)
+    from oddjet.analysis.run_report import RunOutputs, build_report  # noqa: PLC0415
+    from oddjet.processors.scores import open_scores  # noqa: PLC0415
+
+    table = open_scores(config.output / "scores").columns()
+    first = config.detectors[0]
+    cut = first.cut or trained[first.key].raw_score_names[0]
+    with clock.step("hunt"):
+        sample = choose_sample(
+            table,
+            skim.manifest.datasets,
+            pseudo_data=config.pseudo_data,
+            lumi_ifb=config.lumi_ifb,
+        )
+        found = hunt(table, f"{first.key}_{cut}", sample, config.hunt, unblind=config.unblind)
+    reporter.say("write the report …")
+    outputs = RunOutputs(
+        config=config,
+        skim=skim,
+        detectors=trained,
+        table=table,
+        hunt=found,
+        seconds=clock.seconds,
+        command=f"oddjet run {config.output / CONFIG_FILE}",
+    )
+    report = build_report(outputs)
+    path = config.output / "report.html"
+    write_report(path, report)
+    summary = [
+        (card.title, f"{card.value}  ({card.note})" if card.note else card.value)
+        for card in report.cards
+    ]
+    return RunResult(path, summary, found)

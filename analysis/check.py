@@ -1,0 +1,127 @@
+"""Everything that can be known to be wrong before a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from oddjet.analysis.background.functions import FAMILIES, make_function
+from oddjet.analysis.config import AnalysisConfig, DetectorConfig, load_config
+from oddjet.datasets.fileset import Fileset
+from oddjet.errors import ConfigError, OddjetError
+
+__all__ = ["check_config"]
+
+Findings = Iterator[tuple[bool, str]]
+
+
+def check_config(path: Path | str) -> tuple[list[str], list[str]]:
+    """Check an analysis without running it.
+
+    Opens every file of the fileset (header, size, uuid, branches), but reads no event.
+
+    Args:
+        path: The configuration.
+
+    Returns:
+        What is wrong, and what was found to be right; nothing wrong means that the run can start.
+    """
+    try:
+        config = load_config(path)
+        fileset = config.resolve_fileset()
+    except OddjetError as error:
+        return [str(error)], []
+    problems: list[str] = []
+    facts = [f"{path} is valid"]
+    checks: list[Callable[[AnalysisConfig, Fileset], Findings]] = [
+        _check_samples,
+        _check_sources,
+        _check_detectors,
+        _check_function,
+        _check_output,
+    ]
+    for check in checks:
+        try:
+            for is_fine, text in check(config, fileset):
+                (facts if is_fine else problems).append(text)
+        except OddjetError as error:
+            problems.append(str(error))
+    return problems, facts
+
+
+def _check_samples(config: AnalysisConfig, fileset: Fileset) -> Findings:
+    """Look for what there is to hunt in, to train on and to simulate."""
+    kinds = {name: dataset.kind for name, dataset in fileset.datasets.items()}
+    data = [name for name, kind in kinds.items() if kind == "data"]
+    if data and config.pseudo_data:
+        yield (
+            False,
+            f"the fileset holds data ({', '.join(data)}) and pseudo_data are asked for: drop one",
+        )
+    if not data and not config.pseudo_data:
+        yield False, "no dataset of kind 'data' and no pseudo_data: there is nothing to hunt in"
+    if not {"background", "data"} & set(kinds.values()):
+        yield False, "no dataset of kind 'background' or 'data': there is nothing to train on"
+    requests = {n: d.simulate for n, d in fileset.datasets.items() if d.simulate is not None}
+    if requests:
+        from oddjet.datasets.simulation import process_names  # noqa: PLC0415 (slow import)
+
+        for name, request in requests.items():
+            if request.process not in process_names():
+                known = ", ".join(process_names())
+                yield False, f"dataset '{name}': no process '{request.process}'; there are {known}"
+            else:
+                yield True, f"dataset '{name}': {request.n_events:,} events to simulate"
+    if config.pseudo_data:
+        for name, dataset in fileset.datasets.items():
+            if dataset.simulate is None and dataset.kind != "data" and not dataset.cross_section_pb:
+                yield False, f"dataset '{name}' has no cross_section_pb, which pseudo_data need"
+
+
+def _check_sources(config: AnalysisConfig, fileset: Fileset) -> Findings:
+    """Open every file that exists already, and look for the branches the selection needs."""
+    from oddjet.processors.plan import make_plan  # noqa: PLC0415 (slow import)
+
+    there = [name for name, dataset in fileset.datasets.items() if dataset.simulate is None]
+    if not there:
+        return
+    plan = make_plan(fileset.only(there), selection=config.selection, chunk_size=config.chunk_size)
+    yield (
+        True,
+        f"{len(plan.files)} files with {plan.n_entries:,} events and every branch that is needed",
+    )
+
+
+def _check_detectors(config: AnalysisConfig, fileset: Fileset) -> Findings:  # noqa: ARG001
+    for settings in config.detectors:
+        try:
+            yield True, _check_detector(settings)
+        except OddjetError as error:
+            yield False, str(error)
+
+
+def _check_detector(settings: DetectorConfig) -> str:
+    from oddjet.ml import create  # noqa: PLC0415 (slow import)
+
+    detector = create(settings.name, **settings.hyper_parameters)
+    if settings.cut is not None and settings.cut not in detector.score_names:
+        msg = (
+            f"detector '{settings.key}' has no score '{settings.cut}' to cut on; it has "
+            f"{', '.join(detector.score_names)}"
+        )
+        raise ConfigError(msg)
+    return f"detector '{settings.key}' gives {', '.join(detector.score_names)}"
+
+
+def _check_function(config: AnalysisConfig, fileset: Fileset) -> Findings:  # noqa: ARG001
+    name = config.hunt.function
+    if name != "auto" and name not in FAMILIES:
+        make_function(name, scale=1.0)
+    yield True, f"background function '{name}'"
+
+
+def _check_output(config: AnalysisConfig, fileset: Fileset) -> Findings:  # noqa: ARG001
+    for folder in (config.output, config.samples):
+        existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+        if not existing.is_dir():
+            yield False, f"{folder} cannot be a folder: {existing} is a file"

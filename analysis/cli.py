@@ -1,0 +1,377 @@
+"""The command line: every command is a thin call of a public function."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.table import Table
+
+from oddjet.analysis.progress import RichReporter
+from oddjet.errors import ConfigError, OddjetError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="oddjet",
+    help="From NanoAOD to a bump in jet mass, with an anomaly score that did not make it.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+out = Console()
+err = Console(stderr=True)
+
+Output = Annotated[Path, typer.Option("-o", "--output", help="Where to write.")]
+ConfigFile = Annotated[Path, typer.Argument(help="The analysis, a YAML file.")]
+Executor = Annotated[str, typer.Option(help="`iterative`, `futures` or `dask`.")]
+Workers = Annotated[int, typer.Option("-j", "--workers", min=1, help="Worker processes.")]
+Seed = Annotated[int, typer.Option(min=0, help="Fixes everything random.")]
+Unblind = Annotated[bool, typer.Option("--unblind", help="Look into the signal window of data.")]
+
+
+@contextmanager
+def _told_plainly() -> Iterator[None]:
+    """Turn an error raised on purpose into one message and exit code 1."""
+    try:
+        yield
+    except OddjetError as error:
+        err.print(f"[bold red]error:[/] {type(error).__name__}", highlight=False)
+        err.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from error
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"oddjet {version('oddjet')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _settings(
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Tell more.")] = False,
+    show_version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Tell the version."),
+    ] = False,
+) -> None:
+    del show_version
+    logging.basicConfig(
+        level=logging.WARNING,
+        format="%(message)s",
+        handlers=[RichHandler(console=err, show_path=False)],
+    )
+    logging.getLogger("oddjet").setLevel(logging.INFO if verbose else logging.WARNING)
+
+
+@app.command()
+def run(
+    config: ConfigFile,
+    unblind: Unblind = False,
+    pseudo_data: Annotated[
+        tuple[float, int] | None,
+        typer.Option(metavar="LUMI SEED", help="Draw pseudo-data: luminosity [1/fb] and seed."),
+    ] = None,
+) -> None:
+    """Run a whole analysis: simulate, skim, train, score, hunt, report; redo only what changed."""
+    from oddjet.analysis.chain import run_chain
+    from oddjet.analysis.config import load_config
+
+    with _told_plainly():
+        settings = load_config(config).with_choices(unblind=unblind, pseudo_data=pseudo_data)
+        result = run_chain(settings, reporter=RichReporter(err))
+    _print_rows(f"{settings.name}", ("", "result"), result.summary)
+    out.print(f"report: [bold]{result.report}[/]", highlight=False)
+
+
+@app.command()
+def simulate(
+    process: Annotated[str, typer.Argument(help="One of the built-in processes.")],
+    n_events: Annotated[int, typer.Option("-n", "--n-events", min=1, help="Events.")],
+    output: Output,
+    seed: Seed = 1,
+    pt_hat_min: Annotated[float | None, typer.Option(help="Lowest pT̂ [GeV].")] = None,
+    pt_hat_max: Annotated[float | None, typer.Option(help="Highest pT̂ [GeV].")] = None,
+    workers: Workers = 1,
+) -> None:
+    """Simulate a built-in process as NanoAODv15-like ROOT; the same seed gives the same events."""
+    from oddjet.datasets.simulation import simulate as simulate_sample
+
+    with (
+        _told_plainly(),
+        RichReporter(err).track(f"simulate {process}", n_events, "events") as update,
+    ):
+        summary = simulate_sample(
+            process,
+            n_events,
+            seed=seed,
+            output=output,
+            pt_hat_min=pt_hat_min,
+            pt_hat_max=pt_hat_max,
+            workers=workers,
+            progress=update,
+        )
+    rows = [
+        ("events", f"{summary.n_events:,}"),
+        (
+            "cross section",
+            f"{summary.cross_section_pb:.4g} ± {summary.cross_section_error_pb:.2g} pb",
+        ),
+        ("rate", f"{summary.n_events / summary.seconds:.0f} events/s"),
+        ("file", str(output)),
+    ]
+    _print_rows(f"{process}, seed {seed}", ("", "simulated"), rows)
+
+
+@app.command()
+def skim(
+    output: Output,
+    files: Annotated[
+        list[str] | None, typer.Argument(help="ROOT files, folders, globs, or a fileset.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Take fileset, selection and images from an analysis.")
+    ] = None,
+    fileset: Annotated[
+        str | None, typer.Option(help="A fileset: YAML, JSON or `catalog:NAME`.")
+    ] = None,
+    executor: Annotated[str | None, typer.Option(help="`iterative`, `futures` or `dask`.")] = None,
+    workers: Annotated[
+        int | None, typer.Option("-j", "--workers", min=1, help="Worker processes.")
+    ] = None,
+    chunk_size: Annotated[int | None, typer.Option(min=100, help="Events a chunk.")] = None,
+    images: Annotated[bool, typer.Option(help="Keep 32 × 32 images.")] = True,
+) -> None:
+    """Select jets with their constituents out of NanoAOD (Khanal's selection by default)."""
+    from oddjet.analysis.steps import skim_files
+
+    with _told_plainly():
+        manifest = skim_files(
+            output,
+            files=files or (),
+            fileset=fileset,
+            config=config,
+            executor=executor,
+            workers=workers,
+            chunk_size=chunk_size,
+            images=images,
+            reporter=RichReporter(err),
+        )
+    for dataset, steps in manifest.cutflow.items():
+        table = Table("cut", title=f"cut flow: {dataset}", title_justify="left")
+        for heading in ("events", "jets", "Σw"):
+            table.add_column(heading, justify="right")
+        for step in steps:
+            table.add_row(step.name, f"{step.n_events:,}", f"{step.n_jets:,}", f"{step.sumw:.6g}")
+        out.print(table)
+    counts: dict[str, int] = {}
+    for chunk in manifest.chunks:
+        for name, number in chunk.counts.items():
+            counts[name] = counts.get(name, 0) + number
+    for name, number in counts.items():
+        out.print(f"{name.replace('_', ' ')}: {number:,}")
+    out.print(f"skim: [bold]{output}[/]", highlight=False)
+
+
+@app.command()
+def train(
+    skim_folder: Annotated[Path, typer.Argument(help="A skim.")],
+    output: Output,
+    detector: Annotated[str, typer.Option(help="Name, or `package.module:Class`.")] = "khanal",
+    label: Annotated[str, typer.Option(help="Prefix of its columns; the name by default.")] = "",
+    hyper_parameters: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A hyper-parameter.")
+    ] = None,
+    folds: Annotated[int, typer.Option(min=3, help="Folds: train, calibrate, apply.")] = 3,
+    seed: Seed = 1,
+) -> None:
+    """Train a detector on the background of a skim, k-fold, with calibration."""
+    from oddjet.analysis.config import DetectorConfig
+    from oddjet.analysis.training import train_detector
+    from oddjet.datasets.skim import open_skim
+
+    with _told_plainly():
+        settings = DetectorConfig(
+            name=detector, label=label, hyper_parameters=_assignments(hyper_parameters or [])
+        )
+        trained = train_detector(
+            open_skim(skim_folder),
+            settings,
+            output,
+            folds=folds,
+            seed=seed,
+            reporter=RichReporter(err),
+        )
+    rows = [("scores", ", ".join(trained.raw_score_names)), ("folds", str(trained.k))]
+    _print_rows(settings.key, ("", "trained"), [*rows, ("folder", str(output))])
+
+
+@app.command()
+def score(
+    source: Annotated[Path, typer.Argument(help="A skim.")],
+    models: Annotated[list[Path], typer.Option("-m", "--model", help="A trained detector.")],
+    output: Output,
+    config: Annotated[Path | None, typer.Option(help="Take histogram settings from it.")] = None,
+    executor: Executor = "iterative",
+    workers: Workers = 1,
+) -> None:
+    """Score every jet of a skim, and fill the mass histograms."""
+    from oddjet.analysis.steps import score_skim
+
+    with _told_plainly():
+        n_jets = score_skim(
+            source,
+            models,
+            output,
+            config=config,
+            executor=executor,
+            workers=workers,
+            reporter=RichReporter(err),
+        )
+    out.print(f"{n_jets:,} jets scored: [bold]{output}[/]", highlight=False)
+
+
+@app.command()
+def hunt(
+    scores: Annotated[Path, typer.Argument(help="A scores table.")],
+    column: Annotated[str, typer.Option(help="The score to cut on, such as `khanal_mse`.")],
+    config: Annotated[
+        Path | None, typer.Option(help="Take range, window and cuts from an analysis.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write every number as JSON.")
+    ] = None,
+    unblind: Unblind = False,
+    pseudo_data: Annotated[
+        tuple[float, int] | None,
+        typer.Option(metavar="LUMI SEED", help="Draw pseudo-data: luminosity [1/fb] and seed."),
+    ] = None,
+) -> None:
+    """Fit the mass spectrum beside the window and scan it for a bump."""
+    from oddjet.analysis.steps import hunt_scores
+
+    with _told_plainly():
+        found = hunt_scores(
+            scores,
+            column,
+            config=config,
+            output=output,
+            unblind=unblind,
+            pseudo_data=pseudo_data,
+        )
+    table = Table(
+        "cut", title=f"{column}: fixed background, each cut by itself", title_justify="left"
+    )
+    for heading in ("jets", "fit", "χ² p", "window [GeV]", "local p", "global p"):
+        table.add_column(heading, justify="right")
+    for row in found.rows():
+        table.add_row(*row)
+    out.print(table)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="The output folder of `oddjet run`.")],
+    unblind: Unblind = False,
+) -> None:
+    """Write the report of a finished run again from its outputs."""
+    from oddjet.analysis.chain import report_again
+
+    with _told_plainly():
+        result = report_again(folder, unblind=unblind, reporter=RichReporter(err))
+    out.print(f"report: [bold]{result.report}[/]", highlight=False)
+
+
+@app.command()
+def detectors() -> None:
+    """List the detectors with their scores and hyper-parameters."""
+    from oddjet.ml import describe_detectors
+
+    table = Table("name", "what", "scores", "hyper-parameters", show_lines=True)
+    for detector in describe_detectors():
+        settings = ", ".join(f"{k}={v}" for k, v in detector.hyper_parameters.items())
+        table.add_row(detector.name, detector.summary, ", ".join(detector.score_names), settings)
+    out.print(table)
+
+
+@app.command()
+def check(config: ConfigFile) -> None:
+    """Find everything that can be known to be wrong before running."""
+    from oddjet.analysis.check import check_config
+
+    problems, facts = check_config(config)
+    for fact in facts:
+        out.print(f"[green]✓[/] {fact}", highlight=False)
+    for problem in problems:
+        err.print("[bold red]✗[/] ", end="")
+        err.print(problem, markup=False, highlight=False, soft_wrap=True)
+    if problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def bench(
+    only: Annotated[
+        list[str] | None, typer.Option(help="`images`, `simulation`, `skim` or `memory`.")
+    ] = None,
+    n_events: Annotated[int, typer.Option(min=1000, help="Events of the skimmed file.")] = 40_000,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write every number as JSON.")
+    ] = None,
+) -> None:
+    """Measure speed and memory, as ratios within this run."""
+    from oddjet.analysis.bench import run_benchmarks
+
+    with _told_plainly():
+        rows = run_benchmarks(
+            only=only, n_events=n_events, output=output, reporter=RichReporter(err)
+        )
+    table = Table("benchmark", "measured", "against", title="benchmarks", title_justify="left")
+    for heading in ("ratio", "expected"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        style = "" if row.passed else "bold red"
+        table.add_row(
+            row.name, row.measured, row.reference, row.ratio_text, row.expected, style=style
+        )
+    out.print(table)
+    if not all(row.passed for row in rows):
+        raise typer.Exit(1)
+
+
+def _assignments(texts: list[str]) -> dict[str, Any]:
+    """Read NAME=VALUE pairs, the value as YAML reads it."""
+    values = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            msg = f"expected --set NAME=VALUE, received {text!r}"
+            raise ConfigError(msg)
+        values[name] = yaml.safe_load(value)
+    return values
+
+
+def _print_rows(title: str, headings: tuple[str, str], rows: list[tuple[str, str]]) -> None:
+    table = Table(*headings, title=title, title_justify="left")
+    for name, value in rows:
+        table.add_row(name, value)
+    out.print(table)
+
+
+def main() -> None:
+    """Run the command line; any failure gives an exit code other than 0."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        err.print("interrupted: repeat the command to go on where it stopped")
+        sys.exit(130)

@@ -1,0 +1,251 @@
+"""One YAML file for a whole analysis, validated once and passed on as typed, frozen objects."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from oddjet.condor.cluster import Cluster
+from oddjet.datasets.fileset import Fileset, load_fileset
+from oddjet.datasets.validation import read_config, validate
+from oddjet.errors import ConfigError
+from oddjet.processors.selection import Selection
+
+__all__ = [
+    "AnalysisConfig",
+    "DetectorConfig",
+    "HuntConfig",
+    "ImageConfig",
+    "PseudoData",
+    "load_config",
+]
+
+NAME = r"^[A-Za-z0-9_-]+$"
+
+Efficiency = Annotated[float, Field(gt=0, lt=1)]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ImageConfig(_Settings):
+    """Pixels of the images a skim keeps beside the constituents.
+
+    Attributes:
+        pixels: Pixels along each of Δη and Δφ.
+        half_width: Half the side of the image [radians].
+    """
+
+    pixels: int = Field(default=32, ge=2)
+    half_width: float = Field(default=0.8, gt=0)
+
+
+class DetectorConfig(_Settings):
+    """One detector to train and apply.
+
+    Attributes:
+        name: Registered name, or ``their_package.module:Class``.
+        label: Prefix of its columns in the scores table; by default the name.
+        hyper_parameters: Passed to the detector as they are.
+        cut: The score that is cut on; by default the detector's first.
+    """
+
+    name: str
+    label: str = Field(default="", pattern=r"^[A-Za-z0-9_-]*$")
+    hyper_parameters: dict[str, Any] = Field(default_factory=dict)
+    cut: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The label, or the name where none is given, made fit for a folder and a column."""
+        return self.label or self.name.rpartition(":")[2].replace(".", "_")
+
+
+class PseudoData(_Settings):
+    """Pseudo-data drawn from simulation, where there is no data to hunt in.
+
+    Attributes:
+        lumi_ifb: Integrated luminosity drawn [1/fb].
+        seed: Seed of the drawing.
+    """
+
+    lumi_ifb: float = Field(gt=0)
+    seed: int = Field(default=1, ge=0)
+
+
+class HuntConfig(_Settings):
+    """The mass histogram, the cut and the scan.
+
+    Attributes:
+        mass: Column that is hunted in [GeV].
+        range: Lowest and highest mass [GeV].
+        bin_width: Width of a bin [GeV]; divides the range.
+        window: Signal window [GeV], masked in the fit and blinded in data.
+        working_points: Background efficiencies of the anomaly cuts.
+        pt_edges: Edges of the pt axis of the histograms [GeV].
+        jets: ``leading`` takes the leading selected jet of each event, ``all`` every one.
+        function: Background function, or ``auto`` for the order chosen by F-test.
+        widths: Narrowest and widest window of the scan [bins].
+        n_toys: Background-only pseudo-experiments of the scan.
+        seed: Seed of these.
+    """
+
+    mass: Literal["msoftdrop", "mass"] = "msoftdrop"
+    range: tuple[float, float] = (50.0, 250.0)
+    bin_width: float = Field(default=5.0, gt=0)
+    window: tuple[float, float] = (65.0, 105.0)
+    working_points: tuple[Efficiency, ...] = (0.1, 0.01)
+    pt_edges: tuple[float, ...] = (200.0, 300.0, 450.0, 650.0, 1000.0, 13000.0)
+    jets: Literal["leading", "all"] = "leading"
+    function: str = "auto"
+    widths: tuple[int, int] = (2, 8)
+    n_toys: int = Field(default=10_000, ge=100)
+    seed: int = Field(default=1, ge=0)
+
+    @field_validator("range", "window")
+    @classmethod
+    def _ordered(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not 0 <= value[0] < value[1]:
+            msg = f"expected two masses, the lower first, received {list(value)}"
+            raise ValueError(msg)
+        return value
+
+    @field_validator("pt_edges")
+    @classmethod
+    def _increasing(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if len(value) < 2 or any(b <= a for a, b in itertools.pairwise(value)):
+            msg = f"expected at least two increasing edges, received {list(value)}"
+            raise ValueError(msg)
+        return value
+
+    @field_validator("working_points")
+    @classmethod
+    def _distinct(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if not value or len(set(value)) != len(value):
+            msg = f"expected at least one efficiency, none twice, received {list(value)}"
+            raise ValueError(msg)
+        return tuple(sorted(value, reverse=True))
+
+    @model_validator(mode="after")
+    def _consistent(self) -> HuntConfig:
+        low, high = self.range
+        if not low < self.window[0] < self.window[1] < high:
+            msg = (
+                f"the window {list(self.window)} must lie inside the range {list(self.range)}, "
+                "with a sideband on either side"
+            )
+            raise ValueError(msg)
+        if abs(round((high - low) / self.bin_width) * self.bin_width - (high - low)) > 1e-6:
+            msg = f"bin_width {self.bin_width} does not divide the range {list(self.range)}"
+            raise ValueError(msg)
+        if not 1 <= self.widths[0] <= self.widths[1] <= self.n_bins:
+            msg = (
+                f"widths must be two increasing numbers of bins up to {self.n_bins}, "
+                f"received {list(self.widths)}"
+            )
+            raise ValueError(msg)
+        return self
+
+    @property
+    def n_bins(self) -> int:
+        """Number of mass bins."""
+        return round((self.range[1] - self.range[0]) / self.bin_width)
+
+
+class AnalysisConfig(_Settings):
+    """A whole analysis.
+
+    Attributes:
+        name: Title of the report.
+        output: Folder of everything the run writes.
+        samples: Folder of simulated built-in samples, shared between runs.
+        fileset: A file, ``catalog:NAME``, or the datasets themselves.
+        selection: Event and jet selection.
+        image: Images kept in the skim; ``null`` for none.
+        detectors: Detectors to train; the first one's cut goes into the mass fit.
+        folds: Number of folds, at least 3.
+        seed: Seed of all trainings.
+        hunt: Histogram, cut and scan.
+        lumi_ifb: Luminosity of the data [1/fb]; needed where simulation is drawn against data.
+        pseudo_data: Drawn from simulation when there is no data.
+        unblind: Look into the signal window of data.
+        cluster: Where the work runs.
+        chunk_size: Events a chunk.
+    """
+
+    name: str
+    output: Path
+    samples: Path = Path("runs/samples")
+    fileset: Path | str | Fileset
+    selection: Selection = Field(default_factory=Selection)
+    image: ImageConfig | None = Field(default_factory=ImageConfig)
+    detectors: tuple[DetectorConfig, ...] = (DetectorConfig(name="khanal"),)
+    folds: int = Field(default=3, ge=3)
+    seed: int = Field(default=1, ge=0)
+    hunt: HuntConfig = Field(default_factory=HuntConfig)
+    lumi_ifb: float | None = Field(default=None, gt=0)
+    pseudo_data: PseudoData | None = None
+    unblind: bool = False
+    cluster: Cluster = Field(default_factory=Cluster)
+    chunk_size: int = Field(default=100_000, ge=100)
+
+    @field_validator("detectors")
+    @classmethod
+    def _labels_differ(cls, value: tuple[DetectorConfig, ...]) -> tuple[DetectorConfig, ...]:
+        keys = [detector.key for detector in value]
+        if not keys or len(set(keys)) != len(keys):
+            msg = f"expected at least one detector, each with a label of its own, received {keys}"
+            raise ValueError(msg)
+        return value
+
+    def with_choices(
+        self, *, unblind: bool = False, pseudo_data: tuple[float, int] | None = None
+    ) -> AnalysisConfig:
+        """Take over what was said on the command line.
+
+        Args:
+            unblind: Look into the window of data.
+            pseudo_data: Luminosity [1/fb] and seed of pseudo-data.
+        """
+        changes: dict[str, Any] = {"unblind": True} if unblind else {}
+        if pseudo_data is not None:
+            lumi_ifb, seed = pseudo_data
+            values = {"lumi_ifb": lumi_ifb, "seed": seed}
+            changes["pseudo_data"] = validate(PseudoData, values, where="--pseudo-data")
+        return self.model_copy(update=changes)
+
+    def resolve_fileset(self) -> Fileset:
+        """Give the fileset, loaded where only its place is named.
+
+        Raises:
+            ConfigError: The fileset cannot be read or is not valid.
+        """
+        return self.fileset if isinstance(self.fileset, Fileset) else load_fileset(self.fileset)
+
+
+def load_config(path: Path | str) -> AnalysisConfig:
+    """Read and validate an analysis configuration.
+
+    A ``fileset:`` path is relative to the configuration's own folder; ``output:`` and
+    ``samples:`` are relative to the working directory, as on the command line.
+
+    Args:
+        path: A YAML file.
+
+    Raises:
+        ConfigError: The file is missing, is not YAML, or a key or value is wrong; every
+            problem is listed.
+    """
+    path = Path(path)
+    data = read_config(path)
+    if not isinstance(data, dict):
+        msg = f"{path}: expected a mapping of settings, received {type(data).__name__}"
+        raise ConfigError(msg)
+    fileset = data.get("fileset")
+    if isinstance(fileset, str) and not fileset.startswith("catalog:"):
+        data["fileset"] = str(path.parent / fileset)
+    return validate(AnalysisConfig, data, where=str(path))

@@ -1,0 +1,158 @@
+"""How well scores separate signal from background, from a scores table or from a skim."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from oddjet.datasets.folds import fold_of
+from oddjet.datasets.jets import Truth, concatenate
+from oddjet.datasets.manifest import DatasetSummary
+from oddjet.datasets.skim import Skim
+from oddjet.ml.evaluation import Evaluation, Interval, Roc, auc, evaluate, roc_curve
+
+if TYPE_CHECKING:
+    from oddjet.ml.folds import FoldedDetector
+
+__all__ = ["EpochQuality", "Quality", "assess", "assess_epochs", "signal_jets"]
+
+Mask = npt.NDArray[np.bool_]
+Table = Mapping[str, npt.NDArray[Any]]
+
+EPOCH_JETS = 6000
+
+
+@dataclasses.dataclass(frozen=True)
+class Quality:
+    """One score against one signal.
+
+    Attributes:
+        column: The raw score's column.
+        signal: The signal dataset.
+        which: Which of its jets count as signal: ``merged`` or ``matched``.
+        evaluation: AUC and rejections with 95 % intervals, of the calibrated score.
+        roc: The curve.
+    """
+
+    column: str
+    signal: str
+    which: str
+    evaluation: Evaluation
+    roc: Roc
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every number but the curve, ready for JSON."""
+        return {
+            "score": self.column,
+            "signal": self.signal,
+            "signal_jets": self.which,
+            "n_signal": self.evaluation.n_signal,
+            "n_background": self.evaluation.n_background,
+            "auc": dataclasses.asdict(self.evaluation.auc),
+            "rejection": {
+                str(efficiency): dataclasses.asdict(interval)
+                for efficiency, interval in self.evaluation.rejection.items()
+            },
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class EpochQuality:
+    """One raw score as the training went on.
+
+    Attributes:
+        score: Its name.
+        roc: Curve by epoch.
+        auc: Area under it, with its 95 % interval, by epoch.
+    """
+
+    score: str
+    roc: dict[int, Roc]
+    auc: dict[int, Interval]
+
+
+def signal_jets(label: npt.ArrayLike) -> tuple[Mask, str]:
+    """Choose the jets that count as signal: the merged ones, or the matched where none is merged.
+
+    Args:
+        label: `Truth` of each jet, shape (n,).
+
+    Returns:
+        Mask of shape (n,), and ``merged`` or ``matched``.
+    """
+    labels = np.asarray(label)
+    if (labels == Truth.MERGED).any():
+        return labels == Truth.MERGED, "merged"
+    return labels >= Truth.MATCHED, "matched"
+
+
+def assess(
+    table: Table,
+    datasets: Mapping[str, DatasetSummary],
+    columns: list[str],
+    scales: Mapping[str, float],
+) -> list[Quality]:
+    """Evaluate the calibrated form of scores for each signal dataset.
+
+    Args:
+        table: Columns of the scores table, each of shape (n_jets,).
+        datasets: What is known of each dataset.
+        columns: Raw scores.
+        scales: Expected events of a unit weight by dataset, to add backgrounds together.
+
+    Returns:
+        One entry a signal and score; none where signal or background are missing.
+    """
+    names = np.asarray(table["dataset"])
+    background = np.isin(names, [n for n, d in datasets.items() if d.kind == "background"])
+    weights = np.asarray(table["weight"]) * np.array([scales[name] for name in names])
+    found = []
+    for signal in (n for n, d in datasets.items() if d.kind == "signal"):
+        is_signal, which = signal_jets(np.where(names == signal, table["label"], Truth.BACKGROUND))
+        if not is_signal.any() or not background.any():
+            continue
+        use = background | is_signal
+        scores = {c: np.asarray(table[f"{c}_calibrated"])[use] for c in columns}
+        for column, row in zip(
+            columns, evaluate(scores, is_signal[use], weights[use]), strict=True
+        ):
+            roc = roc_curve(scores[column], is_signal[use], weights[use])
+            found.append(Quality(column, signal, which, row, roc))
+    return found
+
+
+def assess_epochs(skim: Skim, detector: FoldedDetector, signal: str) -> list[EpochQuality]:
+    """Evaluate a detector's raw scores as they were at the checkpoints of its training.
+
+    One model is followed, that of fold 0: raw scores of different trainings are not comparable.
+
+    Args:
+        skim: The jets; the first few thousand of signal and background in fold 0 are used.
+        detector: The trained detector.
+        signal: The signal dataset.
+
+    Returns:
+        One entry a score; none where the detector keeps no checkpoints, or jets are missing.
+    """
+    if not hasattr(detector.detectors[0], "scores_by_epoch"):
+        return []
+    signals = skim.jets(signal)
+    signals = signals[signal_jets(signals.label)[0]]
+    backgrounds = skim.jets(kinds="background")
+    first = [jets[fold_of(jets, detector.k) == 0][:EPOCH_JETS] for jets in (signals, backgrounds)]
+    if not all(len(jets) for jets in first):
+        return []
+    truth = np.repeat([True, False], [len(jets) for jets in first])
+    by_epoch = detector.detectors[0].scores_by_epoch(concatenate(first))
+    return [
+        EpochQuality(
+            score,
+            {epoch: roc_curve(found[score], truth) for epoch, found in by_epoch.items()},
+            {epoch: auc(found[score], truth) for epoch, found in by_epoch.items()},
+        )
+        for score in detector.raw_score_names
+    ]

@@ -1,0 +1,299 @@
+"""The report of a run: its outputs gathered into sections."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import awkward as ak
+import numpy as np
+import numpy.typing as npt
+
+from oddjet.analysis.anomalies import AnomalousJet, most_anomalous
+from oddjet.analysis.config import AnalysisConfig
+from oddjet.analysis.hunt import Hunt, dataset_scales
+from oddjet.analysis.plots.style import Histogram, PlotLabel
+from oddjet.analysis.plots.training import LossCurve
+from oddjet.analysis.quality import EpochQuality, Quality, assess, assess_epochs, signal_jets
+from oddjet.analysis.report import Report, Section
+from oddjet.analysis.sections import (
+    anomalies_section,
+    bump_hunt_section,
+    cut_flow_section,
+    fit_section,
+    headline_cards,
+    headline_numbers,
+    images_section,
+    mass_section,
+    provenance_section,
+    quality_section,
+    scores_section,
+    training_section,
+)
+from oddjet.datasets.jets import Jets
+from oddjet.datasets.manifest import Manifest
+from oddjet.datasets.skim import Skim
+from oddjet.ml.representations.jet_image import JetImage
+
+if TYPE_CHECKING:
+    from oddjet.ml.folds import FoldedDetector
+
+__all__ = ["RunOutputs", "build_report", "score_columns"]
+
+AVERAGED_JETS = 10_000
+
+Table = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class RunOutputs:
+    """What a run has made, ready to be reported.
+
+    Attributes:
+        config: The resolved configuration.
+        skim: The jets.
+        detectors: Trained detectors by label.
+        table: Columns of the scores table, each of shape (n_jets,).
+        hunt: The hunt with the first detector's score.
+        seconds: Wall time of each step.
+        command: The command line that makes the same again.
+    """
+
+    config: AnalysisConfig
+    skim: Skim
+    detectors: Mapping[str, FoldedDetector]
+    table: Table
+    hunt: Hunt
+    seconds: Mapping[str, float]
+    command: str
+
+    @property
+    def lumi_ifb(self) -> float | None:
+        """Luminosity that simulation is scaled to [1/fb]."""
+        pseudo_data = self.config.pseudo_data
+        return pseudo_data.lumi_ifb if pseudo_data else self.config.lumi_ifb
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Names of the datasets in legends."""
+        return {name: d.label or name for name, d in self.skim.manifest.datasets.items()}
+
+
+def score_columns(detectors: Mapping[str, FoldedDetector]) -> list[str]:
+    """Name the raw scores' columns of the scores table."""
+    return [f"{label}_{s}" for label, model in detectors.items() for s in model.raw_score_names]
+
+
+def build_report(run: RunOutputs) -> Report:
+    """Gather a run's outputs into a report.
+
+    Args:
+        run: The outputs.
+    """
+    datasets = run.skim.manifest.datasets
+    # Without a luminosity the samples are still added in the ratio of their cross sections.
+    known = all(d.kind == "data" or d.cross_section_pb for d in datasets.values())
+    scales = dataset_scales(datasets, (run.lumi_ifb or 1.0) if known else None)
+    columns = score_columns(run.detectors)
+    qualities = assess(run.table, datasets, columns, scales)
+    label = PlotLabel("simulation", "13 TeV")
+    sections = [
+        _cut_flow(run, label),
+        _images(run, label),
+        _training(run),
+        scores_section(
+            run.table,
+            columns,
+            datasets,
+            working_points=run.config.hunt.working_points,
+            label=label,
+        ),
+        _quality(run, qualities, label),
+        _mass(run, scales, label),
+        fit_section(run.hunt),
+        bump_hunt_section(run.hunt),
+        _anomalies(run),
+        provenance_section(
+            config=run.config.model_dump(mode="json"),
+            manifest=run.skim.manifest,
+            commands=[run.command],
+            seconds=run.seconds,
+        ),
+    ]
+    return Report(
+        title=run.config.name,
+        lead=_lead(run),
+        sections=tuple(sections),
+        cards=headline_cards(n_jets=run.skim.n_jets, qualities=qualities, hunt=run.hunt),
+        footer=f"oddjet {run.skim.manifest.versions.get('oddjet', '')}",
+        summary=headline_numbers(n_jets=run.skim.n_jets, qualities=qualities, hunt=run.hunt),
+    )
+
+
+def _lead(run: RunOutputs) -> str:
+    kinds = [d.kind for d in run.skim.manifest.datasets.values()]
+    trained = "background" if "background" in kinds else "data"
+    text = (
+        f"{run.skim.n_jets:,} jets from {len(kinds)} datasets; detectors trained on {trained} "
+        f"({', '.join(run.detectors)}), every jet scored by a model that never saw its event; the "
+        f"spectrum of {run.hunt.mass} cut on {run.hunt.column}, fitted beside the window and scanned."
+    )
+    if run.hunt.blinded:
+        text += " The signal window of the data is blinded."
+    if run.hunt.sample.kind == "pseudo-data":
+        text += " What is hunted in are pseudo-data drawn from the simulation."
+    return text + (
+        " p-values take the fitted background as known, each working point by itself: no correction "
+        "for the fit's uncertainty or for having tried several cuts is in them yet."
+    )
+
+
+def _cut_flow(run: RunOutputs, label: PlotLabel) -> Section:
+    manifest: Manifest = run.skim.manifest
+    oddities: dict[str, dict[str, int]] = {}
+    for chunk in manifest.chunks:
+        counts = oddities.setdefault(chunk.dataset, {})
+        for name, number in chunk.counts.items():
+            counts[name] = counts.get(name, 0) + number
+    pt = np.asarray(run.table["pt"])
+    low, high = run.config.selection.pt_min, float(np.quantile(pt, 0.999)) if pt.size else 1000.0
+    edges = np.linspace(low, max(high, low + 1), 41)
+    spectra = []
+    for name in manifest.datasets:
+        counts_in = np.histogram(pt[np.asarray(run.table["dataset"]) == name], edges)[0]
+        counts_in = counts_in.astype(np.float64)
+        spectra.append(Histogram(run.labels[name], edges, counts_in, counts_in))
+    return cut_flow_section(
+        manifest.cutflow, labels=run.labels, oddities=oddities, spectra=spectra, label=label
+    )
+
+
+def _images(run: RunOutputs, label: PlotLabel) -> Section:
+    """Average images by class; jets of data are left out, they may lie in a blinded window."""
+    settings = run.config.image
+    image = JetImage() if settings is None else JetImage(**settings.model_dump())
+    means, counts = {}, {}
+    for name, dataset in run.skim.manifest.datasets.items():
+        if dataset.kind == "data":
+            continue
+        jets = run.skim.jets(name)
+        text = run.labels[name]
+        if dataset.kind == "signal":
+            chosen, which = signal_jets(jets.label)
+            jets, text = jets[chosen], f"{text}, {which}"
+        if len(jets):
+            means[text] = image(jets[:AVERAGED_JETS]).mean(axis=0)
+            counts[text] = min(len(jets), AVERAGED_JETS)
+    return images_section(means, half_width=image.half_width, n_jets=counts, label=label)
+
+
+def _training(run: RunOutputs) -> Section:
+    trainings = {}
+    for name, model in run.detectors.items():
+        curves = []
+        for fold, detector in enumerate(model.detectors):
+            history = getattr(detector, "history_", None)
+            if history:
+                best = getattr(detector, "best_epoch_", None)
+                curves.append(
+                    LossCurve(f"fold {fold}", history["loss"], history.get("val_loss"), best)
+                )
+        if curves:
+            trainings[name] = curves
+    return training_section(trainings)
+
+
+def _quality(run: RunOutputs, qualities: list[Quality], label: PlotLabel) -> Section:
+    signals = [n for n, d in run.skim.manifest.datasets.items() if d.kind == "signal"]
+    epochs: list[EpochQuality] = []
+    best = None
+    if signals:
+        detector = next(iter(run.detectors.values()))
+        epochs = assess_epochs(run.skim, detector, signals[0])
+        best = getattr(detector.detectors[0], "best_epoch_", None)
+    return quality_section(qualities, epochs, best_epoch=best, labels=run.labels, label=label)
+
+
+def _mass(run: RunOutputs, scales: Mapping[str, float], label: PlotLabel) -> Section:
+    datasets = run.skim.manifest.datasets
+    kinds = {name: dataset.kind for name, dataset in datasets.items()}
+    backgrounds = [name for name, kind in kinds.items() if kind == "background"]
+    signals = {
+        run.labels[name]: _spectra(run, [name], scales)
+        for name, kind in kinds.items()
+        if kind == "signal"
+    }
+    return mass_section(
+        run.hunt,
+        window=run.config.hunt.window,
+        background=_spectra(run, backgrounds, scales) if backgrounds else (),
+        signals=signals,
+        label=label,
+    )
+
+
+def _spectra(run: RunOutputs, names: list[str], scales: Mapping[str, float]) -> list[Histogram]:
+    """Simulated mass at each working point of the hunt, scaled to the luminosity."""
+    table, settings = run.table, run.config.hunt
+    use = np.isin(table["dataset"], names)
+    if settings.jets == "leading":
+        use &= table["rank"] == 0
+    mass = np.asarray(table[settings.mass], dtype=np.float64)[use]
+    survival = table[f"{run.hunt.column}_calibrated"][use]
+    weights = table["weight"][use] * np.array([scales[name] for name in table["dataset"][use]])
+    spectra = []
+    for point in run.hunt.working_points:
+        passed = survival >= -np.log10(point.efficiency)
+        counts = np.histogram(mass[passed], point.edges, weights=weights[passed])[0]
+        variances = np.histogram(mass[passed], point.edges, weights=weights[passed] ** 2)[0]
+        spectra.append(Histogram(point.name, point.edges, counts, variances))
+    return spectra
+
+
+def _anomalies(run: RunOutputs) -> Section:
+    """The ten most anomalous of the jets that are hunted in, with pictures."""
+    hunt, settings = run.hunt, run.config.hunt
+    allowed = hunt.sample.rows.copy()
+    if settings.jets == "leading":
+        allowed &= run.table["rank"] == 0
+    if hunt.blinded:
+        mass = run.table[settings.mass]
+        allowed &= (mass < settings.window[0]) | (mass >= settings.window[1])
+    files = {file.uuid: file.path for file in run.skim.manifest.files}
+    column = f"{hunt.column}_calibrated"
+    found = most_anomalous(run.table, column, n=10, allowed=allowed, files=files)
+    image = JetImage() if run.config.image is None else JetImage(**run.config.image.model_dump())
+    images, constituents = {}, {}
+    for jet in found:
+        jets = _find(run.skim, jet)
+        images[jet.place] = image(jets)[0]
+        inside = jets.constituents[0]
+        delta_phi = (np.asarray(inside.phi) - float(jets.phi[0]) + np.pi) % (2 * np.pi) - np.pi
+        constituents[jet.place] = (
+            np.asarray(inside.eta) - float(jets.eta[0]),
+            delta_phi,
+            np.asarray(inside.pt),
+        )
+    return anomalies_section(
+        found,
+        column,
+        images=images,
+        constituents=constituents,
+        half_width=image.half_width,
+        blinded=hunt.blinded,
+    )
+
+
+def _find(skim: Skim, jet: AnomalousJet) -> Jets:
+    """The one jet of the skim that a row of the scores table stands for."""
+    for jets in skim.iter_jets(datasets=jet.dataset):
+        same = (
+            (jets.entry == jet.entry)
+            & (jets.jet_index == jet.jet_index)
+            & (ak.Array(jets.file_id) == jet.file_id)
+        )
+        if ak.any(same):
+            return ak.to_packed(jets[same])
+    msg = f"jet {jet.key} of the scores table is not in the skim {skim.folder}"
+    raise LookupError(msg)

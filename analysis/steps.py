@@ -1,0 +1,202 @@
+"""Single steps of the chain, as the command line offers them: skim, score, hunt."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from oddjet.analysis.config import AnalysisConfig, HuntConfig, PseudoData, load_config
+from oddjet.analysis.hunt import Hunt, choose_sample, hunt
+from oddjet.analysis.progress import Reporter, SilentReporter
+from oddjet.analysis.report import jsonable
+from oddjet.analysis.samples import ready_samples
+from oddjet.condor.cluster import Cluster, open_executor
+from oddjet.datasets.atomic import write_text
+from oddjet.datasets.fileset import Fileset, load_fileset
+from oddjet.datasets.manifest import Manifest, read_manifest
+from oddjet.datasets.skim import open_skim
+from oddjet.datasets.validation import validate
+from oddjet.errors import ConfigError
+from oddjet.ml.representations.jet_image import JetImage
+from oddjet.processors.selection import Selection
+
+__all__ = ["hunt_scores", "score_skim", "skim_files"]
+
+CHUNK_SIZE = 100_000
+
+
+def skim_files(
+    output: Path,
+    *,
+    files: Sequence[str] = (),
+    fileset: str | None = None,
+    config: Path | None = None,
+    executor: str | None = None,
+    workers: int | None = None,
+    chunk_size: int | None = None,
+    images: bool = True,
+    reporter: Reporter | None = None,
+) -> Manifest:
+    """Skim files, a fileset, or the fileset of an analysis.
+
+    Args:
+        output: The skim's folder.
+        files: ROOT files, folders or globs; they make one background dataset called ``files``.
+        fileset: A fileset's file, or ``catalog:NAME``.
+        config: An analysis, for its selection and images, and for its fileset where none is given.
+        executor: ``iterative``, ``futures`` or ``dask``; by default the analysis', or iterative.
+        workers: Worker processes.
+        chunk_size: Events a chunk.
+        images: Whether to keep 32 × 32 images.
+        reporter: Told about progress.
+
+    Raises:
+        ConfigError: There is not exactly one source of files, or it is not valid.
+        InputError: A file cannot be used.
+        ProcessingError: A chunk failed.
+    """
+    from oddjet.processors.run import run_skim  # noqa: PLC0415 (slow import)
+
+    reporter = reporter or SilentReporter()
+    analysis = None if config is None else load_config(config)
+    samples = _chosen_fileset(files, fileset, analysis)
+    base = analysis.cluster if analysis else Cluster()
+    changes = {"executor": executor, "workers": workers}
+    settings = base.model_dump() | {k: v for k, v in changes.items() if v is not None}
+    cluster = validate(Cluster, settings, where="command line")
+    folder = analysis.samples if analysis else output.parent / "samples"
+    samples = ready_samples(samples, folder, workers=cluster.workers, reporter=reporter)
+    image: JetImage | None = None
+    if images:
+        kept = analysis.image if analysis else None
+        image = JetImage() if kept is None else JetImage(**kept.model_dump())
+    size = chunk_size or (analysis.chunk_size if analysis else CHUNK_SIZE)
+    with open_executor(cluster) as pool, reporter.track("skim", 0, "events") as update:
+        return run_skim(
+            samples,
+            selection=analysis.selection if analysis else Selection.khanal(),
+            output=output,
+            representation=image,
+            executor=pool,
+            chunk_size=size,
+            progress=lambda done, total, units: update(done, total, units),
+        )
+
+
+def _chosen_fileset(
+    files: Sequence[str], fileset: str | None, analysis: AnalysisConfig | None
+) -> Fileset:
+    if files and fileset:
+        msg = f"expected files or --fileset, received both: {', '.join(files)} and {fileset}"
+        raise ConfigError(msg)
+    if files:
+        return load_fileset(files[0] if len(files) == 1 else list(files))
+    if fileset:
+        return load_fileset(fileset)
+    if analysis:
+        return analysis.resolve_fileset()
+    msg = "nothing to skim: name ROOT files, a --fileset, or a --config with one"
+    raise ConfigError(msg)
+
+
+def score_skim(
+    source: Path,
+    models: Sequence[Path],
+    output: Path,
+    *,
+    config: Path | None = None,
+    executor: str = "iterative",
+    workers: int = 1,
+    reporter: Reporter | None = None,
+) -> int:
+    """Score every jet of a skim.
+
+    Args:
+        source: The skim's folder.
+        models: Folders of trained detectors; each folder's name is the prefix of its columns.
+        output: Folder of the scores.
+        config: An analysis, for the histogram's settings.
+        executor: ``iterative``, ``futures`` or ``dask``.
+        workers: Worker processes.
+        reporter: Told about progress.
+
+    Returns:
+        Number of jets scored.
+
+    Raises:
+        DetectorError: A folder holds no trained detector.
+        SkimError: The folder is no finished skim.
+    """
+    from oddjet.processors.run_anomaly import run_anomaly  # noqa: PLC0415 (slow import)
+
+    reporter = reporter or SilentReporter()
+    settings = HuntConfig() if config is None else load_config(config).hunt
+    names = [model.name for model in models]
+    if len(set(names)) != len(names):
+        msg = f"the folders of the models name their columns and must differ, received {names}"
+        raise ConfigError(msg)
+    skim = open_skim(source)
+    choices = {"executor": executor, "workers": workers}
+    cluster = validate(Cluster, choices, where="command line")
+    with open_executor(cluster) as pool, reporter.track("score", skim.n_jets, "jets") as update:
+        run_anomaly(
+            skim,
+            detectors={model.name: model for model in models},
+            output=output,
+            working_points=settings.working_points,
+            mass=settings.mass,
+            mass_range=settings.range,
+            n_bins=settings.n_bins,
+            pt_edges=settings.pt_edges,
+            leading_only=settings.jets == "leading",
+            executor=pool,
+            progress=lambda done, total, units: update(done, total, units),
+        )
+    return skim.n_jets
+
+
+def hunt_scores(
+    scores: Path,
+    column: str,
+    *,
+    config: Path | None = None,
+    output: Path | None = None,
+    unblind: bool = False,
+    pseudo_data: tuple[float, int] | None = None,
+) -> Hunt:
+    """Hunt in a scores table.
+
+    Args:
+        scores: Folder of the scores.
+        column: The raw score to cut on, such as ``khanal_mse``.
+        config: An analysis, for range, window, working points and luminosity.
+        output: JSON file for every number; none by default.
+        unblind: Look into the signal window of data.
+        pseudo_data: Luminosity [1/fb] and seed of pseudo-data drawn from simulation.
+
+    Raises:
+        ConfigError: The column does not exist, or there is nothing to hunt in.
+    """
+    from oddjet.processors.scores import open_scores  # noqa: PLC0415 (slow import)
+
+    analysis = None if config is None else load_config(config)
+    drawn = analysis.pseudo_data if analysis else None
+    if pseudo_data is not None:
+        values = {"lumi_ifb": pseudo_data[0], "seed": pseudo_data[1]}
+        drawn = validate(PseudoData, values, where="--pseudo-data")
+    table = open_scores(scores).columns()
+    sample = choose_sample(
+        table,
+        read_manifest(scores).datasets,
+        pseudo_data=drawn,
+        lumi_ifb=analysis.lumi_ifb if analysis else None,
+    )
+    settings = analysis.hunt if analysis else HuntConfig()
+    found = hunt(
+        table, column, sample, settings, unblind=unblind or bool(analysis and analysis.unblind)
+    )
+    if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        write_text(output, json.dumps(jsonable(found.to_dict()), indent=1) + "\n")
+    return found

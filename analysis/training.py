@@ -1,0 +1,140 @@
+"""Training detectors on the background of a skim, and using a training again when it still holds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import awkward as ak
+import numpy as np
+
+from oddjet.analysis.config import DetectorConfig
+from oddjet.analysis.hunt import dataset_scales
+from oddjet.analysis.progress import Reporter, SilentReporter
+from oddjet.datasets.atomic import write_text
+from oddjet.datasets.digest import content_key, source_digest
+from oddjet.datasets.skim import Skim
+from oddjet.errors import ConfigError, DetectorError
+
+if TYPE_CHECKING:
+    from oddjet.ml.folds import FoldedDetector
+
+__all__ = ["KEY_FILE", "train_detector", "training_key"]
+
+KEY_FILE = "training.json"
+
+
+def training_key(skim: Skim, detector: DetectorConfig, *, folds: int, seed: int) -> str:
+    """Hash everything a training depends on.
+
+    Args:
+        skim: The jets: the keys of the background's parts stand for their contents.
+        detector: Name and hyper-parameters.
+        folds: Number of folds.
+        seed: Seed of the trainings.
+    """
+    parts = [c.key for c in skim.manifest.chunks if c.dataset in background_datasets(skim)]
+    code = source_digest("oddjet.ml", "oddjet.datasets.folds", "oddjet.datasets.jets")
+    wanted = [detector.name, detector.hyper_parameters, folds, seed]
+    return content_key([sorted(parts), wanted, code])
+
+
+def background_datasets(skim: Skim) -> tuple[str, ...]:
+    """Name the datasets a detector is trained and calibrated on.
+
+    Those of kind background; where a skim has none, the data themselves.
+
+    Raises:
+        ConfigError: The skim has signal only.
+    """
+    for kind in ("background", "data"):
+        names = tuple(n for n, d in skim.manifest.datasets.items() if d.kind == kind)
+        if names:
+            return names
+    msg = (
+        f"the skim holds only signal ({', '.join(skim.datasets)}): a detector is trained on "
+        "background; add a dataset of kind 'background' or 'data'"
+    )
+    raise ConfigError(msg)
+
+
+def train_detector(
+    skim: Skim,
+    detector: DetectorConfig,
+    output: Path,
+    *,
+    folds: int = 3,
+    seed: int = 1,
+    reporter: Reporter | None = None,
+) -> FoldedDetector:
+    """Train a detector on k folds, or load it where nothing it depends on has changed.
+
+    Args:
+        skim: Jets; only those of background datasets are read.
+        detector: Which detector, with its hyper-parameters.
+        output: Folder of the trained detector.
+        folds: Number of folds k ≥ 3.
+        seed: Seed of the trainings.
+        reporter: Told about progress.
+
+    Raises:
+        TooFewJetsError: A fold has too few jets to train or to calibrate.
+        DetectorError: The detector is unknown, or its training diverges.
+        ConfigError: The skim has no background.
+    """
+    from oddjet.ml.folds import FoldedDetector  # noqa: PLC0415 (keeps the command line quick)
+
+    reporter = reporter or SilentReporter()
+    key = training_key(skim, detector, folds=folds, seed=seed)
+    if _stored_key(output) == key:
+        try:
+            trained = FoldedDetector.load(output)
+        except DetectorError as error:
+            reporter.say(f"{output} cannot be used again and is trained anew: {error}")
+        else:
+            reporter.say(f"{detector.key}: nothing changed, the training in {output} is used")
+            return trained
+    jets = skim.jets(background_datasets(skim))
+    scales = _relative_scales(skim)
+    weights = np.asarray(jets.weight) * [scales[name] for name in ak.to_list(jets.dataset)]
+    with reporter.track(f"train {detector.key}", 100 * folds, "%") as update:
+
+        def progress(fold: int, n_folds: int, epoch: int, n_epochs: int, logs: object) -> None:  # noqa: ARG001
+            update(round(100 * (fold + epoch / n_epochs)))
+
+        trained = FoldedDetector.fit(
+            jets,
+            detector=(detector.name, detector.hyper_parameters),
+            k=folds,
+            seed=seed,
+            label=detector.key,
+            weights=weights,
+            progress=progress,
+        )
+        update(100 * folds)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    trained.save(output)
+    write_text(_key_path(output), json.dumps({"key": key}) + "\n")
+    return trained
+
+
+def _relative_scales(skim: Skim) -> dict[str, float]:
+    """Weights of several background datasets relative to each other: σ · k / Σw, where known."""
+    datasets = {name: skim.manifest.datasets[name] for name in background_datasets(skim)}
+    simulated = [d for d in datasets.values() if d.kind != "data"]
+    if len(datasets) == 1 or any(d.cross_section_pb is None for d in simulated):
+        return dict.fromkeys(datasets, 1.0)
+    return dataset_scales(datasets, 1.0)
+
+
+def _key_path(output: Path) -> Path:
+    # Beside the folder, whose own files are all hashed and none else may be there.
+    return output.with_name(f"{output.name}.{KEY_FILE}")
+
+
+def _stored_key(output: Path) -> str | None:
+    try:
+        return str(json.loads(_key_path(output).read_text(encoding="utf-8"))["key"])
+    except (OSError, ValueError, KeyError):
+        return None

@@ -1,0 +1,140 @@
+"""The whole chain on a few hundred simulated events, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from oddjet.analysis.chain import RunResult, report_again, run_chain
+from oddjet.analysis.cli import app
+from oddjet.analysis.config import AnalysisConfig, load_config
+from oddjet.datasets.skim import open_skim
+from oddjet.errors import ConfigError
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> AnalysisConfig:
+    folder = tmp_path_factory.mktemp("chain")
+    content = {
+        "name": "a <small> run",
+        "output": str(folder / "run"),
+        "samples": str(folder / "samples"),
+        "fileset": {
+            "datasets": {
+                "qcd": {
+                    "kind": "background",
+                    "simulate": {"process": "qcd", "n_events": 1000, "seed": 1, "pt_hat_min": 350},
+                },
+                "w": {
+                    "kind": "signal",
+                    "k_factor": 10,
+                    "simulate": {"process": "w", "n_events": 300, "seed": 1, "pt_hat_min": 350},
+                },
+            }
+        },
+        "selection": {"pt_min": 350},
+        "detectors": [
+            {"name": "khanal", "hyper_parameters": {"epochs": 2, "checkpoint_every": 1}, "cut": "kl"}
+        ],
+        "hunt": {
+            "range": [20, 220],
+            "bin_width": 10,
+            "window": [60, 100],
+            "working_points": [0.5],
+            "pt_edges": [350, 500, 13000],
+            "widths": [2, 4],
+            "n_toys": 100,
+        },
+        "pseudo_data": {"lumi_ifb": 0.0002, "seed": 1},
+        "chunk_size": 400,
+    }
+    path = folder / "analysis.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return load_config(path)
+
+
+@pytest.fixture(scope="module")
+def result(config: AnalysisConfig) -> RunResult:
+    return run_chain(config)
+
+
+def times(folder: Path, pattern: str) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in sorted(folder.glob(pattern))}
+
+
+def test_every_output_is_there(config: AnalysisConfig, result: RunResult) -> None:
+    for name in (
+        "config.yaml",
+        "skim/manifest.json",
+        "models/khanal/folds.json",
+        "scores/manifest.json",
+        "report.html",
+        "report.json",
+    ):
+        assert (config.output / name).exists(), name
+    assert result.report == config.output / "report.html"
+
+
+def test_the_report_holds_its_pictures_and_escapes_text(result: RunResult) -> None:
+    html = result.report.read_text()
+    assert html.count("data:image/png;base64,") > 12
+    assert "a &lt;small&gt; run" in html
+    assert "http" not in html.replace("http://www.w3.org", "")
+    for heading in ("Cut flow", "Training", "Jet mass", "Bump", "Provenance"):
+        assert heading.lower() in html.lower()
+
+
+def test_the_numbers_are_beside_the_report(config: AnalysisConfig, result: RunResult) -> None:
+    numbers = json.loads((config.output / "report.json").read_text())
+    assert numbers["summary"]["n_jets"] == open_skim(config.output / "skim").n_jets
+    assert numbers["summary"]["sample"] == "pseudo-data"
+    assert 0.4 < numbers["summary"]["auc"][0]["auc"]["value"] < 1
+
+
+def test_a_second_call_redoes_nothing(config: AnalysisConfig, result: RunResult) -> None:
+    patterns = ("skim/*/*", "models/**/*", "scores/*/*.parquet")
+    before = [times(config.output, pattern) for pattern in patterns]
+    samples = times(config.samples, "*")
+    assert all(before)
+    assert samples
+    run_chain(config)
+    assert [times(config.output, pattern) for pattern in patterns] == before
+    assert times(config.samples, "*") == samples
+
+
+def test_the_report_can_be_written_again(config: AnalysisConfig, result: RunResult) -> None:
+    before = json.loads((config.output / "report.json").read_text())
+    (config.output / "report.json").unlink()
+    again = CliRunner().invoke(app, ["report", str(config.output)])
+    assert again.exit_code == 0, again.output
+    assert json.loads((config.output / "report.json").read_text())["summary"] == before["summary"]
+
+
+def test_steps_on_the_command_line_agree(
+    config: AnalysisConfig, result: RunResult, tmp_path: Path
+) -> None:
+    run = config.output
+    command = ["score", str(run / "skim"), "-m", str(run / "models" / "khanal")]
+    scored = CliRunner().invoke(app, [*command, "-o", str(tmp_path / "scores")])
+    assert scored.exit_code == 0, scored.output
+    command = ["hunt", str(tmp_path / "scores"), "--column", "khanal_kl"]
+    command += ["--config", str(run / "config.yaml"), "-o", str(tmp_path / "hunt.json")]
+    hunted = CliRunner().invoke(app, command)
+    assert hunted.exit_code == 0, hunted.output
+    numbers = json.loads((tmp_path / "hunt.json").read_text())
+    report = json.loads((run / "report.json").read_text())
+    tightest = numbers["working_points"][-1]
+    assert tightest["background_efficiency"] == report["summary"]["background_efficiency"]
+    window = None if tightest["bump_hunt"] is None else tightest["bump_hunt"]["window"]
+    assert window == report["summary"]["window"]
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"config\.yaml"):
+        report_again(tmp_path)

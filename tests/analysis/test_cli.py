@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from oddjet.analysis.cli import app
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def oddjet(*words: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def test_help_names_every_command() -> None:
+    result = oddjet("--help")
+    assert result.exit_code == 0
+    for command in (
+        *("run", "simulate", "skim", "train", "score", "hunt"),
+        *("report", "detectors", "check", "bench"),
+    ):
+        assert command in result.output
+
+
+def test_version() -> None:
+    result = oddjet("--version")
+    assert result.exit_code == 0
+    assert result.output.startswith("oddjet 0.")
+
+
+def test_detectors_are_listed_with_their_scores() -> None:
+    result = oddjet("detectors")
+    assert result.exit_code == 0
+    for word in ("khanal", "mse", "kl", "epochs"):
+        assert word in result.output
+
+
+def test_a_usage_error_exits_with_2() -> None:
+    assert oddjet("skimm").exit_code == 2
+    assert oddjet("simulate", "qcd").exit_code == 2
+
+
+def test_the_quickstart_passes_the_check() -> None:
+    result = oddjet("check", ROOT / "analysis" / "quickstart.yaml")
+    assert result.exit_code == 0, result.output
+    assert "khanal" in result.output
+
+
+def test_the_check_lists_everything_that_is_wrong(tmp_path: Path) -> None:
+    config = {
+        "name": "wrong",
+        "output": str(tmp_path / "out"),
+        "samples": str(tmp_path / "samples"),
+        "fileset": {
+            "datasets": {
+                "q": {"kind": "signal", "simulate": {"process": "qdc", "n_events": 9, "seed": 1}}
+            }
+        },
+        "detectors": [{"name": "kahnal"}, {"name": "khanal", "cut": "msee"}],
+        "hunt": {"function": "dijet9"},
+    }
+    path = tmp_path / "wrong.yaml"
+    path.write_text(yaml.safe_dump(config))
+    result = oddjet("check", path)
+    assert result.exit_code == 1
+    for words in ("qdc", "nothing to hunt", "nothing to train", "kahnal", "msee", "dijet9"):
+        assert words in result.output
+
+
+def test_an_unknown_key_is_refused_with_a_hint(tmp_path: Path) -> None:
+    path = tmp_path / "typo.yaml"
+    text = (ROOT / "analysis" / "quickstart.yaml").read_text()
+    path.write_text(text.replace("pseudo_data:", "pseudodata:"))
+    result = oddjet("run", path)
+    assert result.exit_code == 1
+    assert "ConfigError" in result.output
+    assert "pseudo_data" in result.output
+
+
+def test_an_unknown_process_is_refused(tmp_path: Path) -> None:
+    result = oddjet("simulate", "tpo", "-n", "10", "-o", tmp_path / "x.root")
+    assert result.exit_code == 1
+    assert "top" in result.output
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"<html>not found</html>", "not a ROOT file"), (b"", "0 bytes"), (None, "no")],
+)
+def test_what_is_not_a_root_file_is_refused(
+    tmp_path: Path, content: bytes | None, words: str
+) -> None:
+    path = tmp_path / "file.root"
+    if content is not None:
+        path.write_bytes(content)
+    result = oddjet("skim", path, "-o", tmp_path / "skim")
+    assert result.exit_code == 1
+    assert words in result.output
+    assert not (tmp_path / "skim").exists()
+
+
+def test_a_skim_needs_something_to_skim(tmp_path: Path) -> None:
+    result = oddjet("skim", "-o", tmp_path / "skim")
+    assert result.exit_code == 1
+    assert "--fileset" in result.output
+
+
+def test_training_needs_a_finished_skim(tmp_path: Path) -> None:
+    result = oddjet("train", tmp_path, "-o", tmp_path / "model")
+    assert result.exit_code == 1
+    assert "manifest" in result.output
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_hyper_parameter_is_name_equals_value(tmp_path: Path) -> None:
+    result = oddjet("train", tmp_path, "-o", tmp_path / "model", "--set", "epochs")
+    assert result.exit_code == 1
+    assert "NAME=VALUE" in result.output
+
+
+def test_a_report_needs_a_run(tmp_path: Path) -> None:
+    result = oddjet("report", tmp_path)
+    assert result.exit_code == 1
+    assert "config.yaml" in result.output
+
+
+@pytest.mark.samples
+@pytest.mark.parametrize(
+    "name", ["nano_tt_v12.root", "nano_dy.root", "nanoAOD_2015_CMS_Open_Data_ttbar.root"]
+)
+def test_formats_without_constituents_are_refused(samples: Path, tmp_path: Path, name: str) -> None:
+    result = oddjet("skim", samples / name, "-o", tmp_path / "skim")
+    assert result.exit_code == 1
+    for words in ("FatJetPFCand", "NanoAODv15", "PFNano"):
+        assert words in result.output
+    assert not (tmp_path / "skim").exists()
+
+
+@pytest.mark.samples
+def test_a_real_file_is_skimmed(samples: Path, tmp_path: Path) -> None:
+    result = oddjet("skim", samples / "nano_tt_v15.root", "-o", tmp_path / "skim")
+    assert result.exit_code == 0, result.output
+    assert "linked constituents" in result.output
+    assert (tmp_path / "skim" / "manifest.json").exists()
+
+
+@pytest.mark.samples
+def test_a_truncated_file_is_refused(samples: Path, tmp_path: Path) -> None:
+    path = tmp_path / "cut.root"
+    shutil.copyfile(samples / "nano_tt_v15.root", path)
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size - 100_000)
+    result = oddjet("skim", path, "-o", tmp_path / "skim")
+    assert result.exit_code == 1
+    assert "truncated" in result.output
+    assert not (tmp_path / "skim").exists()
