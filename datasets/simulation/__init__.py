@@ -1,0 +1,15 @@
+"""Simulation of the built-in samples: Pythia 8, a simple CMS-like detector, NanoAOD-like files."""
+
+from __future__ import annotations
+
+from oddjet.datasets.simulation.processes import PROCESSES, Process, process_names
+from oddjet.datasets.simulation.run import SimulationSummary, simulate, summary_path
+
+__all__ = [
+    "PROCESSES",
+    "Process",
+    "SimulationSummary",
+    "process_names",
+    "simulate",
+    "summary_path",
+]

@@ -1,0 +1,248 @@
+"""The built-in physics processes, as Pythia 8 settings.
+
+References:
+    Khanal, Anomalous Jet Detection using Unsupervised Learning (W and QCD);
+    Buss et al., arXiv:2202.00686 (Aachen and Heidelberg dark jets);
+    Golling et al., The Mass-ive Issue (stealth bosons: Aguilar-Saavedra, arXiv:1705.07885);
+    CMS, semivisible jets (arXiv:2112.11125).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from oddjet.errors import ConfigError, did_you_mean
+
+__all__ = ["COMMON_SETTINGS", "PROCESSES", "Process", "get_process", "process_names"]
+
+COMMON_SETTINGS: tuple[str, ...] = (
+    "Beams:eCM=13000",
+    "Tune:pp=14",
+    "Print:quiet=on",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Process:
+    """One physics process that can be simulated.
+
+    Attributes:
+        number: Part of every event number; 1 to 15, never reused for another process.
+        settings: Pythia settings beside `COMMON_SETTINGS`, in order.
+        pt_hat_min: Default lower edge of the hard process's transverse momentum, GeV; None for
+            the decay of one resonance (2 → 1 → 2), where Pythia knows no such cut.
+        truth: The |pdgId|s a signal jet is matched to; empty for background.
+        description: One line for people.
+        source: The document the sample is after.
+        dark_hadrons: |pdgId|s of the dark hadrons whose invisible fraction is counted.
+    """
+
+    number: int
+    settings: tuple[str, ...]
+    pt_hat_min: int | None
+    truth: tuple[int, ...]
+    description: str
+    source: str
+    dark_hadrons: tuple[int, ...] = ()
+
+
+def _stealth(heavy: int, light: int) -> tuple[str, ...]:
+    """Z'(2200) → S S, S → a a, a → b b̄; ``heavy`` and ``light`` are the masses of S and a."""
+    return (
+        "HiddenValley:ffbar2Zv=on",
+        "4900023:m0=2200",
+        "4900023:mWidth=20",
+        "4900023:mMin=1800",
+        "4900023:mMax=2600",
+        "4900023:doForceWidth=on",
+        "4900023:onMode=off",
+        # Added, not replaced: the production is through the Z' own couplings.
+        "4900023:addChannel=1 0.5 103 9000035 9000035",
+        f"9000035:all=S void 1 0 0 {heavy} 0.1 {heavy - 5} {heavy + 5} 0",
+        "9000035:isResonance=on",
+        "9000035:oneChannel=1 1.0 103 9000036 9000036",
+        f"9000036:all=a void 1 0 0 {light} 0.05 {light - 2} {light + 2} 0",
+        "9000036:isResonance=on",
+        "9000036:oneChannel=1 1.0 103 5 -5",
+    )
+
+
+_DARK_PIONS_AND_RHOS = (4900111, 4900113, 4900211, 4900213)
+
+PROCESSES: dict[str, Process] = {
+    "qcd": Process(
+        number=1,
+        settings=("HardQCD:all=on",),
+        pt_hat_min=100,
+        truth=(),
+        description="QCD jets, all 2 → 2 processes",
+        source="background of every document",
+    ),
+    "w": Process(
+        number=2,
+        settings=(
+            "WeakBosonAndParton:qqbar2Wg=on",
+            "WeakBosonAndParton:qg2Wq=on",
+            "24:onMode=off",
+            "24:onIfAny=1 2 3 4 5",
+        ),
+        pt_hat_min=120,
+        truth=(24,),
+        description="W + jet, W → q q̄'",
+        source="Khanal, Anomalous Jet Detection using Unsupervised Learning",
+    ),
+    "z": Process(
+        number=3,
+        settings=(
+            "WeakBosonAndParton:qqbar2gmZg=on",
+            "WeakBosonAndParton:qg2gmZq=on",
+            "WeakZ0:gmZmode=2",
+            "23:onMode=off",
+            "23:onIfAny=1 2 3 4 5",
+        ),
+        pt_hat_min=120,
+        truth=(23,),
+        description="Z + jet, Z → q q̄",
+        source="companion of w",
+    ),
+    "top": Process(
+        number=4,
+        settings=(
+            "Top:gg2ttbar=on",
+            "Top:qqbar2ttbar=on",
+            "24:onMode=off",
+            "24:onIfAny=1 2 3 4 5",
+        ),
+        pt_hat_min=450,
+        truth=(6,),
+        description="t t̄, both W hadronic",
+        source="Ene, Anomalies in Hadronic Resonances using Autoencoders",
+    ),
+    "aachen": Process(
+        number=5,
+        settings=(
+            "HiddenValley:ffbar2Zv=on",
+            "4900023:m0=2000",
+            "4900023:mWidth=20",
+            "4900023:mMin=1600",
+            "4900023:mMax=2400",
+            "4900023:doForceWidth=on",
+            "4900023:onMode=off",
+            "4900023:onIfAny=4900101",
+            "HiddenValley:Ngauge=3",
+            "HiddenValley:FSR=on",
+            "HiddenValley:fragment=on",
+            "HiddenValley:Lambda=5",
+            "HiddenValley:pTminFSR=5.5",
+            "HiddenValley:nFlav=2",
+            "HiddenValley:probVector=0.5",
+            "4900101:m0=0.5",
+            "4900111:m0=4",
+            "4900211:m0=4",
+            "4900113:m0=5",
+            "4900213:m0=5",
+            "4900111:onMode=off",
+            "4900211:onMode=off",
+            "4900213:onMode=off",
+            "4900113:oneChannel=1 1.0 91 -1 1",
+        ),
+        pt_hat_min=None,
+        truth=(4900101,),
+        description="Z'(2 TeV) → dark quarks, three quarters of the dark mesons invisible",
+        source="Buss et al., arXiv:2202.00686, Aachen sample",
+        dark_hadrons=_DARK_PIONS_AND_RHOS,
+    ),
+    "heidelberg": Process(
+        number=6,
+        settings=(
+            "HiddenValley:gg2DvDvbar=on",
+            "HiddenValley:qqbar2DvDvbar=on",
+            "HiddenValley:Ngauge=3",
+            "HiddenValley:FSR=on",
+            "HiddenValley:fragment=on",
+            "HiddenValley:Lambda=5",
+            "HiddenValley:pTminFSR=5.5",
+            "4900001:m0=50",
+            "4900101:m0=5",
+            *(f"{meson}:m0=10" for meson in _DARK_PIONS_AND_RHOS),
+            *(f"{meson}:oneChannel=1 1.0 91 -3 3" for meson in _DARK_PIONS_AND_RHOS),
+        ),
+        pt_hat_min=100,
+        truth=(4900001,),
+        description="heavy coloured dark quarks (50 GeV), dark mesons → s s̄",
+        source="Buss et al., arXiv:2202.00686, Heidelberg sample",
+        dark_hadrons=_DARK_PIONS_AND_RHOS,
+    ),
+    "stealth80": Process(
+        number=7,
+        settings=_stealth(80, 30),
+        pt_hat_min=None,
+        truth=(9000035,),
+        description="Z'(2.2 TeV) → S S, S(80) → a(30) a(30) → 4 b",
+        source="Golling et al., The Mass-ive Issue, StealthB(80)",
+    ),
+    "stealth400": Process(
+        number=8,
+        settings=_stealth(400, 80),
+        pt_hat_min=None,
+        truth=(9000035,),
+        description="Z'(2.2 TeV) → S S, S(400) → a(80) a(80) → 4 b",
+        source="Golling et al., The Mass-ive Issue, StealthB(400)",
+    ),
+    "svj": Process(
+        number=9,
+        settings=(
+            "HiddenValley:ffbar2Zv=on",
+            "4900023:m0=2100",
+            "4900023:mWidth=20",
+            "4900023:mMin=1700",
+            "4900023:mMax=2500",
+            "4900023:doForceWidth=on",
+            "4900023:onMode=off",
+            "4900023:onIfAny=4900101",
+            "HiddenValley:Ngauge=2",
+            "HiddenValley:FSR=on",
+            "HiddenValley:fragment=on",
+            "HiddenValley:Lambda=10",
+            "HiddenValley:pTminFSR=11",
+            "HiddenValley:nFlav=2",
+            "HiddenValley:probVector=0.75",
+            "4900101:m0=10",
+            "51:m0=9",
+            "51:isVisible=off",
+            *(f"{meson}:m0=20" for meson in _DARK_PIONS_AND_RHOS),
+            *(f"{meson}:oneChannel=1 0.7 91 -3 3" for meson in _DARK_PIONS_AND_RHOS),
+            *(f"{meson}:addChannel=1 0.3 0 51 -51" for meson in _DARK_PIONS_AND_RHOS),
+        ),
+        pt_hat_min=None,
+        truth=(4900101,),
+        description="Z'(2.1 TeV) → dark quarks, 30 % of the dark mesons invisible (semivisible jets)",
+        source="CMS, Advanced anomaly detection … semivisible jets",
+        dark_hadrons=_DARK_PIONS_AND_RHOS,
+    ),
+}
+"""Every process by name."""
+
+
+def process_names() -> tuple[str, ...]:
+    """The names that `simulate` knows, in the order of `PROCESSES`."""
+    return tuple(PROCESSES)
+
+
+def get_process(name: str) -> Process:
+    """Look a process up.
+
+    Args:
+        name: One of `process_names`.
+
+    Returns:
+        The process.
+
+    Raises:
+        ConfigError: No process has that name.
+    """
+    if name not in PROCESSES:
+        known = ", ".join(PROCESSES)
+        msg = f"unknown process '{name}': expected one of {known}.{did_you_mean(name, PROCESSES)}"
+        raise ConfigError(msg)
+    return PROCESSES[name]

@@ -1,0 +1,199 @@
+"""Simulating a process: blocks on a pool of workers, one file, one summary."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import multiprocessing
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from oddjet.datasets.atomic import atomic_write, write_text
+from oddjet.datasets.simulation.blocks import Block, BlockResult, plan_blocks, simulate_block
+from oddjet.datasets.simulation.identifiers import MAX_EVENTS, MAX_SEED, make_slice
+from oddjet.datasets.simulation.processes import get_process
+from oddjet.datasets.simulation.rootwriter import NanoWriter
+from oddjet.errors import ConfigError
+
+__all__ = ["SimulationSummary", "simulate", "summary_path"]
+
+logger = logging.getLogger(__name__)
+
+_BLOCKS_AHEAD = 2  # a worker, finished or under way: bounds the memory
+
+
+@dataclass(frozen=True)
+class SimulationSummary:
+    """What a simulation made; also written as JSON beside its file.
+
+    Attributes:
+        process: Name of the process.
+        output: The file.
+        n_events: Events in it.
+        seed: The seed.
+        pt_hat_min: Lower edge of the slice, GeV; None where the process has none.
+        pt_hat_max: Upper edge of the slice, GeV; None for none.
+        cross_section_pb: Pythia's leading-order cross section of the slice, pb.
+        cross_section_error_pb: Its statistical uncertainty, pb.
+        sumw: Sum of the event weights.
+        sumw2: Sum of their squares.
+        r_inv: Counted fraction of the dark hadrons that end invisibly; None without any.
+        truth: The |pdgId|s signal jets are matched to.
+        seconds: Wall-clock time.
+        workers: Processes used; the file does not depend on it.
+    """
+
+    process: str
+    output: str
+    n_events: int
+    seed: int
+    pt_hat_min: int | None
+    pt_hat_max: int | None
+    cross_section_pb: float
+    cross_section_error_pb: float
+    sumw: float
+    sumw2: float
+    r_inv: float | None
+    truth: tuple[int, ...]
+    seconds: float
+    workers: int
+
+
+def summary_path(output: Path) -> Path:
+    """Where the summary of a simulated file is: `qcd.root` → `qcd.summary.json`."""
+    return output.with_name(f"{output.stem}.summary.json")
+
+
+def simulate(
+    process: str,
+    n_events: int,
+    *,
+    seed: int,
+    output: Path,
+    pt_hat_min: float | None = None,
+    pt_hat_max: float | None = None,
+    workers: int = 1,
+    progress: Callable[[int], None] | None = None,
+) -> SimulationSummary:
+    """Simulate a process into a NanoAODv15-like file.
+
+    The contents are a function of process, slice, seed and number of events; the number of
+    workers does not matter. File and summary appear complete or not at all.
+
+    Args:
+        process: One of `process_names()`.
+        n_events: How many events, at least 1.
+        seed: 0 to 65535; other seeds give other events with other event numbers.
+        output: The ROOT file to write; its summary goes beside it, see `summary_path`.
+        pt_hat_min: Lower edge of the hard process's transverse momentum in GeV, whole; None for
+            the process's own. Choose it well below the jets' cut, or the spectrum bends.
+        pt_hat_max: Upper edge; None for none.
+        workers: Processes to simulate in. With more than one a script needs the usual
+            ``if __name__ == "__main__":``, since workers are spawned.
+        progress: Called with the number of events done after every block.
+
+    Returns:
+        The summary.
+
+    Raises:
+        ConfigError: An argument cannot be meant; the message says which.
+        ProcessingError: Pythia does not initialise or yields no events.
+    """
+    chosen = get_process(process)
+    _check_count("n_events", n_events, 1, MAX_EVENTS)
+    _check_count("seed", seed, 0, MAX_SEED)
+    _check_count("workers", workers, 1, 4096)
+    pt_slice = make_slice(chosen, process, pt_hat_min, pt_hat_max)
+    output = Path(output)
+    blocks = plan_blocks(process, pt_slice, seed, n_events)
+    start = time.perf_counter()
+
+    tally = _Tally()
+    with atomic_write(output) as temporary, NanoWriter(temporary) as writer:
+        for result in _results(blocks, workers):
+            writer.write(result.events)
+            tally.add(result)
+            logger.info("%s: %d of %d events", process, writer.n_events, n_events)
+            if progress is not None:
+                progress(writer.n_events)
+
+    cross_section, error = tally.cross_section()
+    summary = SimulationSummary(
+        process=process,
+        output=str(output),
+        n_events=writer.n_events,
+        seed=seed,
+        pt_hat_min=None if chosen.pt_hat_min is None else pt_slice.pt_hat_min,
+        pt_hat_max=pt_slice.pt_hat_max,
+        cross_section_pb=cross_section,
+        cross_section_error_pb=error,
+        sumw=writer.sumw,
+        sumw2=writer.sumw2,
+        r_inv=tally.n_invisible / tally.n_dark if tally.n_dark else None,
+        truth=chosen.truth,
+        seconds=time.perf_counter() - start,
+        workers=workers,
+    )
+    write_text(summary_path(output), json.dumps(asdict(summary), indent=2) + "\n")
+    return summary
+
+
+def _check_count(name: str, value: int, lowest: int, highest: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        msg = f"{name}: expected a whole number, got {value!r}"
+        raise ConfigError(msg)
+    if not lowest <= value <= highest:
+        msg = f"{name}: expected {lowest} to {highest}, got {value}"
+        if name == "n_events" and value > highest:
+            msg += "; simulate the rest with another seed into another file"
+        raise ConfigError(msg)
+
+
+class _Tally:
+    """Sums over blocks."""
+
+    def __init__(self) -> None:
+        self.n_tried = 0
+        self.n_dark = 0
+        self.n_invisible = 0
+        self._weighted = 0.0
+        self._variance = 0.0
+
+    def add(self, result: BlockResult) -> None:
+        self.n_tried += result.n_tried
+        self.n_dark += result.n_dark_hadrons
+        self.n_invisible += result.n_invisible
+        self._weighted += result.n_tried * result.cross_section_pb
+        self._variance += (result.n_tried * result.cross_section_error_pb) ** 2
+
+    def cross_section(self) -> tuple[float, float]:
+        """Mean over the points tried in all blocks, and its error, pb."""
+        return self._weighted / self.n_tried, float(np.sqrt(self._variance)) / self.n_tried
+
+
+def _results(blocks: list[Block], workers: int) -> Iterator[BlockResult]:
+    """Simulate the blocks and yield them in order, a few at most in memory."""
+    if workers == 1 or len(blocks) == 1:
+        yield from map(simulate_block, blocks)
+        return
+    context = multiprocessing.get_context("spawn")  # no threads or locks are inherited
+    pool = ProcessPoolExecutor(min(workers, len(blocks)), mp_context=context)
+    try:
+        waiting: deque[Future[BlockResult]] = deque()
+        todo = iter(blocks)
+        for block in itertools.islice(todo, _BLOCKS_AHEAD * workers):
+            waiting.append(pool.submit(simulate_block, block))
+        while waiting:
+            result = waiting.popleft().result()
+            for block in itertools.islice(todo, 1):
+                waiting.append(pool.submit(simulate_block, block))
+            yield result
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
