@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import psutil
+import pytest
+from coffea.processor import DaskExecutor, FuturesExecutor, IterativeExecutor
+from coffea.processor.executor import ExecutorBase
+from pydantic import ValidationError
+
+from oddjet.condor import Cluster, open_executor
+from oddjet.condor.cluster import WORKER_ENVIRONMENT
+from oddjet.condor.executors import PoolExecutor
+from oddjet.errors import ConfigError
+
+KINDS = {"iterative": IterativeExecutor, "futures": FuturesExecutor, "dask": DaskExecutor}
+
+
+@pytest.fixture(scope="module")
+def executors() -> Iterator[dict[str, ExecutorBase]]:
+    """One open executor of each kind, with one worker."""
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
+        # Workers inherit the path; they have to import this module.
+        patch.syspath_prepend(str(Path(__file__).resolve().parents[2]))
+        yield {
+            kind: stack.enter_context(open_executor(Cluster(executor=kind, workers=1)))
+            for kind in KINDS
+        }
+
+
+def square(x: int) -> dict[str, int]:
+    return {"sum": x * x, "n": 1}
+
+
+def fail_on_three(x: int) -> dict[str, int]:
+    if x == 3:
+        msg = "three"
+        raise ConfigError(msg)
+    time.sleep(0.01)
+    return {"n": 1}
+
+
+def mark(path: str) -> dict[str, int]:
+    """Leave a file behind, except for the one that fails."""
+    if path.endswith("bad"):
+        msg = "bad"
+        raise ConfigError(msg)
+    time.sleep(0.2)
+    Path(path).touch()
+    return {"n": 1}
+
+
+def environment(name: str) -> dict[str, set[str]]:
+    return {name: {os.environ.get(name, ""), str(os.getpid())}}
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_executors_add_up_what_a_loop_adds_up(
+    executors: dict[str, ExecutorBase], kind: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    numbers = list(range(40))
+    executor = executors[kind]
+    assert isinstance(executor, KINDS[kind])
+    result, exception = executor(numbers, square, None)
+    # Runner works with copies
+    again, _ = executor.copy(unit="chunk", function_name="square")(numbers, square, None)
+    assert exception == 0
+    assert result == again == {"sum": sum(n * n for n in numbers), "n": 40}
+    assert executor([], square, None) == (None, 0)
+    assert capfd.readouterr().out == ""  # no bars
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_the_original_error_arrives(executors: dict[str, ExecutorBase], kind: str) -> None:
+    with pytest.raises(ConfigError, match="three"):
+        executors[kind](list(range(10)), fail_on_three, None)
+    # and the executor can still be used
+    assert executors[kind]([1], square, None) == ({"sum": 1, "n": 1}, 0)
+
+
+@pytest.mark.parametrize("kind", ["futures", "dask"])
+def test_nothing_runs_on_after_an_error(
+    executors: dict[str, ExecutorBase], kind: str, tmp_path: Path
+) -> None:
+    paths = [str(tmp_path / "bad"), *(str(tmp_path / f"{i}") for i in range(50))]
+    with pytest.raises(ConfigError, match="bad"):
+        executors[kind](paths, mark, None)
+    left = len(list(tmp_path.iterdir()))
+    time.sleep(0.6)
+    assert len(list(tmp_path.iterdir())) == left < 20
+
+
+@pytest.mark.parametrize("kind", ["futures", "dask"])
+def test_a_worker_is_another_process_with_one_thread(
+    executors: dict[str, ExecutorBase], kind: str
+) -> None:
+    result, _ = executors[kind](["TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"], environment, None)
+    for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
+        assert WORKER_ENVIRONMENT[name] in result[name]
+        assert str(os.getpid()) not in result[name]
+
+
+def test_dask_listens_on_loopback_only(executors: dict[str, ExecutorBase]) -> None:
+    worker_pids = executors["dask"].client.run(os.getpid).values()
+    addresses = [
+        connection.laddr.ip
+        for pid in (os.getpid(), *worker_pids)
+        for connection in psutil.Process(pid).net_connections()
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert len(addresses) >= 2
+    assert set(addresses) == {"127.0.0.1"}
+
+
+def test_a_pool_has_to_be_open() -> None:
+    with pytest.raises(ConfigError, match="open_executor"):
+        PoolExecutor()([1], square, None)
+
+
+@pytest.mark.parametrize("wrong", [{"executor": "slurm"}, {"workers": 0}, {"wrkers": 2}])
+def test_wrong_settings_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Cluster(**wrong)
