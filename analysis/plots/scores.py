@@ -106,10 +106,14 @@ def score_distributions(
     figure = new_figure(5.6 * panels if panels == 2 else 7.2, 4.8)
     grid = np.atleast_1d(np.asarray(figure.subplots(1, panels), dtype=object))
     left = grid[0]
+    from matplotlib.ticker import NullFormatter  # noqa: PLC0415
+
     log = _wide(raw)
     _draw(left, raw, _edges(raw, n_bins, log=log))
     if log:
         left.set_xscale("log")
+        # Over one or two decades the labels of the minor ticks would overlap.
+        left.xaxis.set_minor_formatter(NullFormatter())
     left.set_xlabel(name)
     left.set_ylabel("Fraction of jets / bin")
     if calibrated:

@@ -235,12 +235,15 @@ def draw_steps(axes: Axes, histogram: Histogram, values: Array, errors: Array, *
         **kw: ``color`` and anything `Axes.stairs` takes.
     """
     axes.stairs(values, histogram.edges, label=histogram.label, lw=1.8, baseline=None, **kw)
-    lower, upper = values - errors, values + errors
-    axes.fill_between(
+    # A band that reaches zero has no place on a logarithmic axis: it ends below what is drawn.
+    positive = values[values > 0]
+    floor = 0.3 * float(positive.min()) if positive.size else 0.0
+    upper = np.where(values + errors > 0, values + errors, np.nan)
+    axes.stairs(
+        upper,
         histogram.edges,
-        np.append(lower, lower[-1]),
-        np.append(upper, upper[-1]),
-        step="post",
+        baseline=np.where(np.isnan(upper), np.nan, np.maximum(values - errors, floor)),
+        fill=True,
         color=kw.get("color"),
         alpha=0.22,
         lw=0,
