@@ -1,0 +1,157 @@
+"""The anomaly processor: events or skimmed jets in, scores on disk and histograms out."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from oddjet.datasets.jets import Jets
+from oddjet.datasets.lumi import LumiMask
+from oddjet.datasets.manifest import ChunkRecord, Manifest
+from oddjet.datasets.skim import Skim, write_part
+from oddjet.processors.chunkwise import ChunkProcessor, guard, record_of
+from oddjet.processors.detection import DetectorReference, score_jets
+from oddjet.processors.histograms import HistogramSettings, count_passed, fill_histograms
+from oddjet.processors.select import select_jets
+from oddjet.processors.selection import Selection
+from oddjet.processors.source import ChunkSource
+
+__all__ = ["AnomalyProcessor", "JetScorer", "one_part", "score_part"]
+
+
+@dataclass(frozen=True)
+class JetScorer:
+    """What is done with the jets of a chunk, wherever they come from.
+
+    Attributes:
+        detectors: With which to score.
+        output: Folder of the scores table.
+        histograms: What to fill.
+        datasets: Names on the histograms' dataset axis.
+    """
+
+    detectors: tuple[DetectorReference, ...]
+    output: Path
+    histograms: HistogramSettings
+    datasets: tuple[str, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the raw scores."""
+        return tuple(column for detector in self.detectors for column in detector.columns)
+
+    def process_jets(self, jets: Jets, record: ChunkRecord) -> dict[str, Any]:
+        """Score jets, write them as one part of the table, and fill.
+
+        Args:
+            jets: Jets of one chunk.
+            record: Its record; time is counted from its `seconds`.
+
+        Returns:
+            {"records": {key: record}, "histograms": {key: …}, "passed": {key: …}}.
+        """
+        started = time.perf_counter()
+        scores = score_jets(jets, self.detectors)
+        result = self.summarise(scores, record)
+        seconds = record.seconds + time.perf_counter() - started
+        record = record.model_copy(update={"seconds": seconds, "images": False})
+        write_part(self.output, record.dataset, record.key, scores, images=None, record=record)
+        return {"records": {record.key: record.model_dump(mode="json")}, **result}
+
+    def summarise(self, scores: Jets, record: ChunkRecord) -> dict[str, Any]:
+        """Fill histograms and count from rows of the scores table.
+
+        Args:
+            scores: The rows of one part.
+            record: Its record.
+
+        Returns:
+            {"histograms": {key: …}, "passed": {key: …}}.
+        """
+        names = self.columns
+        histograms = fill_histograms(
+            scores,
+            dataset=record.dataset,
+            names=names,
+            settings=self.histograms,
+            datasets=self.datasets,
+        )
+        passed = count_passed(scores, names=names, settings=self.histograms)
+        return {"histograms": {record.key: histograms}, "passed": {record.key: passed}}
+
+
+class AnomalyProcessor(ChunkProcessor):
+    """Selects jets as the skim does, and scores them, without a skim in between.
+
+    Attributes:
+        selection: The cuts.
+        scorer: What to do with the jets.
+        lumi_mask: Certified luminosity, for data.
+    """
+
+    def __init__(self, selection: Selection, scorer: JetScorer) -> None:
+        self.selection = selection
+        self.scorer = scorer
+        self.lumi_mask = LumiMask.from_json(selection.lumi_mask) if selection.lumi_mask else None
+
+    def process_chunk(self, events: Any, source: ChunkSource) -> dict[str, Any]:
+        """Select and score the jets of a chunk.
+
+        Args:
+            events: The events.
+            source: Which chunk it is.
+
+        Returns:
+            As `JetScorer.process_jets`.
+        """
+        started = time.perf_counter()
+        selected = select_jets(
+            events, selection=self.selection, source=source, lumi_mask=self.lumi_mask
+        )
+        record = record_of(
+            source,
+            n_jets=len(selected.jets),
+            cutflow=selected.cutflow,
+            sumw=selected.sumw,
+            sumw2=selected.sumw2,
+            counts=selected.counts,
+            seconds=time.perf_counter() - started,
+        )
+        return self.scorer.process_jets(selected.jets, record)
+
+
+def score_part(item: tuple[Skim, ChunkSource], *, scorer: JetScorer) -> dict[str, Any]:
+    """Score one part of a skim; a function of one item, for coffea's executors.
+
+    Args:
+        item: The part, as `one_part` gives it, and the chunk of the scores table.
+        scorer: What to do with the jets.
+
+    Returns:
+        As `JetScorer.process_jets`, or the failure.
+    """
+    part, source = item
+
+    def work() -> dict[str, Any]:
+        (record,) = part.manifest.chunks
+        record = record.model_copy(update={"key": source.key, "seconds": 0.0})
+        return scorer.process_jets(part.jets(), record)
+
+    return guard(source, work)
+
+
+def one_part(skim: Skim, record: ChunkRecord) -> Skim:
+    """Give one part of a skim or scores table as a small one of its own, to be sent to a worker.
+
+    Args:
+        skim: It.
+        record: The part's record.
+
+    Returns:
+        The part.
+    """
+    datasets = {record.dataset: skim.manifest.datasets[record.dataset]}
+    manifest = Manifest(kind=skim.manifest.kind, datasets=datasets, chunks=(record,))
+    return Skim(folder=skim.folder, manifest=manifest)

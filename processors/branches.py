@@ -1,0 +1,111 @@
+"""The branches that the selection reads of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from oddjet.datasets.dataset import Kind
+from oddjet.datasets.readers import Reader
+from oddjet.errors import MissingBranchError
+from oddjet.processors.jet_id import jet_id_fields
+from oddjet.processors.selection import Selection
+from oddjet.processors.triggers import find_triggers
+
+__all__ = [
+    "AXIS",
+    "GEN_JET",
+    "GEN_PART",
+    "JET_COLUMNS",
+    "LEPTON",
+    "list_branches",
+    "require_branches",
+]
+
+AXIS = ("pt", "eta", "phi", "mass")
+JET_COLUMNS = ("msoftdrop", "tau1", "tau2", "tau3", "tau4")
+"""Further quantities of jets, kept where the file has them."""
+LEPTON = ("pt", "eta", "phi")
+GEN_JET = AXIS
+GEN_PART = ("eta", "phi", "pdgId", "statusFlags", "genPartIdxMother")
+
+
+def list_branches(
+    available: Collection[str],
+    *,
+    selection: Selection,
+    reader: Reader,
+    kind: Kind,
+    truth: Collection[int] = (),
+) -> tuple[str, ...]:
+    """List the branches that selecting jets touches: these, and no others.
+
+    Args:
+        available: The file's branches.
+        selection: The cuts.
+        reader: The format.
+        kind: data, background or signal.
+        truth: |pdgId| of the resonances of a signal.
+
+    Returns:
+        Names of branches, whether or not the file has them; of `JET_COLUMNS` those it has.
+    """
+    jets = [*AXIS, *(name for name in JET_COLUMNS if f"{reader.jet}_{name}" in available)]
+    if selection.jet_id:
+        jets += jet_id_fields(available, reader.jet)
+    names = ["run", "luminosityBlock", "event", *selection.noise_filters]
+    names += [path.removesuffix("_v*") for path in selection.triggers]
+    names += [f"{reader.jet}_{field}" for field in jets]
+    if selection.lepton_delta_r is not None:
+        names += [f"{lepton}_{field}" for lepton in ("Electron", "Muon") for field in LEPTON]
+    if kind != "data":
+        names.append("genWeight")
+        if selection.gen_match_delta_r is not None:
+            names += [f"{reader.gen_jet}_{field}" for field in GEN_JET]
+        if kind == "signal" and truth:
+            names += [f"GenPart_{field}" for field in GEN_PART]
+    return tuple(dict.fromkeys([*names, *reader.link_branches]))
+
+
+def require_branches(
+    available: Collection[str],
+    names: Collection[str],
+    *,
+    selection: Selection,
+    kind: Kind,
+    where: str,
+) -> None:
+    """Check that a file has what the selection reads.
+
+    Args:
+        available: The file's branches.
+        names: What `list_branches` gave.
+        selection: The cuts.
+        kind: data, background or signal.
+        where: The file, for the message.
+
+    Raises:
+        MissingBranchError: If branches are missing; the message lists all, and what to do.
+    """
+    problems = []
+    try:
+        find_triggers(available, selection.triggers)
+    except MissingBranchError as error:
+        problems.append(str(error))
+    missing = [n for n in names if n not in available and not n.startswith("HLT_")]
+    if missing:
+        hint = _hint(missing, kind)
+        problems.append(f"missing branches: {', '.join(missing)}{hint}")
+    if problems:
+        msg = f"{where} ({kind}): {'; '.join(problems)}"
+        raise MissingBranchError(msg)
+
+
+def _hint(missing: Collection[str], kind: Kind) -> str:
+    generated = [name for name in missing if name.startswith(("Gen", "genWeight"))]
+    if generated and kind != "data":
+        return ". If these are real events, give the dataset kind: data"
+    if any(name.startswith("Flag_") for name in missing):
+        return ". Take from noise_filters what this year of data does not have"
+    if any(name.endswith(("HEF", "Multiplicity")) for name in missing):
+        return ". Without them there is no jet ID: keep them when slimming, or set jet_id: false"
+    return ". Keep them when slimming files"

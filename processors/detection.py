@@ -1,0 +1,125 @@
+"""Detectors in workers: named by their folder, loaded once a process, never sent."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import awkward as ak
+import numpy as np
+
+from oddjet.datasets.folds import fold_of
+from oddjet.datasets.jets import Jets, require_columns
+from oddjet.errors import ConfigError, DetectorError, NonFiniteError
+from oddjet.ml.folds import FoldedDetector
+
+__all__ = ["DetectorReference", "find_detectors", "score_jets"]
+
+COLUMNS = (
+    "dataset", "run", "luminosityBlock", "event", "jet_index", "rank", "file_id", "entry",
+    "pt", "eta", "phi", "mass", "msoftdrop", "weight", "label",
+)  # fmt: skip
+"""Columns of jets that a scores table keeps, as far as there are any."""
+
+_NEEDED = ("dataset", "run", "luminosityBlock", "event", "rank", "pt", "mass", "weight", "label")
+
+
+@dataclass(frozen=True)
+class DetectorReference:
+    """Where a worker finds a detector.
+
+    Attributes:
+        label: Prefix of its columns.
+        folder: Its folder, absolute.
+        fingerprint: Of its content when the run was planned.
+        k: Number of folds.
+        score_names: Its raw scores.
+    """
+
+    label: str
+    folder: str
+    fingerprint: str
+    k: int
+    score_names: tuple[str, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the raw scores."""
+        return tuple(f"{self.label}_{score}" for score in self.score_names)
+
+
+def find_detectors(
+    detectors: Mapping[str, Path | str],
+) -> tuple[DetectorReference, ...]:
+    """Load detectors once, to know that they are there and what they are.
+
+    Args:
+        detectors: Label to folder; all with the same number of folds.
+
+    Returns:
+        What workers need to know.
+
+    Raises:
+        DetectorError: If a folder holds no folded detector.
+        ConfigError: If there is none, or numbers of folds differ.
+    """
+    references = []
+    for label, folder in detectors.items():
+        path = Path(folder).absolute()
+        loaded = FoldedDetector.load(path)
+        references.append(
+            DetectorReference(
+                label, str(path), loaded.fingerprint, loaded.k, loaded.raw_score_names
+            )
+        )
+    if not references:
+        msg = "detectors: expected at least one, received none"
+        raise ConfigError(msg)
+    if len({reference.k for reference in references}) > 1:
+        folds = ", ".join(f"{reference.label}: {reference.k}" for reference in references)
+        msg = f"detectors: expected the same number of folds in all; received {folds}"
+        raise ConfigError(msg)
+    return tuple(references)
+
+
+def score_jets(jets: Jets, detectors: Sequence[DetectorReference]) -> Jets:
+    """Score jets with detectors: rows of the scores table.
+
+    Args:
+        jets: n jets with dataset, run, luminosityBlock, event, rank, weight and label.
+        detectors: With which; at least one.
+
+    Returns:
+        n records: `COLUMNS`, fold, and of each score `{label}_{score}` and
+        `{label}_{score}_calibrated`.
+
+    Raises:
+        InputError: If columns are missing.
+        NonFiniteError: If a score or weight is NaN or infinite.
+        DetectorError: If a detector changed since the run was planned.
+    """
+    require_columns(jets, _NEEDED, where="scores")
+    columns = {name: jets[name] for name in COLUMNS if name in jets.fields}
+    columns["fold"] = fold_of(jets, detectors[0].k).astype(np.int8)
+    for detector in detectors:
+        scores = _load(detector.folder, detector.fingerprint).scores(jets)
+        for name, values in scores.items():
+            if not np.all(np.isfinite(values)):
+                msg = f"detector {detector.label}: score {name} is NaN or infinite for some jets"
+                raise NonFiniteError(msg)
+            columns[f"{detector.label}_{name}"] = values
+    if not np.all(np.isfinite(np.asarray(columns["weight"]))):
+        msg = "scores: weights of some jets are NaN or infinite"
+        raise NonFiniteError(msg)
+    return ak.zip(columns, depth_limit=1)
+
+
+@functools.lru_cache(maxsize=16)
+def _load(folder: str, fingerprint: str) -> FoldedDetector:
+    detector = FoldedDetector.load(folder)
+    if detector.fingerprint != fingerprint:
+        msg = f"{folder}: the detector was replaced while it was being used; repeat the command"
+        raise DetectorError(msg)
+    return detector

@@ -1,0 +1,26 @@
+"""Matching of jets to generated jets."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from oddjet.processors.nearest import find_nearest
+from oddjet.processors.objects import Objects
+
+__all__ = ["match_generated"]
+
+
+def match_generated(jets: Objects, generated: Objects, *, delta_r: float) -> npt.NDArray[np.int64]:
+    """Match each jet to the nearest generated jet; several jets may share one.
+
+    Args:
+        jets: With eta, phi.
+        generated: Generated jets of the same events, with eta, phi.
+        delta_r: Distance below which they match.
+
+    Returns:
+        Place of the match among all generated jets, −1 without (n_jets).
+    """
+    index, distance = find_nearest(jets, generated)
+    return np.where(distance < delta_r, index, -1)

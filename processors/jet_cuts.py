@@ -1,0 +1,61 @@
+"""Kinematic cuts on jets."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from oddjet.processors.objects import Objects
+
+__all__ = ["is_leading", "passes_eta", "passes_pt"]
+
+Bools = npt.NDArray[np.bool_]
+
+
+def passes_pt(jets: Objects, *, pt_min: float, pt_max: float | None = None) -> Bools:
+    """Tell which jets have pt_min < pt [< pt_max].
+
+    Args:
+        jets: With pt [GeV].
+        pt_min: Limit, excluded [GeV].
+        pt_max: Limit, excluded [GeV]; None for none.
+
+    Returns:
+        bool (n_jets).
+    """
+    pt = jets["pt"]
+    mask: Bools = pt > pt_min
+    return mask if pt_max is None else mask & (pt < pt_max)
+
+
+def passes_eta(jets: Objects, *, eta_max: float) -> Bools:
+    """Tell which jets have |η| < eta_max.
+
+    Args:
+        jets: With eta.
+        eta_max: Limit, excluded.
+
+    Returns:
+        bool (n_jets).
+    """
+    mask: Bools = np.abs(jets["eta"]) < eta_max
+    return mask
+
+
+def is_leading(jets: Objects, mask: Bools) -> Bools:
+    """Tell which jet is the hardest of its event among some.
+
+    Args:
+        jets: With pt [GeV], in any order.
+        mask: The jets that count, (n_jets).
+
+    Returns:
+        bool (n_jets): at most one an event, the first of equals.
+    """
+    leading = np.zeros(len(jets), bool)
+    chosen = np.flatnonzero(mask)
+    event = jets.event[chosen]
+    order = np.lexsort((-jets["pt"][chosen].astype(np.float64), event))
+    first = np.flatnonzero(np.diff(event[order], prepend=-1))
+    leading[chosen[order[first]]] = True
+    return leading

@@ -1,0 +1,60 @@
+"""Names of parts: a hash of all that a part depends on, so that what is done is known by its name."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import replace
+from typing import Any
+
+from oddjet.datasets.digest import content_key, source_digest
+from oddjet.datasets.manifest import SCHEMA_VERSION
+from oddjet.processors.source import ChunkSource
+
+__all__ = ["code_digest", "with_key"]
+
+_CODE = (
+    "oddjet.processors",
+    "oddjet.datasets.readers",
+    "oddjet.datasets.jets",
+    "oddjet.datasets.columns",
+    "oddjet.datasets.lumi",
+    "oddjet.ml.representations",
+)
+
+
+@functools.cache
+def code_digest() -> str:
+    """Hash the sources that decide what is written for a chunk.
+
+    Returns:
+        Hexadecimal SHA-256.
+    """
+    return source_digest(*_CODE)
+
+
+def with_key(source: ChunkSource, *, settings: dict[str, Any], trust_code: bool) -> ChunkSource:
+    """Name a chunk's part.
+
+    The path of the file is not in the name, its uuid is: a copy elsewhere is the same file.
+
+    Args:
+        source: The chunk.
+        settings: Everything else that decides what is written: selection, representation, detectors.
+        trust_code: Leave the code out, so that parts of another version of it are used again.
+
+    Returns:
+        The chunk with its key.
+    """
+    content = {
+        "dataset": source.dataset,
+        "kind": source.kind,
+        "truth": source.truth,
+        "uuid": source.file_uuid,
+        "tree": source.tree,
+        "entries": (source.entry_start, source.entry_stop),
+        "reader": source.reader_name,
+        "schema": SCHEMA_VERSION,
+        "settings": settings,
+        "code": None if trust_code else code_digest(),
+    }
+    return replace(source, key=content_key(content))

@@ -1,0 +1,27 @@
+"""Noise filters: did the event pass all of these?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["passes_noise_filters"]
+
+
+def passes_noise_filters(events: Any, *, filters: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Tell which events passed every filter.
+
+    Args:
+        events: Anything that gives a branch for its name.
+        filters: Flag_… branches, at least one. Which apply depends on the year of data taking.
+
+    Returns:
+        bool (n_events).
+    """
+    passed: npt.NDArray[np.bool_] = np.logical_and.reduce(
+        [np.asarray(events[name], bool) for name in filters]
+    )
+    return passed

@@ -1,0 +1,169 @@
+"""The plan of a run: which files, in which chunks; everything that can be wrong is found here."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from coffea.processor.executor import WorkItem
+
+from oddjet.datasets.fileset import Fileset, check_fileset
+from oddjet.datasets.manifest import FileRecord
+from oddjet.datasets.readers import find_reader
+from oddjet.datasets.rootfiles import RootFile
+from oddjet.errors import ConfigError, MissingBranchError
+from oddjet.processors.branches import list_branches, require_branches
+from oddjet.processors.selection import Selection
+from oddjet.processors.source import ChunkSource
+
+__all__ = ["Plan", "make_plan"]
+
+_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be processed.
+
+    Attributes:
+        fileset: The datasets.
+        files: The checked files by path.
+        chunks: Ranges of entries, in the order of datasets and files; without keys yet.
+        branches: Branches to read of each file, by path.
+    """
+
+    fileset: Fileset
+    files: dict[str, RootFile]
+    chunks: tuple[ChunkSource, ...]
+    branches: dict[str, frozenset[str]]
+
+    @property
+    def n_entries(self) -> int:
+        """Entries planned."""
+        return sum(len(chunk) for chunk in self.chunks)
+
+    @property
+    def file_records(self) -> tuple[FileRecord, ...]:
+        """The files as a manifest names them."""
+        return tuple(
+            FileRecord(
+                path=path,
+                uuid=self.files[path].uuid,
+                size=self.files[path].size,
+                n_entries=self.files[path].n_entries,
+                dataset=name,
+            )
+            for name, dataset in self.fileset.datasets.items()
+            for path in dataset.files
+        )
+
+    def work_item(self, source: ChunkSource) -> WorkItem:
+        """Give a chunk in coffea's form; its branches are read together and once.
+
+        Args:
+            source: A chunk with its key.
+
+        Returns:
+            The work item.
+        """
+        return WorkItem(
+            source.dataset,
+            source.file,
+            source.tree,
+            source.entry_start,
+            source.entry_stop,
+            uuid.UUID(source.file_uuid).bytes,
+            source.to_metadata(),
+            self.branches[source.file],
+        )
+
+
+def make_plan(fileset: Fileset, *, selection: Selection, chunk_size: int) -> Plan:
+    """Check all files and cut them into chunks.
+
+    Args:
+        fileset: With files everywhere.
+        selection: What will be read.
+        chunk_size: Most entries a chunk; a file's chunks are of equal size.
+
+    Returns:
+        The plan.
+
+    Raises:
+        ConfigError: If the chunk size is not positive.
+        BadFileError: If a file is missing, damaged or without its tree.
+        DuplicateFileError: If a file is there twice.
+        NoConstituentsError: If a file's format keeps no constituents.
+        MissingBranchError: If branches are missing; the message lists those of all files.
+    """
+    if chunk_size < 1:
+        msg = f"chunk_size: expected at least 1 entry, received {chunk_size}"
+        raise ConfigError(msg)
+    files = check_fileset(fileset)
+    branches, readers = _check_branches(fileset, files, selection)
+    chunks = [
+        ChunkSource(
+            dataset=name,
+            kind=dataset.kind,
+            truth=dataset.truth,
+            file=_absolute(path),
+            file_uuid=files[path].uuid,
+            tree=tree,
+            entry_start=start,
+            entry_stop=stop,
+            reader_name=readers[path],
+        )
+        for name, dataset in fileset.datasets.items()
+        for path, tree in dataset.files.items()
+        for start, stop in _ranges(files[path].n_entries, chunk_size)
+    ]
+    absolute = {_absolute(path): names for path, names in branches.items()}
+    return Plan(fileset=fileset, files=files, chunks=tuple(chunks), branches=absolute)
+
+
+def _check_branches(
+    fileset: Fileset, files: Mapping[str, RootFile], selection: Selection
+) -> tuple[dict[str, frozenset[str]], dict[str, str]]:
+    """Find each file's branches and reader; collect what is missing over all files."""
+    branches, readers, problems = {}, {}, []
+    for dataset in fileset.datasets.values():
+        for path in dataset.files:
+            available = files[path].branches
+            try:
+                reader = find_reader(available, jet=selection.jet, where=path)
+                names = list_branches(
+                    available,
+                    selection=selection,
+                    reader=reader,
+                    kind=dataset.kind,
+                    truth=dataset.truth,
+                )
+                require_branches(
+                    available, names, selection=selection, kind=dataset.kind, where=path
+                )
+            except MissingBranchError as error:
+                problems.append(str(error))
+                continue
+            branches[path] = frozenset(names)
+            readers[path] = reader.name
+    if problems:
+        more = len(problems) - _SHOWN
+        lines = [*problems[:_SHOWN], *([f"and {more} more files"] if more > 0 else [])]
+        raise MissingBranchError("\n".join(lines))
+    return branches, readers
+
+
+def _ranges(n_entries: int, chunk_size: int) -> Iterator[tuple[int, int]]:
+    """Cut entries into equal ranges; an empty file has one empty range, so that it leaves a record."""
+    n_chunks = max(1, math.ceil(n_entries / chunk_size))
+    borders = [n_entries * i // n_chunks for i in range(n_chunks + 1)]
+    yield from itertools.pairwise(borders)
+
+
+def _absolute(path: str) -> str:
+    """Workers may run in other folders."""
+    return path if "://" in path else str(Path(path).absolute())

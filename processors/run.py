@@ -1,0 +1,94 @@
+"""What a run is started with: `run_skim` for skims, `run_anomaly` for scores and histograms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from coffea.processor.executor import ExecutorBase
+
+from oddjet.datasets.fileset import Fileset
+from oddjet.datasets.manifest import Manifest, write_manifest
+from oddjet.ml.representations import Representation
+from oddjet.processors.cleanup import remove_stale_parts
+from oddjet.processors.engine import run_plan
+from oddjet.processors.keys import code_digest, with_key
+from oddjet.processors.plan import make_plan
+from oddjet.processors.progress import Progress
+from oddjet.processors.run_anomaly import AnomalyResult, run_anomaly
+from oddjet.processors.selection import Selection
+from oddjet.processors.skim import SkimProcessor
+from oddjet.processors.summary import check_sumw, make_manifest, read_sumw_runs
+
+__all__ = ["AnomalyResult", "run_anomaly", "run_skim"]
+
+
+def run_skim(
+    fileset: Fileset,
+    *,
+    selection: Selection | None = None,
+    output: Path | str,
+    representation: Representation | None = None,
+    executor: ExecutorBase,
+    chunk_size: int = 100_000,
+    progress: Progress | None = None,
+    trust_code: bool = False,
+    require_sumw: bool = True,
+) -> Manifest:
+    """Skim a fileset into a folder: what is done already is kept, and only the rest is made.
+
+    Nothing is made before all files are checked. The manifest appears when everything is done;
+    parts of other settings are removed then.
+
+    Args:
+        fileset: With files everywhere.
+        selection: The cuts; Khanal's by default.
+        output: The skim's folder.
+        representation: What images to write beside the jets, None for none.
+        executor: Where to run, see `oddjet.condor.open_executor`.
+        chunk_size: Most entries a chunk. A chunk is held in memory.
+        progress: Called with chunks done, chunks in all, events done.
+        trust_code: Use parts that other versions of the code made; the manifest says so.
+        require_sumw: Refuse files whose Σ genWeight is not that of their Runs tree.
+
+    Returns:
+        The manifest, as written.
+
+    Raises:
+        InputError: If a file cannot be used; of the kind that says why.
+        ProcessingError: If chunks failed, entries do not add up, or Σ weight is not that of the Runs trees.
+    """
+    selection = selection or Selection.khanal()
+    output = Path(output)
+    plan = make_plan(fileset, selection=selection, chunk_size=chunk_size)
+    processor = SkimProcessor(selection, output.absolute(), representation)
+    settings = processor.settings()
+    chunks = [with_key(chunk, settings=settings, trust_code=trust_code) for chunk in plan.chunks]
+    records, _ = run_plan(
+        plan,
+        chunks,
+        processor,
+        output,
+        executor=executor,
+        images=representation is not None,
+        progress=progress,
+    )
+    sumw_runs = read_sumw_runs(plan)
+    if require_sumw:
+        check_sumw(plan, records, sumw_runs)
+    manifest = make_manifest(
+        plan,
+        records,
+        kind="skim",
+        config={
+            "selection": selection.model_dump(mode="json"),
+            "fileset": fileset.model_dump(mode="json"),
+            "chunk_size": chunk_size,
+            "trust_code": trust_code,
+            "code": code_digest(),
+        },
+        representation=settings["representation"],
+        sumw_runs=sumw_runs,
+    )
+    write_manifest(output, manifest)
+    remove_stale_parts(output, {record.key for record in records})
+    return manifest

@@ -1,0 +1,280 @@
+"""Running detectors over a fileset or a skim: scores table and histograms in one folder."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from coffea.processor.executor import ExecutorBase
+
+from oddjet.datasets.fileset import Fileset
+from oddjet.datasets.manifest import ChunkRecord, Manifest, write_manifest
+from oddjet.datasets.skim import Skim
+from oddjet.datasets.validation import validate
+from oddjet.errors import ConfigError, SkimError
+from oddjet.processors.anomaly import AnomalyProcessor, JetScorer, one_part, score_part
+from oddjet.processors.cleanup import remove_stale_parts
+from oddjet.processors.detection import find_detectors
+from oddjet.processors.engine import run_chunks, run_plan
+from oddjet.processors.histograms import (
+    PT_EDGES,
+    Histograms,
+    HistogramSettings,
+    add_histograms,
+    check_scales,
+    save_histograms,
+    scale_histogram,
+)
+from oddjet.processors.keys import code_digest, with_key
+from oddjet.processors.plan import make_plan
+from oddjet.processors.progress import Progress
+from oddjet.processors.selection import Selection
+from oddjet.processors.source import ChunkSource
+from oddjet.processors.summary import (
+    check_sumw,
+    make_manifest,
+    package_versions,
+    read_sumw_runs,
+)
+
+__all__ = ["HISTOGRAMS", "AnomalyResult", "run_anomaly"]
+
+HISTOGRAMS = "histograms.json"
+
+
+@dataclass(frozen=True)
+class AnomalyResult:
+    """What a run gave.
+
+    Attributes:
+        manifest: Of the scores table, as written.
+        histograms: Score to histogram, scaled; also in the folder's histograms.json.
+        passed: Score to dataset to working point to number of jets.
+    """
+
+    manifest: Manifest
+    histograms: Histograms
+    passed: dict[str, dict[str, dict[str, int]]]
+
+
+def run_anomaly(
+    source: Fileset | Skim,
+    *,
+    detectors: Mapping[str, Path | str],
+    output: Path | str,
+    executor: ExecutorBase,
+    mass: str = "msoftdrop",
+    mass_range: tuple[float, float] = (0.0, 300.0),
+    n_bins: int = 60,
+    pt_edges: Sequence[float] = PT_EDGES,
+    working_points: Sequence[float] = (0.1, 0.01),
+    leading_only: bool = True,
+    scales: Mapping[str, float] | None = None,
+    selection: Selection | None = None,
+    chunk_size: int = 100_000,
+    progress: Progress | None = None,
+    trust_code: bool = False,
+    require_sumw: bool = True,
+) -> AnomalyResult:
+    """Score jets of a fileset or a skim; what is done already is kept.
+
+    Another binning, working point or scale scores nothing again: histograms are then filled from
+    the table.
+
+    Args:
+        source: Files of events, or a skim.
+        detectors: Label to folder of each folded detector.
+        output: Folder for the scores table and histograms.json.
+        executor: Where to run, see `oddjet.condor.open_executor`.
+        mass: Column of the histograms' mass axis, such as msoftdrop or mass.
+        mass_range: Its ends [GeV].
+        n_bins: Its number of bins.
+        pt_edges: Edges of the pt axis [GeV].
+        working_points: Background efficiencies, each a cut on the calibrated score.
+        leading_only: Fill the leading selected jet of each event alone; the table has all.
+        scales: Dataset to the factor on its weights, σ·k·L·1000/Σw; 1 for data. Without scales
+            weights stay as they are. Weights in the table are never scaled.
+        selection: The cuts, for files; Khanal's by default. A skim has its own.
+        chunk_size: Most entries a chunk, for files.
+        progress: Called with chunks done, chunks in all, and events done, for a skim jets done.
+        trust_code: Use parts that other versions of the code made; the manifest says so.
+        require_sumw: Refuse files whose Σ genWeight is not that of their Runs tree.
+
+    Returns:
+        Manifest, histograms and counts.
+
+    Raises:
+        InputError: If a file or its jets cannot be used; of the kind that says why.
+        DetectorError: If a detector cannot be used.
+        ConfigError: If scales or selection do not fit.
+        ProcessingError: If chunks failed or entries do not add up.
+    """
+    settings = validate(
+        HistogramSettings,
+        {
+            "mass": mass,
+            "mass_range": tuple(mass_range),
+            "n_bins": n_bins,
+            "pt_edges": tuple(pt_edges),
+            "working_points": tuple(working_points),
+            "leading_only": leading_only,
+        },
+        "histograms",
+    )
+    output = Path(output)
+    if isinstance(source, Skim):
+        names, kinds = source.datasets, {n: d.kind for n, d in source.manifest.datasets.items()}
+    else:
+        names, kinds = tuple(source.datasets), {n: d.kind for n, d in source.datasets.items()}
+    check_scales(scales, kinds) if scales is not None else None
+    scorer = JetScorer(find_detectors(detectors), output.absolute(), settings, names)
+    config: dict[str, Any] = {
+        "detectors": [asdict(detector) for detector in scorer.detectors],
+        "histograms": settings.model_dump(mode="json"),
+        "scales": dict(scales) if scales is not None else None,
+        "trust_code": trust_code,
+        "code": code_digest(),
+    }
+    if isinstance(source, Skim):
+        if selection is not None:
+            msg = "selection: a skim has been selected already; leave it out, or give the fileset"
+            raise ConfigError(msg)
+        manifest, result = _run_skim(
+            source, scorer, config, executor, progress=progress, trust_code=trust_code
+        )
+    else:
+        manifest, result = _run_fileset(
+            source,
+            scorer,
+            config,
+            executor,
+            selection=selection or Selection.khanal(),
+            chunk_size=chunk_size,
+            progress=progress,
+            trust_code=trust_code,
+            require_sumw=require_sumw,
+        )
+    filled, passed = _add_up(scorer, manifest, result)
+    if scales is not None:
+        filled = {name: scale_histogram(histogram, scales) for name, histogram in filled.items()}
+    save_histograms(output / HISTOGRAMS, filled)
+    write_manifest(output, manifest)
+    remove_stale_parts(output, {chunk.key for chunk in manifest.chunks})
+    return AnomalyResult(manifest, filled, passed)
+
+
+def _run_fileset(
+    fileset: Fileset,
+    scorer: JetScorer,
+    config: dict[str, Any],
+    executor: ExecutorBase,
+    *,
+    selection: Selection,
+    chunk_size: int,
+    progress: Progress | None,
+    trust_code: bool,
+    require_sumw: bool,
+) -> tuple[Manifest, dict[str, Any]]:
+    plan = make_plan(fileset, selection=selection, chunk_size=chunk_size)
+    settings = {"selection": selection.identity(), "detectors": _identity(scorer)}
+    chunks = [with_key(chunk, settings=settings, trust_code=trust_code) for chunk in plan.chunks]
+    processor = AnomalyProcessor(selection, scorer)
+    records, result = run_plan(
+        plan, chunks, processor, scorer.output, executor=executor, progress=progress
+    )
+    sumw_runs = read_sumw_runs(plan)
+    if require_sumw:
+        check_sumw(plan, records, sumw_runs)
+    config |= {
+        "selection": selection.model_dump(mode="json"),
+        "fileset": fileset.model_dump(mode="json"),
+        "chunk_size": chunk_size,
+    }
+    manifest = make_manifest(
+        plan, records, kind="scores", config=config, representation=None, sumw_runs=sumw_runs
+    )
+    return manifest, result
+
+
+def _run_skim(
+    skim: Skim,
+    scorer: JetScorer,
+    config: dict[str, Any],
+    executor: ExecutorBase,
+    *,
+    progress: Progress | None,
+    trust_code: bool,
+) -> tuple[Manifest, dict[str, Any]]:
+    if skim.manifest.kind != "skim":
+        msg = f"{skim.folder} holds {skim.manifest.kind}, expected a skim of jets"
+        raise SkimError(msg)
+    # Workers may run in other folders.
+    skim = Skim(folder=skim.folder.absolute(), manifest=skim.manifest)
+    parts = {}
+    for part in skim.manifest.chunks:
+        settings = {"skim_part": part.key, "detectors": _identity(scorer)}
+        chunk = with_key(_source_of(part, skim), settings=settings, trust_code=trust_code)
+        parts[chunk.key] = (part, chunk)
+
+    def run(todo: list[ChunkSource]) -> dict[str, Any]:
+        items = [(one_part(skim, parts[chunk.key][0]), chunk) for chunk in todo]
+        result, _ = executor(items, functools.partial(score_part, scorer=scorer), None)
+        return dict(result)
+
+    chunks = [chunk for _, chunk in parts.values()]
+    sizes = {key: part.n_jets for key, (part, _) in parts.items()}
+    records, result = run_chunks(chunks, scorer.output, run, sizes=sizes, progress=progress)
+    manifest = skim.manifest.model_copy(
+        update={
+            "kind": "scores",
+            "config": {**config, "skim": str(skim.folder), "skim_config": skim.manifest.config},
+            "versions": package_versions(),
+            "representation": None,
+            "chunks": tuple(records),
+        }
+    )
+    return manifest, result
+
+
+def _identity(scorer: JetScorer) -> list[Any]:
+    return [[detector.label, detector.fingerprint] for detector in scorer.detectors]
+
+
+def _source_of(part: ChunkRecord, skim: Skim) -> ChunkSource:
+    return ChunkSource(
+        dataset=part.dataset,
+        kind=skim.manifest.datasets[part.dataset].kind,
+        truth=(),
+        file=part.file,
+        file_uuid=part.file_uuid,
+        tree=part.tree,
+        entry_start=part.entry_start,
+        entry_stop=part.entry_stop,
+        reader_name="",
+    )
+
+
+def _add_up(
+    scorer: JetScorer, manifest: Manifest, result: dict[str, Any]
+) -> tuple[Histograms, dict[str, dict[str, dict[str, int]]]]:
+    """Add chunks up in their order, so that sums do not depend on who was first."""
+    table = Skim(folder=scorer.output, manifest=manifest)
+    columns = [
+        *dict.fromkeys((scorer.histograms.mass, "pt", "weight", "rank")),
+        *(f"{name}_calibrated" for name in scorer.columns),
+    ]
+    total: Histograms = {}
+    passed: dict[str, dict[str, dict[str, int]]] = {name: {} for name in scorer.columns}
+    for chunk in manifest.chunks:
+        found = result
+        if chunk.key not in result.get("histograms", {}):
+            found = scorer.summarise(one_part(table, chunk).jets(columns=columns), chunk)
+        add_histograms(total, found["histograms"][chunk.key])
+        for name, counts in found["passed"][chunk.key].items():
+            sums = passed[name].setdefault(chunk.dataset, dict.fromkeys(counts, 0))
+            for point, number in counts.items():
+                sums[point] += number
+    return total, passed

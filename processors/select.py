@@ -1,0 +1,279 @@
+"""From a chunk of events to its selected jets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import awkward as ak
+import numpy as np
+import numpy.typing as npt
+from coffea.analysis_tools import PackedSelection
+
+from oddjet.datasets.jets import Jets, Truth, make_jets
+from oddjet.datasets.lumi import LumiMask
+from oddjet.datasets.manifest import CutStep
+from oddjet.errors import NonFiniteError
+from oddjet.processors.branches import AXIS, GEN_JET, GEN_PART, JET_COLUMNS, LEPTON
+from oddjet.processors.cutflow import CutFlow
+from oddjet.processors.gen_matching import match_generated
+from oddjet.processors.jet_cuts import is_leading, passes_eta, passes_pt
+from oddjet.processors.jet_id import jet_id_fields, passes_jet_id
+from oddjet.processors.noise_filters import passes_noise_filters
+from oddjet.processors.objects import Objects, concatenate_objects, read_objects
+from oddjet.processors.overlap import has_no_lepton
+from oddjet.processors.selection import Selection
+from oddjet.processors.source import ChunkSource
+from oddjet.processors.triggers import passes_triggers
+from oddjet.processors.truth import TruthMatch, match_truth
+
+__all__ = ["SelectedJets", "select_jets"]
+
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SelectedJets:
+    """Selected jets of a chunk, and what was left out.
+
+    Attributes:
+        jets: The jets, with all columns of `oddjet.datasets.jets` but `image_index`.
+        cutflow: What each cut left.
+        counts: jets_without_links: jets passing all cuts with no constituents linked to them;
+            jets_without_weight: with linked constituents, all of weight 0; links_without_weight.
+        sumw: Σ weight of all events, before any cut.
+        sumw2: Σ weight² of all events.
+    """
+
+    jets: Jets
+    cutflow: tuple[CutStep, ...]
+    counts: dict[str, int]
+    sumw: float
+    sumw2: float
+
+
+def select_jets(
+    events: Any, *, selection: Selection, source: ChunkSource, lumi_mask: LumiMask | None = None
+) -> SelectedJets:
+    """Select jets: certified luminosity, noise filters, trigger; pt, η, ID, leptons, generated match, links.
+
+    Args:
+        events: Anything that gives a branch for its name; `branches.list_branches` says which.
+        selection: The cuts.
+        source: Where the events come from.
+        lumi_mask: Certified luminosity, for data.
+
+    Returns:
+        The jets in the order of the file, with cut flow.
+
+    Raises:
+        NonFiniteError: If a weight, a jet or one of its constituents is NaN or infinite.
+        LinkError: If an index points outside its collection.
+    """
+    jets = _read_jets(events, selection, source)
+    weights = _read_weights(events, source)
+    cutflow = CutFlow(weights, jets)
+
+    passed = _cut_events(events, selection, source, lumi_mask, cutflow)
+    selected = passed[jets.event]
+    cutflow.add_jets("jets", selected)
+    generated, match = _match_generated(events, jets, selection, source)
+    for name, mask in _jet_cuts(events, jets, match, selection).items():
+        selected = selected & mask
+        cutflow.add_jets(name, selected)
+
+    linked = source.reader.constituents(events, jet_mask=_nest(jets, selected), where=source.where)
+    has_particles = np.asarray(ak.num(linked.constituents, axis=1)) > 0
+    place = np.flatnonzero(selected)[has_particles]
+    selected = np.zeros(len(jets), bool)
+    selected[place] = True
+    cutflow.add_jets("linked constituents", selected)
+    constituents = linked.constituents[has_particles]
+    if selection.leading_only:
+        leading = is_leading(jets, selected)
+        constituents = constituents[leading[place]]
+        place = np.flatnonzero(leading)
+        cutflow.add_jets("leading jet", leading)
+
+    columns = _columns(events, jets, weights, place, source)
+    columns |= _truth_columns(events, jets, place, selection, source)
+    if generated is not None and match is not None:
+        columns |= _generated_columns(generated, match[place])
+    return SelectedJets(
+        jets=make_jets(constituents, **columns),
+        cutflow=cutflow.steps,
+        counts={
+            "jets_without_links": linked.n_without,
+            "jets_without_weight": int(np.count_nonzero(~has_particles)) - linked.n_without,
+            "links_without_weight": linked.n_dropped,
+        },
+        sumw=float(np.sum(weights)),
+        sumw2=float(np.sum(weights**2)),
+    )
+
+
+def _read_jets(events: Any, selection: Selection, source: ChunkSource) -> Objects:
+    prefix = source.reader.jet
+    fields = [*AXIS, *(name for name in JET_COLUMNS if f"{prefix}_{name}" in ak.fields(events))]
+    if selection.jet_id:
+        fields += jet_id_fields(ak.fields(events), prefix)
+    return read_objects(events, prefix, fields)
+
+
+def _read_weights(events: Any, source: ChunkSource) -> Floats:
+    if source.is_data:
+        return np.ones(len(events))
+    weights = np.asarray(events["genWeight"], np.float64)
+    bad = np.flatnonzero(~np.isfinite(weights))
+    if len(bad):
+        msg = (
+            f"{source.where}: genWeight of entry {source.entry_start + bad[0]} is {weights[bad[0]]},"
+            f" and {len(bad) - 1} more are not finite; the file is damaged"
+        )
+        raise NonFiniteError(msg)
+    return weights
+
+
+def _cut_events(
+    events: Any,
+    selection: Selection,
+    source: ChunkSource,
+    lumi_mask: LumiMask | None,
+    cutflow: CutFlow,
+) -> Bools:
+    """Apply the cuts on events, in order; count each."""
+    cuts = PackedSelection()
+    cuts.add("all", np.ones(len(events), bool))
+    if source.is_data and lumi_mask is not None:
+        cuts.add(
+            "certified luminosity",
+            lumi_mask.mask(np.asarray(events["run"]), np.asarray(events["luminosityBlock"])),
+        )
+    if selection.noise_filters:
+        filters = selection.noise_filters
+        cuts.add("noise filters", passes_noise_filters(events, filters=filters))
+    if selection.triggers:
+        paths = [path.removesuffix("_v*") for path in selection.triggers]
+        cuts.add("trigger", passes_triggers(events, paths=paths))
+    for n_cuts, name in enumerate(cuts.names, start=1):
+        cutflow.add_events(name, cuts.all(*cuts.names[:n_cuts]))
+    return np.asarray(cuts.all(*cuts.names))
+
+
+def _jet_cuts(
+    events: Any, jets: Objects, match: Ints | None, selection: Selection
+) -> dict[str, Bools]:
+    """Compute the cuts on jets, in order, each on its own."""
+    cuts = {
+        "pt": passes_pt(jets, pt_min=selection.pt_min, pt_max=selection.pt_max),
+        "eta": passes_eta(jets, eta_max=selection.eta_max),
+    }
+    if selection.jet_id:
+        cuts["jet ID"] = passes_jet_id(jets)
+    if selection.lepton_delta_r is not None:
+        leptons = concatenate_objects(
+            read_objects(events, "Electron", LEPTON), read_objects(events, "Muon", LEPTON)
+        )
+        cuts["lepton overlap"] = has_no_lepton(
+            jets,
+            leptons,
+            lepton_pt_min=selection.lepton_pt_min,
+            delta_r=selection.lepton_delta_r,
+        )
+    if match is not None:
+        cuts["generated match"] = match >= 0
+    return cuts
+
+
+def _match_generated(
+    events: Any, jets: Objects, selection: Selection, source: ChunkSource
+) -> tuple[Objects | None, Ints | None]:
+    """Match to generated jets; nothing where there are none or no match is asked for."""
+    if source.is_data or selection.gen_match_delta_r is None:
+        return None, None
+    generated = read_objects(events, source.reader.gen_jet, GEN_JET)
+    return generated, match_generated(jets, generated, delta_r=selection.gen_match_delta_r)
+
+
+def _nest(jets: Objects, mask: Bools) -> ak.Array:
+    offsets = ak.index.Index64(jets.offsets)
+    return ak.Array(ak.contents.ListOffsetArray(offsets, ak.contents.NumpyArray(mask)))
+
+
+def _columns(
+    events: Any,
+    jets: Objects,
+    weights: Floats,
+    place: Ints,
+    source: ChunkSource,
+) -> dict[str, Any]:
+    """What a jet is and where it is from; `place` are the selected jets among all."""
+    event = jets.event[place]
+    columns: dict[str, Any] = {
+        name: jets[name][place] for name in (*AXIS, *JET_COLUMNS) if name in jets.columns
+    }
+    for name in ("run", "luminosityBlock", "event"):
+        columns[name] = np.asarray(events[name])[event]
+    columns["weight"] = weights[event]
+    columns["dataset"] = source.dataset
+    columns["file_id"] = source.file_uuid
+    columns["entry"] = source.entry_start + event
+    columns["jet_index"] = jets.position[place]
+    columns["rank"] = _rank(event, columns["pt"])
+    return columns
+
+
+def _rank(event: Ints, pt: npt.NDArray[Any]) -> Ints:
+    """Place of each jet among those of its event, by falling pt."""
+    order = np.lexsort((-pt.astype(np.float64), event))
+    is_first = np.diff(event[order], prepend=-1) != 0
+    count = np.arange(len(event))
+    rank = np.empty(len(event), np.int64)
+    rank[order] = count - np.maximum.accumulate(np.where(is_first, count, 0))
+    return rank
+
+
+def _truth_columns(
+    events: Any,
+    jets: Objects,
+    place: Ints,
+    selection: Selection,
+    source: ChunkSource,
+) -> dict[str, Any]:
+    """Label jets. All jets of a signal that names no resonance count as matched."""
+    if source.kind == "signal" and source.truth:
+        chosen = np.zeros(len(jets), bool)
+        chosen[place] = True
+        match = match_truth(
+            jets.where(chosen),
+            read_objects(events, "GenPart", GEN_PART),
+            truth=source.truth,
+            delta_r=selection.truth_delta_r,
+            merged_delta_r=selection.merged_delta_r,
+        )
+    else:
+        truth = {
+            "data": Truth.DATA,
+            "background": Truth.BACKGROUND,
+            "signal": Truth.MATCHED,
+        }[source.kind]
+        match = TruthMatch(
+            label=np.full(len(place), truth, np.int8),
+            pdg_id=np.zeros(len(place), np.int32),
+            delta_r=np.full(len(place), np.inf),
+        )
+    return {
+        "label": match.label,
+        "truth_pdgId": match.pdg_id,
+        "truth_delta_r": _mask(match.delta_r, np.isfinite(match.delta_r)),
+    }
+
+
+def _generated_columns(generated: Objects, match: Ints) -> dict[str, Any]:
+    return {f"gen_{name}": generated[name][match] for name in ("pt", "mass")}
+
+
+def _mask(values: Floats, valid: Bools) -> ak.Array:
+    return ak.mask(np.where(valid, values, 0.0), valid)

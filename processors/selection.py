@@ -1,0 +1,96 @@
+"""What is selected: the cuts on events and jets, as a configuration says them."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from oddjet.errors import ConfigError
+
+__all__ = ["Selection"]
+
+
+class Selection(BaseModel):
+    """Cuts on events, then on jets; in the order in which `oddjet.processors.select` applies them.
+
+    The defaults are those of table 1 of D. Khanal, Anomalous Jet Detection using Unsupervised
+    Learning (2023), with the tight jet ID that CMS analyses apply beside.
+
+    Attributes:
+        jet: Jet collection: AK8 (R = 0.8) or AK4 (R = 0.4).
+        lumi_mask: Certified luminosity (JSON), for data only; None for none.
+        noise_filters: Event filters that must all have passed, such as Flag_goodVertices.
+        triggers: HLT paths of which one must have fired; none for no trigger.
+        pt_min: Least jet pt [GeV], excluded.
+        pt_max: Greatest jet pt [GeV], excluded; None for no limit.
+        eta_max: Greatest |η| of the jet, excluded.
+        jet_id: Whether to apply the tight jet ID.
+        lepton_pt_min: Leptons above this pt [GeV] …
+        lepton_delta_r: … within this ΔR of a jet remove it; None keeps all jets.
+        gen_match_delta_r: In simulation, ΔR within which a generated jet must be; None for no match.
+        truth_delta_r: In signal, ΔR within which the generated resonance must be for the label.
+        merged_delta_r: ΔR to the jet axis within which all decay quarks of the resonance must be
+            for the label "merged".
+        leading_only: Keep the hardest selected jet of each event alone.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    jet: Literal["AK8", "AK4"] = "AK8"
+    lumi_mask: Path | None = None
+    noise_filters: tuple[str, ...] = ()
+    triggers: tuple[str, ...] = ()
+    pt_min: float = Field(default=200.0, ge=0)
+    pt_max: float | None = Field(default=None, gt=0)
+    eta_max: float = Field(default=2.0, gt=0)
+    jet_id: bool = True
+    lepton_pt_min: float = Field(default=20.0, ge=0)
+    lepton_delta_r: float | None = Field(default=0.4, gt=0)
+    gen_match_delta_r: float | None = Field(default=0.4, gt=0)
+    truth_delta_r: float = Field(default=0.4, gt=0)
+    merged_delta_r: float = Field(default=0.6, gt=0)
+    leading_only: bool = False
+
+    @classmethod
+    def khanal(cls) -> Selection:
+        """The selection of Khanal's table 1: the defaults."""
+        return cls()
+
+    @field_validator("triggers", "noise_filters")
+    @classmethod
+    def _check_names(cls, names: tuple[str, ...], info: Any) -> tuple[str, ...]:
+        prefix = "HLT_" if info.field_name == "triggers" else "Flag_"
+        for name in names:
+            if not name.startswith(prefix):
+                msg = f"expected names that begin with {prefix}; received {name!r}"
+                raise ValueError(msg)
+        return names
+
+    @model_validator(mode="after")
+    def _check_window(self) -> Selection:
+        if self.pt_max is not None and self.pt_max <= self.pt_min:
+            msg = f"expected pt_min < pt_max; received {self.pt_min} and {self.pt_max}"
+            raise ValueError(msg)
+        return self
+
+    def identity(self) -> dict[str, Any]:
+        """Say what the selection is, in JSON types; the luminosity mask by its content.
+
+        Returns:
+            Equal for selections that keep the same jets.
+
+        Raises:
+            ConfigError: If the luminosity mask cannot be read.
+        """
+        identity = self.model_dump(mode="json")
+        if self.lumi_mask is not None:
+            try:
+                content = self.lumi_mask.read_bytes()
+            except OSError as error:
+                msg = f"lumi_mask: cannot read {self.lumi_mask}: {error}"
+                raise ConfigError(msg) from error
+            identity["lumi_mask"] = hashlib.sha256(content).hexdigest()
+        return identity

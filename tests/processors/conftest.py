@@ -1,0 +1,198 @@
+"""Small simulated files, files made from them, executors, and a detector that scores by the mass."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import awkward as ak
+import numpy as np
+import pytest
+import uproot
+from coffea.nanoevents import NanoEventsFactory
+from coffea.nanoevents.schemas import BaseSchema
+from coffea.processor.executor import ExecutorBase
+
+from oddjet.condor import Cluster, open_executor
+from oddjet.datasets.dataset import Dataset, Fileset
+from oddjet.datasets.simulation import simulate
+from oddjet.ml.folds import FoldedDetector
+from oddjet.processors.run import run_skim
+from oddjet.processors.selection import Selection
+
+Change = Callable[[dict[str, Any]], None]
+Rewrite = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def qcd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("simulated") / "qcd.root"
+    simulate("qcd", 400, seed=1, output=path, pt_hat_min=350)
+    return path
+
+
+@pytest.fixture(scope="session")
+def w(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("simulated") / "w.root"
+    simulate("w", 200, seed=1, output=path, pt_hat_min=350)
+    return path
+
+
+@pytest.fixture(scope="session")
+def fileset(qcd: Path, w: Path) -> Fileset:
+    return Fileset(
+        datasets={
+            "qcd": Dataset(files=[str(qcd)], kind="background", cross_section_pb=2.0),
+            "w": Dataset(files=[str(w)], kind="signal", truth=(24,), cross_section_pb=1.0),
+        }
+    )
+
+
+@pytest.fixture
+def iterative() -> Iterator[ExecutorBase]:
+    with open_executor() as executor:
+        yield executor
+
+
+@pytest.fixture(scope="session")
+def executors(mass_detector: str) -> Iterator[dict[str, ExecutorBase]]:
+    """One of each kind; workers are started once, and inherit the path."""
+    with ExitStack() as stack:
+        yield {
+            kind: stack.enter_context(open_executor(Cluster(executor=kind, workers=2)))
+            for kind in ("iterative", "futures", "dask")
+        }
+
+
+@pytest.fixture(scope="session")
+def skim_folder(fileset: Fileset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A skim without images, in several chunks; not to be changed."""
+    folder = tmp_path_factory.mktemp("skim")
+    with open_executor() as executor:
+        run_skim(fileset, selection=Selection(), output=folder, executor=executor, chunk_size=150)
+    return folder
+
+
+@pytest.fixture
+def rewrite(tmp_path: Path) -> Rewrite:
+    """Copy a file's events, changed."""
+
+    def rewrite(
+        source: Path,
+        name: str = "changed.root",
+        *,
+        entries: int | None = None,
+        change: Change | None = None,
+        drop: Sequence[str] = (),
+        keep_runs: bool = False,
+    ) -> Path:
+        with uproot.open(source) as file:
+            events = file["Events"].arrays(entry_stop=entries)
+            runs = file["Runs"].arrays() if keep_runs else None
+        counters = {f"n{n.partition('_')[0]}" for n in events.fields if events[n].ndim > 1}
+        data = {n: events[n] for n in events.fields if n not in counters and n not in drop}
+        if change is not None:
+            change(data)
+        path = tmp_path / name
+        with uproot.recreate(path) as file:
+            types = {n: ak.Array(a).type.content for n, a in data.items()}
+            tree = file.mktree("Events", types)
+            tree.extend(data)
+            if runs is not None:
+                columns = {n: ak.to_numpy(runs[n]) for n in runs.fields}
+                sums = file.mktree("Runs", {n: c.dtype for n, c in columns.items()})
+                sums.extend(columns)
+        return path
+
+    return rewrite
+
+
+@pytest.fixture
+def open_events() -> Callable[..., tuple[Any, set[str]]]:
+    """Open a file as coffea's Runner does; give events and a function that tells what was read."""
+
+    def open_events(path: Path, start: int = 0, stop: int | None = None) -> tuple[Any, Any]:
+        log: list[Any] = []
+        events = NanoEventsFactory.from_root(
+            {str(path): "Events"},
+            schemaclass=BaseSchema,
+            mode="virtual",
+            entry_start=start,
+            entry_stop=stop,
+            access_log=log,
+        ).events()
+        return events, lambda: {access.branch for access in log}
+
+    return open_events
+
+
+PLUGIN = '''
+import json
+from pathlib import Path
+
+import numpy as np
+
+from oddjet.ml.detectors.base import Detector
+from oddjet.ml.representations.jet_image import JetImage
+
+
+class MassDetector(Detector):
+    """The heavier, the more anomalous; and the other way round."""
+
+    score_names = ("mass", "light")
+    min_jets = 1
+
+    def __init__(self, *, offset: float = 0.0, representation=None):
+        self.offset = offset
+        self.representation = representation or JetImage(pixels=8)
+
+    def _fit(self, jets, *, validation, seed, progress):
+        self.scale_ = float(np.mean(np.asarray(jets.mass)))
+
+    def _scores(self, jets):
+        mass = np.asarray(jets.mass, dtype=np.float64) / self.scale_ + self.offset
+        return {"mass": mass, "light": -mass}
+
+    def _save(self, folder: Path):
+        (folder / "scale.json").write_text(json.dumps(self.scale_))
+
+    def _load(self, folder: Path):
+        self.scale_ = json.loads((folder / "scale.json").read_text())
+'''
+
+
+@pytest.fixture(scope="session")
+def mass_detector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Path of a detector whose scores are easy to know."""
+    folder = tmp_path_factory.mktemp("mass_package")
+    (folder / "mass_detectors.py").write_text(PLUGIN)
+    sys.path.insert(0, str(folder))
+    yield "mass_detectors:MassDetector"
+    sys.path.remove(str(folder))
+
+
+@pytest.fixture(scope="session")
+def detector_folder(
+    skim_folder: Path, mass_detector: str, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A folded detector, trained on the skim's background."""
+    from oddjet.datasets.skim import open_skim  # noqa: PLC0415
+
+    jets = open_skim(skim_folder).jets(kinds="background")
+    folder = tmp_path_factory.mktemp("models") / "mass"
+    FoldedDetector.fit(jets, detector=(mass_detector, {}), k=3, seed=1).save(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def delta_r() -> Callable[[float, float, float, float], float]:
+    """ΔR from complex numbers: nothing of it is shared with the code that is tested."""
+
+    def delta_r(eta1: float, phi1: float, eta2: float, phi2: float) -> float:
+        delta_phi = np.angle(np.exp(1j * (float(phi1) - float(phi2))))
+        return float(np.hypot(float(eta1) - float(eta2), delta_phi))
+
+    return delta_r

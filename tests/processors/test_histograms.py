@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import awkward as ak
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from oddjet.errors import ConfigError, InputError, NonFiniteError
+from oddjet.processors.histograms import (
+    HistogramSettings,
+    check_scales,
+    count_passed,
+    fill_histograms,
+    load_histograms,
+    make_histogram,
+    save_histograms,
+    scale_histogram,
+)
+
+SETTINGS = HistogramSettings(
+    mass="mass", n_bins=3, mass_range=(0, 3), pt_edges=(200, 300, 500), working_points=(0.1, 0.01)
+)
+
+
+def table(**changes: Any) -> ak.Array:
+    columns = {
+        "mass": [0.5, 1.5, 1.5, 5.0, 2.5],
+        "pt": [250.0, 250.0, 400.0, 250.0, 250.0],
+        "weight": [2.0, -1.0, 3.0, 5.0, 7.0],
+        "rank": [0, 0, 0, 0, 1],
+        "d_s": [0.0, 0.0, 0.0, 0.0, 0.0],
+        "d_s_calibrated": [0.5, 1.0, 2.5, 1.5, 9.0],
+    }
+    return ak.Array({**columns, **changes})
+
+
+def fill(scores: ak.Array, settings: HistogramSettings = SETTINGS) -> Any:
+    return fill_histograms(
+        scores, dataset="a", names=["d_s"], settings=settings, datasets=["a", "b"]
+    )["d_s"]
+
+
+def test_bins_hold_sums_of_weights_of_leading_jets() -> None:
+    view = fill(table()).view(flow=True)
+    # dataset a, nominal; axes: working point, mass with flow, pt with flow
+    values, variances = view.value[0, 0], view.variance[0, 0]
+    everything = np.zeros((5, 4))
+    everything[1, 1], everything[2, 1], everything[2, 2], everything[4, 1] = 2, -1, 3, 5
+    np.testing.assert_array_equal(values[0], everything)
+    np.testing.assert_array_equal(variances[0], everything**2)
+    tenth = everything.copy()
+    tenth[1, 1] = 0
+    np.testing.assert_array_equal(values[1], tenth)  # a calibrated score of 1 passes 0.1
+    hundredth = np.zeros((5, 4))
+    hundredth[2, 2] = 3
+    np.testing.assert_array_equal(values[2], hundredth)
+    assert view.value[1].sum() == 0
+
+
+def test_all_jets_are_filled_on_demand() -> None:
+    settings = SETTINGS.model_copy(update={"leading_only": False})
+    value = fill(table(), settings)["a", "nominal", "all", sum, sum].value
+    assert value == 2 - 1 + 3 + 5 + 7  # sums reach over the overflow
+
+
+def test_counts_are_of_jets() -> None:
+    counts = count_passed(table(), names=["d_s"], settings=SETTINGS)
+    assert counts == {"d_s": {"all": 4, "0.1": 3, "0.01": 1}}
+
+
+@pytest.mark.parametrize("column", ["mass", "pt", "weight", "d_s_calibrated"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_not_finite_is_refused(column: str, bad: float) -> None:
+    values = ak.to_list(table()[column])
+    values[2] = bad
+    with pytest.raises(NonFiniteError, match=f"1 of 4 values of {column}"):
+        fill(table(**{column: values}))
+
+
+def test_a_missing_column_is_named() -> None:
+    with pytest.raises(InputError, match="no column msoftdrop"):
+        fill(table(), HistogramSettings())
+
+
+def test_scales_act_on_datasets() -> None:
+    histogram = (
+        fill(table())
+        + fill_histograms(
+            table(), dataset="b", names=["d_s"], settings=SETTINGS, datasets=["a", "b"]
+        )["d_s"]
+    )
+    scaled = scale_histogram(histogram, {"b": 3.0})
+    view, before = scaled.view(flow=True), histogram.view(flow=True)
+    np.testing.assert_array_equal(view.value[0], before.value[0])
+    np.testing.assert_array_equal(view.value[1], 3 * before.value[1])
+    np.testing.assert_array_equal(view.variance[1], 9 * before.variance[1])
+    assert before.value[1].sum() != 0
+
+
+def test_histograms_survive_json(tmp_path: Path) -> None:
+    histograms = {"d_s": fill(table()), "empty": make_histogram(["x"], SETTINGS)}
+    save_histograms(tmp_path / "h.json", histograms)
+    loaded = load_histograms(tmp_path / "h.json")
+    assert loaded == histograms
+    assert loaded["d_s"].axes.name == ("dataset", "variation", "working_point", "mass", "pt")
+    assert loaded["d_s"].storage_type is histograms["d_s"].storage_type
+    np.testing.assert_array_equal(loaded["d_s"].view(flow=True), histograms["d_s"].view(flow=True))
+    # growing axes still grow
+    loaded["d_s"].fill("new", "up", "all", 1.0, 250.0, weight=1.0)
+    assert list(loaded["d_s"].axes[0]) == ["a", "b", "new"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"a": 3}'])
+def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "h.json").write_text(text)
+    with pytest.raises(InputError, match="UHI"):
+        load_histograms(tmp_path / "h.json")
+    with pytest.raises(InputError, match="nowhere"):
+        load_histograms(tmp_path / "nowhere.json")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"working_points": (0.0,)},
+        {"working_points": (1.0,)},
+        {"working_points": (0.1, 0.1)},
+        {"mass_range": (3, 1)},
+        {"pt_edges": (200,)},
+        {"pt_edges": (200, 100)},
+        {"n_bins": 0},
+    ],
+)
+def test_wrong_settings_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        HistogramSettings(**wrong)
+
+
+def test_scales_have_to_fit_the_datasets() -> None:
+    kinds = {"qcd": "background", "run": "data"}
+    check_scales({"qcd": 2.0}, kinds)
+    for wrong in ({}, {"qcd": np.inf}, {"qcd": 1.0, "other": 1.0}):
+        with pytest.raises(ConfigError, match="scales"):
+            check_scales(wrong, kinds)
