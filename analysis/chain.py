@@ -107,13 +107,16 @@ def report_again(
     if not (folder / CONFIG_FILE).exists():
         msg = f"{folder} is not the output of a run: it holds no {CONFIG_FILE}"
         raise ConfigError(msg)
+    from oddjet.ml.folds import FoldedDetector  # noqa: PLC0415 (slow import)
+
     reporter = reporter or SilentReporter()
     config = load_config(folder / CONFIG_FILE).with_choices(unblind=unblind)
     config = config.model_copy(update={"output": folder})
     clock = _Clock()
     clock.seconds = json.loads((folder / TIMES_FILE).read_text(encoding="utf-8"))
-    skim = open_skim(folder / "skim")
-    return _finish(config, skim, _train(config, skim, reporter), clock, reporter)
+    # As they were trained: whether that would come out the same today is not asked here.
+    trained = {d.key: FoldedDetector.load(folder / "models" / d.key) for d in config.detectors}
+    return _finish(config, open_skim(folder / "skim"), trained, clock, reporter)
 
 
 def _write_config(config: AnalysisConfig) -> None:
@@ -134,7 +137,7 @@ def _skim(config: AnalysisConfig, reporter: Reporter) -> Skim:
             representation=image,
             executor=executor,
             chunk_size=config.chunk_size,
-            progress=lambda done, total, units: update(done, total, units),
+            progress=update,
         )
     return open_skim(config.output / "skim")
 
@@ -175,7 +178,7 @@ def _score(config: AnalysisConfig, skim: Skim, reporter: Reporter) -> None:
             leading_only=settings.jets == "leading",
             scales=dataset_scales(skim.manifest.datasets, lumi_ifb if known else None),
             executor=executor,
-            progress=lambda done, total, units: update(done, total, units),
+            progress=update,
         )
 
 

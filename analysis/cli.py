@@ -218,18 +218,18 @@ def train(
 
 @app.command()
 def score(
-    source: Annotated[Path, typer.Argument(help="A skim.")],
+    source: Annotated[str, typer.Argument(help="A skim; or ROOT files or a fileset.")],
     models: Annotated[list[Path], typer.Option("-m", "--model", help="A trained detector.")],
     output: Output,
     config: Annotated[Path | None, typer.Option(help="Take histogram settings from it.")] = None,
     executor: Executor = "iterative",
     workers: Workers = 1,
 ) -> None:
-    """Score every jet of a skim, and fill the mass histograms."""
-    from oddjet.analysis.steps import score_skim
+    """Score every jet of a skim or of files, and fill the mass histograms."""
+    from oddjet.analysis.steps import score_jets
 
     with _told_plainly():
-        n_jets = score_skim(
+        n_jets = score_jets(
             source,
             models,
             output,

@@ -14,14 +14,14 @@ from oddjet.analysis.samples import ready_samples
 from oddjet.condor.cluster import Cluster, open_executor
 from oddjet.datasets.atomic import write_text
 from oddjet.datasets.fileset import Fileset, load_fileset
-from oddjet.datasets.manifest import Manifest, read_manifest
+from oddjet.datasets.manifest import MANIFEST, Manifest, read_manifest
 from oddjet.datasets.skim import open_skim
 from oddjet.datasets.validation import validate
 from oddjet.errors import ConfigError
 from oddjet.ml.representations.jet_image import JetImage
 from oddjet.processors.selection import Selection
 
-__all__ = ["hunt_scores", "score_skim", "skim_files"]
+__all__ = ["hunt_scores", "score_jets", "skim_files"]
 
 CHUNK_SIZE = 100_000
 
@@ -80,7 +80,7 @@ def skim_files(
             representation=image,
             executor=pool,
             chunk_size=size,
-            progress=lambda done, total, units: update(done, total, units),
+            progress=update,
         )
 
 
@@ -100,8 +100,8 @@ def _chosen_fileset(
     raise ConfigError(msg)
 
 
-def score_skim(
-    source: Path,
+def score_jets(
+    source: str,
     models: Sequence[Path],
     output: Path,
     *,
@@ -110,13 +110,13 @@ def score_skim(
     workers: int = 1,
     reporter: Reporter | None = None,
 ) -> int:
-    """Score every jet of a skim.
+    """Score every jet of a skim, or of files without a skim in between.
 
     Args:
-        source: The skim's folder.
+        source: A skim's folder; or a ROOT file, a folder or glob of them, or a fileset.
         models: Folders of trained detectors; each folder's name is the prefix of its columns.
         output: Folder of the scores.
-        config: An analysis, for the histogram's settings.
+        config: An analysis, for the histogram's settings, and for the selection of files.
         executor: ``iterative``, ``futures`` or ``dask``.
         workers: Worker processes.
         reporter: Told about progress.
@@ -126,22 +126,27 @@ def score_skim(
 
     Raises:
         DetectorError: A folder holds no trained detector.
-        SkimError: The folder is no finished skim.
+        ConfigError: Two models have the same name, or the source is no skim and no fileset.
+        InputError: A file cannot be used.
     """
     from oddjet.processors.run_anomaly import run_anomaly  # noqa: PLC0415 (slow import)
 
     reporter = reporter or SilentReporter()
-    settings = HuntConfig() if config is None else load_config(config).hunt
+    analysis = None if config is None else load_config(config)
+    settings = analysis.hunt if analysis else HuntConfig()
     names = [model.name for model in models]
     if len(set(names)) != len(names):
         msg = f"the folders of the models name their columns and must differ, received {names}"
         raise ConfigError(msg)
-    skim = open_skim(source)
+    is_skim = (Path(source) / MANIFEST).exists()
+    jets = open_skim(source) if is_skim else load_fileset(source)
+    selection = analysis.selection if analysis else Selection.khanal()
     choices = {"executor": executor, "workers": workers}
     cluster = validate(Cluster, choices, where="command line")
-    with open_executor(cluster) as pool, reporter.track("score", skim.n_jets, "jets") as update:
-        run_anomaly(
-            skim,
+    unit = "jets" if is_skim else "events"
+    with open_executor(cluster) as pool, reporter.track("score", 0, unit) as update:
+        found = run_anomaly(
+            jets,
             detectors={model.name: model for model in models},
             output=output,
             working_points=settings.working_points,
@@ -150,10 +155,11 @@ def score_skim(
             n_bins=settings.n_bins,
             pt_edges=settings.pt_edges,
             leading_only=settings.jets == "leading",
+            selection=None if is_skim else selection,
             executor=pool,
-            progress=lambda done, total, units: update(done, total, units),
+            progress=update,
         )
-    return skim.n_jets
+    return sum(chunk.n_jets for chunk in found.manifest.chunks)
 
 
 def hunt_scores(

@@ -40,7 +40,11 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> AnalysisConfig:
         },
         "selection": {"pt_min": 350},
         "detectors": [
-            {"name": "khanal", "hyper_parameters": {"epochs": 2, "checkpoint_every": 1}, "cut": "kl"}
+            {
+                "name": "khanal",
+                "hyper_parameters": {"epochs": 2, "checkpoint_every": 1},
+                "cut": "kl",
+            }
         ],
         "hunt": {
             "range": [20, 220],

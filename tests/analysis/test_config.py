@@ -48,9 +48,9 @@ def test_a_resolved_configuration_reads_back(tmp_path: Path) -> None:
 
 
 def test_unknown_keys_are_refused_with_a_hint(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="luni_ifb.*lumi_ifb"):
+    with pytest.raises(ConfigError, match=r"luni_ifb.*lumi_ifb"):
         load_config(write(tmp_path, luni_ifb=3))
-    with pytest.raises(ConfigError, match="widnow.*window"):
+    with pytest.raises(ConfigError, match=r"widnow.*window"):
         load_config(write(tmp_path, hunt={"widnow": [65, 105]}))
 
 
