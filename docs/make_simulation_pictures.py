@@ -40,7 +40,7 @@ MASSES: dict[str, tuple[str, int | None, tuple[float, float], float, float]] = {
     "stealth400": ("stealth boson, 400 GeV", None, (500, 1200), 400, 600),
     "heidelberg": ("Heidelberg dark quark, 50 GeV", None, (150, 300), 50, 160),
 }
-FEWEST_ENTRIES = 8  # bins with fewer are not drawn
+FEWEST_ENTRIES = 8  # from the first bin with fewer on nothing is drawn
 QCD_FOR = {350: 350, 450: 450, None: 450}  # the QCD slice drawn beside a sample's
 
 
@@ -89,15 +89,16 @@ def draw_spectra(samples: Samples) -> Figure:
         path = samples.get("qcd", pt_hat_min)
         name = f"$\\hat{{p}}_T$ > {pt_hat_min} GeV, for jets from {cut} GeV"
         filled = histogram(name, jet_pt(path), edges, cross_section_per_event(path))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            well_filled = filled.counts**2 >= FEWEST_ENTRIES * filled.variances
-        width = np.diff(edges)
-        values = np.where(well_filled, filled.counts, np.nan) / width
-        errors = np.sqrt(filled.variances) / width
         first = int(np.searchsorted(edges, cut))
+        width = np.diff(edges)
+        values, errors = filled.counts / width, np.sqrt(filled.variances) / width
         if first:
             below = {"color": colour, "lw": 1.2, "ls": ":", "baseline": None}
             axes.stairs(values[:first], edges[: first + 1], **below)
+        # n entries of weight w: (n w)² / (n w²) = n
+        enough = filled.counts**2 >= FEWEST_ENTRIES * filled.variances
+        enough &= filled.variances > 0
+        values[first:][~np.logical_and.accumulate(enough[first:])] = np.nan
         used = Histogram(name, edges[first:], filled.counts[first:], filled.variances[first:])
         draw_steps(axes, used, values[first:], errors[first:], color=colour)
     axes.set_yscale("log")

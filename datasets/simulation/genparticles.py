@@ -28,6 +28,7 @@ IS_LAST_COPY = 1 << 13
 _HEAVY = (6, 23, 24, 25, 4900001, 4900023, 9000035, 9000036)
 _FIRST_NEW_PARTICLE = 4900000
 _TAU = 15
+_DARK_QUARK = 4900101
 _DARK_HADRONS = (4900111, 4900113, 4900211, 4900213)
 
 Ints = npt.NDArray[np.int64]
@@ -127,7 +128,9 @@ def status_flags(record: EventRecord, kept: Ints) -> npt.NDArray[np.uint16]:
 
     Filled are bits 0 (isPrompt: neither a hadron nor a τ among the ancestors), 7
     (isHardProcess), 8 (fromHardProcess: a copy of a hard particle), 12 (isFirstCopy) and 13
-    (isLastCopy); the others stay 0.
+    (isLastCopy); the others stay 0. A dark quark is kept once, as its parent made it, and counts
+    as its own last copy: that is the direction of its jet, which a later copy, after the dark
+    shower, has often left (ΔR > 0.4 for one in eight of the Aachen sample).
 
     Args:
         record: A batch of events.
@@ -155,13 +158,15 @@ def status_flags(record: EventRecord, kept: Ints) -> npt.NDArray[np.uint16]:
     )
     prompt = hard | (source < 0) | ~hadron_or_tau(source)
 
+    dark_quark = np.abs(record.pdg_id[kept]) == _DARK_QUARK
+
     flags = np.zeros(len(kept), dtype=np.uint16)
     for bit, mask in (
         (IS_PROMPT, prompt),
         (IS_HARD_PROCESS, hard),
         (FROM_HARD_PROCESS, _is_hard(record.status[origin])),
         (IS_FIRST_COPY, first_copy),
-        (IS_LAST_COPY, _is_last_copy(record, kept)),
+        (IS_LAST_COPY, _is_last_copy(record, kept) | (hard & dark_quark)),
     ):
         flags[mask] |= np.uint16(bit)
     return flags

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from oddjet.datasets.simulation.blocks import Block, BlockResult, plan_blocks, s
 from oddjet.datasets.simulation.identifiers import MAX_EVENTS, MAX_SEED, make_slice
 from oddjet.datasets.simulation.processes import get_process
 from oddjet.datasets.simulation.rootwriter import NanoWriter
-from oddjet.errors import ConfigError
+from oddjet.errors import ConfigError, ProcessingError
 
 __all__ = ["SimulationSummary", "simulate", "summary_path"]
 
@@ -104,7 +105,7 @@ def simulate(
 
     Raises:
         ConfigError: An argument cannot be meant; the message says which.
-        ProcessingError: Pythia does not initialise or yields no events.
+        ProcessingError: Pythia does not initialise or yields no events, or a worker died.
     """
     chosen = get_process(process)
     _check_count("n_events", n_events, 1, MAX_EVENTS)
@@ -195,5 +196,12 @@ def _results(blocks: list[Block], workers: int) -> Iterator[BlockResult]:
             for block in itertools.islice(todo, 1):
                 waiting.append(pool.submit(simulate_block, block))
             yield result
+    except BrokenProcessPool as error:
+        msg = (
+            "a worker of the simulation died: expected every worker to return its block. Either "
+            "memory ran out (about 0.5 GB a worker; use fewer), or the calling script starts "
+            'workers when it is imported (put the call under `if __name__ == "__main__":`)'
+        )
+        raise ProcessingError(msg) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

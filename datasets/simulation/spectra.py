@@ -44,8 +44,7 @@ def matched_masses(
 
     Args:
         path: A file that `simulate` wrote.
-        truth: |pdgId|s of the particles, last copies; dark quarks, which Pythia showers on under
-            other names, are taken as the hard process made them. Empty for all jets.
+        truth: |pdgId|s of the particles, of which last copies are taken; empty for all jets.
         pt_min: Least pt of a jet, GeV.
         pt_max: Greatest pt, GeV.
         eta_max: Jets with |η| beyond are left out.
@@ -76,4 +75,4 @@ def matched_masses(
 
 
 def _flat(values: ak.Array) -> Floats:
-    return ak.to_numpy(ak.flatten(values)).astype(np.float64)
+    return np.asarray(ak.to_numpy(ak.flatten(values)), dtype=np.float64)

@@ -1,0 +1,97 @@
+"""What the samples are for: spectra that fall, masses that peak, the invisible fraction."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import awkward as ak
+import numpy as np
+import pytest
+import uproot
+
+from oddjet.datasets.simulation import SimulationSummary, simulate
+from oddjet.datasets.simulation.spectra import jet_pt, matched_masses
+
+pytestmark = pytest.mark.slow
+
+
+def make(
+    tmp_path: Path, process: str, n_events: int, pt_hat_min: int | None = None
+) -> tuple[Path, SimulationSummary]:
+    output = tmp_path / f"{process}.root"
+    return output, simulate(process, n_events, seed=11, output=output, pt_hat_min=pt_hat_min)
+
+
+def read(path: Path) -> ak.Array:
+    with uproot.open(path) as file:
+        return file["Events"].arrays(
+            ["FatJet_pt", "FatJet_eta", "FatJet_nConstituents", "PFMET_pt"]
+        )
+
+
+def peak(masses: np.ndarray, low: float, high: float, width: float) -> float:
+    counts, edges = np.histogram(masses, np.arange(low, high + width, width))
+    best = np.argmax(counts)
+    return float((edges[best] + edges[best + 1]) / 2)
+
+
+@pytest.mark.parametrize(("pt_hat_min", "cut"), [(100, 150), (120, 200), (350, 450)])
+def test_qcd_jet_spectrum_falls_from_the_cut_on(
+    tmp_path: Path, pt_hat_min: int, cut: float
+) -> None:
+    path, _ = make(tmp_path, "qcd", 1500, pt_hat_min)
+    pt = jet_pt(path)
+    width = 0.15 * cut
+    counts, _ = np.histogram(pt, cut + width * np.arange(5))
+    assert counts[0] > 50
+    # A bin may exceed the one before it by three standard deviations, no more.
+    assert (np.diff(counts) < 3 * np.sqrt(counts[:-1] + counts[1:])).all()
+    assert counts[0] > 1.5 * counts[2]
+
+
+def test_w_peak(tmp_path: Path) -> None:
+    path, summary = make(tmp_path, "w", 700, 350)
+    assert abs(peak(matched_masses(path, summary.truth, pt_min=300), 40, 120, 5) - 80) < 8
+
+
+def test_top_peak(tmp_path: Path) -> None:
+    path, summary = make(tmp_path, "top", 400, 600)
+    assert abs(peak(matched_masses(path, summary.truth, pt_min=550), 120, 220, 10) - 172) < 16
+
+
+@pytest.mark.parametrize(("process", "mass"), [("stealth80", 80), ("stealth400", 400)])
+def test_stealth_boson_peaks(tmp_path: Path, process: str, mass: float) -> None:
+    path, summary = make(tmp_path, process, 300)
+    masses = matched_masses(path, summary.truth, pt_min=500)
+    assert len(masses) > 200
+    # From half the mass on: below it is where a jet holds one of the two decay products only.
+    assert peak(masses, 0.5 * mass, 600, 0.1 * mass) == pytest.approx(mass, rel=0.13)
+
+
+@pytest.mark.parametrize(("process", "low", "high"), [("aachen", 0.73, 0.78), ("svj", 0.27, 0.31)])
+def test_invisible_fraction(tmp_path: Path, process: str, low: float, high: float) -> None:
+    _, summary = make(tmp_path, process, 500)
+    assert summary.r_inv is not None
+    assert low < summary.r_inv < high
+
+
+def test_heidelberg_is_all_visible(tmp_path: Path) -> None:
+    path, summary = make(tmp_path, "heidelberg", 400)
+    assert summary.r_inv == 0
+    masses = matched_masses(path, summary.truth, pt_min=150, pt_max=300)
+    assert len(masses) > 100
+    shoulder = ((masses > 35) & (masses < 65)).mean()
+    assert shoulder > 0.2
+
+
+def test_dark_jets_are_softer_and_have_fewer_particles_than_qcd(tmp_path: Path) -> None:
+    dark, _ = make(tmp_path, "aachen", 400)
+    qcd, _ = make(tmp_path, "qcd", 400, 100)
+    counts, missing = [], []
+    for path in (dark, qcd):
+        events = read(path)
+        missing.append(np.median(events.PFMET_pt))
+        chosen = (events.FatJet_pt > 150) & (events.FatJet_pt < 300) & (abs(events.FatJet_eta) < 2)
+        counts.append(ak.mean(events.FatJet_nConstituents[chosen]))
+    assert counts[0] < counts[1]
+    assert missing[0] > 3 * missing[1]

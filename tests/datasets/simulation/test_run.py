@@ -1,0 +1,191 @@
+"""Simulating into a file: repeatable, atomic, summed up."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import awkward as ak
+import numpy as np
+import pytest
+import uproot
+
+from oddjet.datasets.simulation import SimulationSummary, blocks, identifiers, run, simulate
+from oddjet.datasets.simulation.identifiers import MAX_EVENTS, MAX_SEED
+from oddjet.errors import ConfigError, ProcessingError
+
+
+def read(path: Path) -> ak.Array:
+    with uproot.open(path) as file:
+        return file["Events"].arrays()
+
+
+def same(one: ak.Array, other: ak.Array) -> bool:
+    assert one.fields == other.fields
+    return all(ak.array_equal(one[name], other[name]) for name in one.fields)
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of 15 events, so that small runs have several."""
+    monkeypatch.setattr(blocks, "BLOCK_EVENTS", 15)
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_the_same_call_gives_the_same_contents_and_another_seed_others(tmp_path: Path) -> None:
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        simulate("w", 20, seed=seed, output=tmp_path / f"{name}.root", pt_hat_min=350)
+    a, b, c = (read(tmp_path / f"{name}.root") for name in "abc")
+    assert same(a, b)
+    assert not set(a.event.tolist()) & set(c.event.tolist())
+    assert ak.to_list(a.FatJet_pt) != ak.to_list(c.FatJet_pt)
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_a_longer_run_begins_with_the_shorter_one(tmp_path: Path) -> None:
+    simulate("w", 15, seed=1, output=tmp_path / "short.root", pt_hat_min=350)
+    simulate("w", 20, seed=1, output=tmp_path / "long.root", pt_hat_min=350)
+    short, long = read(tmp_path / "short.root"), read(tmp_path / "long.root")
+    assert same(short, long[:15])
+
+
+@pytest.mark.slow
+def test_contents_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
+    # Spawned workers see the real block size; the second block is done long before the first.
+    n_events = identifiers.BLOCK_EVENTS + 10
+    done: list[int] = []
+    for workers in (1, 2):
+        output = tmp_path / f"{workers}.root"
+        simulate("aachen", n_events, seed=1, output=output, workers=workers, progress=done.append)
+    assert done == [1000, 1010] * 2
+    assert same(read(tmp_path / "1.root"), read(tmp_path / "2.root"))
+    summaries = [
+        json.loads((tmp_path / f"{workers}.summary.json").read_text()) for workers in (1, 2)
+    ]
+    for summary in summaries:
+        for varying in ("seconds", "workers", "output"):
+            del summary[varying]
+    assert summaries[0] == summaries[1]
+    events = read(tmp_path / "1.root")
+    assert np.unique(events.luminosityBlock).tolist() == [1, 2]
+    assert len(np.unique(events.event)) == n_events
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_event_numbers_are_unique_across_processes_slices_and_seeds(tmp_path: Path) -> None:
+    numbers: list[int] = []
+    calls = [
+        ("w", 1, 350, None),
+        ("w", 2, 350, None),
+        ("w", 1, 351, None),
+        ("w", 1, 350, 500),
+        ("qcd", 1, 350, None),
+    ]
+    for process, seed, lower, upper in calls:
+        output = tmp_path / "events.root"
+        simulate(process, 17, seed=seed, output=output, pt_hat_min=lower, pt_hat_max=upper)
+        events = read(output)
+        numbers += events.event.tolist()
+        assert set(events.run.tolist()) == {1}
+        assert events.luminosityBlock.tolist() == [1] * 15 + [2] * 2
+    assert len(set(numbers)) == 17 * len(calls)
+
+
+def test_sums_are_written_three_times_and_agree(
+    w_sample: tuple[Path, SimulationSummary], w_events: ak.Array
+) -> None:
+    path, summary = w_sample
+    with uproot.open(path) as file:
+        runs, lumis = file["Runs"].arrays(), file["LuminosityBlocks"].arrays()
+    weight = ak.to_numpy(w_events.genWeight).astype(float)
+    assert runs.genEventCount.tolist() == [60] == [summary.n_events]
+    assert runs.genEventSumw.tolist() == [weight.sum()] == [summary.sumw]
+    assert runs.genEventSumw2.tolist() == [(weight**2).sum()] == [summary.sumw2]
+    assert lumis.luminosityBlock.tolist() == [1]
+    assert summary.sumw > 0
+
+
+def test_the_summary_lies_beside_the_file(w_sample: tuple[Path, SimulationSummary]) -> None:
+    path, summary = w_sample
+    stored = json.loads((path.parent / "w.summary.json").read_text())
+    assert stored["cross_section_pb"] == summary.cross_section_pb
+    assert stored["truth"] == [24]
+    assert stored["r_inv"] is None
+    assert stored["pt_hat_min"] == 350
+    # 8.88 ± 0.02 pb from 40,000 events without showers and hadrons.
+    assert abs(summary.cross_section_pb - 8.88) < 5 * summary.cross_section_error_pb
+    assert 0 < summary.cross_section_error_pb < 0.3 * summary.cross_section_pb
+
+
+def test_cross_sections_are_averaged_by_the_points_tried() -> None:
+    tally = run._Tally()
+    empty = None
+    for tried, value, error in ((100, 2.0, 0.2), (300, 4.0, 0.1)):
+        tally.add(blocks.BlockResult(empty, tried, value, error, 10, 3))  # type: ignore[arg-type]
+    value, error = tally.cross_section()
+    assert value == pytest.approx(3.5)
+    assert error == pytest.approx(np.hypot(0.25 * 0.2, 0.75 * 0.1))
+    assert tally.n_invisible / tally.n_dark == pytest.approx(0.3)
+
+
+def test_a_failure_leaves_nothing_behind_and_the_old_file_alone(tmp_path: Path) -> None:
+    output = tmp_path / "w.root"
+    output.write_bytes(b"older")
+
+    def stop(n_done: int) -> None:
+        raise RuntimeError(n_done)
+
+    with pytest.raises(RuntimeError):
+        simulate("w", 5, seed=1, output=output, pt_hat_min=350, progress=stop)
+    assert output.read_bytes() == b"older"
+    assert list(tmp_path.iterdir()) == [output]
+
+
+class DyingPool:
+    """A pool whose workers all die."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        self.was_shut_down = False
+
+    def submit(self, *_: object) -> Future[None]:
+        future: Future[None] = Future()
+        future.set_exception(BrokenProcessPool("gone"))
+        return future
+
+    def shutdown(self, **_: object) -> None:
+        self.was_shut_down = True
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_a_dead_worker_is_told_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "ProcessPoolExecutor", DyingPool)
+    with pytest.raises(ProcessingError, match="a worker of the simulation died"):
+        simulate("w", 40, seed=1, output=tmp_path / "w.root", workers=2)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"process": "qdc"}, "Did you mean 'qcd'"),
+        ({"n_events": 0}, "n_events: expected 1 to"),
+        ({"n_events": MAX_EVENTS + 1}, "another seed"),
+        ({"n_events": 10.5}, "whole number"),
+        ({"seed": -1}, "seed: expected 0 to 65535, got -1"),
+        ({"seed": MAX_SEED + 1}, "seed: expected"),
+        ({"workers": 0}, "workers: expected"),
+        ({"pt_hat_min": 100.5}, "whole number of GeV"),
+        ({"process": "aachen", "pt_hat_min": 100}, "decay of one resonance"),
+    ],
+)
+def test_arguments_that_cannot_be_meant(
+    tmp_path: Path, arguments: dict[str, object], message: str
+) -> None:
+    call: dict[str, object] = {"process": "qcd", "n_events": 10, "seed": 1} | arguments
+    with pytest.raises(ConfigError, match=message):
+        simulate(output=tmp_path / "x.root", **call)  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
