@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -14,6 +15,7 @@ from oddjet.analysis.cli import app
 from oddjet.analysis.config import AnalysisConfig, load_config
 from oddjet.datasets.skim import open_skim
 from oddjet.errors import ConfigError
+from oddjet.processors.scores import open_scores
 
 pytestmark = pytest.mark.slow
 
@@ -142,3 +144,21 @@ def test_steps_on_the_command_line_agree(
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"config\.yaml"):
         report_again(tmp_path)
+
+
+def test_files_can_be_scored_without_a_skim(
+    config: AnalysisConfig, result: RunResult, tmp_path: Path
+) -> None:
+    """The same scores come out of the second processor, whether it reads events or a skim."""
+    run = config.output
+    sample = next(config.samples.glob("w-*.root"))
+    command = ["score", str(sample), "-m", str(run / "models" / "khanal")]
+    command += ["--config", str(run / "config.yaml"), "-o", str(tmp_path / "direct")]
+    scored = CliRunner().invoke(app, command)
+    assert scored.exit_code == 0, scored.output
+    direct = open_scores(tmp_path / "direct").columns()
+    through_skim = open_scores(run / "scores").columns(datasets="w")
+    for column in ("event", "jet_index", "pt", "msoftdrop"):
+        np.testing.assert_array_equal(direct[column], through_skim[column])
+    for column in ("khanal_mse", "khanal_kl"):
+        np.testing.assert_allclose(direct[column], through_skim[column], rtol=1e-5)
