@@ -17,7 +17,11 @@ from oddjet.ml.plugins import class_path, import_class
 __all__ = ["REPRESENTATIONS", "Representation", "representation_from_identity"]
 
 REPRESENTATIONS: dict[str, str] = {
+    "EnergyFlow": "oddjet.ml.representations.energy_flow:EnergyFlow",
     "JetImage": "oddjet.ml.representations.jet_image:JetImage",
+    "LeadingConstituents": "oddjet.ml.representations.leading_constituents:LeadingConstituents",
+    "LundGraph": "oddjet.ml.representations.lund_graph:LundGraph",
+    "Substructure": "oddjet.ml.representations.substructure:Substructure",
 }
 """Name → `module:Class`, imported when asked for."""
 
@@ -39,7 +43,7 @@ class Representation(ABC):
         """Shape of one jet's row, without the jet axis."""
 
     @abstractmethod
-    def __call__(self, jets: Jets) -> npt.NDArray[np.float32]:
+    def __call__(self, jets: Jets) -> npt.NDArray[np.floating[Any]]:
         """Represent jets.
 
         Args:

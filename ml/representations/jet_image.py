@@ -2,55 +2,87 @@
 
 References:
     D. Khanal, Anomalous Jet Detection using Unsupervised Learning (2023), section 4, table 1.
+    Ene, Anomalies in Hadronic Resonances using Autoencoders: "Jet images".
+    T. Buss et al., What's Anomalous in LHC Jets?, arXiv:2202.00686, sections 2 and 3.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from concurrent.futures import ThreadPoolExecutor
-from typing import ClassVar
+from typing import Any, ClassVar
 
-import awkward as ak
 import numba
 import numpy as np
 import numpy.typing as npt
 
 from oddjet.datasets.jets import Jets
-from oddjet.errors import ConfigError, NonFiniteError
+from oddjet.errors import ConfigError
 from oddjet.ml.representations.base import Representation
+from oddjet.ml.representations.batches import FlatJets, over_jets
+from oddjet.ml.representations.filters import blur
+from oddjet.ml.representations.orient import Centre, check_centre, orient
 
 __all__ = ["JetImage"]
 
 Floats = npt.NDArray[np.float64]
 
+_GRID = ("pixels", "half_width")
+_BLOCK = 256
+"""Images kept in float64 at a time for power and filter: 3 MB of 40 × 40 pixels."""
+
 
 @dataclasses.dataclass(frozen=True)
 class JetImage(Representation):
-    """Square image of a jet in (Δη, Δφ) around its axis; each image sums to 1.
+    """Square image of a jet in (Δη, Δφ); each image sums to 1.
 
-    The axis is `jets.eta`, `jets.phi`; Δφ is wrapped into [−π, π). A pixel holds the summed pt of
-    the constituents inside, divided by the sum over the image. The pixels are half-open, [lo, hi),
-    with the edges `numpy.linspace(-half_width, half_width, pixels + 1)`: a constituent exactly on
-    the upper border is outside. A jet without constituents inside stays all zero.
+    The steps, in this order; without arguments only 1, 4 and 5 are done:
+
+    1. centre on the jet axis (`jets.eta`, `jets.phi`) or on the pt centroid; Δφ is wrapped;
+    2. `rotate`: turn the principal axis of the pt upright, along Δφ;
+    3. `flip`: mirror so that the hardest quadrant is the upper right one (Δη, Δφ > 0);
+    4. pixelate: a pixel is the summed pt of the constituents inside;
+    5. divide by the sum over the image;
+    6. raise each pixel to `power`;
+    7. filter with a Gaussian of `sigma` pixels, cut off at 4 σ, nothing outside the image;
+    8. divide by the sum again, if 6 or 7 was done.
+
+    Steps 1 to 3 are `oddjet.ml.representations.orient.orient`, over all constituents. The pixels are
+    half-open, [lo, hi), with the edges `numpy.linspace(-half_width, half_width, pixels + 1)`: a
+    constituent exactly on the upper border is outside. A jet without constituents inside stays all
+    zero.
 
     Rows (axis 1 of the result) run along Δη, columns (axis 2) along Δφ, both upwards.
 
     Attributes:
         pixels: Pixels along each side.
         half_width: Half the side in Δη and Δφ; 0.8 covers an AK8 jet, 0.4 an AK4 jet.
+        centre: "axis" or "centroid".
+        rotate: Whether to turn.
+        flip: Whether to mirror.
+        power: n in pixel → pixelⁿ; below 1 it brings up the dim pixels.
+        sigma: Width of the filter in pixels; 0 is no filter.
 
     References:
         D. Khanal (2023), table 1: ±0.8 in steps of 0.05, intensities sum to 1.
+        Ene: 40 × 40, centred on the centroid, rotated, flipped. arXiv:2202.00686, section 2: the
+        same, then a power and a Gaussian filter.
 
     >>> JetImage().shape
     (32, 32, 1)
+    >>> JetImage.buss(power=0.5, sigma=1.0).shape
+    (40, 40, 1)
     """
 
     version: ClassVar[int] = 1
 
     pixels: int = 32
     half_width: float = 0.8
+    centre: Centre = "axis"
+    rotate: bool = False
+    flip: bool = False
+    power: float = 1.0
+    sigma: float = 0.0
 
     def __post_init__(self) -> None:
         if isinstance(self.pixels, bool) or not isinstance(self.pixels, int) or self.pixels < 1:
@@ -59,6 +91,39 @@ class JetImage(Representation):
         if not 0 < self.half_width <= math.pi:
             msg = f"JetImage: half_width must be in (0, π]. Received: {self.half_width!r}."
             raise ConfigError(msg)
+        check_centre(self.centre, who="JetImage")
+        for name in ("rotate", "flip"):
+            if not isinstance(getattr(self, name), bool):
+                msg = f"JetImage: {name} must be true or false. Received: {getattr(self, name)!r}."
+                raise ConfigError(msg)
+        if not 0 < self.power < math.inf:
+            msg = f"JetImage: power must be positive and finite. Received: {self.power!r}."
+            raise ConfigError(msg)
+        if not 0 <= self.sigma <= self.pixels:
+            msg = (
+                f"JetImage: sigma must be in [0, pixels = {self.pixels}]. Received: {self.sigma!r}."
+            )
+            raise ConfigError(msg)
+
+    @classmethod
+    def khanal(cls) -> JetImage:
+        """Return Khanal's image: 32 × 32 around the jet axis."""
+        return cls()
+
+    @classmethod
+    def ene(cls) -> JetImage:
+        """Return Ene's image: 40 × 40, centred on the centroid, rotated and flipped."""
+        return cls(pixels=40, centre="centroid", rotate=True, flip=True)
+
+    @classmethod
+    def buss(cls, *, power: float = 1.0, sigma: float = 0.0) -> JetImage:
+        """Return Buss et al.'s image: Ene's with a power and a Gaussian filter.
+
+        Args:
+            power: The document has 1, 1/2, 1/4 and 0.1.
+            sigma: In pixels; the document has 0.5 to 3.
+        """
+        return dataclasses.replace(cls.ene(), power=power, sigma=sigma)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -69,6 +134,17 @@ class JetImage(Representation):
     def edges(self) -> Floats:
         """Edges of the pixels in Δη and in Δφ, shape (pixels + 1,)."""
         return np.linspace(-self.half_width, self.half_width, self.pixels + 1)
+
+    def identity(self) -> dict[str, Any]:
+        """Say in JSON types which image this is; steps that are not done are left out."""
+        identity = super().identity()
+        off = {field.name: field.default for field in dataclasses.fields(self)}
+        identity["fields"] = {
+            name: value
+            for name, value in identity["fields"].items()
+            if name in _GRID or value != off[name]
+        }
+        return identity
 
     def __call__(self, jets: Jets, *, threads: int = 1) -> npt.NDArray[np.float32]:
         """Draw the images.
@@ -84,46 +160,38 @@ class JetImage(Representation):
             NonFiniteError: If an axis or a constituent has a NaN or an infinity.
         """
         images = np.zeros((len(jets), self.pixels, self.pixels), dtype=np.float32)
-        if len(jets) == 0:
-            return images[..., np.newaxis]
-        constituents = jets["constituents"]
-        counts = np.asarray(ak.num(constituents["pt"], axis=1), dtype=np.int64)
-        offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])
-        pt, eta, phi = (
-            np.asarray(ak.flatten(constituents[name], axis=1), dtype=np.float64)
-            for name in ("pt", "eta", "phi")
+        over_jets(
+            jets,
+            lambda part, rows: self._draw(part, images[rows]),
+            who="JetImage",
+            threads=threads,
         )
-        axis_eta, axis_phi = (np.asarray(jets[name], dtype=np.float64) for name in ("eta", "phi"))
-        borders = np.linspace(0, len(jets), max(1, threads) + 1, dtype=np.int64)
-
-        def draw(part: int) -> int:
-            rows = slice(borders[part], borders[part + 1])
-            kernel = _draw_images
-            return int(
-                kernel(
-                    pt,
-                    eta,
-                    phi,
-                    offsets[borders[part] : borders[part + 1] + 1],
-                    axis_eta[rows],
-                    axis_phi[rows],
-                    self.edges,
-                    images[rows],
-                )
-            )
-
-        if threads <= 1:
-            bad = draw(0)
-        else:
-            with ThreadPoolExecutor(threads) as pool:
-                bad = sum(pool.map(draw, range(threads)))
-        if bad:
-            msg = (
-                f"JetImage: {bad} of {len(jets)} jets have a NaN or infinity in their axis or in a "
-                f"constituent's pt, eta or phi. Drop them before making images."
-            )
-            raise NonFiniteError(msg)
         return images[..., np.newaxis]  # (n, pixels, pixels, 1)
+
+    def _draw(self, jets: FlatJets, images: npt.NDArray[np.float32]) -> None:
+        """Fill images (n, pixels, pixels) in place."""
+        as_is = self.centre == "axis" and not (self.rotate or self.flip)
+        if as_is:
+            right, up, origin = jets.eta, jets.phi, (jets.axis_eta, jets.axis_phi)
+        else:
+            right, up = orient(jets, centre=self.centre, rotate=self.rotate, flip=self.flip)
+            origin = (np.zeros(len(jets)), np.zeros(len(jets)))
+
+        def pixelate(some: slice, power: float, canvas: npt.NDArray[Any]) -> None:
+            offsets = jets.offsets[some.start : some.stop + 1]
+            places = (right, up, origin[0][some], origin[1][some], as_is)
+            _pixelate(jets.pt, *places, offsets, self.edges, power, canvas)
+
+        if self.power == 1 and self.sigma == 0:
+            pixelate(slice(0, len(jets)), 1.0, images)
+            return
+        for start in range(0, len(jets), _BLOCK):
+            some = slice(start, min(start + _BLOCK, len(jets)))
+            fine = np.zeros((some.stop - start, self.pixels, self.pixels))
+            pixelate(some, float(self.power), fine)
+            blur(fine, self.sigma)
+            total = fine.sum(axis=(1, 2), keepdims=True)
+            images[some] = np.divide(fine, total, out=fine, where=total > 0)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -142,42 +210,35 @@ def _pixel_of(x: float, edges: Floats, per_width: float) -> int:
 
 
 @numba.njit(cache=True, nogil=True)
-def _draw_images(
-    pt: Floats,
-    eta: Floats,
-    phi: Floats,
-    offsets: npt.NDArray[np.int64],
-    axis_eta: Floats,
-    axis_phi: Floats,
-    edges: Floats,
-    images: npt.NDArray[np.float32],
-) -> int:
-    """Fill images (n, pixels, pixels) in place; return how many jets were not finite."""
+def _pixelate(  # type: ignore[no-untyped-def]
+    pt, right, up, origin_right, origin_up, wrap, offsets, edges, power, images
+):  # pragma: no cover - compiled
+    """Fill normalised images (n, pixels, pixels), rows along `right`, raised to `power`, in place.
+
+    `wrap`: `up` is an azimuth, and its distance to the origin is to be wrapped.
+    """
     pixels = edges.size - 1
     per_width = pixels / (edges[pixels] - edges[0])
     canvas = np.zeros((pixels, pixels))
-    bad = 0
-    for jet in range(axis_eta.size):
+    for jet in range(offsets.size - 1):
         canvas[:] = 0.0
         total = 0.0
-        finite = True
         for k in range(offsets[jet], offsets[jet + 1]):
-            delta_eta = eta[k] - axis_eta[jet]
-            delta_phi = phi[k] - axis_phi[jet]
-            if not (math.isfinite(pt[k]) and math.isfinite(delta_eta) and math.isfinite(delta_phi)):
-                finite = False
-                break
-            if not (-math.pi <= delta_phi < math.pi):
-                delta_phi -= 2 * math.pi * math.floor((delta_phi + math.pi) / (2 * math.pi))
-            row = _pixel_of(delta_eta, edges, per_width)
-            column = _pixel_of(delta_phi, edges, per_width)
+            a, b = right[k] - origin_right[jet], up[k] - origin_up[jet]
+            if wrap and not (-math.pi <= b < math.pi):
+                b -= 2 * math.pi * math.floor((b + math.pi) / (2 * math.pi))
+            row = _pixel_of(a, edges, per_width)
+            column = _pixel_of(b, edges, per_width)
             if row >= 0 and column >= 0:
                 canvas[row, column] += pt[k]
                 total += pt[k]
-        if not finite:
-            bad += 1
-        elif total > 0.0:
+        if total <= 0.0:
+            continue
+        for row in range(pixels):
+            for column in range(pixels):
+                images[jet, row, column] = canvas[row, column] / total
+        if power != 1.0:
             for row in range(pixels):
                 for column in range(pixels):
-                    images[jet, row, column] = canvas[row, column] / total
-    return bad
+                    if canvas[row, column] > 0.0:
+                        images[jet, row, column] = images[jet, row, column] ** power

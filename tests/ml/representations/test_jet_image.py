@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import math
 import subprocess
 import sys
 
@@ -8,13 +10,16 @@ import awkward as ak
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
 
 from oddjet.datasets.jets import Jets, empty_jets, make_jets
 from oddjet.errors import ConfigError, NonFiniteError
 from oddjet.ml.benchmark import benchmark_images
+from oddjet.ml.representations.batches import flatten_jets
 from oddjet.ml.representations.jet_image import JetImage
+from oddjet.ml.representations.orient import orient
 
 
 def jet(constituents: list[tuple[float, float, float]], eta: float = 0.0, phi: float = 0.0) -> Jets:
@@ -144,11 +149,135 @@ def test_not_finite_is_refused(toy_jets, field: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", [{"pixels": 0}, {"pixels": 1.5}, {"half_width": 0.0}, {"half_width": float("nan")}]
+    "fields",
+    [
+        {"pixels": 0},
+        {"pixels": 1.5},
+        {"half_width": 0.0},
+        {"half_width": float("nan")},
+        {"centre": "middle"},
+        {"rotate": 1},
+        {"flip": "yes"},
+        {"power": 0.0},
+        {"power": float("inf")},
+        {"sigma": -1.0},
+        {"sigma": 100.0},
+    ],
 )
 def test_impossible_images_are_refused(fields) -> None:
     with pytest.raises(ConfigError, match=next(iter(fields))):
         JetImage(**fields)
+
+
+def test_default_is_the_plain_loop_to_the_last_bit(toy_jets) -> None:
+    jets = toy_jets(60, prongs=2, seed=30)
+    edges = JetImage().edges.tolist()
+    expected = np.zeros((60, 32, 32), dtype=np.float32)
+    for i, jet_ in enumerate(jets):
+        canvas, total = np.zeros((32, 32)), 0.0
+        for particle in jet_.constituents:
+            x = float(particle.eta) - float(jet_.eta)
+            y = float(particle.phi) - float(jet_.phi)
+            if not -math.pi <= y < math.pi:
+                y -= 2 * math.pi * math.floor((y + math.pi) / (2 * math.pi))
+            if all(edges[0] <= value < edges[-1] for value in (x, y)):
+                row, column = (sum(edge <= value for edge in edges) - 1 for value in (x, y))
+                canvas[row, column] += float(particle.pt)
+                total += float(particle.pt)
+        expected[i] = canvas / total
+    np.testing.assert_array_equal(JetImage()(jets)[..., 0], expected)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        JetImage.ene(),
+        JetImage(pixels=40, centre="centroid"),
+        JetImage.buss(power=0.25),
+        JetImage.buss(sigma=3.0),
+        JetImage.buss(power=0.5, sigma=1.0),
+    ],
+)
+def test_steps_are_done_in_the_documented_order(toy_jets, image: JetImage) -> None:
+    jets = toy_jets(80, prongs=2, seed=31)
+    places = flatten_jets(jets, who="test")
+    right, up = orient(places, centre=image.centre, rotate=image.rotate, flip=image.flip)
+    images = image(jets)[..., 0]
+    for i, (lo, hi) in enumerate(itertools.pairwise(places.offsets)):
+        expected, _, _ = np.histogram2d(
+            right[lo:hi], up[lo:hi], bins=[image.edges, image.edges], weights=places.pt[lo:hi]
+        )
+        expected = (expected / expected.sum()) ** image.power
+        if image.sigma > 0:
+            expected = gaussian_filter(expected, image.sigma, mode="constant", truncate=4.0)
+        np.testing.assert_allclose(images[i], expected / expected.sum(), atol=1e-7)
+    np.testing.assert_allclose(images.sum(axis=(1, 2)), 1.0, atol=1e-5)
+
+
+def away_from_edges(right, up, image: JetImage, distance: float = 1e-4) -> bool:
+    """Whether no rounding of positions can move a constituent into another pixel."""
+    gaps = [np.abs(values[:, None] - image.edges).min() for values in (right, up)]
+    return min(gaps) > distance
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    angle=st.floats(0, 2 * np.pi),
+    mirrored=st.booleans(),
+    place=st.tuples(st.floats(-1.5, 1.5), st.floats(-np.pi, np.pi)),
+    scale=st.floats(0.1, 10),
+)
+def test_turned_mirrored_moved_and_scaled_jets_have_the_same_image(
+    seed, angle, mirrored, place, scale
+) -> None:
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(3, 12))
+    pt, x, y = rng.exponential(20.0, n) + 1.0, rng.normal(0, 0.25, n), rng.normal(0, 0.1, n)
+    image = JetImage.buss(power=0.5, sigma=1.0)
+    plain = jet(list(zip(pt, x, y, strict=True)))
+    right, up = orient(flatten_jets(plain, who=""), centre="centroid", rotate=True, flip=True)
+    assume(away_from_edges(right, up, image) and min(np.abs(right).min(), np.abs(up).min()) > 1e-4)
+    quadrants = sorted(pt[(a * right > 0) & (b * up > 0)].sum() for a in (1, -1) for b in (1, -1))
+    assume(quadrants[-1] - quadrants[-2] > 1e-3)
+    values = np.linalg.eigvalsh(np.cov(x, y, aweights=pt, bias=True))
+    assume(values[1] - values[0] > 0.1 * values[1])
+    turned_x, turned_y = (
+        (-1 if mirrored else 1) * (x * np.cos(angle) - y * np.sin(angle)),
+        x * np.sin(angle) + y * np.cos(angle),
+    )
+    phi = np.remainder(turned_y + place[1] + np.pi, 2 * np.pi) - np.pi
+    order = rng.permutation(n)
+    moved = jet(
+        list(zip(scale * pt[order], turned_x[order] + place[0], phi[order], strict=True)), *place
+    )
+    np.testing.assert_allclose(image(moved), image(plain), atol=2e-6)
+
+
+def test_published_images() -> None:
+    assert JetImage.khanal() == JetImage(pixels=32, half_width=0.8)
+    assert JetImage.ene() == JetImage(pixels=40, centre="centroid", rotate=True, flip=True)
+    assert JetImage.buss(power=0.25, sigma=3.0) == dataclasses.replace(
+        JetImage.ene(), power=0.25, sigma=3.0
+    )
+
+
+def test_identity_names_only_the_steps_that_are_done() -> None:
+    assert JetImage.khanal().identity()["fields"] == {"pixels": 32, "half_width": 0.8}
+    assert JetImage.buss(sigma=0.5).identity()["fields"] == {
+        "pixels": 40,
+        "half_width": 0.8,
+        "centre": "centroid",
+        "rotate": True,
+        "flip": True,
+        "sigma": 0.5,
+    }
+    image = JetImage.buss(power=0.1, sigma=2.0)
+    assert JetImage.from_identity(image.identity()) == image
+
+
+def test_a_filtered_image_of_nothing_is_all_zero() -> None:
+    assert not JetImage.buss(power=0.5, sigma=2.0)(jet([])).any()
 
 
 def test_frozen() -> None:

@@ -1,0 +1,263 @@
+"""Energy flow polynomials: the eight prime ones up to degree 3.
+
+References:
+    P. Komiske, E. Metodiev, J. Thaler, Energy flow polynomials, arXiv:1712.07124, eq. (1.1).
+    T. Buss et al., What's Anomalous in LHC Jets?, arXiv:2202.00686, section 2 and eq. (21).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import ClassVar, Literal, TypeAlias
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from oddjet.datasets.jets import Jets
+from oddjet.errors import ConfigError
+from oddjet.ml.representations.base import Representation
+from oddjet.ml.representations.batches import FlatJets, over_jets
+
+__all__ = ["EnergyFlow", "Reweight"]
+
+Floats = npt.NDArray[np.float64]
+
+Reweight: TypeAlias = float | Literal["log"] | None
+"""EFP → EFPⁿ for a number, its logarithm for "log" (or 0), itself for None (or 1)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EnergyFlow(Representation):
+    """The eight prime energy flow polynomials (EFPs) up to degree 3, float64.
+
+    With z_i = pt_i / Σ pt and R_ij² = Δη² + Δφ² (wrapped), z^κ and R^β are written z and R; each sum
+    runs over all constituents, independently:
+
+    ======  ==========================  ======  ==============================
+    column  polynomial                  column  polynomial
+    ======  ==========================  ======  ==============================
+    efp1    Σ z z R₁₂                   efp5    Σ z z z R₁₂² R₁₃
+    efp2    Σ z z R₁₂²                  efp6    Σ z z z R₁₂ R₂₃ R₁₃
+    efp3    Σ z z R₁₂³                  efp7    Σ z z z z R₁₂ R₁₃ R₁₄
+    efp4    Σ z z z R₁₂ R₁₃             efp8    Σ z z z z R₁₂ R₂₃ R₃₄
+    ======  ==========================  ======  ==============================
+
+    z^κ is not divided by its sum: for κ ≠ 1 the fractions do not add up to 1. R is in η rather than
+    rapidity, which is the same for massless constituents. Only distances between constituents enter:
+    the jet axis does not matter. A jet without constituents has zeros.
+
+    Reweighted columns (`reweight`) are those of max(EFP, floor), because a logarithm or a power of
+    a vanishing polynomial is of no use; `count_floored` says how many jets that changed.
+
+    Attributes:
+        kappa: κ, positive.
+        beta: β, positive.
+        reweight: None, "log", or a number n ≥ 0; see `Reweight`.
+        floor: Lower bound of an EFP before it is reweighted, positive.
+
+    References:
+        arXiv:2202.00686, section 2; its EFP5 lost an exponent in print.
+
+    >>> EnergyFlow().shape
+    (8,)
+    """
+
+    version: ClassVar[int] = 1
+    names: ClassVar[tuple[str, ...]] = tuple(f"efp{i}" for i in range(1, 9))
+    """Names of the columns."""
+
+    kappa: float = 1.0
+    beta: float = 1.0
+    reweight: Reweight = None
+    floor: float = 1e-12
+
+    def __post_init__(self) -> None:
+        for name in ("kappa", "beta", "floor"):
+            value = getattr(self, name)
+            if not 0 < value < math.inf:
+                msg = f"EnergyFlow: {name} must be positive and finite. Received: {value!r}."
+                raise ConfigError(msg)
+        _exponent(self.reweight)
+
+    @property
+    def shape(self) -> tuple[int]:
+        """Shape of one jet's row: (8,)."""
+        return (8,)
+
+    def __call__(self, jets: Jets, *, threads: int = 1) -> Floats:
+        """Compute the polynomials, reweighted if `reweight` says so.
+
+        Args:
+            jets: n jets: `eta`, `phi` and `constituents: var * {pt [GeV], eta, phi}`.
+            threads: Threads to share the jets among; the result does not depend on it.
+
+        Returns:
+            Array of shape (n, 8), float64.
+
+        Raises:
+            NonFiniteError: If an axis or a constituent has a NaN or an infinity.
+        """
+        return self.reweighted(self.polynomials(jets, threads=threads), self.reweight)
+
+    def polynomials(self, jets: Jets, *, threads: int = 1) -> Floats:
+        """Compute the polynomials themselves, whatever `reweight` is.
+
+        Args:
+            jets: As for a call.
+            threads: As for a call.
+
+        Returns:
+            Array of shape (n, 8), float64; nothing is floored.
+
+        Raises:
+            NonFiniteError: If an axis or a constituent has a NaN or an infinity.
+        """
+        efps = np.zeros((len(jets), 8))
+
+        def work(part: FlatJets, rows: slice) -> None:
+            _polynomials(
+                part.pt, part.eta, part.phi, part.offsets, self.kappa, self.beta, efps[rows]
+            )
+
+        over_jets(jets, work, who="EnergyFlow", threads=threads)
+        return efps
+
+    def reweighted(self, efps: Floats, n: Reweight) -> Floats:
+        """Reweight polynomials.
+
+        Args:
+            efps: As `polynomials` gives them, shape (n_jets, 8).
+            n: A number ≥ 0, "log" or None; 0 is "log".
+
+        Returns:
+            max(efps, floor)ⁿ or its logarithm, same shape; `efps` itself for None and 1.
+
+        Raises:
+            ConfigError: If n is none of these.
+        """
+        exponent = _exponent(n)
+        if exponent == 1:
+            return efps
+        floored = np.maximum(efps, self.floor)
+        return np.log(floored) if exponent == 0 else floored**exponent
+
+    def log_jacobian(self, efps: Floats, n: Reweight | Literal["own"] = "own") -> Floats:
+        """Logarithm of the determinant |∂ reweighted / ∂ EFP|.
+
+        (n − 1) Σ_i log EFP_i + 8 log n, and for the logarithm −Σ_i log EFP_i. With a density q of
+        the reweighted columns, log p(EFP) = log q + log_jacobian.
+
+        Args:
+            efps: As `polynomials` gives them, shape (n_jets, 8); floored here.
+            n: As for `reweighted`; by default the representation's own `reweight`.
+
+        Returns:
+            Array of shape (n_jets,); zeros where nothing is reweighted.
+
+        References:
+            arXiv:2202.00686, eq. (21), where the constant 8 log n is left out.
+
+        Raises:
+            ConfigError: If n is none of the possible ones.
+        """
+        exponent = _exponent(self.reweight if n == "own" else n)
+        if exponent == 1:
+            return np.zeros(len(efps))
+        total = np.asarray(np.log(np.maximum(efps, self.floor)).sum(axis=1))
+        constant = 8 * math.log(exponent) if exponent > 0 else 0.0
+        return (exponent - 1) * total + constant
+
+    def count_floored(self, efps: Floats) -> int:
+        """Count the jets of which a polynomial is below `floor`.
+
+        Args:
+            efps: As `polynomials` gives them, shape (n_jets, 8).
+        """
+        return int(np.count_nonzero((efps < self.floor).any(axis=1)))
+
+
+def _exponent(n: Reweight) -> float:
+    """Exponent of a reweighting: 1 for none, 0 for the logarithm."""
+    if n is None:
+        return 1.0
+    if n == "log":
+        return 0.0
+    if isinstance(n, bool) or not isinstance(n, int | float) or not 0 <= n < math.inf:
+        msg = f'EnergyFlow: reweight must be None, "log" or a finite number ≥ 0. Received: {n!r}.'
+        raise ConfigError(msg)
+    return float(n)
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+def _polynomials(  # type: ignore[no-untyped-def]
+    pt, eta, phi, offsets, kappa, beta, efps
+):  # pragma: no cover - compiled
+    """Fill efps (n, 8), which must be zeros."""
+    largest = 0
+    for jet in range(offsets.size - 1):
+        largest = max(largest, offsets[jet + 1] - offsets[jet])
+    power = np.empty((largest, largest))  # R_ij^β
+    z, first, second = np.empty(largest), np.empty(largest), np.empty(largest)
+    for jet in range(offsets.size - 1):
+        start = offsets[jet]
+        n = offsets[jet + 1] - start
+        total = 0.0
+        for i in range(n):
+            total += pt[start + i]
+        if total <= 0.0:
+            continue
+        for i in range(n):
+            z[i] = pt[start + i] / total
+            if kappa != 1.0:
+                z[i] = z[i] ** kappa
+        for i in range(n):
+            power[i, i] = 0.0
+            for j in range(i):
+                delta_eta = eta[start + i] - eta[start + j]
+                delta_phi = abs(phi[start + i] - phi[start + j])
+                if delta_phi > math.pi:
+                    delta_phi = abs(delta_phi - 2 * math.pi)
+                power[i, j] = delta_eta * delta_eta + delta_phi * delta_phi
+            if beta == 1.0:
+                for j in range(i):
+                    power[i, j] = math.sqrt(power[i, j])
+            elif beta == 0.5:
+                for j in range(i):
+                    power[i, j] = math.sqrt(math.sqrt(power[i, j]))
+            elif beta != 2.0:
+                for j in range(i):
+                    power[i, j] = power[i, j] ** (0.5 * beta)
+            for j in range(i):
+                power[j, i] = power[i, j]
+        efp1, efp2, efp3, efp4, efp5, efp7, efp8 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        for i in range(n):
+            # Sums over one neighbour, of R, R² and R³.
+            d1, d2, d3 = 0.0, 0.0, 0.0
+            for j in range(n):
+                r = power[i, j]
+                zr = z[j] * r
+                d1 += zr
+                d2 += zr * r
+                d3 += zr * r * r
+            first[i], second[i] = d1, d2
+            efp1 += z[i] * d1
+            efp2 += z[i] * d2
+            efp3 += z[i] * d3
+            efp4 += z[i] * d1 * d1
+            efp5 += z[i] * d2 * d1
+            efp7 += z[i] * d1 * d1 * d1
+        triangle = 0.0
+        for i in range(n):
+            chain, corner = 0.0, 0.0
+            for j in range(i):
+                chain += z[j] * first[j] * power[i, j]
+                third = 0.0
+                for k in range(j):
+                    third += z[k] * power[i, k] * power[j, k]
+                corner += z[j] * power[i, j] * third
+            efp8 += 2.0 * z[i] * first[i] * chain
+            triangle += z[i] * corner
+        efps[jet, 0], efps[jet, 1], efps[jet, 2], efps[jet, 3] = efp1, efp2, efp3, efp4
+        efps[jet, 4], efps[jet, 5], efps[jet, 6], efps[jet, 7] = efp5, 6.0 * triangle, efp7, efp8

@@ -1,0 +1,241 @@
+"""High-level observables of jets.
+
+References:
+    D. Khanal, Anomalous Jet Detection using Unsupervised Learning (2023); T. Buss et al., What's
+    Anomalous in LHC Jets?, arXiv:2202.00686, section 2 (n_PF, w_PF, C_0.2). N-subjettiness:
+    J. Thaler, K. Van Tilburg, arXiv:1011.2268, eq. (2.1), minimised as in arXiv:1108.2701.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import awkward as ak
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from oddjet.datasets.jets import Jets
+from oddjet.errors import ConfigError, NonFiniteError
+from oddjet.ml.representations.base import Representation
+from oddjet.ml.representations.batches import FlatJets, over_jets
+from oddjet.ml.representations.cambridge import cluster_trees, groomed_mass
+from oddjet.ml.representations.orient import orient
+
+__all__ = ["Substructure", "n_subjettiness"]
+
+Floats = npt.NDArray[np.float64]
+
+_FROM_SOURCE = ("msoftdrop", "tau1", "tau2", "tau3", "tau4")
+
+
+@dataclasses.dataclass(frozen=True)
+class Substructure(Representation):
+    """Multiplicity, shapes, masses and N-subjettiness of jets, one column each (`names`), float64.
+
+    ==============  ====================================================================
+    n_constituents  number of constituents
+    girth           w_PF = Σ pt ΔR / Σ pt, ΔR to the jet axis
+    c_02            C_0.2 = Σ_i Σ_j pt_i pt_j ΔR_ij^0.2 / (Σ pt)², each pair twice
+    mass            of the constituents' four-vector sum [GeV]
+    msoftdrop       soft-drop mass [GeV]: z_cut = 0.1, β = 0
+    tau1 … tau5     N-subjettiness: β = 1, R0 = 0.8, one-pass minimisation from kt axes
+    tau21, tau32    τ2 / τ1 and τ3 / τ2
+    pt_spread       √(Σ pt²) / Σ pt
+    major_axis      √λ, λ the larger eigenvalue of the pt-weighted covariance of (Δη, Δφ)
+    ==============  ====================================================================
+
+    ΔR² = Δη² + Δφ². `msoftdrop` and `tau1` to `tau4` are the jets' own columns where there are such
+    (in NanoAOD they are made of PUPPI-weighted particles and corrected); with `recompute`, or where
+    a column is missing, they come from the constituents. A negative soft-drop mass in a column,
+    which says that grooming found no subjets, becomes 0.
+
+    All is finite: a ratio with a vanishing denominator is 0, τ_N of a jet of N constituents or fewer
+    is 0, and a jet without constituents has zeros in what is made of them.
+
+    Attributes:
+        recompute: Whether to disregard the jets' own columns.
+
+    >>> Substructure().shape
+    (14,)
+    """
+
+    version: ClassVar[int] = 1
+    names: ClassVar[tuple[str, ...]] = (
+        "n_constituents",
+        "girth",
+        "c_02",
+        "mass",
+        "msoftdrop",
+        "tau1",
+        "tau2",
+        "tau3",
+        "tau4",
+        "tau5",
+        "tau21",
+        "tau32",
+        "pt_spread",
+        "major_axis",
+    )
+    """Names of the columns."""
+
+    recompute: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.recompute, bool):
+            msg = f"Substructure: recompute must be true or false. Received: {self.recompute!r}."
+            raise ConfigError(msg)
+
+    @property
+    def shape(self) -> tuple[int]:
+        """Shape of one jet's row: (14,)."""
+        return (len(self.names),)
+
+    def __call__(self, jets: Jets, *, threads: int = 1) -> Floats:
+        """Compute the observables.
+
+        Args:
+            jets: n jets: `eta`, `phi`, `constituents: var * {pt [GeV], eta, phi[, mass]}` and, if
+                they are to be used, `msoftdrop` [GeV] and `tau1` to `tau4`.
+            threads: Threads to share the jets among; the result does not depend on it.
+
+        Returns:
+            Array of shape (n, 14), float64.
+
+        Raises:
+            NonFiniteError: If an axis, a constituent or one of the columns used has a NaN or an
+                infinity.
+        """
+        rows = np.zeros((len(jets), len(self.names)))
+        place = {name: number for number, name in enumerate(self.names)}
+        given = [name for name in _FROM_SOURCE if name in jets.fields and not self.recompute]
+        orders = [n for n in range(1, 6) if f"tau{n}" not in given]
+
+        def work(part: FlatJets, where: slice) -> None:
+            mine = rows[where]
+            mine[:, place["n_constituents"]] = part.counts
+            right, up = orient(part)
+            columns = [place[name] for name in ("girth", "c_02", "pt_spread", "major_axis")]
+            mine[:, columns] = _shapes(part.pt, right, up, part.offsets)
+            mine[:, place["mass"]] = _mass(part)
+            if "msoftdrop" not in given:
+                trees = cluster_trees(part)
+                mine[:, place["msoftdrop"]] = groomed_mass(part, trees, z_cut=0.1, beta=0.0)
+            mine[:, [place[f"tau{n}"] for n in orders]] = n_subjettiness(part, orders)
+
+        over_jets(jets, work, who="Substructure", threads=threads, masses=True)
+        for name in given:
+            rows[:, place[name]] = _column(jets, name)
+        for upper, lower in ((2, 1), (3, 2)):
+            numerator, denominator = rows[:, place[f"tau{upper}"]], rows[:, place[f"tau{lower}"]]
+            rows[:, place[f"tau{upper}{lower}"]] = np.divide(
+                numerator, denominator, out=np.zeros(len(jets)), where=denominator > 0
+            )
+        return rows
+
+
+def n_subjettiness(jets: FlatJets, orders: Sequence[int], *, radius: float = 0.8) -> Floats:
+    """Compute τ_N with FastJet contrib: β = 1, one-pass minimisation from exclusive kt axes.
+
+    Args:
+        jets: n jets.
+        orders: The N wanted.
+        radius: R0 of the normalisation, τ_N = Σ pt min ΔR / (R0 Σ pt).
+
+    Returns:
+        Array of shape (n, len(orders)). τ_N of a jet of N constituents or fewer is 0.
+
+    References:
+        arXiv:1011.2268, eq. (2.1); arXiv:1108.2701.
+    """
+    import fastjet  # noqa: PLC0415 (slow to import)
+    from fastjet import _swig  # noqa: PLC0415
+
+    _swig.ClusterSequence.set_fastjet_banner_stream(None)  # it would go to standard output
+    taus = np.zeros((len(jets), len(orders)))
+    # With no more particles than axes the axes are the particles.
+    splittable = jets.counts > min(orders, default=0)
+    if not orders or not splittable.any():
+        return taus
+    px, py, pz, e = _momenta(jets)
+    # to_packed: fastjet reads an array's content and ignores a pending slice (fastjet issue 400).
+    particles = ak.to_packed(
+        ak.unflatten(ak.zip({"px": px, "py": py, "pz": pz, "E": e}), jets.counts)[splittable]
+    )
+    # Reclustered so wide that everything is one jet again.
+    whole = fastjet.JetDefinition(fastjet.cambridge_algorithm, 100.0)
+    taus[splittable] = ak.to_numpy(
+        fastjet.ClusterSequence(particles, whole).njettiness(
+            measure_definition="NormalizedMeasure",
+            axes_definition="OnePass_KT_Axes",
+            njets=list(orders),
+            beta=1.0,
+            R0=radius,
+        )
+    )
+    return np.where(jets.counts[:, None] > np.asarray(orders), taus, 0.0)
+
+
+def _momenta(jets: FlatJets) -> tuple[Floats, Floats, Floats, Floats]:
+    """Four-momenta px, py, pz, E [GeV] of the constituents."""
+    pz = jets.pt * np.sinh(jets.eta)
+    energy = np.sqrt(jets.pt**2 + pz**2 + jets.mass**2)
+    return jets.pt * np.cos(jets.phi), jets.pt * np.sin(jets.phi), pz, energy
+
+
+def _mass(jets: FlatJets) -> Floats:
+    jet = np.repeat(np.arange(len(jets)), jets.counts)
+    px, py, pz, energy = (
+        np.bincount(jet, weights=component, minlength=len(jets)) for component in _momenta(jets)
+    )
+    # (E − pz)(E + pz) − pt² loses fewer digits than E² − p² for forward jets.
+    return np.asarray(np.sqrt(np.maximum((energy - pz) * (energy + pz) - px**2 - py**2, 0.0)))
+
+
+def _column(jets: Jets, name: str) -> npt.NDArray[Any]:
+    values = np.asarray(jets[name], dtype=np.float64)
+    if bad := int(np.count_nonzero(~np.isfinite(values))):
+        msg = (
+            f"Substructure: {bad} of {len(jets)} jets have a NaN or infinity in their column {name}. "
+            f"Drop them, or use Substructure(recompute=True)."
+        )
+        raise NonFiniteError(msg)
+    return np.maximum(values, 0.0)
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+def _shapes(pt, right, up, offsets):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Girth, C_0.2, pt spread and major axis, shape (n, 4)."""
+    shapes = np.zeros((offsets.size - 1, 4))
+    for jet in range(offsets.size - 1):
+        start, stop = offsets[jet], offsets[jet + 1]
+        total, squares, girth, mean_right, mean_up = 0.0, 0.0, 0.0, 0.0, 0.0
+        for k in range(start, stop):
+            total += pt[k]
+            squares += pt[k] * pt[k]
+            girth += pt[k] * np.sqrt(right[k] * right[k] + up[k] * up[k])
+            mean_right += pt[k] * right[k]
+            mean_up += pt[k] * up[k]
+        if total <= 0.0:
+            continue
+        mean_right /= total
+        mean_up /= total
+        aa, bb, ab, pairs = 0.0, 0.0, 0.0, 0.0
+        for k in range(start, stop):
+            a, b = right[k] - mean_right, up[k] - mean_up
+            aa += pt[k] * a * a
+            bb += pt[k] * b * b
+            ab += pt[k] * a * b
+            for j in range(start, k):
+                delta_phi = abs(up[k] - up[j])
+                if delta_phi > np.pi:
+                    delta_phi = 2 * np.pi - delta_phi
+                distance2 = (right[k] - right[j]) ** 2 + delta_phi**2
+                pairs += pt[k] * pt[j] * distance2**0.1
+        shapes[jet, 0] = girth / total
+        shapes[jet, 1] = 2.0 * pairs / (total * total)
+        shapes[jet, 2] = np.sqrt(squares) / total
+        shapes[jet, 3] = np.sqrt((0.5 * (aa + bb) + np.hypot(0.5 * (aa - bb), ab)) / total)
+    return shapes
