@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -15,8 +16,8 @@ from typing import Any
 import awkward as ak
 import numpy as np
 import uproot
+from coffea.processor import IterativeExecutor, accumulate
 
-from oddjet.condor import open_executor
 from oddjet.datasets.atomic import atomic_write
 from oddjet.datasets.dataset import Dataset, Fileset
 from oddjet.ml.representations import representation_from_identity
@@ -96,7 +97,8 @@ def benchmark_skim(
     """Compare the skim with bare reading of the same branches, on one core.
 
     Both are run once to warm up (compilation, the disk's cache) and then in turns; the best of
-    each counts.
+    each counts. Seconds are those of the processor, all threads together: other work on the
+    machine does not count, and neither does waiting for the disk.
 
     Args:
         path: A simulated file.
@@ -126,7 +128,7 @@ def benchmark_skim(
         read()
         skim()
         seconds = [(_time(read), _time(skim)) for _ in range(repeats)]
-    best_read, best_skim = np.min(seconds, axis=0)
+    best_read, best_skim = (min(column) for column in zip(*seconds, strict=True))
     return {
         "n_events": plan.n_entries,
         "n_branches": len(branches),
@@ -144,36 +146,47 @@ def benchmark_memory(
     Args:
         small: A file of at least one chunk.
         large: A file of many times as many entries.
-        chunk_size: Entries a chunk, the same for both.
+        chunk_size: Most entries a chunk.
 
     Returns:
         Peak resident memory small_mb and large_mb, and ratio, the second by the first.
     """
+    with uproot.open(small) as file:
+        n_entries = int(file["Events"].num_entries)
+    # Files are cut into equal chunks: of the same size in both, that of the small file.
+    chunk_size = math.ceil(n_entries / math.ceil(n_entries / chunk_size))
     peaks = [_peak_memory(Path(path), chunk_size) for path in (small, large)]
     return {"small_mb": peaks[0], "large_mb": peaks[1], "ratio": peaks[1] / peaks[0]}
+
+
+class _Serial(IterativeExecutor):  # type: ignore[misc]
+    """One chunk after the other, without the bar that coffea's own draws."""
+
+    def __call__(self, items: Any, function: Callable[[Any], Any], accumulator: Any) -> Any:
+        return accumulate(map(function, items), accumulator), 0
 
 
 def _skim(
     fileset: Fileset, selection: Selection, output: Path, *, images: bool, chunk_size: int
 ) -> None:
     representation = representation_from_identity({"class": "JetImage"}) if images else None
-    with open_executor() as executor:
-        run_skim(
-            fileset,
-            selection=selection,
-            output=output,
-            representation=representation,
-            executor=executor,
-            chunk_size=chunk_size,
-        )
+    run_skim(
+        fileset,
+        selection=selection,
+        output=output,
+        representation=representation,
+        executor=_Serial(),
+        chunk_size=chunk_size,
+    )
 
 
 def _time(work: Callable[[], None]) -> float:
-    started = time.perf_counter()
+    started = time.process_time()
     work()
-    return time.perf_counter() - started
+    return time.process_time() - started
 
 
+# A new process inherits the resource usage that getrusage reports, but not Linux' high-water mark.
 _MEMORY_SCRIPT = """
 import json, resource, sys, tempfile
 from pathlib import Path
@@ -182,8 +195,15 @@ from oddjet.processors import benchmark
 from oddjet.processors.selection import Selection
 fileset = Fileset(datasets={"bench": Dataset(files={sys.argv[1]: "Events"}, kind="background")})
 with tempfile.TemporaryDirectory(prefix="oddjet-bench-") as folder:
-    benchmark._skim(fileset, Selection(), Path(folder) / "skim", images=True, chunk_size=int(sys.argv[2]))
-print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
+    output = Path(folder) / "skim"
+    benchmark._skim(fileset, Selection(), output, images=True, chunk_size=int(sys.argv[2]))
+status = Path("/proc/self/status")
+if status.exists():
+    lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+    peak = 1024 * int(lines["VmHWM"].split()[0])
+else:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps(peak))
 """
 
 
@@ -195,12 +215,8 @@ def _peak_memory(path: Path, chunk_size: int) -> float:
         capture_output=True,
         text=True,
     )
-    kilobytes: int = json.loads(result.stdout.splitlines()[-1])
-    return (
-        kilobytes
-        / (1 if sys.platform == "darwin" else 1000)
-        / (1e6 if sys.platform == "darwin" else 1)
-    )
+    peak: int = json.loads(result.stdout.splitlines()[-1])
+    return peak / 1e6
 
 
 def _group(events: ak.Array) -> tuple[dict[str, ak.Array], dict[str, Any]]:

@@ -66,7 +66,12 @@ def run_plan(
             savemetrics=False,
         )
         items = [plan.work_item(chunk) for chunk in todo]
-        result = runner.run(items, processor, iteritems_options={"filter_name": names})
+        result = runner.run(
+            items,
+            processor,
+            iteritems_options={"filter_name": names},
+            uproot_options={"array_cache": None},  # would keep 100 MB of chunks that are done
+        )
         return dict(result["out"])
 
     return run_chunks(chunks, output, run, images=images, progress=progress)

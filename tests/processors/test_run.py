@@ -113,6 +113,20 @@ def test_real_files_in_one_skim(samples: Path, iterative: ExecutorBase, tmp_path
 
 
 @pytest.mark.samples
+def test_small_jets_of_a_real_file(samples: Path, iterative: ExecutorBase, tmp_path: Path) -> None:
+    selection = Selection(jet="AK4", pt_min=50, eta_max=2.4)
+    path = samples / "pfnano.root"
+    run_skim(one(path), selection=selection, output=tmp_path, executor=iterative)
+    jets = open_skim(tmp_path).jets()
+    with uproot.open(path) as file:
+        found = file["Events"].arrays(["Jet_pt", "Jet_eta", "Jet_jetId"])
+    wide = (found.Jet_pt > 50) & (abs(found.Jet_eta) < 2.4) & (found.Jet_jetId & 2 > 0)
+    assert 0.5 * ak.sum(wide) < len(jets) <= ak.sum(wide)
+    spread = abs(jets.constituents.eta - jets.eta)
+    assert ak.max(spread) < 0.6  # R = 0.4: these are not the large jets' constituents
+
+
+@pytest.mark.samples
 @pytest.mark.parametrize(
     "name", ["nano_tt_v12.root", "nano_dy.root", "nanoAOD_2015_CMS_Open_Data_ttbar.root"]
 )
@@ -316,6 +330,7 @@ def test_an_empty_file_leaves_a_record(
     assert len(open_skim(tmp_path / "both").jets()) > 0
 
 
+@pytest.mark.slow
 def test_executors_give_the_same_skim(
     executors: dict[str, ExecutorBase], fileset: Fileset, tmp_path: Path
 ) -> None:

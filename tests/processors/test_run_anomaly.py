@@ -117,6 +117,7 @@ def test_histograms_agree_with_the_table(
     assert passed["0.5"] / passed["all"] == pytest.approx(0.5, abs=0.12)
 
 
+@pytest.mark.slow
 def test_files_and_their_skim_give_the_same(
     fileset: Fileset,
     skim_folder: Path,

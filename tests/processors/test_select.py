@@ -236,6 +236,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.samples
 @pytest.mark.parametrize("case", list(CASES))
 @pytest.mark.parametrize("name", list(FORMATS))
