@@ -14,6 +14,7 @@ from oddjet.analysis.hunt import dataset_scales
 from oddjet.analysis.progress import Reporter, SilentReporter
 from oddjet.datasets.atomic import write_text
 from oddjet.datasets.digest import content_key, source_digest
+from oddjet.datasets.jets import Truth
 from oddjet.datasets.skim import Skim
 from oddjet.errors import ConfigError, DetectorError
 
@@ -34,7 +35,8 @@ def training_key(skim: Skim, detector: DetectorConfig, *, folds: int, seed: int)
         folds: Number of folds.
         seed: Seed of the trainings.
     """
-    parts = [c.key for c in skim.manifest.chunks if c.dataset in background_datasets(skim)]
+    used = (*background_datasets(skim), *_signal_datasets(skim, detector))
+    parts = [c.key for c in skim.manifest.chunks if c.dataset in used]
     code = source_digest("oddjet.ml", "oddjet.datasets.folds", "oddjet.datasets.jets")
     wanted = [detector.name, detector.hyper_parameters, folds, seed]
     return content_key([sorted(parts), wanted, code])
@@ -71,7 +73,7 @@ def train_detector(
     """Train a detector on k folds, or load it where nothing it depends on has changed.
 
     Args:
-        skim: Jets; only those of background datasets are read.
+        skim: Jets; those of background datasets are read, and signal for a supervised detector.
         detector: Which detector, with its hyper-parameters.
         output: Folder of the trained detector.
         folds: Number of folds k ≥ 3.
@@ -81,7 +83,7 @@ def train_detector(
     Raises:
         TooFewJetsError: A fold has too few jets to train or to calibrate.
         DetectorError: The detector is unknown, or its training diverges.
-        ConfigError: The skim has no background.
+        ConfigError: The skim has no background, or no signal for a supervised detector.
     """
     from oddjet.ml.folds import FoldedDetector  # noqa: PLC0415 (keeps the command line quick)
 
@@ -95,9 +97,12 @@ def train_detector(
         else:
             reporter.say(f"{detector.key}: nothing changed, the training in {output} is used")
             return trained
-    jets = skim.jets(background_datasets(skim))
+    jets = skim.jets((*background_datasets(skim), *_signal_datasets(skim, detector)))
+    # What a signal sample holds besides its signal is neither background nor signal.
+    jets = jets[jets.label != Truth.UNMATCHED]
     scales = _relative_scales(skim)
-    weights = np.asarray(jets.weight) * [scales[name] for name in ak.to_list(jets.dataset)]
+    # Signal, where a detector is supervised, trains but does not calibrate: its scale is 0.
+    weights = np.asarray(jets.weight) * [scales.get(name, 0.0) for name in ak.to_list(jets.dataset)]
     with reporter.track(f"train {detector.key}", 100 * folds, "%") as update:
 
         def progress(fold: int, n_folds: int, epoch: int, n_epochs: int, logs: object) -> None:  # noqa: ARG001
@@ -117,6 +122,22 @@ def train_detector(
     trained.save(output)
     write_text(_key_path(output), json.dumps({"key": key}) + "\n")
     return trained
+
+
+def _signal_datasets(skim: Skim, detector: DetectorConfig) -> tuple[str, ...]:
+    """Name the signal datasets that a supervised detector is trained on; none for the others."""
+    from oddjet.ml import detector_class  # noqa: PLC0415 (keeps the command line quick)
+
+    if not detector_class(detector.name).supervised:
+        return ()
+    names = tuple(n for n, d in skim.manifest.datasets.items() if d.kind == "signal")
+    if not names:
+        msg = (
+            f"detector '{detector.key}' is supervised and the skim holds no signal: add a dataset "
+            "of kind 'signal', or choose an unsupervised detector"
+        )
+        raise ConfigError(msg)
+    return names
 
 
 def _relative_scales(skim: Skim) -> dict[str, float]:

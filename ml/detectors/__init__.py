@@ -8,5 +8,9 @@ __all__ = ["DETECTORS", "Detector"]
 
 DETECTORS: dict[str, str] = {
     "khanal": "oddjet.ml.detectors.khanal:KhanalDetector",
+    "kmeans": "oddjet.ml.detectors.kmeans:KMeansDetector",
+    "gmm": "oddjet.ml.detectors.gmm:GaussianMixtureDetector",
+    "foils": "oddjet.ml.detectors.foils:FoilDetector",
+    "bdt": "oddjet.ml.detectors.bdt:BoostedTreesDetector",
 }
 """Name → `module:Class`, imported when asked for."""

@@ -37,7 +37,7 @@ Scores = dict[str, npt.NDArray[np.float64]]
 
 INFO_FILE = "detector.json"
 PROVENANCE_FILE = "provenance.npz"
-PACKAGES = ("oddjet", "numpy", "keras", "tensorflow")
+PACKAGES = ("oddjet", "numpy", "scikit-learn", "keras", "tensorflow")
 
 
 class Detector(ABC):
@@ -57,6 +57,9 @@ class Detector(ABC):
 
     min_jets: ClassVar[int] = 100
     """Fewer jets than this are refused for training."""
+
+    supervised: ClassVar[bool] = False
+    """Whether training needs signal jets too, told from the rest by their label: a foil, no search."""
 
     representation: Representation
     seed_: int | None = None

@@ -6,6 +6,7 @@ import json
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,28 @@ import awkward as ak
 import numpy as np
 import pytest
 
-from oddjet.datasets.jets import Jets
+from oddjet.datasets.jets import Jets, concatenate
 from oddjet.errors import ConfigError, DetectorError, TooFewJetsError, TrainedOnError
-from oddjet.ml import create, detector_names, load
+from oddjet.ml import create, detector_class, detector_names, load
 from oddjet.ml.detectors import DETECTORS, Detector
 from oddjet.ml.plugins import class_path
 
+MakeToyJets = Callable[..., Jets]
+
 QUICK: dict[str, dict[str, Any]] = {
     "khanal": {"epochs": 12, "batch_size": 32, "checkpoint_every": 5},
+    "kmeans": {"k": 8, "starts": 2},
+    "gmm": {"components": 5},
+    "foils": {},
+    "bdt": {"iterations": 30},
 }
 """Hyper-parameters that train in seconds and still tell two prongs from one."""
+
+BLIND: dict[str, set[str]] = {"foils": {"tau32", "n_pf"}}
+"""Scores of something in which the toy jets of either kind are alike."""
+
+SEEDLESS = {"foils"}
+"""Detectors with nothing random in their training."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +52,25 @@ def quickest(name: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module", params=detector_names())
-def trained(
-    request: pytest.FixtureRequest, background: Jets, tmp_path_factory: pytest.TempPathFactory
-) -> Trained:
+def name(request: pytest.FixtureRequest) -> str:
+    """Every detector's name."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def background(name: str, background: Jets, toy_jets: MakeToyJets) -> Jets:
+    """What the detector trains on: one-prong jets; for a supervised one, every fifth has two."""
+    if not getattr(detector_class(name), "supervised", False):
+        return background
+    unlike = toy_jets(300, prongs=2, seed=4, dataset="background")
+    rows = np.arange(len(background))
+    rows[::5] = len(background) + np.arange(len(unlike))
+    return concatenate([background, unlike])[rows]
+
+
+@pytest.fixture(scope="module")
+def trained(name: str, background: Jets, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """Every detector, trained once and saved."""
-    name = request.param
     detector = create(name, **QUICK[name]).fit(background, seed=1)
     folder = tmp_path_factory.mktemp(name) / "saved"
     detector.save(folder)
@@ -89,7 +116,8 @@ def test_jets_without_constituents_have_finite_scores(
 def test_unlike_jets_score_higher(trained: Trained, other_background: Jets, signal: Jets) -> None:
     ordinary, unlike = (trained.detector.scores(jets) for jets in (other_background, signal))
     for name in trained.detector.score_names:
-        assert np.median(unlike[name]) > np.median(ordinary[name]), name
+        if name not in BLIND.get(trained.name, ()):
+            assert np.median(unlike[name]) > np.median(ordinary[name]), name
 
 
 def test_each_jet_is_scored_by_itself(trained: Trained, other_background: Jets) -> None:
@@ -111,7 +139,8 @@ def test_same_seed_same_scores_other_seed_others(
     np.random.seed(0)  # noqa: NPY002 - global state must not matter
     assert_same_scores(detector.fit(few, seed=1).scores(other_background), expected)
     other = detector.fit(few, seed=2).scores(other_background)
-    assert any(not np.allclose(other[name], values) for name, values in expected.items())
+    same = all(np.allclose(other[name], values) for name, values in expected.items())
+    assert same == (trained.name in SEEDLESS)
 
 
 def test_saved_and_loaded_gives_the_same_scores(trained: Trained, other_background: Jets) -> None:

@@ -1,0 +1,106 @@
+"""Single observables as detectors: what a learned score has to beat.
+
+References:
+    T. Buss et al., What's Anomalous in LHC Jets? (2022), arXiv:2202.00686, section 2 (n_PF, mass,
+    τ2/τ1); Anomalies in Hadronic Resonances using Autoencoders (τ3/τ2 beside an autoencoder).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from oddjet.datasets.jets import Jets
+from oddjet.errors import ConfigError
+from oddjet.ml.detectors.base import Detector, Scores
+from oddjet.ml.detectors.cluster_scores import BATCH_ROWS
+from oddjet.ml.representations.base import Representation
+from oddjet.ml.representations.substructure import Substructure
+from oddjet.ml.training import Progress
+
+__all__ = ["FoilDetector"]
+
+Floats = npt.NDArray[np.float64]
+
+FOILS_FILE = "multiplicity.npz"
+COLUMNS = ("mass", "n_constituents", "tau1", "tau2", "tau21", "tau32")
+
+
+class FoilDetector(Detector):
+    """Single observables, each in a direction fixed beforehand.
+
+    Scores: `tau21`, −τ2/τ1, and `tau32`, −τ3/τ2: more prongs are more anomalous. `mass` [GeV]:
+    heavier is. `n_pf`: the distance of the number of constituents from the median of the training
+    jets, in units of their interquartile range; neither more nor fewer is anomalous by itself.
+
+    Only `n_pf` learns anything, its median and range; the seed changes nothing. A jet without two
+    (three) particles to be told apart has the least `tau21` (`tau32`), −1.
+
+    Args:
+        representation: `Substructure`, or another with the columns `mass`, `n_constituents`,
+            `tau1`, `tau2`, `tau21` and `tau32` in its `names`.
+
+    Attributes:
+        median_: Constituents of the median training jet.
+        range_: Interquartile range of their number, at least 1.
+    """
+
+    score_names: ClassVar[tuple[str, ...]] = ("tau21", "tau32", "mass", "n_pf")
+    min_jets: ClassVar[int] = 100
+
+    def __init__(self, *, representation: Representation | None = None) -> None:
+        self.representation = Substructure() if representation is None else representation
+        self.median_ = float("nan")
+        self.range_ = float("nan")
+        names = tuple(getattr(self.representation, "names", ()))
+        if missing := [name for name in COLUMNS if name not in names]:
+            msg = (
+                f"foils: the representation must have the columns {', '.join(COLUMNS)}. "
+                f"{type(self.representation).__name__} lacks {', '.join(missing)}: "
+                f"use Substructure."
+            )
+            raise ConfigError(msg)
+        self._places = {name: names.index(name) for name in COLUMNS}
+
+    def _fit(
+        self,
+        jets: Jets,
+        *,
+        validation: Jets | None,  # noqa: ARG002 - nothing is stopped or chosen
+        seed: int,  # noqa: ARG002 - nothing is random
+        progress: Progress | None,
+    ) -> None:
+        n_constituents = self._columns(jets)["n_constituents"]
+        lower, median, upper = np.percentile(n_constituents, [25, 50, 75])
+        self.median_, self.range_ = float(median), max(float(upper - lower), 1.0)
+        if progress is not None:
+            progress(1, 1, {"loss": 0.0})
+
+    def _scores(self, jets: Jets) -> Scores:
+        columns = self._columns(jets)
+        return {
+            "tau21": -np.where(columns["tau1"] > 0, columns["tau21"], 1.0),
+            "tau32": -np.where(columns["tau2"] > 0, columns["tau32"], 1.0),
+            "mass": columns["mass"],
+            "n_pf": np.abs(columns["n_constituents"] - self.median_) / self.range_,
+        }
+
+    def _columns(self, jets: Jets) -> dict[str, Floats]:
+        """Compute the columns wanted, some jets at a time: name → (n,)."""
+        columns = {name: np.zeros(len(jets)) for name in COLUMNS}
+        for start in range(0, len(jets), BATCH_ROWS):
+            part = slice(start, min(start + BATCH_ROWS, len(jets)))
+            rows = self.representation(jets[part])
+            for name, place in self._places.items():
+                columns[name][part] = rows[:, place]
+        return columns
+
+    def _save(self, folder: Path) -> None:
+        np.savez(folder / FOILS_FILE, median=self.median_, range=self.range_)
+
+    def _load(self, folder: Path) -> None:
+        with np.load(folder / FOILS_FILE, allow_pickle=False) as data:
+            self.median_, self.range_ = float(data["median"]), float(data["range"])

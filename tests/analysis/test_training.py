@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import awkward as ak
+import numpy as np
+import pytest
+
+from oddjet.analysis.config import DetectorConfig
+from oddjet.analysis.training import KEY_FILE, background_datasets, train_detector, training_key
+from oddjet.datasets.jets import Truth, make_jets
+from oddjet.datasets.manifest import ChunkRecord, DatasetSummary, Manifest, write_manifest
+from oddjet.datasets.skim import Skim, open_skim, write_part
+from oddjet.errors import ConfigError, TooFewJetsError, UnknownDetectorError
+
+FOILS = DetectorConfig(name="foils")
+
+
+def write_skim(folder: Path, kinds: dict[str, str], n: int = 900) -> Skim:
+    """A skim of toy jets: background of one prong, signal of two."""
+    chunks = []
+    for number, (name, kind) in enumerate(kinds.items()):
+        rng = np.random.default_rng(number)
+        is_signal = kind == "signal"
+        side = np.where(is_signal & (rng.random((n, 12)) < 0.5), 0.4, 0.0)
+        constituents = ak.zip(
+            {
+                "pt": rng.exponential(20, (n, 12)) + 1,
+                "eta": rng.normal(0, 0.05, (n, 12)) + side,
+                "phi": rng.normal(0, 0.05, (n, 12)),
+            }
+        )
+        jets = make_jets(
+            ak.from_regular(constituents),
+            msoftdrop=rng.uniform(5, 200, n),
+            **{f"tau{i}": rng.uniform(0.1, 0.5, n) / i for i in range(1, 5)},
+            run=np.ones(n, int),
+            luminosityBlock=np.ones(n, int),
+            event=np.arange(n) + 10_000 * number,
+            weight=np.ones(n),
+            label=np.full(n, Truth.MERGED if is_signal else Truth.BACKGROUND),
+            dataset=name,
+        )
+        record = ChunkRecord(
+            key=f"key{number}",
+            dataset=name,
+            file="toy.root",
+            file_uuid="u",
+            tree="Events",
+            entry_start=0,
+            entry_stop=n,
+            n_events=n,
+            n_jets=n,
+            sumw=n,
+            sumw2=n,
+        )
+        write_part(folder, name, record.key, jets, images=None, record=record)
+        chunks.append(record)
+    datasets = {
+        name: DatasetSummary(kind=kind, sumw=n, sumw2=n, n_events=n, cross_section_pb=None)  # type: ignore[arg-type]
+        for name, kind in kinds.items()
+    }
+    manifest = Manifest(kind="skim", datasets=datasets, chunks=tuple(chunks))
+    write_manifest(folder, manifest)
+    return open_skim(folder)
+
+
+def test_background_is_trained_on_or_else_data(tmp_path: Path) -> None:
+    both = write_skim(tmp_path / "a", {"q": "background", "d": "data", "w": "signal"}, n=5)
+    assert background_datasets(both) == ("q",)
+    assert background_datasets(write_skim(tmp_path / "b", {"d": "data"}, n=5)) == ("d",)
+    with pytest.raises(ConfigError, match="only signal"):
+        background_datasets(write_skim(tmp_path / "c", {"w": "signal"}, n=5))
+
+
+def test_the_key_holds_all_that_matters(tmp_path: Path) -> None:
+    skim = write_skim(tmp_path / "a", {"q": "background", "w": "signal"}, n=5)
+    other = write_skim(tmp_path / "b", {"w": "signal", "q": "background"}, n=5)
+    key = training_key(skim, FOILS, folds=3, seed=1)
+    assert key == training_key(skim, FOILS, folds=3, seed=1)
+    khanal = DetectorConfig(name="khanal", hyper_parameters={"epochs": 2})
+    keys = {
+        key,
+        training_key(skim, FOILS, folds=4, seed=1),
+        training_key(skim, FOILS, folds=3, seed=2),
+        training_key(skim, khanal, folds=3, seed=1),
+        training_key(other, FOILS, folds=3, seed=1),
+    }
+    assert len(keys) == 5
+
+
+def test_a_training_that_still_holds_is_used_again(tmp_path: Path) -> None:
+    skim = write_skim(tmp_path / "skim", {"q": "background", "w": "signal"})
+    output = tmp_path / "models" / "foils"
+    first = train_detector(skim, FOILS, output)
+    files = {path: path.stat().st_mtime_ns for path in output.rglob("*")}
+    again = train_detector(skim, FOILS, output)
+    assert {path: path.stat().st_mtime_ns for path in output.rglob("*")} == files
+    jets = skim.jets("w")
+    for name, values in first.scores(jets).items():
+        np.testing.assert_array_equal(values, again.scores(jets)[name])
+    train_detector(skim, FOILS, output, seed=2)
+    assert {path: path.stat().st_mtime_ns for path in output.rglob("*")} != files
+    assert output.with_name(f"foils.{KEY_FILE}").exists()
+
+
+def test_a_supervised_detector_gets_signal_and_is_calibrated_without(tmp_path: Path) -> None:
+    skim = write_skim(tmp_path / "skim", {"q": "background", "w": "signal"})
+    settings = DetectorConfig(name="bdt", hyper_parameters={"iterations": 20})
+    trained = train_detector(skim, settings, tmp_path / "bdt")
+    background = trained.scores(skim.jets("q"))["log_odds_calibrated"]
+    signal = trained.scores(skim.jets("w"))["log_odds_calibrated"]
+    assert np.mean(background >= 1) == pytest.approx(0.1, abs=0.05)
+    assert np.mean(signal >= 1) > 0.5
+    with pytest.raises(ConfigError, match="supervised"):
+        train_detector(write_skim(tmp_path / "q", {"q": "background"}), settings, tmp_path / "x")
+
+
+def test_too_few_jets_and_unknown_detectors_leave_nothing_behind(tmp_path: Path) -> None:
+    skim = write_skim(tmp_path / "skim", {"q": "background"}, n=20)
+    with pytest.raises(TooFewJetsError):
+        train_detector(skim, DetectorConfig(name="khanal"), tmp_path / "models" / "khanal")
+    with pytest.raises(UnknownDetectorError, match="kmeans"):
+        train_detector(skim, DetectorConfig(name="kmean"), tmp_path / "models" / "kmean")
+    assert not (tmp_path / "models").exists()

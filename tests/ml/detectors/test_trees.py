@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+from oddjet.ml.detectors.trees import Trees
+
+
+@pytest.fixture(scope="module")
+def data() -> tuple[np.ndarray, np.ndarray]:
+    """Rows with missing and infinite values, whose absence tells something."""
+    rng = np.random.default_rng(1)
+    rows = rng.normal(size=(3000, 5))
+    target = rows[:, 0] * rows[:, 1] + rng.normal(0, 0.3, 3000) > 0
+    rows[rng.uniform(size=3000) < np.where(target, 0.3, 0.05), 2] = np.nan
+    rows[:50, 3] = np.inf
+    rows[50:99, 3] = -np.inf
+    rows[:, 4] = np.round(rows[:, 4])
+    return rows, target
+
+
+@pytest.fixture(scope="module")
+def booster(data: tuple[np.ndarray, np.ndarray]) -> Any:
+    return HistGradientBoostingClassifier(
+        max_iter=20, early_stopping=False, class_weight="balanced", random_state=1
+    ).fit(*data)
+
+
+def test_margins_are_scikit_learn_s(data: tuple[np.ndarray, np.ndarray], booster: Any) -> None:
+    trees = Trees.of_booster(booster)
+    assert len(trees) == 20
+    rng = np.random.default_rng(2)
+    unseen = rng.normal(0, 2, (5000, 5))
+    unseen[rng.uniform(size=unseen.shape) < 0.1] = np.nan
+    for rows in (data[0], unseen, unseen.astype(np.float32)):
+        np.testing.assert_allclose(
+            trees.margins(rows), booster.decision_function(rows), rtol=1e-12, atol=1e-12
+        )
+
+
+def test_rows_on_a_threshold_go_left(booster: Any) -> None:
+    trees = Trees.of_booster(booster)
+    split = ~trees.is_leaf & np.isfinite(trees.threshold)
+    rows = np.zeros((int(split.sum()), 5))
+    rows[np.arange(len(rows)), trees.feature[split]] = trees.threshold[split]
+    np.testing.assert_allclose(trees.margins(rows), booster.decision_function(rows), rtol=1e-12)
+
+
+def test_margins_after_each_tree(data: tuple[np.ndarray, np.ndarray], booster: Any) -> None:
+    trees = Trees.of_booster(booster)
+    staged = trees.staged_margins(data[0])
+    assert staged.shape == (3000, 20)
+    for n, expected in enumerate(booster.staged_decision_function(data[0]), start=1):
+        np.testing.assert_allclose(staged[:, n - 1], expected.ravel(), rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(trees.first(n).margins(data[0]), staged[:, n - 1], rtol=1e-12)
+
+
+def test_saved_trees_are_read_back(
+    data: tuple[np.ndarray, np.ndarray], booster: Any, tmp_path: Path
+) -> None:
+    trees = Trees.of_booster(booster)
+    trees.save(tmp_path / "trees.npz")
+    loaded = Trees.load(tmp_path / "trees.npz")
+    np.testing.assert_array_equal(loaded.margins(data[0]), trees.margins(data[0]))
+
+
+def test_no_rows(booster: Any) -> None:
+    trees = Trees.of_booster(booster)
+    assert trees.margins(np.zeros((0, 5))).shape == (0,)
+    assert trees.staged_margins(np.zeros((0, 5))).shape == (0, 20)
