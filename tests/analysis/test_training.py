@@ -22,7 +22,7 @@ def write_skim(folder: Path, kinds: dict[str, str], n: int = 900) -> Skim:
     for number, (name, kind) in enumerate(kinds.items()):
         rng = np.random.default_rng(number)
         is_signal = kind == "signal"
-        side = np.where(is_signal & (rng.random((n, 12)) < 0.5), 0.25, 0.0)
+        side = np.where(is_signal & (rng.random((n, 12)) < 0.5), 0.35, 0.0)
         width = rng.uniform(0.03, 0.2, (n, 1))
         constituents = ak.zip(
             {
