@@ -130,6 +130,8 @@ def simulate(
         ("rate", f"{summary.n_events / summary.seconds:.0f} events/s"),
         ("file", str(output)),
     ]
+    if summary.r_inv is not None:
+        rows.insert(2, ("r_inv (dark hadrons that are invisible)", f"{summary.r_inv:.3f}"))
     _print_rows(f"{process}, seed {seed}", ("", "simulated"), rows)
 
 

@@ -46,7 +46,7 @@ def anomalies_section(
     paragraphs = [
         (
             f"The jets with the highest {column}. run:luminosityBlock:event opens them in an event "
-            "display; file and entry find them again in the input."
+            "display; file and entry, below each picture, find them again in the input."
         )
     ]
     if gallery:
@@ -67,7 +67,6 @@ def anomalies_section(
         "Soft drop [GeV]",
         "Score",
         "Truth",
-        "File",
     )
     rows = tuple(_row(jet) for jet in jets)
     return Section(
@@ -98,7 +97,6 @@ def _row(jet: AnomalousJet) -> tuple[Cell, ...]:
         soft,
         jet.score,
         _truth(jet.label),
-        jet.file or jet.file_id,
     )
 
 
