@@ -114,9 +114,12 @@ def report_again(
     config = config.model_copy(update={"output": folder})
     clock = _Clock()
     clock.seconds = json.loads((folder / TIMES_FILE).read_text(encoding="utf-8"))
+    skim = open_skim(folder / "skim")
+    if config.image is not None:
+        skim.check_representation(JetImage(**config.image.model_dump()).identity())
     # As they were trained: whether that would come out the same today is not asked here.
     trained = {d.key: FoldedDetector.load(folder / "models" / d.key) for d in config.detectors}
-    return _finish(config, open_skim(folder / "skim"), trained, clock, reporter)
+    return _finish(config, skim, trained, clock, reporter)
 
 
 def _write_config(config: AnalysisConfig) -> None:

@@ -203,7 +203,7 @@ if status.exists():
     peak = 1024 * int(lines["VmHWM"].split()[0])
 else:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(json.dumps(peak))
+sys.stdout.write(json.dumps(peak))
 """
 
 

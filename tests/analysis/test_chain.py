@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -162,3 +163,16 @@ def test_files_can_be_scored_without_a_skim(
         np.testing.assert_array_equal(direct[column], through_skim[column])
     for column in ("khanal_mse", "khanal_kl"):
         np.testing.assert_allclose(direct[column], through_skim[column], rtol=1e-5)
+
+
+def test_a_skim_with_other_images_is_refused(
+    config: AnalysisConfig, result: RunResult, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(config.output, folder)
+    text = (folder / "config.yaml").read_text()
+    (folder / "config.yaml").write_text(text.replace("pixels: 32", "pixels: 40"))
+    refused = CliRunner().invoke(app, ["report", str(folder)])
+    assert refused.exit_code == 1
+    assert "another representation" in refused.output
+    assert "pixels" in refused.output
