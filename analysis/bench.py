@@ -68,7 +68,7 @@ def run_benchmarks(
     """Measure what was asked for.
 
     Args:
-        only: Names out of ``images``, ``simulation``, ``skim``, ``memory``; all by default.
+        only: Names out of ``images``, ``efps``, ``simulation``, ``skim``, ``memory``; all by default.
         n_events: Events of the file that is skimmed; the large one of the memory benchmark has
             ten times as many. They are simulated events, repeated under new event numbers.
         output: Where to write every number as JSON.
@@ -106,6 +106,24 @@ def _images(folder: Path, n_events: int) -> BenchmarkRow:  # noqa: ARG001
         reference=f"np.histogram2d loop, {numbers['loop_jets_per_second']:,.0f} jets/s",
         ratio=numbers["ratio"],
         bound=30.0,
+        at_least=True,
+        numbers=numbers,
+    )
+
+
+def _efps(folder: Path, n_events: int) -> BenchmarkRow:  # noqa: ARG001
+    from oddjet.ml.benchmark import benchmark_efps  # noqa: PLC0415
+
+    numbers = benchmark_efps()
+    name, rate = "energyflow", numbers.get("energyflow_jets_per_second")
+    if rate is None:
+        name, rate = "einsum loop (energyflow is not installed)", numbers["loop_jets_per_second"]
+    return BenchmarkRow(
+        name="energy flow polynomials, one thread",
+        measured=f"{numbers['jets_per_second']:,.0f} jets/s",
+        reference=f"{name}, {rate:,.0f} jets/s",
+        ratio=numbers["ratio"],
+        bound=40.0,
         at_least=True,
         numbers=numbers,
     )
@@ -174,6 +192,7 @@ def _sample(folder: Path, n_events: int) -> Path:
 
 _BENCHMARKS: dict[str, Callable[[Path, int], BenchmarkRow]] = {
     "images": _images,
+    "efps": _efps,
     "simulation": _simulation,
     "skim": _skim,
     "memory": _memory,

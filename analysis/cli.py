@@ -324,7 +324,7 @@ def check(config: ConfigFile) -> None:
 @app.command()
 def bench(
     only: Annotated[
-        list[str] | None, typer.Option(help="`images`, `simulation`, `skim` or `memory`.")
+        list[str] | None, typer.Option(help="`images`, `efps`, `simulation`, `skim` or `memory`.")
     ] = None,
     n_events: Annotated[int, typer.Option(min=1000, help="Events of the skimmed file.")] = 40_000,
     output: Annotated[
