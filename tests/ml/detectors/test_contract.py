@@ -60,7 +60,7 @@ def name(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def background(name: str, background: Jets, toy_jets: MakeToyJets) -> Jets:
     """What the detector trains on: one-prong jets; for a supervised one, every fifth has two."""
-    if not getattr(detector_class(name), "supervised", False):
+    if not detector_class(name).supervised:
         return background
     unlike = toy_jets(300, prongs=2, seed=4, dataset="background")
     rows = np.arange(len(background))
@@ -84,13 +84,15 @@ def assert_same_scores(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> No
 
 
 def test_scores_are_those_declared_finite_and_one_a_jet(
-    trained: Trained, other_background: Jets
+    trained: Trained, other_background: Jets, signal: Jets
 ) -> None:
-    scores = trained.detector.scores(other_background)
+    # Both kinds: on one alone a supervised detector that separates them fully has one score.
+    jets = concatenate([other_background, signal])
+    scores = trained.detector.scores(jets)
     assert tuple(scores) == trained.detector.score_names
     for values in scores.values():
         assert values.dtype == np.float64
-        assert values.shape == (len(other_background),)
+        assert values.shape == (len(jets),)
         assert np.isfinite(values).all()
         assert np.ptp(values) > 0
 
