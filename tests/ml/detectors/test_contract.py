@@ -15,7 +15,7 @@ import awkward as ak
 import numpy as np
 import pytest
 
-from oddjet.datasets.jets import Jets, concatenate
+from oddjet.datasets.jets import Jets, Truth, concatenate
 from oddjet.errors import ConfigError, DetectorError, TooFewJetsError, TrainedOnError
 from oddjet.ml import create, detector_class, detector_names, load
 from oddjet.ml.detectors import DETECTORS, Detector
@@ -59,10 +59,17 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def background(name: str, background: Jets, toy_jets: MakeToyJets) -> Jets:
-    """What the detector trains on: one-prong jets; for a supervised one, every fifth has two."""
+    """What the detector trains on: one-prong jets; for a supervised one, every fifth is signal.
+
+    A fifth of that signal has one prong too, so that nothing separates the two fully and the
+    random parts of the training show.
+    """
     if not detector_class(name).supervised:
         return background
-    unlike = toy_jets(300, prongs=2, seed=4, dataset="background")
+    two_prongs = toy_jets(240, prongs=2, seed=4, dataset="background")
+    one_prong = toy_jets(60, prongs=1, seed=5, dataset="background")
+    one_prong["label"] = np.full(60, Truth.MERGED, np.int8)
+    unlike = concatenate([two_prongs, one_prong])[np.random.default_rng(1).permutation(300)]
     rows = np.arange(len(background))
     rows[::5] = len(background) + np.arange(len(unlike))
     return concatenate([background, unlike])[rows]
