@@ -160,7 +160,7 @@ def _train(config: AnalysisConfig, skim: Skim, reporter: Reporter) -> dict[str, 
 
 
 def _score(config: AnalysisConfig, skim: Skim, reporter: Reporter) -> None:
-    from oddjet.processors.run_anomaly import run_anomaly  # noqa: PLC0415 (slow import)
+    from oddjet.processors.scoring import run_anomaly  # noqa: PLC0415 (slow import)
 
     settings = config.hunt
     known = all(d.kind == "data" or d.cross_section_pb for d in skim.manifest.datasets.values())

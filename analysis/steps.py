@@ -129,7 +129,7 @@ def score_jets(
         ConfigError: Two models have the same name, or the source is no skim and no fileset.
         InputError: A file cannot be used.
     """
-    from oddjet.processors.run_anomaly import run_anomaly  # noqa: PLC0415 (slow import)
+    from oddjet.processors.scoring import run_anomaly  # noqa: PLC0415 (slow import)
 
     reporter = reporter or SilentReporter()
     analysis = None if config is None else load_config(config)

@@ -14,7 +14,7 @@ from oddjet.processors.engine import run_plan
 from oddjet.processors.keys import code_digest, with_key
 from oddjet.processors.plan import make_plan
 from oddjet.processors.progress import Progress
-from oddjet.processors.run_anomaly import AnomalyResult, run_anomaly
+from oddjet.processors.scoring import AnomalyResult, run_anomaly
 from oddjet.processors.selection import Selection
 from oddjet.processors.skim import SkimProcessor
 from oddjet.processors.summary import check_sumw, make_manifest, read_sumw_runs
