@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import numpy as np
 import numpy.typing as npt
 
+from oddjet.datasets.digest import content_key
 from oddjet.datasets.jets import Jets
 from oddjet.errors import DetectorError, NonFiniteError, TooFewJetsError, did_you_mean
 from oddjet.ml.folder import read_info, replace_folder, write_info
 from oddjet.ml.plugins import class_path, import_class
 from oddjet.ml.provenance import Provenance
 from oddjet.ml.representations import Representation, representation_from_identity
+from oddjet.ml.resume import Resume
 from oddjet.ml.training import Progress
 
 if TYPE_CHECKING:
@@ -65,6 +67,7 @@ class Detector(ABC):
     seed_: int | None = None
     provenance_: Provenance
     _fingerprint: str | None = None
+    _resume: Resume | None = None
 
     # --- what a detector implements -------------------------------------------------------------
 
@@ -72,7 +75,10 @@ class Detector(ABC):
     def _fit(
         self, jets: Jets, *, validation: Jets | None, seed: int, progress: Progress | None
     ) -> None:
-        """Train from scratch on jets; all randomness comes from `seed`."""
+        """Train from scratch on jets; all randomness comes from `seed`.
+
+        A training in epochs passes `resume=self._resuming()`, or one stage's, to the loop.
+        """
 
     @abstractmethod
     def _scores(self, jets: Jets) -> Mapping[str, npt.ArrayLike]:
@@ -141,6 +147,7 @@ class Detector(ABC):
         validation: Jets | None = None,
         seed: int,
         progress: Progress | None = None,
+        resume_in: Path | str | None = None,
     ) -> Self:
         """Train on jets taken to be ordinary; earlier training is forgotten.
 
@@ -150,6 +157,9 @@ class Detector(ABC):
                 These events count as trained on too, for they decide when the training stops.
             seed: Fixes everything random.
             progress: Called after each epoch with its number, their number, and the losses.
+            resume_in: A folder to keep the state of a training in epochs in. The same call after an
+                interruption goes on from there and comes to the same end; after a completed one it
+                does no epoch again. The caller removes the folder when it is of no more use.
 
         Returns:
             The detector itself.
@@ -171,7 +181,11 @@ class Detector(ABC):
             )
             raise TooFewJetsError(msg)
         self.seed_ = self._fingerprint = None
-        self._fit(jets, validation=validation, seed=seed, progress=progress)
+        self._resume = None if resume_in is None else self._resume_of(Path(resume_in), seed)
+        try:
+            self._fit(jets, validation=validation, seed=seed, progress=progress)
+        finally:
+            self._resume = None
         self.provenance_ = Provenance.of(jets, validation)
         self.seed_ = int(seed)
         return self
@@ -288,7 +302,26 @@ class Detector(ABC):
             self.__dict__.update(type(self).load(folder).__dict__)
         self._fingerprint = state["_fingerprint"]
 
+    def _resuming(self, stage: str = "training") -> Resume | None:
+        """Give `optimise` or `train` the place of a stage's state, if there is to be one."""
+        if self._resume is None:
+            return None
+        path = self._resume.path.with_name(f"{self._resume.path.stem}_{stage}.npz")
+        return Resume(path, content_key([self._resume.key, stage]))
+
     # --- inside ---------------------------------------------------------------------------------
+
+    def _resume_of(self, folder: Path, seed: int) -> Resume:
+        key = content_key(
+            [
+                class_path(type(self)),
+                self.hyper_parameters(),
+                self.representation.identity(),
+                int(seed),
+                _versions(),
+            ]
+        )
+        return Resume(folder / f"{key}.npz", key)
 
     def _write(self, folder: Path) -> str:
         self._save(folder)

@@ -166,6 +166,7 @@ class KhanalDetector(Detector):
             settings=self._settings(),
             seed=seed,
             progress=progress,
+            resume=self._resuming(),
         )
         self._model, self._batched = model, None
         self.history_, self.best_epoch_ = training.history, training.best_epoch

@@ -7,7 +7,7 @@ import pytest
 
 from oddjet.errors import ConfigError, DetectorError
 from oddjet.ml.keras_models import BatchedModel, import_keras, model_from_bytes
-from oddjet.ml.training import TrainingSettings, split_rows, train
+from oddjet.ml.training import TrainingSettings, split_rows, train, warn_of_collapse
 
 
 def linear_model() -> Any:
@@ -139,3 +139,39 @@ def test_models_with_code_inside_are_refused(tmp_path) -> None:
     model.save(tmp_path / "m.keras")
     with pytest.raises(DetectorError, match=r"(?i)lambda|deserializ"):
         model_from_bytes((tmp_path / "m.keras").read_bytes())
+
+
+def test_a_watched_name_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ConfigError, match="'emd' is watched, but there are only loss, val_loss"):
+        train(
+            linear_model(),
+            rows(8),
+            rows(8),
+            loss=mean_square,
+            settings=TrainingSettings(epochs=2, watch="emd"),
+            seed=1,
+        )
+
+
+def test_without_a_watch_the_last_epoch_is_taken() -> None:
+    training = train(
+        linear_model(),
+        rows(8),
+        rows(8),
+        loss=mean_square,
+        settings=TrainingSettings(epochs=7, patience=1, watch=None, learning_rate=3.0),
+        seed=1,
+    )
+    assert training.best_epoch == 7
+
+
+def test_collapsed_latent_dimensions_are_counted_and_warned_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    codes = np.random.default_rng(1).normal(size=(100, 3))
+    assert warn_of_collapse(codes, who="me") == 3
+    assert not caplog.records
+    codes[:, 1] = 0.5
+    assert warn_of_collapse(codes, who="me") == 2
+    assert "me: 1 of 3 latent dimensions" in caplog.text
+    assert warn_of_collapse(np.ones((100, 3)), who="me") == 0
