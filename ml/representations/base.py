@@ -18,6 +18,7 @@ __all__ = ["REPRESENTATIONS", "Representation", "representation_from_identity"]
 
 REPRESENTATIONS: dict[str, str] = {
     "EnergyFlow": "oddjet.ml.representations.energy_flow:EnergyFlow",
+    "JetFeatures": "oddjet.ml.representations.jet_features:JetFeatures",
     "JetImage": "oddjet.ml.representations.jet_image:JetImage",
     "LeadingConstituents": "oddjet.ml.representations.leading_constituents:LeadingConstituents",
     "LundGraph": "oddjet.ml.representations.lund_graph:LundGraph",

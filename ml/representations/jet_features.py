@@ -1,0 +1,105 @@
+"""The ten features of jets that the small autoencoders read.
+
+References:
+    R. Seidita for the CMS Collaboration, Advanced anomaly detection algorithms to search for
+    semivisible jets (2023), which prints a network of ten inputs but not their list; CMS,
+    arXiv:2510.02168.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from oddjet.datasets.jets import Jets
+from oddjet.errors import ConfigError
+from oddjet.ml.representations.base import Representation
+from oddjet.ml.representations.energy_flow import EnergyFlow
+from oddjet.ml.representations.substructure import Substructure
+
+__all__ = ["JetFeatures"]
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True)
+class JetFeatures(Representation):
+    """Masses, multiplicity, shapes and prongs of jets: ten columns (`names`), float64.
+
+    ==============  ====================================================================
+    mass            of the constituents' four-vector sum [GeV]
+    msoftdrop       soft-drop mass [GeV]: z_cut = 0.1, β = 0
+    n_constituents  n_PF
+    girth           w_PF = Σ pt ΔR / Σ pt
+    c_02            C_0.2 = Σ_i Σ_j pt_i pt_j ΔR_ij^0.2 / (Σ pt)²
+    pt_spread       √(Σ pt²) / Σ pt
+    tau21, tau32    ratios of N-subjettiness
+    efp1            Σ_i Σ_j z_i z_j ΔR_ij, the first energy flow polynomial
+    major_axis      √λ, λ the larger eigenvalue of the pt-weighted covariance of (Δη, Δφ)
+    ==============  ====================================================================
+
+    All but `efp1` are `Substructure`'s, under its conventions; `efp1` is `EnergyFlow`'s. They are as
+    they are: a detector standardises them by what its training jets are like.
+
+    Attributes:
+        recompute: Whether to disregard the jets' own columns of soft-drop mass and N-subjettiness.
+
+    >>> JetFeatures().shape
+    (10,)
+    """
+
+    version: ClassVar[int] = 1
+    names: ClassVar[tuple[str, ...]] = (
+        "mass",
+        "msoftdrop",
+        "n_constituents",
+        "girth",
+        "c_02",
+        "pt_spread",
+        "tau21",
+        "tau32",
+        "efp1",
+        "major_axis",
+    )
+    """Names of the columns."""
+
+    recompute: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.recompute, bool):
+            msg = f"JetFeatures: recompute must be true or false. Received: {self.recompute!r}."
+            raise ConfigError(msg)
+
+    @property
+    def shape(self) -> tuple[int]:
+        """Shape of one jet's row: (10,)."""
+        return (len(self.names),)
+
+    def __call__(self, jets: Jets, *, threads: int = 1) -> Floats:
+        """Compute the features.
+
+        Args:
+            jets: n jets: `eta`, `phi`, `constituents: var * {pt [GeV], eta, phi[, mass]}` and, if
+                they are to be used, `msoftdrop` [GeV] and `tau1` to `tau4`.
+            threads: Threads to share the jets among; the result does not depend on it.
+
+        Returns:
+            Array of shape (n, 10), float64, finite; a jet without constituents has zeros in what is
+            made of them.
+
+        Raises:
+            NonFiniteError: If an axis, a constituent or one of the columns used has a NaN or an
+                infinity.
+        """
+        substructure = Substructure(recompute=self.recompute)(jets, threads=threads)
+        efps = EnergyFlow().polynomials(jets, threads=threads)
+        rows = np.empty((len(jets), len(self.names)))
+        for number, name in enumerate(self.names):
+            source, names = (
+                (efps, EnergyFlow.names) if name == "efp1" else (substructure, Substructure.names)
+            )
+            rows[:, number] = source[:, names.index(name)]
+        return rows
