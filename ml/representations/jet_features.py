@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.datasets.jets import Jets
-from oddjet.errors import ConfigError
+from oddjet.errors import ConfigError, NonFiniteError
 from oddjet.ml.representations.base import Representation
 from oddjet.ml.representations.energy_flow import EnergyFlow
 from oddjet.ml.representations.substructure import Substructure
@@ -94,7 +94,10 @@ class JetFeatures(Representation):
             NonFiniteError: If an axis, a constituent or one of the columns used has a NaN or an
                 infinity.
         """
-        substructure = Substructure(recompute=self.recompute)(jets, threads=threads)
+        try:
+            substructure = Substructure(recompute=self.recompute)(jets, threads=threads)
+        except NonFiniteError as error:  # the cure it names is a field of this class too
+            raise NonFiniteError(str(error).replace("Substructure", "JetFeatures")) from error
         efps = EnergyFlow().polynomials(jets, threads=threads)
         rows = np.empty((len(jets), len(self.names)))
         for number, name in enumerate(self.names):
