@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from oddjet.datasets.jets import Jets, Truth, concatenate, empty_jets, make_jets
     from oddjet.datasets.lumi import LumiMask
     from oddjet.datasets.manifest import Manifest, read_manifest, write_manifest
+    from oddjet.datasets.public import read_lhc_olympics, read_top_tagging
     from oddjet.datasets.readers import READERS, Reader, find_reader
     from oddjet.datasets.rootfiles import RootFile, inspect_root, runs_sumw
     from oddjet.datasets.skim import Skim, open_skim, write_part
@@ -30,6 +31,7 @@ _HOMES = {
     "jets": ("Jets", "Truth", "concatenate", "empty_jets", "make_jets"),
     "lumi": ("LumiMask",),
     "manifest": ("Manifest", "read_manifest", "write_manifest"),
+    "public": ("read_lhc_olympics", "read_top_tagging"),
     "readers": ("READERS", "Reader", "find_reader"),
     "rootfiles": ("RootFile", "inspect_root", "runs_sumw"),
     "skim": ("Skim", "open_skim", "write_part"),
@@ -60,7 +62,9 @@ __all__ = [
     "load_fileset",
     "make_jets",
     "open_skim",
+    "read_lhc_olympics",
     "read_manifest",
+    "read_top_tagging",
     "runs_sumw",
     "to_coffea",
     "write_manifest",
