@@ -11,6 +11,7 @@ DETECTORS: dict[str, str] = {
     "kmeans": "oddjet.ml.detectors.kmeans:KMeansDetector",
     "gmm": "oddjet.ml.detectors.gmm:GaussianMixtureDetector",
     "foils": "oddjet.ml.detectors.foils:FoilDetector",
+    "dirichlet": "oddjet.ml.detectors.dirichlet:DirichletDetector",
     "bdt": "oddjet.ml.detectors.bdt:BoostedTreesDetector",
 }
 """Name → `module:Class`, imported when asked for."""
