@@ -164,6 +164,7 @@ def train(
     seed: int,
     progress: Progress | None = None,
     resume: Resume | None = None,
+    rows_at_once: int | None = None,
 ) -> Training:
     """Train one model in place with Adam and leave it with the weights of its best epoch.
 
@@ -176,40 +177,16 @@ def train(
         seed: Of the order of the rows.
         progress: Called after each epoch.
         resume: Where to keep the state, and go on from.
+        rows_at_once: Take the gradient of a batch in parts of at most so many rows, which bounds the
+            memory of wide networks; but for rounding, the steps are the same. Not for models whose
+            layers couple the rows of a batch, such as batch normalisation.
 
     Raises:
         DetectorError: If the loss becomes NaN or infinite.
     """
-    tf, keras = import_keras()
-    optimizer = keras.optimizers.Adam(settings.learning_rate)
-    variables = model.trainable_variables
-    optimizer.build(variables)
-    shape = (None, *model.input_shape[1:])
-
-    def step(batch: Any) -> Any:
-        with tf.GradientTape() as tape:
-            value = loss(model, batch, True)
-        optimizer.apply(tape.gradient(value, variables), variables)
-        return {"loss": value}
-
-    def evaluate(batch: Any) -> Any:
-        return {"loss": loss(model, batch, False)}
-
-    objective = Objective(
-        step=compile_function(step, shape),
-        evaluate=compile_function(evaluate, shape),
-        models=[model],
-        optimizers=[optimizer],
-        checkpoint=lambda: model_to_bytes(model),
-    )
+    objective = _objective(model, loss, settings.learning_rate, rows_at_once)
     return optimise(
-        objective,
-        rows,
-        validation,
-        settings=settings,
-        seed=seed,
-        progress=progress,
-        resume=resume,
+        objective, rows, validation, settings=settings, seed=seed, progress=progress, resume=resume
     )
 
 
@@ -290,6 +267,58 @@ def warn_of_collapse(codes: npt.NDArray[np.floating[Any]], *, who: str) -> int:
             len(spread),
         )
     return active
+
+
+def _objective(model: Any, loss: Loss, learning_rate: float, at_once: int | None) -> Objective:
+    """Give what `train` trains: one model with Adam, by whole batches or by parts of them."""
+    tf, keras = import_keras()
+    optimizer = keras.optimizers.Adam(learning_rate)
+    variables = model.trainable_variables
+    optimizer.build(variables)
+    shape = (None, *model.input_shape[1:])
+
+    def gradient(batch: Any) -> list[Any]:
+        with tf.GradientTape() as tape:
+            value = loss(model, batch, True)
+        return [value, *tape.gradient(value, variables)]
+
+    def judge(batch: Any) -> list[Any]:
+        return [loss(model, batch, False)]
+
+    def improve(found: list[Any]) -> Losses:
+        optimizer.apply(found[1:], variables)
+        return {"loss": found[0]}
+
+    def tell(found: list[Any]) -> Losses:
+        return {"loss": found[0]}
+
+    def traced(means: Callable[[Any], list[Any]], use: Callable[[list[Any]], Losses]) -> Any:
+        if at_once is None:
+            return compile_function(lambda batch: use(means(batch)), shape)
+        by_parts = _by_parts(compile_function(means, shape), at_once)
+        return lambda batch: use(by_parts(batch))
+
+    return Objective(
+        step=traced(gradient, improve),
+        evaluate=traced(judge, tell),
+        models=[model],
+        optimizers=[optimizer],
+        checkpoint=lambda: model_to_bytes(model),
+    )
+
+
+def _by_parts(means: Callable[[Floats], list[Any]], at_once: int) -> Callable[[Floats], list[Any]]:
+    """Make a function that gives means over rows take them in parts of at most so many."""
+
+    def over_parts(rows: Floats) -> list[Any]:
+        total: list[Any] = []
+        for start in range(0, len(rows), at_once):
+            part = rows[start : start + at_once]
+            found = [len(part) / len(rows) * value for value in means(part)]
+            total = [a + b for a, b in zip(total, found, strict=True)] if total else found
+        return total
+
+    return over_parts
 
 
 def _begin(objective: Objective, resume: Resume | None) -> TrainingState:

@@ -57,7 +57,7 @@ def image_mass(
     total = flat.sum(axis=1)
     shares = np.divide(momenta, total, out=np.zeros_like(total), where=total > 0)
     plus, minus, px, py = (flat @ light_cone).T * shares  # each (n,)
-    return np.sqrt(np.maximum(plus * minus - px**2 - py**2, 0.0))
+    return np.asarray(np.sqrt(np.maximum(plus * minus - px**2 - py**2, 0.0)))
 
 
 def _pixel_momenta(pixels: int, half_width: float) -> npt.NDArray[np.float64]:

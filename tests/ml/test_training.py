@@ -175,3 +175,22 @@ def test_collapsed_latent_dimensions_are_counted_and_warned_of(
     assert warn_of_collapse(codes, who="me") == 2
     assert "me: 1 of 3 latent dimensions" in caplog.text
     assert warn_of_collapse(np.ones((100, 3)), who="me") == 0
+
+
+def test_batches_taken_in_parts_make_the_same_steps() -> None:
+    ends = []
+    for rows_at_once in (None, 7):
+        model = linear_model()
+        training = train(
+            model,
+            rows(100),
+            rows(30, seed=2),
+            loss=mean_square,
+            settings=TrainingSettings(epochs=4, batch_size=24),  # last batch: 4; parts: 7, 7, 7, 3
+            seed=1,
+            rows_at_once=rows_at_once,
+        )
+        ends.append((model.get_weights()[0], training.history))
+    np.testing.assert_allclose(ends[1][0], ends[0][0], rtol=1e-4)
+    for name, losses in ends[0][1].items():
+        np.testing.assert_allclose(ends[1][1][name], losses, rtol=1e-5)
