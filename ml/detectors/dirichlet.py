@@ -212,7 +212,7 @@ class DirichletDetector(Detector):
             validation_rows = self._flat(validation)
         if not self._on_images:
             self.centre_ = rows.mean(axis=0)
-            self.axes_ = principal_axes(rows, self.pca or rows.shape[1])
+            self.axes_ = principal_axes(rows.astype(np.float64), self.pca or rows.shape[1])
         rows, validation_rows = self._transformed(rows), self._transformed(validation_rows)
         model = build_network(rows.shape[1], len(self.alpha), seeds=layer_seeds(seed))
         training = optimise(
@@ -304,8 +304,8 @@ class DirichletDetector(Detector):
     def _split(self, outputs: Rows) -> tuple[Floats, Floats, Floats]:
         """(n, 2R + m) → means (n, R), log variances (n, R), decoded rows (n, m)."""
         r = len(self.alpha)
-        outputs = outputs.astype(np.float64)
-        return outputs[:, :r], outputs[:, r : 2 * r], outputs[:, 2 * r :]
+        exact = outputs.astype(np.float64)
+        return exact[:, :r], exact[:, r : 2 * r], exact[:, 2 * r :]
 
     def _model_in_batches(self) -> BatchedModel:
         if self._batched is None:

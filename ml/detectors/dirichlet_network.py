@@ -31,6 +31,10 @@ MOST_LOG_VARIANCE = 20.0
 class SoftmaxPrior:
     """The Gaussian whose softmax stands for a Dirichlet distribution.
 
+    Each component has the moments of log r, centred, for large α; the components are taken as
+    independent. Where α is small that is a rough likeness: for (1, 0.1) the mean weights are
+    (0.79, 0.21), not (0.91, 0.09). The Gaussian is what acts in the training.
+
     Attributes:
         means: μ̃, shape (R,), of sum 0.
         variances: σ̃², shape (R,).
