@@ -6,14 +6,14 @@ background jets, each among themselves. Weights must not be negative.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from oddjet.errors import InputError, NonFiniteError, TooFewJetsError
+from oddjet.ml.bootstrap import REPLICAS, Interval, percentile_interval, resampled_weights
 
 __all__ = [
     "Evaluation",
@@ -21,13 +21,14 @@ __all__ = [
     "Roc",
     "auc",
     "background_rejection",
+    "checked",
+    "checked_columns",
     "evaluate",
     "roc_curve",
 ]
 
 Floats = npt.NDArray[np.float64]
 
-REPLICAS = 200
 SIGNAL_EFFICIENCIES = (0.1, 0.2, 0.5)
 
 
@@ -53,18 +54,6 @@ class Roc:
     def background_efficiency(self, signal_efficiency: float) -> float:
         """Background efficiency at a signal efficiency in (0, 1], interpolated linearly."""
         return _efficiency(self.fpr, self.tpr, signal_efficiency)
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A number and its 95 % bootstrap interval (percentiles 2.5 and 97.5 of the replicas)."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
 
 
 @dataclass(frozen=True)
@@ -217,10 +206,7 @@ class _Ranked:
     def of(
         cls, scores: npt.ArrayLike, is_signal: npt.ArrayLike, weights: npt.ArrayLike | None
     ) -> _Ranked:
-        values = np.asarray(scores, dtype=np.float64)
-        signal = np.asarray(is_signal, dtype=bool)
-        w = np.ones(len(values)) if weights is None else np.asarray(weights, dtype=np.float64)
-        _check(values, signal, w)
+        values, signal, w = checked(scores, is_signal, weights)
         order = np.argsort(-values, kind="stable")
         ranked = values[order]
         last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
@@ -235,35 +221,18 @@ class _Ranked:
         passed = np.concatenate([[0.0], np.cumsum(ranked)[self.last]])
         return np.asarray(passed / passed[-1])
 
-    def resampled_weights(self, replicas: int, seed: int) -> Iterator[Floats]:
-        """Draw as many jets with replacement, signal and background apart, again and again."""
-        rng = np.random.default_rng(seed)
-        classes = [np.flatnonzero(self.signal), np.flatnonzero(~self.signal)]
-        for _ in range(replicas):
-            weights = np.zeros(len(self.weights))
-            for rows in classes:
-                times = np.bincount(rng.integers(0, len(rows), len(rows)), minlength=len(rows))
-                weights[rows] = self.weights[rows] * times
-                if not weights[rows].any():  # only jets of weight 0 were drawn: no ROC curve
-                    weights[rows] = self.weights[rows]
-            yield weights
-
 
 def _bootstrap(
     ranked: _Ranked, statistics: Sequence[Statistic], replicas: int, seed: int
 ) -> list[Interval]:
-    if replicas < 1:
-        msg = f"evaluation: replicas must be at least 1. Received: {replicas}."
-        raise InputError(msg)
     rates = ranked.rates(ranked.weights)
     values = [statistic(*rates) for statistic in statistics]
-    samples = np.empty((replicas, len(statistics)))
-    for i, weights in enumerate(ranked.resampled_weights(replicas, seed)):
+    samples = np.empty((max(replicas, 0), len(statistics)))
+    drawn = resampled_weights(ranked.weights, ranked.signal, replicas=replicas, seed=seed)
+    for i, weights in enumerate(drawn):
         rates = ranked.rates(weights)
         samples[i] = [statistic(*rates) for statistic in statistics]
-    # "nearest" takes samples as they are: between an infinite and a finite one there is no number.
-    low, high = np.quantile(samples, [0.025, 0.975], axis=0, method="nearest")
-    return [Interval(v, float(lo), float(hi)) for v, lo, hi in zip(values, low, high, strict=True)]
+    return [percentile_interval(v, samples[:, i]) for i, v in enumerate(values)]
 
 
 def _area(fpr: Floats, tpr: Floats) -> float:
@@ -291,27 +260,72 @@ def _rejection_at(signal_efficiency: float) -> Statistic:
     return rejection
 
 
-def _check(scores: Floats, signal: npt.NDArray[Any], weights: Floats) -> None:
-    if scores.ndim != 1 or not scores.shape == signal.shape == weights.shape:
-        msg = (
-            f"evaluation: expected scores, is_signal and weights of one shape (n,). Received: "
-            f"{scores.shape}, {signal.shape} and {weights.shape}."
-        )
+def checked(
+    scores: npt.ArrayLike, is_signal: npt.ArrayLike, weights: npt.ArrayLike | None
+) -> tuple[Floats, npt.NDArray[np.bool_], Floats]:
+    """Take what an evaluation is of as arrays, and refuse what cannot be evaluated.
+
+    Args:
+        scores: Shape (n,).
+        is_signal: Shape (n,).
+        weights: Shape (n,); 1 by default.
+
+    Returns:
+        The three, as float64, bool and float64.
+
+    Raises:
+        TooFewJetsError: If signal or background have no weight.
+        NonFiniteError: If a score or weight is NaN or infinite.
+        InputError: If a weight is negative, or shapes differ.
+    """
+    signal = np.asarray(is_signal, dtype=bool)
+    columns, w = checked_columns({"scores": scores}, weights)
+    if signal.shape != w.shape:
+        msg = f"evaluation: expected is_signal of shape {w.shape}. Received: {signal.shape}."
         raise InputError(msg)
-    for what, values in (("scores", scores), ("weights", weights)):
+    for what, mask in (("signal", signal), ("background", ~signal)):
+        if not w[mask].sum() > 0:
+            msg = (
+                f"evaluation: {int(np.count_nonzero(mask))} {what} jets with a weight above 0 of "
+                f"{len(w)}: a ROC curve needs both kinds."
+            )
+            raise TooFewJetsError(msg)
+    return columns["scores"], signal, w
+
+
+def checked_columns(
+    columns: Mapping[str, npt.ArrayLike], weights: npt.ArrayLike | None
+) -> tuple[dict[str, Floats], Floats]:
+    """Take numbers of jets and their weights as arrays, and refuse what cannot be evaluated.
+
+    Args:
+        columns: Name → shape (n,); at least one.
+        weights: Shape (n,); 1 by default.
+
+    Returns:
+        The columns and the weights, as float64.
+
+    Raises:
+        NonFiniteError: If a number is NaN or infinite.
+        InputError: If a weight is negative, or shapes differ.
+    """
+    found = {name: np.asarray(values, dtype=np.float64) for name, values in columns.items()}
+    first = next(iter(found.values()))
+    w = np.ones(first.shape) if weights is None else np.asarray(weights, dtype=np.float64)
+    for what, values in {**found, "weights": w}.items():
+        if values.ndim != 1 or values.shape != first.shape:
+            msg = (
+                f"evaluation: expected {', '.join(found)} and weights of one shape (n,). "
+                f"Received: {', '.join(str(each.shape) for each in (*found.values(), w))}."
+            )
+            raise InputError(msg)
         if n_bad := int(np.count_nonzero(~np.isfinite(values))):
             msg = f"evaluation: {n_bad} of {len(values)} {what} are NaN or infinite."
             raise NonFiniteError(msg)
-    if n_negative := int(np.count_nonzero(weights < 0)):
+    if n_negative := int(np.count_nonzero(w < 0)):
         msg = (
-            f"evaluation: {n_negative} of {len(weights)} weights are negative: efficiencies would "
+            f"evaluation: {n_negative} of {len(w)} weights are negative: efficiencies would "
             f"not rise with looser cuts. Evaluate on a sample without negative weights."
         )
         raise InputError(msg)
-    for what, mask in (("signal", signal), ("background", ~signal)):
-        if not weights[mask].sum() > 0:
-            msg = (
-                f"evaluation: {int(np.count_nonzero(mask))} {what} jets with a weight above 0 of "
-                f"{len(scores)}: a ROC curve needs both kinds."
-            )
-            raise TooFewJetsError(msg)
+    return found, w

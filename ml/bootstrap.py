@@ -1,0 +1,115 @@
+"""95 % intervals: from resampling jets, and of fractions of jets in closed form.
+
+References:
+    B. Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7 (1979).
+    E. B. Wilson, "Probable inference", Journal of the American Statistical Association 22 (1927).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from oddjet.errors import InputError
+
+__all__ = ["REPLICAS", "Interval", "fraction_interval", "percentile_interval", "resampled_weights"]
+
+Floats = npt.NDArray[np.float64]
+
+REPLICAS = 200
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
+
+
+def resampled_weights(
+    weights: Floats, is_signal: npt.NDArray[np.bool_], *, replicas: int, seed: int
+) -> Iterator[Floats]:
+    """Draw as many jets with replacement, signal and background apart, again and again.
+
+    Args:
+        weights: Shape (n,).
+        is_signal: Shape (n,); all alike is allowed.
+        replicas: How many times.
+        seed: Of the drawing.
+
+    Yields:
+        Weights times the number of times each jet was drawn, shape (n,).
+
+    Raises:
+        InputError: If there are no replicas.
+    """
+    if replicas < 1:
+        msg = f"evaluation: replicas must be at least 1. Received: {replicas}."
+        raise InputError(msg)
+    rng = np.random.default_rng(seed)
+    classes = [np.flatnonzero(is_signal), np.flatnonzero(~is_signal)]
+    for _ in range(replicas):
+        drawn = np.zeros(len(weights))
+        for rows in classes:
+            if not len(rows):
+                continue
+            times = np.bincount(rng.integers(0, len(rows), len(rows)), minlength=len(rows))
+            drawn[rows] = weights[rows] * times
+            if not drawn[rows].any():  # only jets of weight 0 were drawn: nothing to evaluate
+                drawn[rows] = weights[rows]
+        yield drawn
+
+
+def percentile_interval(value: float, samples: npt.ArrayLike) -> Interval:
+    """Put a number between the percentiles 2.5 and 97.5 of its replicas.
+
+    Args:
+        value: The number.
+        samples: Its replicas, shape (replicas,); NaN where one is not defined, and left out.
+    """
+    found = np.asarray(samples, dtype=np.float64)
+    found = found[~np.isnan(found)]
+    if not len(found):
+        return Interval(value, float("nan"), float("nan"))
+    # "nearest" takes samples as they are: between an infinite and a finite one there is no number.
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(found, [tail, 1 - tail], method="nearest")
+    return Interval(value, float(low), float(high))
+
+
+def fraction_interval(passed: npt.NDArray[Any], weights: Floats) -> Interval:
+    """Wilson's interval of the weighted fraction of jets that pass.
+
+    It needs no replicas, and says something where none or all pass. Weighted jets count as their
+    effective number, (Σw)²/Σw².
+
+    Args:
+        passed: Bool, shape (n,).
+        weights: Not negative, shape (n,); their sum must be positive.
+
+    References:
+        Wilson (1927), eq. (4).
+
+    >>> fraction_interval(np.arange(10) < 0, np.ones(10)).high.__round__(3)
+    0.278
+    """
+    total = float(weights.sum())
+    n = total**2 / float(np.sum(weights**2))
+    fraction = float(weights[passed].sum()) / total
+    z2 = float(stats.norm.ppf((1 + CONFIDENCE) / 2)) ** 2
+    centre = (fraction + z2 / (2 * n)) / (1 + z2 / n)
+    half = np.sqrt(z2 * (fraction * (1 - fraction) / n + z2 / (4 * n * n))) / (1 + z2 / n)
+    # Rounding must not put the fraction itself outside.
+    low, high = max(centre - half, 0.0), centre + half
+    return Interval(fraction, float(min(low, fraction)), float(max(high, fraction)))

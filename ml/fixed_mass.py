@@ -1,0 +1,270 @@
+"""The AUC at fixed mass: how well a score separates jets of the same mass.
+
+A score that follows the jet mass finds every heavy signal and makes a bump out of background. In
+narrow bins of mass it has nothing left to tell by.
+
+References:
+    T. Golling et al., The Mass-ive Issue: Anomaly Detection in Jet Physics (2020), section 4: why the
+    mass must be taken out. The average over bins, weighted by the signal, is ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from oddjet.errors import ConfigError, InputError, NonFiniteError, TooFewJetsError
+from oddjet.ml.bootstrap import REPLICAS, Interval, percentile_interval, resampled_weights
+from oddjet.ml.evaluation import checked
+
+__all__ = ["FixedAuc", "MassBin", "auc_at_fixed"]
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class MassBin:
+    """One bin of mass.
+
+    Attributes:
+        low: Lower edge [GeV].
+        high: Upper edge [GeV]; belongs to the next bin, but for the last one.
+        n_signal: Jets, unweighted.
+        n_background: Jets, unweighted.
+        auc: Area under the ROC curve in the bin; None where the bin was left out.
+    """
+
+    low: float
+    high: float
+    n_signal: int
+    n_background: int
+    auc: float | None
+
+
+@dataclass(frozen=True)
+class FixedAuc:
+    """The AUC at fixed mass.
+
+    Attributes:
+        auc: Mean of the bins' areas, each weighted by its share of the signal.
+        mass_auc: The same of the mass itself: 0.5 if the bins are narrow enough. What it lacks of
+            it, or has more, is how far `auc` can be trusted.
+        used: Fraction of the signal, weighted, in the bins that were used.
+        bins: The bins, by rising mass.
+    """
+
+    auc: Interval
+    mass_auc: float
+    used: float
+    bins: tuple[MassBin, ...]
+
+
+def auc_at_fixed(
+    scores: npt.ArrayLike,
+    is_signal: npt.ArrayLike,
+    mass: npt.ArrayLike,
+    weights: npt.ArrayLike | None = None,
+    *,
+    bins: int = 20,
+    tolerance: float = 0.01,
+    min_jets: int = 10,
+    replicas: int = REPLICAS,
+    seed: int = 1,
+) -> FixedAuc:
+    """Area under the ROC curve among jets of the same mass, averaged over the signal.
+
+    The signal's mass is halved near its median, again and again: until a bin holds a part in `bins` of
+    the signal and the mass itself does not tell signal from background there, but only as long as
+    both halves keep `min_jets` of each kind. Bins with fewer, and those that could not be made
+    narrow enough, are left out; so is the background beyond the signal.
+
+    The mass is only one example: pt, or any other number of a jet, can be held fixed the same way.
+
+    Args:
+        scores: Shape (n,), higher for signal.
+        is_signal: Bool, shape (n,).
+        mass: What is held fixed, shape (n,) [GeV].
+        weights: Not negative, shape (n,); 1 by default.
+        bins: At least so many bins, where there are jets enough.
+        tolerance: How far from 0.5 the mass's own area may be in a bin. Less than two standard
+            deviations are never taken for a difference.
+        min_jets: Least number of jets of either kind in a bin.
+        replicas: Resamplings for the interval; the bins stay as they are.
+        seed: Of the resampling.
+
+    Raises:
+        TooFewJetsError: If signal or background have no weight, or no bin has enough of both.
+        NonFiniteError: If a score, mass or weight is NaN or infinite.
+        InputError: If a weight is negative, or shapes differ.
+        ConfigError: If `bins` or `min_jets` is below 1, or `tolerance` not positive.
+    """
+    if bins < 1 or min_jets < 1 or not tolerance > 0:
+        msg = (
+            f"fixed mass: bins and min_jets must be at least 1, tolerance above 0. Received: "
+            f"{bins}, {min_jets} and {tolerance}."
+        )
+        raise ConfigError(msg)
+    values, signal, w = checked(scores, is_signal, weights)
+    masses = _checked_mass(mass, len(values))
+    edges = _edges(masses, signal, w, bins=bins, tolerance=tolerance, min_jets=min_jets)
+    place = _places(masses, edges)
+    counts = np.array([_counts(place, kind, len(edges) - 1) for kind in (signal, ~signal)])
+    used = (counts >= min_jets).all(axis=0)
+    for i in np.flatnonzero(used):
+        rows = place == i
+        used[i] = not _separates(masses[rows], signal[rows], w[rows], tolerance)
+    inside = (place >= 0) & used[place]
+    total = float(w[signal].sum())
+    if not inside.any() or not w[inside & signal].any() or not w[inside & ~signal].any():
+        msg = (
+            f"fixed mass: no bin of mass holds {min_jets} jets of signal and of background "
+            f"({int(signal.sum())} and {int((~signal).sum())} in all). Give more jets, or lower "
+            f"min_jets or bins."
+        )
+        raise TooFewJetsError(msg)
+    ranked = _RankedInBins.of(values[inside], signal[inside], place[inside], len(edges) - 1)
+    weight = w[inside]
+    drawn = resampled_weights(weight, signal[inside], replicas=replicas, seed=seed)
+    samples = [ranked.mean_area(each) for each in drawn]
+    areas, _ = ranked.areas(weight)
+    by_mass = _RankedInBins.of(masses[inside], signal[inside], place[inside], len(edges) - 1)
+    return FixedAuc(
+        auc=percentile_interval(ranked.mean_area(weight), samples),
+        mass_auc=by_mass.mean_area(weight),
+        used=float(weight[signal[inside]].sum()) / total,
+        bins=tuple(
+            MassBin(
+                float(edges[i]),
+                float(edges[i + 1]),
+                int(counts[0, i]),
+                int(counts[1, i]),
+                float(areas[i]) if np.isfinite(areas[i]) else None,
+            )
+            for i in range(len(edges) - 1)
+        ),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _RankedInBins:
+    """Jets sorted once by bin and falling score, so that each replica costs cumulative sums.
+
+    Attributes:
+        order: Indices by bin, then by falling score.
+        signal: In that order, bool, shape (n,).
+        first: Positions in that order of the first jet of each bin and score, shape (m,).
+        bins: The bin of each of these, shape (m,).
+        n_bins: Number of bins.
+    """
+
+    order: npt.NDArray[np.int64]
+    signal: Bools
+    first: npt.NDArray[np.int64]
+    bins: npt.NDArray[np.int64]
+    n_bins: int
+
+    @classmethod
+    def of(
+        cls, scores: Floats, signal: Bools, place: npt.NDArray[np.int64], n_bins: int
+    ) -> _RankedInBins:
+        order = np.lexsort((-scores, place))
+        ranked, where = scores[order], place[order]
+        is_new = np.append(True, (np.diff(ranked) != 0) | (np.diff(where) != 0))
+        first = np.flatnonzero(is_new)
+        return cls(order, signal[order], first, where[first], n_bins)
+
+    def areas(self, weights: Floats) -> tuple[Floats, Floats]:
+        """Give each bin's area, NaN where a kind has no weight, and signal weight: (n_bins,)."""
+        ranked = weights[self.order]
+        signal = np.add.reduceat(np.where(self.signal, ranked, 0.0), self.first)  # (m,)
+        background = np.add.reduceat(np.where(self.signal, 0.0, ranked), self.first)
+        in_bin = np.bincount(self.bins, signal, self.n_bins)
+        before_bin = np.cumsum(in_bin) - in_bin
+        # Signal above each background score of the same bin; equal scores count half.
+        above = np.cumsum(signal) - signal - before_bin[self.bins] + 0.5 * signal
+        won = np.bincount(self.bins, above * background, self.n_bins)
+        pairs = in_bin * np.bincount(self.bins, background, self.n_bins)
+        areas = np.divide(won, pairs, out=np.full(self.n_bins, np.nan), where=pairs > 0)
+        return areas, np.asarray(in_bin, dtype=np.float64)
+
+    def mean_area(self, weights: Floats) -> float:
+        """Average the areas over the signal of the bins that have one."""
+        areas, signal = self.areas(weights)
+        known = np.isfinite(areas)
+        return float(np.average(areas[known], weights=signal[known])) if known.any() else np.nan
+
+
+def _checked_mass(mass: npt.ArrayLike, n: int) -> Floats:
+    masses = np.asarray(mass, dtype=np.float64)
+    if masses.shape != (n,):
+        msg = f"fixed mass: expected a mass of shape ({n},). Received: {masses.shape}."
+        raise InputError(msg)
+    if n_bad := int(np.count_nonzero(~np.isfinite(masses))):
+        msg = f"fixed mass: {n_bad} of {n} masses are NaN or infinite."
+        raise NonFiniteError(msg)
+    return masses
+
+
+def _edges(
+    mass: Floats, signal: Bools, weights: Floats, *, bins: int, tolerance: float, min_jets: int
+) -> Floats:
+    """Quantiles of the signal's mass, closer where the mass still separates: at least two."""
+    low, high = float(mass[signal].min()), float(mass[signal].max())
+    if low == high:
+        return np.array([low, np.nextafter(low, np.inf)])
+    inside = (mass >= low) & (mass <= high)
+    most = np.count_nonzero(signal) / bins
+
+    def halve(mass: Floats, signal: Bools, weights: Floats, low: float, high: float) -> list[float]:
+        """Halve a bin near its median signal: the lower edges of its parts."""
+        cut = _cut(mass, signal, min_jets)
+        is_wide = np.count_nonzero(signal) > most
+        if cut is None or not (is_wide or _separates(mass, signal, weights, tolerance)):
+            return [low]
+        below = mass < cut
+        return [
+            *halve(mass[below], signal[below], weights[below], low, cut),
+            *halve(mass[~below], signal[~below], weights[~below], cut, high),
+        ]
+
+    return np.array([*halve(mass[inside], signal[inside], weights[inside], low, high), high])
+
+
+def _cut(mass: Floats, signal: Bools, min_jets: int) -> float | None:
+    """The mass nearest to the median signal that leaves min_jets of each kind on either side."""
+    kinds = [np.sort(mass[kind]) for kind in (signal, ~signal)]
+    if any(len(each) < 2 * min_jets for each in kinds):
+        return None
+    above = max(float(each[min_jets - 1]) for each in kinds)
+    most = min(float(each[-min_jets]) for each in kinds)
+    cut = min(max(float(np.median(kinds[0])), float(np.nextafter(above, np.inf))), most)
+    return cut if cut > above else None
+
+
+def _separates(mass: Floats, signal: Bools, weights: Floats, tolerance: float) -> bool:
+    """Whether the mass's own area is off 0.5 by more than the tolerance and two sigma."""
+    one_bin = np.zeros(len(mass), dtype=np.int64)
+    area = _RankedInBins.of(mass, signal, one_bin, 1).areas(weights)[0][0]
+    if np.isnan(area):
+        return False
+    n_effective = [
+        weights[kind].sum() ** 2 / np.sum(weights[kind] ** 2) for kind in (signal, ~signal)
+    ]
+    # Of the Mann–Whitney statistic where nothing separates.
+    sigma = np.sqrt(sum(1 / n for n in n_effective) / 12)
+    return bool(abs(area - 0.5) > max(tolerance, 2 * sigma))
+
+
+def _places(mass: Floats, edges: Floats) -> npt.NDArray[np.int64]:
+    """Bin of each mass, −1 outside; the last edge belongs to the last bin."""
+    place = np.searchsorted(edges, mass, side="right") - 1
+    place[mass == edges[-1]] = len(edges) - 2
+    place[(mass < edges[0]) | (mass > edges[-1])] = -1
+    return np.asarray(place, dtype=np.int64)
+
+
+def _counts(place: npt.NDArray[np.int64], kind: Bools, n_bins: int) -> npt.NDArray[np.int64]:
+    return np.bincount(place[kind & (place >= 0)], minlength=n_bins)

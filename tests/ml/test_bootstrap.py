@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from oddjet.errors import InputError
+from oddjet.ml.bootstrap import fraction_interval, percentile_interval, resampled_weights
+
+
+def test_replicas_draw_each_kind_among_itself() -> None:
+    is_signal = np.arange(50) < 20
+    weights = np.arange(50) + 1.0
+    drawn = list(resampled_weights(weights, is_signal, replicas=30, seed=1))
+    assert len(drawn) == 30
+    times = np.array(drawn) / weights
+    np.testing.assert_array_equal(times[:, is_signal].sum(axis=1), 20)
+    np.testing.assert_array_equal(times[:, ~is_signal].sum(axis=1), 30)
+    assert times.std() == pytest.approx(1, abs=0.1)  # of a Poisson number of mean 1
+    again = list(resampled_weights(weights, is_signal, replicas=30, seed=1))
+    np.testing.assert_array_equal(drawn, again)
+
+
+def test_one_kind_alone_can_be_resampled() -> None:
+    (drawn,) = resampled_weights(np.ones(9), np.zeros(9, bool), replicas=1, seed=1)
+    assert drawn.sum() == 9
+
+
+def test_replicas_of_jets_without_weight_keep_those_with() -> None:
+    weights = np.array([1.0, *[0.0] * 99])
+    for drawn in resampled_weights(weights, np.zeros(100, bool), replicas=20, seed=1):
+        assert drawn.sum() > 0
+    with pytest.raises(InputError, match="replicas"):
+        list(resampled_weights(weights, np.zeros(100, bool), replicas=0, seed=1))
+
+
+def test_percentiles_leave_out_what_is_not_defined() -> None:
+    samples = np.append(np.arange(201.0), [np.nan] * 50)
+    interval = percentile_interval(100.0, samples)
+    assert (interval.low, interval.high) == (5.0, 195.0)
+    assert str(interval) == "100 [5, 195]"
+    assert np.isnan(percentile_interval(np.nan, [np.nan]).low)
+    assert percentile_interval(3.0, [2.0, np.inf]).high == np.inf
+
+
+@pytest.mark.parametrize("passed", [0, 1, 7, 20])
+def test_fractions_have_wilsons_interval(passed: int) -> None:
+    expected = binomtest(passed, 20).proportion_ci(0.95, method="wilson")
+    interval = fraction_interval(np.arange(20) < passed, np.full(20, 0.3))
+    assert interval.value == pytest.approx(passed / 20)
+    assert interval.low == pytest.approx(expected.low, abs=1e-12)
+    assert interval.high == pytest.approx(expected.high)
+
+
+def test_unequal_weights_widen_the_interval() -> None:
+    passed = np.arange(20) % 2 == 0
+    even = fraction_interval(passed, np.ones(20))
+    uneven = fraction_interval(passed, np.repeat([1.0, 10.0], 10))
+    assert uneven.high - uneven.low > even.high - even.low
