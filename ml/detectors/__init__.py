@@ -12,6 +12,7 @@ DETECTORS: dict[str, str] = {
     "gmm": "oddjet.ml.detectors.gmm:GaussianMixtureDetector",
     "foils": "oddjet.ml.detectors.foils:FoilDetector",
     "dirichlet": "oddjet.ml.detectors.dirichlet:DirichletDetector",
+    "inn": "oddjet.ml.detectors.inn:InvertibleDetector",
     "bdt": "oddjet.ml.detectors.bdt:BoostedTreesDetector",
 }
 """Name → `module:Class`, imported when asked for."""

@@ -29,6 +29,14 @@ QUICK: dict[str, dict[str, Any]] = {
     "gmm": {"components": 5},
     "foils": {},
     "dirichlet": {"epochs": 40, "batch_size": 256, "checkpoint_every": 20},
+    "inn": {
+        "epochs": 8,
+        "batch_size": 128,
+        "learning_rate": 2e-3,
+        "blocks": 4,
+        "units": 32,
+        "checkpoint_every": 4,
+    },
     "bdt": {"iterations": 30},
 }
 """Hyper-parameters that train in seconds and still tell two prongs from one."""
