@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.errors import ConfigError, InputError, NonFiniteError, TooFewJetsError
+from oddjet.errors import ConfigError, TooFewJetsError
 from oddjet.ml.bootstrap import REPLICAS, Interval, percentile_interval, resampled_weights
-from oddjet.ml.evaluation import checked
+from oddjet.ml.evaluation import checked, checked_columns
 
 __all__ = ["FixedAuc", "MassBin", "auc_at_fixed"]
 
@@ -108,43 +108,35 @@ def auc_at_fixed(
         )
         raise ConfigError(msg)
     values, signal, w = checked(scores, is_signal, weights)
-    masses = _checked_mass(mass, len(values))
+    masses = checked_columns({"mass": mass, "scores": values}, w)[0]["mass"]
     edges = _edges(masses, signal, w, bins=bins, tolerance=tolerance, min_jets=min_jets)
     place = _places(masses, edges)
-    counts = np.array([_counts(place, kind, len(edges) - 1) for kind in (signal, ~signal)])
-    used = (counts >= min_jets).all(axis=0)
-    for i in np.flatnonzero(used):
+    n_signal, n_background = (_counts(place[kind], len(edges) - 1) for kind in (signal, ~signal))
+    used = np.zeros(len(edges) - 1, dtype=bool)
+    for i in np.flatnonzero((n_signal >= min_jets) & (n_background >= min_jets)):
         rows = place == i
         used[i] = not _separates(masses[rows], signal[rows], w[rows], tolerance)
     inside = (place >= 0) & used[place]
-    total = float(w[signal].sum())
-    if not inside.any() or not w[inside & signal].any() or not w[inside & ~signal].any():
+    if not w[inside & signal].any() or not w[inside & ~signal].any():
         msg = (
             f"fixed mass: no bin of mass holds {min_jets} jets of signal and of background "
-            f"({int(signal.sum())} and {int((~signal).sum())} in all). Give more jets, or lower "
-            f"min_jets or bins."
+            f"({int(signal.sum())} and {int((~signal).sum())} in all) and is narrow. Give more "
+            f"jets, or lower min_jets or bins."
         )
         raise TooFewJetsError(msg)
-    ranked = _RankedInBins.of(values[inside], signal[inside], place[inside], len(edges) - 1)
-    weight = w[inside]
-    drawn = resampled_weights(weight, signal[inside], replicas=replicas, seed=seed)
+    kind, where, weight = signal[inside], place[inside], w[inside]
+    ranked = _RankedInBins.of(values[inside], kind, where, len(used))
+    drawn = resampled_weights(weight, kind, replicas=replicas, seed=seed)
     samples = [ranked.mean_area(each) for each in drawn]
     areas, _ = ranked.areas(weight)
-    by_mass = _RankedInBins.of(masses[inside], signal[inside], place[inside], len(edges) - 1)
+    by_mass = _RankedInBins.of(masses[inside], kind, where, len(used))
+    shown = [float(area) if np.isfinite(area) else None for area in areas]
+    columns = (edges[:-1].tolist(), edges[1:].tolist(), n_signal.tolist(), n_background.tolist())
     return FixedAuc(
         auc=percentile_interval(ranked.mean_area(weight), samples),
         mass_auc=by_mass.mean_area(weight),
-        used=float(weight[signal[inside]].sum()) / total,
-        bins=tuple(
-            MassBin(
-                float(edges[i]),
-                float(edges[i + 1]),
-                int(counts[0, i]),
-                int(counts[1, i]),
-                float(areas[i]) if np.isfinite(areas[i]) else None,
-            )
-            for i in range(len(edges) - 1)
-        ),
+        used=float(weight[kind].sum() / w[signal].sum()),
+        bins=tuple(MassBin(*each) for each in zip(*columns, shown, strict=True)),
     )
 
 
@@ -195,17 +187,6 @@ class _RankedInBins:
         areas, signal = self.areas(weights)
         known = np.isfinite(areas)
         return float(np.average(areas[known], weights=signal[known])) if known.any() else np.nan
-
-
-def _checked_mass(mass: npt.ArrayLike, n: int) -> Floats:
-    masses = np.asarray(mass, dtype=np.float64)
-    if masses.shape != (n,):
-        msg = f"fixed mass: expected a mass of shape ({n},). Received: {masses.shape}."
-        raise InputError(msg)
-    if n_bad := int(np.count_nonzero(~np.isfinite(masses))):
-        msg = f"fixed mass: {n_bad} of {n} masses are NaN or infinite."
-        raise NonFiniteError(msg)
-    return masses
 
 
 def _edges(
@@ -266,5 +247,5 @@ def _places(mass: Floats, edges: Floats) -> npt.NDArray[np.int64]:
     return np.asarray(place, dtype=np.int64)
 
 
-def _counts(place: npt.NDArray[np.int64], kind: Bools, n_bins: int) -> npt.NDArray[np.int64]:
-    return np.bincount(place[kind & (place >= 0)], minlength=n_bins)
+def _counts(place: npt.NDArray[np.int64], n_bins: int) -> npt.NDArray[np.int64]:
+    return np.bincount(place[place >= 0], minlength=n_bins)
