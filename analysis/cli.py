@@ -323,20 +323,24 @@ def check(config: ConfigFile) -> None:
 
 @app.command()
 def bench(
-    only: Annotated[
-        list[str] | None, typer.Option(help="`images`, `efps`, `simulation`, `skim` or `memory`.")
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="`representations` (or of these `images`, `efps`), `detectors`, `simulation`, "
+            "`skim`, `memory`; all by default."
+        ),
     ] = None,
     n_events: Annotated[int, typer.Option(min=1000, help="Events of the skimmed file.")] = 40_000,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write every number as JSON.")
     ] = None,
 ) -> None:
-    """Measure speed and memory, as ratios within this run."""
+    """Measure speed and memory: as ratios within this run, or in jets/s."""
     from oddjet.analysis.bench import run_benchmarks
 
     with _told_plainly():
         rows = run_benchmarks(
-            only=only, n_events=n_events, output=output, reporter=RichReporter(err)
+            names=names or (), n_events=n_events, output=output, reporter=RichReporter(err)
         )
     table = Table("benchmark", "measured", "against", title="benchmarks", title_justify="left")
     for heading in ("ratio", "expected"):

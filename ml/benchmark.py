@@ -23,7 +23,7 @@ from oddjet.ml.representations.batches import flatten_jets
 from oddjet.ml.representations.energy_flow import EnergyFlow
 from oddjet.ml.representations.jet_image import JetImage
 
-__all__ = ["benchmark_efps", "benchmark_images", "import_energyflow"]
+__all__ = ["benchmark_efps", "benchmark_images", "import_energyflow", "random_jets"]
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ def benchmark_images(n_jets: int = 20_000, seed: int = 1) -> dict[str, float]:
         `n_jets`, `n_constituents`, `jets_per_second`, `loop_jets_per_second`, their `ratio`, and
         `max_difference` between the two kinds of images.
     """
-    jets = _random_jets(n_jets, np.random.default_rng(seed))
+    jets = random_jets(n_jets, np.random.default_rng(seed))
     image = JetImage()
     image(jets[:1])  # compiles, or loads the compiled kernel
     few = ak.to_packed(jets[: min(n_jets, 2_000)])
@@ -76,7 +76,7 @@ def benchmark_efps(n_jets: int = 20_000, seed: int = 1) -> dict[str, float]:
         `energyflow_jets_per_second`), else against the loop; and `max_difference` from what `ratio`
         is against, in units of the polynomial.
     """
-    jets = _random_jets(n_jets, np.random.default_rng(seed))
+    jets = random_jets(n_jets, np.random.default_rng(seed))
     efps = EnergyFlow()
     efps(jets[:1])  # compiles, or loads the compiled kernel
     flat = flatten_jets(jets[: min(n_jets, 500)], who="benchmark_efps")
@@ -151,7 +151,16 @@ def _race(*runners: Runner) -> list[tuple[float, npt.NDArray[np.floating[Any]]]]
     return list(zip(best, results, strict=True))
 
 
-def _random_jets(n_jets: int, rng: np.random.Generator) -> Jets:
+def random_jets(n_jets: int, rng: np.random.Generator) -> Jets:
+    """Scatter particles around axes, as many as a jet has.
+
+    Args:
+        n_jets: Number of jets.
+        rng: What they are drawn from.
+
+    Returns:
+        Jets of pt 250 GeV with 43 constituents on average and no further columns.
+    """
     counts = rng.poisson(CONSTITUENTS, n_jets)
     size = int(counts.sum())
     eta, phi = rng.uniform(-2.0, 2.0, n_jets), rng.uniform(-np.pi, np.pi, n_jets)

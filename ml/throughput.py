@@ -1,0 +1,113 @@
+"""How many jets a second every representation and every detector manages on this machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import awkward as ak
+import numpy as np
+
+from oddjet.datasets.jets import Jets, Truth
+from oddjet.ml import create, detector_class
+from oddjet.ml.benchmark import random_jets
+from oddjet.ml.detectors.base import Detector
+from oddjet.ml.representations import REPRESENTATIONS, representation_from_identity
+
+__all__ = ["detector_rates", "quick_hyper_parameters", "representation_rates"]
+
+TRAINING_JETS = 1000
+SECONDS = 1.0
+"""Long enough to time; slow things are timed on fewer jets."""
+
+
+def representation_rates(n_jets: int = 20_000, seed: int = 1) -> dict[str, float]:
+    """Time every registered representation with its defaults, on one thread.
+
+    Args:
+        n_jets: Jets at most.
+        seed: Of the random jets.
+
+    Returns:
+        Name → jets/s.
+    """
+    jets = _nanoaod_like(n_jets, seed)
+    return {
+        name: _rate(representation_from_identity({"class": name}), jets) for name in REPRESENTATIONS
+    }
+
+
+def detector_rates(name: str, n_jets: int = 20_000, seed: int = 1) -> dict[str, float]:
+    """Time a detector's scores, all of them together, with the network in its full size.
+
+    It is trained for an epoch on 1000 jets: how good it is does not matter to how fast it is.
+
+    Args:
+        name: As `oddjet.ml.create` takes it.
+        n_jets: Jets at most.
+        seed: Of the random jets, and of the training.
+
+    Returns:
+        `jets_per_second`, from jets to scores, and `representation_jets_per_second`, the way to the
+        network's input alone.
+    """
+    cls = detector_class(name)
+    training = _nanoaod_like(max(TRAINING_JETS, cls.min_jets), seed + 1)
+    if cls.supervised:
+        half = np.arange(len(training)) % 2 == 0
+        label = np.where(half, Truth.MERGED, Truth.BACKGROUND).astype(np.int8)
+        training = ak.with_field(training, label, "label")
+    detector = create(name, **quick_hyper_parameters(cls)).fit(training, seed=seed)
+    jets = _nanoaod_like(n_jets, seed)
+    return {
+        "jets_per_second": _rate(detector.scores, jets),
+        "representation_jets_per_second": _rate(detector.representation, jets),
+    }
+
+
+def quick_hyper_parameters(cls: type[Detector]) -> dict[str, Any]:
+    """Choose hyper-parameters that shorten a training and leave the trained thing as large.
+
+    Args:
+        cls: The detector.
+
+    Returns:
+        1 for whatever counts epochs, also in a list of stages, and for the number of starts.
+    """
+    quick: dict[str, Any] = {}
+    for name, default in cls.hyper_parameter_defaults().items():
+        if "epochs" in name or name == "starts":
+            if isinstance(default, list | tuple):
+                quick[name] = [1] * len(default)
+            elif isinstance(default, int):
+                quick[name] = min(default, 1)
+    return quick
+
+
+def _nanoaod_like(n_jets: int, seed: int) -> Jets:
+    """Random jets with the substructure that NanoAOD gives."""
+    rng = np.random.default_rng(seed)
+    jets = random_jets(n_jets, rng)
+    columns = {f"tau{n}": rng.uniform(0.1, 0.5, n_jets) / n for n in range(1, 5)}
+    for name, values in (columns | {"msoftdrop": rng.uniform(5, 200, n_jets)}).items():
+        jets = ak.with_field(jets, values, name)
+    return jets
+
+
+def _rate(work: Callable[[Jets], Any], jets: Jets) -> float:
+    """Jets/s of a function at its best of three, on as many as take a second, or all."""
+    n = min(256, len(jets))
+    work(ak.to_packed(jets[:n]))  # compiles, traces, touches memory
+    while True:
+        part = ak.to_packed(jets[:n])
+        seconds = _seconds(work, part)
+        if n == len(jets) or seconds > SECONDS:
+            return n / min(seconds, _seconds(work, part), _seconds(work, part))
+        n = min(len(jets), max(2 * n, int(1.2 * n * SECONDS / max(seconds, 1e-6))))
+
+
+def _seconds(work: Callable[[Jets], Any], jets: Jets) -> float:
+    start = time.perf_counter()
+    work(jets)
+    return time.perf_counter() - start
