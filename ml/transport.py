@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from oddjet.errors import ConfigError, InputError, NonFiniteError
 
-__all__ = ["emds", "energy_movers_distance", "pt_eta_phi"]
+__all__ = ["emds", "energy_movers_distance", "import_pot", "pt_eta_phi"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -161,13 +161,17 @@ def _costs(a: Floats, b: Floats, radius: float) -> Floats:
 def _transport(given: Floats, taken: Floats, cost: Floats) -> float:
     """Least cost of bringing what is given to where it is taken; the sums agree up to rounding."""
     # The sums are checked above, and nobody reads the dual variables.
-    value = _import_pot().emd2(given, taken, cost, center_dual=False, check_marginals=False)
+    value = import_pot().emd2(given, taken, cost, center_dual=False, check_marginals=False)
     return float(value)
 
 
 @cache
-def _import_pot() -> Any:
-    """Import POT with its numpy backend alone: it would load TensorFlow, PyTorch and JAX too."""
+def import_pot() -> Any:
+    """Import POT with its numpy backend alone: it would load TensorFlow, PyTorch and JAX too.
+
+    Returns:
+        The module `ot`.
+    """
     before = {name: os.environ.get(name) for name in DISABLE_BACKENDS}
     os.environ.update(dict.fromkeys(DISABLE_BACKENDS, "1"))
     try:
