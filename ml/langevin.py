@@ -1,0 +1,206 @@
+"""Langevin sampling of p ∝ exp(−E/T), with chains kept in a buffer from one batch to the next.
+
+References:
+    S. Yoon, Y.-K. Noh, F. Park, Autoencoding under normalization constraints, arXiv:2105.05735,
+    sections 3 and 4; the buffer is that of Y. Du, I. Mordatch, arXiv:1903.08689, section 3.2.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from oddjet.errors import ConfigError
+from oddjet.ml.keras_models import import_keras
+
+__all__ = ["Langevin", "ReplayBuffer", "reflect"]
+
+Tensors = list[Any]
+"""What is sampled: one tensor or several, each of shape (b, …)."""
+Energy = Callable[..., Any]
+"""`energy(*tensors)` → energies, shape (b,); a row's depends on that row alone."""
+Confine = Callable[[Tensors], Tensors]
+"""Brings tensors back to where they may be."""
+
+
+@dataclass(frozen=True)
+class Langevin:
+    """How to move: x ← x − (α/T) ∇E(x) + β ε, with ε standard normal, so many times.
+
+    With β = √(2α) the chain's distribution tends to exp(−E/T) as α → 0. For E = k x²/2 it is, for any
+    α < 2T/k, a Gaussian of variance (T/k) / (1 − αk/2T). Another β samples at another temperature,
+    T β²/2α.
+
+    Attributes:
+        steps: Moves in a row.
+        temperature: T, positive.
+        step_size: α, one for each tensor sampled, positive.
+        noise: β, one for each tensor, not negative; None for √(2α).
+        largest_move: The drift (α/T) ∇E of one number is cut to ± this; None for no bound.
+            Where the energy is steep, far from the data, a fixed step would overshoot.
+
+    References:
+        arXiv:2105.05735, eq. (9); its values of α and β are chosen apart, which is common.
+    """
+
+    steps: int
+    temperature: float
+    step_size: tuple[float, ...]
+    noise: tuple[float, ...] | None = None
+    largest_move: float | None = None
+
+    def __post_init__(self) -> None:
+        noise = self.betas
+        positive = {"steps": self.steps, "temperature": self.temperature}
+        positive |= {"step_size": min(self.step_size, default=0)}
+        if self.largest_move is not None:
+            positive["largest_move"] = self.largest_move
+        for name, value in positive.items():
+            if not 0 < value < math.inf:
+                msg = f"Langevin: {name} must be positive and finite. Received: {value}."
+                raise ConfigError(msg)
+        if len(noise) != len(self.step_size) or not all(0 <= beta < math.inf for beta in noise):
+            msg = (
+                f"Langevin: noise must be not negative, finite, and one for each step_size. "
+                f"Received: {noise} and {self.step_size}."
+            )
+            raise ConfigError(msg)
+
+    @property
+    def betas(self) -> tuple[float, ...]:
+        """β for each tensor."""
+        if self.noise is not None:
+            return self.noise
+        return tuple(math.sqrt(2 * alpha) if alpha > 0 else 0.0 for alpha in self.step_size)
+
+    def sample(
+        self, energy: Energy, start: Tensors, *, confine: Confine, generator: Any
+    ) -> Tensors:
+        """Move rows; to be called inside a traced function.
+
+        Args:
+            energy: What E is.
+            start: Where to start, one tensor for each step size, each of shape (b, …).
+            confine: Applied after each move.
+            generator: A `tf.random.Generator`: its state is advanced.
+
+        Returns:
+            Tensors of the shapes of `start`, cut off from any gradient.
+        """
+        tf, _ = import_keras()
+
+        def move(step: Any, *at: Any) -> tuple[Any, ...]:
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(at)
+                total = tf.reduce_sum(
+                    energy(*at)
+                )  # rows are apart, so this is every row's gradient
+            moved = []
+            for x, slope, alpha, beta in zip(
+                at, tape.gradient(total, at), self.step_size, self.betas, strict=True
+            ):
+                drift = (alpha / self.temperature) * slope
+                if self.largest_move is not None:
+                    drift = tf.clip_by_value(drift, -self.largest_move, self.largest_move)
+                moved.append(x - drift + beta * generator.normal(tf.shape(x)))
+            return (step + 1, *confine(moved))
+
+        _, *end = tf.while_loop(
+            lambda step, *_: step < self.steps,
+            move,
+            (tf.constant(0), *start),
+            parallel_iterations=1,  # the generator's state makes the steps a row
+        )
+        return [tf.stop_gradient(x) for x in end]
+
+
+class ReplayBuffer:
+    """Chains that go on from batch to batch, so that short runs add up to long ones.
+
+    Attributes:
+        chains: TensorFlow variables, one for each tensor sampled, shape (size, …).
+        generator: A `tf.random.Generator`.
+    """
+
+    def __init__(
+        self,
+        starts: Sequence[npt.NDArray[np.float32]],
+        *,
+        fresh: Callable[[int, Any], Tensors],
+        restart: float,
+        seed: int,
+    ) -> None:
+        """Fill the buffer.
+
+        Args:
+            starts: Where the chains start, one array for each tensor, shape (size, …).
+            fresh: `fresh(n, generator)` gives n new starts as tensors; called inside a traced
+                function.
+            restart: Chance in [0, 1] that a chain drawn begins anew from a fresh start. Published:
+                0.05.
+            seed: Of the generator.
+
+        Raises:
+            ConfigError: If the chance is none.
+        """
+        if not 0 <= restart <= 1:
+            msg = f"Langevin: restart must be in [0, 1]. Received: {restart}."
+            raise ConfigError(msg)
+        tf, _ = import_keras()
+        self.chains = [tf.Variable(start, dtype=tf.float32) for start in starts]
+        self.generator = tf.random.Generator.from_seed(seed)
+        self._fresh = fresh
+        self._restart = restart
+
+    @property
+    def state(self) -> list[Any]:
+        """The variables that later draws depend on, for `Objective.state`."""
+        return [*self.chains, self.generator.state]
+
+    def move(self, n: int, energy: Energy, langevin: Langevin, *, confine: Confine) -> Tensors:
+        """Draw n chains, move them and put them back; to be called inside a traced function.
+
+        Args:
+            n: How many different ones, at most the buffer's size.
+            energy: What E is.
+            langevin: How to move.
+            confine: Applied after each move.
+
+        Returns:
+            The chains' ends, tensors of shape (n, …), cut off from any gradient.
+        """
+        tf, _ = import_keras()
+        size = self.chains[0].shape[0]
+        rows = tf.math.top_k(self.generator.uniform((size,)), n, sorted=False).indices
+        anew = self.generator.uniform((n,)) < self._restart
+        starts = [
+            tf.where(
+                tf.reshape(anew, (n,) + (1,) * (len(old.shape) - 1)), new, tf.gather(old, rows)
+            )
+            for old, new in zip(self.chains, self._fresh(n, self.generator), strict=True)
+        ]
+        ends = langevin.sample(energy, starts, confine=confine, generator=self.generator)
+        for chain, end in zip(self.chains, ends, strict=True):
+            chain.scatter_nd_update(rows[:, None], end)
+        return ends
+
+
+def reflect(x: Any, low: Any, high: Any) -> Any:
+    """Fold numbers into [low, high], as a mirror at either end does, however far they are.
+
+    Unlike cutting them off, this keeps a flat distribution flat.
+
+    Args:
+        x: Tensor of shape (…, d).
+        low: Lower ends, a number or shape (d,).
+        high: Upper ends, above the lower ones.
+    """
+    tf, _ = import_keras()
+    width = high - low
+    within = tf.math.floormod(x - low, 2 * width)
+    return low + tf.where(within > width, 2 * width - within, within)
