@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,44 @@ def test_distance_scores_are_those_of_the_images(
     scores = fitted.scores(other_background)
     np.testing.assert_allclose(scores["min_d"], distances[:, 0], rtol=1e-6)
     np.testing.assert_allclose(scores["knc5"], distances[:, :5].mean(axis=1), rtol=1e-6)
+
+
+def test_likelihoods_are_the_corrected_equations_of_the_images(
+    fitted: KMeansDetector, background: Jets, other_background: Jets
+) -> None:
+    """From images to scores without any of the detector's functions."""
+    few, centroids = other_background[:30], fitted.clusters_.centroids
+    rows, distances = (
+        cdist(fitted.representation(jets).reshape(len(jets), -1).astype(float), centroids)
+        for jets in (few, background)
+    )
+    nearest = distances.argmin(axis=1)
+    k = range(len(centroids))
+    members = [distances[nearest == i, i] for i in k]
+    sizes = [len(of) for of in members]
+    rho, sigma = [of.mean() for of in members], [of.std() for of in members]
+    within = [[(distances[:, i] <= c * rho[i]).sum() for c in (1.0, 1.1)] for i in k]
+    d = float(np.median([math.log(outer / inner) / math.log(1.1) for inner, outer in within]))
+
+    def score(row: np.ndarray, d: float, *, normalised: bool) -> float:
+        total = 0.0
+        for i in k:
+            volume = math.pi ** (d / 2) / math.gamma(d / 2 + 1)
+            ball = rho[i] ** (d - 1) * (rho[i] + d * sigma[i] * math.sqrt(math.pi / 2))
+            norm = sizes[i] / (volume * ball) if normalised else sizes[i]
+            tail = (rho[i] / row[i]) ** (d - 1)
+            tail *= math.exp(-((row[i] - rho[i]) ** 2) / (2 * sigma[i] ** 2))
+            total += norm * (tail if row[i] > rho[i] else 1.0)
+        return -math.log(total)
+
+    scores = fitted.scores(few)
+    for name, dimension, normalised in (
+        ("mlled", d, True),
+        ("mll1d", 1.0, True),
+        ("mlln", 1.0, False),
+    ):
+        expected = [score(row, dimension, normalised=normalised) for row in rows]
+        np.testing.assert_allclose(scores[name], expected, rtol=1e-4, err_msg=name)
 
 
 def test_every_score_tells_two_prongs_from_one(

@@ -135,6 +135,36 @@ def test_place_turn_about_the_axis_unit_and_order_do_not_matter(seed, place, ang
     np.testing.assert_allclose(by_energy[1], by_energy[0], atol=2e-3 * max(1.0, energy.max() / 10))
 
 
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 10_000), angle=st.floats(0, 2 * np.pi))
+def test_a_mirrored_jet_is_mirrored_sideways_whatever_the_mirror(seed: int, angle: float) -> None:
+    """There is no flip among the steps: handedness is kept, as the sign of pz."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(3, 15))
+    pt, eta, phi = rng.exponential(5.0, n) + 1, rng.normal(0, 0.3, n), rng.normal(0, 0.1, n)
+    px, py, pz = pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta)
+    # A mirror through the jet's axis, at any angle about it.
+    cosine, sine = np.cos(2 * angle), np.sin(2 * angle)
+
+    def rows(py: Floats, pz: Floats) -> Floats:
+        transverse = np.hypot(px, py)
+        record = {"pt": transverse, "eta": np.arcsinh(pz / transverse), "phi": np.arctan2(py, px)}
+        axis = {"pt": [1.0], "eta": [0.0], "phi": [0.0], "mass": [0.0]}
+        momenta = LeadingConstituents(n=n)(make_jets(ak.Array([ak.zip(record)]), **axis))
+        return momenta.reshape(n, 4)[np.argsort(-momenta.reshape(n, 4)[:, 3])]
+
+    here = rows(py, pz)
+    energy, y, z = here[:, 3], here[:, 1], here[:, 2]
+    yy, zz = (y * y / energy).sum(), (z * z / energy).sum()
+    assume(yy - zz > 0.01 * (yy + zz))
+    assume(abs((np.sign(y) * energy).sum()) > 1e-3)
+    assume(np.abs(y).min() > 1e-4)
+    assume(np.diff(-energy).min() > 1e-3)
+    there = rows(cosine * py + sine * pz, sine * py - cosine * pz)
+    tolerance = 2e-3 * max(1.0, energy.max() / 10)
+    np.testing.assert_allclose(there, here * [1, 1, -1, 1], atol=tolerance)
+
+
 def test_order_of_the_input_does_not_matter(jets: Jets) -> None:
     constituents = jets.constituents
     turned = ak.with_field(jets, constituents[:, ::-1], "constituents")

@@ -47,6 +47,41 @@ def test_three_constituents_in_closed_form() -> None:
     assert math.exp(root[3]) == pytest.approx(float(jets.mass[0]), rel=1e-5)
 
 
+def plain_declusterings(jet: Jets) -> list[tuple[float, float, float, float]]:
+    """ln kt, ln 1/ΔR, z and ln m of every merging of the nearest pair, the last one first."""
+    left = [
+        np.array([pt * math.cos(phi), pt * math.sin(phi), pt * math.sinh(eta), pt * math.cosh(eta)])
+        for pt, eta, phi in ((float(p.pt), float(p.eta), float(p.phi)) for p in jet.constituents)
+    ]
+    rows = []
+    while len(left) > 1:
+        nearest = (math.inf, 0, 0)
+        for i in range(len(left)):
+            for j in range(i):
+                (y, azimuth), (other_y, other_azimuth) = (
+                    (math.atanh(p[2] / p[3]), math.atan2(p[1], p[0])) for p in (left[i], left[j])
+                )
+                turn = math.remainder(azimuth - other_azimuth, 2 * math.pi)
+                nearest = min(nearest, (math.hypot(y - other_y, turn), i, j))
+        delta_r, i, j = nearest
+        soft, hard = sorted(math.hypot(*p[:2]) for p in (left[i], left[j]))
+        merged = left[i] + left[j]
+        mass = math.sqrt(max(merged[3] ** 2 - merged[:3] @ merged[:3], 0.0))
+        z = soft / (soft + hard)
+        rows.append((math.log(soft * delta_r), -math.log(delta_r), z, math.log(mass)))
+        left = [p for k, p in enumerate(left) if k not in (i, j)] + [merged]
+    return rows[::-1]
+
+
+def test_nodes_are_a_plain_loop_over_all_pairs(jets: Jets) -> None:
+    some = jets[[0, 7, 31, 45]]
+    graphs = LundGraph(max_nodes=50).graphs(some)
+    for jet, nodes, mask in zip(some, graphs.nodes, graphs.mask, strict=True):
+        expected = plain_declusterings(jet)
+        assert mask.sum() == len(expected) > 10
+        np.testing.assert_allclose(nodes[mask], expected, rtol=1e-4, atol=1e-3)
+
+
 def test_dense_and_ragged_are_the_same_graph(jets: Jets) -> None:
     graph = LundGraph(max_nodes=50)
     ragged = graph.ragged(jets)

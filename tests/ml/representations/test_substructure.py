@@ -129,6 +129,34 @@ def test_one_pass_improves_on_kt_axes_and_ends_at_a_local_minimum(jets: Jets, n:
         assert ours == pytest.approx(best, rel=0.1)
 
 
+def by_loops(jet: Jets, n: int) -> float:
+    """τ_N by Weiszfeld's iteration from the kt axes: a constituent pulls its axis by pt / ΔR."""
+    axes = kt_axes(jet, n)
+    for _ in range(1000):
+        sums = [[0.0, 0.0, 0.0] for _ in axes]
+        for p in jet.constituents:
+            away = [
+                (float(p.eta) - y, math.remainder(float(p.phi) - azimuth, 2 * math.pi))
+                for y, azimuth in axes
+            ]
+            near = min(range(n), key=lambda axis: math.hypot(*away[axis]))
+            pull = float(p.pt) / (math.hypot(*away[near]) + 1e-12)
+            for c, value in enumerate((pull, pull * away[near][0], pull * away[near][1])):
+                sums[near][c] += value
+        steps = [(y / weight, azimuth / weight) for weight, y, azimuth in sums]
+        axes = [(y + a, azimuth + b) for (y, azimuth), (a, b) in zip(axes, steps, strict=True)]
+        if max(math.hypot(*step) for step in steps) < 1e-5:
+            break
+    return tau(jet)(axes)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
+def test_is_a_plain_loop_that_starts_from_the_same_axes(jets: Jets, n: int) -> None:
+    some = jets[[3, 35]]
+    expected = [by_loops(jet, n) for jet in some]
+    np.testing.assert_allclose(column(some, f"tau{n}"), expected, rtol=1e-3)
+
+
 def test_ratios(jets: Jets) -> None:
     np.testing.assert_allclose(column(jets, "tau21"), column(jets, "tau2") / column(jets, "tau1"))
     np.testing.assert_allclose(column(jets, "tau32"), column(jets, "tau3") / column(jets, "tau2"))
