@@ -55,6 +55,7 @@ class TrainingSettings:
         checkpoint_every: Keep the model every so many epochs; 0 keeps none.
         watch: Whose least value makes the best epoch; None takes the last epoch and never stops
             early.
+        epsilon: Of Adam, for `train`. Gradients below it make smaller steps than Adam means to take.
     """
 
     epochs: int
@@ -63,6 +64,7 @@ class TrainingSettings:
     patience: int = 20
     checkpoint_every: int = 10
     watch: str | None = "val_loss"
+    epsilon: float = 1e-7
 
     def __post_init__(self) -> None:
         for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 1)):
@@ -72,9 +74,10 @@ class TrainingSettings:
         if self.checkpoint_every < 0:
             msg = f"training: checkpoint_every must be >= 0. Received: {self.checkpoint_every}."
             raise ConfigError(msg)
-        if not self.learning_rate > 0:
-            msg = f"training: learning_rate must be positive. Received: {self.learning_rate}."
-            raise ConfigError(msg)
+        for name in ("learning_rate", "epsilon"):
+            if not getattr(self, name) > 0:
+                msg = f"training: {name} must be positive. Received: {getattr(self, name)}."
+                raise ConfigError(msg)
 
 
 @dataclass
@@ -184,7 +187,7 @@ def train(
     Raises:
         DetectorError: If the loss becomes NaN or infinite.
     """
-    objective = _objective(model, loss, settings.learning_rate, rows_at_once)
+    objective = _objective(model, loss, settings, rows_at_once)
     return optimise(
         objective, rows, validation, settings=settings, seed=seed, progress=progress, resume=resume
     )
@@ -269,10 +272,12 @@ def warn_of_collapse(codes: npt.NDArray[np.floating[Any]], *, who: str) -> int:
     return active
 
 
-def _objective(model: Any, loss: Loss, learning_rate: float, at_once: int | None) -> Objective:
+def _objective(
+    model: Any, loss: Loss, settings: TrainingSettings, at_once: int | None
+) -> Objective:
     """Give what `train` trains: one model with Adam, by whole batches or by parts of them."""
     tf, keras = import_keras()
-    optimizer = keras.optimizers.Adam(learning_rate)
+    optimizer = keras.optimizers.Adam(settings.learning_rate, epsilon=settings.epsilon)
     variables = model.trainable_variables
     optimizer.build(variables)
     shape = (None, *model.input_shape[1:])
