@@ -1,4 +1,4 @@
-"""The house rules a reader relies on: imports go one way, public things are documented."""
+"""The house rules a reader relies on: imports go one way, public things are documented, no pickles."""
 
 from __future__ import annotations
 
@@ -67,3 +67,56 @@ def test_everything_public_has_a_docstring(path: Path) -> None:
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_modules_stay_short(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 500
+
+
+RUN_CODE_ON_READING = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
+UNSAFE = {"allow_pickle": True, "safe_mode": False}
+UNSAFE_NAMES = {"Lambda", "read_pickle", "to_pickle", "enable_unsafe_deserialization"}
+
+
+def unsafe_reading(tree: ast.AST) -> list[str]:
+    """What in a module could run code that a file holds, or write files that could."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [alias.name for alias in node.names]
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            packages = {name.partition(".")[0] for name in names}
+            found += sorted(packages & (RUN_CODE_ON_READING | UNSAFE_NAMES))
+        elif isinstance(node, ast.keyword) and node.arg in UNSAFE:
+            value = node.value.value if isinstance(node.value, ast.Constant) else UNSAFE[node.arg]
+            if value == UNSAFE[node.arg]:
+                found.append(ast.unparse(node))
+        elif isinstance(node, ast.Attribute) and node.attr in UNSAFE_NAMES:
+            found.append(ast.unparse(node))
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_module_reads_or_writes_pickles(path: Path) -> None:
+    """Detectors can be pickled, as executors do to reach their workers; no file is."""
+    assert unsafe_reading(ast.parse(path.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import pickle",
+        "import joblib.numpy_pickle as j",
+        "from dill import loads",
+        "def f():\n    import cloudpickle",
+        "np.load(path, allow_pickle=True)",
+        "np.load(path, allow_pickle=wanted)",
+        "keras.models.load_model(path, safe_mode=False)",
+        "keras.layers.Lambda(lambda x: x)",
+        "from keras.layers import Lambda",
+        "pd.read_pickle(path)",
+    ],
+)
+def test_pickles_would_be_noticed(code: str) -> None:
+    assert unsafe_reading(ast.parse(code))
+
+
+def test_safe_reading_is_no_offence() -> None:
+    code = "np.load(path, allow_pickle=False)\nload_model(path, safe_mode=True)\ndef pickle(): ..."
+    assert unsafe_reading(ast.parse(code)) == []
