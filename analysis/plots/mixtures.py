@@ -1,0 +1,169 @@
+"""The latent space of a Dirichlet autoencoder: its themes as pictures, and how jets mix them.
+
+References:
+    T. Buss et al., What's Anomalous in LHC Jets? (2022), arXiv:2202.00686, section 4.1.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from oddjet.analysis.plots.style import (
+    COLOURS,
+    Histogram,
+    PlotLabel,
+    draw_label,
+    draw_steps,
+    legend_text,
+    new_figure,
+    styled,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["MixtureSample", "mixture_pictures", "mixture_weights"]
+
+Floats = npt.NDArray[np.floating]
+
+DEPTH = 1e-4
+"""Pixels below this part of the brightest are drawn as black."""
+
+
+@dataclasses.dataclass(frozen=True)
+class MixtureSample:
+    """Mixture weights of one class of jets.
+
+    Attributes:
+        label: Name in the legend.
+        weights: r, shape (n_jets, R), each row of sum 1.
+        is_signal: Decides the colour.
+    """
+
+    label: str
+    weights: Floats
+    is_signal: bool = False
+
+
+@styled
+def mixture_pictures(
+    pictures: Floats,
+    *,
+    half_width: float,
+    alpha: Sequence[float],
+    label: PlotLabel | None = None,
+) -> Figure:
+    """Draw the themes, and below each how it differs from their geometric mean.
+
+    The decoder mixes logarithms, so a jet's pixels are the geometric mean times the ratios raised
+    to what its weights have more than 1/R, normalised.
+
+    Args:
+        pictures: As `DirichletDetector.mixtures` gives them, shape (R, n_eta, n_phi), positive.
+        half_width: Half width of the images in Δη and Δφ.
+        alpha: α of each mixture, for the names.
+        label: Text above the first panel.
+    """
+    from matplotlib.colors import CenteredNorm, LogNorm  # noqa: PLC0415
+
+    count = len(pictures)
+    figure = new_figure(3.3 * count + 1.3, 6.9)
+    grid = figure.subplots(2, count, sharex=True, sharey=True, squeeze=False)
+    brightest = float(pictures.max())
+    shown = np.maximum(pictures, DEPTH * brightest)
+    logs = np.log10(shown)
+    ratios = logs - logs.mean(axis=0)
+    most = max(float(np.abs(ratios).max()), 1e-6)
+    bright: dict[str, Any] = {"cmap": "magma", "norm": LogNorm(DEPTH * brightest, brightest)}
+    unlike: dict[str, Any] = {"cmap": "RdBu_r", "norm": CenteredNorm(halfrange=most)}
+    for i in range(count):
+        top = _draw_image(grid[0, i], shown[i], half_width, **bright)
+        bottom = _draw_image(grid[1, i], ratios[i], half_width, **unlike)
+        grid[0, i].tick_params(color="white", which="both")
+        grid[0, i].text(
+            0.04,
+            0.95,
+            f"Theme {i + 1}, α = {alpha[i]:g}",
+            transform=grid[0, i].transAxes,
+            color="white",
+            va="top",
+            fontweight="bold",
+        )
+        grid[1, i].set_xlabel("Δη")
+    for row, drawn, name in (
+        (0, top, "Share of the image / pixel"),
+        (1, bottom, "log$_{10}$ (theme / geometric mean)"),
+    ):
+        grid[row, 0].set_ylabel("Δφ")
+        figure.colorbar(drawn, ax=list(grid[row]), label=name, pad=0.015)
+    draw_label(grid[0, 0], label or PlotLabel())
+    return figure
+
+
+@styled
+def mixture_weights(
+    samples: Sequence[MixtureSample],
+    *,
+    alpha: Sequence[float],
+    n_bins: int = 40,
+    label: PlotLabel | None = None,
+) -> Figure:
+    """Draw the distributions of the mixture weights, each with area 1.
+
+    Of two mixtures one is drawn, that of the smaller α: the other is the rest to 1.
+
+    Args:
+        samples: Each class of jets; one at least.
+        alpha: α of each mixture.
+        n_bins: Bins from 0 to 1.
+        label: Text above the first panel.
+    """
+    drawn = [int(np.argmin(alpha))] if len(alpha) == 2 else list(range(len(alpha)))
+    edges = np.linspace(0.0, 1.0, n_bins + 1)
+    figure = new_figure(7.2 if len(drawn) == 1 else 4.4 * len(drawn), 4.8)
+    panels = figure.subplots(1, len(drawn), sharey=True, squeeze=False)[0]
+    for axes, mixture in zip(panels, drawn, strict=True):
+        for sample, colour in zip(samples, _colours(samples), strict=True):
+            shape = _shape(sample, mixture, edges)
+            draw_steps(axes, shape, shape.counts, np.sqrt(shape.variances), color=colour)
+        axes.set_xlabel(f"Weight of theme {mixture + 1}, α = {alpha[mixture]:g}")
+        axes.set_xlim(0.0, 1.0)
+    if any(len(sample.weights) for sample in samples):
+        panels[0].set_yscale("log")
+        low, high = panels[0].get_ylim()
+        panels[0].set_ylim(max(low, 1e-5), high * 5)
+    panels[0].set_ylabel("Fraction of jets / bin")
+    panels[-1].legend(loc="upper right")
+    draw_label(panels[0], label or PlotLabel())
+    return figure
+
+
+def _draw_image(axes: Axes, image: Floats, half_width: float, **kw: Any) -> Any:
+    """Draw an image whose first axis is Δη."""
+    axes.set_aspect("equal")
+    extent = (-half_width, half_width, -half_width, half_width)
+    return axes.imshow(image.T, origin="lower", extent=extent, interpolation="nearest", **kw)
+
+
+def _shape(sample: MixtureSample, mixture: int, edges: npt.NDArray[np.float64]) -> Histogram:
+    """Histogram of one weight, of sum 1."""
+    counts = np.histogram(sample.weights[:, mixture], bins=edges)[0].astype(np.float64)
+    norm = max(len(sample.weights), 1)
+    return Histogram(legend_text(sample.label), edges, counts / norm, counts / norm**2)
+
+
+def _colours(samples: Sequence[MixtureSample]) -> list[str]:
+    plain, strong = [COLOURS[0], *COLOURS[3:6]], [COLOURS[1], COLOURS[2], COLOURS[6]]
+    numbers = {True: 0, False: 0}
+    colours = []
+    for sample in samples:
+        palette = strong if sample.is_signal else plain
+        colours.append(palette[numbers[sample.is_signal] % len(palette)])
+        numbers[sample.is_signal] += 1
+    return colours
