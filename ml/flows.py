@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import math
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -198,7 +199,7 @@ class Flow:
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as data:
                 arrays = {field.name: data[field.name] for field in fields(cls)}
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             msg = f"{where} does not hold a flow: {error}"
             raise DetectorError(msg) from error
         return cls(**(arrays | {"clamp": float(arrays["clamp"])}))
