@@ -1,0 +1,167 @@
+"""What a document reports: trainings, published figures, statements to test, pictures to redraw."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from oddjet.analysis.report import Table
+from oddjet.analysis.reproduce.trial import Trial, TrialResult
+from oddjet.analysis.reproduce.windows import get_window
+from oddjet.datasets.jets import Jets
+from oddjet.datasets.skim import Skim, open_skim
+from oddjet.errors import ConfigError
+from oddjet.ml.evaluation import Interval
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["SCALES", "Document", "Drawing", "Published", "Results", "Scale", "Trend"]
+
+Scale: TypeAlias = Literal["tiny", "quick", "full"]
+SCALES: tuple[Scale, ...] = ("tiny", "quick", "full")
+"""`tiny` is for tests: everything runs, no figure means anything."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """A figure in print.
+
+    Attributes:
+        label: Label of the trial it belongs to.
+        score: Name of the score.
+        signal: Dataset that counts as signal.
+        auc: Area under the ROC curve, if printed.
+        rejection: (ε_s, 1/ε_b), if printed.
+        note: What has to be said beside.
+    """
+
+    label: str
+    score: str
+    signal: str
+    auc: float | None = None
+    rejection: tuple[float, float] | None = None
+    note: str = ""
+
+    @property
+    def text(self) -> str:
+        """The figure as a table shows it."""
+        parts = [] if self.auc is None else [f"AUC {self.auc:g}"]
+        if self.rejection is not None:
+            efficiency, rejection = self.rejection
+            parts.append(f"1/ε_b({efficiency:g}) {rejection:g}")
+        return "; ".join([*parts, *([self.note] if self.note else [])])
+
+
+@dataclasses.dataclass(frozen=True)
+class Trend:
+    """A statement in print, and whether it holds here.
+
+    Attributes:
+        statement: What is printed.
+        difference: The number that decides, positive if the statement holds, with its interval.
+        meaning: What that number is.
+    """
+
+    statement: str
+    difference: Interval
+    meaning: str
+
+    @property
+    def verdict(self) -> str:
+        """`holds`, `does not hold`, or `undecided` where the interval contains 0."""
+        if self.difference.low > 0:
+            return "holds"
+        return "does not hold" if self.difference.high < 0 else "undecided"
+
+
+@dataclasses.dataclass(frozen=True)
+class Drawing:
+    """A picture.
+
+    Attributes:
+        name: Of its file: lower case letters, digits, hyphens.
+        figure: The picture.
+        caption: What is to be seen, and which figure of the document it is.
+    """
+
+    name: str
+    figure: Figure
+    caption: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Results:
+    """Results of trials, found by what they are.
+
+    Attributes:
+        by_label: Label → result.
+        skims: Folder of the skims.
+    """
+
+    by_label: dict[str, TrialResult]
+    skims: Path
+
+    def __getitem__(self, label: str) -> TrialResult:
+        if label not in self.by_label:
+            msg = f"no trial is called {label!r}: there are {', '.join(self.by_label)}"
+            raise ConfigError(msg)
+        return self.by_label[label]
+
+    def skim(self, result: TrialResult) -> Skim:
+        """Open the skim of a trial's window."""
+        return open_skim(self.skims / get_window(result.trial.window).folder)
+
+    def jets(self, result: TrialResult, dataset: str, n: int | None = None) -> Jets:
+        """Read jets that are quoted, in the order of the result's tables.
+
+        Args:
+            result: A trial's result.
+            dataset: One of its datasets.
+            n: The first n alone.
+        """
+        window = get_window(result.trial.window)
+        nominal = dataset == result.trial.background
+        jets = window.jets(self.skim(result), dataset, "quote", nominal=nominal)
+        return jets if n is None else jets[:n]
+
+
+Trials: TypeAlias = Callable[[Scale], Sequence[Trial]]
+Trends: TypeAlias = Callable[[Results], Iterable[Trend]]
+Drawings: TypeAlias = Callable[[Results], Iterable[Drawing]]
+Tables: TypeAlias = Callable[[Results], Iterable[Table]]
+
+
+def nothing(results: Results) -> tuple[()]:
+    """Draw, tabulate or claim nothing."""
+    del results
+    return ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Document:
+    """One of the documents.
+
+    Attributes:
+        name: Short name.
+        title: Its title.
+        reference: Where it is to be found.
+        trials: The trainings at a scale.
+        published: Figures in print.
+        drawings: Redraws its pictures from the results of its trials.
+        tables: Its tables, likewise, beside that of all scores.
+        trends: Tests its statements.
+        remarks: What differs from the document, for the report.
+    """
+
+    name: str
+    title: str
+    reference: str
+    trials: Trials
+    published: tuple[Published, ...] = ()
+    drawings: Drawings = nothing
+    tables: Tables = nothing
+    trends: Trends = nothing
+    remarks: tuple[str, ...] = ()

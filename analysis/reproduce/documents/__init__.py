@@ -1,0 +1,32 @@
+"""The documents, one module each; `DOCUMENTS` names them."""
+
+from __future__ import annotations
+
+from oddjet.analysis.reproduce.document import Document
+from oddjet.analysis.reproduce.documents.buss import BUSS
+from oddjet.analysis.reproduce.documents.cms import CMS
+from oddjet.analysis.reproduce.documents.comparison import COMPARISON
+from oddjet.analysis.reproduce.documents.ene import ENE
+from oddjet.analysis.reproduce.documents.golling import GOLLING
+from oddjet.analysis.reproduce.documents.khanal import KHANAL
+from oddjet.errors import ConfigError, did_you_mean
+
+__all__ = ["DOCUMENTS", "get_document"]
+
+DOCUMENTS: dict[str, Document] = {
+    document.name: document for document in (KHANAL, ENE, GOLLING, CMS, BUSS, COMPARISON)
+}
+"""Every document by name; `comparison` is no document but all detectors on the same jets."""
+
+
+def get_document(name: str) -> Document:
+    """Look a document up.
+
+    Raises:
+        ConfigError: If there is none of that name.
+    """
+    if name not in DOCUMENTS:
+        known = ", ".join(DOCUMENTS)
+        msg = f"unknown document '{name}': expected {known}.{did_you_mean(name, DOCUMENTS)}"
+        raise ConfigError(msg)
+    return DOCUMENTS[name]

@@ -1,0 +1,116 @@
+"""CMS: autoencoders and normalised autoencoders find semivisible jets, top jets and QCD jets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from oddjet.analysis.plots.normalised import NormalisedTraining, normalised_trainings
+from oddjet.analysis.reproduce.document import Document, Drawing, Published, Results, Scale, Trend
+from oddjet.analysis.reproduce.measure import compare_areas
+from oddjet.analysis.reproduce.pictures import LABEL, roc_picture
+from oddjet.analysis.reproduce.settings import ceiling, make_trial
+from oddjet.analysis.reproduce.trial import Trial
+
+__all__ = ["CMS"]
+
+QCD, TOP, SVJ = "qcd_boosted", "top_boosted", "svj"
+AUTOENCODERS = {
+    "autoencoder": "mse",
+    "nae": "energy",
+    "lund autoencoder": "energy",
+    "lund nae": "energy",
+}
+"""Label → score."""
+RIGHT, WRONG = "BDT trained on SVJ", "BDT trained on top"
+
+
+def on_top(label: str) -> str:
+    """Name a detector that is trained on top jets."""
+    return f"{label} (trained on top)"
+
+
+def _trials(scale: Scale) -> list[Trial]:
+    trials = []
+    for label in AUTOENCODERS:
+        trials.append(make_trial(label, "svj", scale))
+        trials.append(make_trial(label, "svj", scale, nominal=TOP, label=on_top(label)))
+    trials.append(
+        make_trial(
+            "nae without guard", "svj", scale, nominal=TOP, label=on_top("nae without guard")
+        )
+    )
+    foils = [(RIGHT, SVJ), (WRONG, TOP)]
+    trials += [
+        make_trial("supervised ceiling", "svj", scale, signal=signal, label=label)
+        for label, signal in foils
+    ]
+    trials += [ceiling("svj", signal, scale, nominal=TOP) for signal in (SVJ, QCD)]
+    return trials
+
+
+def _trends(results: Results) -> Iterator[Trend]:
+    simple = results["autoencoder"].pair(SVJ, "quote", "mse")
+    yield Trend(
+        "Even a simple autoencoder outperforms a BDT trained on the wrong signal",
+        compare_areas(simple, results[WRONG].pair(SVJ, "quote", "log_odds")),
+        "AUC of the autoencoder minus that of the BDT, SVJ among QCD jets",
+    )
+    for kind in ("", "lund "):
+        plain, normalised = on_top(f"{kind}autoencoder"), on_top(f"{kind}nae")
+        scores = (AUTOENCODERS[f"{kind}autoencoder"], AUTOENCODERS[f"{kind}nae"])
+        for signal, name in ((SVJ, "SVJ"), (QCD, "QCD jets")):
+            yield Trend(
+                f"Normalised, the {kind}autoencoder trained on top finds {name} better",
+                compare_areas(
+                    results[normalised].pair(signal, "quote", scores[1]),
+                    results[plain].pair(signal, "quote", scores[0]),
+                ),
+                "AUC of the normalised one minus that of the plain one",
+            )
+    yield Trend(
+        "Trained on QCD, the simple autoencoder finds SVJ; trained on top it does not",
+        compare_areas(simple, results[on_top("autoencoder")].pair(SVJ, "quote", "mse")),
+        "AUC among QCD jets minus AUC among top jets",
+    )
+
+
+def _drawings(results: Results) -> Iterator[Drawing]:
+    for signal, name in ((SVJ, "SVJ"), (QCD, "QCD jets")):
+        curves = [
+            (label, results[on_top(label)], signal, score) for label, score in AUTOENCODERS.items()
+        ]
+        yield roc_picture(
+            f"cms-{signal.replace('_', '-')}-among-top", f"{name} among top jets", curves
+        )
+    curves = [(label, results[label], SVJ, score) for label, score in AUTOENCODERS.items()]
+    curves += [(label, results[label], SVJ, "log_odds") for label in (RIGHT, WRONG)]
+    yield roc_picture("cms-svj-among-qcd", "SVJ among QCD jets", curves)
+    trainings = [
+        NormalisedTraining(name, results[on_top(label)].load_detector().history_)
+        for name, label in (("with guard", "nae"), ("without guard", "nae without guard"))
+    ]
+    yield Drawing(
+        "cms-collapse",
+        normalised_trainings(trainings, label=LABEL),
+        "Energies and earth mover's distance by epoch, trained on top: the collapse and its guard",
+    )
+
+
+CMS = Document(
+    name="cms",
+    title="Advanced anomaly detection algorithms to search for semivisible jets in CMS",
+    reference="CMS-DP-2023-071 and the talk",
+    trials=_trials,
+    published=(
+        Published(on_top("autoencoder"), "mse", SVJ, note="no discrimination"),
+        Published(on_top("nae"), "energy", SVJ, note="a large gain"),
+    ),
+    drawings=_drawings,
+    trends=_trends,
+    remarks=(
+        (
+            "The talk does not list its jet features; ours are those of `JetFeatures`. Figures in it have no "
+            "numbers, so that only the order can be compared."
+        ),
+    ),
+)

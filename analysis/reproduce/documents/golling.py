@@ -1,0 +1,176 @@
+"""Golling et al.: a variational autoencoder with a critic, five scores, and what they do to the mass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from oddjet.analysis.plots.mass import mass_before_after
+from oddjet.analysis.plots.mass_response import MassPair, masses_in_and_out
+from oddjet.analysis.plots.scores import score_distributions
+from oddjet.analysis.plots.sculpting import sculpting_curves
+from oddjet.analysis.reproduce.document import Document, Drawing, Published, Results, Scale, Trend
+from oddjet.analysis.reproduce.measure import compare_areas
+from oddjet.analysis.reproduce.pictures import (
+    LABEL,
+    average_pictures,
+    histogram,
+    roc_picture,
+    score_samples,
+)
+from oddjet.analysis.reproduce.settings import ceiling, make_trial
+from oddjet.analysis.reproduce.trial import Trial, TrialResult
+from oddjet.analysis.sculpting import Sculpted, mass_sculpting
+from oddjet.ml.bootstrap import Interval
+from oddjet.ml.evaluation import auc
+from oddjet.ml.representations.jet_image import JetImage
+
+__all__ = ["GOLLING"]
+
+QCD = "qcd_boosted"
+SIGNALS = {"top_boosted": "top", "stealth80": "StealthB(80)", "stealth400": "StealthB(400)"}
+ON_TOP = "golling (trained on top)"
+EFFICIENCIES = (0.5, 0.2, 0.1, 0.05, 0.02)
+REFERENCE = 0.1
+"""Background efficiency at which the sculpting of the scores is compared."""
+
+
+def _trials(scale: Scale) -> list[Trial]:
+    return [
+        make_trial("golling", "golling", scale),
+        make_trial("golling", "golling", scale, nominal="top_boosted", label=ON_TOP),
+        make_trial("foils", "golling", scale),
+        *(ceiling("golling", signal, scale) for signal in SIGNALS),
+    ]
+
+
+def _sculpting(
+    result: TrialResult, score: str, signal: str, efficiencies: tuple[float, ...]
+) -> list[Sculpted]:
+    table = result.tables[QCD, "quote"]
+    background = (table[score], table["mass"])
+    return mass_sculpting(
+        background, result.tables[signal, "quote"][score], efficiencies=efficiencies
+    )
+
+
+def _trends(results: Results) -> Iterator[Trend]:
+    result = results["golling"]
+    area = auc(*result.pair("stealth80", "quote", "emd"))
+    yield Trend(
+        "The EMD finds StealthB(80)",
+        Interval(area.value - 0.5, area.low - 0.5, area.high - 0.5),
+        "AUC of the EMD minus ½",
+    )
+    for other in ("mse", "knn", "ocsvm", "critic"):
+        yield Trend(
+            f"StealthB(80) is found better by the EMD than by {other}",
+            compare_areas(
+                result.pair("stealth80", "quote", "emd"), result.pair("stealth80", "quote", other)
+            ),
+            f"AUC of the EMD minus AUC of {other}",
+        )
+    entropies = {
+        score: _sculpting(result, score, "top_boosted", (REFERENCE,))[0].entropy
+        for score in result.score_names
+    }
+    names = sorted(entropies, key=lambda name: entropies[name].value)
+    yield _entropy_trend("The kNN sculpts the mass most", entropies, "knn", names[-1], names[-2])
+    yield _entropy_trend("The EMD sculpts the mass least", entropies, names[1], "emd", names[0])
+
+
+def _entropy_trend(
+    statement: str, entropies: dict[str, Interval], first: str, second: str, third: str
+) -> Trend:
+    """Compare an extreme score with the nearest other one, taking the intervals as independent."""
+    more = first
+    less = second if second != first else third
+    a, b = entropies[more], entropies[less]
+    value = a.value - b.value
+    return Trend(
+        statement,
+        Interval(
+            value,
+            value - float(np.hypot(a.value - a.low, b.high - b.value)),
+            value + float(np.hypot(a.high - a.value, b.value - b.low)),
+        ),
+        f"relative entropy of {more} minus that of {less}, at ε_b = {REFERENCE:g}",
+    )
+
+
+def _drawings(results: Results) -> Iterator[Drawing]:
+    result = results["golling"]
+    names = {QCD: "QCD", **SIGNALS}
+    yield average_pictures(
+        "golling-average-images",
+        "Average jets (figure 2)",
+        results,
+        {name: (result, dataset) for dataset, name in names.items()},
+        JetImage.ene(),
+    )
+    detector = result.load_detector()
+    pairs = {}
+    for dataset, name in names.items():
+        jets = results.jets(result, dataset)
+        before, after = detector.reconstruct_masses(jets)
+        true = np.asarray(jets["mass"], dtype=np.float64)
+        pairs[name] = MassPair(before, after, true, np.ones(len(jets)))
+    yield Drawing(
+        "golling-masses",
+        masses_in_and_out(pairs, label=LABEL),
+        "Masses in and out (figure 3, left)",
+    )
+    for dataset, name in SIGNALS.items():
+        curves = [(score, result, dataset, score) for score in result.score_names]
+        yield roc_picture(f"golling-roc-{dataset.replace('_', '-')}", f"{name} (figure 3)", curves)
+    yield from _sculpting_drawings(result)
+    for score in ("mse", "knn"):
+        samples = []
+        for trained, name in ((result, "on QCD"), (results[ON_TOP], "on top")):
+            samples.append(score_samples(trained, names, score))
+            figure = score_distributions(samples[-1], name=f"{score}, trained {name}", label=LABEL)
+            yield Drawing(
+                f"golling-{score}-{name.replace(' ', '-').lower()}",
+                figure,
+                f"{score} of the network trained {name} (figure 5)",
+            )
+
+
+def _sculpting_drawings(result: TrialResult) -> Iterator[Drawing]:
+    edges = np.linspace(0, 400, 41)
+    table = result.tables[QCD, "quote"]
+    before = histogram("all QCD jets", table["mass"], edges)
+    for score in ("mse", "emd"):
+        after = []
+        for efficiency in (0.5, 0.2, 0.1):
+            passes = table[score] >= np.quantile(table[score], 1 - efficiency)
+            after.append(histogram(f"{efficiency:.0%} pass", table["mass"][passes], edges))
+        figure = mass_before_after(before, after, axis_label="Jet mass [GeV]", label=LABEL)
+        yield Drawing(f"golling-mass-{score}", figure, f"Cuts on the {score} (figure 4, left)")
+    curves = {
+        (score, name): _sculpting(result, score, dataset, EFFICIENCIES)
+        for score in result.score_names
+        for dataset, name in SIGNALS.items()
+        if dataset != "stealth80"
+    }
+    yield Drawing(
+        "golling-sculpting",
+        sculpting_curves(curves, label=LABEL),
+        "Sculpting against rejection and signal efficiency (figure 4, right)",
+    )
+
+
+GOLLING = Document(
+    name="golling",
+    title="The Mass-ive Issue: Anomaly Detection in Jet Physics",
+    reference="T. Golling et al., arXiv:2303.14134",
+    trials=_trials,
+    published=(
+        Published("golling", "emd", "stealth80", note="the only score that finds it"),
+        Published("golling", "knn", "top_boosted", note="sculpts the mass most"),
+    ),
+    drawings=_drawings,
+    trends=_trends,
+    remarks=("AK8 jets stand for jets of radius 1.0: a wide top may lose particles.",),
+)

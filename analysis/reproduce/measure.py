@@ -1,0 +1,177 @@
+"""How well a score finds a signal: area, area at fixed mass, rejection, and the ceiling's share.
+
+Everything quoted is of jets with the role "quote", which neither trained nor chose anything.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from oddjet.analysis.reproduce.trial import TrialResult
+from oddjet.analysis.reproduce.windows import Role
+from oddjet.errors import TooFewJetsError
+from oddjet.ml.evaluation import Interval, auc, background_rejection
+from oddjet.ml.fixed_mass import FixedAuc, auc_at_fixed
+
+__all__ = ["Measured", "area", "compare_areas", "measure", "share_of_ceiling"]
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+REPLICAS = 200
+SIGNAL_EFFICIENCY = 0.2
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """A score's figures for one signal.
+
+    Attributes:
+        auc: Area under the ROC curve.
+        rejection: 1/ε_b at ε_s = `signal_efficiency`.
+        at_fixed_mass: The area at fixed jet mass; None with too few jets for it.
+        signal_efficiency: ε_s of the rejection.
+        n_signal: Jets.
+        n_background: Jets.
+    """
+
+    auc: Interval
+    rejection: Interval
+    at_fixed_mass: FixedAuc | None
+    signal_efficiency: float
+    n_signal: int
+    n_background: int
+
+
+def area(result: TrialResult, signal: str, score: str, role: Role) -> float:
+    """Area under the ROC curve, without an interval.
+
+    Args:
+        result: A trial's result.
+        signal: Dataset that counts as signal.
+        score: Name of the score.
+        role: Which jets.
+    """
+    return auc(*result.pair(signal, role, score), replicas=1).value
+
+
+def measure(
+    result: TrialResult,
+    signal: str,
+    score: str,
+    *,
+    signal_efficiency: float = SIGNAL_EFFICIENCY,
+    seed: int = 1,
+) -> Measured:
+    """Measure a score on the jets that are quoted.
+
+    Args:
+        result: A trial's result.
+        signal: Dataset that counts as signal.
+        score: Name of the score.
+        signal_efficiency: ε_s at which the rejection is given.
+        seed: Of the resampling.
+    """
+    values, is_signal = result.pair(signal, "quote", score)
+    mass, _ = result.pair(signal, "quote", "mass")
+    try:
+        fixed = auc_at_fixed(values, is_signal, mass, seed=seed)
+    except TooFewJetsError:
+        fixed = None
+    return Measured(
+        auc=auc(values, is_signal, replicas=REPLICAS, seed=seed),
+        rejection=background_rejection(
+            values, is_signal, signal_efficiency=signal_efficiency, replicas=REPLICAS, seed=seed
+        ),
+        at_fixed_mass=fixed,
+        signal_efficiency=signal_efficiency,
+        n_signal=int(is_signal.sum()),
+        n_background=int((~is_signal).sum()),
+    )
+
+
+def share_of_ceiling(
+    score: tuple[Floats, Bools], ceiling: tuple[Floats, Bools], *, seed: int = 1
+) -> Interval:
+    """(AUC − ½) of a score over that of the supervised ceiling, on the same jets.
+
+    Args:
+        score: Values (n,) and whether each jet is signal (n,).
+        ceiling: The same of the ceiling, in the same order of jets.
+        seed: Of the resampling, which draws the same jets for both.
+
+    Returns:
+        The share, 1 at the ceiling, with its 95 % bootstrap interval.
+    """
+    return _paired(score, ceiling, lambda a, b: (a - 0.5) / (b - 0.5), seed)
+
+
+def compare_areas(
+    score: tuple[Floats, Bools], other: tuple[Floats, Bools], *, seed: int = 1
+) -> Interval:
+    """Difference of two scores' areas, with its 95 % bootstrap interval.
+
+    Args:
+        score: Values (n,) and whether each jet is signal (n,).
+        other: What is subtracted. If it is of the same jets, they are resampled together.
+        seed: Of the resampling.
+    """
+    return _paired(score, other, lambda a, b: a - b, seed)
+
+
+def _paired(
+    first: tuple[Floats, Bools],
+    second: tuple[Floats, Bools],
+    combine: Callable[[float, float], float],
+    seed: int,
+) -> Interval:
+    same_jets = first[1].shape == second[1].shape and bool((first[1] == second[1]).all())
+    areas = (_Areas.of(*first), _Areas.of(*second))
+    rng = np.random.default_rng(seed)
+    samples = np.empty(REPLICAS)
+    for i in range(REPLICAS):
+        weights = areas[0].draw(rng)
+        others = weights if same_jets else areas[1].draw(rng)
+        samples[i] = combine(areas[0].area(*weights), areas[1].area(*others))
+    low, high = np.quantile(samples, [0.025, 0.975])
+    return Interval(combine(areas[0].area(), areas[1].area()), float(low), float(high))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Areas:
+    """Areas of one score under many weights: signal and background apart, sorted once.
+
+    The area is Σ_s w_s [W_b(below s) + W_b(equal)/2] / (Σ w_s Σ w_b).
+    """
+
+    below: npt.NDArray[np.int64]
+    up_to: npt.NDArray[np.int64]
+    order: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, values: Floats, is_signal: Bools) -> _Areas:
+        signal, background = values[is_signal], values[~is_signal]
+        order = np.argsort(background, kind="stable")
+        ranked = background[order]
+        return cls(
+            np.searchsorted(ranked, signal, side="left"),
+            np.searchsorted(ranked, signal, side="right"),
+            order,
+        )
+
+    def draw(self, rng: np.random.Generator) -> tuple[Any, Any]:
+        """How often each signal and each background jet is drawn."""
+        sizes = (len(self.below), len(self.order))
+        return tuple(np.bincount(rng.integers(0, n, n), minlength=n) for n in sizes)  # type: ignore[return-value]
+
+    def area(self, signal: Any = 1, background: Any = None) -> float:
+        w_b = np.ones(len(self.order)) if background is None else background[self.order]
+        w_s = np.ones(len(self.below)) * signal
+        cumulative = np.concatenate([[0.0], np.cumsum(w_b)])
+        wins = (cumulative[self.below] + cumulative[self.up_to]) / 2
+        return float(w_s @ wins / (w_s.sum() * cumulative[-1]))

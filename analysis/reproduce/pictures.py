@@ -1,0 +1,99 @@
+"""Pictures that several documents need, made of the results of trials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from oddjet.analysis.plots.jets import average_images
+from oddjet.analysis.plots.roc import RocLine, roc_curves
+from oddjet.analysis.plots.scores import ScoreSample
+from oddjet.analysis.plots.style import Histogram, PlotLabel
+from oddjet.analysis.reproduce.document import Drawing, Results
+from oddjet.analysis.reproduce.trial import TrialResult
+from oddjet.datasets.jets import Jets
+from oddjet.ml.evaluation import auc, roc_curve
+from oddjet.ml.representations.jet_image import JetImage
+
+__all__ = ["LABEL", "average_pictures", "histogram", "roc_line", "roc_picture", "score_samples"]
+
+LABEL = PlotLabel("simulation", "13 TeV")
+IMAGE_JETS = 5_000
+ROC_POINTS = 2_000
+
+Curve = tuple[str, TrialResult, str, str]
+"""Name in the legend, trial, signal, score."""
+
+
+def roc_line(name: str, result: TrialResult, signal: str, score: str) -> RocLine:
+    """Make a curve with its area, of the jets that are quoted."""
+    values, is_signal = result.pair(signal, "quote", score)
+    curve, area = roc_curve(values, is_signal), auc(values, is_signal, replicas=100)
+    step = max(1, len(curve.fpr) // ROC_POINTS)
+    chosen = np.unique(np.r_[np.arange(0, len(curve.fpr), step), len(curve.fpr) - 1])
+    return RocLine(name, curve.tpr[chosen], curve.fpr[chosen], area.value, (area.low, area.high))
+
+
+def roc_picture(name: str, caption: str, curves: Sequence[Curve]) -> Drawing:
+    """Draw ROC curves.
+
+    Args:
+        name: Of the file.
+        caption: What is to be seen.
+        curves: What to draw.
+    """
+    lines = [roc_line(*curve) for curve in curves]
+    return Drawing(name, roc_curves(lines, label=LABEL), caption)
+
+
+def average_pictures(
+    name: str,
+    caption: str,
+    results: Results,
+    samples: Mapping[str, tuple[TrialResult, str]],
+    image: JetImage,
+) -> Drawing:
+    """Draw the average image of samples.
+
+    Args:
+        name: Of the file.
+        caption: What is to be seen.
+        results: Where the jets come from.
+        samples: Name → trial and dataset.
+        image: How a jet is drawn.
+    """
+    means = {}
+    for sample, (result, dataset) in samples.items():
+        jets: Jets = results.jets(result, dataset, IMAGE_JETS)
+        means[sample] = image(jets).mean(axis=0, dtype=np.float64)
+    figure = average_images(means, half_width=image.half_width, label=LABEL)
+    return Drawing(name, figure, caption)
+
+
+def score_samples(result: TrialResult, names: Mapping[str, str], score: str) -> list[ScoreSample]:
+    """Give the scores of several datasets for a plot.
+
+    Args:
+        result: A trial's result.
+        names: Dataset → name in the legend.
+        score: Name of the score.
+    """
+    return [
+        ScoreSample(
+            name, result.tables[dataset, "quote"][score], None, dataset != result.trial.background
+        )
+        for dataset, name in names.items()
+    ]
+
+
+def histogram(label: str, values: np.ndarray, edges: np.ndarray) -> Histogram:
+    """Count values in bins.
+
+    Args:
+        label: Name in the legend.
+        values: Shape (n,).
+        edges: Shape (n_bins + 1,).
+    """
+    counts = np.histogram(values, edges)[0].astype(np.float64)
+    return Histogram(label, edges, counts, counts)

@@ -1,0 +1,170 @@
+"""The report of a reproduction: HTML with pictures, Markdown, JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from oddjet.analysis.plots.encode import figure_bytes
+from oddjet.analysis.report import Cell, Picture, Report, Section, Table, make_picture, write_report
+from oddjet.analysis.reproduce.choose import Choice
+from oddjet.analysis.reproduce.document import Document, Drawing, Trend
+from oddjet.analysis.reproduce.table import HEADERS, Row, interval_text, to_markdown, to_table
+from oddjet.datasets.atomic import atomic_write, write_text
+
+__all__ = ["Chapter", "choice_table", "trend_table", "write_reproduction"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Chapter:
+    """What came out of one document.
+
+    Attributes:
+        document: The document.
+        rows: Of the one table.
+        tables: The document's own tables.
+        trends: Its statements.
+        drawings: Its pictures.
+    """
+
+    document: Document
+    rows: Sequence[Row]
+    tables: Sequence[Table]
+    trends: Sequence[Trend]
+    drawings: Sequence[Drawing]
+
+
+def choice_table(choices: Sequence[Choice], caption: str) -> Table:
+    """Make the table of chosen detectors."""
+    headers = (
+        "task",
+        "detector and score",
+        "AUC",
+        "AUC at fixed mass",
+        "1/ε_b(0.2)",
+        "ceiling",
+        "share of ceiling",
+        "to reach",
+        "chosen from",
+    )
+    rows: list[tuple[Cell, ...]] = []
+    for each in choices:
+        fixed = each.measured.at_fixed_mass
+        rows.append(
+            (
+                each.task.title,
+                each.detector,
+                interval_text(each.measured.auc, 3),
+                None if fixed is None else interval_text(fixed.auc, 3),
+                interval_text(each.measured.rejection, 1),
+                each.ceiling,
+                None if each.share is None else interval_text(each.share, 2),
+                each.task.wanted,
+                each.n_candidates,
+            )
+        )
+    return Table(headers, tuple(rows), caption)
+
+
+def trend_table(trends: Sequence[Trend]) -> Table:
+    """Make the table of statements."""
+    rows = tuple(
+        (trend.statement, trend.verdict, interval_text(trend.difference, 3), trend.meaning)
+        for trend in trends
+    )
+    return Table(("statement", "here", "difference", "which is"), rows, "Statements in print")
+
+
+def write_reproduction(
+    output: Path,
+    chapters: Sequence[Chapter],
+    choices: Sequence[Table],
+    *,
+    title: str,
+    lead: str,
+    footer: str,
+    numbers: dict[str, Any],
+) -> Path:
+    """Write `reproduce.html`, `.json` and `.md`, and the pictures in `figures/`.
+
+    Args:
+        output: The folder.
+        chapters: What came out.
+        choices: Tables of chosen detectors.
+        title: Of the page.
+        lead: What was done.
+        footer: Versions, when it was made.
+        numbers: What goes into the JSON beside the rows.
+
+    Returns:
+        The path of the HTML file.
+    """
+    sections = [_choices_section(choices)] if choices else []
+    for chapter in chapters:
+        pictures = [_kept_picture(output / "figures", drawing) for drawing in chapter.drawings]
+        sections.append(_section(chapter, pictures))
+    report = Report(title, lead, tuple(sections), footer=footer, summary=numbers)
+    path = write_report(output / "reproduce.html", report)
+    write_text(output / "reproduce.md", _markdown(title, lead, chapters, choices, footer))
+    return path
+
+
+def _kept_picture(folder: Path, drawing: Drawing) -> Picture:
+    with atomic_write(folder / f"{drawing.name}.png") as temporary:
+        temporary.write_bytes(figure_bytes(drawing.figure, dpi=110))
+    return make_picture(drawing.figure, drawing.caption)
+
+
+def _choices_section(choices: Sequence[Table]) -> Section:
+    return Section(
+        title="The best detector for each signal, and one for all",
+        anchor="chosen",
+        paragraphs=(
+            (
+                "Chosen by the AUC on one half of the signal, quoted on the other half. The share is that of "
+                "AUC − ½ of boosted trees trained on the very signal, on the same jets."
+            ),
+        ),
+        tables=tuple(choices),
+    )
+
+
+def _section(chapter: Chapter, pictures: Sequence[Picture]) -> Section:
+    document = chapter.document
+    tables = [*chapter.tables]
+    if chapter.trends:
+        tables.append(trend_table(chapter.trends))
+    tables.append(to_table(chapter.rows, "Every score of every training"))
+    return Section(
+        title=document.title,
+        anchor=document.name,
+        paragraphs=(document.reference, *document.remarks),
+        tables=tuple(tables),
+        pictures=tuple(pictures),
+        numbers={
+            "rows": [dataclasses.asdict(row) for row in chapter.rows],
+            "trends": [
+                dataclasses.asdict(trend) | {"verdict": trend.verdict} for trend in chapter.trends
+            ],
+        },
+    )
+
+
+def _markdown(
+    title: str, lead: str, chapters: Sequence[Chapter], choices: Sequence[Table], footer: str
+) -> str:
+    parts = [f"# {title}", lead]
+    for table in choices:
+        parts += [f"**{table.caption}**", to_markdown(table.headers, table.rows)]
+    for chapter in chapters:
+        parts += [f"## {chapter.document.title}", chapter.document.reference]
+        parts += chapter.document.remarks
+        for table in chapter.tables:
+            parts += [f"**{table.caption}**", to_markdown(table.headers, table.rows)]
+        if chapter.trends:
+            table = trend_table(chapter.trends)
+            parts.append(to_markdown(table.headers, table.rows))
+        parts.append(to_markdown(HEADERS, [row.cells() for row in chapter.rows]))
+    return "\n\n".join([*parts, footer]) + "\n"

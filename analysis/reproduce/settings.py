@@ -1,0 +1,219 @@
+"""The detectors as they are trained here, by label: what is published, and what a laptop can do.
+
+One set of settings for every sample, so that detectors are compared as they are, not as they were
+tuned to a signal. At `full` the published settings; at `quick` fewer epochs, larger batches or fewer
+jets, as the entries say. `tiny` makes every code path run in a test, and no sense.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from oddjet.analysis.reproduce.document import Scale
+from oddjet.analysis.reproduce.trial import Trial
+from oddjet.analysis.reproduce.windows import get_window
+from oddjet.errors import ConfigError, did_you_mean
+from oddjet.ml.representations.energy_flow import EnergyFlow, Reweight
+from oddjet.ml.representations.jet_image import JetImage
+
+__all__ = ["CEILING", "Settings", "ceiling", "labels", "make_trial", "settings"]
+
+CEILING = "supervised ceiling"
+"""Label of the boosted trees that are trained on the signal they are tested on."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How a detector is trained.
+
+    Attributes:
+        detector: Name, as `oddjet.ml.create` takes it.
+        hyper_parameters: What differs from the published defaults.
+        max_jets: Train on so many at most; None for all there are.
+        cost: Rough seconds, so that the longest begin first.
+    """
+
+    detector: str
+    hyper_parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    max_jets: int | None = None
+    cost: float = 60.0
+
+    def but(self, *, max_jets: int | None = None, cost: float = 60.0, **changes: Any) -> Settings:
+        """Change hyper-parameters, the number of jets and the cost."""
+        changed = {**self.hyper_parameters, **changes}
+        return Settings(self.detector, changed, max_jets or self.max_jets, cost)
+
+
+def _images(power: float, sigma: float) -> JetImage:
+    return JetImage.buss(power=power, sigma=sigma)
+
+
+def _published() -> dict[str, Settings]:
+    """Give the settings in print, which mostly are the detectors' defaults."""
+    found = {
+        "khanal": Settings("khanal", cost=2400),
+        "ene": Settings("ene", max_jets=125_000, cost=9000),
+        "golling": Settings("golling", cost=1800),
+        "inn": Settings("inn", cost=6000),
+        "inn without PCA": Settings("inn", {"pca": False}, cost=6000),
+        "autoencoder": Settings("autoencoder", cost=120),
+        "nae": Settings("nae", cost=600),
+        "nae without guard": Settings("nae", {"guard": False}, cost=600),
+        "lund autoencoder": Settings("lund_nae", {"normalised": False}, cost=1200),
+        "lund nae": Settings("lund_nae", cost=3000),
+        "foils": Settings("foils", cost=15),
+        CEILING: Settings("bdt", cost=30),
+        "gmm images": Settings("gmm", cost=240),
+        "dirichlet EFP": Settings(
+            "dirichlet", {"pca": 8, "representation": EnergyFlow(reweight="log")}
+        ),
+        "dirichlet R=3": Settings(
+            "dirichlet", {"alpha": [1.0, 0.25, 0.1], "representation": _images(0.25, 1.0)}
+        ),
+    }
+    for power in (1.0, 0.5, 0.25, 0.1):
+        for sigma in (1.0, 3.0):
+            hyper_parameters = {"representation": _images(power, sigma)}
+            found[f"kmeans n={power:g} σ={sigma:g}"] = Settings("kmeans", hyper_parameters)
+        for sigma in (0.0, 1.0):
+            hyper_parameters = {"representation": _images(power, sigma)}
+            found[f"dirichlet n={power:g} σ={sigma:g}"] = Settings("dirichlet", hyper_parameters)
+    mixtures: tuple[tuple[str, float, Reweight], ...] = (
+        ("β=½ log", 0.5, "log"),
+        ("β=1 n=⅓", 1.0, 1 / 3),
+    )
+    for name, beta, reweight in mixtures:
+        representation = EnergyFlow(beta=beta, reweight=reweight)
+        found[f"gmm EFP {name}"] = Settings(
+            "gmm",
+            {"components": 50, "covariance": "full", "pca": 8, "representation": representation},
+            cost=30,
+        )
+    return found
+
+
+def _quick(published: Mapping[str, Settings]) -> dict[str, Settings]:
+    """Give what two cores train in an hour, all documents together."""
+    quick = dict(published)
+    quick |= {
+        "khanal": published["khanal"].but(epochs=20, batch_size=64, cost=200),
+        "ene": published["ene"].but(epochs=8, batch_size=128, max_jets=5_000, cost=250),
+        "golling": published["golling"].but(stages=[20, 4, 20], max_jets=12_000, cost=200),
+        "inn": published["inn"].but(epochs=60, cost=250),
+        "inn without PCA": published["inn without PCA"].but(epochs=60, cost=250),
+        "lund autoencoder": published["lund autoencoder"].but(max_jets=8_000, cost=150),
+        "lund nae": published["lund nae"].but(max_jets=8_000, cost=250),
+    }
+    return quick
+
+
+_TINY: dict[str, dict[str, Any]] = {
+    "khanal": {"epochs": 1},
+    "ene": {"epochs": 1, "filters": 4},
+    "golling": {"stages": [1, 1, 1], "svm_jets": 50},
+    "inn": {"epochs": 1, "blocks": 2, "units": 8},
+    "autoencoder": {"epochs": 1},
+    "nae": {"epochs": 1},
+    "lund_nae": {"epochs": 1},
+    "kmeans": {"k": 5, "starts": 1},
+    "gmm": {"components": 2, "beta": 1e-2},
+    "dirichlet": {"epochs": 2},
+    "bdt": {"iterations": 5},
+}
+"""By detector: what makes a training a matter of seconds."""
+
+
+def _tiny(quick: Mapping[str, Settings]) -> dict[str, Settings]:
+    return {
+        label: each.but(max_jets=200, cost=1.0, **_TINY.get(each.detector, {}))
+        for label, each in quick.items()
+    }
+
+
+_PUBLISHED = _published()
+_SETTINGS: dict[Scale, dict[str, Settings]] = {
+    "tiny": _tiny(_quick(_PUBLISHED)),
+    "quick": _quick(_PUBLISHED),
+    "full": _PUBLISHED,
+}
+
+
+def labels() -> tuple[str, ...]:
+    """Give the labels that `settings` knows."""
+    return tuple(_PUBLISHED)
+
+
+def settings(label: str, scale: Scale) -> Settings:
+    """Look settings up.
+
+    Args:
+        label: One of `labels`.
+        scale: `quick` or `full`; `tiny` for tests.
+
+    Raises:
+        ConfigError: If there is no such label.
+    """
+    known = _SETTINGS[scale]
+    if label not in known:
+        msg = f"no settings are called {label!r}.{did_you_mean(label, known)} Known: {', '.join(known)}."
+        raise ConfigError(msg)
+    return known[label]
+
+
+def make_trial(
+    key: str,
+    window: str,
+    scale: Scale,
+    *,
+    label: str | None = None,
+    nominal: str | None = None,
+    signal: str | None = None,
+    contamination: tuple[str, float] | None = None,
+    max_jets: int | None = None,
+    changes: Mapping[str, Any] | None = None,
+    seed: int = 1,
+) -> Trial:
+    """Make a trial of a detector with its settings.
+
+    Args:
+        key: One of `labels`.
+        window: Name of a window.
+        scale: As in `settings`.
+        label: What the trial is called; by default `key`.
+        nominal: Dataset to train on, where it is not the window's background.
+        signal: Dataset that trains a supervised detector beside.
+        contamination: As in `Trial`.
+        max_jets: Train on so many at most, if the settings do not say fewer.
+        changes: Hyper-parameters that differ from the settings.
+        seed: Of the training.
+    """
+    found = settings(key, scale)
+    limits = [n for n in (found.max_jets, max_jets) if n is not None]
+    # The dataset is always named, so that the same training has one identity.
+    return Trial(
+        window=window,
+        detector=found.detector,
+        label=label or key,
+        settings=key,
+        hyper_parameters={**found.hyper_parameters, **(changes or {})},
+        nominal=nominal or get_window(window).background,
+        signal=signal,
+        contamination=contamination,
+        max_jets=min(limits, default=None),
+        seed=seed,
+        cost=found.cost,
+    )
+
+
+def ceiling(window: str, signal: str, scale: Scale, *, nominal: str | None = None) -> Trial:
+    """Make the trial that says what could at best be hoped for on the same jets.
+
+    Args:
+        window: Name of a window.
+        signal: Dataset that trains it beside the nominal one.
+        scale: As in `settings`.
+        nominal: Dataset that counts as background, where it is not the window's.
+    """
+    return make_trial(CEILING, window, scale, nominal=nominal, signal=signal)

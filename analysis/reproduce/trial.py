@@ -1,0 +1,281 @@
+"""A trial: one detector trained on one kind of jets of a window, and the scores of all its jets.
+
+Trials are kept on disk under a key made of everything they depend on, the code of `oddjet.ml`
+included, so that a second call trains nothing again, and an interrupted one goes on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from oddjet.analysis.reproduce.windows import Role, Window, get_window
+from oddjet.datasets.atomic import atomic_write, write_text
+from oddjet.datasets.digest import content_key, source_digest
+from oddjet.datasets.jets import Jets, concatenate
+from oddjet.datasets.skim import Skim, open_skim
+from oddjet.errors import ConfigError, OddjetError
+from oddjet.ml.representations import Representation
+
+__all__ = ["Trial", "TrialResult", "load_trial", "run_trial", "trial_key"]
+
+Floats = npt.NDArray[np.float64]
+
+COLUMNS = ("pt", "mass", "msoftdrop")
+"""Columns of the jets that are kept beside their scores."""
+SCORES_FILE = "scores.npz"
+INFO_FILE = "trial.json"
+DETECTOR_FOLDER = "detector"
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """One training.
+
+    Attributes:
+        window: Name of the window.
+        detector: Name of the detector, as `oddjet.ml.create` takes it.
+        label: What tables call it.
+        settings: Name of its settings, the same for the same detector on other jets.
+        hyper_parameters: As `oddjet.ml.create` takes them; `representation` may be one.
+        nominal: Dataset that is taken to be ordinary; the window's background by default.
+        signal: Dataset that a supervised detector is trained on beside; None for the others.
+        max_jets: Train on so many jets at most.
+        contamination: Mixes so many jets of a signal into each nominal jet: (dataset, ratio).
+        seed: Of the training.
+        cost: Rough seconds, so that the longest begin first.
+    """
+
+    window: str
+    detector: str
+    label: str
+    settings: str = ""
+    hyper_parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    nominal: str | None = None
+    signal: str | None = None
+    max_jets: int | None = None
+    contamination: tuple[str, float] | None = None
+    seed: int = 1
+    cost: float = 60.0
+
+    @property
+    def background(self) -> str:
+        """The dataset that is taken to be ordinary."""
+        return self.nominal or get_window(self.window).background
+
+    @property
+    def knows_signal(self) -> bool:
+        """Whether signal jets are among those trained on."""
+        return self.signal is not None or self.contamination is not None
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The datasets that count as signal, inverse tagging included."""
+        window = get_window(self.window)
+        return tuple(n for n in (window.background, *window.signals) if n != self.background)
+
+    def identity(self) -> dict[str, Any]:
+        """Say in JSON types what decides the result."""
+        fields = dataclasses.asdict(dataclasses.replace(self, hyper_parameters={}))
+        hyper_parameters = {
+            name: value.identity() if isinstance(value, Representation) else value
+            for name, value in self.hyper_parameters.items()
+        }
+        for name in ("label", "settings", "cost"):
+            del fields[name]
+        return {**fields, "background": self.background, "hyper_parameters": hyper_parameters}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TrialResult:
+    """What a trial left behind.
+
+    Attributes:
+        trial: The trial.
+        folder: Where it is; `detector/` inside is the trained detector.
+        n_train: Jets trained on.
+        train_seconds: Wall time of the training.
+        score_seconds: Wall time of scoring, representation included.
+        n_scored: Jets scored in that time.
+        tables: (dataset, role) → column or score name → (n,).
+    """
+
+    trial: Trial
+    folder: Path
+    n_train: int
+    train_seconds: float
+    score_seconds: float
+    n_scored: int
+    tables: dict[tuple[str, Role], dict[str, Floats]]
+
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        """Names of the scores."""
+        table = next(iter(self.tables.values()))
+        return tuple(name for name in table if name not in COLUMNS)
+
+    def pair(self, signal: str, role: Role, name: str) -> tuple[Floats, npt.NDArray[np.bool_]]:
+        """Give a score or column of signal and nominal jets, one after the other.
+
+        Args:
+            signal: Dataset that counts as signal.
+            role: "choose" or "quote".
+            name: Score or column.
+
+        Returns:
+            Values (n,) and whether each is of the signal (n,).
+        """
+        anomalous = self.tables[signal, role][name]
+        ordinary = self.tables[self.trial.background, role][name]
+        is_signal = np.repeat([True, False], [len(anomalous), len(ordinary)])
+        return np.concatenate([anomalous, ordinary]), is_signal
+
+    def load_detector(self) -> Any:
+        """Load the trained detector."""
+        from oddjet.ml import load  # noqa: PLC0415 (TensorFlow)
+
+        return load(self.folder / DETECTOR_FOLDER)
+
+
+def trial_key(trial: Trial, skim: Skim) -> str:
+    """Hash everything a trial depends on.
+
+    Args:
+        trial: The trial.
+        skim: Its window's skim, whose parts' keys stand for their contents.
+    """
+    names = (trial.background, *trial.others)
+    parts = sorted(chunk.key for chunk in skim.manifest.chunks if chunk.dataset in names)
+    code = source_digest("oddjet.ml", "oddjet.datasets.folds", "oddjet.datasets.jets")
+    window = dataclasses.asdict(get_window(trial.window))
+    window["selection"] = get_window(trial.window).selection.identity()
+    return content_key([trial.identity(), window, parts, code])
+
+
+def load_trial(trial: Trial, skim: Skim, output: Path) -> TrialResult | None:
+    """Read the result of a trial that was run; None if it was not, or is not whole.
+
+    Args:
+        trial: The trial.
+        skim: Its window's skim.
+        output: Folder of the trials.
+    """
+    folder = output / trial_key(trial, skim)
+    try:
+        info = json.loads((folder / INFO_FILE).read_text(encoding="utf-8"))
+        tables: dict[tuple[str, Role], dict[str, Floats]] = {}
+        with np.load(folder / SCORES_FILE, allow_pickle=False) as data:
+            for key in data:
+                dataset, role, name = key.split("/")
+                tables.setdefault((dataset, role), {})[name] = data[key]
+    except (OSError, ValueError, KeyError):
+        return None
+    return TrialResult(trial=trial, folder=folder, tables=tables, **info)
+
+
+def run_trial(trial: Trial, skim: Skim | Path, output: Path) -> TrialResult:
+    """Train, score and keep; or read what an earlier call kept.
+
+    Args:
+        trial: The trial.
+        skim: Its window's skim, or the skim's folder.
+        output: Folder of the trials.
+
+    Raises:
+        OddjetError: If the training fails; the message names the trial.
+    """
+    skim = skim if isinstance(skim, Skim) else open_skim(skim)
+    found = load_trial(trial, skim, output)
+    if found is not None:
+        return found
+    folder = output / trial_key(trial, skim)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        info, tables = _train_and_score(trial, skim, folder)
+    except OddjetError as error:
+        error.args = (f"trial '{trial.label}' ({trial.window}, {trial.background}): {error}",)
+        raise
+    with atomic_write(folder / SCORES_FILE) as temporary:
+        arrays: dict[str, Any] = {
+            f"{dataset}/{role}/{name}": values
+            for (dataset, role), table in tables.items()
+            for name, values in table.items()
+        }
+        np.savez(temporary, **arrays)
+    shutil.rmtree(folder / "training", ignore_errors=True)
+    write_text(folder / INFO_FILE, json.dumps(info, indent=1) + "\n")
+    return TrialResult(trial=trial, folder=folder, tables=tables, **info)
+
+
+def _train_and_score(
+    trial: Trial, skim: Skim, folder: Path
+) -> tuple[dict[str, Any], dict[tuple[str, Role], dict[str, Floats]]]:
+    from oddjet.ml import create  # noqa: PLC0415 (TensorFlow)
+
+    window = get_window(trial.window)
+    jets = _training_jets(trial, window, skim)
+    detector = create(trial.detector, **trial.hyper_parameters)
+    started = time.perf_counter()
+    detector.fit(jets, seed=trial.seed, resume_in=folder / "training")
+    trained = time.perf_counter()
+    detector.save(folder / DETECTOR_FOLDER)
+    tables: dict[tuple[str, Role], dict[str, Floats]] = {}
+    n_scored, score_seconds = 0, 0.0
+    roles: tuple[Role, ...] = ("choose", "quote")
+    for dataset in (trial.background, *trial.others):
+        for role in roles:
+            some = window.jets(skim, dataset, role, nominal=dataset == trial.background)
+            before = time.perf_counter()
+            # With signal in the training, the jets that would choose it are among those seen.
+            scores = detector.scores(some, allow_trained=role == "choose" and trial.knows_signal)
+            score_seconds += time.perf_counter() - before
+            n_scored += len(some)
+            columns = {name: np.asarray(some[name], dtype=np.float64) for name in COLUMNS}
+            tables[dataset, role] = columns | scores
+    info = {
+        "n_train": len(jets),
+        "train_seconds": trained - started,
+        "score_seconds": score_seconds,
+        "n_scored": n_scored,
+    }
+    return info, tables
+
+
+def _training_jets(trial: Trial, window: Window, skim: Skim) -> Jets:
+    """Read the jets to train on, in random order, cut to the wanted number."""
+    jets = window.jets(skim, trial.background, "train", nominal=True)
+    jets = _some(jets, trial.max_jets, trial.seed)
+    for signal, ratio in (
+        (trial.signal, None),
+        *((trial.contamination,) if trial.contamination else ()),
+    ):
+        if signal is None:
+            continue
+        more = window.jets(skim, signal, "train", nominal=False)
+        if ratio is not None:
+            wanted = round(ratio * len(jets))
+            if wanted > len(more):
+                # Fewer jets of both kinds, so that their ratio is as wanted.
+                jets = _some(jets, int(len(more) / ratio), trial.seed)
+                wanted = min(round(ratio * len(jets)), len(more))
+            more = _some(more, wanted, trial.seed)
+        jets = concatenate([jets, more])
+        jets = _some(jets, None, trial.seed)
+    if not len(jets):
+        msg = f"window '{trial.window}' has no jets of {trial.background} to train on"
+        raise ConfigError(msg)
+    return jets
+
+
+def _some(jets: Jets, n: int | None, seed: int) -> Jets:
+    """Shuffle jets and keep n of them."""
+    order = np.random.default_rng(seed).permutation(len(jets))
+    return jets[order if n is None else order[:n]]
