@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.special import rel_entr
 
 from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError, DetectorError
@@ -13,7 +12,6 @@ from oddjet.ml.detectors.khanal import (
     KhanalDetector,
     build_autoencoder,
     kl_divergence,
-    mean_squared_error,
 )
 from oddjet.ml.keras_models import layer_seeds
 from oddjet.ml.representations.jet_image import JetImage
@@ -65,28 +63,6 @@ def test_weights_come_from_the_seed() -> None:
     alphas = build().layers[2].get_weights()[0]
     assert alphas.shape == (32, 32, 10)
     assert alphas.std() == pytest.approx(0.05, rel=0.05)
-
-
-def test_mean_squared_error() -> None:
-    images = np.zeros((2, 2, 2, 1))
-    outputs = np.array([[1.0, 2.0, 0.0, 0.0], [0.0, 0.0, 0.0, 4.0]]).reshape(2, 2, 2, 1)
-    np.testing.assert_allclose(mean_squared_error(images, outputs), [5 / 4, 4.0])
-
-
-def test_kl_divergence_is_scipy_s_after_clipping_and_normalising() -> None:
-    rng = np.random.default_rng(1)
-    images = rng.dirichlet(np.full(16, 0.3), 20)
-    images[:, :4] = 0
-    images /= images.sum(axis=1, keepdims=True)
-    outputs = rng.normal(0.1, 0.2, (20, 16))
-    clipped = np.clip(outputs, 1e-7, None)
-    expected = rel_entr(images, clipped / clipped.sum(axis=1, keepdims=True)).sum(axis=1)
-    shape = (20, 4, 4, 1)
-    np.testing.assert_allclose(
-        kl_divergence(images.reshape(shape), outputs.reshape(shape)), expected
-    )
-    np.testing.assert_allclose(kl_divergence(images, 3 * images), 0.0, atol=1e-5)
-    assert kl_divergence(np.zeros((1, 4)), np.zeros((1, 4))) == [0.0]
 
 
 def test_scores_are_those_of_image_and_reconstruction(
