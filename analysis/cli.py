@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
-from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 
+from oddjet.analysis import cli_reproduce
+from oddjet.analysis.console import assignments, err, out, print_rows, told_plainly
 from oddjet.analysis.progress import RichReporter
-from oddjet.errors import ConfigError, OddjetError
 
 __all__ = ["app", "main"]
 
@@ -29,8 +26,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-out = Console()
-err = Console(stderr=True)
 
 Output = Annotated[Path, typer.Option("-o", "--output", help="Where to write.")]
 ConfigFile = Annotated[Path, typer.Argument(help="The analysis, a YAML file.")]
@@ -38,17 +33,6 @@ Executor = Annotated[str, typer.Option(help="`iterative`, `futures` or `dask`.")
 Workers = Annotated[int, typer.Option("-j", "--workers", min=1, help="Worker processes.")]
 Seed = Annotated[int, typer.Option(min=0, help="Fixes everything random.")]
 Unblind = Annotated[bool, typer.Option("--unblind", help="Look into the signal window of data.")]
-
-
-@contextmanager
-def _told_plainly() -> Iterator[None]:
-    """Turn an error raised on purpose into one message and exit code 1."""
-    try:
-        yield
-    except OddjetError as error:
-        err.print(f"[bold red]error:[/] {type(error).__name__}", highlight=False)
-        err.print(str(error), markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(1) from error
 
 
 def _print_version(wanted: bool) -> None:
@@ -87,10 +71,10 @@ def run(
     from oddjet.analysis.chain import run_chain
     from oddjet.analysis.config import load_config
 
-    with _told_plainly():
+    with told_plainly():
         settings = load_config(config).with_choices(unblind=unblind, pseudo_data=pseudo_data)
         result = run_chain(settings, reporter=RichReporter(err))
-    _print_rows(f"{settings.name}", ("", "result"), result.summary)
+    print_rows(f"{settings.name}", ("", "result"), result.summary)
     out.print(f"report: [bold]{result.report}[/]", highlight=False)
 
 
@@ -108,7 +92,7 @@ def simulate(
     from oddjet.datasets.simulation import simulate as simulate_sample
 
     with (
-        _told_plainly(),
+        told_plainly(),
         RichReporter(err).track(f"simulate {process}", n_events, "events") as update,
     ):
         summary = simulate_sample(
@@ -132,7 +116,7 @@ def simulate(
     ]
     if summary.r_inv is not None:
         rows.insert(2, ("r_inv (dark hadrons that are invisible)", f"{summary.r_inv:.3f}"))
-    _print_rows(f"{process}, seed {seed}", ("", "simulated"), rows)
+    print_rows(f"{process}, seed {seed}", ("", "simulated"), rows)
 
 
 @app.command()
@@ -157,7 +141,7 @@ def skim(
     """Select jets with their constituents out of NanoAOD (Khanal's selection by default)."""
     from oddjet.analysis.steps import skim_files
 
-    with _told_plainly():
+    with told_plainly():
         manifest = skim_files(
             output,
             files=files or (),
@@ -202,9 +186,9 @@ def train(
     from oddjet.analysis.training import train_detector
     from oddjet.datasets.skim import open_skim
 
-    with _told_plainly():
+    with told_plainly():
         settings = DetectorConfig(
-            name=detector, label=label, hyper_parameters=_assignments(hyper_parameters or [])
+            name=detector, label=label, hyper_parameters=assignments(hyper_parameters or [])
         )
         trained = train_detector(
             open_skim(skim_folder),
@@ -215,7 +199,7 @@ def train(
             reporter=RichReporter(err),
         )
     rows = [("scores", ", ".join(trained.raw_score_names)), ("folds", str(trained.k))]
-    _print_rows(settings.key, ("", "trained"), [*rows, ("folder", str(output))])
+    print_rows(settings.key, ("", "trained"), [*rows, ("folder", str(output))])
 
 
 @app.command()
@@ -230,7 +214,7 @@ def score(
     """Score every jet of a skim or of files, and fill the mass histograms."""
     from oddjet.analysis.steps import score_jets
 
-    with _told_plainly():
+    with told_plainly():
         n_jets = score_jets(
             source,
             models,
@@ -262,7 +246,7 @@ def hunt(
     """Fit the mass spectrum beside the window and scan it for a bump."""
     from oddjet.analysis.steps import hunt_scores
 
-    with _told_plainly():
+    with told_plainly():
         found = hunt_scores(
             scores,
             column,
@@ -289,7 +273,7 @@ def report(
     """Write the report of a finished run again from its outputs."""
     from oddjet.analysis.chain import report_again
 
-    with _told_plainly():
+    with told_plainly():
         result = report_again(folder, unblind=unblind, reporter=RichReporter(err))
     out.print(f"report: [bold]{result.report}[/]", highlight=False)
 
@@ -338,7 +322,7 @@ def bench(
     """Measure speed and memory: as ratios within this run, or in jets/s."""
     from oddjet.analysis.bench import run_benchmarks
 
-    with _told_plainly():
+    with told_plainly():
         rows = run_benchmarks(
             names=names or (), n_events=n_events, output=output, reporter=RichReporter(err)
         )
@@ -355,23 +339,7 @@ def bench(
         raise typer.Exit(1)
 
 
-def _assignments(texts: list[str]) -> dict[str, Any]:
-    """Read NAME=VALUE pairs, the value as YAML reads it."""
-    values = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            msg = f"expected --set NAME=VALUE, received {text!r}"
-            raise ConfigError(msg)
-        values[name] = yaml.safe_load(value)
-    return values
-
-
-def _print_rows(title: str, headings: tuple[str, str], rows: list[tuple[str, str]]) -> None:
-    table = Table(*headings, title=title, title_justify="left")
-    for name, value in rows:
-        table.add_row(name, value)
-    out.print(table)
+cli_reproduce.register(app)
 
 
 def main() -> None:
