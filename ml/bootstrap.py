@@ -7,7 +7,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,14 @@ from scipy import stats
 
 from oddjet.errors import InputError
 
-__all__ = ["REPLICAS", "Interval", "fraction_interval", "percentile_interval", "resampled_weights"]
+__all__ = [
+    "REPLICAS",
+    "Interval",
+    "fraction_interval",
+    "percentile_interval",
+    "resampled_weights",
+    "statistic_interval",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -86,6 +93,32 @@ def percentile_interval(value: float, samples: npt.ArrayLike) -> Interval:
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(found, [tail, 1 - tail], method="nearest")
     return Interval(value, float(low), float(high))
+
+
+def statistic_interval(
+    statistic: Callable[[Floats, Floats], float],
+    values: Floats,
+    weights: Floats,
+    *,
+    replicas: int = REPLICAS,
+    seed: int = 1,
+) -> Interval:
+    """Give any number of a sample, such as its mean, with its bootstrap interval.
+
+    Args:
+        statistic: `statistic(values, weights)` → the number.
+        values: Shape (n,).
+        weights: Not negative, shape (n,).
+        replicas: Resamplings.
+        seed: Of the resampling.
+
+    Raises:
+        InputError: If there are no replicas.
+    """
+    one_kind = np.zeros(len(values), dtype=bool)
+    drawn = resampled_weights(weights, one_kind, replicas=replicas, seed=seed)
+    samples = [statistic(values, each) for each in drawn]
+    return percentile_interval(statistic(values, weights), samples)
 
 
 def fraction_interval(passed: npt.NDArray[Any], weights: Floats) -> Interval:

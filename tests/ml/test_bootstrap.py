@@ -5,7 +5,12 @@ import pytest
 from scipy.stats import binomtest
 
 from oddjet.errors import InputError
-from oddjet.ml.bootstrap import fraction_interval, percentile_interval, resampled_weights
+from oddjet.ml.bootstrap import (
+    fraction_interval,
+    percentile_interval,
+    resampled_weights,
+    statistic_interval,
+)
 
 
 def test_replicas_draw_each_kind_among_itself() -> None:
@@ -50,6 +55,17 @@ def test_fractions_have_wilsons_interval(passed: int) -> None:
     assert interval.value == pytest.approx(passed / 20)
     assert interval.low == pytest.approx(expected.low, abs=1e-12)
     assert interval.high == pytest.approx(expected.high)
+
+
+def test_a_mean_has_the_interval_of_its_standard_error() -> None:
+    values = np.random.default_rng(1).normal(5, 2, 1000)
+    interval = statistic_interval(
+        lambda x, w: float(np.average(x, weights=w)), values, np.ones(1000), replicas=500
+    )
+    error = values.std() / np.sqrt(1000)
+    assert interval.value == pytest.approx(values.mean())
+    assert interval.low == pytest.approx(values.mean() - 1.96 * error, abs=0.3 * error)
+    assert interval.high == pytest.approx(values.mean() + 1.96 * error, abs=0.3 * error)
 
 
 def test_unequal_weights_widen_the_interval() -> None:

@@ -1,0 +1,96 @@
+"""Numbers with intervals side by side: one line each, several kinds a line."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from oddjet.analysis.plots.style import (
+    COLOURS,
+    PlotLabel,
+    draw_label,
+    legend_text,
+    new_figure,
+    styled,
+)
+from oddjet.ml.bootstrap import Interval
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Dots", "dot_rows"]
+
+MARKERS = ("o", "s", "D", "^", "v", "P", "X")
+
+
+@dataclasses.dataclass(frozen=True)
+class Dots:
+    """One kind of number.
+
+    Attributes:
+        label: Name in the legend.
+        values: Line → number; None, or no entry, where there is none.
+    """
+
+    label: str
+    values: Mapping[str, Interval | None]
+
+
+@styled
+def dot_rows(
+    kinds: Sequence[Dots],
+    *,
+    axis_label: str,
+    reference: float | None = None,
+    label: PlotLabel | None = None,
+) -> Figure:
+    """Draw numbers with their intervals, one line for each name.
+
+    Args:
+        kinds: Kinds of numbers, each with a colour and marker of its own; their lines are those of
+            any of them, in order.
+        axis_label: What the numbers are.
+        reference: Where to draw a dotted line.
+        label: Text above the axes.
+    """
+    lines = list(dict.fromkeys(name for each in kinds for name in each.values))
+    width = 4.6 + 0.09 * max((len(name) for name in lines), default=0)
+    figure = new_figure(max(7.2, width), 1.7 + 0.26 * len(kinds) + 0.36 * max(len(lines), 1))
+    axes = figure.subplots()
+    if reference is not None:
+        axes.axvline(reference, color="#777777", ls=":", lw=1.3)
+    for number, each in enumerate(kinds):
+        shift = 0.5 * ((number + 0.5) / max(len(kinds), 1) - 0.5)
+        found = [
+            (lines.index(name) + shift, interval)
+            for name, interval in each.values.items()
+            if interval is not None and np.isfinite(interval.value)
+        ]
+        axes.errorbar(
+            [interval.value for _, interval in found],
+            [place for place, _ in found],
+            xerr=np.array(
+                [[i.value - i.low for _, i in found], [i.high - i.value for _, i in found]]
+            ).clip(min=0),
+            fmt=MARKERS[number % len(MARKERS)],
+            color=COLOURS[number % len(COLOURS)],
+            ms=6,
+            lw=1.4,
+            capsize=2,
+            label=legend_text(each.label),
+        )
+    for line in range(1, len(lines)):
+        axes.axhline(line - 0.5, color="#dddddd", lw=0.7, zorder=0)
+    axes.set_yticks(range(len(lines)), [legend_text(name) for name in lines])
+    axes.tick_params(axis="y", length=0)
+    axes.minorticks_off()
+    axes.set_ylim(max(len(lines), 1) - 0.5, -0.5)
+    axes.set_xlabel(axis_label)
+    if kinds:
+        # Below the axes, where there are no dots.
+        figure.legend(loc="outside lower center", ncols=1 if len(kinds) < 4 else 2, fontsize=10)
+    draw_label(axes, label or PlotLabel())
+    return figure

@@ -1,0 +1,155 @@
+"""Jet masses before and after an autoencoder."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from oddjet.analysis.plots.style import (
+    COLOURS,
+    DATA,
+    Histogram,
+    PlotLabel,
+    draw_label,
+    draw_steps,
+    legend_text,
+    new_figure,
+    styled,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["MassPair", "mass_response", "masses_in_and_out"]
+
+Array = npt.NDArray[np.float64]
+
+N_BINS = 40
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class MassPair:
+    """Masses of the jets of one sample [GeV], each of shape (n,).
+
+    Attributes:
+        before: Of the network's input.
+        after: Of its output.
+        true: Of the jets.
+        weights: Of the jets.
+    """
+
+    before: Array
+    after: Array
+    true: Array
+    weights: Array
+
+    def of(self, rows: npt.NDArray[np.bool_]) -> MassPair:
+        """Keep some of the jets."""
+        return MassPair(self.before[rows], self.after[rows], self.true[rows], self.weights[rows])
+
+
+@styled
+def masses_in_and_out(pairs: Mapping[str, MassPair], *, label: PlotLabel | None = None) -> Figure:
+    """Draw the masses of input (filled) and output (line) of each sample, one panel a sample.
+
+    Args:
+        pairs: By sample.
+        label: Text above the first panel.
+    """
+    count = max(len(pairs), 1)
+    figure = new_figure(max(4.2 * count, 6.0), 4.2)
+    grid = np.atleast_1d(np.asarray(figure.subplots(1, count), dtype=object))
+    for number, (axes, (name, pair)) in enumerate(zip(grid, pairs.items(), strict=False)):
+        colour = COLOURS[number % len(COLOURS)]
+        everything = np.concatenate([pair.before, pair.after, pair.true])
+        high = float(np.quantile(everything, 0.99)) if everything.size else 1.0
+        edges = np.linspace(0, max(high, 1.0), N_BINS + 1)
+        before, after, true = (
+            _histogram(text, values, edges, pair.weights)
+            for text, values in (
+                ("network's input", pair.before),
+                ("output", pair.after),
+                ("jet mass", pair.true),
+            )
+        )
+        heights, _ = before.density()
+        axes.stairs(heights, edges, fill=True, color=colour, alpha=0.35, label=before.label)
+        for each, line, style in ((after, colour, "-"), (true, DATA, ":")):
+            draw_steps(axes, each, *each.density(), color=line, ls=style)
+        axes.set_xlim(0, edges[-1])
+        axes.set_ylim(bottom=0)
+        axes.margins(y=0.3)
+        axes.set_xlabel("Mass [GeV]")
+        if number == 0:
+            axes.set_ylabel("Fraction of jets / GeV")
+        axes.legend(title=legend_text(name), loc="upper right", fontsize=10)
+    draw_label(grid[0], label or PlotLabel())
+    return figure
+
+
+@styled
+def mass_response(
+    pairs: Mapping[str, MassPair],
+    *,
+    signals: Sequence[str] = (),
+    label: PlotLabel | None = None,
+) -> Figure:
+    """Draw the ratio of output to input mass: its distribution, and its median by input mass.
+
+    Args:
+        pairs: By sample.
+        signals: Samples drawn with a dashed line.
+        label: Text above the panels.
+    """
+    figure = new_figure(10.6, 4.4)
+    left, right = figure.subplots(1, 2)
+    edges = np.linspace(0, 2, N_BINS + 1)
+    for number, (name, pair) in enumerate(pairs.items()):
+        colour = COLOURS[number % len(COLOURS)]
+        style = "--" if name in signals else "-"
+        ratio = pair.after / pair.before
+        shape = _histogram(legend_text(name), ratio.clip(0, 2), edges, pair.weights)
+        draw_steps(left, shape, *shape.density(), color=colour, ls=style)
+        centres, quantiles = _profile(pair.before, ratio)
+        if not centres.size:
+            continue
+        right.plot(
+            centres, quantiles[:, 1], "o", ls=style, color=colour, ms=4, label=legend_text(name)
+        )
+        right.fill_between(
+            centres, quantiles[:, 0], quantiles[:, 2], color=colour, alpha=0.15, lw=0
+        )
+    for draw in (left.axvline, right.axhline):
+        draw(1, color="#777777", ls=":", lw=1.3)
+    left.set(xlim=(0, 2), ylim=(0, None))
+    left.margins(y=0.2)
+    left.set_xlabel("Output mass / input mass")
+    left.set_ylabel("Fraction of jets / unit")
+    right.set(ylim=(0, 2.2))
+    right.set_xlabel("Input mass [GeV]")
+    right.set_ylabel("Output mass / input mass, median and central 68 %")
+    for axes in (left, right):
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(loc="upper right", fontsize=10)
+        draw_label(axes, label or PlotLabel())
+    return figure
+
+
+def _histogram(name: str, values: Array, edges: Array, weights: Array) -> Histogram:
+    counts = np.histogram(values, bins=edges, weights=weights)[0]
+    variances = np.histogram(values, bins=edges, weights=weights**2)[0]
+    return Histogram(name, edges, counts, variances)
+
+
+def _profile(mass: Array, ratio: Array) -> tuple[Array, Array]:
+    """Centres of up to twelve bins with equally many jets, and quantiles of the ratio there."""
+    n = min(12, len(mass) // 20)
+    if n < 1:
+        return np.zeros(0), np.zeros((0, 3))
+    parts = np.array_split(np.argsort(mass, kind="stable"), n)
+    centres = np.array([np.median(mass[rows]) for rows in parts])
+    return centres, np.array([np.quantile(ratio[rows], [0.16, 0.5, 0.84]) for rows in parts])

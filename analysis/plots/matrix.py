@@ -1,0 +1,79 @@
+"""Matrices of numbers, such as coefficients of correlation, as coloured fields."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from oddjet.analysis.plots.style import PlotLabel, draw_label, legend_text, new_figure, styled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["coefficient_matrix"]
+
+
+@styled
+def coefficient_matrix(
+    values: npt.NDArray[np.float64],
+    *,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    value_label: str,
+    limits: tuple[float, float] = (-1.0, 1.0),
+    column_label: str = "",
+    label: PlotLabel | None = None,
+) -> Figure:
+    """Draw a matrix with its numbers; colours part at the middle of the limits.
+
+    Args:
+        values: Shape (rows, columns); NaN where there is no number.
+        rows: Names of the rows.
+        columns: Names of the columns.
+        value_label: What the numbers are.
+        limits: Ends of the colour scale.
+        column_label: What the columns are.
+        label: Text above the axes.
+    """
+    longest = max((len(name) for name in rows), default=0)
+    figure = new_figure(
+        2.6 + 0.085 * longest + 1.25 * max(len(columns), 2), 1.6 + 0.42 * max(len(rows), 2)
+    )
+    axes = figure.subplots()
+    drawn = axes.imshow(
+        np.ma.masked_invalid(values),
+        cmap="RdBu_r",
+        vmin=limits[0],
+        vmax=limits[1],
+        aspect="auto",
+        interpolation="nearest",
+    )
+    middle, half = sum(limits) / 2, (limits[1] - limits[0]) / 2
+    for (row, column), value in np.ndenumerate(values):
+        strong = np.isfinite(value) and abs(value - middle) > 0.6 * half
+        text = f"{value:.2f}".replace("-", "−") if np.isfinite(value) else "–"
+        axes.text(
+            column,
+            row,
+            text,
+            ha="center",
+            va="center",
+            fontsize=11,
+            color="white" if strong else "black",
+        )
+    axes.set_xticks(range(len(columns)), [_name(each) for each in columns])
+    axes.set_yticks(range(len(rows)), [legend_text(each) for each in rows])
+    axes.minorticks_off()
+    axes.tick_params(length=0)
+    axes.set_xlabel(column_label, loc="center")
+    figure.colorbar(drawn, ax=axes, label=value_label, pad=0.02)
+    draw_label(axes, label or PlotLabel())
+    return figure
+
+
+def _name(text: str) -> str:
+    """Names of our own may be formulas; others are plain."""
+    return text if text.startswith("$") and text.endswith("$") else legend_text(text)

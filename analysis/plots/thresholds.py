@@ -1,0 +1,129 @@
+"""A score with its kernel density estimates and thresholds.
+
+References:
+    D. Khanal, Anomalous Jet Detection using Unsupervised Learning (2023), figures 8 and 13.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from oddjet.analysis.plots.scores import ScoreSample
+from oddjet.analysis.plots.style import (
+    BACKGROUND,
+    COLOURS,
+    SIGNAL,
+    PlotLabel,
+    draw_label,
+    new_figure,
+    styled,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["Mark", "scores_with_thresholds"]
+
+Array = npt.NDArray[np.float64]
+
+N_BINS = 50
+MARK_COLOURS = ("#111111", COLOURS[3], COLOURS[2], COLOURS[5], COLOURS[8], COLOURS[6], COLOURS[9])
+
+
+@dataclasses.dataclass(frozen=True)
+class Mark:
+    """A threshold.
+
+    Attributes:
+        label: Its rule.
+        value: Where it is.
+        signal: Signal efficiency there.
+        background: Background efficiency there.
+        needs_signal: Whether signal was needed to find it; such ones are dashed.
+    """
+
+    label: str
+    value: float
+    signal: float
+    background: float
+    needs_signal: bool = False
+
+
+@styled
+def scores_with_thresholds(
+    samples: Sequence[ScoreSample],
+    marks: Sequence[Mark],
+    *,
+    name: str,
+    label: PlotLabel | None = None,
+) -> Figure:
+    """Draw histograms of a score, its kernel density estimates, and thresholds.
+
+    Where the scores are positive and span more than a factor of eight, the axis is logarithmic and
+    densities are per unit of log10 of the score.
+
+    Args:
+        samples: Background and signal.
+        marks: The thresholds.
+        name: Name of the score.
+        label: Text above the axes.
+    """
+    figure = new_figure(9.6, 5.0)
+    axes = figure.subplots()
+    values = np.concatenate([np.zeros(0), *(each.values for each in samples)])
+    low, high = np.quantile(values, [0.001, 0.999]) if values.size else (0.0, 1.0)
+    log = bool(values.size and values.min() > 0 and high > 8 * low)
+    if not high > low:
+        low, high = low - 0.5, high + 0.5
+    for sample in samples:
+        _draw(axes, sample, float(low), float(high), log=log)
+    for number, mark in enumerate(marks):
+        axes.axvline(
+            np.log10(mark.value) if log and mark.value > 0 else mark.value,
+            color=MARK_COLOURS[number % len(MARK_COLOURS)],
+            ls="--" if mark.needs_signal else "-",
+            lw=1.5,
+            label=f"{mark.label}: {_percent(mark.signal)} / {_percent(mark.background)}",
+        )
+    axes.set_ylim(bottom=0)
+    axes.margins(x=0.02)
+    axes.set_xlabel(f"log$_{{10}}$ ({name})" if log else name)
+    axes.set_ylabel("Density")
+    figure.legend(
+        loc="outside right upper",
+        fontsize=9.5,
+        title="threshold: signal / background left",
+        title_fontsize=9.5,
+    )
+    draw_label(axes, label or PlotLabel())
+    return figure
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.3g} %"
+
+
+def _draw(axes: Axes, sample: ScoreSample, low: float, high: float, *, log: bool) -> None:
+    from scipy.stats import gaussian_kde  # noqa: PLC0415
+
+    colour = SIGNAL if sample.is_signal else BACKGROUND
+    weights = np.ones(sample.values.size) if sample.weights is None else sample.weights
+    values = sample.values
+    if log:
+        values, low, high = np.log10(values), float(np.log10(low)), float(np.log10(high))
+    total = float(weights.sum())
+    if not values.size or total <= 0:
+        return
+    edges = np.linspace(low, high, N_BINS + 1)
+    heights = np.histogram(values, edges, weights=weights)[0] / total / np.diff(edges)
+    axes.stairs(heights, edges, fill=True, color=colour, alpha=0.25, label=sample.label)
+    if np.ptp(values[weights > 0]) > 0:
+        density = gaussian_kde(values, weights=weights)
+        grid = np.linspace(low, high, 400)
+        axes.plot(grid, density(grid), color=colour, lw=1.8)

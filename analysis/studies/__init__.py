@@ -1,0 +1,69 @@
+"""Studies: questions that one asks of any detector, each a function from jets to a result.
+
+Every study takes jets of a background and of signals and the detectors by name, trains them on
+events that it does not test on, and gives a result with a table, JSON and figures.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, cast
+
+from oddjet.errors import ConfigError, did_you_mean
+
+__all__ = ["STUDIES", "StudyDescription", "describe_studies", "get_study"]
+
+STUDIES: dict[str, str] = {
+    "inverse": "oddjet.analysis.studies.inverse:tag_both_ways",
+    "contamination": "oddjet.analysis.studies.contamination:contaminate",
+    "epochs": "oddjet.analysis.studies.epochs:follow_epochs",
+    "mass": "oddjet.analysis.studies.mass:weigh_reconstructions",
+    "images": "oddjet.analysis.studies.images:average_jets",
+    "thresholds": "oddjet.analysis.studies.thresholds:cut_scores",
+    "correlation": "oddjet.analysis.studies.correlation:correlate_scores",
+    "wrong_signal": "oddjet.analysis.studies.wrong_signal:bet_on_signals",
+}
+"""Name → `module:function`, imported when asked for."""
+
+
+@dataclass(frozen=True)
+class StudyDescription:
+    """A line of the list of studies.
+
+    Attributes:
+        name: What `get_study` and the command line call it.
+        summary: The first line of its docstring.
+        options: Name → default.
+    """
+
+    name: str
+    summary: str
+    options: dict[str, Any]
+
+
+def get_study(name: str) -> Callable[..., Any]:
+    """Find a study: a function of `StudyJets`, `Setting` and options that gives a `StudyResult`.
+
+    Raises:
+        ConfigError: If there is no such study.
+    """
+    if name not in STUDIES:
+        msg = f"unknown study {name!r}.{did_you_mean(name, STUDIES)} Known: {', '.join(STUDIES)}."
+        raise ConfigError(msg)
+    module, _, function = STUDIES[name].partition(":")
+    return cast("Callable[..., Any]", getattr(import_module(module), function))
+
+
+def describe_studies() -> tuple[StudyDescription, ...]:
+    """Describe every study, with its options and their defaults."""
+    found = []
+    for name in STUDIES:
+        study = get_study(name)
+        parameters = inspect.signature(study).parameters.values()
+        options = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+        summary = (study.__doc__ or "").strip().partition("\n")[0]
+        found.append(StudyDescription(name, summary, options))
+    return tuple(found)

@@ -1,0 +1,145 @@
+"""Inverse tagging: train on one kind of jets and find the other, both ways round.
+
+A detector that finds tops among QCD jets because tops are more complicated, and not because it has
+learned QCD, does not find QCD jets among tops.
+
+References:
+    T. Golling et al., The Mass-ive Issue: Anomaly Detection in Jet Physics (2020), section 4 and
+    figure 5.
+    T. Buss et al., What's Anomalous in LHC Jets? (2022), arXiv:2202.00686, section 1.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, ClassVar
+
+from oddjet.analysis.plots.dots import Dots, dot_rows
+from oddjet.analysis.studies.jets import StudyJets, shuffled
+from oddjet.analysis.studies.study import (
+    SIGNAL_EFFICIENCY,
+    Cell,
+    Setting,
+    StudyResult,
+    common_fields,
+    evaluate_pair,
+    interval_text,
+    require_unsupervised,
+    score_test_jets,
+    train_model,
+)
+from oddjet.ml.evaluation import Evaluation
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from oddjet.analysis.plots.style import PlotLabel
+
+__all__ = ["InverseTagging", "Tagging", "tag_both_ways"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Tagging:
+    """One score of one training.
+
+    Attributes:
+        detector: Key of the detector.
+        trained_on: The sample it took for ordinary.
+        anomaly: The sample to find.
+        evaluation: AUC and rejection with `anomaly` as signal and `trained_on` as background.
+    """
+
+    detector: str
+    trained_on: str
+    anomaly: str
+    evaluation: Evaluation
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class InverseTagging(StudyResult):
+    """What detectors find when they are trained on the background, and on the signals.
+
+    Attributes:
+        n_training: Jets in each training.
+        taggings: One entry a detector, training, anomaly and score.
+    """
+
+    study: ClassVar[str] = "inverse"
+    headers: ClassVar[tuple[str, ...]] = (
+        *("detector", "score", "trained on", "anomaly"),
+        *("AUC", f"1/ε_b at ε_s = {SIGNAL_EFFICIENCY:g}"),
+    )
+
+    n_training: int
+    taggings: tuple[Tagging, ...]
+
+    def rows(self) -> list[tuple[Cell, ...]]:
+        """Give one line a tagging."""
+        return [
+            (
+                each.detector,
+                each.evaluation.score,
+                each.trained_on,
+                each.anomaly,
+                interval_text(each.evaluation.auc),
+                interval_text(each.evaluation.rejection[SIGNAL_EFFICIENCY], digits=1),
+            )
+            for each in self.taggings
+        ]
+
+    def figures(self, *, label: PlotLabel | None = None) -> dict[str, Figure]:
+        """Draw the areas of either direction side by side, one figure a signal."""
+        return {
+            f"inverse_{signal}": dot_rows(
+                [
+                    self._dots(self.background, signal),
+                    self._dots(signal, self.background),
+                ],
+                axis_label="AUC",
+                reference=0.5,
+                label=label,
+            )
+            for signal in self.signals
+        }
+
+    def _dots(self, trained_on: str, anomaly: str) -> Dots:
+        return Dots(
+            f"trained on {trained_on}, finds {anomaly}",
+            {
+                f"{each.detector} {each.evaluation.score}": each.evaluation.auc
+                for each in self.taggings
+                if (each.trained_on, each.anomaly) == (trained_on, anomaly)
+            },
+        )
+
+
+def tag_both_ways(
+    jets: StudyJets, setting: Setting, *, n_training: int | None = None
+) -> InverseTagging:
+    """Train on the background and find each signal; train on each signal and find the background.
+
+    All trainings have the same number of jets, so that only what they are trained on differs.
+
+    Args:
+        jets: The jets.
+        setting: Detectors and seed.
+        n_training: Jets a training; by default as many as the smallest sample has.
+
+    Raises:
+        ConfigError: If a detector is supervised.
+        TooFewJetsError: If a sample has too few jets.
+    """
+    require_unsupervised(setting, study="inverse")
+    available = min(len(jets.training(name)) for name in jets.names)
+    n = available if n_training is None else min(n_training, available)
+    taggings = []
+    for detector in setting.detectors:
+        for trained_on in jets.names:
+            some = shuffled(jets.training(trained_on), n, seed=setting.seed)
+            model = train_model(detector, some, setting, what=trained_on)
+            scores = score_test_jets(model, jets)
+            is_direct = trained_on == jets.background_name
+            for anomaly in jets.signals if is_direct else (jets.background_name,):
+                found = evaluate_pair(jets, scores, anomaly, against=trained_on, seed=setting.seed)
+                taggings += [Tagging(detector.key, trained_on, anomaly, each) for each in found]
+    return InverseTagging(**common_fields(jets, setting), n_training=n, taggings=tuple(taggings))

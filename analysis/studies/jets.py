@@ -1,0 +1,185 @@
+"""The jets of a study: one background, signals by name, split by event into training and test."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+
+import awkward as ak
+import numpy as np
+import numpy.typing as npt
+
+from oddjet.analysis.quality import signal_jets
+from oddjet.datasets.folds import fold_of
+from oddjet.datasets.jets import Jets, Truth, concatenate
+from oddjet.datasets.skim import Skim
+from oddjet.errors import ConfigError, TooFewJetsError
+
+__all__ = ["StudyJets", "joined", "read_jets", "shuffled"]
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+MIN_TEST_JETS = 10
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class StudyJets:
+    """Jets of one background and of signals, in folds by event.
+
+    Fold 0 is for testing, the other k − 1 for training, whatever is trained on: so all trainings of
+    a study are tested on the same jets, which none of them has seen. Every jet belongs to one
+    fold, decided by its event alone.
+
+    Attributes:
+        background: Jets with run, luminosityBlock and event.
+        signals: By name, the same.
+        background_name: Name in tables and pictures.
+        k: Number of folds, at least 2.
+    """
+
+    background: Jets
+    signals: Mapping[str, Jets]
+    background_name: str = "background"
+    k: int = 3
+
+    def __post_init__(self) -> None:
+        if self.background_name in self.signals:
+            msg = f"study: '{self.background_name}' is the background and a signal too. Choose one."
+            raise ConfigError(msg)
+        if not self.signals:
+            msg = "study: expected at least one signal. Received: none."
+            raise ConfigError(msg)
+        for name in self.names:
+            for role, part in (("test", self.test(name)), ("training", self.training(name))):
+                if len(part) < MIN_TEST_JETS:
+                    msg = (
+                        f"study: {len(part)} {role} jets of '{name}' (of {len(self.jets(name))}, "
+                        f"in {self.k} folds). Expected at least {MIN_TEST_JETS}: give more jets."
+                    )
+                    raise TooFewJetsError(msg)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The background's name, then the signals'."""
+        return (self.background_name, *self.signals)
+
+    def jets(self, name: str) -> Jets:
+        """All jets of a sample."""
+        return self.background if name == self.background_name else self.signals[name]
+
+    def training(self, name: str) -> Jets:
+        """The jets of a sample that may be trained on."""
+        return self.jets(name)[self._folds[name] != 0]
+
+    def test(self, name: str) -> Jets:
+        """The jets of a sample that are never trained on."""
+        return self.jets(name)[self._folds[name] == 0]
+
+    def n_test(self) -> dict[str, int]:
+        """Number of test jets by sample."""
+        return {name: int(np.count_nonzero(self._folds[name] == 0)) for name in self.names}
+
+    def column(self, name: str, column: str) -> Floats:
+        """A column of a sample's test jets, shape (n,)."""
+        return np.asarray(self.test(name)[column], dtype=np.float64)
+
+    def weights(self, name: str) -> Floats:
+        """Weights of a sample's test jets, shape (n,); 1 where the jets have none."""
+        if "weight" in self.jets(name).fields:
+            return self.column(name, "weight")
+        return np.ones(self.n_test()[name])
+
+    def pair(
+        self, found: Mapping[str, Floats], signal: str, against: str | None = None
+    ) -> tuple[Floats, Bools, Floats]:
+        """Put numbers of the test jets of two samples one after the other.
+
+        Args:
+            found: Sample → numbers of its test jets.
+            signal: What counts as signal.
+            against: What counts as background; the background by default.
+
+        Returns:
+            The numbers, whether each jet is signal, and the weights, each (n,).
+        """
+        against = self.background_name if against is None else against
+        names = (against, signal)
+        values = np.concatenate([found[name] for name in names])
+        weights = np.concatenate([self.weights(name) for name in names])
+        return values, np.arange(len(values)) >= len(found[against]), weights
+
+    def halves(self, name: str) -> tuple[Bools, Bools]:
+        """Split a sample's test jets by event into two halves: two masks of shape (n,)."""
+        first = fold_of(self.test(name), 2 * self.k) == 0
+        return first, ~first
+
+    @functools.cached_property
+    def _folds(self) -> dict[str, npt.NDArray[np.int64]]:
+        return {name: fold_of(self.jets(name), self.k) for name in self.names}
+
+
+def read_jets(
+    skim: Skim,
+    *,
+    background: str,
+    signals: Sequence[str],
+    k: int = 3,
+    max_jets: int | None = None,
+) -> StudyJets:
+    """Read the jets of a study from a skim.
+
+    Of a dataset with truth, the merged jets are taken, or the matched where none is merged; of
+    others all. So a signal of one study can be the background of another.
+
+    Args:
+        skim: The skim.
+        background: Dataset that is taken for ordinary.
+        signals: Datasets to find.
+        k: Number of folds.
+        max_jets: At most so many jets of each, the first ones.
+
+    Raises:
+        SkimError: If there is no such dataset.
+        ConfigError: If a dataset is named twice.
+        TooFewJetsError: If a dataset has next to no jets that count.
+    """
+    if len(set(signals)) != len(signals):
+        msg = f"study: a signal is named twice: {', '.join(signals)}."
+        raise ConfigError(msg)
+    found = {}
+    for name in (background, *signals):
+        jets = skim.jets(name)
+        label = np.asarray(jets.label)
+        if (label >= Truth.UNMATCHED).any():
+            jets = jets[signal_jets(label)[0]]
+        found[name] = jets[:max_jets]
+    return StudyJets(found[background], {name: found[name] for name in signals}, background, k)
+
+
+def shuffled(jets: Jets, n: int | None = None, *, seed: int) -> Jets:
+    """Take n jets, or all, in random order.
+
+    The first of a shuffle are the same for any n.
+    """
+    return jets[np.random.default_rng(seed).permutation(len(jets))[:n]]
+
+
+def joined(background: Iterable[Jets], signals: Iterable[Jets] = ()) -> Jets:
+    """Put jets together under the labels that a supervised detector goes by.
+
+    Args:
+        background: Jets that get the label `Truth.BACKGROUND`, whatever they were.
+        signals: Jets that get `Truth.MERGED`.
+
+    Returns:
+        The jets, with the columns that all have.
+    """
+    parts = [
+        ak.with_field(part, np.full(len(part), truth, dtype=truth.dtype), "label")
+        for truth, group in ((Truth.BACKGROUND, background), (Truth.MERGED, signals))
+        for part in group
+    ]
+    common = [name for name in parts[0].fields if all(name in part.fields for part in parts)]
+    return concatenate([part[common] for part in parts])
