@@ -12,7 +12,7 @@ import typer
 from rich.logging import RichHandler
 from rich.table import Table
 
-from oddjet.analysis import cli_reproduce
+from oddjet.analysis import cli_reproduce, cli_studies
 from oddjet.analysis.console import assignments, err, out, print_rows, told_plainly
 from oddjet.analysis.progress import RichReporter
 
@@ -340,6 +340,7 @@ def bench(
 
 
 cli_reproduce.register(app)
+cli_studies.register(app)
 
 
 def main() -> None:
