@@ -1,6 +1,6 @@
 """A trial: one detector trained on one kind of jets of a window, and the scores of all its jets.
 
-Trials are kept on disk under a key made of everything they depend on, the code of `oddjet.ml`
+Trials are kept on disk under a key made of everything they depend on, the detector's code
 included, so that a second call trains nothing again, and an interrupted one goes on.
 """
 
@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from oddjet.analysis.reproduce.windows import Role, Window, get_window
 from oddjet.datasets.atomic import atomic_write, write_text
-from oddjet.datasets.digest import content_key, source_digest
+from oddjet.datasets.digest import content_key, dependency_digest
 from oddjet.datasets.jets import Jets, concatenate
 from oddjet.datasets.skim import Skim, open_skim
 from oddjet.errors import ConfigError, OddjetError
@@ -154,7 +154,10 @@ def trial_key(trial: Trial, skim: Skim) -> str:
     """
     names = (trial.background, *trial.others)
     parts = sorted(chunk.key for chunk in skim.manifest.chunks if chunk.dataset in names)
-    code = source_digest("oddjet.ml", "oddjet.datasets.folds", "oddjet.datasets.jets")
+    from oddjet.ml import detector_class  # noqa: PLC0415 (keeps the command line quick)
+
+    module = detector_class(trial.detector).__module__
+    code = dependency_digest(module, "oddjet.datasets.folds", "oddjet.datasets.jets")
     window = dataclasses.asdict(get_window(trial.window))
     window["selection"] = get_window(trial.window).selection.identity()
     return content_key([trial.identity(), window, parts, code])

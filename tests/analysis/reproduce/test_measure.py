@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from oddjet.analysis.reproduce.measure import compare_areas, share_of_ceiling
+
+RNG = np.random.default_rng(1)
+IS_SIGNAL = np.repeat([True, False], [400, 1000])
+GOOD = RNG.normal(size=1400) + 1.2 * IS_SIGNAL
+POOR = RNG.integers(0, 5, 1400) + 1.0 * IS_SIGNAL  # with ties
+
+
+def test_differences_and_shares_are_those_of_the_areas() -> None:
+    good, poor = (roc_auc_score(IS_SIGNAL, scores) for scores in (GOOD, POOR))
+    difference = compare_areas((GOOD, IS_SIGNAL), (POOR, IS_SIGNAL))
+    assert difference.value == pytest.approx(good - poor, abs=1e-12)
+    assert difference.low < difference.value < difference.high
+    share = share_of_ceiling((POOR, IS_SIGNAL), (GOOD, IS_SIGNAL))
+    assert share.value == pytest.approx((poor - 0.5) / (good - 0.5), abs=1e-12)
+
+
+def test_the_same_jets_are_resampled_together() -> None:
+    same = compare_areas((GOOD, IS_SIGNAL), (2 * GOOD + 1, IS_SIGNAL))
+    assert (same.value, same.low, same.high) == (0.0, 0.0, 0.0)
+    others = np.repeat([True, False], [500, 1000])
+    apart = compare_areas((GOOD, IS_SIGNAL), (RNG.normal(size=1500) + 1.2 * others, others))
+    assert apart.low < 0 < apart.high
+    assert apart.high - apart.low > 0.02
+
+
+def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
+    covered = 0
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        first, second = rng.normal(size=(2, 300)) + 0.8 * (np.arange(300) < 100)
+        is_signal = np.arange(300) < 100
+        found = compare_areas((first, is_signal), (second, is_signal), seed=seed)
+        covered += found.low <= 0 <= found.high
+    assert 86 <= covered <= 100
