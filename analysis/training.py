@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["KEY_FILE", "train_detector", "training_key"]
 
 KEY_FILE = "training.json"
+UNFINISHED = ".unfinished"
 
 
 def training_key(skim: Skim, detector: DetectorConfig, *, folds: int, seed: int) -> str:
@@ -37,7 +39,8 @@ def training_key(skim: Skim, detector: DetectorConfig, *, folds: int, seed: int)
     """
     used = (*background_datasets(skim), *_signal_datasets(skim, detector))
     parts = [c.key for c in skim.manifest.chunks if c.dataset in used]
-    code = source_digest("oddjet.ml", "oddjet.datasets.folds", "oddjet.datasets.jets")
+    theirs = [detector.name.partition(":")[0]] if ":" in detector.name else []
+    code = source_digest("oddjet.ml", "oddjet.datasets.folds", "oddjet.datasets.jets", *theirs)
     wanted = [detector.name, detector.hyper_parameters, folds, seed]
     return content_key([sorted(parts), wanted, code])
 
@@ -71,6 +74,9 @@ def train_detector(
     reporter: Reporter | None = None,
 ) -> FoldedDetector:
     """Train a detector on k folds, or load it where nothing it depends on has changed.
+
+    While it trains, its state is kept in `OUTPUT.unfinished`: after an interruption the same call goes
+    on from there, in the fold and epoch where it was.
 
     Args:
         skim: Jets; those of background datasets are read, and signal for a supervised detector.
@@ -116,12 +122,25 @@ def train_detector(
             label=detector.key,
             weights=weights,
             progress=progress,
+            resume_in=_unfinished(output, key),
         )
         update(100 * folds)
     output.parent.mkdir(parents=True, exist_ok=True)
     trained.save(output)
     write_text(_key_path(output), json.dumps({"key": key}) + "\n")
+    shutil.rmtree(_unfinished(output), ignore_errors=True)
     return trained
+
+
+def _unfinished(output: Path, key: str = "") -> Path:
+    """Name the folder of trainings that are not finished, or of the one that is wanted now."""
+    folder = output.with_name(f"{output.name}{UNFINISHED}")
+    if not key:
+        return folder
+    for other in folder.glob("*"):
+        if other.name != key:  # of other jets, settings or code
+            shutil.rmtree(other, ignore_errors=True)
+    return folder / key
 
 
 def _signal_datasets(skim: Skim, detector: DetectorConfig) -> tuple[str, ...]:

@@ -82,6 +82,7 @@ class FoldedDetector:
         label: str | None = None,
         weights: npt.ArrayLike | None = None,
         progress: FoldProgress | None = None,
+        resume_in: Path | str | None = None,
     ) -> FoldedDetector:
         """Train and calibrate on background jets.
 
@@ -94,6 +95,8 @@ class FoldedDetector:
             weights: For the calibration, not negative, shape (n,): give cross-section weights when
                 the background has several datasets. By default the jets' `weight`, or 1.
             progress: Called after each epoch of each fold.
+            resume_in: A folder to keep the state of the k trainings in, a subfolder each; see
+                `Detector.fit`. After an interruption no finished epoch is done again.
 
         Raises:
             ConfigError: If k is below 3.
@@ -116,6 +119,7 @@ class FoldedDetector:
                 jets[~calibrating & (folds != fold)],
                 seed=_seed_of_fold(seed, fold),
                 progress=_progress_of_fold(progress, fold, k),
+                resume_in=None if resume_in is None else Path(resume_in) / f"fold{fold}",
             )
             scores = model.scores(jets[calibrating])
             detectors.append(model)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import awkward as ak
@@ -7,11 +9,14 @@ import numpy as np
 import pytest
 
 from oddjet.analysis.config import DetectorConfig
+from oddjet.analysis.progress import SilentReporter
 from oddjet.analysis.training import KEY_FILE, background_datasets, train_detector, training_key
+from oddjet.datasets.digest import source_digest
 from oddjet.datasets.jets import Truth, make_jets
 from oddjet.datasets.manifest import ChunkRecord, DatasetSummary, Manifest, write_manifest
 from oddjet.datasets.skim import Skim, open_skim, write_part
 from oddjet.errors import ConfigError, TooFewJetsError, UnknownDetectorError
+from oddjet.ml.resume import Resume, TrainingState
 
 FOILS = DetectorConfig(name="foils")
 
@@ -90,6 +95,20 @@ def test_the_key_holds_all_that_matters(tmp_path: Path) -> None:
     assert len(keys) == 5
 
 
+def test_the_key_holds_the_code_of_a_detector_from_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    skim = write_skim(tmp_path / "skim", {"q": "background"}, n=5)
+    monkeypatch.syspath_prepend(tmp_path)
+    code = "from oddjet.ml.detectors.foils import FoilDetector\n\nclass Theirs(FoilDetector):\n    pass\n"
+    keys = set()
+    for more in ("", "# changed\n"):
+        (tmp_path / "their_foils.py").write_text(code + more)
+        source_digest.cache_clear()
+        keys.add(training_key(skim, DetectorConfig(name="their_foils:Theirs"), folds=3, seed=1))
+    assert len(keys) == 2
+
+
 def test_a_training_that_still_holds_is_used_again(tmp_path: Path) -> None:
     skim = write_skim(tmp_path / "skim", {"q": "background", "w": "signal"})
     output = tmp_path / "models" / "foils"
@@ -115,6 +134,70 @@ def test_a_supervised_detector_gets_signal_and_is_calibrated_without(tmp_path: P
     assert np.mean(signal >= 1) > 0.3
     with pytest.raises(ConfigError, match="supervised"):
         train_detector(write_skim(tmp_path / "q", {"q": "background"}), settings, tmp_path / "x")
+
+
+class Interrupted(Exception):
+    """Stands for Ctrl-C, a lost node, a full disk."""
+
+
+class Listener(SilentReporter):
+    """Notes how far the training is [% of a fold], and may interrupt it there."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.heard: list[int] = []
+        self.stop_at = stop_at
+
+    @contextmanager
+    def track(self, *_: object) -> Iterator[Callable[[int], None]]:
+        def update(done: int) -> None:
+            self.heard.append(done)
+            if done == self.stop_at:
+                raise Interrupted
+
+        yield update
+
+
+@pytest.mark.slow
+def test_an_interrupted_training_goes_on_in_its_fold_and_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = Resume.save
+
+    def at_every_epoch(self: Resume, state: TrainingState, *, last: bool) -> None:
+        del last  # instead of every half minute and at the end
+        save(self, state, last=True)
+
+    monkeypatch.setattr(Resume, "save", at_every_epoch)
+    skim = write_skim(tmp_path / "skim", {"q": "background"}, n=450)
+    small = {"epochs": 4, "batch_size": 128, "checkpoint_every": 2}
+    settings = DetectorConfig(name="khanal", hyper_parameters=small)
+    whole = train_detector(skim, settings, tmp_path / "whole")
+    output, unfinished = tmp_path / "models" / "khanal", tmp_path / "models" / "khanal.unfinished"
+    first = Listener(stop_at=250)  # the third fold's second epoch
+    with pytest.raises(Interrupted):
+        train_detector(skim, settings, output, reporter=first)
+    assert first.heard == [25, 50, 75, 100, 125, 150, 175, 200, 225, 250]
+    assert not output.exists()
+    assert len(list(unfinished.glob("*/fold2/*.npz"))) == 1
+    second = Listener()
+    resumed = train_detector(skim, settings, output, reporter=second)
+    assert second.heard == [275, 300, 300]
+    assert not unfinished.exists()
+    jets = skim.jets("q")
+    expected = whole.scores(jets)
+    for name, values in resumed.scores(jets).items():
+        np.testing.assert_allclose(values, expected[name], rtol=1e-6, err_msg=name)
+    for mine, other in zip(resumed.detectors, whole.detectors, strict=True):
+        assert mine.history_ == other.history_  # type: ignore[attr-defined]
+
+
+def test_what_is_left_of_another_training_is_thrown_away(tmp_path: Path) -> None:
+    left = tmp_path / "khanal.unfinished" / "of_other_jets_settings_or_code" / "fold0"
+    left.mkdir(parents=True)
+    skim = write_skim(tmp_path / "skim", {"q": "background"}, n=20)
+    with pytest.raises(TooFewJetsError):
+        train_detector(skim, DetectorConfig(name="khanal"), tmp_path / "khanal")
+    assert list((tmp_path / "khanal.unfinished").iterdir()) == []
 
 
 def test_too_few_jets_and_unknown_detectors_leave_nothing_behind(tmp_path: Path) -> None:
