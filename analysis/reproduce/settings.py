@@ -17,6 +17,7 @@ from oddjet.analysis.reproduce.windows import get_window
 from oddjet.errors import ConfigError, did_you_mean
 from oddjet.ml.representations.energy_flow import EnergyFlow, Reweight
 from oddjet.ml.representations.jet_image import JetImage
+from oddjet.ml.representations.jet_shapes import JetShapes
 
 __all__ = ["CEILING", "Settings", "ceiling", "labels", "make_trial", "settings"]
 
@@ -80,6 +81,17 @@ def _published() -> dict[str, Settings]:
         for sigma in (0.0, 1.0):
             hyper_parameters = {"representation": _images(power, sigma)}
             found[f"dirichlet n={power:g} σ={sigma:g}"] = Settings("dirichlet", hyper_parameters)
+    for name, log_shapes, components in (("shapes", False, 20), ("log shapes", True, 50)):
+        found[f"gmm {name}"] = Settings(
+            "gmm",
+            {
+                "components": components,
+                "covariance": "full",
+                "beta": 1e-3,
+                "pca": len(JetShapes.names),
+                "representation": JetShapes(log=log_shapes),
+            },
+        )
     mixtures: tuple[tuple[str, float, Reweight], ...] = (
         ("β=½ log", 0.5, "log"),
         ("β=1 n=⅓", 1.0, 1 / 3),

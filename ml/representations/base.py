@@ -20,6 +20,7 @@ REPRESENTATIONS: dict[str, str] = {
     "EnergyFlow": "oddjet.ml.representations.energy_flow:EnergyFlow",
     "JetFeatures": "oddjet.ml.representations.jet_features:JetFeatures",
     "JetImage": "oddjet.ml.representations.jet_image:JetImage",
+    "JetShapes": "oddjet.ml.representations.jet_shapes:JetShapes",
     "LeadingConstituents": "oddjet.ml.representations.leading_constituents:LeadingConstituents",
     "LundGraph": "oddjet.ml.representations.lund_graph:LundGraph",
     "Substructure": "oddjet.ml.representations.substructure:Substructure",

@@ -16,6 +16,8 @@ EVERYWHERE = (
     "kmeans n=0.1 σ=1",
     "gmm EFP β=½ log",
     "gmm EFP β=1 n=⅓",
+    "gmm shapes",
+    "gmm log shapes",
     "dirichlet n=0.25 σ=1",
     "inn",
     "autoencoder",

@@ -1,0 +1,94 @@
+"""Shapes of jets for density estimates: few numbers that together say what a jet looks like.
+
+References:
+    T. Buss et al., What's Anomalous in LHC Jets?, arXiv:2202.00686, section 2: the observables n_PF,
+    w_PF and C_0.2, and why a logarithm brings out jets of less structure than the background.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from oddjet.datasets.jets import Jets
+from oddjet.errors import ConfigError
+from oddjet.ml.representations.base import Representation
+from oddjet.ml.representations.substructure import Substructure
+
+__all__ = ["JetShapes"]
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True)
+class JetShapes(Representation):
+    """Multiplicity, mass, widths and N-subjettiness of jets: eleven columns (`names`), float64.
+
+    `n_constituents`, `girth`, `c_02`, `mass` [GeV], `tau1` to `tau5`, `pt_spread` and `major_axis` of
+    `Substructure`, under its conventions. No ratios, which follow from the others, and no groomed
+    mass, which is 0 for many jets: a density would have to spend components on either.
+
+    With `log` they are the natural logarithms of max(value, `floor`). A density of the values finds
+    jets with more structure than the background has; one of the logarithms finds those with less,
+    for it stretches what is near 0.
+
+    Attributes:
+        log: Whether to take logarithms.
+        floor: Least value before the logarithm, positive.
+
+    >>> JetShapes(log=True).shape
+    (11,)
+    """
+
+    version: ClassVar[int] = 1
+    names: ClassVar[tuple[str, ...]] = (
+        "n_constituents",
+        "girth",
+        "c_02",
+        "mass",
+        "tau1",
+        "tau2",
+        "tau3",
+        "tau4",
+        "tau5",
+        "pt_spread",
+        "major_axis",
+    )
+    """Names of the columns."""
+
+    log: bool = False
+    floor: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.log, bool):
+            msg = f"JetShapes: log must be true or false. Received: {self.log!r}."
+            raise ConfigError(msg)
+        if not 0 < self.floor < math.inf:
+            msg = f"JetShapes: floor must be positive and finite. Received: {self.floor!r}."
+            raise ConfigError(msg)
+
+    @property
+    def shape(self) -> tuple[int]:
+        """Shape of one jet's row: (11,)."""
+        return (len(self.names),)
+
+    def __call__(self, jets: Jets, *, threads: int = 1) -> Floats:
+        """Compute the shapes.
+
+        Args:
+            jets: As `Substructure` takes them.
+            threads: Threads to share the jets among; the result does not depend on it.
+
+        Returns:
+            Array of shape (n, 11), float64, finite.
+
+        Raises:
+            NonFiniteError: As `Substructure` raises it.
+        """
+        places = [Substructure.names.index(name) for name in self.names]
+        rows = Substructure()(jets, threads=threads)[:, places]
+        return np.asarray(np.log(np.maximum(rows, self.floor)) if self.log else rows)
