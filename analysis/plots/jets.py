@@ -1,4 +1,4 @@
-"""Jet images: the average of a class, and single jets."""
+"""Jet images: the average of a class, what a network makes of it, and single jets."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ from oddjet.analysis.plots.style import PlotLabel, draw_label, new_figure, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
 
-__all__ = ["average_images", "jet_picture"]
+__all__ = ["average_images", "jet_picture", "reconstruction_pictures"]
 
 Array = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.floating]
+
+BATCH_JETS = 4096
 
 
 def _square(image: Floats) -> Array:
@@ -29,6 +33,29 @@ def _axis_names(axes: Axes) -> None:
     axes.set_xlabel("Δη")
     axes.set_ylabel("Δφ")
     axes.set_aspect("equal")
+
+
+def _draw_on_black(
+    axes: Axes, image: Array, name: str, *, half_width: float, cmap: str, norm: Normalize
+) -> AxesImage:
+    """Draw an image (n, n) on the darkest colour, its name inside."""
+    from matplotlib import colormaps  # noqa: PLC0415
+
+    axes.set_facecolor(colormaps[cmap](0.0))
+    drawn = axes.imshow(
+        np.where(image.T > 0, image.T, np.nan),
+        origin="lower",
+        extent=(-half_width, half_width, -half_width, half_width),
+        cmap=cmap,
+        norm=norm,
+        interpolation="nearest",
+    )
+    _axis_names(axes)
+    axes.tick_params(color="white", which="both")
+    axes.text(
+        0.04, 0.95, name, transform=axes.transAxes, color="white", va="top", fontweight="bold"
+    )
+    return drawn
 
 
 @styled
@@ -53,26 +80,96 @@ def average_images(
     norm = LogNorm(vmin=max(brightest, 1e-12) * 1e-5, vmax=max(brightest, 1e-12))
     drawn = None
     for number, (axes, (name, image)) in enumerate(zip(panels, squares.items(), strict=False)):
-        axes.set_facecolor("#000004")
-        drawn = axes.imshow(
-            np.where(image.T > 0, image.T, np.nan),
-            origin="lower",
-            extent=(-half_width, half_width, -half_width, half_width),
-            cmap="magma",
-            norm=norm,
-            interpolation="nearest",
-        )
-        _axis_names(axes)
+        drawn = _draw_on_black(axes, image, name, half_width=half_width, cmap="magma", norm=norm)
         if number:
             axes.set_ylabel("")
-        axes.tick_params(color="white", which="both")
-        axes.text(
-            0.04, 0.95, name, transform=axes.transAxes, color="white", va="top", fontweight="bold"
-        )
     if drawn is not None:
         figure.colorbar(drawn, ax=list(panels), label="Mean share of jet $p_T$ / pixel", pad=0.015)
     draw_label(panels[0], label or PlotLabel())
     return figure
+
+
+@styled
+def reconstruction_pictures(
+    pictures: Mapping[str, tuple[Floats, Floats]],
+    *,
+    half_width: float,
+    label: PlotLabel | None = None,
+) -> Figure:
+    """Draw what a network makes of images: for each sample the averages of its jets.
+
+    One row a sample; in columns the average image, the average reconstruction and the average
+    squared error, on logarithmic colour scales of three powers of ten that all rows share. What is
+    below, negative means of reconstructions included, has the darkest colour.
+
+    Args:
+        pictures: By the name of the sample: images and reconstructions, each of shape
+            (n_jets, n_eta, n_phi) or (n_jets, n_eta, n_phi, 1).
+        half_width: Half width of the image in Δη and Δφ.
+        label: Text above the first panel.
+
+    References:
+        I. Ene, Anomalies in Hadronic Resonances using Autoencoders (2022), "Performance evaluation".
+    """
+    means = {name: _mean_pictures(*each) for name, each in pictures.items()}
+    rows = max(len(means), 1)
+    figure = new_figure(8.6, 2.6 * rows + 1.5)
+    figure.set_layout_engine("compressed")  # square panels side by side
+    panels = np.asarray(
+        figure.subplots(rows, 3, sharex=True, sharey=True, squeeze=False), dtype=object
+    )
+    norms = [_three_decades([each[column] for each in means.values()]) for column in (0, 0, 2)]
+    drawn: list[AxesImage] = []
+    for line, (name, triple) in zip(panels, means.items(), strict=False):
+        names = (f"{name}: input", "output", "squared error")
+        drawn = [
+            _draw_on_black(axes, image, what, half_width=half_width, cmap=cmap, norm=norm)
+            for axes, image, what, cmap, norm in zip(
+                line, triple, names, ("magma", "magma", "viridis"), norms, strict=True
+            )
+        ]
+    tick = float(f"{0.7 * half_width:.1g}")
+    for axes in panels.ravel():
+        axes.set(xticks=[-tick, 0, tick], yticks=[-tick, 0, tick])
+        axes.label_outer()
+    if drawn:
+        bars = (
+            (drawn[0], panels[:, :2], "Mean share of jet $p_T$ / pixel"),
+            (drawn[2], panels[:, 2:], "Mean squared error / pixel"),
+        )
+        for picture, some, text in bars:
+            figure.colorbar(
+                picture,
+                ax=list(some.ravel()),
+                label=text,
+                location="bottom",
+                aspect=15 * some.shape[1],
+                pad=0.02,
+            )
+    draw_label(panels[0, 0], label or PlotLabel())
+    return figure
+
+
+def _mean_pictures(images: Floats, outputs: Floats) -> tuple[Array, Array, Array]:
+    """Average images, reconstructions and squared errors, each (n, n), some jets at a time."""
+    shape = images.shape[1:3]
+    sums = np.zeros((3, *shape))
+    for start in range(0, len(images), BATCH_JETS):
+        before, after = (
+            np.asarray(part[start : start + BATCH_JETS], dtype=np.float64).reshape(-1, *shape)
+            for part in (images, outputs)
+        )
+        sums += [part.sum(axis=0) for part in (before, after, (before - after) ** 2)]
+    means = sums / max(len(images), 1)
+    return means[0], means[1], means[2]
+
+
+def _three_decades(images: list[Array]) -> Normalize:
+    from matplotlib.colors import LogNorm  # noqa: PLC0415
+
+    brightest = max((float(image.max(initial=0.0)) for image in images), default=0.0)
+    top = max(brightest, 1e-12)
+    return LogNorm(vmin=1e-3 * top, vmax=top)
 
 
 @styled

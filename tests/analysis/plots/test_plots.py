@@ -15,7 +15,7 @@ from oddjet.analysis.bumphunt import BumpHunt, scan
 from oddjet.analysis.plots.bumps import p_value_scan, toy_statistics
 from oddjet.analysis.plots.encode import data_uri, figure_bytes
 from oddjet.analysis.plots.fit import sideband_fit
-from oddjet.analysis.plots.jets import average_images, jet_picture
+from oddjet.analysis.plots.jets import average_images, jet_picture, reconstruction_pictures
 from oddjet.analysis.plots.mass import mass_before_after, stacked_mass
 from oddjet.analysis.plots.roc import RocLine, auc_by_epoch, roc_by_epoch, roc_curves
 from oddjet.analysis.plots.scores import ScoreSample, score_distributions
@@ -63,6 +63,11 @@ def an_image() -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     image = np.zeros((32, 32, 1), np.float32)
     image[14:18, 15:17] = 0.125
     return image
+
+
+def some_images(seed: int = 1) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    shares = np.random.default_rng(seed).dirichlet(np.full(64, 0.1), 30)
+    return np.asarray(shares.reshape(30, 8, 8, 1), np.float32)
 
 
 FIGURES: dict[str, Callable[[], Figure]] = {
@@ -120,6 +125,17 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     ),
     "jet without constituents": lambda: jet_picture(
         np.zeros((32, 32)), half_width=0.8, constituents=(np.zeros(0), np.zeros(0), np.zeros(0))
+    ),
+    "reconstructions": lambda: reconstruction_pictures(
+        {name: (some_images(), some_images(2)[..., 0]) for name in ("QCD", "top")},
+        half_width=0.8,
+        label=LABEL,
+    ),
+    "one reconstruction": lambda: reconstruction_pictures(
+        {"QCD": (some_images(), -some_images())}, half_width=0.4
+    ),
+    "nothing to reconstruct": lambda: reconstruction_pictures(
+        {"QCD": (some_images()[:0], some_images()[:0])}, half_width=0.8
     ),
     "pt": lambda: spectrum([shape("QCD"), shape("W")]),
     "pt shape": lambda: spectrum([shape("QCD")], normalise=True, log=False),
@@ -194,6 +210,19 @@ def test_pulls_drawn_are_those_of_the_fit() -> None:
     figure = sideband_fit(fit)
     heights = sorted(bar.get_height() for bar in figure.axes[1].patches[:40])  # type: ignore[attr-defined]
     assert heights == pytest.approx(sorted(fit.pulls))
+
+
+def test_reconstructions_are_averages_over_the_jets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("oddjet.analysis.plots.jets.BATCH_JETS", 7)  # which does not go into 30
+    images, outputs = some_images(), some_images(2)
+    figure = reconstruction_pictures({"QCD": (images, outputs)}, half_width=0.8)
+    drawn = [axes.images[0].get_array() for axes in figure.axes[:3]]
+    expected = [images.mean(axis=0), outputs.mean(axis=0), ((images - outputs) ** 2).mean(axis=0)]
+    for array, average in zip(drawn, expected, strict=True):
+        np.testing.assert_allclose(array, average[..., 0].T, rtol=1e-4)  # Δη to the right
+    scales = [axes.images[0].get_clim() for axes in figure.axes[:3]]
+    assert scales[0] == scales[1]
+    assert scales[0][1] == pytest.approx(images.mean(axis=0).max())
 
 
 def test_names_that_look_like_formulas_are_plain() -> None:
