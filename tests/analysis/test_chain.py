@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +21,55 @@ from oddjet.processors.scores import open_scores
 
 pytestmark = pytest.mark.slow
 
+THEIR_DETECTOR = '''
+import numpy as np
+
+from oddjet.ml.detectors.base import Detector
+from oddjet.ml.representations.substructure import Substructure
+
+
+class Width(Detector):
+    """How far the girth is from that of ordinary jets."""
+
+    score_names = ("distance",)
+    min_jets = 10
+
+    def __init__(self, *, power=1.0, representation=None):
+        self.power = power
+        self.representation = representation or Substructure()
+
+    def _girth(self, jets):
+        return self.representation(jets)[:, Substructure.names.index("girth")]
+
+    def _fit(self, jets, *, validation, seed, progress):
+        self.mean_ = self._girth(jets).mean()
+
+    def _scores(self, jets):
+        return {"distance": np.abs(self._girth(jets) - self.mean_) ** self.power}
+
+    def _save(self, folder):
+        np.savez(folder / "mean.npz", mean=self.mean_)
+
+    def _load(self, folder):
+        with np.load(folder / "mean.npz") as data:
+            self.mean_ = float(data["mean"])
+'''
+
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> AnalysisConfig:
+def their_package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A package that is not ours, on the path; gives the detector's name in a configuration."""
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "their_package").mkdir()
+    (folder / "their_package" / "__init__.py").write_text("")
+    (folder / "their_package" / "module.py").write_text(THEIR_DETECTOR)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        yield "their_package.module:Width"
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory, their_package: str) -> AnalysisConfig:
     folder = tmp_path_factory.mktemp("chain")
     content = {
         "name": "a <small> run",
@@ -47,7 +94,8 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> AnalysisConfig:
                 "name": "khanal",
                 "hyper_parameters": {"epochs": 2, "checkpoint_every": 1},
                 "cut": "kl",
-            }
+            },
+            {"name": their_package, "label": "theirs", "hyper_parameters": {"power": 2.0}},
         ],
         "hunt": {
             "range": [20, 220],
@@ -86,6 +134,22 @@ def test_every_output_is_there(config: AnalysisConfig, result: RunResult) -> Non
     ):
         assert (config.output / name).exists(), name
     assert result.report == config.output / "report.html"
+
+
+def test_a_detector_of_another_package_is_checked_trained_and_scored(
+    config: AnalysisConfig, result: RunResult, their_package: str
+) -> None:
+    checked = CliRunner().invoke(app, ["check", str(config.output / "config.yaml")])
+    assert checked.exit_code == 0, checked.output
+    assert "detector 'theirs' gives distance" in checked.output
+    fold = json.loads((config.output / "models" / "theirs" / "fold0" / "detector.json").read_text())
+    assert fold["detector"] == their_package
+    assert fold["hyper_parameters"] == {"power": 2.0}
+    scores = open_scores(config.output / "scores").columns()
+    assert np.ptp(scores["theirs_distance"]) > 0
+    kept = scores["theirs_distance_calibrated"][scores["dataset"] == "qcd"] >= -np.log10(0.5)
+    assert np.mean(kept) == pytest.approx(0.5, abs=0.15)
+    assert "theirs" in result.report.read_text()
 
 
 def test_the_report_holds_its_pictures_and_escapes_text(result: RunResult) -> None:
