@@ -8,6 +8,7 @@ __all__ = ["DETECTORS", "Detector"]
 
 DETECTORS: dict[str, str] = {
     "khanal": "oddjet.ml.detectors.khanal:KhanalDetector",
+    "ene": "oddjet.ml.detectors.ene:EneDetector",
     "kmeans": "oddjet.ml.detectors.kmeans:KMeansDetector",
     "gmm": "oddjet.ml.detectors.gmm:GaussianMixtureDetector",
     "foils": "oddjet.ml.detectors.foils:FoilDetector",

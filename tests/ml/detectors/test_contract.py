@@ -25,6 +25,7 @@ MakeToyJets = Callable[..., Jets]
 
 QUICK: dict[str, dict[str, Any]] = {
     "khanal": {"epochs": 12, "batch_size": 32, "checkpoint_every": 5},
+    "ene": {"epochs": 6, "batch_size": 32, "filters": 4, "epsilon": 1e-10, "checkpoint_every": 3},
     "kmeans": {"k": 8, "starts": 2},
     "gmm": {"components": 5},
     "foils": {},
