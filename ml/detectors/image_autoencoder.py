@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from abc import abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.datasets.jets import Jets
-from oddjet.errors import DetectorError, TooFewJetsError
+from oddjet.errors import DetectorError
 from oddjet.ml.detectors.base import Detector, Scores
 from oddjet.ml.keras_models import (
     BatchedModel,
@@ -26,7 +25,7 @@ from oddjet.ml.representations.image_mass import image_mass
 from oddjet.ml.representations.jet_image import JetImage
 from oddjet.ml.training import Progress, TrainingSettings, split_rows, train
 
-__all__ = ["ImageAutoencoder", "MeanReconstruction", "kl_divergence", "mean_squared_error"]
+__all__ = ["ImageAutoencoder", "kl_divergence", "mean_squared_error"]
 
 Floats = npt.NDArray[np.floating[Any]]
 Images = npt.NDArray[np.float32]
@@ -37,22 +36,6 @@ HISTORY_FILE = "training.json"
 VALIDATION_FRACTION = 0.2
 FLOOR = 1e-7
 """Least value of a reconstructed pixel before the KL divergence is taken."""
-
-
-@dataclass(frozen=True)
-class MeanReconstruction:
-    """Averages over jets, each of shape (pixels, pixels, 1), the first axis along Δη.
-
-    Attributes:
-        image: Mean image.
-        output: Mean reconstruction.
-        squared_error: Mean squared difference of the two, pixel by pixel; its mean over the pixels
-            is the mean of the score `mse`.
-    """
-
-    image: npt.NDArray[np.float64]
-    output: npt.NDArray[np.float64]
-    squared_error: npt.NDArray[np.float64]
 
 
 class ImageAutoencoder(Detector):
@@ -124,6 +107,21 @@ class ImageAutoencoder(Detector):
             out[rows] = outputs
         return out
 
+    def reconstruct_by_epoch(self, jets: Jets) -> dict[int, Images]:
+        """Pass images of jets through the models kept during the training.
+
+        Returns:
+            Epoch → what `reconstruct` would have given after it.
+        """
+        self._require_fitted("reconstruct_by_epoch")
+        by_epoch = {}
+        for epoch, batched in self._models_by_epoch():
+            out = np.zeros((len(jets), *self.representation.shape), dtype=np.float32)
+            for rows, _, outputs in self._passes(batched, jets):
+                out[rows] = outputs
+            by_epoch[epoch] = out
+        return by_epoch
+
     def reconstruct_masses(
         self, jets: Jets
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -143,22 +141,6 @@ class ImageAutoencoder(Detector):
             before[rows] = image_mass(images, pt[rows], half_width=half_width)
             after[rows] = image_mass(np.maximum(outputs, 0), pt[rows], half_width=half_width)
         return before, after
-
-    def mean_reconstruction(self, jets: Jets) -> MeanReconstruction:
-        """Average the images of jets, their reconstructions, and the squared errors.
-
-        Raises:
-            TooFewJetsError: If there are no jets.
-        """
-        self._require_fitted("mean_reconstruction")
-        if not len(jets):
-            msg = f"{type(self).__name__}.mean_reconstruction: expected jets. Received: none."
-            raise TooFewJetsError(msg)
-        sums = np.zeros((3, *self.representation.shape))
-        for _, images, outputs in self._passes(self._model_in_batches(), jets):
-            error = (images.astype(np.float64) - outputs) ** 2
-            sums += [part.sum(axis=0, dtype=np.float64) for part in (images, outputs, error)]
-        return MeanReconstruction(*(sums / len(jets)))
 
     def _settings(self) -> TrainingSettings:
         return TrainingSettings(
@@ -206,9 +188,13 @@ class ImageAutoencoder(Detector):
         return scores
 
     def _scores_by_epoch(self, jets: Jets) -> Iterator[tuple[int, Scores]]:
+        for epoch, batched in self._models_by_epoch():
+            yield epoch, self._scores_of(batched, jets)
+
+    def _models_by_epoch(self) -> Iterator[tuple[int, BatchedModel]]:
         for epoch, content in sorted(self._checkpoints.items()):
             model = model_from_bytes(content, where=CHECKPOINT_FILE.format(epoch))
-            yield epoch, self._scores_of(BatchedModel(model, batch_size=self.scoring_batch), jets)
+            yield epoch, BatchedModel(model, batch_size=self.scoring_batch)
 
     def _passes(
         self, batched: BatchedModel, jets: Jets

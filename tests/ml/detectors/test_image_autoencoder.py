@@ -8,7 +8,7 @@ import pytest
 from scipy.special import rel_entr
 
 from oddjet.datasets.jets import Jets
-from oddjet.errors import DetectorError, TooFewJetsError
+from oddjet.errors import DetectorError
 from oddjet.ml.detectors.image_autoencoder import (
     ImageAutoencoder,
     kl_divergence,
@@ -78,19 +78,7 @@ def test_masses_are_those_of_image_and_clipped_reconstruction(
     assert [len(masses) for masses in trained.reconstruct_masses(signal[:0])] == [0, 0]
 
 
-def test_mean_reconstruction_is_the_mean_over_all_batches(trained: OneLayer, signal: Jets) -> None:
-    images, outputs = trained.representation(signal), trained.reconstruct(signal)
-    mean = trained.mean_reconstruction(signal)
-    np.testing.assert_allclose(mean.image, images.mean(axis=0), rtol=1e-4, atol=1e-7)
-    np.testing.assert_allclose(mean.output, outputs.mean(axis=0), rtol=1e-4, atol=1e-6)
-    error = ((images - outputs) ** 2).mean(axis=0)
-    np.testing.assert_allclose(mean.squared_error, error, rtol=1e-4)
-    assert mean.squared_error.mean() == pytest.approx(trained.scores(signal)["mse"].mean())
-    with pytest.raises(TooFewJetsError, match="none"):
-        trained.mean_reconstruction(signal[:0])
-
-
-@pytest.mark.parametrize("method", ["reconstruct", "reconstruct_masses", "mean_reconstruction"])
+@pytest.mark.parametrize("method", ["reconstruct", "reconstruct_masses"])
 def test_an_untrained_one_reconstructs_nothing(method: str, signal: Jets) -> None:
     with pytest.raises(DetectorError, match=f"{method} needs a trained"):
         getattr(OneLayer(), method)(signal)
