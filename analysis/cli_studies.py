@@ -82,7 +82,7 @@ def study(
         )
     table = Table(title=f"study {name}, background {background}", title_justify="left")
     for heading in found.result.headers:
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")
     for row in found.result.rows():
         table.add_row(*("–" if cell is None else f"{cell}" for cell in row))
     out.print(table)

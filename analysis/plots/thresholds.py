@@ -32,7 +32,7 @@ __all__ = ["Mark", "scores_with_thresholds"]
 
 Array = npt.NDArray[np.float64]
 
-N_BINS = 50
+MOST_BINS = 50
 MARK_COLOURS = ("#111111", COLOURS[3], COLOURS[2], COLOURS[5], COLOURS[8], COLOURS[6], COLOURS[9])
 
 
@@ -81,8 +81,10 @@ def scores_with_thresholds(
     log = bool(values.size and values.min() > 0 and high > 8 * low)
     if not high > low:
         low, high = low - 0.5, high + 0.5
+    smallest = min((each.values.size for each in samples), default=0)
+    n_bins = int(np.clip(np.sqrt(smallest), 8, MOST_BINS))
     for sample in samples:
-        _draw(axes, sample, float(low), float(high), log=log)
+        _draw(axes, sample, float(low), float(high), n_bins, log=log)
     for number, mark in enumerate(marks):
         axes.axvline(
             np.log10(mark.value) if log and mark.value > 0 else mark.value,
@@ -95,12 +97,14 @@ def scores_with_thresholds(
     axes.margins(x=0.02)
     axes.set_xlabel(f"log$_{{10}}$ ({name})" if log else name)
     axes.set_ylabel("Density")
-    figure.legend(
-        loc="outside right upper",
-        fontsize=9.5,
-        title="threshold: signal / background left",
-        title_fontsize=9.5,
-    )
+    if axes.get_legend_handles_labels()[0]:
+        figure.legend(
+            loc="outside right upper",
+            fontsize=9.5,
+            title="threshold: signal / background left",
+            title_fontsize=9.5,
+            alignment="left",
+        )
     draw_label(axes, label or PlotLabel())
     return figure
 
@@ -109,7 +113,9 @@ def _percent(fraction: float) -> str:
     return f"{100 * fraction:.3g} %"
 
 
-def _draw(axes: Axes, sample: ScoreSample, low: float, high: float, *, log: bool) -> None:
+def _draw(
+    axes: Axes, sample: ScoreSample, low: float, high: float, n_bins: int, *, log: bool
+) -> None:
     from scipy.stats import gaussian_kde  # noqa: PLC0415
 
     colour = SIGNAL if sample.is_signal else BACKGROUND
@@ -120,7 +126,7 @@ def _draw(axes: Axes, sample: ScoreSample, low: float, high: float, *, log: bool
     total = float(weights.sum())
     if not values.size or total <= 0:
         return
-    edges = np.linspace(low, high, N_BINS + 1)
+    edges = np.linspace(low, high, n_bins + 1)
     heights = np.histogram(values, edges, weights=weights)[0] / total / np.diff(edges)
     axes.stairs(heights, edges, fill=True, color=colour, alpha=0.25, label=sample.label)
     if np.ptp(values[weights > 0]) > 0:

@@ -78,13 +78,17 @@ class Contamination(StudyResult):
     """
 
     study: ClassVar[str] = "contamination"
-    headers: ClassVar[tuple[str, ...]] = (
-        *("detector", "score", "signal", "w/Q", "seed", "background", "signal jets", "AUC"),
-        f"1/ε_b at ε_s = {SIGNAL_EFFICIENCY:g}",
-    )
 
     n_training: dict[str, int]
     trainings: tuple[Contaminated, ...]
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """Headings of the table."""
+        return (
+            *("detector", "score", "signal", "w/Q", "seed", "background", "signal jets", "AUC"),
+            f"1/ε_b at ε_s = {SIGNAL_EFFICIENCY:g}",
+        )
 
     def rows(self) -> list[tuple[Cell, ...]]:
         """Give one line a training and score."""

@@ -82,32 +82,34 @@ class Correlations(StudyResult):
     """
 
     study: ClassVar[str] = "correlation"
-    headers: ClassVar[tuple[str, ...]] = (
-        *("detector", "score", "with", "Spearman", "Pearson"),
-        *("signal", "AUC", "AUC at fixed mass", "signal used"),
-    )
 
     variables: tuple[str, ...]
     fixed: str
     scores: tuple[CorrelatedScore, ...]
 
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """Headings of the table."""
+        return (
+            *("detector", "score"),
+            *(f"Spearman, {variable}" for variable in self.variables),
+            *("signal", "AUC", f"AUC, fixed {self.fixed}", "signal used"),
+        )
+
     def rows(self) -> list[tuple[Cell, ...]]:
-        """Give one line a variable or signal, whichever are more, beside each other."""
-        found: list[tuple[Cell, ...]] = []
-        for each in self.scores:
-            left: list[tuple[Cell, ...]] = [
-                (name, interval_text(one.spearman), interval_text(one.pearson))
-                for name, one in each.correlations.items()
-            ]
-            right: list[tuple[Cell, ...]] = [
-                (signal, interval_text(each.evaluations[signal].auc), *_fixed(each.fixed[signal]))
-                for signal in self.signals
-            ]
-            n = max(len(left), len(right))
-            left += [("", "", "")] * (n - len(left))
-            right += [("", "", "", "")] * (n - len(right))
-            found += [(each.detector, each.score, *a, *b) for a, b in zip(left, right, strict=True)]
-        return found
+        """Give one line a score and signal; Pearson's coefficients are in the JSON."""
+        return [
+            (
+                each.detector,
+                each.score,
+                *(interval_text(each.correlations[v].spearman, digits=2) for v in self.variables),
+                signal,
+                interval_text(each.evaluations[signal].auc),
+                *_fixed(each.fixed[signal]),
+            )
+            for each in self.scores
+            for signal in self.signals
+        ]
 
     def figures(self, *, label: PlotLabel | None = None) -> dict[str, Figure]:
         """Draw the coefficients as a matrix, and the areas with and without the mass."""

@@ -90,18 +90,22 @@ class Epochs(StudyResult):
     """
 
     study: ClassVar[str] = "epochs"
-    headers: ClassVar[tuple[str, ...]] = (
-        "detector",
-        "score",
-        "epoch",
-        "sample",
-        "mean score",
-        "AUC",
-    )
 
     scores: tuple[EpochScore, ...]
     losses: dict[str, dict[str, list[float]]]
     reconstructed: dict[str, Reconstruction] = dataclasses.field(metadata={"shown_only": True})
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """Headings of the table."""
+        return (
+            "detector",
+            "score",
+            "epoch",
+            "sample",
+            "mean score",
+            "AUC",
+        )
 
     def rows(self) -> list[tuple[Cell, ...]]:
         """Give one line an epoch and sample."""

@@ -80,13 +80,15 @@ class AverageImages(StudyResult):
     """
 
     study: ClassVar[str] = "images"
-    headers: ClassVar[tuple[str, ...]] = (
-        *("detector", "jets", "sample", "number", "share of pt inside", "√⟨ΔR²⟩"),
-    )
 
     share: float
     half_width: float
     images: tuple[AverageImage, ...]
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """Headings of the table."""
+        return (*("detector", "jets", "sample", "number", "share of pt inside", "√⟨ΔR²⟩"),)
 
     def rows(self) -> list[tuple[Cell, ...]]:
         """Give one line an average."""

@@ -65,13 +65,17 @@ class InverseTagging(StudyResult):
     """
 
     study: ClassVar[str] = "inverse"
-    headers: ClassVar[tuple[str, ...]] = (
-        *("detector", "score", "trained on", "anomaly"),
-        *("AUC", f"1/ε_b at ε_s = {SIGNAL_EFFICIENCY:g}"),
-    )
 
     n_training: int
     taggings: tuple[Tagging, ...]
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """Headings of the table."""
+        return (
+            *("detector", "score", "trained on", "anomaly"),
+            *("AUC", f"1/ε_b at ε_s = {SIGNAL_EFFICIENCY:g}"),
+        )
 
     def rows(self) -> list[tuple[Cell, ...]]:
         """Give one line a tagging."""

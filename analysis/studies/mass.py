@@ -81,12 +81,16 @@ class ReconstructedMass(StudyResult):
     """
 
     study: ClassVar[str] = "mass"
-    headers: ClassVar[tuple[str, ...]] = (
-        *("detector", "sample", "jets", "output / input mass", "resolution"),
-        *("input / jet mass", "output / jet mass"),
-    )
 
     responses: tuple[MassResponse, ...]
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """Headings of the table."""
+        return (
+            *("detector", "sample", "jets", "output / input mass", "resolution"),
+            *("input / jet mass", "output / jet mass"),
+        )
 
     def rows(self) -> list[tuple[Cell, ...]]:
         """Give one line a detector and sample."""

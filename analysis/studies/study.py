@@ -99,8 +99,8 @@ class Curve:
     """A ROC curve at a few hundred points.
 
     Attributes:
-        signal_efficiency: Rising.
-        background_efficiency: At each.
+        signal_efficiency: Rising to 1.
+        background_efficiency: At each; rising to 1.
     """
 
     signal_efficiency: tuple[float, ...]
@@ -109,8 +109,10 @@ class Curve:
     @classmethod
     def of(cls, roc: Roc) -> Curve:
         """Thin out a curve."""
-        grid = np.linspace(1 / CURVE_POINTS, 1, CURVE_POINTS)
-        return cls(tuple(grid.tolist()), tuple(roc.background_efficiency(e) for e in grid))
+        grid = np.linspace(1 / CURVE_POINTS, 1, CURVE_POINTS).tolist()
+        reached = [roc.background_efficiency(efficiency) for efficiency in grid]
+        # The last signal jet may be found before the last background jet.
+        return cls((*grid, 1.0), (*reached, 1.0))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -128,14 +130,16 @@ class StudyResult(ABC):
     study: ClassVar[str]
     """Name of the study."""
 
-    headers: ClassVar[tuple[str, ...]]
-    """Headings of the table."""
-
     background: str
     signals: tuple[str, ...]
     detectors: tuple[DetectorConfig, ...]
     seed: int
     n_test: dict[str, int]
+
+    @property
+    @abstractmethod
+    def headers(self) -> tuple[str, ...]:
+        """Headings of the table."""
 
     @abstractmethod
     def rows(self) -> list[tuple[Cell, ...]]:

@@ -75,12 +75,24 @@ class Thresholds(StudyResult):
     """
 
     study: ClassVar[str] = "thresholds"
-    headers: ClassVar[tuple[str, ...]] = (
-        *("detector", "score", "signal", "threshold", "value", "signal left", "background left"),
-        "needs signal",
-    )
 
     scores: tuple[CutScore, ...]
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """Headings of the table."""
+        return (
+            *(
+                "detector",
+                "score",
+                "signal",
+                "threshold",
+                "value",
+                "signal left",
+                "background left",
+            ),
+            "needs signal",
+        )
 
     def rows(self) -> list[tuple[Cell, ...]]:
         """Give one line a signal and threshold."""

@@ -74,13 +74,17 @@ class WrongSignal(StudyResult):
     """
 
     study: ClassVar[str] = "wrong_signal"
-    headers: ClassVar[tuple[str, ...]] = (
-        *("detector", "score", "trained on", "tested on"),
-        *("AUC", f"1/ε_b at ε_s = {SIGNAL_EFFICIENCY:g}"),
-    )
 
     n_training: int
     foils: tuple[Foil, ...]
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """Headings of the table."""
+        return (
+            *("detector", "score", "trained on", "tested on"),
+            *("AUC", f"1/ε_b at ε_s = {SIGNAL_EFFICIENCY:g}"),
+        )
 
     def rows(self) -> list[tuple[Cell, ...]]:
         """Give one line a training and signal."""
