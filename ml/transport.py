@@ -117,7 +117,7 @@ def _checked(jets: npt.ArrayLike) -> Floats:
             f"Received: {particles.shape}."
         )
         raise InputError(msg)
-    bad = ~np.isfinite(particles).all(axis=(1, 2))
+    bad = np.asarray(~np.isfinite(particles).all(axis=(1, 2)))
     if bad.any():
         msg = (
             f"emds: {np.count_nonzero(bad)} of {len(bad)} jets have a NaN or an infinity, first jet "

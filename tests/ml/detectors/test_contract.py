@@ -30,6 +30,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "gmm": {"components": 5},
     "foils": {},
     "dirichlet": {"epochs": 40, "batch_size": 256, "checkpoint_every": 20},
+    "golling": {"stages": [30, 3, 3], "batch_size": 64},
     "inn": {
         "epochs": 8,
         "batch_size": 128,
