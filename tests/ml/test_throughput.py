@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -8,7 +8,12 @@ from oddjet.datasets.jets import Jets, Truth
 from oddjet.ml import create, detector_class, detector_names, throughput
 from oddjet.ml.detectors import Detector
 from oddjet.ml.representations import REPRESENTATIONS
-from oddjet.ml.throughput import detector_rates, quick_hyper_parameters, representation_rates
+from oddjet.ml.throughput import (
+    detector_rates,
+    emd_rate,
+    quick_hyper_parameters,
+    representation_rates,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -46,18 +51,31 @@ def test_only_the_training_is_shortened(name: str) -> None:
     quick = quick_hyper_parameters(detector_class(name))
     hyper_parameters = create(name, **quick).hyper_parameters()
     assert hyper_parameters == detector_class(name).hyper_parameter_defaults() | quick
-    assert all("epochs" in key or key == "starts" for key in quick)
+    assert all("epochs" in key or key in ("stages", "starts") for key in quick)
 
 
-def test_stages_are_an_epoch_each() -> None:
-    class Staged:
-        @staticmethod
-        def hyper_parameter_defaults() -> dict[str, object]:
-            return {
-                "epochs": (50, 10, 90),
-                "pretraining_epochs": 0,
-                "width": 64,
-                "noise_epochs": None,
-            }
+class Staged:
+    """Stands for a detector that is trained in stages and keeps jets for its scores."""
 
-    assert quick_hyper_parameters(Staged) == {"epochs": [1, 1, 1], "pretraining_epochs": 0}  # type: ignore[arg-type]
+    min_jets = 100
+
+    @staticmethod
+    def hyper_parameter_defaults() -> dict[str, object]:
+        return {
+            "stages": (50, 10, 90),
+            "pretrain_epochs": 0,
+            "noise_epochs": None,
+            "width": 64,
+            "svm_jets": 20_000,
+            "stored_codes": 50_000,
+        }
+
+
+def test_stages_are_an_epoch_each_and_what_is_kept_is_filled() -> None:
+    cls = cast("type[Detector]", Staged)
+    assert quick_hyper_parameters(cls) == {"stages": [1, 1, 1], "pretrain_epochs": 0}
+    assert throughput.training_jets(cls) == 50_000
+
+
+def test_the_energy_movers_distance_is_timed() -> None:
+    assert emd_rate(300) > 0
