@@ -85,30 +85,32 @@ class Langevin:
 
         Args:
             energy: What E is.
-            start: Where to start, one tensor for each step size, each of shape (b, …).
-            confine: Applied after each move.
+            start: Where to start, one tensor for each step size, each of shape (b, …). Further ones
+                stay as they are, say a mask.
+            confine: Applied to all of them after each move.
             generator: A `tf.random.Generator`: its state is advanced.
 
         Returns:
             Tensors of the shapes of `start`, cut off from any gradient.
         """
         tf, _ = import_keras()
+        n_moving = len(self.step_size)
 
         def move(step: Any, *at: Any) -> tuple[Any, ...]:
+            moving, still = at[:n_moving], at[n_moving:]
             with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(at)
-                total = tf.reduce_sum(
-                    energy(*at)
-                )  # rows are apart, so this is every row's gradient
+                tape.watch(moving)
+                # Rows do not influence each other, so the sum has every row's own gradient.
+                total = tf.reduce_sum(energy(*at))
             moved = []
             for x, slope, alpha, beta in zip(
-                at, tape.gradient(total, at), self.step_size, self.betas, strict=True
+                moving, tape.gradient(total, moving), self.step_size, self.betas, strict=True
             ):
                 drift = (alpha / self.temperature) * slope
                 if self.largest_move is not None:
                     drift = tf.clip_by_value(drift, -self.largest_move, self.largest_move)
                 moved.append(x - drift + beta * generator.normal(tf.shape(x)))
-            return (step + 1, *confine(moved))
+            return (step + 1, *confine([*moved, *still]))
 
         _, *end = tf.while_loop(
             lambda step, *_: step < self.steps,

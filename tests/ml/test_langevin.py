@@ -83,6 +83,21 @@ def test_several_tensors_move_each_by_its_own_step() -> None:
     assert a.var() == pytest.approx(1 / (1 - 0.15), rel=0.05)
 
 
+def test_further_tensors_stay_as_they_are() -> None:
+    tf, _ = import_keras()
+    mask = np.tile([1.0, 0.0], (2000, 1))
+    x, still = sample(
+        Langevin(steps=40, temperature=1.0, step_size=(0.1,)),
+        lambda x, mask: tf.reduce_sum(mask * x**2, axis=1) / 2,
+        np.ones((2000, 2)),
+        mask,
+        confine=lambda tensors: [tensors[0] * tensors[1], tensors[1]],
+    )
+    np.testing.assert_array_equal(still, mask)
+    assert not x[:, 1].any()
+    assert x[:, 0].var() == pytest.approx(1 / 0.95, rel=0.15)
+
+
 def test_a_steep_drift_is_cut() -> None:
     tf, _ = import_keras()
     langevin = Langevin(steps=1, temperature=1.0, step_size=(1.0,), noise=(0.0,), largest_move=0.25)
@@ -112,7 +127,6 @@ def test_mirrors_fold_whatever_is_outside() -> None:
 
 
 def a_buffer(*, restart: float, seed: int = 1) -> ReplayBuffer:
-    tf, _ = import_keras()
     return ReplayBuffer(
         [np.arange(40, dtype=np.float32).reshape(20, 2)],
         fresh=lambda n, generator: [1000.0 + generator.uniform((n, 2))],

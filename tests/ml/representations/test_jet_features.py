@@ -75,7 +75,9 @@ def test_an_empty_jet_is_all_zero(jets: Jets) -> None:
 
 def test_what_is_not_finite_is_refused(jets: Jets) -> None:
     own = ak.with_field(jets, np.where(np.arange(60) == 7, np.nan, 0.5), "tau2")
-    with pytest.raises(NonFiniteError, match=r"^JetFeatures: 1 of 60 .* tau2.*JetFeatures\(recompute=True\)"):
+    with pytest.raises(
+        NonFiniteError, match=r"^JetFeatures: 1 of 60 .* tau2.*JetFeatures\(recompute=True\)"
+    ):
         JetFeatures()(own)
 
 
