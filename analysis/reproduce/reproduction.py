@@ -24,7 +24,7 @@ from oddjet.analysis.reproduce.windows import ready_window
 from oddjet.datasets.fileset import Fileset, load_fileset
 from oddjet.errors import ConfigError
 
-__all__ = ["Reproduction", "reproduce"]
+__all__ = ["Reproduction", "refuse_equal_labels", "reproduce"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +78,7 @@ def reproduce(
     started = time.perf_counter()
     chosen = [get_document(name) for name in documents or DOCUMENTS]
     trials = {document.name: list(document.trials(scale)) for document in chosen}
-    _refuse_equal_labels(trials)
+    refuse_equal_labels(trials)
     loaded = load_fileset(fileset)
     skims = _ready_skims(trials, loaded, output / "skims", samples, workers, reporter)
     every = [trial for found in trials.values() for trial in found]
@@ -107,16 +107,20 @@ def reproduce(
     return Reproduction(tuple(chapters), choices, report)
 
 
-def _refuse_equal_labels(trials: dict[str, list[Trial]]) -> None:
+def refuse_equal_labels(trials: dict[str, list[Trial]]) -> None:
+    """Refuse a document of which two different trials share a label.
+
+    Args:
+        trials: Document → its trials.
+
+    Raises:
+        ConfigError: Saying which. Ceilings may share theirs: they are found by their signal.
+    """
     for name, found in trials.items():
-        seen: dict[str, dict[str, Any]] = {}
+        seen: dict[tuple[str, ...], dict[str, Any]] = {}
         for trial in found:
-            # Ceilings share their label: they are found by their signal.
-            key = (
-                trial.label
-                if trial.signal is None
-                else f"{trial.label}/{trial.window}/{trial.background}/{trial.signal}"
-            )
+            place = () if trial.signal is None else (trial.window, trial.background, trial.signal)
+            key = (trial.label, *place)
             if seen.setdefault(key, trial.identity()) != trial.identity():
                 msg = (
                     f"document '{name}' has two different trials called '{trial.label}': rename one"

@@ -113,6 +113,7 @@ def _quick(published: Mapping[str, Settings]) -> dict[str, Settings]:
         "khanal": published["khanal"].but(epochs=20, batch_size=64, cost=200),
         "ene": published["ene"].but(epochs=8, batch_size=128, max_jets=5_000, cost=250),
         "golling": published["golling"].but(stages=[20, 4, 20], max_jets=12_000, cost=200),
+        "gmm images": published["gmm images"].but(max_jets=5_000, cost=90),
         "inn": published["inn"].but(epochs=60, cost=250),
         "inn without PCA": published["inn without PCA"].but(epochs=60, cost=250),
         "lund autoencoder": published["lund autoencoder"].but(max_jets=8_000, cost=150),
