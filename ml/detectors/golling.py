@@ -87,7 +87,9 @@ class GollingDetector(Detector):
     defaults; R = 0.8, the radius of our jets (the document's have 1.0). There is no early stopping:
     the last epoch counts. The validation jets are a fifth.
 
-    Nor does the document say over what squared errors and KL are averaged. {MEASURED}
+    Nor does the document say over what squared errors and KL are averaged. Here both are summed, over
+    inputs and over latent dimensions: beside a mean squared error the same KL is 80 times as strong
+    and empties the latent space, so that no jet keeps its mass.
 
     Args:
         stages: Epochs of the three stages.
