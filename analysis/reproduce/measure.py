@@ -78,7 +78,7 @@ def measure(
         seed: Of the resampling.
     """
     values, is_signal = result.pair(signal, "quote", score)
-    mass, _ = result.pair(signal, "quote", "mass")
+    mass, _ = result.pair(signal, "quote", "jet_mass")
     try:
         fixed = auc_at_fixed(values, is_signal, mass, seed=seed)
     except TooFewJetsError:

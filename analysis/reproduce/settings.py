@@ -111,7 +111,7 @@ def _quick(published: Mapping[str, Settings]) -> dict[str, Settings]:
     """Give what two cores train in an hour, all documents together."""
     quick = dict(published)
     quick |= {
-        "khanal": published["khanal"].but(epochs=20, batch_size=64, cost=200),
+        "khanal": published["khanal"].but(epochs=15, batch_size=64, cost=150),
         "ene": published["ene"].but(epochs=8, batch_size=128, max_jets=5_000, cost=250),
         "golling": published["golling"].but(stages=[20, 4, 20], max_jets=12_000, cost=200),
         "gmm images": published["gmm images"].but(max_jets=5_000, cost=90),

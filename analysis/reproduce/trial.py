@@ -29,8 +29,8 @@ __all__ = ["Trial", "TrialResult", "load_trial", "run_trial", "trial_key"]
 
 Floats = npt.NDArray[np.float64]
 
-COLUMNS = ("pt", "mass", "msoftdrop")
-"""Columns of the jets that are kept beside their scores."""
+COLUMNS = {"jet_pt": "pt", "jet_mass": "mass", "jet_msoftdrop": "msoftdrop"}
+"""What is kept of the jets beside their scores, under names that no score has → their columns."""
 SCORES_FILE = "scores.npz"
 INFO_FILE = "trial.json"
 DETECTOR_FOLDER = "detector"
@@ -241,7 +241,9 @@ def _train_and_score(
             scores = detector.scores(some, allow_trained=role == "choose" and trial.knows_signal)
             score_seconds += time.perf_counter() - before
             n_scored += len(some)
-            columns = {name: np.asarray(some[name], dtype=np.float64) for name in COLUMNS}
+            columns = {
+                name: np.asarray(some[column], dtype=np.float64) for name, column in COLUMNS.items()
+            }
             tables[dataset, role] = columns | scores
     info = {
         "n_train": len(jets),

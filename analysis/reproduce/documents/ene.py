@@ -89,11 +89,11 @@ def _drawings(results: Results) -> Iterator[Drawing]:
 def _mass_drawing(results: Results) -> Drawing:
     table = results["ene"].tables["qcd_top", "quote"]
     edges = np.linspace(0, 300, 31)
-    before = histogram("all QCD jets", table["mass"], edges)
+    before = histogram("all QCD jets", table["jet_mass"], edges)
     after = []
     for rejection in REJECTIONS:
         passes = table["mse"] >= np.quantile(table["mse"], 1 - 1 / rejection)
-        after.append(histogram(f"rejection {rejection}", table["mass"][passes], edges))
+        after.append(histogram(f"rejection {rejection}", table["jet_mass"][passes], edges))
     figure = mass_before_after(before, after, axis_label="Jet mass [GeV]", label=LABEL)
     return Drawing("ene-mass", figure, "Mass of QCD jets that pass a cut on the MSE")
 

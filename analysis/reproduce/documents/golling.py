@@ -49,7 +49,7 @@ def _sculpting(
     result: TrialResult, score: str, signal: str, efficiencies: tuple[float, ...]
 ) -> list[Sculpted]:
     table = result.tables[QCD, "quote"]
-    background = (table[score], table["mass"])
+    background = (table[score], table["jet_mass"])
     return mass_sculpting(
         background, result.tables[signal, "quote"][score], efficiencies=efficiencies
     )
@@ -140,12 +140,12 @@ def _drawings(results: Results) -> Iterator[Drawing]:
 def _sculpting_drawings(result: TrialResult) -> Iterator[Drawing]:
     edges = np.linspace(0, 400, 41)
     table = result.tables[QCD, "quote"]
-    before = histogram("all QCD jets", table["mass"], edges)
+    before = histogram("all QCD jets", table["jet_mass"], edges)
     for score in ("mse", "emd"):
         after = []
         for efficiency in (0.5, 0.2, 0.1):
             passes = table[score] >= np.quantile(table[score], 1 - efficiency)
-            after.append(histogram(f"{efficiency:.0%} pass", table["mass"][passes], edges))
+            after.append(histogram(f"{efficiency:.0%} pass", table["jet_mass"][passes], edges))
         figure = mass_before_after(before, after, axis_label="Jet mass [GeV]", label=LABEL)
         yield Drawing(f"golling-mass-{score}", figure, f"Cuts on the {score} (figure 4, left)")
     curves = {

@@ -30,7 +30,7 @@ __all__ = ["KHANAL"]
 Floats = npt.NDArray[np.float64]
 
 RATIOS = (1.0, 0.25, 0.1, 0.05)
-CONTAMINATED_JETS = {"tiny": 60, "quick": 2_500, "full": 2_500}
+CONTAMINATED_JETS = {"tiny": 120, "quick": 2_500, "full": 2_500}
 """QCD jets in each contaminated training: as many as there are W jets to put in at w/Q = 1."""
 
 

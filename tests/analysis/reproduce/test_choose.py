@@ -33,7 +33,9 @@ def a_result(
             moved = dataset == task.signal  # type: ignore[attr-defined]
             scores = {k: rng.normal(size=n) + moved * v[place] for k, v in shifts.items()}
             mass = rng.exponential(50, n)
-            tables[dataset, role] = {"pt": mass, "mass": mass, "msoftdrop": mass} | scores
+            tables[dataset, role] = (
+                dict.fromkeys(("jet_pt", "jet_mass", "jet_msoftdrop"), mass) | scores
+            )
     return TrialResult(trial, Path(f"{name}-{trial.background}"), 10, 1.0, 1.0, 10, tables)
 
 

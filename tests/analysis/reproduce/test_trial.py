@@ -36,7 +36,7 @@ def test_a_trial_scores_all_that_chooses_and_is_quoted(
     jets = window.jets(skim, "top", "quote", nominal=False)
     expected = result.load_detector().scores(jets)["min_d"]
     np.testing.assert_allclose(result.tables["top", "quote"]["min_d"], expected)
-    np.testing.assert_allclose(result.tables["top", "quote"]["mass"], jets["mass"])
+    np.testing.assert_allclose(result.tables["top", "quote"]["jet_mass"], jets["mass"])
     values, is_signal = result.pair("top", "quote", "min_d")
     assert is_signal.sum() == len(jets)
     np.testing.assert_allclose(values[is_signal], expected)
@@ -83,7 +83,7 @@ def test_inverse_tagging_trains_on_the_signal_and_finds_the_background(
     result = run_trial(dataclasses.replace(KMEANS, nominal="top"), skim, tmp_path)
     assert result.trial.others == ("qcd_top",)
     assert result.n_train == len(window.jets(skim, "top", "train", nominal=True))
-    assert len(result.tables["qcd_top", "quote"]["pt"]) == len(
+    assert len(result.tables["qcd_top", "quote"]["jet_pt"]) == len(
         window.jets(skim, "qcd_top", "quote", nominal=False)
     )
 
