@@ -112,7 +112,9 @@ def _quick(published: Mapping[str, Settings]) -> dict[str, Settings]:
     quick = dict(published)
     quick |= {
         "khanal": published["khanal"].but(epochs=15, batch_size=64, cost=150),
-        "ene": published["ene"].but(epochs=8, batch_size=128, max_jets=5_000, cost=250),
+        "ene": published["ene"].but(
+            epochs=6, batch_size=128, epsilon=1e-10, max_jets=5_000, cost=250
+        ),
         "golling": published["golling"].but(stages=[20, 4, 20], max_jets=12_000, cost=200),
         "gmm images": published["gmm images"].but(max_jets=5_000, cost=90),
         "lund autoencoder": published["lund autoencoder"].but(max_jets=8_000, cost=150),
