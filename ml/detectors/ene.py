@@ -45,6 +45,12 @@ class EneDetector(ImageAutoencoder):
     `kl`, the Kullback–Leibler divergence from the image to the reconstruction, which is not the
     document's but costs nothing.
 
+    With few jets, lower `epsilon`. Gradients of the mean over 1,600 pixels through a softmax lie
+    below Adam's default of 1e-7, so the network first stands still at an even image, which top
+    jets resemble more than QCD jets do: on 5,000 simulated QCD jets (32 filters, batches of 128)
+    the area for top jets was 0.24 after 8 epochs, 256 steps, and 0.85 with `epsilon` 1e-10, which
+    is the same as a loss a thousand times as large. 100,000 jets make as many steps in three epochs.
+
     Not printed in the document: the size of the kernels, the padding, what follows the code, and the
     limit of epochs, all as above. Without `validation`, a fifth of the jets decides when to stop, as
     in the document (25,000 beside 100,000); it trained on leading jets of pt > 500 GeV. Gradients
