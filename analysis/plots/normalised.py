@@ -1,0 +1,110 @@
+"""Trainings of normalised autoencoders: energies and earth mover's distance by epoch."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from oddjet.analysis.plots.style import (
+    COLOURS,
+    PlotLabel,
+    draw_label,
+    legend_text,
+    new_figure,
+    styled,
+    whole_numbers,
+)
+from oddjet.errors import ConfigError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["NormalisedTraining", "normalised_trainings"]
+
+Array = npt.NDArray[np.float64]
+
+LINEAR_SHARE = 1e-2
+"""Below this part of the largest energy of the least training the energy axis is linear."""
+
+
+@dataclasses.dataclass(frozen=True)
+class NormalisedTraining:
+    """What a training logged.
+
+    Attributes:
+        label: Name in the legend.
+        history: `e_plus`, `e_minus` and `emd`, one number an epoch, as in
+            `NormalisedAutoencoderDetector.history_`; anything else is not looked at.
+    """
+
+    label: str
+    history: dict[str, list[float]]
+
+    def __post_init__(self) -> None:
+        lengths = {name: len(self.history.get(name, ())) for name in ("e_plus", "e_minus", "emd")}
+        if len(set(lengths.values())) > 1 or not lengths["emd"]:
+            msg = (
+                f"NormalisedTraining: expected e_plus, e_minus and emd, one number an epoch. "
+                f"Received for '{self.label}': {lengths}."
+            )
+            raise ConfigError(msg)
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch of least distance, from 1, whose weights are kept."""
+        return 1 + int(np.argmin(self.history["emd"]))
+
+
+@styled
+def normalised_trainings(
+    trainings: Sequence[NormalisedTraining], *, label: PlotLabel | None = None
+) -> Figure:
+    """Draw energies of data and samples on the left, their distance on the right.
+
+    The distance is the earth mover's, in standard deviations of the features. Where the largest
+    energies of two trainings are more than a factor of eight apart, as after a collapse, the axis
+    of energies is logarithmic beyond a hundredth of the lesser.
+
+    Args:
+        trainings: One colour each.
+        label: Text above the axes.
+    """
+    figure = new_figure(width=10.4, height=4.6)
+    left, right = figure.subplots(1, 2)
+    for number, training in enumerate(trainings):
+        colour = COLOURS[number % len(COLOURS)]
+        best = training.best_epoch
+        _draw(left, training.history["e_plus"], best, colour, "-")
+        _draw(left, training.history["e_minus"], best, colour, "--")
+        _draw(right, training.history["emd"], best, colour, "-")
+        right.plot([], [], "s", color=colour, label=legend_text(training.label))
+    largest = [_largest_energy(training) for training in trainings]
+    if largest and max(largest) > 8 * min(largest) > 0:
+        left.set_yscale("symlog", linthresh=LINEAR_SHARE * min(largest))
+    left.plot([], [], "-", color="#555555", label="$E_+$, data")
+    left.plot([], [], "--", color="#555555", label="$E_-$, samples")
+    right.plot([], [], "o", color="#555555", mfc="white", mew=1.6, label="kept")
+    left.set_ylabel("Mean energy")
+    right.set_ylabel("Earth mover's distance")
+    for axes in (left, right):
+        axes.set_xlabel("Epoch")
+        whole_numbers(axes)
+        axes.legend(loc="best")
+    draw_label(left, label or PlotLabel())
+    return figure
+
+
+def _largest_energy(training: NormalisedTraining) -> float:
+    energies = np.abs([training.history["e_plus"], training.history["e_minus"]])
+    return float(np.max(energies[np.isfinite(energies)], initial=0.0))
+
+
+def _draw(axes: Axes, values: Sequence[float], best: int, colour: str, style: str) -> None:
+    heights = np.asarray(values, dtype=np.float64)
+    axes.plot(np.arange(1, heights.size + 1), heights, style, color=colour)
+    axes.plot([best], [heights[best - 1]], "o", color=colour, mfc="white", mew=1.6, ms=7)
