@@ -80,6 +80,11 @@ class DirichletDetector(Detector):
     Not in the document: validation jets, of which nothing is chosen, are a tenth; their losses are
     those of the means. The learning rate, printed as 'initial', stays. log σ² is kept within ±20.
 
+    The document trains on 100,000 jets, 14,700 steps. On 21,600 simulated QCD jets, one seed, the
+    AUC of `reconstruction` for either dark signal moved by less than 0.02 after 50 epochs, 550
+    steps, at powers 0.1, 1/4 and 0.5, and that of the other scores by less than 0.03; after 25
+    epochs, at 1/4, it was up to 0.09 off.
+
     Fitting holds the rows of all training jets in memory, 6.4 kB a jet for 40×40 images.
 
     Args:

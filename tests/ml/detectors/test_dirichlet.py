@@ -154,7 +154,7 @@ def test_noise_enters_as_the_document_says() -> None:
     model = build_network(6, 2, seeds=layer_seeds(1))
     rng = np.random.default_rng(1)
     rows, noise = rng.normal(size=(4, 6)), rng.normal(size=(4, 2))
-    codes = model.predict(rows, verbose=0)[:, :4].astype(float)
+    codes = model(rows.astype(np.float32)).numpy()[:, :4].astype(float)
     z = np.exp(codes[:, :2] + np.exp(codes[:, 2:] / 2) * noise)
     decoded = z / z.sum(axis=1, keepdims=True) @ model.get_layer("mixtures").get_weights()[0]
     losses = dirichlet_losses(model, prior, beta_kl=0.5, on_images=False)
@@ -351,6 +351,7 @@ def weights_of(detector: DirichletDetector) -> list[np.ndarray]:
     return list(detector._model.get_weights())
 
 
+@pytest.mark.slow
 def test_training_follows_its_seed() -> None:
     jets, _ = themed(200, seed=1)
     first, again, other = (
@@ -365,6 +366,7 @@ class Interrupted(Exception):
     """Stands for whatever ends a process."""
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_comes_to_the_same_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
