@@ -14,13 +14,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
 from oddjet.analysis.reproduce.windows import Role, Window, get_window
 from oddjet.datasets.atomic import atomic_write, write_text
 from oddjet.datasets.digest import content_key, dependency_digest
-from oddjet.datasets.jets import Jets, concatenate
+from oddjet.datasets.jets import Jets, Truth, concatenate
 from oddjet.datasets.skim import Skim, open_skim
 from oddjet.errors import ConfigError, OddjetError
 from oddjet.ml.representations import Representation
@@ -265,6 +266,10 @@ def _training_jets(trial: Trial, window: Window, skim: Skim) -> Jets:
         if signal is None:
             continue
         more = window.jets(skim, signal, "train", nominal=False)
+        if signal == trial.signal:
+            # What a supervised detector goes by; in inverse tagging the roles are exchanged.
+            jets = ak.with_field(jets, np.full(len(jets), Truth.BACKGROUND, np.int8), "label")
+            more = ak.with_field(more, np.full(len(more), Truth.MERGED, np.int8), "label")
         if ratio is not None:
             wanted = round(ratio * len(jets))
             if wanted > len(more):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from oddjet.analysis.reproduce.measure import area
 from oddjet.analysis.reproduce.trial import Trial, load_trial, run_trial, trial_key
 from oddjet.analysis.reproduce.windows import get_window
 from oddjet.datasets.skim import Skim
@@ -108,3 +109,14 @@ def test_a_failing_training_names_its_trial(
     with pytest.raises(OddjetError, match=r"trial 'k-means' \(top, qcd_top\): kmeans: 10000"):
         run_trial(many, toy_skims("top"), tmp_path)
     assert load_trial(many, toy_skims("top"), tmp_path) is None
+
+
+@pytest.mark.parametrize("nominal", ["qcd_top", "top"])
+def test_a_supervised_trial_finds_what_counts_as_signal(
+    tmp_path: Path, toy_skims: Callable[[str], Skim], nominal: str
+) -> None:
+    signal = "top" if nominal == "qcd_top" else "qcd_top"
+    trees = Trial(
+        "top", "bdt", "b", hyper_parameters={"iterations": 20}, signal=signal, nominal=nominal
+    )
+    assert area(run_trial(trees, toy_skims("top"), tmp_path), signal, "log_odds", "quote") > 0.7
