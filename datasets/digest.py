@@ -61,30 +61,33 @@ def source_digest(*modules: str) -> str:
 def dependency_digest(*modules: str) -> str:
     """Hash the source of modules and of all they import from their own top-level package.
 
-    Narrower than `source_digest` of a package: what a module does not import does not change it.
-    Imports inside functions count; the ``__init__.py`` of packages passed through do not.
+    Narrower than `source_digest` of a package: what a module does not import does not change it, nor
+    does a comment, a docstring or the layout of the code. Imports inside functions count; the
+    ``__init__.py`` of packages passed through do not.
 
     Args:
         modules: Importable names of modules below one package, such as ``oddjet.ml.detectors.gmm``.
 
     Returns:
-        Hexadecimal SHA-256 over module names and contents, in sorted order.
+        Hexadecimal SHA-256 over module names and code, in sorted order; it depends on the version of
+        Python, which writes code down in its own way.
 
     Raises:
         ModuleNotFoundError: A name cannot be found.
     """
-    found: dict[str, bytes] = {}
+    found: dict[str, str] = {}
     waiting = list(modules)
     while waiting:
         module = waiting.pop()
         if module in found:
             continue
-        found[module] = _source_path(module).read_bytes()
-        waiting += _imported(found[module], module.partition(".")[0])
+        tree = ast.parse(_source_path(module).read_bytes())
+        waiting += _imported(tree, module.partition(".")[0])
+        found[module] = _code(tree)
     digest = hashlib.sha256()
     for module in sorted(found):
         digest.update(f"{module}\0".encode())
-        digest.update(found[module])
+        digest.update(found[module].encode())
     return digest.hexdigest()
 
 
@@ -96,10 +99,26 @@ def _source_path(module: str) -> Path:
     return Path(spec.origin)
 
 
-def _imported(source: bytes, package: str) -> list[str]:
-    """Name the modules of a package that a source imports, functions included."""
+def _code(tree: ast.Module) -> str:
+    """Write down a module's code without its docstrings."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = [each for each in node.body if not _is_text(each)]
+    return ast.dump(tree)
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+
+
+def _imported(tree: ast.Module, package: str) -> list[str]:
+    """Name the modules of a package that a module imports, functions included."""
     names = []
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

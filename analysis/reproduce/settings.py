@@ -82,13 +82,16 @@ def _published() -> dict[str, Settings]:
         for sigma in (0.0, 1.0):
             hyper_parameters = {"representation": _images(power, sigma)}
             found[f"dirichlet n={power:g} σ={sigma:g}"] = Settings("dirichlet", hyper_parameters)
-    for name, log_shapes, components in (("shapes", False, 20), ("log shapes", True, 50)):
+    for name, log_shapes, components, beta in (
+        ("shapes", False, 20, 1e-3),
+        ("log shapes", True, 50, 1e-2),
+    ):
         found[f"gmm {name}"] = Settings(
             "gmm",
             {
                 "components": components,
                 "covariance": "full",
-                "beta": 1e-3,
+                "beta": beta,
                 "pca": len(JetShapes.names),
                 "representation": JetShapes(log=log_shapes),
             },

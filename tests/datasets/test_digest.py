@@ -40,8 +40,16 @@ def digest_after(module: str) -> str:
 def test_a_change_in_what_is_imported_changes_the_digest(package: Path, changed: str) -> None:
     before = digest_after(f"{package.name}.a")
     path = package / changed
-    path.write_text(path.read_text() + "# changed\n")
+    path.write_text(path.read_text() + "z = 3\n")
     assert digest_after(f"{package.name}.a") != before
+
+
+def test_words_and_layout_do_not_change_it(package: Path) -> None:
+    before = digest_after(f"{package.name}.a")
+    text = (package / "a.py").read_text()
+    text = text.replace("def f():\n", 'def f():\n    """Do it."""\n\n    # why\n')
+    (package / "a.py").write_text(f'"""Words."""\n\n{text}')
+    assert digest_after(f"{package.name}.a") == before
 
 
 def test_a_change_elsewhere_does_not(package: Path) -> None:
