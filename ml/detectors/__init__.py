@@ -13,6 +13,8 @@ DETECTORS: dict[str, str] = {
     "gmm": "oddjet.ml.detectors.gmm:GaussianMixtureDetector",
     "foils": "oddjet.ml.detectors.foils:FoilDetector",
     "dirichlet": "oddjet.ml.detectors.dirichlet:DirichletDetector",
+    "autoencoder": "oddjet.ml.detectors.autoencoder:AutoencoderDetector",
+    "nae": "oddjet.ml.detectors.nae:NormalisedAutoencoderDetector",
     "golling": "oddjet.ml.detectors.golling:GollingDetector",
     "inn": "oddjet.ml.detectors.inn:InvertibleDetector",
     "bdt": "oddjet.ml.detectors.bdt:BoostedTreesDetector",

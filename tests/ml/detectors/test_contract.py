@@ -29,6 +29,15 @@ QUICK: dict[str, dict[str, Any]] = {
     "kmeans": {"k": 8, "starts": 2},
     "gmm": {"components": 5},
     "foils": {},
+    "autoencoder": {"epochs": 6, "batch_size": 32, "checkpoint_every": 3},
+    "nae": {
+        "epochs": 6,
+        "pretrain_epochs": 6,
+        "steps": 5,
+        "chains": 64,
+        "buffer": 300,
+        "checkpoint_every": 3,
+    },
     "dirichlet": {"epochs": 40, "batch_size": 256, "checkpoint_every": 20},
     "golling": {"stages": [30, 3, 3], "batch_size": 64},
     "inn": {
