@@ -58,14 +58,14 @@ class LatentScan:
     @property
     def mean(self) -> npt.NDArray[np.float64]:
         """Mean loss of each size, shape (n_sizes,)."""
-        return np.mean(self.losses, axis=1)
+        return np.asarray(np.mean(self.losses, axis=1))
 
     @property
     def spread(self) -> npt.NDArray[np.float64]:
         """Standard deviation of a size's trainings (n − 1), shape (n_sizes,); 0 of only one."""
         if len(self.losses[0]) == 1:
             return np.zeros(len(self.sizes))
-        return np.std(self.losses, axis=1, ddof=1)
+        return np.asarray(np.std(self.losses, axis=1, ddof=1))
 
     @property
     def elbow(self) -> int | None:

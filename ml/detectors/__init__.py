@@ -17,6 +17,7 @@ DETECTORS: dict[str, str] = {
     "nae": "oddjet.ml.detectors.nae:NormalisedAutoencoderDetector",
     "golling": "oddjet.ml.detectors.golling:GollingDetector",
     "inn": "oddjet.ml.detectors.inn:InvertibleDetector",
+    "lund_nae": "oddjet.ml.detectors.lund_nae:LundAutoencoderDetector",
     "bdt": "oddjet.ml.detectors.bdt:BoostedTreesDetector",
 }
 """Name → `module:Class`, imported when asked for."""

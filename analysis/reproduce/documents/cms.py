@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from oddjet.analysis.plots.normalised import NormalisedTraining, normalised_trainings
 from oddjet.analysis.reproduce.document import Document, Drawing, Published, Results, Scale, Trend
 from oddjet.analysis.reproduce.measure import compare_areas
 from oddjet.analysis.reproduce.pictures import LABEL, roc_picture
@@ -84,8 +85,6 @@ def _drawings(results: Results) -> Iterator[Drawing]:
     curves = [(label, results[label], SVJ, score) for label, score in AUTOENCODERS.items()]
     curves += [(label, results[label], SVJ, "log_odds") for label in (RIGHT, WRONG)]
     yield roc_picture("cms-svj-among-qcd", "SVJ among QCD jets", curves)
-    from oddjet.analysis.plots.normalised import NormalisedTraining, normalised_trainings  # noqa: PLC0415
-
     trainings = [
         NormalisedTraining(name, results[on_top(label)].load_detector().history_)
         for name, label in (("with guard", "nae"), ("without guard", "nae without guard"))

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from oddjet.analysis.plots.jets import reconstruction_pictures
+from oddjet.analysis.plots.latent_scan import latent_scan
 from oddjet.analysis.plots.mass import mass_before_after
 from oddjet.analysis.reproduce.document import Document, Drawing, Published, Results, Scale, Trend
 from oddjet.analysis.reproduce.measure import compare_areas
@@ -65,8 +67,6 @@ def _drawings(results: Results) -> Iterator[Drawing]:
     yield average_pictures(
         "ene-average-images", "Average images after preprocessing", results, both, JetImage.ene()
     )
-    from oddjet.analysis.plots.jets import reconstruction_pictures  # noqa: PLC0415
-
     detector = result.load_detector()
     pictures = {}
     for name, dataset in (("QCD", "qcd_top"), ("top", "top")):
@@ -99,8 +99,6 @@ def _mass_drawing(results: Results) -> Drawing:
 
 
 def _scan_drawing(results: Results) -> Drawing:
-    from oddjet.analysis.plots.latent_scan import latent_scan  # noqa: PLC0415
-
     losses = [
         [
             min(results[_scan_label(latent, training)].load_detector().history_["val_loss"])

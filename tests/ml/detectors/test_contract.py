@@ -40,6 +40,14 @@ QUICK: dict[str, dict[str, Any]] = {
     },
     "dirichlet": {"epochs": 40, "batch_size": 256, "checkpoint_every": 20},
     "golling": {"stages": [30, 3, 3], "batch_size": 64},
+    "lund_nae": {
+        "epochs": 3,
+        "pretrain_epochs": 12,
+        "steps": 3,
+        "chains": 64,
+        "buffer": 128,
+        "batch_size": 64,
+    },
     "inn": {
         "epochs": 8,
         "batch_size": 128,
