@@ -19,7 +19,7 @@ POWERS = (1.0, 0.5, 0.25, 0.1)
 KMEANS = "kmeans n={:g} σ={:g}"
 DIRICHLET = "dirichlet n={:g} σ={:g}"
 ON_TOP = "kmeans n=1 σ=3 (trained on top)"
-IN_TOP = "kmeans n=1 σ=3 [top]"
+IN_TOP = "kmeans n=1 σ=3, top"
 
 CLUSTERINGS = {
     IN_TOP: ("high-pt QCD", 0.0031, 0.011, 0.026, 0.32, 5.2),
@@ -40,8 +40,8 @@ def _trials(scale: Scale) -> list[Trial]:
     trials += [
         make_trial("kmeans n=1 σ=3", "top", scale, label=IN_TOP),
         make_trial("kmeans n=1 σ=3", "top", scale, nominal="top", label=ON_TOP),
-        make_trial("dirichlet n=1 σ=1", "top", scale, label="dirichlet n=1 σ=1 [top]"),
-        make_trial("dirichlet n=0.25 σ=1", "top", scale, label="dirichlet n=0.25 σ=1 [top]"),
+        make_trial("dirichlet n=1 σ=1", "top", scale, label="dirichlet n=1 σ=1, top"),
+        make_trial("dirichlet n=0.25 σ=1", "top", scale, label="dirichlet n=0.25 σ=1, top"),
     ]
     return [*trials, *(ceiling("dark", signal, scale) for signal in ("aachen", "heidelberg"))]
 
@@ -83,8 +83,8 @@ def _power_trends(results: Results) -> Iterator[Trend]:
     yield _trend(
         results,
         "Top is found better at large n (Dirichlet)",
-        ("dirichlet n=1 σ=1 [top]", "top", "reconstruction"),
-        ("dirichlet n=0.25 σ=1 [top]", "top", "reconstruction"),
+        ("dirichlet n=1 σ=1, top", "top", "reconstruction"),
+        ("dirichlet n=0.25 σ=1, top", "top", "reconstruction"),
     )
 
 

@@ -45,7 +45,7 @@ def drawings(results: Results) -> Iterator[Drawing]:
 
 def _kmeans(results: Results) -> Iterator[Drawing]:
     for label, signal, caption in (
-        ("kmeans n=1 σ=3 [top]", "top", "k-means: top among QCD jets (figure 8, left)"),
+        ("kmeans n=1 σ=3, top", "top", "k-means: top among QCD jets (figure 8, left)"),
         (
             "kmeans n=1 σ=3 (trained on top)",
             "qcd_top",

@@ -41,7 +41,7 @@ def _trials(scale: Scale) -> list[Trial]:
     for window in ("w", "top", "dark"):
         labels = (*EVERYWHERE, *LARGE) if window == "top" else EVERYWHERE
         trials += [
-            make_trial(label, window, scale, label=f"{label} [{window}]") for label in labels
+            make_trial(label, window, scale, label=f"{label}, {window}") for label in labels
         ]
     trials += [
         make_trial(label, "top", scale, nominal="top", label=on_top(label))
