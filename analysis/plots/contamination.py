@@ -66,7 +66,11 @@ def contamination_curve(
         colour = COLOURS[number % len(COLOURS)]
         means = [float(np.mean(areas)) for areas in line.areas]
         axes.plot(line.ratios, means, "o-", color=colour, ms=6, label=legend_text(line.label))
-        axes.fill_between(line.ratios, line.low, line.high, color=colour, alpha=0.18, lw=0)
+        for end in (line.low, line.high):
+            axes.plot(line.ratios, end, ":", color=colour, lw=0.8)
+        axes.fill_between(
+            line.ratios, line.low, line.high, color=colour, alpha=0.25 / max(len(lines), 2), lw=0
+        )
         for ratio, areas in zip(line.ratios, line.areas, strict=True):
             if len(areas) > 1:
                 axes.plot([ratio] * len(areas), areas, "_", color=colour, ms=9, mew=1.4)

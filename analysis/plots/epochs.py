@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from oddjet.analysis.plots.style import (
     styled,
     whole_numbers,
 )
+from oddjet.analysis.plots.training import power_of_ten
 from oddjet.ml.bootstrap import Interval
 
 if TYPE_CHECKING:
@@ -64,17 +65,20 @@ def mean_scores_by_epoch(
     """
     figure = new_figure(7.2, 4.4)
     axes = figure.subplots()
+    everything = np.array([each.value for row in means.values() for each in row])
+    # Taken out of the axis here, for matplotlib would write the power over the label.
+    exponent = power_of_ten(everything)
     for number, (name, intervals) in enumerate(means.items()):
         colour = COLOURS[number % len(COLOURS)]
         values = np.array([[each.value, each.low, each.high] for each in intervals])
+        values *= 10.0**-exponent
         axes.plot(epochs, values[:, 0], "o-", color=colour, ms=5, label=legend_text(name))
         axes.fill_between(epochs, values[:, 1], values[:, 2], color=colour, alpha=0.2, lw=0)
-    everything = np.array([each.value for row in means.values() for each in row])
     if everything.size and everything.min() > 0 and everything.max() > 4 * everything.min():
         axes.set_yscale("log")
     whole_numbers(axes)
     axes.set_xlabel("Epoch")
-    axes.set_ylabel(f"Mean {score}")
+    axes.set_ylabel(f"Mean {score}" + (f" / $10^{{{exponent}}}$" if exponent else ""))
     axes.legend()
     draw_label(axes, label or PlotLabel())
     return figure
@@ -88,51 +92,97 @@ def reconstructions(found: Reconstruction, *, label: PlotLabel | None = None) ->
         found: The jet.
         label: Text above the first panel.
     """
-    from matplotlib.colors import LogNorm, SymLogNorm  # noqa: PLC0415
-
     epochs = sorted(found.outputs)
     if len(epochs) > MOST_EPOCHS:
         places = np.linspace(0, len(epochs) - 1, MOST_EPOCHS).round().astype(int)
         epochs = [epochs[place] for place in places]
     image = np.asarray(found.image, dtype=np.float64).reshape(found.image.shape[:2])
-    brightest = max(float(image.max(initial=0.0)), 1e-12)
-    norms = (
-        LogNorm(vmin=1e-3 * brightest, vmax=brightest, clip=True),
-        SymLogNorm(linthresh=1e-2 * brightest, vmin=-brightest, vmax=brightest),
-        LogNorm(vmin=1e-6 * brightest**2, vmax=brightest**2, clip=True),
-    )
-    maps = ("magma", "RdBu_r", "magma")
     count = len(epochs)
-    figure = new_figure(1.75 * (count + 1) + 1.6, 5.9)
+    figure = new_figure(1.9 * (count + 1) + 1.5, 6.0)
     grid = figure.subplots(3, count + 1, sharex=True, sharey=True, squeeze=False)
-    side = found.half_width
-    extent = (-side, side, -side, side)
+    looks = _looks(max(float(image.max(initial=0.0)), 1e-12))
 
-    def draw(row: int, column: int, values: Floats) -> object:
-        return grid[row, column].imshow(
-            values.T, origin="lower", extent=extent, cmap=maps[row], norm=norms[row]
+    def draw(row: int, column: int, values: Floats, text: str = "") -> Any:
+        axes, look = grid[row, column], looks[row]
+        side = found.half_width
+        drawn = axes.imshow(
+            values.T,
+            origin="lower",
+            extent=(-side, side, -side, side),
+            cmap=look.colours,
+            norm=look.norm,
+            interpolation="nearest",
         )
+        axes.text(0.05, 0.94, text, transform=axes.transAxes, color=look.ink, va="top", fontsize=11)
+        return drawn
 
-    draw(0, 0, image)
-    grid[0, 0].set_title("input", fontsize=11, pad=18)
-    for row in (1, 2):
-        grid[row, 0].set_visible(False)
+    draw(0, 0, image, "input")
     for column, epoch in enumerate(epochs, start=1):
         output = np.asarray(found.outputs[epoch], dtype=np.float64).reshape(image.shape)
-        difference = output - image
-        drawn = [draw(row, column, v) for row, v in enumerate((output, difference, difference**2))]
-        grid[0, column].set_title(f"epoch {epoch}", fontsize=11)
-        if column == count:
-            names = ("Pixel", "Output − input", "Its square")
-            for row, (one, name) in enumerate(zip(drawn, names, strict=True)):
-                figure.colorbar(one, ax=list(grid[row]), label=name, pad=0.01)  # type: ignore[arg-type]
+        values = (output, output - image, (output - image) ** 2)
+        for row, each in enumerate(values):
+            drawn = draw(row, column, each, f"epoch {epoch}" if row == 0 else "")
+            if column == count:
+                look = looks[row]
+                figure.colorbar(
+                    drawn, ax=list(grid[row]), label=look.name, ticks=look.ticks, pad=0.01
+                ).ax.minorticks_off()
     for axes in grid.flat:
         axes.minorticks_off()
         axes.tick_params(labelsize=9)
-    for row in range(3):
-        grid[row, 0 if row == 0 else 1].set_ylabel("Δφ", fontsize=11)
-    for axes in grid[2, 1:]:
-        axes.set_xlabel("Δη", fontsize=11)
-    grid[0, 0].set_xlabel("Δη", fontsize=11)
+    for row, column in ((0, 0), (1, 1), (2, 1)):
+        if column <= count:
+            grid[row, column].tick_params(labelleft=True)
+            grid[row, column].set_ylabel("Δφ", fontsize=11)
+    for column in range(count + 1):
+        bottom = grid[2 if column else 0, column]
+        bottom.tick_params(labelbottom=True)
+        bottom.set_xlabel("Δη", fontsize=11)
+    for row in (1, 2):
+        grid[row, 0].set_visible(False)
     draw_label(grid[0, 0], label or PlotLabel())
     return figure
+
+
+@dataclasses.dataclass(frozen=True)
+class _Look:
+    """How one row of reconstructions is coloured."""
+
+    name: str
+    colours: str
+    norm: Any
+    ticks: list[float]
+    ink: str
+
+
+def _looks(brightest: float) -> tuple[_Look, _Look, _Look]:
+    """Colours of pixels, of differences and of their squares, all tied to the brightest pixel."""
+    from matplotlib.colors import LogNorm, SymLogNorm  # noqa: PLC0415
+
+    top = 10.0 ** np.floor(np.log10(brightest))
+    steps = [top * 10.0**-i for i in range(7)]
+    linear = 0.01 * brightest
+    signed = [-steps[0], -steps[1], 0.0, steps[1], steps[0]]
+    return (
+        _Look(
+            "Pixel",
+            "magma",
+            LogNorm(vmin=1e-3 * brightest, vmax=brightest, clip=True),
+            steps[:3],
+            "white",
+        ),
+        _Look(
+            "Output − input",
+            "RdBu_r",
+            SymLogNorm(linthresh=linear, vmin=-brightest, vmax=brightest),
+            signed,
+            "black",
+        ),
+        _Look(
+            "Its square",
+            "magma",
+            LogNorm(vmin=1e-6 * brightest**2, vmax=brightest**2, clip=True),
+            [step**2 for step in steps[:3]],
+            "white",
+        ),
+    )

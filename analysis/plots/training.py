@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["LossCurve", "loss_curves"]
+__all__ = ["LossCurve", "loss_curves", "power_of_ten"]
 
 Array = npt.NDArray[np.float64]
 
@@ -63,7 +63,7 @@ def loss_curves(
     figure = new_figure()
     axes = figure.subplots()
     values: list[Array] = []
-    exponent = _exponent(curves)
+    exponent = power_of_ten(np.concatenate([np.zeros(0), *(each.training for each in curves)]))
     for number, curve in enumerate(curves):
         colour = COLOURS[number % len(COLOURS)]
         values += _draw_curve(axes, curve, colour, 10.0**-exponent)
@@ -84,10 +84,14 @@ def loss_curves(
     return figure
 
 
-def _exponent(curves: Sequence[LossCurve]) -> int:
-    """The power of ten to take out of the axis: 0 for losses of ordinary size."""
-    losses = np.concatenate([[0.0], *(np.abs(curve.training) for curve in curves)])
-    largest = float(np.nanmax(np.where(np.isfinite(losses), losses, 0.0)))
+def power_of_ten(values: Array) -> int:
+    """Give the power of ten to take out of an axis: 0 for values of ordinary size.
+
+    Args:
+        values: What is drawn, of any shape; what is not finite does not count.
+    """
+    finite = np.abs(values[np.isfinite(values)])
+    largest = float(finite.max(initial=0.0))
     power = int(np.floor(np.log10(largest))) if largest > 0 else 0
     return power if power < -2 or power > 4 else 0
 

@@ -27,6 +27,7 @@ from oddjet.analysis.studies.study import (
     of_score,
     require_unsupervised,
     score_test_jets,
+    titled,
     train_model,
 )
 from oddjet.errors import ConfigError
@@ -123,7 +124,9 @@ class Contamination(StudyResult):
             )
             for name, trainings in lines.items():
                 file_name = f"contamination_roc_{signal}_{name.replace(' ', '_')}"
-                drawn[file_name] = roc_curves(_roc_lines(trainings), label=label)
+                drawn[file_name] = roc_curves(
+                    _roc_lines(trainings), label=titled(label, f"{name}: {signal}")
+                )
         return drawn
 
 

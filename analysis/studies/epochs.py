@@ -28,6 +28,7 @@ from oddjet.analysis.studies.study import (
     interval_text,
     of_score,
     require_unsupervised,
+    titled,
     train_model,
     training_jets,
 )
@@ -133,7 +134,11 @@ class Epochs(StudyResult):
                     _roc_line(*pair)
                     for pair in zip(each.curves[signal], each.auc[signal], strict=True)
                 ]
-                drawn[f"epochs_roc_{name}_{signal}"] = roc_by_epoch(each.epochs, lines, label=label)
+                drawn[f"epochs_roc_{name}_{signal}"] = roc_by_epoch(
+                    each.epochs,
+                    lines,
+                    label=titled(label, f"{each.detector} {each.score}: {signal}"),
+                )
             drawn[f"epochs_mean_{name}"] = mean_scores_by_epoch(
                 each.epochs, each.mean, score=f"{each.detector} {each.score}", label=label
             )
@@ -145,7 +150,7 @@ class Epochs(StudyResult):
                     for signal, areas in each.auc.items()
                 },
                 best_epoch=each.kept,
-                label=label,
+                label=titled(label, f"{each.detector} {each.score}"),
             )
         for detector, history in self.losses.items():
             best = next((each.kept for each in self.scores if each.detector == detector), None)

@@ -26,6 +26,7 @@ from oddjet.analysis.studies.study import (
     common_fields,
     of_score,
     score_test_jets,
+    titled,
     train_model,
     training_jets,
 )
@@ -112,7 +113,9 @@ class AverageImages(StudyResult):
             shown[legend_text(each.sample)] = each.image
         return {
             "_".join(part for part in ("images", *group) if part): average_images(
-                shown, half_width=self.half_width, label=label
+                shown,
+                half_width=self.half_width,
+                label=titled(label, self._which(group[1]) if group[1] else "all jets"),
             )
             for group, shown in groups.items()
         }

@@ -43,6 +43,7 @@ __all__ = [
     "require_ability",
     "require_unsupervised",
     "score_test_jets",
+    "titled",
     "train_model",
     "training_jets",
 ]
@@ -306,6 +307,14 @@ def interval_text(interval: Interval | None, *, digits: int = 3) -> str:
         for x in (interval.value, interval.low, interval.high)
     )
     return f"{value} [{low}, {high}]"
+
+
+def titled(label: PlotLabel | None, text: str) -> PlotLabel:
+    """Say above the axes what is shown, where nothing else stands there."""
+    from oddjet.analysis.plots.style import PlotLabel, legend_text  # noqa: PLC0415
+
+    label = PlotLabel() if label is None else label
+    return label if label.right else dataclasses.replace(label, right=legend_text(text))
 
 
 def _plain(value: Any) -> Any:

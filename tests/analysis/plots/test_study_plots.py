@@ -148,8 +148,9 @@ def test_every_ratio_has_its_tick() -> None:
 
 
 def test_many_epochs_are_thinned_to_the_first_and_last() -> None:
-    titles = [axes.get_title() for axes in FIGURES["many reconstructions"]().axes]
-    shown = [title for title in titles if title.startswith("epoch")]
+    panels = FIGURES["many reconstructions"]().axes
+    texts = [text.get_text() for axes in panels for text in axes.texts]
+    shown = [text for text in texts if text.startswith("epoch")]
     assert len(shown) == 6
     assert (shown[0], shown[-1]) == ("epoch 10", "epoch 200")
 
