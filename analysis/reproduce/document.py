@@ -97,18 +97,24 @@ class Results:
     """Results of trials, found by what they are.
 
     Attributes:
-        by_label: Label → result.
+        every: All of them; ceilings share their label.
         skims: Folder of the skims.
     """
 
-    by_label: dict[str, TrialResult]
+    every: tuple[TrialResult, ...]
     skims: Path
 
+    @property
+    def by_label(self) -> dict[str, TrialResult]:
+        """Label → result; of those that share one, the last."""
+        return {result.trial.label: result for result in self.every}
+
     def __getitem__(self, label: str) -> TrialResult:
-        if label not in self.by_label:
-            msg = f"no trial is called {label!r}: there are {', '.join(self.by_label)}"
+        by_label = self.by_label
+        if label not in by_label:
+            msg = f"no trial is called {label!r}: there are {', '.join(by_label)}"
             raise ConfigError(msg)
-        return self.by_label[label]
+        return by_label[label]
 
     def skim(self, result: TrialResult) -> Skim:
         """Open the skim of a trial's window."""

@@ -148,7 +148,7 @@ def _ready_skims(
 def _chapter(
     document: Document, results: Sequence[TrialResult], skims: Path, fileset: Fileset
 ) -> Chapter:
-    found = Results({result.trial.label: result for result in results}, skims)
+    found = Results(tuple(results), skims)
     return Chapter(
         document=document,
         rows=make_rows(document, results, fileset),

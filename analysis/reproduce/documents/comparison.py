@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from oddjet.analysis.reproduce.document import Document, Scale
-from oddjet.analysis.reproduce.settings import ceiling, make_trial
-from oddjet.analysis.reproduce.trial import Trial
+from collections.abc import Iterator
+
+from oddjet.analysis.report import Cell, Table
+from oddjet.analysis.reproduce.choose import TASKS, Task
+from oddjet.analysis.reproduce.document import Document, Results, Scale
+from oddjet.analysis.reproduce.measure import area
+from oddjet.analysis.reproduce.settings import CEILING, ceiling, make_trial
+from oddjet.analysis.reproduce.trial import Trial, TrialResult
+from oddjet.errors import TooFewJetsError
+from oddjet.ml.fixed_mass import auc_at_fixed
 
 __all__ = ["COMPARISON", "on_top"]
 
@@ -40,9 +47,7 @@ def _trials(scale: Scale) -> list[Trial]:
     trials = []
     for window in ("w", "top", "dark"):
         labels = (*EVERYWHERE, *LARGE) if window == "top" else EVERYWHERE
-        trials += [
-            make_trial(label, window, scale, label=f"{label}, {window}") for label in labels
-        ]
+        trials += [make_trial(label, window, scale, label=f"{label}, {window}") for label in labels]
     trials += [
         make_trial(label, "top", scale, nominal="top", label=on_top(label))
         for label in (*EVERYWHERE, *LARGE)
@@ -53,9 +58,44 @@ def _trials(scale: Scale) -> list[Trial]:
     return trials
 
 
+def _tables(results: Results) -> Iterator[Table]:
+    """Give one line a score, one column a task: AUC and, in brackets, AUC at fixed mass."""
+    cells: dict[tuple[str, str], dict[Task, str]] = {}
+    for result in results.every:
+        for task in TASKS:
+            is_ceiling = result is task.ceiling(results.every)
+            if is_ceiling or task.matches(result.trial):
+                for score in result.score_names:
+                    key = (result.trial.settings, score)
+                    cells.setdefault(key, {})[task] = _areas(result, task, score)
+    # The ceiling last.
+    keys = sorted(cells, key=lambda key: key[0] == CEILING)
+    rows: list[tuple[Cell, ...]] = [
+        (*key, *(cells[key].get(task) for task in TASKS)) for key in keys
+    ]
+    titles = tuple(task.title for task in TASKS)
+    yield Table(
+        ("detector", "score", *titles),
+        tuple(rows),
+        "AUC, and in brackets the AUC at fixed jet mass",
+    )
+
+
+def _areas(result: TrialResult, task: Task, score: str) -> str:
+    values, is_signal = result.pair(task.signal, "quote", score)
+    mass, _ = result.pair(task.signal, "quote", "jet_mass")
+    found = f"{area(result, task.signal, score, 'quote'):.3f}"
+    try:
+        fixed = auc_at_fixed(values, is_signal, mass, replicas=1).auc.value
+    except TooFewJetsError:
+        return found
+    return f"{found} ({fixed:.3f})"
+
+
 COMPARISON = Document(
     name="comparison",
     title="All detectors on the same jets",
     reference="not a document: oddjet's own comparison",
     trials=_trials,
+    tables=_tables,
 )
