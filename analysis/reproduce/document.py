@@ -131,7 +131,7 @@ class Results:
         window = get_window(result.trial.window)
         nominal = dataset == result.trial.background
         jets = window.jets(self.skim(result), dataset, "quote", nominal=nominal)
-        return jets if n is None else jets[:n]
+        return jets[: result.trial.max_scored][:n]
 
 
 Trials: TypeAlias = Callable[[Scale], Sequence[Trial]]

@@ -50,6 +50,7 @@ class Trial:
         nominal: Dataset that is taken to be ordinary; the window's background by default.
         signal: Dataset that a supervised detector is trained on beside; None for the others.
         max_jets: Train on so many jets at most.
+        max_scored: Score so many jets of a dataset and role at most, the first ones.
         contamination: Mixes so many jets of a signal into each nominal jet: (dataset, ratio).
         seed: Of the training.
         cost: Rough seconds, so that the longest begin first.
@@ -63,6 +64,7 @@ class Trial:
     nominal: str | None = None
     signal: str | None = None
     max_jets: int | None = None
+    max_scored: int | None = None
     contamination: tuple[str, float] | None = None
     seed: int = 1
     cost: float = 60.0
@@ -92,6 +94,8 @@ class Trial:
         }
         for name in ("label", "settings", "cost"):
             del fields[name]
+        if self.max_scored is None:
+            del fields["max_scored"]
         return {**fields, "background": self.background, "hyper_parameters": hyper_parameters}
 
 
@@ -237,6 +241,7 @@ def _train_and_score(
     for dataset in (trial.background, *trial.others):
         for role in roles:
             some = window.jets(skim, dataset, role, nominal=dataset == trial.background)
+            some = some[: trial.max_scored]
             before = time.perf_counter()
             # With signal in the training, the jets that would choose it are among those seen.
             scores = detector.scores(some, allow_trained=role == "choose" and trial.knows_signal)

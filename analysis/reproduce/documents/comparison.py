@@ -34,7 +34,7 @@ EVERYWHERE = (
     "foils",
 )
 """Trained on every sample, with the same settings."""
-LARGE = ("ene", "lund autoencoder", "lund nae", "gmm images")
+LARGE = ("ene, 32 filters", "lund autoencoder", "lund nae", "gmm images")
 """Trained on the top window alone."""
 
 
