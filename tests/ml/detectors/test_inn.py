@@ -204,7 +204,7 @@ def test_an_interrupted_training_comes_to_the_same_end(
 def test_jets_of_too_few_particles_are_left_out_counted_and_scored(
     background: Jets, other_background: Jets, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "oddjet")
     pairs = with_particles(background[:50], 2)  # no triangle: the sixth polynomial is 0
     representation = EnergyFlow(reweight="log")
     settings: dict[str, Any] = {**SMALL, "representation": representation}
