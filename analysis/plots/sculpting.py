@@ -58,12 +58,18 @@ def sculpting_curves(
                     label=f"{score}, {signal}",
                 )
     left.set_xscale("log")
+    from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter  # noqa: PLC0415
+
+    rejections = sorted({1 / cut.background_efficiency for cuts in found.values() for cut in cuts})
+    left.xaxis.set_major_locator(FixedLocator(rejections))
+    left.xaxis.set_minor_locator(NullLocator())
+    left.xaxis.set_major_formatter(StrMethodFormatter("{x:.3g}"))
     left.set_xlabel("Background rejection $1/\\epsilon_b$")
     left.set_ylabel("Relative entropy after ‖ before [nats]")
     left.legend(loc="upper left")
     right.set_xlabel("Relative entropy after ‖ before [nats]")
     right.set_ylabel("Signal efficiency $\\epsilon_s$")
-    right.set(ylim=(0, 1.02))
+    right.set(ylim=(0, 1.45))
     right.legend(loc="upper right", fontsize=8.5, ncols=2)
     for axes in (left, right):
         axes.set_ylim(bottom=0)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.datasets.jets import Jets
-from oddjet.errors import ConfigError
+from oddjet.errors import ConfigError, NonFiniteError
 from oddjet.ml.representations.base import Representation
 from oddjet.ml.representations.substructure import Substructure
 
@@ -87,8 +87,11 @@ class JetShapes(Representation):
             Array of shape (n, 11), float64, finite.
 
         Raises:
-            NonFiniteError: As `Substructure` raises it.
+            NonFiniteError: If an axis, a constituent or a column used has a NaN or an infinity.
         """
         places = [Substructure.names.index(name) for name in self.names]
-        rows = Substructure()(jets, threads=threads)[:, places]
+        try:
+            rows = Substructure()(jets, threads=threads)[:, places]
+        except NonFiniteError as error:  # it is this class that was called
+            raise NonFiniteError(str(error).replace("Substructure", "JetShapes")) from error
         return np.asarray(np.log(np.maximum(rows, self.floor)) if self.log else rows)
