@@ -5,7 +5,7 @@ import math
 import awkward as ak
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from oddjet.datasets.jets import Jets, empty_jets, make_jets
@@ -129,6 +129,7 @@ def test_a_child_declusters_the_branch_it_is_of(jets: Jets) -> None:
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
+@example(seed=2583, shift=(0.0, 0.0), scale=0.125)  # a mass at its floor
 @given(
     seed=st.integers(0, 10_000),
     shift=st.tuples(st.floats(-1, 1), st.floats(-4, 4)),
@@ -149,6 +150,8 @@ def test_place_unit_and_order(seed: int, shift: tuple[float, float], scale: floa
 
     there, here = nodes(scale, shift, order), nodes(1.0, (0.0, 0.0), np.arange(n))
     far = there[:, 2] < np.log(1e3)  # float32 angles are precise enough
+    for graph in (there, here):  # what is at its floor in either unit does not scale
+        far &= (graph[:, 1] > np.log(1e-4) + 1e-6) & (graph[:, 4] > np.log(1e-3) + 1e-6)
     here[:, [1, 4]] += np.log(scale)  # kt and m have a unit
     np.testing.assert_array_equal(there[:, 0], here[:, 0])
     np.testing.assert_allclose(there[far, 1:], here[far, 1:], atol=2e-3)
