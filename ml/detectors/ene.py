@@ -54,7 +54,7 @@ class EneDetector(ImageAutoencoder):
     Not printed in the document: the size of the kernels, the padding, what follows the code, and the
     limit of epochs, all as above. Without `validation`, a fifth of the jets decides when to stop, as
     in the document (25,000 beside 100,000); it trained on leading jets of pt > 500 GeV. Gradients
-    are taken over 128 images at a time and added up to the batch, which needs 1.5 GB instead of 5.
+    are taken over 128 images at a time and added up to the batch, which needs 1.6 GB instead of 5.2.
 
     Args:
         latent: Numbers in the code; `oddjet.ml.latent_scan` tries several.
