@@ -88,8 +88,12 @@ class GollingDetector(Detector):
     the last epoch counts. The validation jets are a fifth.
 
     Nor does the document say over what squared errors and KL are averaged. Here both are summed, over
-    inputs and over latent dimensions: beside a mean squared error the same KL is 80 times as strong
-    and empties the latent space, so that no jet keeps its mass.
+    inputs and over latent dimensions, and divided by the number of inputs, which keeps the mass best:
+    on 10,000 simulated QCD jets (pt > 500 GeV, 56 epochs, one seed) the median mass of 46 GeV came out
+    as 29; as 13 with each averaged over its own dimensions (`kl_weight=2`); as 14 and for all jets
+    alike, the latent space empty, with a mean squared error beside a summed KL (`kl_weight=20`).
+    Too light still, for what 10 codes do not hold is averaged away. After all 150 epochs (pt > 450 GeV)
+    a third of the mass is missing; with batches of 64, so more steps of the critic, a quarter.
 
     Args:
         stages: Epochs of the three stages.

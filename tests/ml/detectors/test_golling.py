@@ -292,13 +292,10 @@ def test_toy_jets_are_learnt_and_the_latent_space_is_alive(trained: GollingDetec
     assert trained.history_["val_mse"][-1] < 0.9 * trained.history_["val_mse"][0]
 
 
-def test_a_kl_term_that_is_too_strong_empties_the_latent_space(
-    background: Jets, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_kl_term_that_is_too_strong_empties_the_latent_space(background: Jets) -> None:
     detector = quick(kl_weight=1e4, stages=[25, 1, 1], batch_size=64).fit(background, seed=1)
     assert detector.history_["val_kl"][-1] < 1e-4
     assert np.abs(detector.encode(background)).max() < 0.1
-    assert "collapsed" in caplog.text or detector.active_dimensions_ == LATENT
 
 
 def test_history_and_progress_go_over_the_stages(
