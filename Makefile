@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types bench docs install clean
+.PHONY: help run test test-long lint types bench docs install clean
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v <= (3, 13) else f"oddjet needs Python 3.10 to 3.13, but $(PYTHON) is {v[0]}.{v[1]}: call make PYTHON=python3.11")'
@@ -24,6 +24,9 @@ run: $(STAMP)  ## simulate, skim, train, score, hunt, and write the report
 
 test: $(STAMP)  ## all tests
 	$(BIN)/pytest
+
+test-long: $(STAMP)  ## the demonstrations that take minutes each
+	$(BIN)/pytest -m long
 
 lint: $(STAMP)  ## ruff: rules and format
 	$(BIN)/ruff check .
