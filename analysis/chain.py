@@ -19,6 +19,7 @@ from oddjet.analysis.samples import ready_samples
 from oddjet.analysis.training import train_detector
 from oddjet.condor.cluster import open_executor
 from oddjet.datasets.atomic import write_text
+from oddjet.datasets.luminosity import data_luminosity
 from oddjet.datasets.skim import Skim, open_skim
 from oddjet.errors import ConfigError
 from oddjet.ml.representations.jet_image import JetImage
@@ -60,12 +61,15 @@ class _Clock:
         self.seconds[name] = time.perf_counter() - start
 
 
-def run_chain(config: AnalysisConfig, *, reporter: Reporter | None = None) -> RunResult:
+def run_chain(
+    config: AnalysisConfig, *, reporter: Reporter | None = None, allow_missing: bool = False
+) -> RunResult:
     """Run a whole analysis; a second call redoes only what changed.
 
     Args:
         config: The analysis.
         reporter: Told about progress.
+        allow_missing: Go on although files cannot be opened or chunks fail; as for `run_skim`.
 
     Raises:
         OddjetError: Of the step that failed; what was finished before is kept for the next call.
@@ -81,7 +85,8 @@ def run_chain(config: AnalysisConfig, *, reporter: Reporter | None = None) -> Ru
     config.output.mkdir(parents=True, exist_ok=True)
     _write_config(config)
     with clock.step("skim"):
-        skim = _skim(config, reporter)
+        skim = _skim(config, reporter, allow_missing=allow_missing)
+    data_luminosity(skim.manifest.datasets, config.lumi_ifb)  # before hours of training
     with clock.step("train"):
         trained = _train(config, skim, reporter)
     with clock.step("score"):
@@ -127,7 +132,7 @@ def _write_config(config: AnalysisConfig) -> None:
     write_text(config.output / CONFIG_FILE, text)
 
 
-def _skim(config: AnalysisConfig, reporter: Reporter) -> Skim:
+def _skim(config: AnalysisConfig, reporter: Reporter, *, allow_missing: bool) -> Skim:
     from oddjet.processors.run import run_skim  # noqa: PLC0415 (slow import)
 
     fileset = config.resolve_fileset()
@@ -141,6 +146,7 @@ def _skim(config: AnalysisConfig, reporter: Reporter) -> Skim:
             executor=executor,
             chunk_size=config.chunk_size,
             progress=update,
+            allow_missing=allow_missing,
         )
     return open_skim(config.output / "skim")
 
@@ -164,7 +170,11 @@ def _score(config: AnalysisConfig, skim: Skim, reporter: Reporter) -> None:
 
     settings = config.hunt
     known = all(d.kind == "data" or d.cross_section_pb for d in skim.manifest.datasets.values())
-    lumi_ifb = config.pseudo_data.lumi_ifb if config.pseudo_data else config.lumi_ifb
+    lumi_ifb = (
+        config.pseudo_data.lumi_ifb
+        if config.pseudo_data
+        else data_luminosity(skim.manifest.datasets, config.lumi_ifb)
+    )
     with (
         open_executor(config.cluster) as executor,
         reporter.track("score", skim.n_jets, "jets") as update,
@@ -204,7 +214,7 @@ def _finish(
             table,
             skim.manifest.datasets,
             pseudo_data=config.pseudo_data,
-            lumi_ifb=config.lumi_ifb,
+            lumi_ifb=data_luminosity(skim.manifest.datasets, config.lumi_ifb),
         )
         found = hunt(table, f"{first.key}_{cut}", sample, config.hunt, unblind=config.unblind)
     reporter.say("write the report …")

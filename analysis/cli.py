@@ -32,6 +32,10 @@ ConfigFile = Annotated[Path, typer.Argument(help="The analysis, a YAML file.")]
 Executor = Annotated[str, typer.Option(help="`iterative`, `futures` or `dask`.")]
 Workers = Annotated[int, typer.Option("-j", "--workers", min=1, help="Worker processes.")]
 Seed = Annotated[int, typer.Option(min=0, help="Fixes everything random.")]
+AllowMissing = Annotated[
+    bool,
+    typer.Option("--allow-missing", help="Finish with what can be read, and list what is missing."),
+]
 Unblind = Annotated[bool, typer.Option("--unblind", help="Look into the signal window of data.")]
 
 
@@ -66,6 +70,7 @@ def run(
         tuple[float, int] | None,
         typer.Option(metavar="LUMI SEED", help="Draw pseudo-data: luminosity [1/fb] and seed."),
     ] = None,
+    allow_missing: AllowMissing = False,
 ) -> None:
     """Run a whole analysis: simulate, skim, train, score, hunt, report; redo only what changed."""
     from oddjet.analysis.chain import run_chain
@@ -73,7 +78,7 @@ def run(
 
     with told_plainly():
         settings = load_config(config).with_choices(unblind=unblind, pseudo_data=pseudo_data)
-        result = run_chain(settings, reporter=RichReporter(err))
+        result = run_chain(settings, reporter=RichReporter(err), allow_missing=allow_missing)
     print_rows(f"{settings.name}", ("", "result"), result.summary)
     out.print(f"report: [bold]{result.report}[/]", highlight=False)
 
@@ -137,6 +142,7 @@ def skim(
     ] = None,
     chunk_size: Annotated[int | None, typer.Option(min=100, help="Events a chunk.")] = None,
     images: Annotated[bool, typer.Option(help="Keep 32 × 32 images.")] = True,
+    allow_missing: AllowMissing = False,
 ) -> None:
     """Select jets with their constituents out of NanoAOD (Khanal's selection by default)."""
     from oddjet.analysis.steps import skim_files
@@ -151,6 +157,7 @@ def skim(
             workers=workers,
             chunk_size=chunk_size,
             images=images,
+            allow_missing=allow_missing,
             reporter=RichReporter(err),
         )
     for dataset, steps in manifest.cutflow.items():
@@ -166,6 +173,8 @@ def skim(
             counts[name] = counts.get(name, 0) + number
     for name, number in counts.items():
         out.print(f"{name.replace('_', ' ')}: {number:,}")
+    if manifest.missing:
+        err.print(manifest.tell_missing(), style="bold yellow", markup=False, highlight=False)
     out.print(f"skim: [bold]{output}[/]", highlight=False)
 
 

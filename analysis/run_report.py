@@ -32,6 +32,7 @@ from oddjet.analysis.sections import (
     training_section,
 )
 from oddjet.datasets.jets import Jets
+from oddjet.datasets.luminosity import data_luminosity
 from oddjet.datasets.manifest import Manifest
 from oddjet.datasets.skim import Skim
 from oddjet.ml.representations.jet_image import JetImage
@@ -72,7 +73,9 @@ class RunOutputs:
     def lumi_ifb(self) -> float | None:
         """Luminosity that simulation is scaled to [1/fb]."""
         pseudo_data = self.config.pseudo_data
-        return pseudo_data.lumi_ifb if pseudo_data else self.config.lumi_ifb
+        if pseudo_data:
+            return pseudo_data.lumi_ifb
+        return data_luminosity(self.skim.manifest.datasets, self.config.lumi_ifb)
 
     @property
     def labels(self) -> dict[str, str]:

@@ -14,6 +14,7 @@ from oddjet.analysis.samples import ready_samples
 from oddjet.condor.cluster import Cluster, open_executor
 from oddjet.datasets.atomic import write_text
 from oddjet.datasets.fileset import Fileset, load_fileset
+from oddjet.datasets.luminosity import data_luminosity
 from oddjet.datasets.manifest import MANIFEST, Manifest, read_manifest
 from oddjet.datasets.skim import open_skim
 from oddjet.datasets.validation import validate
@@ -36,6 +37,7 @@ def skim_files(
     workers: int | None = None,
     chunk_size: int | None = None,
     images: bool = True,
+    allow_missing: bool = False,
     reporter: Reporter | None = None,
 ) -> Manifest:
     """Skim files, a fileset, or the fileset of an analysis.
@@ -49,6 +51,7 @@ def skim_files(
         workers: Worker processes.
         chunk_size: Events a chunk.
         images: Whether to keep 32 × 32 images.
+        allow_missing: Finish although files cannot be opened or chunks fail.
         reporter: Told about progress.
 
     Raises:
@@ -81,6 +84,7 @@ def skim_files(
             executor=pool,
             chunk_size=size,
             progress=update,
+            allow_missing=allow_missing,
         )
 
 
@@ -192,11 +196,12 @@ def hunt_scores(
         values = {"lumi_ifb": pseudo_data[0], "seed": pseudo_data[1]}
         drawn = validate(PseudoData, values, where="--pseudo-data")
     table = open_scores(scores).columns()
+    datasets = read_manifest(scores).datasets
     sample = choose_sample(
         table,
-        read_manifest(scores).datasets,
+        datasets,
         pseudo_data=drawn,
-        lumi_ifb=analysis.lumi_ifb if analysis else None,
+        lumi_ifb=data_luminosity(datasets, analysis.lumi_ifb if analysis else None),
     )
     settings = analysis.hunt if analysis else HuntConfig()
     found = hunt(

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from oddjet.datasets.remote import TIMEOUT, alternatives
 from oddjet.datasets.validation import is_safe_name, require_safe_name, validate
 from oddjet.errors import ConfigError, did_you_mean
 
 __all__ = ["Dataset", "Fileset", "Kind", "Simulate", "require_files"]
 
 logger = logging.getLogger(__name__)
+
+_CHECKSUM = re.compile(r"adler32:[0-9a-f]{8}|sha256:[0-9a-f]{64}")
 
 Kind: TypeAlias = Literal["data", "background", "signal"]
 
@@ -63,6 +67,11 @@ class Dataset(BaseModel):
         das: Name in CMS' Data Aggregation System, to be turned into files before use.
         simulate: What to simulate.
         tree: Name of the tree in files given as a list.
+        checksums: Path or URL to `adler32:…` or `sha256:…` in hexadecimal digits, for any of the
+            files; a file that differs is refused before anything of it is used.
+        redirectors: Servers (root://host/) behind which files are looked for in this order, after
+            the file's own server. Files may then be logical names, /store/….
+        timeout: Seconds a server has for an answer.
         kind: data, background or signal.
         cross_section_pb: Cross section [pb]; for simulation. None leaves it to the simulation or
             unnormalised.
@@ -70,6 +79,8 @@ class Dataset(BaseModel):
         year: Data-taking era.
         label: For legends.
         truth: |pdgId| of the generated resonances that label jets of this dataset as signal.
+        lumi_table: For data, recorded luminosity by luminosity block: CSV as `brilcalc lumi --byls`
+            writes it. With it the manifest states the luminosity of what was processed.
     """
 
     model_config = _STRICT
@@ -78,12 +89,16 @@ class Dataset(BaseModel):
     das: str | None = None
     simulate: Simulate | None = None
     tree: str = "Events"
+    checksums: dict[str, str] = Field(default_factory=dict)
+    redirectors: tuple[str, ...] = ()
+    timeout: float = Field(default=TIMEOUT, gt=0)
     kind: Kind
     cross_section_pb: float | None = Field(default=None, gt=0)
     k_factor: float = Field(default=1.0, gt=0)
     year: str | None = None
     label: str | None = None
     truth: tuple[Annotated[int, Field(gt=0)], ...] = ()
+    lumi_table: Path | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -104,11 +119,36 @@ class Dataset(BaseModel):
             raise ValueError(msg)
         return das
 
+    @field_validator("checksums")
+    @classmethod
+    def _check_checksums(cls, checksums: dict[str, str]) -> dict[str, str]:
+        checksums = {path: value.lower() for path, value in checksums.items()}
+        for path, value in checksums.items():
+            if not _CHECKSUM.fullmatch(value):
+                msg = f"{path}: expected adler32: and 8 or sha256: and 64 hexadecimal digits; received {value!r}"
+                raise ValueError(msg)
+        return checksums
+
+    @field_validator("redirectors")
+    @classmethod
+    def _check_redirectors(cls, redirectors: tuple[str, ...]) -> tuple[str, ...]:
+        for server in redirectors:
+            if not re.fullmatch(r"[a-z]+://[^/\s]+/*", server):
+                msg = f"expected servers such as root://xrootd-cms.infn.it/; received {server!r}"
+                raise ValueError(msg)
+        return redirectors
+
     @model_validator(mode="after")
     def _check(self) -> Dataset:
         given = [name for name in ("files", "das", "simulate") if getattr(self, name)]
         if len(given) != 1:
             msg = f"expected exactly one of files (not empty), das, simulate; got {', '.join(given) or 'none'}"
+            raise ValueError(msg)
+        if unknown := sorted(set(self.checksums) - set(self.files)):
+            msg = f"checksums of files that are not listed: {', '.join(unknown[:3])}"
+            raise ValueError(msg)
+        if self.lumi_table is not None and self.kind != "data":
+            msg = f"{self.kind} cannot have lumi_table: simulation has a cross section instead"
             raise ValueError(msg)
         if self.kind == "data":
             wrong = [
@@ -118,6 +158,17 @@ class Dataset(BaseModel):
                 msg = f"data cannot have {', '.join(wrong)}"
                 raise ValueError(msg)
         return self
+
+    def places(self, path: str) -> tuple[str, ...]:
+        """Give the places from which a file can be read, in the order in which to try them.
+
+        Args:
+            path: One of `files`.
+
+        Returns:
+            Paths or URLs, at least one.
+        """
+        return alternatives(path, self.redirectors)
 
     def with_files(self, files: Iterable[Path | str], **known: Any) -> Dataset:
         """Give the dataset files in place of `das` or `simulate`.
@@ -132,7 +183,13 @@ class Dataset(BaseModel):
         Raises:
             ConfigError: If the result is not a valid dataset.
         """
-        fields = {**self.model_dump(), "das": None, "simulate": None, **known}
+        fields = {
+            **self.model_dump(),
+            "das": None,
+            "simulate": None,
+            "checksums": {},
+            **known,
+        }
         fields["files"] = [str(file) for file in files]
         return validate(Dataset, fields, "dataset")
 

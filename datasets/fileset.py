@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import functools
 import glob
 import itertools
 import logging
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from oddjet.datasets.catalog import catalog_path
 from oddjet.datasets.dataset import Dataset, Fileset, Kind, Simulate, require_files
-from oddjet.datasets.rootfiles import RootFile, inspect_root, is_remote
+from oddjet.datasets.remote import is_remote, server_of
+from oddjet.datasets.rootfiles import RootFile, inspect_root
 from oddjet.datasets.validation import read_config, validate
-from oddjet.errors import ConfigError, DuplicateFileError, did_you_mean
+from oddjet.errors import (
+    BadFileError,
+    ConfigError,
+    DuplicateFileError,
+    InputError,
+    UnreachableError,
+    did_you_mean,
+)
 
 __all__ = ["Dataset", "Fileset", "Kind", "Simulate", "check_fileset", "load_fileset", "to_coffea"]
 
@@ -22,6 +33,9 @@ logger = logging.getLogger(__name__)
 
 _CONFIG_SUFFIXES = {".yaml", ".yml", ".json"}
 _CATALOG = "catalog:"
+_REMOTE_THREADS = 8
+_SILENCES = 2
+_SHOWN = 20
 
 
 def load_fileset(
@@ -56,38 +70,92 @@ def load_fileset(
     return fileset
 
 
-def check_fileset(fileset: Fileset) -> dict[str, RootFile]:
+def check_fileset(
+    fileset: Fileset, *, problems: dict[str, InputError] | None = None
+) -> dict[str, RootFile]:
     """Open every file of a fileset, and refuse a file that is there twice.
 
     Args:
         fileset: With files everywhere.
+        problems: Takes path to error of the files that cannot be used, which are then left out; None
+            raises instead.
 
     Returns:
         Path to what the file is.
 
     Raises:
-        BadFileError: If a file is missing, damaged or without its tree.
+        BadFileError: If files are missing, damaged or without their tree; the message lists all.
+        UnreachableError: If that is all because servers do not answer.
         DuplicateFileError: If two paths, in one dataset or two, lead to the same file or to copies
             of it (same uuid): its events would count twice.
         ConfigError: If a dataset has no files yet.
     """
     require_files(fileset)
     _refuse_same_paths(fileset)
+    listed = [(name, path) for name, d in fileset.datasets.items() for path in d.files]
+    silent: Counter[str] = Counter()
+    inspect = functools.partial(_inspect, fileset=fileset, silent=silent)
+    if any(is_remote(place) for n, p in listed for place in fileset.datasets[n].places(p)):
+        with ThreadPoolExecutor(_REMOTE_THREADS) as threads:
+            looked = list(threads.map(inspect, listed))
+    else:
+        looked = [inspect(item) for item in listed]
+    bad = {
+        path: file
+        for (_, path), file in zip(listed, looked, strict=True)
+        if isinstance(file, InputError)
+    }
+    if problems is None:
+        _raise_all(bad)
+    else:
+        problems.update(bad)
     found: dict[str, RootFile] = {}
     owners: dict[str, tuple[str, str]] = {}
-    for name, dataset in fileset.datasets.items():
-        for path, tree in dataset.files.items():
-            file = inspect_root(path, tree)
-            if file.uuid in owners:
-                other, other_path = owners[file.uuid]
-                msg = (
-                    f"{path} (dataset {name}) and {other_path} (dataset {other}) are the same file (uuid {file.uuid});"
-                    " its events would count twice: remove one"
-                )
-                raise DuplicateFileError(msg)
-            owners[file.uuid] = (name, path)
-            found[path] = file
+    for (name, path), file in zip(listed, looked, strict=True):
+        if isinstance(file, InputError):
+            continue
+        if file.uuid in owners:
+            other, other_path = owners[file.uuid]
+            msg = (
+                f"{path} (dataset {name}) and {other_path} (dataset {other}) are the same file (uuid {file.uuid});"
+                " its events would count twice: remove one"
+            )
+            raise DuplicateFileError(msg)
+        owners[file.uuid] = (name, path)
+        found[path] = file
     return found
+
+
+def _inspect(
+    item: tuple[str, str], *, fileset: Fileset, silent: Counter[str]
+) -> RootFile | InputError:
+    """Look at one file; a server that was silent twice is not asked again for the others."""
+    name, path = item
+    dataset = fileset.datasets[name]
+    places = [p for p in dataset.places(path) if silent[server_of(p)] < _SILENCES]
+    if not places:
+        return UnreachableError(f"{path}: its servers did not answer for other files")
+    try:
+        file = inspect_root(path, dataset.files[path], places=places, timeout=dataset.timeout)
+    except UnreachableError as error:
+        silent.update(server_of(place) for place in places)
+        return error
+    except BadFileError as error:
+        return error
+    silent[server_of(file.place)] = 0
+    return file
+
+
+def _raise_all(bad: Mapping[str, InputError]) -> None:
+    if not bad:
+        return
+    if len(bad) == 1:
+        raise next(iter(bad.values()))
+    lines = [str(error) for error in list(bad.values())[:_SHOWN]]
+    if len(bad) > _SHOWN:
+        lines.append(f"and {len(bad) - _SHOWN} more files")
+    silent = all(isinstance(error, UnreachableError) for error in bad.values())
+    raise (UnreachableError if silent else BadFileError)("\n".join(lines))
 
 
 def to_coffea(fileset: Fileset) -> dict[str, dict[str, Any]]:
@@ -206,13 +274,28 @@ def _expand_dataset(name: str, dataset: Any, base: Path, where: str) -> Any:
     tree = dataset.get("tree", "Events")
     items = files.items() if isinstance(files, Mapping) else [(file, tree) for file in files]
     expanded: dict[str, Any] = {}
+    redirected = bool(dataset.get("redirectors"))
     for pattern, tree_name in items:
-        for path in _matches(str(pattern), base, f"{where}: {name}"):
+        for path in _matches(str(pattern), base, f"{where}: {name}", redirected=redirected):
             if path in expanded:
                 msg = f"{where}: {name}: {path} is listed twice or matched by two patterns; list it once"
                 raise ConfigError(msg)
             expanded[path] = _tree_of(tree_name, path, f"{where}: {name}")
-    return {**dataset, "files": expanded}
+    return {**dataset, "files": expanded, **_expand_others(dataset, base, redirected)}
+
+
+def _expand_others(dataset: Mapping[str, Any], base: Path, redirected: bool) -> dict[str, Any]:
+    """Make the paths of checksums and of the luminosity table absolute, as those of files are."""
+    others: dict[str, Any] = {}
+    checksums, table = dataset.get("checksums"), dataset.get("lumi_table")
+    if isinstance(checksums, Mapping):
+        others["checksums"] = {
+            p if redirected or is_remote(p) else os.path.abspath(base / p): value  # noqa: PTH100
+            for p, value in ((str(key), value) for key, value in checksums.items())
+        }
+    if isinstance(table, str):
+        others["lumi_table"] = os.path.abspath(base / table)  # noqa: PTH100
+    return others
 
 
 def _tree_of(tree: Any, path: str, where: str) -> Any:
@@ -228,8 +311,13 @@ def _tree_of(tree: Any, path: str, where: str) -> Any:
     return tree.get("object_path")
 
 
-def _matches(pattern: str, base: Path, where: str) -> list[str]:
+def _matches(pattern: str, base: Path, where: str, *, redirected: bool) -> list[str]:
     """The files of a path, folder or pattern: absolute, sorted."""
+    if redirected and not is_remote(pattern):
+        if not pattern.startswith("/") or glob.has_magic(pattern):
+            msg = f"{where}: {pattern}: expected a URL or a logical name (/store/…) beside redirectors"
+            raise ConfigError(msg)
+        return [pattern]
     if is_remote(pattern):
         if glob.has_magic(pattern):
             msg = f"{where}: {pattern}: patterns are not expanded in URLs; list the files"

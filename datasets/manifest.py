@@ -21,6 +21,7 @@ __all__ = [
     "DatasetSummary",
     "FileRecord",
     "Manifest",
+    "MissingChunk",
     "merge_cutflows",
     "read_manifest",
     "write_manifest",
@@ -106,6 +107,35 @@ class FileRecord(_Frozen):
     dataset: str
 
 
+class MissingChunk(_Frozen):
+    """Entries that were planned and are not in the results.
+
+    Attributes:
+        dataset: Name in the fileset.
+        file: Path or URL.
+        entry_start: First entry, None where the file could not be opened.
+        entry_stop: One past the last entry, None likewise.
+        n_events: Number of entries, None where nobody knows.
+        error: Class of the error.
+        message: What it said.
+    """
+
+    dataset: str
+    file: str
+    entry_start: int | None = None
+    entry_stop: int | None = None
+    n_events: int | None = None
+    error: str
+    message: str
+
+    @property
+    def where(self) -> str:
+        """File and entries, for messages."""
+        if self.entry_start is None:
+            return f"{self.file}, all entries"
+        return f"{self.file}, entries [{self.entry_start}, {self.entry_stop})"
+
+
 class DatasetSummary(_Frozen):
     """What is known of a dataset after processing.
 
@@ -118,7 +148,11 @@ class DatasetSummary(_Frozen):
         sumw: Σ genWeight over the processed entries, before any cut.
         sumw2: Σ genWeight².
         n_events: Processed entries.
-        sumw_runs: Σ genEventSumw of the files' Runs trees, None without.
+        sumw_runs: Σ genEventSumw of the files' Runs trees; None without, or if entries are missing.
+        lumisections: For data, the certified luminosity blocks that were processed, as a
+            certification file has them; None if not known.
+        lumi_ifb: Their recorded luminosity [1/fb], None without a table of it.
+        is_whole: Whether everything planned was processed.
     """
 
     kind: Literal["data", "background", "signal"]
@@ -130,6 +164,9 @@ class DatasetSummary(_Frozen):
     sumw2: float
     n_events: int = Field(ge=0)
     sumw_runs: float | None = None
+    lumisections: dict[str, list[tuple[int, int]]] | None = None
+    lumi_ifb: float | None = None
+    is_whole: bool = True
 
 
 class Manifest(_Frozen):
@@ -148,6 +185,8 @@ class Manifest(_Frozen):
         planned_entries: Entries that were to be processed.
         processed_entries: Entries that were.
         failed_entries: Entries in chunks that failed; planned = processed + failed.
+        missing: What failed, where missing parts were allowed; files that could not be opened are
+            here alone, since nobody knows their entries.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -162,6 +201,29 @@ class Manifest(_Frozen):
     planned_entries: int = Field(default=0, ge=0)
     processed_entries: int = Field(default=0, ge=0)
     failed_entries: int = Field(default=0, ge=0)
+    missing: tuple[MissingChunk, ...] = ()
+
+    def tell_missing(self, *, shown: int = 5) -> str:
+        """Say what is missing.
+
+        Args:
+            shown: Most parts to name.
+
+        Returns:
+            A few lines; empty if everything is there.
+        """
+        if not self.missing:
+            return ""
+        files = sum(part.entry_start is None for part in self.missing)
+        chunks = len(self.missing) - files
+        unknown = f" and {files} whole files of unknown length" if files else ""
+        lines = [
+            f"{self.failed_entries} of {self.planned_entries} entries in {chunks} chunks{unknown} are missing:"
+        ]
+        lines += [f"{p.dataset}: {p.where}: {p.error}: {p.message}" for p in self.missing[:shown]]
+        if len(self.missing) > shown:
+            lines.append(f"and {len(self.missing) - shown} more; the manifest names all")
+        return "\n".join(lines)
 
 
 def write_manifest(folder: Path | str, manifest: Manifest) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import struct
-from dataclasses import dataclass
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import uproot
 
-from oddjet.errors import BadFileError, did_you_mean
+from oddjet.datasets.remote import TIMEOUT, is_remote, is_unreachable, open_root
+from oddjet.errors import BadFileError, ConfigError, InputError, UnreachableError, did_you_mean
 
 __all__ = ["RootFile", "inspect_root", "is_remote", "runs_sumw"]
 
@@ -23,12 +26,14 @@ class RootFile:
     """A ROOT file that can be read.
 
     Attributes:
-        path: Path or URL.
+        path: Path or URL as it was asked for.
         uuid: The file's own uuid; a copy has the same.
         size: Bytes, None where a remote source does not say.
         tree: Name of the tree looked at.
         n_entries: Its entries.
         branches: Its branches.
+        place: Where it was found: the path, or one of its other places.
+        branch_bytes: Uncompressed bytes of each branch of `sorted(branches)`; empty if unknown.
     """
 
     path: str
@@ -37,21 +42,17 @@ class RootFile:
     tree: str
     n_entries: int
     branches: frozenset[str]
+    place: str = ""
+    branch_bytes: Sequence[int] = field(default=(), compare=False, repr=False)
 
 
-def is_remote(path: str) -> bool:
-    """Tell whether a path is a URL.
-
-    Args:
-        path: Path or URL.
-
-    Returns:
-        Whether it names a protocol, such as root://.
-    """
-    return "://" in path
-
-
-def inspect_root(path: Path | str, tree: str = "Events") -> RootFile:
+def inspect_root(
+    path: Path | str,
+    tree: str = "Events",
+    *,
+    places: Sequence[str] = (),
+    timeout: float = TIMEOUT,
+) -> RootFile:
     """Check a ROOT file and tell what is in it.
 
     Local files are measured first: one that was cut short, by a byte or by half, can often be read
@@ -60,45 +61,83 @@ def inspect_root(path: Path | str, tree: str = "Events") -> RootFile:
     Args:
         path: Path, or URL for uproot (root://…).
         tree: Name of the tree.
+        places: Where to look for it, in this order; the path alone by default.
+        timeout: Seconds a server has for an answer.
 
     Returns:
-        What the file is.
+        What the file is, at the first place where it is whole.
 
     Raises:
         BadFileError: If the file is missing, empty, not ROOT, shorter than its header says, cannot
             be read, or has no such tree; the message names the trees there are.
+        UnreachableError: If no server answered in time.
     """
-    path = str(path)
-    if not is_remote(path):
-        _check_header(Path(path))
+    problems: list[InputError] = []
+    for place in places or (str(path),):
+        try:
+            return replace(_inspect(place, tree, timeout), path=str(path), place=place)
+        except (BadFileError, UnreachableError) as error:
+            problems.append(error)
+    if len(problems) == 1:
+        raise problems[0]
+    silent = all(isinstance(problem, UnreachableError) for problem in problems)
+    lines = [f"{path} was found at none of {len(problems)} places:", *map(str, problems)]
+    raise (UnreachableError if silent else BadFileError)("\n  ".join(lines))
+
+
+def _inspect(place: str, tree: str, timeout: float) -> RootFile:
+    if not is_remote(place):
+        _check_header(Path(place))
     try:
-        with uproot.open(path) as file:
+        with open_root(place, timeout=timeout) as file:
             size = getattr(file.file.source, "num_bytes", None)
             if size is not None and size < file.file.fEND:
-                raise BadFileError(_truncated(path, int(size), int(file.file.fEND)))
-            events = _get_tree(file, tree, path)
+                raise BadFileError(_truncated(place, int(size), int(file.file.fEND)))
+            events = _get_tree(file, tree, place)
+            names = sorted(events.keys(recursive=False))
             return RootFile(
-                path=path,
+                path=place,
                 uuid=str(file.file.uuid),
                 size=None if size is None else int(size),
                 tree=tree,
                 n_entries=int(events.num_entries),
-                branches=frozenset(events.keys(recursive=False)),
+                branches=_shared(frozenset(names)),
+                branch_bytes=_branch_bytes(events, names),
             )
-    except BadFileError:
+    except (BadFileError, ConfigError):
         raise
     except Exception as error:
+        if is_remote(place) and is_unreachable(error):
+            msg = (
+                f"{place}: its server did not answer within {timeout:g} s ({_first_line(error)}); everything done so"
+                " far is kept: repeat the command once it is back, or list another under redirectors"
+            )
+            raise UnreachableError(msg) from error
         # uproot has no common base: damage shows as ValueError, TypeError, KeyError,
         # DeserializationError, OSError…
-        msg = f"{path} cannot be read as ROOT: {_first_line(error)}"
+        msg = f"{place} cannot be read as ROOT: {_first_line(error)}"
         raise BadFileError(msg) from error
 
 
-def runs_sumw(path: Path | str) -> float | None:
+@functools.lru_cache(maxsize=256)
+def _shared(names: frozenset[str]) -> frozenset[str]:
+    """Ten thousand files of one kind keep their two thousand names once."""
+    return names
+
+
+def _branch_bytes(events: Any, names: Sequence[str]) -> Sequence[int]:
+    try:
+        return array("q", [int(events[name].uncompressed_bytes) for name in names])
+    except (AttributeError, NotImplementedError, TypeError):
+        return ()  # RNTuple does not tell
+
+
+def runs_sumw(path: Path | str, *, timeout: float = TIMEOUT) -> float | None:
     """Sum the generator weights that NanoAOD's Runs tree keeps of all events before any filter.
 
     Args:
         path: Path, or URL for uproot.
+        timeout: Seconds a server has for an answer.
 
     Returns:
         Σ genEventSumw, or None if the file has no Runs tree or no such branch (data, slimmed
@@ -108,7 +147,7 @@ def runs_sumw(path: Path | str) -> float | None:
         BadFileError: If the file cannot be read.
     """
     try:
-        with uproot.open(str(path)) as file:
+        with open_root(str(path), timeout=timeout) as file:
             if "Runs" not in file:
                 return None
             runs = file["Runs"]

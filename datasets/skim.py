@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +26,13 @@ import pyarrow.parquet as pq
 from oddjet.datasets.atomic import atomic_write, write_text
 from oddjet.datasets.columns import CATEGORICAL_FIELDS, as_column
 from oddjet.datasets.jets import Jets, concatenate, empty_jets
-from oddjet.datasets.manifest import ChunkRecord, Manifest, read_manifest
+from oddjet.datasets.manifest import ChunkRecord, Manifest, MissingChunk, read_manifest
 from oddjet.datasets.validation import require_safe_name, validate
 from oddjet.errors import ConfigError, InputError, SkimError, did_you_mean
 
 __all__ = ["Skim", "open_skim", "read_part_record", "write_part"]
+
+logger = logging.getLogger(__name__)
 
 
 def write_part(
@@ -116,6 +119,8 @@ def open_skim(folder: Path | str) -> Skim:
     Raises:
         SkimError: If there is no manifest (the run was interrupted), its schema is newer than this
             code, or a part it names is missing.
+
+    A skim that was made with parts missing is opened with a warning; `Skim.missing` lists them.
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
@@ -131,6 +136,8 @@ def open_skim(folder: Path | str) -> Skim:
             " made the skim: it makes only what is missing"
         )
         raise SkimError(msg)
+    if manifest.missing:
+        logger.warning("%s: %s", folder, manifest.tell_missing())
     return Skim(folder=folder, manifest=manifest)
 
 
@@ -150,6 +157,11 @@ class Skim:
     def datasets(self) -> tuple[str, ...]:
         """Names of the datasets."""
         return tuple(self.manifest.datasets)
+
+    @property
+    def missing(self) -> tuple[MissingChunk, ...]:
+        """What was planned and is not in it."""
+        return self.manifest.missing
 
     @property
     def n_jets(self) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ from coffea.processor.executor import ExecutorBase
 from oddjet import errors
 from oddjet.datasets.manifest import ChunkRecord
 from oddjet.datasets.skim import read_part_record
-from oddjet.errors import OddjetError, ProcessingError
+from oddjet.errors import ChunkTooLargeError, OddjetError, ProcessingError
+from oddjet.processors.attempts import Attempts, attempt_item
 from oddjet.processors.chunkwise import ChunkProcessor
 from oddjet.processors.cleanup import remove_temporary_files
 from oddjet.processors.plan import Plan
@@ -26,6 +29,19 @@ __all__ = ["raise_failures", "run_chunks", "run_plan"]
 logger = logging.getLogger(__name__)
 
 _SHOWN = 5
+_ROUNDS = 5
+_LOST_WORKER = ("KilledWorker", "TerminatedWorkerError", "BrokenProcessPool")
+
+
+@dataclass
+class _PatientRunner(Runner):  # type: ignore[misc]
+    """coffea's Runner, whose work on a chunk is tried again and whose failures are results."""
+
+    attempts: Attempts = field(default_factory=Attempts)
+
+    @property
+    def _work_function(self) -> Callable[..., dict[str, Any]]:
+        return functools.partial(attempt_item, Runner._work_function, self.attempts)
 
 
 def run_plan(
@@ -37,6 +53,8 @@ def run_plan(
     executor: ExecutorBase,
     images: bool = False,
     progress: Progress | None,
+    allow_missing: bool = False,
+    attempts: Attempts | None = None,
 ) -> tuple[list[ChunkRecord], dict[str, Any]]:
     """Run a processor over the chunks of a plan that are not there yet.
 
@@ -48,22 +66,29 @@ def run_plan(
         executor: Where to run.
         images: Whether the processor writes images.
         progress: As for `run_skim`.
+        allow_missing: As for `run_chunks`.
+        attempts: How often a chunk is tried; the executor's `retries`, and at least 3, by default.
 
     Returns:
-        Records of all chunks in order, and what coffea added up over those made now.
+        As `run_chunks`.
 
     Raises:
         ProcessingError: If chunks failed or entries do not add up.
     """
+    attempts = attempts or Attempts(retries=max(executor.retries, Attempts.retries))
+    attempts = replace(attempts, output=output.absolute(), images=images)
 
     def run(todo: list[ChunkSource]) -> dict[str, Any]:
         # Branches of no use here are not even looked at: real files have two thousand.
         names = sorted({name for chunk in todo for name in plan.branches[chunk.file]})
-        runner = Runner(
-            executor=executor.copy(),  # Runner leaves the processor in Dask executors
+        runner = _PatientRunner(
+            executor=executor.copy(
+                retries=0
+            ),  # a copy: Runner leaves the processor in Dask executors
             schema=BaseSchema,
             skipbadfiles=False,
             savemetrics=False,
+            attempts=attempts,
         )
         items = [plan.work_item(chunk) for chunk in todo]
         result = runner.run(
@@ -74,7 +99,9 @@ def run_plan(
         )
         return dict(result["out"])
 
-    return run_chunks(chunks, output, run, images=images, progress=progress)
+    return run_chunks(
+        chunks, output, run, images=images, progress=progress, allow_missing=allow_missing
+    )
 
 
 def run_chunks(
@@ -85,8 +112,13 @@ def run_chunks(
     images: bool = False,
     sizes: Mapping[str, int] | None = None,
     progress: Progress | None,
+    allow_missing: bool = False,
 ) -> tuple[list[ChunkRecord], dict[str, Any]]:
     """Run what is not there yet, and account for every entry.
+
+    A part counts when its record is on disk, whoever wrote it: a worker that was lost after it
+    wrote one has done its work. When workers are lost so often that the cluster gives up, the rest
+    is handed out again as long as that brings anything.
 
     Args:
         chunks: All chunks, with keys.
@@ -95,42 +127,86 @@ def run_chunks(
         images: Whether a part has to have images to be there.
         sizes: Key to what progress counts of a chunk; its entries unless given.
         progress: As for `run_skim`.
+        allow_missing: Give the failures in the result instead of raising them, unless all failed.
 
     Returns:
-        Records of all chunks in order, and the sum over those made now.
+        Records of the processed chunks in order, and the sum over those made now; its `failures`
+        are of the chunks that have no record.
 
     Raises:
         ProcessingError: If chunks failed or entries do not add up.
     """
     output.mkdir(parents=True, exist_ok=True)
     remove_temporary_files(output)
-    done = {}
-    for chunk in chunks:
-        record = read_part_record(output, chunk.dataset, chunk.key)
-        done[chunk.key] = record if record and record.images == images else None
-    todo = [chunk for chunk in chunks if done[chunk.key] is None]
-    logger.info(
-        "%s: %d chunks, %d of them done before", output, len(chunks), len(chunks) - len(todo)
-    )
+
+    def look() -> dict[str, ChunkRecord]:
+        found = ((c.key, read_part_record(output, c.dataset, c.key)) for c in chunks)
+        return {key: record for key, record in found if record and record.images == images}
+
+    done = look()
+    todo = [chunk for chunk in chunks if chunk.key not in done]
+    logger.info("%s: %d chunks, %d of them done before", output, len(chunks), len(done))
     result: dict[str, Any] = {}
     try:
         with watch_parts(output, chunks, progress, sizes=sizes):
             if todo:
-                result = run(todo)
-    except OddjetError:
-        raise
-    except Exception as error:
-        # coffea names the work item and what went wrong in the message, and keeps the cause.
-        msg = f"processing stopped: {error}. Chunks done so far are kept; repeat the command"
-        raise ProcessingError(msg) from error
+                result = _run_rounds(todo, run, look)
     finally:
         remove_temporary_files(output)
-    failures = result.get("failures", {})
-    raise_failures(failures, n_chunks=len(chunks))
     made = {key: ChunkRecord.model_validate(v) for key, v in result.get("records", {}).items()}
-    records = [record for chunk in chunks if (record := done[chunk.key] or made.get(chunk.key))]
-    _account(chunks, records)
-    return records, result
+    # What a lost worker wrote is on disk alone.
+    known = {**(look() if len(made) < len(todo) else {}), **done, **made}
+    failures = {k: v for k, v in result.get("failures", {}).items() if k not in known}
+    if not allow_missing or not known:
+        raise_failures(failures, n_chunks=len(chunks))
+    records = [known[chunk.key] for chunk in chunks if chunk.key in known]
+    _account(chunks, records, failures)
+    return records, {**result, "failures": failures}
+
+
+def _run_rounds(
+    todo: list[ChunkSource],
+    run: Callable[[list[ChunkSource]], dict[str, Any]],
+    look: Callable[[], Mapping[str, ChunkRecord]],
+) -> dict[str, Any]:
+    """Run, and again what is left when workers were lost, as long as a round makes new parts."""
+    cause: Exception | None = None
+    for _ in range(_ROUNDS):
+        try:
+            return run(todo)
+        except OddjetError:
+            raise
+        except Exception as error:
+            there = look()
+            left = [chunk for chunk in todo if chunk.key not in there]
+            if not _is_lost_worker(error):
+                # coffea names the work item and what went wrong in the message, and keeps the cause.
+                msg = (
+                    f"processing stopped: {error}. Chunks done so far are kept; repeat the command"
+                )
+                raise ProcessingError(msg) from error
+            if len(left) == len(todo):
+                raise _killed(left, error) from error
+            logger.warning("workers were lost; %d chunks are handed out again", len(left))
+            if not left:
+                return {}
+            todo, cause = left, error
+    raise _killed(todo, cause) from cause
+
+
+def _is_lost_worker(error: BaseException) -> bool:
+    return any(name in f"{type(error).__name__} {error}" for name in _LOST_WORKER)
+
+
+def _killed(left: list[ChunkSource], error: Exception | None) -> ChunkTooLargeError:
+    largest = max(left, key=len)
+    what = " ".join(str(error).split())[:300]
+    msg = (
+        f"workers were killed again and again, with {len(left)} chunks left ({what}). Most often a chunk needs"
+        f" more memory than a worker has: these have up to {len(largest)} entries, such as {largest.where}; give"
+        " a smaller chunk_size, or workers with more memory. Chunks done so far are kept"
+    )
+    return ChunkTooLargeError(msg)
 
 
 def raise_failures(failures: Mapping[str, Mapping[str, Any]], *, n_chunks: int) -> None:
@@ -157,12 +233,17 @@ def raise_failures(failures: Mapping[str, Mapping[str, Any]], *, n_chunks: int) 
     raise error("\n".join([head, *lines]))
 
 
-def _account(chunks: list[ChunkSource], records: list[ChunkRecord]) -> None:
+def _account(
+    chunks: list[ChunkSource],
+    records: list[ChunkRecord],
+    failures: Mapping[str, Mapping[str, Any]],
+) -> None:
     planned = sum(len(chunk) for chunk in chunks)
     processed = sum(record.n_events for record in records)
-    if planned != processed or len(records) != len(chunks):
+    failed = sum(failure["n_events"] for failure in failures.values())
+    if planned != processed + failed or len(chunks) != len(records) + len(failures):
         msg = (
-            f"planned {planned} entries in {len(chunks)} chunks, processed {processed} in"
-            f" {len(records)}: results were lost on the way; repeat the command"
+            f"planned {planned} entries in {len(chunks)} chunks, processed {processed} in {len(records)},"
+            f" failed {failed} in {len(failures)}: results were lost on the way; repeat the command"
         )
         raise ProcessingError(msg)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import itertools
 import math
 import uuid
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from coffea.processor.executor import WorkItem
 
+from oddjet.datasets.dataset import Kind
 from oddjet.datasets.fileset import Fileset, check_fileset
-from oddjet.datasets.manifest import FileRecord
+from oddjet.datasets.manifest import FileRecord, MissingChunk
 from oddjet.datasets.readers import find_reader
 from oddjet.datasets.rootfiles import RootFile
-from oddjet.errors import ConfigError, MissingBranchError
+from oddjet.errors import ConfigError, InputError, MissingBranchError
 from oddjet.processors.branches import list_branches, require_branches
 from oddjet.processors.selection import Selection
 from oddjet.processors.source import ChunkSource
@@ -34,17 +35,26 @@ class Plan:
         files: The checked files by path.
         chunks: Ranges of entries, in the order of datasets and files; without keys yet.
         branches: Branches to read of each file, by path.
+        entry_bytes: Uncompressed bytes of these an entry, by path; 0 where the file does not tell.
+        unusable: Files that cannot be opened, where that is allowed; they are not in `files`.
     """
 
     fileset: Fileset
     files: dict[str, RootFile]
     chunks: tuple[ChunkSource, ...]
     branches: dict[str, frozenset[str]]
+    entry_bytes: dict[str, float] = field(default_factory=dict)
+    unusable: tuple[MissingChunk, ...] = ()
 
     @property
     def n_entries(self) -> int:
         """Entries planned."""
         return sum(len(chunk) for chunk in self.chunks)
+
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        """Kind of each dataset."""
+        return {name: dataset.kind for name, dataset in self.fileset.datasets.items()}
 
     @property
     def file_records(self) -> tuple[FileRecord, ...]:
@@ -59,6 +69,7 @@ class Plan:
             )
             for name, dataset in self.fileset.datasets.items()
             for path in dataset.files
+            if path in self.files
         )
 
     def work_item(self, source: ChunkSource) -> WorkItem:
@@ -82,13 +93,16 @@ class Plan:
         )
 
 
-def make_plan(fileset: Fileset, *, selection: Selection, chunk_size: int) -> Plan:
+def make_plan(
+    fileset: Fileset, *, selection: Selection, chunk_size: int, allow_missing: bool = False
+) -> Plan:
     """Check all files and cut them into chunks.
 
     Args:
         fileset: With files everywhere.
         selection: What will be read.
         chunk_size: Most entries a chunk; a file's chunks are of equal size.
+        allow_missing: Leave out files that cannot be opened, and list them, unless that is all.
 
     Returns:
         The plan.
@@ -96,6 +110,7 @@ def make_plan(fileset: Fileset, *, selection: Selection, chunk_size: int) -> Pla
     Raises:
         ConfigError: If the chunk size is not positive.
         BadFileError: If a file is missing, damaged or without its tree.
+        UnreachableError: If a server does not answer.
         DuplicateFileError: If a file is there twice.
         NoConstituentsError: If a file's format keeps no constituents.
         MissingBranchError: If branches are missing; the message lists those of all files.
@@ -103,26 +118,55 @@ def make_plan(fileset: Fileset, *, selection: Selection, chunk_size: int) -> Pla
     if chunk_size < 1:
         msg = f"chunk_size: expected at least 1 entry, received {chunk_size}"
         raise ConfigError(msg)
-    files = check_fileset(fileset)
+    problems: dict[str, InputError] = {}
+    files = check_fileset(fileset, problems=problems if allow_missing else None)
+    if not files:
+        raise next(iter(problems.values()))
     branches, readers = _check_branches(fileset, files, selection)
     chunks = [
         ChunkSource(
             dataset=name,
             kind=dataset.kind,
             truth=dataset.truth,
-            file=_absolute(path),
+            file=_absolute(files[path].place or path),
             file_uuid=files[path].uuid,
             tree=tree,
             entry_start=start,
             entry_stop=stop,
             reader_name=readers[path],
+            fallbacks=tuple(p for p in dataset.places(path) if p != (files[path].place or path)),
+            timeout=dataset.timeout,
         )
         for name, dataset in fileset.datasets.items()
         for path, tree in dataset.files.items()
+        if path in files
         for start, stop in _ranges(files[path].n_entries, chunk_size)
     ]
-    absolute = {_absolute(path): names for path, names in branches.items()}
-    return Plan(fileset=fileset, files=files, chunks=tuple(chunks), branches=absolute)
+    read_from = {path: _absolute(file.place or path) for path, file in files.items()}
+    return Plan(
+        fileset=fileset,
+        files={path: replace(file, branch_bytes=()) for path, file in files.items()},
+        chunks=tuple(chunks),
+        branches={read_from[path]: names for path, names in branches.items()},
+        entry_bytes={read_from[p]: _entry_bytes(file, branches[p]) for p, file in files.items()},
+        unusable=tuple(
+            MissingChunk(
+                dataset=name,
+                file=path,
+                error=type(problems[path]).__name__,
+                message=str(problems[path]),
+            )
+            for name, dataset in fileset.datasets.items()
+            for path in dataset.files
+            if path in problems
+        ),
+    )
+
+
+def _entry_bytes(file: RootFile, names: Collection[str]) -> float:
+    """Uncompressed bytes an entry of the branches that are read."""
+    sizes = dict(zip(sorted(file.branches), file.branch_bytes, strict=False))
+    return sum(sizes.get(name, 0) for name in names) / max(1, file.n_entries)
 
 
 def _check_branches(
@@ -131,7 +175,7 @@ def _check_branches(
     """Find each file's branches and reader; collect what is missing over all files."""
     branches, readers, problems = {}, {}, []
     for dataset in fileset.datasets.values():
-        for path in dataset.files:
+        for path in (path for path in dataset.files if path in files):
             available = files[path].branches
             try:
                 reader = find_reader(available, jet=selection.jet, where=path)

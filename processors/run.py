@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from coffea.processor.executor import ExecutorBase
@@ -9,17 +10,27 @@ from coffea.processor.executor import ExecutorBase
 from oddjet.datasets.fileset import Fileset
 from oddjet.datasets.manifest import Manifest, write_manifest
 from oddjet.ml.representations import Representation
+from oddjet.processors.attempts import Attempts
 from oddjet.processors.cleanup import remove_stale_parts
+from oddjet.processors.duplicates import check_unique
 from oddjet.processors.engine import run_plan
 from oddjet.processors.keys import code_digest, with_key
+from oddjet.processors.missing import find_missing
 from oddjet.processors.plan import make_plan
 from oddjet.processors.progress import Progress
 from oddjet.processors.scoring import AnomalyResult, run_anomaly
 from oddjet.processors.selection import Selection
 from oddjet.processors.skim import SkimProcessor
-from oddjet.processors.summary import check_sumw, make_manifest, read_sumw_runs
+from oddjet.processors.summary import (
+    check_sumw,
+    make_manifest,
+    read_luminosity,
+    read_sumw_runs,
+)
 
 __all__ = ["AnomalyResult", "run_anomaly", "run_skim"]
+
+logger = logging.getLogger(__name__)
 
 
 def run_skim(
@@ -33,6 +44,9 @@ def run_skim(
     progress: Progress | None = None,
     trust_code: bool = False,
     require_sumw: bool = True,
+    require_unique: bool = True,
+    allow_missing: bool = False,
+    attempts: Attempts | None = None,
 ) -> Manifest:
     """Skim a fileset into a folder: what is done already is kept, and only the rest is made.
 
@@ -49,6 +63,11 @@ def run_skim(
         progress: Called with chunks done, chunks in all, events done.
         trust_code: Use parts that other versions of the code made; the manifest says so.
         require_sumw: Refuse files whose Σ genWeight is not that of their Runs tree.
+        require_unique: Refuse events that are there twice, see `oddjet.processors.duplicates`.
+        allow_missing: Finish although files cannot be opened or chunks fail; the manifest lists
+            them, Σw is over what was processed, and data keep their luminosity only with a
+            `lumi_table`. Repeating the command tries what is missing again.
+        attempts: How often a chunk is tried; as `run_plan` by default.
 
     Returns:
         The manifest, as written.
@@ -56,14 +75,17 @@ def run_skim(
     Raises:
         InputError: If a file cannot be used; of the kind that says why.
         ProcessingError: If chunks failed, entries do not add up, or Σ weight is not that of the Runs trees.
+        ChunkTooLargeError: If a chunk needs more memory than a worker has.
     """
     selection = selection or Selection.khanal()
     output = Path(output)
-    plan = make_plan(fileset, selection=selection, chunk_size=chunk_size)
+    plan = make_plan(
+        fileset, selection=selection, chunk_size=chunk_size, allow_missing=allow_missing
+    )
     processor = SkimProcessor(selection, output.absolute(), representation)
     settings = processor.settings()
     chunks = [with_key(chunk, settings=settings, trust_code=trust_code) for chunk in plan.chunks]
-    records, _ = run_plan(
+    records, result = run_plan(
         plan,
         chunks,
         processor,
@@ -71,7 +93,12 @@ def run_skim(
         executor=executor,
         images=representation is not None,
         progress=progress,
+        allow_missing=allow_missing,
+        attempts=attempts,
     )
+    records, missing = find_missing(plan, chunks, records, result["failures"])
+    if require_unique:
+        check_unique(output, records, kinds=plan.kinds)
     sumw_runs = read_sumw_runs(plan)
     if require_sumw:
         check_sumw(plan, records, sumw_runs)
@@ -85,10 +112,17 @@ def run_skim(
             "chunk_size": chunk_size,
             "trust_code": trust_code,
             "code": code_digest(),
+            "unique_events": require_unique,
         },
         representation=settings["representation"],
         sumw_runs=sumw_runs,
+        missing=missing,
+        lumi=read_luminosity(plan, records, mask=processor.lumi_mask),
     )
     write_manifest(output, manifest)
-    remove_stale_parts(output, {record.key for record in records})
+    if missing:
+        logger.warning("%s: %s", output, manifest.tell_missing())
+    # Parts that are left out now, such as those of a file of data of which a chunk failed, may be
+    # used by the next run.
+    remove_stale_parts(output, {chunk.key for chunk in chunks})
     return manifest

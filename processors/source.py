@@ -8,6 +8,7 @@ from typing import Any
 
 from oddjet.datasets.dataset import Kind
 from oddjet.datasets.readers import READERS, Reader
+from oddjet.datasets.remote import TIMEOUT
 
 __all__ = ["ChunkSource"]
 
@@ -27,6 +28,8 @@ class ChunkSource:
         entry_stop: One past the last entry.
         reader_name: Name of the reader.
         key: Name of what is written; hashes what it depends on.
+        fallbacks: Other places of the file, in the order in which to try them.
+        timeout: Seconds a server has for an answer.
     """
 
     dataset: str
@@ -39,6 +42,8 @@ class ChunkSource:
     entry_stop: int
     reader_name: str
     key: str = ""
+    fallbacks: tuple[str, ...] = ()
+    timeout: float = TIMEOUT
 
     def __len__(self) -> int:
         """Number of entries."""
@@ -55,16 +60,23 @@ class ChunkSource:
         return READERS[self.reader_name]
 
     @property
+    def places(self) -> tuple[str, ...]:
+        """Where the file can be read, in the order in which to try."""
+        return (self.file, *self.fallbacks)
+
+    @property
     def where(self) -> str:
         """File and entries, for messages."""
         return f"{self.file}, entries [{self.entry_start}, {self.entry_stop})"
 
     def to_metadata(self) -> dict[str, Any]:
         """Give everything in JSON types, as coffea carries it to a processor."""
-        return {"oddjet": {**asdict(self), "truth": list(self.truth)}}
+        lists = {"truth": list(self.truth), "fallbacks": list(self.fallbacks)}
+        return {"oddjet": {**asdict(self), **lists}}
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, Any]) -> ChunkSource:
         """Read what `to_metadata` gave."""
         fields = dict(metadata["oddjet"])
-        return cls(**{**fields, "truth": tuple(fields["truth"])})
+        tuples = {name: tuple(fields.get(name, ())) for name in ("truth", "fallbacks")}
+        return cls(**{**fields, **tuples})

@@ -8,12 +8,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, Literal
 
-from oddjet.datasets.manifest import ChunkRecord, DatasetSummary, Manifest, merge_cutflows
+import numpy as np
+
+from oddjet.datasets.lumi import LumiMask
+from oddjet.datasets.luminosity import Luminosity, LumiTable, lumi_blocks, to_ranges
+from oddjet.datasets.manifest import (
+    ChunkRecord,
+    DatasetSummary,
+    Manifest,
+    MissingChunk,
+    merge_cutflows,
+)
 from oddjet.datasets.rootfiles import runs_sumw
 from oddjet.errors import ProcessingError
 from oddjet.processors.plan import Plan
 
-__all__ = ["check_sumw", "make_manifest", "package_versions", "read_sumw_runs"]
+__all__ = ["check_sumw", "make_manifest", "package_versions", "read_luminosity", "read_sumw_runs"]
 
 _TOLERANCE = 1e-6
 _PACKAGES = ("oddjet", "coffea", "awkward", "uproot", "numpy", "numba", "pyarrow")
@@ -29,10 +39,48 @@ def read_sumw_runs(plan: Plan) -> dict[str, float | None]:
         File's uuid to the sum, None for data and for files without the tree.
     """
     return {
-        plan.files[path].uuid: None if dataset.kind == "data" else runs_sumw(path)
+        plan.files[path].uuid: None
+        if dataset.kind == "data"
+        else runs_sumw(plan.files[path].place or path, timeout=dataset.timeout)
         for dataset in plan.fileset.datasets.values()
         for path in dataset.files
+        if path in plan.files
     }
+
+
+def read_luminosity(
+    plan: Plan, records: Iterable[ChunkRecord], *, mask: LumiMask | None = None
+) -> dict[str, Luminosity]:
+    """Account for the luminosity of processed data.
+
+    Args:
+        plan: The files.
+        records: The processed chunks; of data, those of whole files.
+        mask: Certified luminosity.
+
+    Returns:
+        Name of each dataset of data to its processed luminosity blocks, and their luminosity where
+        the dataset has a table.
+
+    Raises:
+        BadFileError: If a file cannot be read.
+        ConfigError: If a table cannot be read or lacks a block.
+    """
+    processed = {record.file_uuid for record in records}
+    found = {}
+    for name, dataset in plan.fileset.datasets.items():
+        if dataset.kind != "data":
+            continue
+        files = [plan.files[path] for path in dataset.files if path in plan.files]
+        blocks = [
+            lumi_blocks(file.place or file.path, file.tree, mask=mask, timeout=dataset.timeout)
+            for file in files
+            if file.uuid in processed
+        ]
+        merged = np.unique(np.concatenate([np.empty((0, 2), np.uint64), *blocks]), axis=0)
+        table = LumiTable.from_csv(dataset.lumi_table) if dataset.lumi_table else None
+        found[name] = Luminosity(to_ranges(merged), table.lumi_ifb(merged) if table else None)
+    return found
 
 
 def check_sumw(
@@ -41,8 +89,8 @@ def check_sumw(
     """Compare Σ weight of the processed entries with what the Runs trees say.
 
     Args:
-        plan: The files, of which all entries were processed.
-        records: All chunks.
+        plan: The files.
+        records: The processed chunks; a file of which some are missing is not compared.
         sumw_runs: What `read_sumw_runs` gave.
 
     Raises:
@@ -54,6 +102,8 @@ def check_sumw(
         if expected is None:
             continue
         chunks = [record for record in records if record.file_uuid == file.uuid]
+        if sum(record.n_events for record in chunks) != file.n_entries:
+            continue
         sumw = math.fsum(record.sumw for record in chunks)
         sumw2 = math.fsum(record.sumw2 for record in chunks)
         # √(n Σw²) is Σ|w| for equal |w|, and no less in general.
@@ -76,25 +126,35 @@ def make_manifest(
     config: dict[str, Any],
     representation: dict[str, Any] | None,
     sumw_runs: Mapping[str, float | None],
+    missing: Sequence[MissingChunk] = (),
+    lumi: Mapping[str, Luminosity] | None = None,
 ) -> Manifest:
-    """Put together the manifest of a run in which everything was processed.
+    """Put together the manifest of a run.
 
     Args:
         plan: The files.
-        records: All chunks.
+        records: The processed chunks.
         kind: What the folder holds.
         config: The resolved configuration.
         representation: Identity of the images' representation, None without images.
         sumw_runs: What `read_sumw_runs` gave.
+        missing: What is planned and not processed.
+        lumi: What `read_luminosity` gave, by dataset of data.
 
     Returns:
         The manifest.
+
+    Raises:
+        ProcessingError: If planned is not processed + failed.
     """
     datasets = {}
     for name, dataset in plan.fileset.datasets.items():
         chunks = [record for record in records if record.dataset == name]
-        runs = [sumw_runs[plan.files[path].uuid] for path in dataset.files]
+        files = [plan.files[path] for path in dataset.files if path in plan.files]
+        runs = [sumw_runs[file.uuid] for file in files]
         known = [sumw for sumw in runs if sumw is not None]
+        is_whole = not any(part.dataset == name for part in missing)
+        found = (lumi or {}).get(name)
         datasets[name] = DatasetSummary(
             kind=dataset.kind,
             cross_section_pb=dataset.cross_section_pb,
@@ -104,9 +164,16 @@ def make_manifest(
             sumw=math.fsum(record.sumw for record in chunks),
             sumw2=math.fsum(record.sumw2 for record in chunks),
             n_events=sum(record.n_events for record in chunks),
-            sumw_runs=math.fsum(known) if len(known) == len(runs) else None,
+            sumw_runs=math.fsum(known) if is_whole and len(known) == len(runs) else None,
+            lumisections=found.lumisections if found else None,
+            lumi_ifb=found.lumi_ifb if found else None,
+            is_whole=is_whole,
         )
     processed = sum(record.n_events for record in records)
+    failed = sum(part.n_events or 0 for part in missing)
+    if plan.n_entries != processed + failed:
+        msg = f"planned {plan.n_entries} entries, processed {processed}, failed {failed}: results were lost"
+        raise ProcessingError(msg)
     return Manifest(
         kind=kind,
         config=config,
@@ -118,7 +185,8 @@ def make_manifest(
         cutflow=merge_cutflows(records),
         planned_entries=plan.n_entries,
         processed_entries=processed,
-        failed_entries=plan.n_entries - processed,
+        failed_entries=failed,
+        missing=tuple(missing),
     )
 
 

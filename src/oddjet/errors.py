@@ -10,9 +10,13 @@
     │   ├── NoConstituentsError  the format does not keep jet constituents
     │   ├── LinkError            an index points outside its collection
     │   ├── DuplicateFileError   the same file (by uuid) given twice
+    │   ├── DuplicateEventError  the same event (run, luminosityBlock, event) twice
+    │   ├── UnreachableError     a server that does not answer in time
     │   └── NonFiniteError       NaN or infinity in weights, candidates, scores
     ├── SkimError              a skim folder that is incomplete, newer or other than asked for
     ├── ProcessingError        chunks failed, or planned ≠ processed + failed
+    │   ├── ChunkTooLargeError   a chunk needs more memory than a worker has
+    │   └── MissingDataError     a result that needs whole data, asked of a run with parts missing
     ├── DetectorError          a detector is unknown, broken or misused
     │   ├── UnknownDetectorError
     │   ├── TooFewJetsError      not enough jets to train, calibrate or evaluate
@@ -29,13 +33,16 @@ from collections.abc import Iterable
 
 __all__ = [
     "BadFileError",
+    "ChunkTooLargeError",
     "ConfigError",
     "DetectorError",
+    "DuplicateEventError",
     "DuplicateFileError",
     "FitError",
     "InputError",
     "LinkError",
     "MissingBranchError",
+    "MissingDataError",
     "NoConstituentsError",
     "NonFiniteError",
     "OddjetError",
@@ -44,6 +51,7 @@ __all__ = [
     "TooFewJetsError",
     "TrainedOnError",
     "UnknownDetectorError",
+    "UnreachableError",
     "did_you_mean",
 ]
 
@@ -80,6 +88,14 @@ class DuplicateFileError(InputError):
     """The same file, recognised by its uuid, was given more than once."""
 
 
+class DuplicateEventError(InputError):
+    """The same event, by run, luminosityBlock and event, was read from two places."""
+
+
+class UnreachableError(InputError):
+    """A server that files are read from did not answer in time."""
+
+
 class NonFiniteError(InputError):
     """NaN or infinity where a finite number is needed."""
 
@@ -90,6 +106,14 @@ class SkimError(OddjetError):
 
 class ProcessingError(OddjetError):
     """Chunks failed, or planned and processed entries do not add up."""
+
+
+class ChunkTooLargeError(ProcessingError):
+    """A chunk needs more memory than a worker has; smaller chunks help."""
+
+
+class MissingDataError(ProcessingError):
+    """A result that is true of whole data alone was asked of a run in which parts are missing."""
 
 
 class DetectorError(OddjetError):

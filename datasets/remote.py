@@ -1,0 +1,205 @@
+"""Files on other machines: opened with timeouts, behind redirectors that may be tried in turn."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import errno
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import uproot
+
+from oddjet.errors import ConfigError, OddjetError, UnreachableError
+
+__all__ = [
+    "TIMEOUT",
+    "alternatives",
+    "is_remote",
+    "is_transient",
+    "is_unreachable",
+    "open_options",
+    "open_root",
+    "server_of",
+]
+
+TIMEOUT = 60.0
+"""Seconds a server has for an answer, unless a dataset says otherwise."""
+
+_XROOTD = ("root://", "roots://", "xroot://", "xroots://")
+_SILENT = ("operation expired", "connection error", "socket", "stream", "unable to connect")
+# These stay as they are however often they are tried: the file or the disk has to be mended first.
+_LASTING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENAMETOOLONG}
+_LASTING_ERRORS = (
+    FileNotFoundError,
+    FileExistsError,
+    PermissionError,
+    IsADirectoryError,
+    NotADirectoryError,
+)
+# asyncio's and concurrent's are classes of their own before Python 3.11.
+_SILENCES = (
+    UnreachableError,
+    ConnectionError,
+    TimeoutError,
+    asyncio.TimeoutError,
+    concurrent.futures.TimeoutError,
+)
+
+
+def is_remote(path: str) -> bool:
+    """Tell whether a path is a URL.
+
+    Args:
+        path: Path or URL.
+
+    Returns:
+        Whether it names a protocol, such as root://.
+    """
+    return "://" in path
+
+
+def server_of(path: str) -> str:
+    """Name the server of a file.
+
+    Args:
+        path: Path or URL.
+
+    Returns:
+        Protocol, host and port; empty for local files.
+
+    >>> server_of("root://eos.example.org:1094//store/a.root"), server_of("/store/a.root")
+    ('root://eos.example.org:1094', '')
+    """
+    if not is_remote(path):
+        return ""
+    parts = urlsplit(path)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def alternatives(path: str, redirectors: Sequence[str]) -> tuple[str, ...]:
+    """Give the places a file can be read from, in the order in which to try them.
+
+    Args:
+        path: URL, local path, or a logical name such as /store/… that begins with a slash.
+        redirectors: Servers as root://host/ or root://host:port/; none leaves the path alone.
+
+    Returns:
+        URLs: the path's own first where it is one.
+
+    >>> alternatives("/store/a.root", ["root://one.org/", "root://two.org"])
+    ('root://one.org//store/a.root', 'root://two.org//store/a.root')
+    >>> alternatives("root://one.org//store/a.root", ["root://two.org/"])
+    ('root://one.org//store/a.root', 'root://two.org//store/a.root')
+    """
+    if not redirectors:
+        return (path,)
+    name = urlsplit(path).path if is_remote(path) else path
+    behind = [f"{server.rstrip('/')}//{name.lstrip('/')}" for server in redirectors]
+    return tuple(dict.fromkeys([path, *behind] if is_remote(path) else behind))
+
+
+def open_options(path: str, *, timeout: float = TIMEOUT) -> dict[str, Any]:
+    """Give the options with which uproot opens a file, so that no read waits for ever.
+
+    XRootD's own limits, half an hour and more by default, are set for the process. uproot's own
+    reader is taken: fsspec's keeps handles that stay dead after a server was away.
+
+    Args:
+        path: Path or URL.
+        timeout: Seconds the server has for an answer.
+
+    Returns:
+        Keyword arguments for `uproot.open`.
+
+    Raises:
+        ConfigError: If the packages for XRootD are not installed.
+    """
+    if not path.startswith(_XROOTD):
+        return {}
+    _limit_xrootd(timeout)
+    from uproot.source.xrootd import XRootDSource  # noqa: PLC0415
+
+    return {"handler": XRootDSource, "timeout": max(1, round(timeout))}
+
+
+def open_root(path: str, *, timeout: float = TIMEOUT) -> Any:
+    """Open a ROOT file, local or remote.
+
+    Args:
+        path: Path or URL.
+        timeout: Seconds a server has for an answer.
+
+    Returns:
+        uproot's file, a context manager.
+    """
+    return uproot.open(path, **open_options(path, timeout=timeout))
+
+
+def is_transient(error: BaseException) -> bool:
+    """Tell whether trying again may help: errors of disks and networks, not of contents.
+
+    Args:
+        error: An error; the errors that caused it count too.
+
+    Returns:
+        False for every error raised on purpose (but `UnreachableError`), for missing files, and
+        for full or forbidden disks.
+    """
+    for cause in _chain(error):
+        if isinstance(cause, _SILENCES):
+            return True
+        if isinstance(cause, (OddjetError, *_LASTING_ERRORS)):
+            return False
+        if isinstance(cause, OSError):
+            return cause.errno not in _LASTING
+    return False
+
+
+def is_unreachable(error: BaseException) -> bool:
+    """Tell whether an error says that a server does not answer.
+
+    Args:
+        error: An error; the errors that caused it count too.
+
+    Returns:
+        Whether it is a timeout or a lost connection.
+    """
+    for cause in _chain(error):
+        if isinstance(cause, _SILENCES):
+            return True
+        if isinstance(cause, OSError) and any(word in str(cause).lower() for word in _SILENT):
+            return True
+    return False
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+def _limit_xrootd(timeout: float) -> None:
+    """Set XrdCl's limits; a variable XRD_… in the environment is somebody's choice and stays."""
+    try:
+        from XRootD import client  # noqa: PLC0415
+    except ImportError as error:
+        msg = "reading root:// needs the packages of oddjet[xrootd]: pip install 'oddjet[xrootd]'"
+        raise ConfigError(msg) from error
+    seconds = max(1, round(timeout))
+    limits = {
+        "RequestTimeout": seconds,
+        "StreamTimeout": seconds,
+        "ConnectionWindow": seconds,
+        "ConnectionRetry": 1,
+        "StreamErrorWindow": 0,  # else a server that was away stays away for half an hour
+        "TimeoutResolution": 1,
+    }
+    for name, value in limits.items():
+        if f"XRD_{name.upper()}" not in os.environ:
+            client.EnvPutInt(name, value)  # type: ignore[attr-defined, no-untyped-call]

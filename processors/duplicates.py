@@ -1,0 +1,128 @@
+"""Events that are there twice, found in what was written: by run, luminosityBlock and event."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+
+from oddjet.datasets.atomic import write_text
+from oddjet.datasets.dataset import Kind
+from oddjet.datasets.digest import content_key
+from oddjet.datasets.folds import event_hash
+from oddjet.datasets.manifest import ChunkRecord
+from oddjet.errors import DuplicateEventError
+
+__all__ = ["check_unique"]
+
+_JETS_A_PASS = 100_000_000
+_REMEMBERED = "unique.json"
+_SHOWN = 5
+
+Numbers = npt.NDArray[Any]
+
+
+def check_unique(
+    folder: Path,
+    records: Sequence[ChunkRecord],
+    *,
+    kinds: Mapping[str, Kind],
+    jets_a_pass: int = _JETS_A_PASS,
+) -> None:
+    """Refuse events that are there twice: over all datasets of data, within each of simulation.
+
+    Four columns of the parts are read, not the input: an event without a selected jet changes no
+    result but Σw. 64-bit hashes are sorted, 8 bytes a selected event, in as many passes as keep
+    them below `jets_a_pass`; events of equal hash are then compared themselves. The outcome
+    is remembered beside the manifest, so that a rerun with the same parts reads nothing.
+
+    Args:
+        folder: Where the parts are.
+        records: The parts.
+        kinds: Kind of each dataset.
+        jets_a_pass: Most jets whose hashes are held at a time; 100 million take 0.8 GB.
+
+    Raises:
+        DuplicateEventError: If there are any; the message names files, entries and what to do.
+    """
+    state = json.dumps(
+        {"parts": content_key(sorted([record.key, kinds[record.dataset]] for record in records))}
+    )
+    remembered = folder / _REMEMBERED
+    if remembered.is_file() and remembered.read_text(encoding="utf-8").strip() == state:
+        return
+    groups: dict[str, list[ChunkRecord]] = {}
+    for record in records:
+        is_data = kinds[record.dataset] == "data"
+        groups.setdefault("" if is_data else record.dataset, []).append(record)
+    for group in groups.values():
+        n_passes = max(1, math.ceil(sum(record.n_jets for record in group) / jets_a_pass))
+        for n_pass in range(n_passes):
+            _check(folder, group, n_pass, n_passes)
+    write_text(remembered, state + "\n")
+
+
+def _check(folder: Path, group: Sequence[ChunkRecord], n_pass: int, n_passes: int) -> None:
+    parts = [np.empty(0, np.uint64)]
+    for record in group:
+        hashes = event_hash(*_events(folder, record).values())
+        parts.append(hashes[hashes % np.uint64(n_passes) == n_pass])
+    hashes = np.sort(np.concatenate(parts))
+    repeated = np.unique(hashes[1:][hashes[1:] == hashes[:-1]])
+    if len(repeated):
+        _compare(folder, group, repeated)
+
+
+def _compare(folder: Path, group: Sequence[ChunkRecord], repeated: npt.NDArray[np.uint64]) -> None:
+    """Tell events that are the same from those that only have the same hash."""
+    seen: dict[tuple[int, ...], str] = {}
+    same: list[str] = []
+    for record in group:
+        for numbers, entry in _candidates(folder, record, repeated):
+            where = f"{record.file} (dataset {record.dataset}), entry {entry}"
+            if numbers in seen:
+                run, block, event = numbers
+                same.append(
+                    f"run {run}, luminosityBlock {block}, event {event}: {seen[numbers]}; and {where}"
+                )
+            else:
+                seen[numbers] = where
+    if not same:
+        return
+    more = [f"and {len(same) - _SHOWN} more"] if len(same) > _SHOWN else []
+    msg = "\n  ".join(
+        [f"{len(same)} events are there twice and would count twice:", *same[:_SHOWN], *more]
+    )
+    msg += (
+        "\nA file may be there under two names or in two datasets, or datasets of data overlap: remove one. If"
+        " these are different events whose numbers only repeat, as in some private simulation, set"
+        " require_unique to false"
+    )
+    raise DuplicateEventError(msg)
+
+
+def _candidates(
+    folder: Path, record: ChunkRecord, repeated: npt.NDArray[np.uint64]
+) -> Iterator[tuple[tuple[int, ...], int]]:
+    columns = _events(folder, record, with_entry=True)
+    entry = columns.pop("entry")
+    rows = np.flatnonzero(np.isin(event_hash(*columns.values()), repeated))
+    for row in rows:
+        yield tuple(int(column[row]) for column in columns.values()), int(entry[row])
+
+
+def _events(folder: Path, record: ChunkRecord, *, with_entry: bool = False) -> dict[str, Numbers]:
+    """Run, luminosityBlock and event of each event of a part, whatever its number of jets."""
+    names = ["run", "luminosityBlock", "event", "entry"]
+    path = folder / record.dataset / f"{record.key}.parquet"
+    table = pq.read_table(path, columns=names, partitioning=None)
+    columns = {name: table[name].to_numpy() for name in names}
+    _, first = np.unique(columns["entry"], return_index=True)
+    kept = names if with_entry else names[:3]
+    return {name: columns[name][first] for name in kept}

@@ -1,0 +1,237 @@
+"""Faults that are injected for real; what is left is compared row by row with a clean run."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import awkward as ak
+import numpy as np
+import pytest
+import uproot
+from coffea.processor.executor import ExecutorBase
+
+from oddjet.datasets.dataset import Dataset, Fileset
+from oddjet.datasets.luminosity import data_luminosity
+from oddjet.datasets.skim import open_skim
+from oddjet.errors import BadFileError, MissingDataError, ProcessingError
+from oddjet.processors import attempts as attempts_module
+from oddjet.processors import engine
+from oddjet.processors.attempts import Attempts
+from oddjet.processors.run import run_skim
+from oddjet.processors.selection import Selection
+
+Rewrite = Callable[..., Path]
+Rows = list[dict[str, Any]]
+QUICK = Attempts(retries=6, first_wait=0.01)
+
+
+@pytest.fixture
+def rows_of() -> Callable[[Path], Rows]:
+    def rows_of(folder: Path) -> Rows:
+        jets = open_skim(folder).jets()
+        return sorted(ak.to_list(jets), key=lambda r: (r["dataset"], r["event"], r["jet_index"]))
+
+    return rows_of
+
+
+@pytest.fixture
+def ten_files(qcd: Path, rewrite: Rewrite) -> list[Path]:
+    """Ten files of 40 events, all different."""
+    files = []
+    for n in range(10):
+
+        def number(data: dict[str, Any], n: int = n) -> None:
+            data["event"] = ak.Array(np.arange(40, dtype=np.uint64) + 1000 * n)
+            data["luminosityBlock"] = ak.Array(np.full(40, n + 1, np.uint32))
+
+        files.append(rewrite(qcd, f"file{n}.root", entries=40, change=number))
+    return files
+
+
+def fileset_of(files: list[Path], kind: str = "background", **more: Any) -> Fileset:
+    paths = [str(path) for path in files]
+    return Fileset(datasets={"some": Dataset(files=paths, kind=kind, **more)})
+
+
+def test_transient_errors_on_a_fifth_of_the_opens_lose_nothing(
+    ten_files: list[Path],
+    iterative: ExecutorBase,
+    tmp_path: Path,
+    rows_of: Callable[[Path], Rows],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run_skim(fileset_of(ten_files), output=tmp_path / "clean", executor=iterative)
+    rng, failed = np.random.default_rng(1), [0]
+    original = uproot.open
+
+    def flaky(*args: Any, **options: Any) -> Any:
+        if isinstance(args[0], dict) and rng.random() < 0.2:  # coffea's way to open a chunk
+            failed[0] += 1
+            raise OSError(errno.ESTALE, "injected")
+        return original(*args, **options)
+
+    monkeypatch.setattr(uproot, "open", flaky)
+    manifest = run_skim(
+        fileset_of(ten_files), output=tmp_path / "flaky", executor=iterative, chunk_size=10,
+        attempts=QUICK,
+    )  # fmt: skip
+    assert failed[0] >= 5
+    assert manifest.processed_entries == manifest.planned_entries == 400
+    assert manifest.missing == ()
+    assert rows_of(tmp_path / "flaky") == rows_of(tmp_path / "clean")
+
+
+def test_a_broken_file_among_ten(
+    ten_files: list[Path],
+    iterative: ExecutorBase,
+    tmp_path: Path,
+    rows_of: Callable[[Path], Rows],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    others = [path for path in ten_files if path.name != "file3.root"]
+    clean = run_skim(fileset_of(others), output=tmp_path / "nine", executor=iterative)
+    broken = ten_files[3]
+    broken.write_bytes(broken.read_bytes()[:2000])
+    output = tmp_path / "skim"
+    with pytest.raises(BadFileError, match=r"file3\.root is truncated: 2000 bytes"):
+        run_skim(fileset_of(ten_files), output=output, executor=iterative)
+    assert not output.exists()
+
+    with caplog.at_level(logging.WARNING, logger="oddjet"):
+        manifest = run_skim(
+            fileset_of(ten_files), output=output, executor=iterative, allow_missing=True
+        )
+    assert "file3.root" in caplog.text
+    (part,) = manifest.missing
+    assert (part.file, part.error, part.n_events) == (str(broken), "BadFileError", None)
+    assert manifest.planned_entries == manifest.processed_entries == 360
+    assert manifest.datasets["some"].sumw == clean.datasets["some"].sumw == 360
+    assert not manifest.datasets["some"].is_whole
+    assert rows_of(output) == rows_of(tmp_path / "nine")
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, logger="oddjet"):
+        assert open_skim(output).missing == manifest.missing
+    assert "1 whole files of unknown length are missing" in caplog.text
+
+
+def damage(path: Path) -> None:
+    """Overwrite part of a basket of the third quarter; the file can still be opened."""
+    with uproot.open(path) as file:
+        branch = file["Events"]["PFCand_eta"]
+        seeks = [int(s) for s in branch.member("fBasketSeek")[: branch.num_baskets]]
+    content = bytearray(path.read_bytes())
+    content[seeks[-1] + 200 : seeks[-1] + 260] = bytes(60)
+    path.write_bytes(content)
+
+
+def test_a_failing_chunk_of_simulation_leaves_the_others_with_their_sumw(
+    ten_files: list[Path], iterative: ExecutorBase, tmp_path: Path, rows_of: Callable[[Path], Rows]
+) -> None:
+    run_skim(fileset_of(ten_files), output=tmp_path / "clean", executor=iterative)
+    before = rows_of(tmp_path / "clean")
+    damage(ten_files[6])
+    output = tmp_path / "skim"
+    with pytest.raises(ProcessingError, match=r"1 of 10 chunks failed(.|\n)*file6\.root"):
+        run_skim(fileset_of(ten_files), output=output, executor=iterative)
+    assert not (output / "manifest.json").exists()
+    manifest = run_skim(
+        fileset_of(ten_files), output=output, executor=iterative, allow_missing=True
+    )
+    (part,) = manifest.missing
+    assert (part.file, part.entry_start, part.entry_stop) == (str(ten_files[6]), 0, 40)
+    assert (manifest.planned_entries, manifest.processed_entries, manifest.failed_entries) == (
+        400,
+        360,
+        40,
+    )
+    assert manifest.datasets["some"].sumw == 360
+    expected = [row for row in before if row["event"] // 1000 != 6]
+    assert len(expected) < len(before)
+    found = rows_of(output)
+    for row in (*expected, *found):
+        row.pop("file_id", None)
+    assert found == expected
+
+
+def test_data_count_by_whole_files_and_keep_their_luminosity_only_with_a_table(
+    qcd: Path, rewrite: Rewrite, iterative: ExecutorBase, tmp_path: Path
+) -> None:
+    files = []
+    for n in range(2):
+
+        def number(data: dict[str, Any], n: int = n) -> None:
+            data["event"] = ak.Array(np.arange(100, dtype=np.uint64) + 1000 * n)
+            data["luminosityBlock"] = ak.Array((np.arange(100) // 25 + 10 * n + 1).astype("u4"))
+
+        files.append(rewrite(qcd, f"data{n}.root", entries=100, change=number))
+    table = tmp_path / "lumi.csv"
+    rows = [
+        f"1:99,{b}:{b},t,STABLE BEAMS,6800,9.9,{b}.5,30,HFOC" for b in (1, 2, 3, 4, 11, 12, 13, 14)
+    ]
+    head = "#run:fill,ls,time,beamstatus,E(GeV),delivered(/nb),recorded(/nb),avgpu,source"
+    table.write_text("\n".join(["#Data tag : online", head, *rows, "#Summary:"]) + "\n")
+    whole = run_skim(
+        fileset_of(files, "data", lumi_table=table), output=tmp_path / "whole", executor=iterative
+    )
+    sums = [(1 + 2 + 3 + 4 + 4 * 0.5) / 1e6, (11 + 12 + 13 + 14 + 4 * 0.5) / 1e6]
+    assert whole.datasets["some"].lumi_ifb == pytest.approx(sum(sums), rel=1e-12)
+    assert data_luminosity(whole.datasets, sum(sums)) == pytest.approx(sum(sums))
+
+    # One chunk of the second file fails, for good: an index points nowhere.
+    def break_links(data: dict[str, Any]) -> None:
+        number(data, 1)
+        index = ak.to_list(data["FatJetPFCand_pfCandIdx"])
+        index[30] = [100_000 for _ in index[30]]
+        data["FatJetPFCand_pfCandIdx"] = ak.values_astype(ak.Array(index), "int32")
+
+    files[1] = rewrite(qcd, "data1.root", entries=100, change=break_links)
+    options: dict[str, Any] = {
+        "executor": iterative, "chunk_size": 25, "allow_missing": True,
+        "selection": Selection(jet_id=False, lepton_delta_r=None, pt_min=0, eta_max=9),
+    }  # fmt: skip
+    with_table = run_skim(
+        fileset_of(files, "data", lumi_table=table), output=tmp_path / "with", **options
+    )
+    errors = [part.error for part in with_table.missing]
+    assert errors == ["MissingDataError", "LinkError", "MissingDataError", "MissingDataError"]
+    assert with_table.failed_entries == 100
+    assert set(ak.to_list(open_skim(tmp_path / "with").jets().luminosityBlock)) == {1, 2, 3, 4}
+    summary = with_table.datasets["some"]
+    assert summary.lumisections == {"1": [(1, 4)]}
+    assert summary.lumi_ifb == pytest.approx(sums[0], rel=1e-12)
+    assert data_luminosity(with_table.datasets, sum(sums)) == pytest.approx(sums[0])
+
+    without = run_skim(fileset_of(files, "data"), output=tmp_path / "without", **options)
+    with pytest.raises(MissingDataError, match="lumi_table"):
+        data_luminosity(without.datasets, sum(sums))
+    assert data_luminosity(without.datasets, None) is None
+
+
+def test_a_part_that_a_lost_worker_wrote_is_not_made_again(
+    qcd: Path, iterative: ExecutorBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_skim(fileset_of([qcd]), output=tmp_path, executor=iterative, chunk_size=100)
+    found: list[dict[str, Any]] = []
+
+    def spy(source: Any, work: Any, attempts: Attempts) -> dict[str, Any]:
+        result = original(source, lambda _: pytest.fail("made again"), attempts)
+        found.append(result)
+        return result
+
+    original = attempts_module.attempt_chunk
+    monkeypatch.setattr(attempts_module, "attempt_chunk", spy)
+    # As if the parts came after the driver had looked: it sees none of the four the first time.
+    unseen = iter(range(4))
+
+    def late(*args: Any) -> Any:
+        return real(*args) if next(unseen, None) is None else None
+
+    real = engine.read_part_record
+    monkeypatch.setattr(engine, "read_part_record", late)
+    manifest = run_skim(fileset_of([qcd]), output=tmp_path, executor=iterative, chunk_size=100)
+    assert len(found) == 4
+    assert manifest.processed_entries == 400
