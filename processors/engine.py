@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,14 @@ from coffea.processor import Runner
 from coffea.processor.executor import ExecutorBase
 
 from oddjet import errors
+from oddjet.datasets.checksums import verify_checksum
 from oddjet.datasets.manifest import ChunkRecord
 from oddjet.datasets.skim import read_part_record
-from oddjet.errors import ChunkTooLargeError, OddjetError, ProcessingError
-from oddjet.processors.attempts import Attempts, attempt_item
+from oddjet.errors import ChunkTooLargeError, InputError, OddjetError, ProcessingError
+from oddjet.processors.attempts import Attempts, attempt_item, failure_of
 from oddjet.processors.chunkwise import ChunkProcessor
 from oddjet.processors.cleanup import remove_temporary_files
+from oddjet.processors.memory import check_memory, memory_limit
 from oddjet.processors.plan import Plan
 from oddjet.processors.progress import Progress, watch_parts
 from oddjet.processors.source import ChunkSource
@@ -30,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 _SHOWN = 5
 _ROUNDS = 5
+_CHECKSUM_THREADS = 4
 _LOST_WORKER = ("KilledWorker", "TerminatedWorkerError", "BrokenProcessPool")
 
 
@@ -79,6 +83,10 @@ def run_plan(
     attempts = replace(attempts, output=output.absolute(), images=images)
 
     def run(todo: list[ChunkSource]) -> dict[str, Any]:
+        check_memory(todo, plan.entry_bytes, memory_limit(executor))
+        todo, failures = _check_checksums(todo, plan.checksums)
+        if not todo or (failures and not allow_missing):
+            return {"failures": failures}
         # Branches of no use here are not even looked at: real files have two thousand.
         names = sorted({name for chunk in todo for name in plan.branches[chunk.file]})
         runner = _PatientRunner(
@@ -97,11 +105,34 @@ def run_plan(
             iteritems_options={"filter_name": names},
             uproot_options={"array_cache": None},  # would keep 100 MB of chunks that are done
         )
-        return dict(result["out"])
+        found = dict(result["out"])
+        return {**found, "failures": {**failures, **found.get("failures", {})}}
 
     return run_chunks(
         chunks, output, run, images=images, progress=progress, allow_missing=allow_missing
     )
+
+
+def _check_checksums(
+    todo: list[ChunkSource], checksums: Mapping[str, str]
+) -> tuple[list[ChunkSource], dict[str, Any]]:
+    """Read the files that chunks are to be made of and that have a checksum; none is read twice."""
+    timeouts = {chunk.file: chunk.timeout for chunk in todo if chunk.file in checksums}
+
+    def verify(path: str) -> InputError | None:
+        try:
+            verify_checksum(path, checksums[path], timeout=timeouts[path])
+        except InputError as error:
+            return error
+        return None
+
+    with ThreadPoolExecutor(_CHECKSUM_THREADS) as threads:
+        wrong = {p: e for p, e in zip(timeouts, threads.map(verify, timeouts), strict=True) if e}
+    failures: dict[str, Any] = {}
+    for chunk in todo:
+        if chunk.file in wrong:
+            failures |= failure_of(chunk, wrong[chunk.file])["failures"]
+    return [chunk for chunk in todo if chunk.file not in wrong], failures
 
 
 def run_chunks(

@@ -36,6 +36,7 @@ class Plan:
         chunks: Ranges of entries, in the order of datasets and files; without keys yet.
         branches: Branches to read of each file, by path.
         entry_bytes: Uncompressed bytes of these an entry, by path; 0 where the file does not tell.
+        checksums: What the fileset says of files, by path.
         unusable: Files that cannot be opened, where that is allowed; they are not in `files`.
     """
 
@@ -44,6 +45,7 @@ class Plan:
     chunks: tuple[ChunkSource, ...]
     branches: dict[str, frozenset[str]]
     entry_bytes: dict[str, float] = field(default_factory=dict)
+    checksums: dict[str, str] = field(default_factory=dict)
     unusable: tuple[MissingChunk, ...] = ()
 
     @property
@@ -149,6 +151,12 @@ def make_plan(
         chunks=tuple(chunks),
         branches={read_from[path]: names for path, names in branches.items()},
         entry_bytes={read_from[p]: _entry_bytes(file, branches[p]) for p, file in files.items()},
+        checksums={
+            read_from[path]: checksum
+            for dataset in fileset.datasets.values()
+            for path, checksum in dataset.checksums.items()
+            if path in files
+        },
         unusable=tuple(
             MissingChunk(
                 dataset=name,

@@ -108,7 +108,7 @@ def test_the_cause_behind_coffeas_error_counts(clock: Clock) -> None:
         try:
             raise ConnectionResetError
         except ConnectionResetError as error:
-            raise Exception from error
+            raise Exception from error  # noqa: TRY002
 
     assert attempt_chunk(chunk(), work, Attempts()) == {"tries": 2}
 

@@ -1,0 +1,123 @@
+"""Checksums of files: what a fileset says against what is there."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from oddjet.datasets.remote import TIMEOUT, is_remote, is_unreachable, open_options
+from oddjet.errors import BadFileError, UnreachableError
+
+__all__ = ["checksum_of", "verify_checksum"]
+
+_PIECE = 8 * 2**20
+
+
+class _Adler32:
+    """zlib's adler32 with the interface of hashlib."""
+
+    def __init__(self) -> None:
+        self.value = 1
+
+    def update(self, data: bytes) -> None:
+        self.value = zlib.adler32(data, self.value)
+
+    def hexdigest(self) -> str:
+        return f"{self.value:08x}"
+
+
+_ALGORITHMS: dict[str, Callable[[], Any]] = {"adler32": _Adler32, "sha256": hashlib.sha256}
+
+
+def checksum_of(path: Path | str, algorithm: str = "adler32", *, timeout: float = TIMEOUT) -> str:
+    """Compute the checksum of a file, reading all of it in pieces.
+
+    Of a file behind XRootD the server is asked first; it answers if it keeps that kind of checksum.
+
+    Args:
+        path: Path, or root:// URL.
+        algorithm: adler32, which CMS' storage keeps, or sha256.
+        timeout: Seconds a server has for an answer.
+
+    Returns:
+        As a fileset has it, such as adler32:11e60398.
+
+    Raises:
+        BadFileError: If the file cannot be read.
+        UnreachableError: If its server does not answer.
+    """
+    path = str(path)
+    try:
+        if path.startswith(("root://", "roots://")) and (known := _ask(path, algorithm, timeout)):
+            return f"{algorithm}:{known}"
+        digest = _ALGORITHMS[algorithm]()
+        for piece in _read_remote(path, timeout) if is_remote(path) else _read_local(path):
+            digest.update(piece)
+    except OSError as error:
+        kind = UnreachableError if is_remote(path) and is_unreachable(error) else BadFileError
+        msg = f"{path}: its checksum cannot be computed: {type(error).__name__}: {error}"
+        raise kind(msg) from error
+    return f"{algorithm}:{digest.hexdigest()}"
+
+
+def verify_checksum(path: Path | str, expected: str, *, timeout: float = TIMEOUT) -> None:
+    """Check that a file is what the fileset says.
+
+    Args:
+        path: Path, or root:// URL.
+        expected: adler32:… or sha256:…, as the fileset has it.
+        timeout: Seconds a server has for an answer.
+
+    Raises:
+        BadFileError: If it differs or the file cannot be read.
+        UnreachableError: If its server does not answer.
+    """
+    found = checksum_of(path, expected.partition(":")[0], timeout=timeout)
+    if found != expected:
+        msg = (
+            f"{path} has checksum {found}, the fileset says {expected}: it was damaged or changed; fetch it again, or"
+            " correct the fileset if the file is meant to be another"
+        )
+        raise BadFileError(msg)
+
+
+def _read_local(path: str) -> Iterator[bytes]:
+    with Path(path).open("rb") as file:
+        while piece := file.read(_PIECE):
+            yield piece
+
+
+def _read_remote(url: str, timeout: float) -> Iterator[bytes]:
+    options = open_options(url, timeout=timeout)
+    if not options:
+        import fsspec  # noqa: PLC0415
+
+        with fsspec.open(url, "rb") as file:
+            while piece := file.read(_PIECE):
+                yield piece
+        return
+    source = options["handler"](url, timeout=options["timeout"])
+    with source:
+        size = source.num_bytes
+        for start in range(0, size, _PIECE):
+            yield bytes(source.chunk(start, min(start + _PIECE, size)).raw_data)
+
+
+def _ask(url: str, algorithm: str, timeout: float) -> str | None:
+    """Ask an XRootD server for a checksum it keeps; None if it keeps none of that kind."""
+    open_options(url, timeout=timeout)
+    from XRootD import client  # noqa: PLC0415
+    from XRootD.client.flags import QueryCode  # noqa: PLC0415
+
+    place = client.URL(url)
+    server = client.FileSystem(f"{place.protocol}://{place.hostid}")
+    status, answer = server.query(
+        QueryCode.CHECKSUM, f"{place.path}?cks.type={algorithm}", timeout=max(1, round(timeout))
+    )
+    if not status.ok or not answer:
+        return None
+    kind, _, value = answer.decode().strip("\0 \n").partition(" ")
+    return value.lower().zfill(8) if kind == algorithm else None

@@ -1,0 +1,91 @@
+"""Whether chunks fit into the memory of a worker, told before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import psutil
+from coffea.processor.executor import ExecutorBase
+
+from oddjet.errors import ChunkTooLargeError
+from oddjet.processors.source import ChunkSource
+
+__all__ = ["check_memory", "expected_memory", "memory_limit"]
+
+# Measured with `oddjet bench memory` on simulated QCD and top jets, with images: resident memory
+# is 0.4 GB for Python and its libraries, and 2.4 to 3 times the uncompressed bytes that are read.
+_BASE_BYTES = 400e6
+_FACTOR = 3.0
+# Dask ends a worker at this part of its limit.
+_USABLE = 0.95
+_CGROUP = Path("/sys/fs/cgroup/memory.max")
+
+
+def expected_memory(n_entries: int, entry_bytes: float) -> float:
+    """Estimate the peak of a worker's resident memory.
+
+    Args:
+        n_entries: Entries of a chunk.
+        entry_bytes: Uncompressed bytes an entry of the branches that are read.
+
+    Returns:
+        Bytes. A detector comes on top, about 1 GB where it uses TensorFlow.
+    """
+    return _BASE_BYTES + _FACTOR * n_entries * entry_bytes
+
+
+def memory_limit(executor: ExecutorBase) -> float | None:
+    """Tell how much memory a worker has.
+
+    Args:
+        executor: Where chunks run.
+
+    Returns:
+        Bytes: the least limit of a Dask cluster's workers, otherwise this machine's memory (or that
+        of the container) over the number of processes. None where nobody knows, such as in a
+        cluster that has no workers yet.
+    """
+    client = getattr(executor, "client", None)
+    if client is not None:
+        workers = client.scheduler_info(n_workers=-1)["workers"].values()
+        limits = [w["memory_limit"] / w["nthreads"] for w in workers if w["memory_limit"]]
+        return min(limits, default=None)
+    total = float(psutil.virtual_memory().total)
+    if _CGROUP.is_file() and (text := _CGROUP.read_text().strip()).isdigit():
+        total = min(total, float(text))
+    return total / max(1, executor.workers)
+
+
+def check_memory(
+    chunks: Iterable[ChunkSource], entry_bytes: Mapping[str, float], limit: float | None
+) -> None:
+    """Refuse chunks that would not fit.
+
+    Args:
+        chunks: The chunks to do.
+        entry_bytes: Uncompressed bytes an entry of the branches that are read, by file.
+        limit: Memory of a worker [bytes], None if nobody knows.
+
+    Raises:
+        ChunkTooLargeError: If one would need more; the message gives a chunk size that fits.
+    """
+    if limit is None:
+        return
+    for chunk in chunks:
+        size = entry_bytes.get(chunk.file, 0.0)
+        expected = expected_memory(len(chunk), size)
+        if expected <= _USABLE * limit:
+            continue
+        left = _USABLE * limit - _BASE_BYTES
+        fits = int(left / (_FACTOR * size)) if left > 0 else 0
+        advice = (
+            f"give a chunk_size of at most {fits}"
+            if fits >= 100
+            else "workers need more memory, whatever the chunk_size"
+        )
+        msg = (
+            f"{chunk.where}: its {len(chunk)} entries of {size:.0f} bytes need about {expected / 1e6:.0f} MB, a"
+            f" worker has {limit / 1e6:.0f} MB: {advice}"
+        )
+        raise ChunkTooLargeError(msg)

@@ -1,0 +1,293 @@
+"""Processes that are killed for real, in the middle of work; the answer is that of a clean run."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import awkward as ak
+import pytest
+from coffea.processor.executor import ExecutorBase
+
+from oddjet.condor import Cluster, open_executor
+from oddjet.datasets.dataset import Dataset, Fileset
+from oddjet.datasets.skim import open_skim
+from oddjet.errors import ChunkTooLargeError
+from oddjet.processors import memory
+from oddjet.processors.benchmark import repeat_file
+from oddjet.processors.run import run_skim
+
+Rows = list[dict[str, Any]]
+
+
+def rows_of(folder: Path) -> Rows:
+    return ak.to_list(open_skim(folder).jets())
+
+
+def fileset_of(path: Path) -> Fileset:
+    return Fileset(datasets={"some": Dataset(files=[str(path)], kind="background")})
+
+
+def kill_workers(client: Any, n_kills: int, stop: threading.Event) -> list[int]:
+    """SIGKILL a worker, one at a time, at random times; give the killed processes."""
+    rng, killed = random.Random(4), []
+    while len(killed) < n_kills and not stop.wait(rng.uniform(0.05, 0.6)):
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+        pids = client.run(os.getpid, on_error="ignore", workers=list(workers))
+        alive = [pid for pid in pids.values() if isinstance(pid, int) and pid not in killed]
+        if alive and not stop.is_set():
+            killed.append(rng.choice(alive))
+            os.kill(killed[-1], signal.SIGKILL)
+    return killed
+
+
+@pytest.mark.long
+def test_ten_killed_workers_change_nothing(qcd: Path, tmp_path: Path) -> None:
+    path = repeat_file(qcd, tmp_path / "big.root", times=40)
+    with open_executor() as executor:
+        run_skim(fileset_of(path), output=tmp_path / "clean", executor=executor, chunk_size=40)
+    expected = rows_of(tmp_path / "clean")
+    stop, killed = threading.Event(), []
+    with open_executor(Cluster(executor="dask", workers=2)) as executor:
+        thread = threading.Thread(
+            target=lambda: killed.extend(kill_workers(executor.client, 10, stop)), daemon=True
+        )
+        thread.start()
+        manifest = run_skim(
+            fileset_of(path), output=tmp_path / "killed", executor=executor, chunk_size=40
+        )
+        stop.set()
+        thread.join(60)
+    assert len(killed) == 10
+    assert manifest.planned_entries == manifest.processed_entries == 16000
+    assert rows_of(tmp_path / "killed") == expected
+
+
+DRIVER = """
+import sys
+from pathlib import Path
+from oddjet.condor import Cluster, open_executor
+from oddjet.datasets.dataset import Dataset, Fileset
+from oddjet.processors.run import run_skim
+
+if __name__ == "__main__":
+    path, output, kind = sys.argv[1:]
+    fileset = Fileset(datasets={"some": Dataset(files=[path], kind="background")})
+    with open_executor(Cluster(executor=kind, workers=2)) as executor:
+        run_skim(fileset, output=Path(output), executor=executor, chunk_size=20)
+"""
+
+
+def start_driver(script: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, str(script), *arguments],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["iterative", "futures"])
+def test_a_driver_killed_at_five_points_goes_on(qcd: Path, tmp_path: Path, kind: str) -> None:
+    with open_executor() as executor:
+        run_skim(fileset_of(qcd), output=tmp_path / "clean", executor=executor, chunk_size=20)
+    script, output = tmp_path / "driver.py", tmp_path / "skim"
+    script.write_text(DRIVER)
+    done: list[int] = []
+    for n_parts in (0, 3, 8, 14, 19):
+        driver = start_driver(script, str(qcd), str(output), kind)
+        deadline = time.monotonic() + 60
+        while len(list(output.glob("some/*.json"))) < n_parts or not output.exists():
+            assert driver.poll() is None, driver.stderr.read()  # type: ignore[union-attr]
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        driver.kill()
+        driver.wait()
+        done.append(len(list(output.glob("some/*.json"))))
+        assert not (output / "manifest.json").exists()
+    assert done == sorted(done)  # what was done stays done
+    before = {p: p.stat().st_mtime_ns for p in output.glob("some/*.json")}
+    last = start_driver(script, str(qcd), str(output), kind)
+    assert last.wait(120) == 0, last.stderr.read()  # type: ignore[union-attr]
+    assert {p: p.stat().st_mtime_ns for p in before} == before  # nothing was made twice
+    assert rows_of(output) == rows_of(tmp_path / "clean")
+    assert not list(output.rglob(".*"))
+
+
+WRITERS = """
+import json, os, random, signal, sys, time
+from pathlib import Path
+from oddjet.datasets.atomic import atomic_write
+from oddjet.datasets.manifest import ChunkRecord
+from oddjet.datasets.skim import open_skim, read_part_record, write_part
+import numpy as np
+import pyarrow.parquet as pq
+
+skim = open_skim(sys.argv[1])
+folder = Path(sys.argv[2])
+chunk = skim.manifest.chunks[0]
+jets = skim.jets()
+images = np.zeros((len(jets), 32, 32, 1), np.float32)
+record = chunk.model_copy(update={"n_jets": len(jets), "key": "0" * 20, "cutflow": ()})
+rng = random.Random(int(sys.argv[3]))
+seen = {"whole": 0, "absent": 0, "broken": 0, "left over": 0}
+
+started = time.perf_counter()
+write_part(folder, record.dataset, record.key, jets, images=images, record=record)
+seconds = time.perf_counter() - started
+
+for _ in range(20):
+    child = os.fork()
+    if child == 0:
+        while True:
+            write_part(folder, record.dataset, record.key, jets, images=images, record=record)
+    time.sleep(rng.uniform(0, 2 * seconds))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    found = read_part_record(folder, record.dataset, record.key)
+    seen["left over"] += len(list(folder.rglob(".*.*")))
+    stem = folder / record.dataset / record.key
+    # Whatever has its final name is whole, whether or not the record is there.
+    try:
+        if stem.with_suffix(".parquet").exists():
+            assert pq.read_table(stem.with_suffix(".parquet")).num_rows == len(jets)
+        if stem.with_suffix(".npy").exists():
+            assert len(np.load(stem.with_suffix(".npy"))) == len(jets)
+        seen["absent" if found is None else "whole"] += 1
+    except Exception:
+        seen["broken"] += 1
+print(json.dumps(seen))
+"""
+
+
+@pytest.mark.slow
+def test_twenty_writers_killed_leave_no_partial_file(skim_folder: Path, tmp_path: Path) -> None:
+    script = tmp_path / "writers.py"
+    script.write_text(WRITERS)
+    output = subprocess.run(
+        [sys.executable, "-W", "ignore", str(script), str(skim_folder), str(tmp_path / "out"), "5"],
+        capture_output=True,
+        check=True,
+        text=True,
+        timeout=120,
+    )
+    seen = json.loads(output.stdout)
+    assert seen["broken"] == 0
+    assert seen["whole"] + seen["absent"] == 20
+    assert seen["absent"] > 0  # some were hit in the middle of a write
+    assert seen["left over"] > 0
+
+
+def test_readers_beside_a_writer_never_meet_half_a_part(skim_folder: Path, tmp_path: Path) -> None:
+    """A part is written again and again; whoever looks finds all of it or nothing."""
+    from oddjet.datasets.skim import read_part_record, write_part  # noqa: PLC0415
+
+    skim = open_skim(skim_folder)
+    chunk = skim.manifest.chunks[0]
+    jets = skim.jets(chunk.dataset)
+    record = chunk.model_copy(update={"n_jets": len(jets)})
+    stop = threading.Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            write_part(tmp_path, chunk.dataset, chunk.key, jets, images=None, record=record)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    found = 0
+    try:
+        deadline = time.monotonic() + 60
+        while found < 50 and time.monotonic() < deadline:
+            seen = read_part_record(tmp_path, chunk.dataset, chunk.key)
+            if seen is None:
+                continue
+            assert seen == record
+            path = tmp_path / chunk.dataset / f"{chunk.key}.parquet"
+            assert len(ak.from_parquet(path)) == len(jets)
+            found += 1
+    finally:
+        stop.set()
+        thread.join()
+    assert found == 50
+
+
+@pytest.mark.long
+def test_a_chunk_that_kills_its_worker_is_named_within_two_minutes_and_smaller_ones_pass(
+    qcd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from distributed import Client, LocalCluster  # noqa: PLC0415
+
+    from oddjet.condor.executors import WorkersExecutor  # noqa: PLC0415
+
+    path = repeat_file(qcd, tmp_path / "big.root", times=100)
+    options: dict[str, Any] = {"output": tmp_path / "skim", "require_sumw": False}
+    with (
+        LocalCluster(
+            n_workers=1,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            memory_limit="550MB",
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        executor: ExecutorBase = WorkersExecutor(client=client)
+        started = time.monotonic()
+        with pytest.raises(ChunkTooLargeError, match="give a chunk_size of at most") as told:
+            run_skim(fileset_of(path), executor=executor, chunk_size=40_000, **options)
+        assert time.monotonic() - started < 20
+        advice = int(str(told.value).rsplit(" ", 1)[1])
+        # The estimate is kept from seeing it: the worker is killed for real.
+        with monkeypatch.context() as patch:
+            patch.setattr("oddjet.processors.engine.check_memory", lambda *_: None)
+            started = time.monotonic()
+            with pytest.raises(ChunkTooLargeError, match=r"big\.root.*smaller chunk_size"):
+                run_skim(fileset_of(path), executor=executor, chunk_size=40_000, **options)
+            assert time.monotonic() - started < 120
+        manifest = run_skim(fileset_of(path), executor=executor, chunk_size=advice, **options)
+        assert manifest.processed_entries == 40_000
+
+
+def test_the_memory_of_workers(executors: dict[str, ExecutorBase]) -> None:
+    import psutil  # noqa: PLC0415
+
+    machine = psutil.virtual_memory().total
+    assert 0 < memory.memory_limit(executors["iterative"]) <= machine  # type: ignore[operator]
+    for kind in ("futures", "dask"):
+        limit = memory.memory_limit(executors[kind])
+        assert limit is not None
+        assert 0 < limit <= machine
+
+
+@pytest.fixture
+def chunk_of() -> Callable[[int], Any]:
+    from oddjet.processors.source import ChunkSource  # noqa: PLC0415
+
+    def chunk_of(n: int) -> ChunkSource:
+        return ChunkSource("some", "background", (), "/a.root", "u", "Events", 0, n, "", "k")
+
+    return chunk_of
+
+
+def test_large_chunks_are_refused_with_a_size_that_fits(chunk_of: Callable[[int], Any]) -> None:
+    sizes, limit = {"/a.root": 3000.0}, 2e9
+    with pytest.raises(ChunkTooLargeError, match=r"a\.root, entries \[0, 1000000\)") as told:
+        memory.check_memory([chunk_of(10), chunk_of(1_000_000)], sizes, limit)
+    fits = int(str(told.value).rsplit(" ", 1)[1])
+    memory.check_memory([chunk_of(fits)], sizes, limit)
+    with pytest.raises(ChunkTooLargeError):
+        memory.check_memory([chunk_of(fits + 1)], sizes, limit)
+    memory.check_memory([chunk_of(1_000_000)], sizes, None)
+    memory.check_memory([chunk_of(1_000_000)], {}, limit)  # a format that does not tell
+    with pytest.raises(ChunkTooLargeError, match="more memory, whatever the chunk_size"):
+        memory.check_memory([chunk_of(1000)], sizes, 100e6)
