@@ -32,7 +32,7 @@ __all__ = ["raise_failures", "run_chunks", "run_plan"]
 logger = logging.getLogger(__name__)
 
 _SHOWN = 5
-_ROUNDS = 5
+_IDLE_ROUNDS = 2
 _CHECKSUM_THREADS = 4
 _LOST_WORKER = ("KilledWorker", "TerminatedWorkerError", "BrokenProcessPool")
 
@@ -200,42 +200,48 @@ def _run_rounds(
     run: Callable[[list[ChunkSource]], dict[str, Any]],
     look: Callable[[], Mapping[str, ChunkRecord]],
 ) -> dict[str, Any]:
-    """Run, and again what is left when workers were lost, as long as a round makes new parts."""
-    cause: Exception | None = None
-    for _ in range(_ROUNDS):
+    """Run, and again what is left when workers were lost, until that brings nothing twice."""
+    idle = 0
+    while True:
         try:
             return run(todo)
         except OddjetError:
             raise
         except Exception as error:
-            there = look()
-            left = [chunk for chunk in todo if chunk.key not in there]
             if not _is_lost_worker(error):
                 # coffea names the work item and what went wrong in the message, and keeps the cause.
                 msg = (
                     f"processing stopped: {error}. Chunks done so far are kept; repeat the command"
                 )
                 raise ProcessingError(msg) from error
-            if len(left) == len(todo):
+            there = look()
+            left = [chunk for chunk in todo if chunk.key not in there]
+            idle = idle + 1 if len(left) == len(todo) else 0
+            if idle == _IDLE_ROUNDS:
                 raise _killed(left, error) from error
             logger.warning("workers were lost; %d chunks are handed out again", len(left))
             if not left:
                 return {}
-            todo, cause = left, error
-    raise _killed(todo, cause) from cause
+            todo = left
 
 
 def _is_lost_worker(error: BaseException) -> bool:
     return any(name in f"{type(error).__name__} {error}" for name in _LOST_WORKER)
 
 
-def _killed(left: list[ChunkSource], error: Exception | None) -> ChunkTooLargeError:
-    largest = max(left, key=len)
-    what = " ".join(str(error).split())[:300]
+def _killed(left: list[ChunkSource], error: Exception) -> ChunkTooLargeError:
+    """Name the chunk that coffea's message names, else the largest."""
+    text = str(error)
+    named = [
+        c
+        for c in left
+        if f"entrystart={c.entry_start}, entrystop={c.entry_stop}," in text and c.file in text
+    ]
+    chunk = max(named or left, key=len)
     msg = (
-        f"workers were killed again and again, with {len(left)} chunks left ({what}). Most often a chunk needs"
-        f" more memory than a worker has: these have up to {len(largest)} entries, such as {largest.where}; give"
-        " a smaller chunk_size, or workers with more memory. Chunks done so far are kept"
+        f"{chunk.where}: workers were killed again and again while they did {'this' if named else 'such'}"
+        f" chunk of {len(chunk)} entries; most often it needs more memory than a worker has: give a smaller"
+        " chunk_size, or workers with more memory. Chunks done so far are kept"
     )
     return ChunkTooLargeError(msg)
 

@@ -55,7 +55,13 @@ def test_datasets_are_frozen_and_resolved_into_new_ones() -> None:
         planned.with_files(["w.root"], cross_section_pb=-2.0)
 
 
-@pytest.mark.parametrize("name", ["../x", "a/b", ".a", "a b", ""])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../x", "a/b", "/etc", "..", ".", ".a", "a/../b", "a..b", "a b", "a\\b", "a\n", "\na", "a\0", "a\x1b[0m",
+        "~", "$HOME", "ü", "\u202ea", "",
+    ],
+)  # fmt: skip
 def test_dataset_names_are_safe(name: str) -> None:
     with pytest.raises(ConfigError, match="expected letters"):
         validate(Fileset, {"datasets": {name: {"files": ["a.root"], "kind": "data"}}}, "here")
