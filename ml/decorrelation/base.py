@@ -1,0 +1,297 @@
+"""What every decorrelation has in common: scales, survival, saving, checking.
+
+A method is one file with one subclass of `Decorrelation` that implements `_fit`, `_normalised`,
+`_arrays` and `_restore`, and one line in `oddjet.ml.decorrelation.DECORRELATIONS`.
+
+Three steps lead from a score to its result:
+
+1. The score is put on a standard scale on which background is normal, so that a method need not
+   care about its units and tails.
+2. The method makes its distribution the same at every mass and pt.
+3. The survival of the background on that common scale is what is given.
+
+The third step uses all background jets at once. So the efficiency of a cut is right on average
+whatever the method does, and rare jets are told apart with the whole sample's statistics.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import logging
+import zipfile
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from oddjet.errors import (
+    ConfigError,
+    DetectorError,
+    InputError,
+    NonFiniteError,
+    TooFewJetsError,
+    did_you_mean,
+)
+from oddjet.ml.decorrelation.scale import StandardScale, TailSurvival
+from oddjet.ml.plugins import class_path, import_class
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Decorrelation"]
+
+log = logging.getLogger(__name__)
+
+Floats = npt.NDArray[np.float64]
+
+
+class Decorrelation(ABC):
+    """Base of all decorrelations.
+
+    A fitted one gives −log10 of the background's survival P(score ≥ s | mass, pt): higher is rarer,
+    and a cut at −log10(ε) keeps ε of the background at every mass and pt. It rises with the score
+    at fixed mass and pt, so jets of one mass and pt keep their order. Scores that take few distinct
+    values cannot be made flat better than those values allow: nothing is drawn at random.
+
+    Subclasses take keyword-only hyper-parameters of JSON types and store each under its name.
+
+    Attributes:
+        mass_range_: Lowest and highest mass of the background it was fitted on [GeV]; jets beyond
+            are treated as if they were there.
+        pt_range_: The same of pt [GeV].
+    """
+
+    min_jets: ClassVar[int] = 200
+    """Fewer effective jets (Σw)²/Σw² than this are refused."""
+
+    mass_range_: tuple[float, float]
+    pt_range_: tuple[float, float]
+    _scale: StandardScale
+    _survival: TailSurvival | None = None
+
+    # --- what a method implements ---------------------------------------------------------------
+
+    @abstractmethod
+    def _fit(self, z: Floats, mass: Floats, pt: Floats, weights: Floats) -> None:
+        """Learn from n background jets: z normal over all of them, weights positive."""
+
+    @abstractmethod
+    def _normalised(self, z: Floats, mass: Floats, pt: Floats) -> Floats:
+        """Give (n,) numbers, rising with z, distributed alike in background at all mass and pt."""
+
+    @abstractmethod
+    def _arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Give what `_fit` found, as arrays of numbers."""
+
+    @abstractmethod
+    def _restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Take what `_arrays` gave."""
+
+    # --- what everybody calls -------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, hyper_parameters: Mapping[str, Any]) -> Self:
+        """Make one that is not fitted.
+
+        Args:
+            hyper_parameters: Name → value.
+
+        Raises:
+            ConfigError: If there is no such hyper-parameter, or a value is not allowed.
+        """
+        known = list(inspect.signature(cls).parameters)
+        for name in hyper_parameters:
+            if name not in known:
+                msg = (
+                    f"{cls.__name__} has no hyper-parameter {name!r}.{did_you_mean(name, known)} "
+                    f"Known: {', '.join(known)}."
+                )
+                raise ConfigError(msg)
+        return cls(**hyper_parameters)
+
+    def hyper_parameters(self) -> dict[str, Any]:
+        """Give the hyper-parameters: name → value."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    def fit(
+        self,
+        scores: npt.ArrayLike,
+        mass: npt.ArrayLike,
+        pt: npt.ArrayLike,
+        weights: npt.ArrayLike | None = None,
+    ) -> Self:
+        """Learn from background jets that the detector was not trained on.
+
+        Args:
+            scores: One a jet, shape (n,), higher for more anomalous jets.
+            mass: Shape (n,) [GeV], not negative.
+            pt: Shape (n,) [GeV], positive.
+            weights: Shape (n,), not negative; 1 by default. Jets of weight 0 are left out.
+
+        Returns:
+            Itself.
+
+        Raises:
+            TooFewJetsError: If there are fewer than `min_jets` effective jets.
+            NonFiniteError: If a number is NaN or infinite.
+            InputError: If lengths differ, a weight or mass is negative, or a pt not positive.
+        """
+        s, m, p = _checked(scores, mass, pt)
+        w = _checked_weights(weights, len(s))
+        used = w > 0
+        s, m, p, w = s[used], m[used], p[used], w[used]
+        n_effective = float(w.sum() ** 2 / np.sum(w**2)) if len(w) else 0.0
+        if n_effective < self.min_jets:
+            msg = (
+                f"{type(self).__name__}: expected at least {self.min_jets} effective background "
+                f"jets to decorrelate with. Received: {n_effective:.0f}. Read more files, or leave "
+                "the decorrelation out."
+            )
+            raise TooFewJetsError(msg)
+        w = w / w.mean()
+        self.mass_range_ = float(m.min()), float(m.max())
+        self.pt_range_ = float(p.min()), float(p.max())
+        self._scale = StandardScale.fit(s, w)
+        z = self._scale(s)
+        self._fit(z, m, p, w)
+        self._survival = TailSurvival.fit(self._normalised(z, m, p), w)
+        return self
+
+    @property
+    def cap(self) -> float:
+        """The largest value it gives, log10(n_eff + 1) + 1: a tenth of the rarest jet seen."""
+        return self._fitted().cap
+
+    def __call__(self, scores: npt.ArrayLike, mass: npt.ArrayLike, pt: npt.ArrayLike) -> Floats:
+        """Decorrelate scores.
+
+        Masses and pt beyond those of the background it was fitted on are moved to the nearest of
+        these, and their number is logged: there is nothing to know about jets never seen.
+
+        Args:
+            scores: Shape (n,); n may be 0.
+            mass: Shape (n,) [GeV].
+            pt: Shape (n,) [GeV].
+
+        Returns:
+            Shape (n,), in [0, `cap`]; higher is rarer.
+
+        Raises:
+            NonFiniteError: If a number is NaN or infinite.
+            InputError: If lengths differ, a mass is negative or a pt not positive.
+            DetectorError: If it was not fitted.
+        """
+        survival = self._fitted()
+        s, m, p = _checked(scores, mass, pt)
+        if not len(s):
+            return np.zeros(0)
+        if n_outside := self.count_outside(m, p):
+            log.info(
+                "%s: %d of %d jets lie beyond the masses %s or pt %s it was fitted on [GeV]",
+                type(self).__name__, n_outside, len(m), self.mass_range_, self.pt_range_,
+            )  # fmt: skip
+        m, p = np.clip(m, *self.mass_range_), np.clip(p, *self.pt_range_)
+        return survival(self._normalised(self._scale(s), m, p))
+
+    def count_outside(self, mass: npt.ArrayLike, pt: npt.ArrayLike) -> int:
+        """Count jets beyond the masses and pt it was fitted on.
+
+        Args:
+            mass: Shape (n,) [GeV].
+            pt: Shape (n,) [GeV].
+        """
+        m, p = np.asarray(mass), np.asarray(pt)
+        (m_low, m_high), (p_low, p_high) = self.mass_range_, self.pt_range_
+        return int(np.count_nonzero((m < m_low) | (m > m_high) | (p < p_low) | (p > p_high)))
+
+    def save(self, path: Path | str) -> None:
+        """Write an `.npz` file of arrays and one text.
+
+        Raises:
+            DetectorError: If it was not fitted.
+        """
+        survival = self._fitted()
+        info = {"class": class_path(type(self)), "hyper_parameters": self.hyper_parameters()}
+        np.savez_compressed(
+            path,
+            allow_pickle=False,
+            info=np.array(json.dumps(info)),
+            ranges=np.array([self.mass_range_, self.pt_range_]),
+            **{f"scale_{name}": array for name, array in self._scale.arrays().items()},
+            **{f"survival_{name}": array for name, array in survival.arrays().items()},
+            **{f"own_{name}": array for name, array in self._arrays().items()},
+        )
+
+    @classmethod
+    def load(cls, path: Path | str) -> Decorrelation:
+        """Read what `save` wrote, whatever its class.
+
+        Raises:
+            DetectorError: If the file cannot be read, or its class cannot be imported.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as data:
+                arrays = {name: data[name] for name in data.files}
+            info = json.loads(str(arrays["info"]))
+            found = cast("type[Decorrelation]", import_class(info["class"], Decorrelation))
+            new = found.create(info["hyper_parameters"])
+            mass_range, pt_range = arrays["ranges"].tolist()
+            new.mass_range_, new.pt_range_ = tuple(mass_range), tuple(pt_range)
+            new._scale = StandardScale(**_part(arrays, "scale_"))
+            new._survival = TailSurvival(**_part(arrays, "survival_"))
+            new._restore(_part(arrays, "own_"))
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            msg = f"{path} holds no decorrelation that can be read: {error!r}. Fit it again."
+            raise DetectorError(msg) from error
+        return new
+
+    def _fitted(self) -> TailSurvival:
+        if self._survival is None:
+            msg = f"{type(self).__name__} was not fitted: call fit first, or load one."
+            raise DetectorError(msg)
+        return self._survival
+
+
+def _part(arrays: Mapping[str, npt.NDArray[Any]], prefix: str) -> dict[str, npt.NDArray[Any]]:
+    return {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+
+
+def _checked(
+    scores: npt.ArrayLike, mass: npt.ArrayLike, pt: npt.ArrayLike
+) -> tuple[Floats, Floats, Floats]:
+    s, m, p = (np.asarray(values, dtype=np.float64) for values in (scores, mass, pt))
+    if s.ndim != 1 or not s.shape == m.shape == p.shape:
+        msg = (
+            f"decorrelation: expected scores, mass and pt of one shape (n,). Received: {s.shape}, "
+            f"{m.shape} and {p.shape}."
+        )
+        raise InputError(msg)
+    for name, values in (("scores", s), ("masses", m), ("pt", p)):
+        if n_bad := int(np.count_nonzero(~np.isfinite(values))):
+            msg = f"decorrelation: {n_bad} of {len(values)} {name} are NaN or infinite."
+            raise NonFiniteError(msg)
+    if n_bad := int(np.count_nonzero((m < 0) | (p <= 0))):
+        msg = f"decorrelation: {n_bad} of {len(m)} jets have a negative mass, or a pt not above 0."
+        raise InputError(msg)
+    return s, m, p
+
+
+def _checked_weights(weights: npt.ArrayLike | None, n: int) -> Floats:
+    w = np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
+    if w.shape != (n,):
+        msg = f"decorrelation: expected {n} weights, one a jet. Received: shape {w.shape}."
+        raise InputError(msg)
+    if not np.isfinite(w).all():
+        msg = f"decorrelation: {int((~np.isfinite(w)).sum())} of {n} weights are NaN or infinite."
+        raise NonFiniteError(msg)
+    if n_negative := int(np.count_nonzero(w < 0)):
+        msg = (
+            f"decorrelation: {n_negative} of {n} weights are negative. Fit on a background sample "
+            "without negative weights."
+        )
+        raise InputError(msg)
+    return w
