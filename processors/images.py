@@ -8,6 +8,7 @@ import numpy as np
 
 from oddjet.datasets.atomic import atomic_write
 from oddjet.datasets.jets import Jets
+from oddjet.errors import NonFiniteError
 from oddjet.ml.representations import Representation
 
 __all__ = ["write_images"]
@@ -24,6 +25,9 @@ def write_images(path: Path, jets: Jets, representation: Representation) -> None
         path: The file, (n, *representation.shape) float32.
         jets: n jets.
         representation: What to draw.
+
+    Raises:
+        NonFiniteError: If pixels are NaN or infinite.
     """
     shape = (len(jets), *representation.shape)
     header = {"descr": "<f4", "fortran_order": False, "shape": shape}
@@ -31,4 +35,13 @@ def write_images(path: Path, jets: Jets, representation: Representation) -> None
         np.lib.format.write_array_header_1_0(file, header)
         for start in range(0, len(jets), _BATCH):
             images = representation(jets[start : start + _BATCH])
+            if n_bad := int(np.count_nonzero(~np.isfinite(images))):
+                first = start + int(
+                    np.argmin(np.isfinite(images).reshape(len(images), -1).all(axis=1))
+                )
+                msg = (
+                    f"{type(representation).__name__}: {n_bad} pixels are NaN or infinite, first in jet {first} of"
+                    f" this chunk ({path.stem}): the representation has to give finite numbers"
+                )
+                raise NonFiniteError(msg)
             file.write(np.ascontiguousarray(images, "<f4").data)

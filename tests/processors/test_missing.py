@@ -14,10 +14,12 @@ import pytest
 import uproot
 from coffea.processor.executor import ExecutorBase
 
+from oddjet.datasets.checksums import checksum_of
 from oddjet.datasets.dataset import Dataset, Fileset
 from oddjet.datasets.luminosity import data_luminosity
 from oddjet.datasets.skim import open_skim
-from oddjet.errors import BadFileError, MissingDataError, ProcessingError
+from oddjet.errors import BadFileError, MissingDataError, NonFiniteError, ProcessingError
+from oddjet.ml.representations.jet_image import JetImage
 from oddjet.processors import attempts as attempts_module
 from oddjet.processors import engine
 from oddjet.processors.attempts import Attempts
@@ -235,3 +237,77 @@ def test_a_part_that_a_lost_worker_wrote_is_not_made_again(
     manifest = run_skim(fileset_of([qcd]), output=tmp_path, executor=iterative, chunk_size=100)
     assert len(found) == 4
     assert manifest.processed_entries == 400
+
+
+class BrokenPen(JetImage):
+    """Draws a NaN into the third jet of what it is given."""
+
+    def __call__(self, jets: Any) -> Any:
+        images = super().__call__(jets)
+        images[2, 4, 4, 0] = np.nan
+        images[2, 4, 5, 0] = np.inf
+        return images
+
+
+def test_pixels_that_are_not_finite_are_counted_and_refused(
+    qcd: Path, iterative: ExecutorBase, tmp_path: Path
+) -> None:
+    with pytest.raises(NonFiniteError, match=r"2 pixels are NaN or infinite, first in jet 2"):
+        run_skim(fileset_of([qcd]), output=tmp_path, representation=BrokenPen(), executor=iterative)
+    assert not list(tmp_path.rglob("*.npy"))
+
+
+def test_cut_files_are_refused_before_anything_is_made(
+    qcd: Path, iterative: ExecutorBase, tmp_path: Path
+) -> None:
+    """20 of 20, from a byte to all but the header's first bytes."""
+    content = qcd.read_bytes()
+    path, output = tmp_path / "cut.root", tmp_path / "skim"
+    offsets = np.unique(np.geomspace(5, len(content) - 1, 20).astype(int))
+    assert len(offsets) == 20
+    for offset in offsets:
+        path.write_bytes(content[:offset])
+        with pytest.raises(BadFileError, match=rf"cut\.root is truncated: {offset} bytes"):
+            run_skim(fileset_of([path]), output=output, executor=iterative)
+        assert not output.exists()
+
+
+@pytest.mark.parametrize("algorithm", ["adler32", "sha256"])
+def test_single_flipped_bits_are_caught_by_checksums(
+    qcd: Path, iterative: ExecutorBase, tmp_path: Path, algorithm: str
+) -> None:
+    path, output = tmp_path / "flipped.root", tmp_path / "skim"
+    content = bytearray(qcd.read_bytes())
+    path.write_bytes(content)
+    fileset = fileset_of([path], checksums={str(path): checksum_of(path, algorithm)})
+    rng = np.random.default_rng(7)
+    # Bits of the baskets: damage there is what can be read without an error.
+    for bit in rng.integers(8 * 2000, 8 * len(content) // 2, 10):
+        content[bit // 8] ^= 1 << (bit % 8)
+        path.write_bytes(content)
+        content[bit // 8] ^= 1 << (bit % 8)
+        with pytest.raises(BadFileError, match=r"flipped\.root has checksum"):
+            run_skim(fileset, output=output, executor=iterative)
+        assert not list(output.rglob("*.json"))
+    path.write_bytes(content)
+    manifest = run_skim(fileset, output=output, executor=iterative)
+    assert manifest.processed_entries == 400
+
+
+def test_checksums_are_verified_of_what_is_still_to_do_alone(
+    ten_files: list[Path], iterative: ExecutorBase, tmp_path: Path
+) -> None:
+    checksums = {str(path): checksum_of(path) for path in ten_files}
+    fileset = fileset_of(ten_files, checksums=checksums)
+    with ten_files[5].open("r+b") as file:
+        file.seek(3000)
+        byte = file.read(1)
+        file.seek(3000)
+        file.write(bytes([byte[0] ^ 1]))
+    with pytest.raises(BadFileError, match=r"1 of 10 chunks failed(.|\n)*file5\.root has checksum"):
+        run_skim(fileset, output=tmp_path / "skim", executor=iterative)
+    manifest = run_skim(fileset, output=tmp_path / "skim", executor=iterative, allow_missing=True)
+    assert [(part.file, part.error) for part in manifest.missing] == [
+        (str(ten_files[5]), "BadFileError")
+    ]
+    assert manifest.processed_entries == 360
