@@ -1,0 +1,118 @@
+"""A model as a datacard of Combine, with its shapes in a ROOT file.
+
+References:
+    CMS, "The CMS statistical analysis and combination tool: COMBINE", arXiv:2404.06614.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import hist
+import numpy as np
+import numpy.typing as npt
+
+from oddjet.analysis.exchange.histogram_files import write_root
+from oddjet.analysis.exchange.model import Channel, Sample
+from oddjet.datasets.atomic import write_text
+
+__all__ = ["write_datacard"]
+
+Array = npt.NDArray[np.float64]
+
+
+def write_datacard(
+    folder: str | Path,
+    channel: Channel,
+    *,
+    card: str = "datacard.txt",
+    shapes: str = "shapes.root",
+) -> tuple[Path, Path]:
+    """Write a datacard and its shapes.
+
+    Combine morphs shapes vertically and their yield log-normally, where HistFactory adds: limits
+    of the two differ slightly where a shape's yield changes much. A bin of a varied shape that
+    would be below zero is written as zero. While data are blinded, the observation is the
+    expected background, as in an Asimov data set.
+
+    Args:
+        folder: Where to.
+        channel: The model.
+        card: Name of the datacard.
+        shapes: Name of the ROOT file.
+
+    Returns:
+        Paths of the two files.
+    """
+    folder = Path(folder)
+    histograms: dict[str, Any] = {
+        f"{channel.name}/data_obs": _histogram(channel.edges, channel.data, channel.data)
+    }
+    for sample in channel.samples:
+        errors = np.zeros(channel.n_bins) if sample.stat_errors is None else sample.stat_errors
+        at = f"{channel.name}/{sample.name}"
+        histograms[at] = _histogram(channel.edges, sample.expected, errors**2)
+        for name, (down, up) in sample.shapes.items():
+            for side, values in (("Down", down), ("Up", up)):
+                histograms[f"{at}_{name}{side}"] = _histogram(channel.edges, values, errors**2)
+    write_root(folder / shapes, histograms)
+    write_text(folder / card, _card(channel, shapes))
+    return folder / card, folder / shapes
+
+
+def _histogram(edges: Array, values: Array, variances: Array) -> Any:
+    filled = hist.Hist(hist.axis.Variable(edges, name="mass"), storage=hist.storage.Weight())
+    filled.view().value = np.maximum(values, 0.0)  # type: ignore[union-attr]
+    filled.view().variance = variances  # type: ignore[union-attr]
+    return filled
+
+
+def _card(channel: Channel, shapes: str) -> str:
+    # Combine numbers the signal 0 and backgrounds from 1, and wants them in that order.
+    samples = sorted(channel.samples, key=lambda sample: not sample.is_signal)
+    nuisances = [(name, _kind(name, samples)) for name in channel.nuisances]
+    lines = [
+        "# Written by oddjet; one channel of jet mass.",
+        *(["# Blinded: data_obs is the expected background."] * (channel.observed is None)),
+        "imax 1  number of channels",
+        f"jmax {len(samples) - 1}  number of backgrounds",
+        "kmax *  number of nuisance parameters",
+        "-" * 72,
+        f"shapes * {channel.name} {shapes} $CHANNEL/$PROCESS $CHANNEL/$PROCESS_$SYSTEMATIC",
+        "-" * 72,
+        f"bin         {channel.name}",
+        f"observation {channel.data.sum():.10g}",
+        "-" * 72,
+    ]
+    rows = [
+        ["bin", "", *(channel.name for _ in samples)],
+        ["process", "", *(sample.name for sample in samples)],
+        ["process", "", *(str(number) for number in range(len(samples)))],
+        ["rate", "", *(f"{sample.expected.sum():.10g}" for sample in samples)],
+        *([name, kind, *(_entry(name, each) for each in samples)] for name, kind in nuisances),
+    ]
+    lines += _aligned(rows[:4]) + ["-" * 72] + _aligned(rows[4:])
+    if any(sample.stat_errors is not None for sample in samples):
+        lines.append(f"{channel.name} autoMCStats 0 1")
+    return "\n".join(lines) + "\n"
+
+
+def _kind(name: str, samples: list[Sample]) -> str:
+    return "shape" if any(name in sample.shapes for sample in samples) else "lnN"
+
+
+def _entry(name: str, sample: Sample) -> str:
+    if name in sample.shapes:
+        return "1"
+    return f"{1.0 + sample.norms[name]:.6g}" if name in sample.norms else "-"
+
+
+def _aligned(rows: list[list[str]]) -> list[str]:
+    if not rows:
+        return []
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        " ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]

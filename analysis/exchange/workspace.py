@@ -1,0 +1,104 @@
+"""A model as a pyhf workspace in JSON.
+
+References:
+    L. Heinrich et al., "pyhf: pure-Python implementation of HistFactory", JOSS 6 (2021) 2823.
+    K. Cranmer et al., "HistFactory", CERN-OPEN-2012-016.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oddjet.analysis.exchange.model import Channel, Sample
+from oddjet.datasets.atomic import write_text
+from oddjet.errors import InputError
+
+if TYPE_CHECKING:
+    import pyhf
+
+__all__ = ["POI", "pyhf_model", "pyhf_workspace", "write_workspace"]
+
+POI = "mu"
+"""Name of the signal strength."""
+
+
+def pyhf_workspace(channel: Channel, *, mu_max: float = 20.0) -> dict[str, Any]:
+    """Express a model in pyhf's schema, and validate it; needs no network.
+
+    While data are blinded, the observation is the expected background, and the measurement is
+    named ``blinded``.
+
+    Args:
+        channel: The model.
+        mu_max: Upper end of the signal strength in fits.
+
+    Raises:
+        InputError: pyhf's schema does not accept it.
+    """
+    import pyhf  # noqa: PLC0415 (slow import)
+
+    parameter = {"name": POI, "bounds": [[0.0, mu_max]], "inits": [1.0]}
+    workspace = {
+        "version": "1.0.0",
+        "channels": [
+            {"name": channel.name, "samples": [_sample(channel, s) for s in channel.samples]}
+        ],
+        "observations": [{"name": channel.name, "data": channel.data.tolist()}],
+        "measurements": [
+            {
+                "name": "blinded" if channel.observed is None else "limit",
+                "config": {"poi": POI, "parameters": [parameter]},
+            }
+        ],
+    }
+    try:
+        with _old_references():
+            pyhf.schema.validate(workspace, "workspace.json")
+    except pyhf.exceptions.InvalidSpecification as error:
+        msg = f"pyhf refuses the model of channel {channel.name}: {error}"
+        raise InputError(msg) from error
+    return workspace
+
+
+def write_workspace(path: str | Path, channel: Channel, *, mu_max: float = 20.0) -> None:
+    """Write a model as a pyhf workspace, atomically; see `pyhf_workspace`."""
+    write_text(path, json.dumps(pyhf_workspace(channel, mu_max=mu_max), indent=1) + "\n")
+
+
+def pyhf_model(channel: Channel, *, mu_max: float = 20.0) -> tuple[pyhf.Model, list[float]]:
+    """Make pyhf's model, and the data with the auxiliary measurements; see `pyhf_workspace`."""
+    import pyhf  # noqa: PLC0415 (slow import)
+
+    workspace = pyhf.Workspace(pyhf_workspace(channel, mu_max=mu_max), validate=False)
+    with _old_references():
+        model = workspace.model()
+    return model, list(workspace.data(model))
+
+
+@contextmanager
+def _old_references() -> Iterator[None]:
+    """Let pyhf 0.7 resolve references inside its schema by what jsonschema has deprecated."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "jsonschema.RefResolver", DeprecationWarning)
+        yield
+
+
+def _sample(channel: Channel, sample: Sample) -> dict[str, Any]:
+    modifiers: list[dict[str, Any]] = []
+    if sample.is_signal:
+        modifiers.append({"name": POI, "type": "normfactor", "data": None})
+    for name, size in sample.norms.items():
+        data = {"hi": 1.0 + size, "lo": 1.0 / (1.0 + size)}
+        modifiers.append({"name": name, "type": "normsys", "data": data})
+    for name, (down, up) in sample.shapes.items():
+        shapes = {"hi_data": up.tolist(), "lo_data": down.tolist()}
+        modifiers.append({"name": name, "type": "histosys", "data": shapes})
+    if sample.stat_errors is not None:
+        name = f"stat_{channel.name}"
+        modifiers.append({"name": name, "type": "staterror", "data": sample.stat_errors.tolist()})
+    return {"name": sample.name, "data": sample.expected.tolist(), "modifiers": modifiers}

@@ -1,0 +1,1 @@
+"""Upper limits on a signal in a mass spectrum."""

@@ -1,0 +1,98 @@
+"""Shapes of signal and background in bins of mass, and how uncertainties change them."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from oddjet.analysis.background import BackgroundFit
+from oddjet.errors import FitError
+
+__all__ = ["background_modes", "fit_covariance", "gaussian_template", "warp_template"]
+
+Array = npt.NDArray[np.float64]
+
+NEGLIGIBLE = 1e-6
+"""A mode is left out below this fraction of the largest one's variance."""
+
+
+def gaussian_template(edges: npt.ArrayLike, mass: float, width: float) -> Array:
+    """Integrals of a normal distribution over bins: their sum is 1 less what lies outside.
+
+    Args:
+        edges: Bin edges, n_bins + 1 of them [GeV].
+        mass: Its mean [GeV].
+        width: Its standard deviation [GeV].
+
+    Raises:
+        FitError: The width is not positive.
+
+    >>> bool(np.isclose(gaussian_template([70.0, 80.0, 90.0], 80.0, 10.0).sum(), 0.682689))
+    True
+    """
+    if not (np.isfinite(mass) and np.isfinite(width) and width > 0):
+        msg = f"expected a signal with a mass and a width > 0 GeV, received {mass:g} and {width:g}"
+        raise FitError(msg)
+    return np.asarray(np.diff(special.ndtr((np.asarray(edges, np.float64) - mass) / width)))
+
+
+def warp_template(
+    counts: Array, edges: Array, *, scale: float = 1.0, stretch: float = 1.0
+) -> Array:
+    """Move every jet of a histogram from m to scale · (m̄ + stretch · (m − m̄)), m̄ the mean.
+
+    Jets are taken as uniform inside a bin; those moved beyond the range are lost, and nothing
+    comes in from outside.
+
+    Args:
+        counts: Contents, shape (n_bins,).
+        edges: Bin edges, n_bins + 1 of them [GeV].
+        scale: Factor of the mass: a shift of the jet mass scale.
+        stretch: Factor of the distance from the mean: a change of the resolution.
+
+    Returns:
+        Contents, shape (n_bins,).
+
+    >>> edges = np.array([0.0, 1.0, 2.0, 3.0, 4.0])
+    >>> warp_template(np.array([0.0, 1.0, 1.0, 0.0]), edges, stretch=2.0).tolist()
+    [0.5, 0.5, 0.5, 0.5]
+    """
+    total = float(counts.sum())
+    if total <= 0:
+        return counts.copy()
+    mean = float(counts @ (0.5 * (edges[:-1] + edges[1:]))) / total
+    origin = mean + (edges / scale - mean) / stretch
+    cumulative = np.concatenate([[0.0], np.cumsum(counts)])
+    return np.diff(np.interp(origin, edges, cumulative))
+
+
+def fit_covariance(fit: BackgroundFit) -> Array:
+    """Covariance of the expected events between bins, from that of the fitted parameters.
+
+    Args:
+        fit: A sideband fit.
+
+    Returns:
+        J C Jᵀ, shape (n_bins, n_bins).
+    """
+    binned = fit.fitted.function.on(fit.edges)
+    jacobian = binned.expected_and_jacobian(fit.fitted.parameters)[1]
+    return np.asarray(jacobian @ fit.fitted.covariance @ jacobian.T)
+
+
+def background_modes(covariance: Array) -> list[Array]:
+    """Independent one-σ changes of a spectrum that together have its covariance.
+
+    The eigenvectors, each times the root of its eigenvalue, largest first: V = Σ d dᵀ.
+
+    Args:
+        covariance: Between bins, shape (n_bins, n_bins).
+
+    Returns:
+        Changes d, each of shape (n_bins,), with a positive sum.
+    """
+    values, vectors = np.linalg.eigh(covariance)
+    kept = values > NEGLIGIBLE * max(float(values.max(initial=0.0)), 0.0)
+    modes = [np.sqrt(values[i]) * vectors[:, i] for i in np.flatnonzero(kept)[::-1]]
+    return [mode if mode.sum() >= 0 else -mode for mode in modes]
