@@ -11,11 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from oddjet.condor.cluster import Cluster
 from oddjet.datasets.fileset import Fileset, load_fileset
 from oddjet.datasets.validation import read_config, validate
-from oddjet.errors import ConfigError
+from oddjet.errors import ConfigError, OddjetError
+from oddjet.ml.decorrelation import check_methods, method_name
 from oddjet.processors.selection import Selection
 
 __all__ = [
     "AnalysisConfig",
+    "DecorrelationConfig",
     "DetectorConfig",
     "HuntConfig",
     "ImageConfig",
@@ -63,6 +65,48 @@ class DetectorConfig(_Settings):
     def key(self) -> str:
         """The label, or the name where none is given, made fit for a folder and a column."""
         return self.label or self.name.rpartition(":")[2].replace(".", "_")
+
+
+class DecorrelationConfig(_Settings):
+    """How scores are made independent of mass and pt.
+
+    Attributes:
+        methods: Registered name, or ``their_package.module:Class``, to hyper-parameters; or a list
+            of names.
+        cut: The method whose scores are cut on; by default the first.
+        mass: Column of the mass; by default the one that is hunted in.
+    """
+
+    methods: dict[str, dict[str, Any]] = Field(
+        default_factory=lambda: {"quantile_map": {}}, min_length=1
+    )
+    cut: str | None = None
+    mass: Literal["msoftdrop", "mass"] | None = None
+
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _names_alone(cls, value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return {name: {} for name in value}
+        if isinstance(value, dict):  # `ddt:` without more is null in YAML
+            return {name: {} if given is None else given for name, given in value.items()}
+        return value
+
+    @model_validator(mode="after")
+    def _known(self) -> DecorrelationConfig:
+        try:
+            check_methods(self.methods)
+        except OddjetError as error:
+            raise ValueError(str(error)) from error
+        if self.cut is not None and self.cut not in self.methods:
+            msg = f"cut: expected one of {', '.join(self.methods)}, received {self.cut!r}"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def cut_method(self) -> str:
+        """The method whose scores are cut on, as it is called in columns."""
+        return method_name(self.cut or next(iter(self.methods)))
 
 
 class PseudoData(_Settings):
@@ -167,6 +211,7 @@ class AnalysisConfig(_Settings):
         selection: Event and jet selection.
         image: Images kept in the skim; ``null`` for none.
         detectors: Detectors to train; the first one's cut goes into the mass fit.
+        decorrelation: How scores are made independent of mass and pt; ``null`` for not at all.
         folds: Number of folds, at least 3.
         seed: Seed of all trainings.
         hunt: Histogram, cut and scan.
@@ -184,6 +229,7 @@ class AnalysisConfig(_Settings):
     selection: Selection = Field(default_factory=Selection)
     image: ImageConfig | None = Field(default_factory=ImageConfig)
     detectors: tuple[DetectorConfig, ...] = (DetectorConfig(name="khanal"),)
+    decorrelation: DecorrelationConfig | None = None
     folds: int = Field(default=3, ge=3)
     seed: int = Field(default=1, ge=0)
     hunt: HuntConfig = Field(default_factory=HuntConfig)

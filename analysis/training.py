@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import json
+import pkgutil
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import awkward as ak
 import numpy as np
+import numpy.typing as npt
 
-from oddjet.analysis.config import DetectorConfig
+from oddjet import ml
+from oddjet.analysis.config import DecorrelationConfig, DetectorConfig
 from oddjet.analysis.hunt import dataset_scales
 from oddjet.analysis.progress import Reporter, SilentReporter
 from oddjet.datasets.atomic import write_text
 from oddjet.datasets.digest import content_key, source_digest
-from oddjet.datasets.jets import Truth
+from oddjet.datasets.jets import Jets, Truth
 from oddjet.datasets.skim import Skim
 from oddjet.errors import ConfigError, DetectorError
 
 if TYPE_CHECKING:
     from oddjet.ml.folds import FoldedDetector
 
-__all__ = ["KEY_FILE", "train_detector", "training_key"]
+__all__ = ["KEY_FILE", "decorrelation_key", "train_detector", "training_key"]
 
 KEY_FILE = "training.json"
+AFTER_TRAINING = {"decorrelation"}
 UNFINISHED = ".unfinished"
 
 
@@ -40,9 +44,35 @@ def training_key(skim: Skim, detector: DetectorConfig, *, folds: int, seed: int)
     used = (*background_datasets(skim), *_signal_datasets(skim, detector))
     parts = [c.key for c in skim.manifest.chunks if c.dataset in used]
     theirs = [detector.name.partition(":")[0]] if ":" in detector.name else []
-    code = source_digest("oddjet.ml", "oddjet.datasets.folds", "oddjet.datasets.jets", *theirs)
+    code = source_digest(
+        *_training_code(), "oddjet.datasets.folds", "oddjet.datasets.jets", *theirs
+    )
     wanted = [detector.name, detector.hyper_parameters, folds, seed]
     return content_key([sorted(parts), wanted, code])
+
+
+def _training_code() -> list[str]:
+    """Name what trains, so all of `oddjet.ml` but what is done with trained detectors' scores."""
+    found = {module.name for module in pkgutil.iter_modules(ml.__path__)}
+    return [f"{ml.__name__}.{name}" for name in sorted(found - AFTER_TRAINING)]
+
+
+def decorrelation_key(
+    training: str, decorrelation: DecorrelationConfig | None, *, mass: str
+) -> str | None:
+    """Hash everything decorrelations depend on; None where there are none.
+
+    Args:
+        training: The key of the training whose scores are decorrelated.
+        decorrelation: Methods and hyper-parameters.
+        mass: Column of the mass.
+    """
+    if decorrelation is None:
+        return None
+    theirs = [name.partition(":")[0] for name in decorrelation.methods if ":" in name]
+    code = source_digest("oddjet.ml.decorrelation", *theirs)
+    # The order of methods is that of the columns.
+    return content_key([training, list(decorrelation.methods.items()), mass, code])
 
 
 def background_datasets(skim: Skim) -> tuple[str, ...]:
@@ -71,9 +101,14 @@ def train_detector(
     *,
     folds: int = 3,
     seed: int = 1,
+    decorrelation: DecorrelationConfig | None = None,
+    mass: str = "msoftdrop",
     reporter: Reporter | None = None,
 ) -> FoldedDetector:
     """Train a detector on k folds, or load it where nothing it depends on has changed.
+
+    Its scores are decorrelated where that is asked for. Another way to decorrelate trains nothing
+    again.
 
     While it trains, its state is kept in `OUTPUT.unfinished`: after an interruption the same call goes
     on from there, in the fold and epoch where it was.
@@ -84,18 +119,48 @@ def train_detector(
         output: Folder of the trained detector.
         folds: Number of folds k ≥ 3.
         seed: Seed of the trainings.
+        decorrelation: How its scores are made independent of mass and pt; None for not at all.
+        mass: Column of the mass in that, unless `decorrelation` names one.
         reporter: Told about progress.
 
     Raises:
-        TooFewJetsError: A fold has too few jets to train or to calibrate.
+        TooFewJetsError: A fold has too few jets to train, to calibrate or to decorrelate.
         DetectorError: The detector is unknown, or its training diverges.
         ConfigError: The skim has no background, or no signal for a supervised detector.
     """
-    from oddjet.ml.folds import FoldedDetector  # noqa: PLC0415 (keeps the command line quick)
-
     reporter = reporter or SilentReporter()
     key = training_key(skim, detector, folds=folds, seed=seed)
-    if _stored_key(output) == key:
+    trained = _train(skim, detector, output, key, folds=folds, seed=seed, reporter=reporter)
+    mass = (decorrelation and decorrelation.mass) or mass
+    wanted = decorrelation_key(key, decorrelation, mass=mass)
+    if _stored_keys(output).get("decorrelation") == wanted:
+        return trained
+    methods = decorrelation.methods if decorrelation else {}
+    if methods:
+        reporter.say(f"{detector.key}: decorrelate by {', '.join(methods)} …")
+    jets, weights = _jets_to_train_on(skim, detector)
+    decorrelated = trained.decorrelated(jets, methods=methods, mass=mass, weights=weights)
+    # Without this an interruption would leave new decorrelations under the old ones' key.
+    _write_keys(output, key, "unfinished")
+    decorrelated.save(output)
+    _write_keys(output, key, wanted)
+    return decorrelated
+
+
+def _train(
+    skim: Skim,
+    detector: DetectorConfig,
+    output: Path,
+    key: str,
+    *,
+    folds: int,
+    seed: int,
+    reporter: Reporter,
+) -> FoldedDetector:
+    """Train and save, or load."""
+    from oddjet.ml.folds import FoldedDetector  # noqa: PLC0415 (keeps the command line quick)
+
+    if _stored_keys(output).get("key") == key:
         try:
             trained = FoldedDetector.load(output)
         except DetectorError as error:
@@ -103,12 +168,7 @@ def train_detector(
         else:
             reporter.say(f"{detector.key}: nothing changed, the training in {output} is used")
             return trained
-    jets = skim.jets((*background_datasets(skim), *_signal_datasets(skim, detector)))
-    # What a signal sample holds besides its signal is neither background nor signal.
-    jets = jets[jets.label != Truth.UNMATCHED]
-    scales = _relative_scales(skim)
-    # Signal, where a detector is supervised, trains but does not calibrate: its scale is 0.
-    weights = np.asarray(jets.weight) * [scales.get(name, 0.0) for name in ak.to_list(jets.dataset)]
+    jets, weights = _jets_to_train_on(skim, detector)
     with reporter.track(f"train {detector.key}", 100 * folds, "%") as update:
 
         def progress(fold: int, n_folds: int, epoch: int, n_epochs: int, logs: object) -> None:  # noqa: ARG001
@@ -127,9 +187,20 @@ def train_detector(
         update(100 * folds)
     output.parent.mkdir(parents=True, exist_ok=True)
     trained.save(output)
-    write_text(_key_path(output), json.dumps({"key": key}) + "\n")
+    _write_keys(output, key, None)
     shutil.rmtree(_unfinished(output), ignore_errors=True)
     return trained
+
+
+def _jets_to_train_on(skim: Skim, detector: DetectorConfig) -> tuple[Jets, npt.NDArray[np.float64]]:
+    """Read jets, and their weights in calibration and decorrelation."""
+    jets = skim.jets((*background_datasets(skim), *_signal_datasets(skim, detector)))
+    # What a signal sample holds besides its signal is neither background nor signal.
+    jets = jets[jets.label != Truth.UNMATCHED]
+    scales = _relative_scales(skim)
+    # Signal, where a detector is supervised, trains but does not calibrate: its scale is 0.
+    scale = [scales.get(name, 0.0) for name in ak.to_list(jets.dataset)]
+    return jets, np.asarray(jets.weight, dtype=np.float64) * scale
 
 
 def _unfinished(output: Path, key: str = "") -> Path:
@@ -173,8 +244,14 @@ def _key_path(output: Path) -> Path:
     return output.with_name(f"{output.name}.{KEY_FILE}")
 
 
-def _stored_key(output: Path) -> str | None:
+def _write_keys(output: Path, key: str, decorrelation: str | None) -> None:
+    keys = {"key": key, "decorrelation": decorrelation}
+    write_text(_key_path(output), json.dumps(keys) + "\n")
+
+
+def _stored_keys(output: Path) -> dict[str, str | None]:
     try:
-        return str(json.loads(_key_path(output).read_text(encoding="utf-8"))["key"])
-    except (OSError, ValueError, KeyError):
-        return None
+        keys = json.loads(_key_path(output).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return keys if isinstance(keys, dict) else {}

@@ -10,23 +10,26 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
 from oddjet.datasets.folds import fold_of
-from oddjet.datasets.jets import Jets
+from oddjet.datasets.jets import Jets, require_columns
 from oddjet.errors import ConfigError, DetectorError, InputError, TooFewJetsError
 from oddjet.ml import create
 from oddjet.ml.calibration import SurvivalCalibration
+from oddjet.ml.decorrelation import check_methods, method_name
+from oddjet.ml.decorrelation.by_score import ByMethod, fit_methods, load_methods, save_methods
 from oddjet.ml.detectors.base import Detector, Scores
 from oddjet.ml.folder import read_info, replace_folder, write_info
 from oddjet.ml.training import Progress
 
-__all__ = ["FoldProgress", "FoldedDetector", "calibrated_name"]
+__all__ = ["FoldProgress", "FoldedDetector", "calibrated_name", "decorrelated_name"]
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +43,11 @@ MIN_CALIBRATION_JETS = 10
 def calibrated_name(score: str) -> str:
     """Name the calibrated form of a score: `"mse"` → `"mse_calibrated"`."""
     return f"{score}_calibrated"
+
+
+def decorrelated_name(score: str, method: str) -> str:
+    """Name the decorrelated form of a score: `"mse"`, `"ddt"` → `"mse_ddt"`."""
+    return f"{score}_{method_name(method)}"
 
 
 @dataclass(eq=False)
@@ -60,6 +68,8 @@ class FoldedDetector:
         seed: What the seeds of the k trainings come from.
         detectors: Model f scores fold f; k of them.
         calibrations: For each fold: score name → calibration.
+        decorrelations: For each fold: method → score name → decorrelation; see `decorrelated`.
+        decorrelation_mass: Column of the mass these were fitted in.
         fingerprint: SHA-256 of the saved folder; empty until saved or loaded.
     """
 
@@ -70,6 +80,8 @@ class FoldedDetector:
     detectors: tuple[Detector, ...]
     calibrations: tuple[dict[str, SurvivalCalibration], ...]
     fingerprint: str = ""
+    decorrelations: tuple[ByMethod, ...] = ()
+    decorrelation_mass: str = "msoftdrop"
 
     @classmethod
     def fit(
@@ -144,11 +156,69 @@ class FoldedDetector:
         return self.detectors[0].score_names
 
     @property
+    def methods(self) -> tuple[str, ...]:
+        """Names of the decorrelations, as `oddjet.ml.decorrelation.create` takes them."""
+        return tuple(self.decorrelations[0]) if self.decorrelations else ()
+
+    @property
     def score_names(self) -> tuple[str, ...]:
-        """Names that `scores` gives: each raw score, then its calibrated form."""
+        """Names that `scores` gives: each raw score, its calibrated and its decorrelated forms."""
         return tuple(
-            name for score in self.raw_score_names for name in (score, calibrated_name(score))
+            name
+            for score in self.raw_score_names
+            for name in (
+                score,
+                calibrated_name(score),
+                *(decorrelated_name(score, method) for method in self.methods),
+            )
         )
+
+    def decorrelated(
+        self,
+        jets: Jets,
+        *,
+        methods: Mapping[str, Mapping[str, Any]],
+        mass: str = "msoftdrop",
+        weights: npt.ArrayLike | None = None,
+    ) -> FoldedDetector:
+        """Decorrelate every score from mass and pt, on the jets each fold was calibrated on.
+
+        Args:
+            jets: The background jets it was fitted on, with `mass` and pt, or others: those of
+                events that a fold's model was trained on are not used.
+            methods: Name → hyper-parameters, as `oddjet.ml.decorrelation.create` takes them; none
+                takes decorrelations away.
+            mass: Column of the mass.
+            weights: As in `fit`.
+
+        Returns:
+            A detector with these decorrelations instead of earlier ones, the models the same.
+
+        Raises:
+            ConfigError: If a method or hyper-parameter is unknown.
+            TooFewJetsError: If a fold has too few jets for a method.
+            InputError: If columns are missing, or weights are negative.
+        """
+        check_methods(methods)
+        if not methods:
+            return replace(self, decorrelations=(), fingerprint="")
+        require_columns(jets, (mass, "pt"), where="decorrelation")
+        folds = fold_of(jets, self.k)
+        jet_weights = _calibration_weights(jets, weights)
+        fitted = []
+        for fold, model in enumerate(self.detectors):
+            rows = np.flatnonzero((folds == (fold + 1) % self.k) & (jet_weights > 0))
+            log.info("%s: decorrelating fold %d of %d", self.label, fold, self.k)
+            fitted.append(
+                fit_methods(
+                    methods,
+                    model.scores(jets[rows]),
+                    mass=_column(jets, mass)[rows],
+                    pt=_column(jets, "pt")[rows],
+                    weights=jet_weights[rows],
+                )
+            )
+        return replace(self, decorrelations=tuple(fitted), decorrelation_mass=mass, fingerprint="")
 
     def scores(self, jets: Jets) -> Scores:
         """Score every jet with the model of its fold.
@@ -158,14 +228,20 @@ class FoldedDetector:
 
         Returns:
             `score_names` → float64 array of shape (n,): raw scores, which are comparable within a
-            fold only, and calibrated ones, −log10 of the background's survival.
+            fold only, and calibrated ones, −log10 of the background's survival; decorrelated ones
+            likewise, of the survival at the jet's mass and pt.
 
         Raises:
-            InputError: If the jets do not say which event they are from.
+            InputError: If the jets do not say which event they are from, or lack the mass or pt
+                that decorrelations need.
         """
+        if self.methods:
+            require_columns(jets, (self.decorrelation_mass, "pt"), where="decorrelation")
         scores = {name: np.zeros(len(jets)) for name in self.score_names}
         for fold, rows in self._rows_by_fold(jets):
-            self._fill(scores, fold, rows, self.detectors[fold].scores(jets[rows]))
+            found = self.detectors[fold].scores(jets[rows])
+            self._fill(scores, fold, rows, found)
+            self._fill_decorrelated(scores, fold, rows, found, jets)
         return scores
 
     def scores_by_epoch(self, jets: Jets) -> dict[int, Scores]:
@@ -190,7 +266,7 @@ class FoldedDetector:
         return {epoch: by_epoch[epoch] for epoch in sorted(reached or ())}
 
     def save(self, folder: Path | str) -> str:
-        """Write a folder, atomically: `folds.json`, `fold0/` … and the calibrations.
+        """Write a folder, atomically: `folds.json`, `fold0/` …, calibrations and decorrelations.
 
         Returns:
             Its fingerprint: the SHA-256 of everything in the folder.
@@ -205,6 +281,8 @@ class FoldedDetector:
                 model.save(new / f"fold{fold}")
                 for score, curve in calibration.items():
                     curve.save(new / _calibration_file(fold, score))
+            for fold, by_method in enumerate(self.decorrelations):
+                save_methods(new, fold, by_method)
             info = {
                 "label": self.label,
                 "detector": self.detector,
@@ -213,6 +291,11 @@ class FoldedDetector:
                 "k": self.k,
                 "score_names": list(self.raw_score_names),
             }
+            if self.methods:
+                info["decorrelation"] = {
+                    "methods": list(self.methods),
+                    "mass": self.decorrelation_mass,
+                }
             self.fingerprint = write_info(new, INFO_FILE, info)
         return self.fingerprint
 
@@ -230,6 +313,7 @@ class FoldedDetector:
             raise DetectorError(msg)
         info = read_info(folder, INFO_FILE)
         folds = range(info["k"])
+        decorrelation = info.get("decorrelation", {})
         return cls(
             label=info["label"],
             detector=info["detector"],
@@ -244,6 +328,15 @@ class FoldedDetector:
                 for fold in folds
             ),
             fingerprint=info["fingerprint"],
+            decorrelations=tuple(
+                load_methods(
+                    folder, fold, methods=decorrelation["methods"], scores=info["score_names"]
+                )
+                for fold in folds
+            )
+            if decorrelation
+            else (),
+            decorrelation_mass=decorrelation.get("mass", "msoftdrop"),
         )
 
     def _rows_by_fold(self, jets: Jets) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
@@ -261,9 +354,23 @@ class FoldedDetector:
             scores[name][rows] = values
             scores[calibrated_name(name)][rows] = self.calibrations[fold][name](values)
 
+    def _fill_decorrelated(
+        self, scores: Scores, fold: int, rows: npt.NDArray[np.int64], found: Scores, jets: Jets
+    ) -> None:
+        if not self.methods:
+            return
+        at = _column(jets, self.decorrelation_mass)[rows], _column(jets, "pt")[rows]
+        for method, by_score in self.decorrelations[fold].items():
+            for name, values in found.items():
+                scores[decorrelated_name(name, method)][rows] = by_score[name](values, *at)
+
 
 def _calibration_file(fold: int, score: str) -> str:
     return f"calibration{fold}_{score}.npz"
+
+
+def _column(jets: Jets, name: str) -> npt.NDArray[np.float64]:
+    return np.asarray(ak.to_numpy(jets[name]), dtype=np.float64)
 
 
 def _seed_of_fold(seed: int, fold: int) -> int:

@@ -13,7 +13,12 @@ from oddjet.datasets.manifest import ChunkRecord, Manifest
 from oddjet.datasets.skim import Skim, write_part
 from oddjet.processors.chunkwise import ChunkProcessor, guard, record_of
 from oddjet.processors.detection import DetectorReference, score_jets
-from oddjet.processors.histograms import HistogramSettings, count_passed, fill_histograms
+from oddjet.processors.histograms import (
+    HistogramSettings,
+    count_passed,
+    cut_columns,
+    fill_histograms,
+)
 from oddjet.processors.select import select_jets
 from oddjet.processors.selection import Selection
 from oddjet.processors.source import ChunkSource
@@ -41,6 +46,18 @@ class JetScorer:
     def columns(self) -> tuple[str, ...]:
         """Columns of the raw scores."""
         return tuple(column for detector in self.detectors for column in detector.columns)
+
+    @property
+    def decorrelated_columns(self) -> tuple[str, ...]:
+        """Columns of the decorrelated scores."""
+        return tuple(
+            column for detector in self.detectors for column in detector.decorrelated_columns
+        )
+
+    @property
+    def cuts(self) -> dict[str, str]:
+        """Name of each histogram to the column it is cut on."""
+        return cut_columns(self.columns, self.decorrelated_columns)
 
     def process_jets(self, jets: Jets, record: ChunkRecord) -> dict[str, Any]:
         """Score jets, write them as one part of the table, and fill.
@@ -70,15 +87,18 @@ class JetScorer:
         Returns:
             {"histograms": {key: …}, "passed": {key: …}}.
         """
-        names = self.columns
+        names, decorrelated = self.columns, self.decorrelated_columns
         histograms = fill_histograms(
             scores,
             dataset=record.dataset,
             names=names,
             settings=self.histograms,
             datasets=self.datasets,
+            decorrelated=decorrelated,
         )
-        passed = count_passed(scores, names=names, settings=self.histograms)
+        passed = count_passed(
+            scores, names=names, settings=self.histograms, decorrelated=decorrelated
+        )
         return {"histograms": {record.key: histograms}, "passed": {record.key: passed}}
 
 

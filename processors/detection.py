@@ -13,6 +13,7 @@ import numpy as np
 from oddjet.datasets.folds import fold_of
 from oddjet.datasets.jets import Jets, require_columns
 from oddjet.errors import ConfigError, DetectorError, NonFiniteError
+from oddjet.ml.decorrelation import method_name
 from oddjet.ml.folds import FoldedDetector
 
 __all__ = ["DetectorReference", "find_detectors", "score_jets"]
@@ -36,6 +37,7 @@ class DetectorReference:
         fingerprint: Of its content when the run was planned.
         k: Number of folds.
         score_names: Its raw scores.
+        methods: Its decorrelations, as they are called in columns.
     """
 
     label: str
@@ -43,11 +45,17 @@ class DetectorReference:
     fingerprint: str
     k: int
     score_names: tuple[str, ...]
+    methods: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns of the raw scores."""
         return tuple(f"{self.label}_{score}" for score in self.score_names)
+
+    @property
+    def decorrelated_columns(self) -> tuple[str, ...]:
+        """Columns of the decorrelated scores."""
+        return tuple(f"{column}_{method}" for column in self.columns for method in self.methods)
 
 
 def find_detectors(
@@ -71,7 +79,12 @@ def find_detectors(
         loaded = FoldedDetector.load(path)
         references.append(
             DetectorReference(
-                label, str(path), loaded.fingerprint, loaded.k, loaded.raw_score_names
+                label,
+                str(path),
+                loaded.fingerprint,
+                loaded.k,
+                loaded.raw_score_names,
+                tuple(method_name(method) for method in loaded.methods),
             )
         )
     if not references:
@@ -92,8 +105,8 @@ def score_jets(jets: Jets, detectors: Sequence[DetectorReference]) -> Jets:
         detectors: With which; at least one.
 
     Returns:
-        n records: `COLUMNS`, fold, and of each score `{label}_{score}` and
-        `{label}_{score}_calibrated`.
+        n records: `COLUMNS`, fold, and of each score `{label}_{score}`,
+        `{label}_{score}_calibrated`, and `{label}_{score}_{method}` of each decorrelation.
 
     Raises:
         InputError: If columns are missing.

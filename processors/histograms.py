@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from oddjet.datasets.atomic import write_text
 from oddjet.datasets.jets import Jets, require_columns
-from oddjet.errors import ConfigError, InputError, NonFiniteError
+from oddjet.errors import ConfigError, InputError, NonFiniteError, did_you_mean
 
 __all__ = [
     "ALL",
@@ -25,6 +25,8 @@ __all__ = [
     "HistogramSettings",
     "Histograms",
     "count_passed",
+    "cut_column",
+    "cut_columns",
     "fill_histograms",
     "load_histograms",
     "make_histogram",
@@ -38,7 +40,8 @@ Histogram: TypeAlias = "hist.Hist[Any]"
 """What `make_histogram` makes."""
 
 Histograms: TypeAlias = dict[str, Histogram]
-"""Column of a raw score (`label_score`) to its histogram."""
+"""Column of a raw score (`label_score`), or of a decorrelated one (`label_score_method`), to its
+histogram."""
 
 ALL = "all"
 """Name of the working point without a cut."""
@@ -57,7 +60,7 @@ class HistogramSettings(BaseModel):
         n_bins: Number of bins of the mass axis.
         mass_range: Its ends [GeV].
         pt_edges: Edges of the pt axis [GeV].
-        working_points: Background efficiencies, each a cut on the calibrated score.
+        working_points: Background efficiencies, each a cut on a calibrated or decorrelated score.
         leading_only: Fill the leading selected jet of each event alone.
     """
 
@@ -97,6 +100,52 @@ def working_point_name(efficiency: float) -> str:
     return f"{efficiency:g}"
 
 
+def cut_columns(names: Iterable[str], decorrelated: Iterable[str] = ()) -> dict[str, str]:
+    """Tell which columns can be cut on: those that hold −log10 of the background's survival.
+
+    Args:
+        names: Columns of raw scores; their calibrated forms can be cut on.
+        decorrelated: Columns of decorrelated scores, which can be cut on as they are.
+
+    Returns:
+        Name of the histogram, or of the score in counts, to the column that is cut on.
+
+    >>> cut_columns(["k_mse"], ["k_mse_ddt"])
+    {'k_mse': 'k_mse_calibrated', 'k_mse_ddt': 'k_mse_ddt'}
+    """
+    calibrated = {name: name + _CALIBRATED for name in names}
+    return {**calibrated, **{name: name for name in decorrelated}}
+
+
+def cut_column(name: str, columns: Collection[str]) -> str:
+    """Tell which column of a scores table the histogram `name` is cut on.
+
+    Args:
+        name: Column of a raw or of a decorrelated score.
+        columns: All columns of the table.
+
+    Returns:
+        `{name}_calibrated` for a raw score, `name` for a decorrelated one.
+
+    Raises:
+        InputError: If the table has no such score.
+
+    >>> cut_column("k_mse_ddt", ["k_mse", "k_mse_calibrated", "k_mse_ddt"])
+    'k_mse_ddt'
+    """
+    if name + _CALIBRATED in columns:
+        return name + _CALIBRATED
+    # A decorrelated score is named after a raw one, which is in the table too.
+    raw = {column.removesuffix(_CALIBRATED) for column in columns if column.endswith(_CALIBRATED)}
+    if name in columns and any(name.startswith(f"{column}_") for column in raw):
+        return name
+    msg = (
+        f"the scores table has no score {name!r} to cut on.{did_you_mean(name, columns)} Expected a "
+        f"raw score ({', '.join(sorted(raw)) or 'there is none'}), or a decorrelated one."
+    )
+    raise InputError(msg)
+
+
 def make_histogram(datasets: Sequence[str], settings: HistogramSettings) -> Histogram:
     """Make an empty histogram.
 
@@ -130,6 +179,7 @@ def fill_histograms(
     names: Sequence[str],
     settings: HistogramSettings,
     datasets: Sequence[str],
+    decorrelated: Sequence[str] = (),
 ) -> Histograms:
     """Fill one histogram a score with the jets of one dataset, weights as they are.
 
@@ -137,6 +187,7 @@ def fill_histograms(
         scores: Rows of a scores table.
         dataset: Their dataset.
         names: Columns of raw scores; `{name}_calibrated` is what is cut on.
+        decorrelated: Columns of decorrelated scores, cut on as they are.
         settings: What to fill.
         datasets: Names on the dataset axis.
 
@@ -147,12 +198,13 @@ def fill_histograms(
         InputError: If a column is missing.
         NonFiniteError: If a weight, mass, pt or score is NaN or infinite.
     """
-    rows = _rows(scores, names, settings)
+    cuts = cut_columns(names, decorrelated)
+    rows = _rows(scores, cuts.values(), settings)
     mass = rows[settings.mass]
     histograms = {}
-    for name in names:
+    for name, cut in cuts.items():
         histogram = make_histogram(datasets, settings)
-        for point, mask in _passing(rows[name + _CALIBRATED], settings).items():
+        for point, mask in _passing(rows[cut], settings).items():
             histogram.fill(
                 dataset, "nominal", point, mass[mask], rows["pt"][mask], weight=rows["weight"][mask]
             )
@@ -161,13 +213,18 @@ def fill_histograms(
 
 
 def count_passed(
-    scores: Jets, *, names: Sequence[str], settings: HistogramSettings
+    scores: Jets,
+    *,
+    names: Sequence[str],
+    settings: HistogramSettings,
+    decorrelated: Sequence[str] = (),
 ) -> dict[str, dict[str, int]]:
     """Count jets that pass each working point.
 
     Args:
         scores: Rows of a scores table.
         names: Columns of raw scores.
+        decorrelated: Columns of decorrelated scores.
         settings: What is filled.
 
     Returns:
@@ -177,13 +234,14 @@ def count_passed(
         InputError: If a column is missing.
         NonFiniteError: If a score is NaN or infinite.
     """
-    rows = _rows(scores, names, settings)
+    cuts = cut_columns(names, decorrelated)
+    rows = _rows(scores, cuts.values(), settings)
     return {
         name: {
             point: int(np.count_nonzero(mask))
-            for point, mask in _passing(rows[name + _CALIBRATED], settings).items()
+            for point, mask in _passing(rows[cut], settings).items()
         }
-        for name in names
+        for name, cut in cuts.items()
     }
 
 
@@ -258,9 +316,9 @@ def check_scales(scales: Mapping[str, float], kinds: Mapping[str, str]) -> None:
         raise ConfigError(msg)
 
 
-def _rows(scores: Jets, names: Sequence[str], settings: HistogramSettings) -> dict[str, Floats]:
+def _rows(scores: Jets, cuts: Iterable[str], settings: HistogramSettings) -> dict[str, Floats]:
     """Columns to fill from, of the rows to fill; all finite."""
-    columns = [settings.mass, "pt", "weight", *(name + _CALIBRATED for name in names)]
+    columns = [settings.mass, "pt", "weight", *cuts]
     require_columns(scores, [*columns, "rank"], where="histograms")
     chosen = np.asarray(scores["rank"]) == 0 if settings.leading_only else slice(None)
     rows = {}
@@ -276,10 +334,10 @@ def _rows(scores: Jets, names: Sequence[str], settings: HistogramSettings) -> di
     return rows
 
 
-def _passing(calibrated: Floats, settings: HistogramSettings) -> dict[str, npt.NDArray[np.bool_]]:
-    masks = {ALL: np.ones(len(calibrated), bool)}
+def _passing(rarity: Floats, settings: HistogramSettings) -> dict[str, npt.NDArray[np.bool_]]:
+    masks = {ALL: np.ones(len(rarity), bool)}
     for point in settings.working_points:
-        masks[working_point_name(point)] = calibrated >= -np.log10(point)
+        masks[working_point_name(point)] = rarity >= -np.log10(point)
     return masks
 
 

@@ -51,7 +51,7 @@ class AnomalyResult:
 
     Attributes:
         manifest: Of the scores table, as written.
-        histograms: Score to histogram, scaled; also in the folder's histograms.json.
+        histograms: Raw or decorrelated score to histogram, scaled; also in the folder's histograms.json.
         passed: Score to dataset to working point to number of jets.
     """
 
@@ -93,7 +93,8 @@ def run_anomaly(
         mass_range: Its ends [GeV].
         n_bins: Its number of bins.
         pt_edges: Edges of the pt axis [GeV].
-        working_points: Background efficiencies, each a cut on the calibrated score.
+        working_points: Background efficiencies, each a cut on the calibrated and on each
+            decorrelated score.
         leading_only: Fill the leading selected jet of each event alone; the table has all.
         scales: Dataset to the factor on its weights, σ·k·L·1000/Σw; 1 for data. Without scales
             weights stay as they are. Weights in the table are never scaled.
@@ -264,10 +265,10 @@ def _add_up(
     table = Skim(folder=scorer.output, manifest=manifest)
     columns = [
         *dict.fromkeys((scorer.histograms.mass, "pt", "weight", "rank")),
-        *(f"{name}_calibrated" for name in scorer.columns),
+        *scorer.cuts.values(),
     ]
     total: Histograms = {}
-    passed: dict[str, dict[str, dict[str, int]]] = {name: {} for name in scorer.columns}
+    passed: dict[str, dict[str, dict[str, int]]] = {name: {} for name in scorer.cuts}
     for chunk in manifest.chunks:
         found = result
         if chunk.key not in result.get("histograms", {}):
