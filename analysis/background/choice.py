@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Mapping
 from typing import Any
 
 from scipy import stats
@@ -24,9 +23,19 @@ from oddjet.analysis.background.functions import FAMILIES, make_function
 from oddjet.analysis.background.likelihood import Fitted, fit_function
 from oddjet.errors import FitError
 
-__all__ = ["ALPHA", "TriedFunction", "choose_function", "f_test", "likelihood_ratio_test"]
+__all__ = [
+    "ALPHA",
+    "AUTO_FAMILIES",
+    "TriedFunction",
+    "choose_function",
+    "f_test",
+    "likelihood_ratio_test",
+]
 
 ALPHA = 0.05
+AUTO_FAMILIES = ("dijet", "exppoly")
+"""What ``auto`` chooses from. Bernstein polynomials are not among them: up to degree 4 they are too
+stiff for a spectrum that falls by orders of magnitude, and serve as a method to compare with."""
 
 _log = logging.getLogger(__name__)
 
@@ -96,6 +105,10 @@ def _record(fitted: Fitted, previous: Fitted | None) -> TriedFunction:
     )
 
 
+def _span(data: BinnedCounts) -> tuple[float, float]:
+    return float(data.edges[0]), float(data.edges[-1])
+
+
 def _climb(
     family: str, data: BinnedCounts, use: Mask, *, scale: float, alpha: float
 ) -> tuple[Fitted | None, list[TriedFunction]]:
@@ -103,7 +116,7 @@ def _climb(
     best: Fitted | None = None
     tried: list[TriedFunction] = []
     for n_parameters in range(2, 6):
-        function = make_function(f"{family}{n_parameters}", scale=scale)
+        function = make_function(f"{family}{n_parameters}", scale=scale, span=_span(data))
         try:
             fitted = fit_function(function, data, use)
         except FitError as error:
@@ -123,7 +136,7 @@ def choose_function(
     """Fit the named function, or choose one.
 
     Args:
-        name: ``auto`` (order in every family, then family), a family (order within it) or one
+        name: ``auto`` (order in each of `AUTO_FAMILIES`, then family), a family (order within it) or one
             function such as ``dijet3``.
         data: The histogram.
         use: Bins that enter, shape (n_bins,).
@@ -137,9 +150,9 @@ def choose_function(
         FitError: Nothing that was tried gave a valid fit.
         ConfigError: There is no function of that name.
     """
-    families: Mapping[str, object] = FAMILIES if name == "auto" else {name: None}
+    families = AUTO_FAMILIES if name == "auto" else (name,)
     if name != "auto" and name not in FAMILIES:
-        only = fit_function(make_function(name, scale=scale), data, use)
+        only = fit_function(make_function(name, scale=scale, span=_span(data)), data, use)
         return only, (dataclasses.replace(_record(only, None), chosen=True),)
     tried: list[TriedFunction] = []
     candidates: list[Fitted] = []

@@ -1,14 +1,17 @@
 """Families of smoothly falling functions of mass, and their integrals over bins.
 
-All families here are log-linear: ln f(m) = Σ_j p_j φ_j(m), with f in events per GeV. That makes
-f positive everywhere, its gradient a product, and a Newton step one small linear system.
+A family says with its `link` how parameters p and basis functions φ_j make f, in events per GeV:
+``log`` is ln f(m) = Σ_j p_j φ_j(m), ``positive`` is f(m) = Σ_j exp(p_j) φ_j(m) with φ_j ≥ 0. Either
+way f is not negative anywhere, its gradient is a product, and a Newton step one small linear system.
 
 Masses enter as x = m / scale. For dijet searches the scale is √s; a jet mass has no such natural
-end point, so `make_function` takes twice the upper edge of the range: 1 − x then stays between ½
-and 1, and no term is forced to zero or to infinity inside the range.
+end point, so fits take twice the upper edge of the range: 1 − x then stays between ½ and 1, and
+no term is forced to zero or to infinity inside the range. Bernstein polynomials live on a closed
+range, the `span`; fits take that of the histogram.
 
 References:
     CMS dijet search, arXiv:1806.00843, section 6 (the dijet function and its F-test).
+    Bernstein polynomials with coefficients ≥ 0: R. T. Farouki, CAGD 29 (2012) 379, section 2.
 """
 
 from __future__ import annotations
@@ -17,41 +20,52 @@ import dataclasses
 import re
 from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
+from scipy import optimize, special
 
 from oddjet.errors import ConfigError, FitError, did_you_mean
 
 __all__ = [
     "FAMILIES",
+    "BernsteinPolynomial",
     "BinnedFunction",
     "DijetFunction",
     "ExpPolynomial",
     "FallingFunction",
+    "Link",
+    "LogLinearFunction",
+    "PositiveSum",
     "function_names",
     "make_function",
 ]
 
 Array = npt.NDArray[np.float64]
+Link = Literal["log", "positive"]
 
 N_NODES = 8
 MAX_EXPONENT = 600.0
+"""Exponents are cut here; a coefficient that a fit puts at zero has minus this as its logarithm."""
 
 
 @dataclasses.dataclass(frozen=True)
 class FallingFunction(ABC):
-    """A positive, smooth function of mass: ln f = basis(mass) · parameters.
+    """A smooth function of mass that is not negative; `link` says how its basis makes it.
 
     Attributes:
         n_parameters: Number of free parameters, the normalisation included (2 to 5).
         scale: The mass that x = 1 stands for [GeV].
+        span: Range the function lives on [GeV]; 0 to half the scale by default. Only families
+            that need a closed range use it.
     """
 
     family: ClassVar[str]
+    link: ClassVar[Link]
     n_parameters: int
     scale: float
+    span: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if not 2 <= self.n_parameters <= 5:
@@ -59,6 +73,9 @@ class FallingFunction(ABC):
             raise ConfigError(msg)
         if not (np.isfinite(self.scale) and self.scale > 0):
             msg = f"the mass scale of '{self.name}' must be positive, received {self.scale}"
+            raise ConfigError(msg)
+        if self.span is not None and not self.span[0] < self.span[1] < np.inf:
+            msg = f"expected a span low < high in GeV for '{self.name}', received {self.span}"
             raise ConfigError(msg)
 
     @property
@@ -78,7 +95,7 @@ class FallingFunction(ABC):
 
     @abstractmethod
     def basis(self, mass: npt.ArrayLike) -> Array:
-        """Functions whose weighted sum is ln f.
+        """The functions φ_j that the link and the parameters make f of.
 
         Args:
             mass: Masses of any shape [GeV].
@@ -88,6 +105,26 @@ class FallingFunction(ABC):
 
         Raises:
             FitError: A mass lies where the function is not defined.
+        """
+
+    @abstractmethod
+    def combine(self, basis: Array, parameters: Array) -> Array:
+        """Density from the basis, shape (..., n_parameters), and parameters (n_parameters,)."""
+
+    @abstractmethod
+    def slopes(self, basis: Array, parameters: Array) -> Array:
+        """Derivatives of the density by each parameter, in the shape of `basis`."""
+
+    @abstractmethod
+    def starting_values(self, edges: npt.ArrayLike, counts: npt.ArrayLike) -> Array:
+        """Parameters from a quick linear fit.
+
+        Args:
+            edges: Increasing bin edges, n_bins + 1 of them [GeV].
+            counts: Events in each bin, shape (n_bins,); bins that are NaN are left out.
+
+        Returns:
+            Array of shape (n_parameters,).
         """
 
     def __call__(self, mass: npt.ArrayLike, parameters: npt.ArrayLike) -> Array:
@@ -100,8 +137,7 @@ class FallingFunction(ABC):
         Returns:
             Events per GeV, in the shape of `mass`.
         """
-        exponent = self.basis(mass) @ np.asarray(parameters, dtype=np.float64)
-        return np.asarray(np.exp(np.minimum(exponent, MAX_EXPONENT)))
+        return self.combine(self.basis(mass), np.asarray(parameters, dtype=np.float64))
 
     def on(self, edges: npt.ArrayLike) -> BinnedFunction:
         """Bind the function to bins.
@@ -123,16 +159,22 @@ class FallingFunction(ABC):
         """
         return self.on(edges).expected(np.asarray(parameters, dtype=np.float64))
 
+
+class LogLinearFunction(FallingFunction):
+    """A function whose logarithm is linear in its parameters: ln f = basis(mass) · parameters."""
+
+    link: ClassVar[Link] = "log"
+
+    def combine(self, basis: Array, parameters: Array) -> Array:
+        """exp(basis · parameters); see `FallingFunction.combine`."""
+        return np.asarray(np.exp(np.minimum(basis @ parameters, MAX_EXPONENT)))
+
+    def slopes(self, basis: Array, parameters: Array) -> Array:
+        """Density times basis; see `FallingFunction.slopes`."""
+        return self.combine(basis, parameters)[..., None] * basis
+
     def starting_values(self, edges: npt.ArrayLike, counts: npt.ArrayLike) -> Array:
-        """Parameters from a weighted straight-line fit of ln(counts / width).
-
-        Args:
-            edges: Increasing bin edges, n_bins + 1 of them [GeV].
-            counts: Events in each bin, shape (n_bins,); bins that are NaN are left out.
-
-        Returns:
-            Array of shape (n_parameters,).
-        """
+        """Weighted straight-line fit of ln(counts / width); see `FallingFunction`."""
         edges, counts = np.asarray(edges, dtype=np.float64), np.asarray(counts, dtype=np.float64)
         use = np.isfinite(counts)
         # Half an event for an empty bin: its logarithm exists and its weight is small.
@@ -143,8 +185,36 @@ class FallingFunction(ABC):
         return np.asarray(np.linalg.lstsq(design * root[:, None], target * root, rcond=None)[0])
 
 
+class PositiveSum(FallingFunction):
+    """A sum of functions ≥ 0 with coefficients exp(parameter) > 0.
+
+    The best coefficient may be zero; its parameter is then −`MAX_EXPONENT`, and fits give it
+    no error.
+    """
+
+    link: ClassVar[Link] = "positive"
+
+    def combine(self, basis: Array, parameters: Array) -> Array:
+        """Basis · exp(parameters); see `FallingFunction.combine`."""
+        return np.asarray(basis @ np.exp(np.clip(parameters, -MAX_EXPONENT, MAX_EXPONENT)))
+
+    def slopes(self, basis: Array, parameters: Array) -> Array:
+        """Each term of the sum; see `FallingFunction.slopes`."""
+        return np.asarray(basis * np.exp(np.clip(parameters, -MAX_EXPONENT, MAX_EXPONENT)))
+
+    def starting_values(self, edges: npt.ArrayLike, counts: npt.ArrayLike) -> Array:
+        """Non-negative least squares of the contents; see `FallingFunction`."""
+        edges, counts = np.asarray(edges, dtype=np.float64), np.asarray(counts, dtype=np.float64)
+        use = np.isfinite(counts)
+        design = self.on(edges).design[use]
+        root = np.sqrt(np.maximum(counts[use], 0.5))[:, None]
+        coefficients = optimize.nnls(design / root, counts[use] / root[:, 0])[0]
+        # A start inside the allowed region, so that it has a gradient in every direction.
+        return np.log(np.maximum(coefficients, 1e-6 * coefficients.max() + 1e-12))
+
+
 @dataclasses.dataclass(frozen=True)
-class DijetFunction(FallingFunction):
+class DijetFunction(LogLinearFunction):
     """The dijet function, f = p0 (1 − x)^p1 / x^(p2 + p3 ln x + p4 ln² x).
 
     With 2 parameters it is the power law p0 / x^p2; the third adds p1, the fourth p3, the fifth
@@ -189,7 +259,7 @@ class DijetFunction(FallingFunction):
 
 
 @dataclasses.dataclass(frozen=True)
-class ExpPolynomial(FallingFunction):
+class ExpPolynomial(LogLinearFunction):
     """The exponential of a polynomial, f = exp(a0 + a1 x + … + a_(n−1) x^(n−1))."""
 
     family: ClassVar[str] = "exppoly"
@@ -212,6 +282,56 @@ class ExpPolynomial(FallingFunction):
 
 
 @dataclasses.dataclass(frozen=True)
+class BernsteinPolynomial(PositiveSum):
+    """A Bernstein polynomial f = Σ_k c_k C(n, k) t^k (1 − t)^(n − k), c_k ≥ 0, of degree n.
+
+    t = (m − low) / (high − low) with the span [low, high]; n is n_parameters − 1. With c_k ≥ 0
+    it is not negative on the span.
+    """
+
+    family: ClassVar[str] = "bernstein"
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """The logarithms of the coefficients, ln_c0, ln_c1 and so on."""
+        return tuple(f"ln_c{power}" for power in range(self.n_parameters))
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Lower and upper end of the span [GeV]."""
+        return (0.0, 0.5 * self.scale) if self.span is None else self.span
+
+    @property
+    def formula(self) -> str:
+        """The function in plain text, for reports."""
+        degree, (low, high) = self.n_parameters - 1, self.range
+        return (
+            f"Σ c_k C({degree}, k) t^k (1 − t)^({degree} − k), c_k ≥ 0, "
+            f"t = (m − {low:g} GeV) / {high - low:g} GeV"
+        )
+
+    def basis(self, mass: npt.ArrayLike) -> Array:
+        """The Bernstein polynomials of t; see `FallingFunction.basis`.
+
+        Raises:
+            FitError: A mass is outside the span.
+        """
+        low, high = self.range
+        t = (np.asarray(mass, dtype=np.float64) - low) / (high - low)
+        if np.any(t < -1e-9) or np.any(t > 1 + 1e-9):
+            msg = (
+                f"'{self.name}' is defined for masses in [{low:g}, {high:g}] GeV, received "
+                f"{np.min(mass):g} to {np.max(mass):g}: make it with the range of the mass axis"
+            )
+            raise FitError(msg)
+        t, degree = np.clip(t, 0.0, 1.0), self.n_parameters - 1
+        columns = [
+            special.comb(degree, k) * t**k * (1 - t) ** (degree - k) for k in range(degree + 1)
+        ]
+        return np.stack(columns, axis=-1)
+
+
+@dataclasses.dataclass(frozen=True)
 class BinnedFunction:
     """A function bound to bins: the quadrature is set up once, then used for every parameter.
 
@@ -231,21 +351,29 @@ class BinnedFunction:
         middle = 0.5 * (self.edges[:-1] + self.edges[1:])[:, None]
         return self.function.basis(middle + half * nodes), half * weights
 
+    @cached_property
+    def design(self) -> Array:
+        """Integrals of the basis over the bins, shape (n_bins, n_parameters)."""
+        basis, weights = self._quadrature
+        return np.einsum("bn,bnp->bp", weights, basis)
+
     def expected(self, parameters: Array) -> Array:
         """Expected events, shape (n_bins,), for parameters of shape (n_parameters,)."""
-        return np.asarray(self._weighted_densities(parameters).sum(axis=1))
+        basis, weights = self._quadrature
+        return np.asarray((weights * self.function.combine(basis, parameters)).sum(axis=1))
 
     def expected_and_jacobian(self, parameters: Array) -> tuple[Array, Array]:
         """Expected events (n_bins,) and their derivatives (n_bins, n_parameters)."""
-        density = self._weighted_densities(parameters)
-        return density.sum(axis=1), np.einsum("bn,bnp->bp", density, self._quadrature[0])
-
-    def _weighted_densities(self, parameters: Array) -> Array:
         basis, weights = self._quadrature
-        return np.asarray(weights * np.exp(np.minimum(basis @ parameters, MAX_EXPONENT)))
+        slopes = np.einsum("bn,bnp->bp", weights, self.function.slopes(basis, parameters))
+        return self.expected(parameters), slopes
 
 
-FAMILIES: dict[str, type[FallingFunction]] = {"dijet": DijetFunction, "exppoly": ExpPolynomial}
+FAMILIES: dict[str, type[FallingFunction]] = {
+    "dijet": DijetFunction,
+    "exppoly": ExpPolynomial,
+    "bernstein": BernsteinPolynomial,
+}
 
 
 def function_names() -> tuple[str, ...]:
@@ -253,12 +381,15 @@ def function_names() -> tuple[str, ...]:
     return tuple(f"{family}{n}" for family in FAMILIES for n in range(2, 6))
 
 
-def make_function(name: str, *, scale: float) -> FallingFunction:
+def make_function(
+    name: str, *, scale: float, span: tuple[float, float] | None = None
+) -> FallingFunction:
     """Make a function from its name.
 
     Args:
         name: Family and number of parameters, such as ``dijet3`` or ``exppoly2``.
         scale: The mass that x = 1 stands for [GeV]; fits take twice the range's upper edge.
+        span: Range of the Bernstein polynomials [GeV]; fits take that of the histogram.
 
     Raises:
         ConfigError: There is no function of that name.
@@ -271,4 +402,4 @@ def make_function(name: str, *, scale: float) -> FallingFunction:
         known = function_names()
         msg = f"unknown background function '{name}': expected one of {', '.join(known)}."
         raise ConfigError(msg + did_you_mean(name, known))
-    return FAMILIES[match[1]](int(match[2]), scale)
+    return FAMILIES[match[1]](int(match[2]), scale, span)

@@ -12,19 +12,37 @@ References:
 from __future__ import annotations
 
 import dataclasses
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+from scipy import optimize
 
 from oddjet.analysis.background.binned import BinnedCounts, Mask
-from oddjet.analysis.background.functions import BinnedFunction, FallingFunction
+from oddjet.analysis.background.functions import MAX_EXPONENT, FallingFunction
 from oddjet.errors import FitError
 
-__all__ = ["Fitted", "fit_function", "poisson_deviance"]
+__all__ = [
+    "FLOOR",
+    "Fitted",
+    "LinearModel",
+    "Minimum",
+    "Model",
+    "Problem",
+    "descend",
+    "fit_function",
+    "minimise",
+    "nonnegative_coefficients",
+    "poisson_deviance",
+    "rotation_of",
+]
 
 Array = npt.NDArray[np.float64]
 
 NEWTON_STEPS = 30
+TINY = 1e-12
+FLOOR = 1e-2
+"""Effective events a bin below which the logarithm of the expectation is continued."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,37 +80,89 @@ def poisson_deviance(counts: Array, expected: Array, scale: Array) -> float:
     return float(2.0 * np.sum((expected - counts + logs) / scale))
 
 
+class Model(Protocol):
+    """Expected events as a function of parameters."""
+
+    def expected(self, parameters: Array, /) -> Array:
+        """Expected events, shape (n_bins,)."""
+
+    def expected_and_jacobian(self, parameters: Array, /) -> tuple[Array, Array]:
+        """Expected events (n_bins,) and their derivatives (n_bins, n_parameters)."""
+
+
 @dataclasses.dataclass(frozen=True)
-class _Problem:
+class LinearModel:
+    """Expected events = design · coefficients.
+
+    Attributes:
+        design: Shape (n_bins, n_parameters).
+    """
+
+    design: Array
+
+    def expected(self, parameters: Array, /) -> Array:
+        """Expected events, shape (n_bins,)."""
+        return np.asarray(self.design @ parameters)
+
+    def expected_and_jacobian(self, parameters: Array, /) -> tuple[Array, Array]:
+        """Expected events (n_bins,) and the design."""
+        return self.expected(parameters), self.design
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
     """The likelihood in rotated parameters q, p = rotation · q, whose Hessian is close to 1.
 
     The terms of the families are nearly collinear over a short mass range (correlations of
-    0.999 and more); in q the minimiser sees a round bowl.
+    0.999 and more); in q the minimiser sees a round bowl. Below `floor` effective events ln ν goes
+    on as its Taylor polynomial, so that a negative signal cannot push ν far below zero.
+
+    Attributes:
+        counts: Contents that are fitted, shape (n_use,).
+        scale: Σw²/Σw, shape (n_use,).
+        use: Bins that are fitted, shape (n_bins,).
+        model: Expected events of all bins.
+        rotation: Shape (n_parameters, n_parameters).
+        floor: Effective events a bin where the continuation begins.
     """
 
     counts: Array
     scale: Array
     use: Mask
-    binned: BinnedFunction
+    model: Model
     rotation: Array
+    floor: float = FLOOR
 
     def value(self, q: Array) -> float:
-        expected = self.binned.expected(self.rotation @ q)[self.use]
-        return poisson_deviance(self.counts, np.maximum(expected, 1e-300), self.scale) / 2.0
+        """Half the deviance."""
+        expected = self.model.expected(self.rotation @ q)[self.use]
+        floor = self.floor * self.scale
+        below = np.minimum(expected - floor, 0.0) / floor
+        # ν − n ln ν with the logarithm continued, and for n = 0 a wall of the same steepness.
+        extra = -self.counts * (below - below**2 / 2) + floor * below + floor * below**2 / 2
+        return poisson_deviance(self.counts, np.maximum(expected, floor), self.scale) / 2.0 + float(
+            np.sum(extra / self.scale)
+        )
 
     def gradient(self, q: Array) -> Array:
+        """Gradient of `value`."""
         return self.gradient_and_hessian(q)[0]
 
     def gradient_and_hessian(self, q: Array) -> tuple[Array, Array]:
         """Gradient and Fisher information, in q."""
-        expected, jacobian = self.binned.expected_and_jacobian(self.rotation @ q)
-        expected = np.maximum(expected[self.use], 1e-300)
+        expected, jacobian = self.model.expected_and_jacobian(self.rotation @ q)
+        expected, floor = expected[self.use], self.floor * self.scale
+        below = np.minimum(expected - floor, 0.0) / floor
+        expected = np.maximum(expected, floor)
         slopes = jacobian[self.use] @ self.rotation
-        gradient = slopes.T @ ((1.0 - self.counts / expected) / self.scale)
-        return gradient, slopes.T @ (slopes / (expected * self.scale)[:, None])
+        first = 1.0 + below - self.counts / expected * (1.0 - below)
+        return (
+            slopes.T @ (first / self.scale),
+            slopes.T @ (slopes / (expected * self.scale)[:, None]),
+        )
 
 
-def _descend(problem: _Problem, q: Array) -> Array:
+def descend(problem: Problem, q: Array) -> Array:
     """Fisher-scoring steps, halved until the likelihood improves: the minimiser's start."""
     value = problem.value(q)
     for _ in range(NEWTON_STEPS):
@@ -113,8 +183,43 @@ def _descend(problem: _Problem, q: Array) -> Array:
     return q
 
 
+def nonnegative_coefficients(counts: Array, scale: Array, design: Array) -> Array:
+    """Coefficients ≥ 0 of largest Poisson likelihood: Fisher scoring by non-negative least squares.
+
+    Args:
+        counts: Contents, shape (n_bins,).
+        scale: Σw²/Σw a bin, shape (n_bins,).
+        design: Expected events a unit of each coefficient, shape (n_bins, n_coefficients).
+
+    Returns:
+        Array of shape (n_coefficients,); those at the boundary are exactly zero.
+    """
+    expected = np.maximum(counts, 0.5 * scale)
+    coefficients = np.zeros(design.shape[1])
+    unit = np.abs(design).sum(axis=0)
+    for _ in range(NEWTON_STEPS):
+        root = np.sqrt(expected * scale)
+        found = optimize.nnls(design / unit / root[:, None], counts / root)[0] / unit
+        done = np.allclose(found, coefficients, rtol=1e-10, atol=0)
+        coefficients = found
+        expected = np.maximum(design @ coefficients, FLOOR * scale)
+        if done:
+            break
+    return coefficients
+
+
+def rotation_of(design: Array) -> Array:
+    """Inverse of R in the QR decomposition of a weighted design: it makes the Hessian round."""
+    return np.asarray(np.linalg.inv(np.linalg.qr(design, mode="r")))
+
+
 def fit_function(function: FallingFunction, data: BinnedCounts, use: Mask) -> Fitted:
     """Fit one function to some bins of a histogram.
+
+    A family of link ``positive`` whose best coefficient is zero is fitted without that term: its
+    logarithm is −`MAX_EXPONENT` and its row of the covariance zero. The parameter still counts in
+    ndf. Errors on such a boundary are those of the free terms, hence too small rather than too
+    large.
 
     Args:
         function: The function.
@@ -133,25 +238,88 @@ def fit_function(function: FallingFunction, data: BinnedCounts, use: Mask) -> Fi
             "or fewer parameters"
         )
         raise FitError(msg)
-    counts = np.where(use, data.counts, np.nan)
-    start = function.starting_values(data.edges, counts)
+    fit = _fit_positive if function.link == "positive" else _fit_log_linear
+    return fit(function, data, use)
+
+
+def _fit_log_linear(function: FallingFunction, data: BinnedCounts, use: Mask) -> Fitted:
+    counts, scale = data.counts[use], data.weight_scale[use]
+    start = function.starting_values(data.edges, np.where(use, data.counts, np.nan))
     centres = 0.5 * (data.edges[:-1] + data.edges[1:])[use]
-    root = np.sqrt(np.maximum(counts[use], 0.5) / data.weight_scale[use])
-    upper = np.linalg.qr(function.basis(centres) * root[:, None], mode="r")
-    problem = _Problem(
-        counts=counts[use],
-        scale=data.weight_scale[use],
-        use=use,
-        binned=function.on(data.edges),
-        rotation=np.linalg.inv(upper),
+    root = np.sqrt(np.maximum(counts, 0.5) / scale)
+    rotation = rotation_of(function.basis(centres) * root[:, None])
+    problem = Problem(counts, scale, use, function.on(data.edges), rotation, TINY)
+    q = descend(problem, np.linalg.solve(rotation, start))
+    found = minimise(problem, q, name=function.name)
+    return Fitted(
+        function=function,
+        parameters=found.parameters,
+        covariance=found.covariance,
+        deviance=found.deviance,
+        ndf=int(use.sum()) - function.n_parameters,
     )
-    return _minimise(problem, _descend(problem, upper @ start), n_use)
 
 
-def _minimise(problem: _Problem, start: Array, n_bins: int) -> Fitted:
+def _fit_positive(function: FallingFunction, data: BinnedCounts, use: Mask) -> Fitted:
+    counts, scale = data.counts[use], data.weight_scale[use]
+    design = function.on(data.edges).design
+    coefficients = nonnegative_coefficients(counts, scale, design[use])
+    # A thousandth of an event in the whole histogram is a zero that rounding has moved.
+    free = coefficients * design[use].sum(axis=0) > FLOOR / 10
+    if not free.any():
+        msg = f"the fit of '{function.name}' has no coefficient above zero: use another function"
+        raise FitError(msg)
+    terms = design[:, free]
+    root = np.sqrt(np.maximum(terms[use] @ coefficients[free], FLOOR * scale) * scale)
+    rotation = rotation_of(terms[use] / root[:, None])
+    problem = Problem(counts, scale, use, LinearModel(terms), rotation)
+    found = minimise(problem, np.linalg.solve(rotation, coefficients[free]), name=function.name)
+    if np.any(found.parameters <= 0):
+        msg = f"the fit of '{function.name}' left the region of coefficients ≥ 0: use fewer"
+        raise FitError(msg)
+    parameters = np.full(function.n_parameters, -MAX_EXPONENT)
+    parameters[free] = np.log(found.parameters)
+    covariance = np.zeros((function.n_parameters, function.n_parameters))
+    # The errors of the logarithms: large where a coefficient is small, harmless in ν itself.
+    relative = found.covariance / np.outer(found.parameters, found.parameters)
+    covariance[np.ix_(free, free)] = relative
+    return Fitted(
+        function=function,
+        parameters=parameters,
+        covariance=covariance,
+        deviance=found.deviance,
+        ndf=int(use.sum()) - function.n_parameters,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Minimum:
+    """A valid minimum.
+
+    Attributes:
+        parameters: Best values, rotated back, shape (n_parameters,).
+        covariance: Their covariance, shape (n_parameters, n_parameters).
+        deviance: −2 ln of the likelihood over that of the saturated model.
+    """
+
+    parameters: Array
+    covariance: Array
+    deviance: float
+
+
+def minimise(problem: Problem, start: Array, *, name: str) -> Minimum:
+    """Find the minimum and its covariance with iminuit.
+
+    Args:
+        problem: The likelihood.
+        start: Rotated parameters to begin with, shape (n_parameters,).
+        name: What is fitted, for messages.
+
+    Raises:
+        FitError: The minimum is not valid, or its covariance not accurate and positive.
+    """
     from iminuit import Minuit  # noqa: PLC0415
 
-    function = problem.binned.function
     minuit = Minuit(problem.value, start, grad=problem.gradient)
     minuit.errordef = Minuit.LIKELIHOOD
     minuit.strategy = 1
@@ -164,15 +332,13 @@ def _minimise(problem: _Problem, start: Array, n_bins: int) -> Fitted:
     good = minuit.valid and minuit.accurate and np.all(np.isfinite(covariance))
     if not (good and np.all(np.diag(covariance) > 0)):
         msg = (
-            f"the fit of '{function.name}' to {n_bins} sideband bins did not converge (valid "
+            f"the fit of '{name}' to {int(problem.use.sum())} bins did not converge (valid "
             f"minimum: {minuit.valid}, accurate covariance: {minuit.accurate}, distance to "
             f"minimum {minuit.fmin.edm:.2g}): use fewer parameters or another function"
         )
         raise FitError(msg)
-    return Fitted(
-        function=function,
+    return Minimum(
         parameters=problem.rotation @ q,
         covariance=problem.rotation @ covariance @ problem.rotation.T,
         deviance=2.0 * problem.value(q),
-        ndf=n_bins - q.size,
     )

@@ -1,0 +1,348 @@
+"""The signal-plus-background fit: a bump of given mass and shape on a falling function.
+
+The expectation of bin i is ν_i = b_i(p) + N s_i, where s_i is the fraction of the signal in the bin,
+so N counts all signal events, those outside the range too. All bins are fitted, by the extended
+binned likelihood of `likelihood`. N is free and may be negative; ν is kept positive by continuing
+the logarithm below a hundredth of an event a bin.
+
+References:
+    Significance √(2 Δ ln L): G. Cowan et al., arXiv:1007.1727, eq. 12.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import optimize, stats
+
+from oddjet.analysis.background.binned import BinnedCounts, Window, check_counts
+from oddjet.analysis.background.choice import ALPHA, choose_function
+from oddjet.analysis.background.functions import FallingFunction
+from oddjet.analysis.background.likelihood import (
+    FLOOR,
+    LinearModel,
+    Minimum,
+    Model,
+    Problem,
+    descend,
+    fit_function,
+    minimise,
+    rotation_of,
+)
+from oddjet.errors import FitError
+
+__all__ = ["SignalFit", "fit_signal", "gaussian_fractions"]
+
+Array = npt.NDArray[np.float64]
+
+MASKED_WIDTHS = 2.0
+"""Half of the window, in widths of the signal, that is masked while a function is chosen."""
+NEWTON_STEPS = 50
+
+
+def gaussian_fractions(edges: npt.ArrayLike, *, mass: float, width: float) -> Array:
+    """Fraction of a Gaussian in each bin.
+
+    Args:
+        edges: Increasing bin edges, n_bins + 1 of them [GeV].
+        mass: Its mean [GeV].
+        width: Its standard deviation [GeV].
+
+    Returns:
+        Array of shape (n_bins,); its sum is below 1 where the range cuts the Gaussian off.
+
+    Raises:
+        FitError: The width is not positive, or the mass is outside the range.
+
+    >>> gaussian_fractions([-1.0, 0.0, 1.0], mass=0.0, width=1.0).round(3)
+    array([0.341, 0.341])
+    """
+    edges = np.asarray(edges, dtype=np.float64)
+    if not (np.isfinite(width) and width > 0):
+        msg = f"the width of the signal must be positive and finite, received {width:g} GeV"
+        raise FitError(msg)
+    if not edges[0] <= mass <= edges[-1]:
+        msg = (
+            f"the signal's mass {mass:g} GeV is outside the range [{edges[0]:g}, "
+            f"{edges[-1]:g}) GeV: widen the mass axis or move the signal"
+        )
+        raise FitError(msg)
+    return np.asarray(np.diff(stats.norm.cdf(edges, mass, width)))
+
+
+@dataclasses.dataclass(frozen=True)
+class _SignalModel:
+    """b(p) + N s; the last parameter is N.
+
+    Attributes:
+        background: The background alone.
+        fractions: Fraction of the signal in each bin, shape (n_bins,).
+    """
+
+    background: Model
+    fractions: Array
+
+    def expected(self, parameters: Array, /) -> Array:
+        return self.background.expected(parameters[:-1]) + parameters[-1] * self.fractions
+
+    def expected_and_jacobian(self, parameters: Array, /) -> tuple[Array, Array]:
+        expected, jacobian = self.background.expected_and_jacobian(parameters[:-1])
+        return (
+            expected + parameters[-1] * self.fractions,
+            np.column_stack([jacobian, self.fractions]),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class SignalFit:
+    """A bump fitted together with the background under it.
+
+    Attributes:
+        function: The function of the background.
+        data: The histogram.
+        mass: Mass of the signal [GeV]; NaN for a template.
+        width: Its standard deviation [GeV]; NaN for a template.
+        fractions: Fraction of the signal in each bin, shape (n_bins,).
+        yield_: Signal events, may be negative.
+        error: Its uncertainty from the covariance.
+        parameters: The free parameters of the background and then the yield. For a ``positive``
+            family these are coefficients, and those at zero are left out.
+        covariance: Their covariance.
+        jacobian: Derivatives of the expectation by them, shape (n_bins, n_free).
+        background: Expected background in every bin, shape (n_bins,).
+        deviance: −2 ln of the likelihood over that of the saturated model.
+        deviance_without: The same of the background alone.
+        ndf: Bins minus parameters, the yield included.
+    """
+
+    function: FallingFunction
+    data: BinnedCounts
+    mass: float
+    width: float
+    fractions: Array
+    yield_: float
+    error: float
+    parameters: Array
+    covariance: Array
+    jacobian: Array
+    background: Array
+    deviance: float
+    deviance_without: float
+    ndf: int
+
+    @property
+    def expected(self) -> Array:
+        """Expected events, signal and background, shape (n_bins,)."""
+        return self.background + self.yield_ * self.fractions
+
+    @property
+    def significance(self) -> float:
+        """√(2 Δ ln L) against no signal, with the sign of the yield (local, asymptotic)."""
+        gain = max(self.deviance_without - self.deviance, 0.0)
+        return float(np.sign(self.yield_) * np.sqrt(gain))
+
+    @property
+    def p_value(self) -> float:
+        """Goodness of fit: tail probability of the deviance under χ²(ndf)."""
+        return float(stats.chi2.sf(self.deviance, self.ndf))
+
+    @property
+    def pulls(self) -> Array:
+        """(content − expected) / √(expected Σw²/Σw) a bin, shape (n_bins,)."""
+        scale = self.data.weight_scale
+        expected = np.maximum(self.expected, FLOOR * scale)
+        return np.asarray((self.data.counts - expected) / np.sqrt(expected * scale))
+
+    def yield_error_from(self, covariance: Array) -> float:
+        """Uncertainty of the yield if the contents fluctuate with a covariance of their own.
+
+        The fit is linearised: δN = row of C Jᵀ diag(1/(ν s)) δn. With the Poisson covariance
+        diag(ν s) this is `error`.
+
+        Args:
+            covariance: Covariance of the contents, shape (n_bins, n_bins), or variances (n_bins,).
+        """
+        scale = self.data.weight_scale
+        weight = 1.0 / (np.maximum(self.expected, FLOOR * scale) * scale)
+        response = (self.covariance[-1] @ self.jacobian.T) * weight
+        if covariance.ndim == 1:
+            return float(np.sqrt(np.sum(response**2 * covariance)))
+        return float(np.sqrt(max(response @ covariance @ response, 0.0)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every number, ready for JSON."""
+        return {
+            "function": self.function.name,
+            "mass": self.mass,
+            "width": self.width,
+            "yield": self.yield_,
+            "yield_error": self.error,
+            "local_significance": self.significance,
+            "chi2": self.deviance,
+            "chi2_without_signal": self.deviance_without,
+            "ndf": self.ndf,
+            "goodness_of_fit_p": self.p_value,
+            "parameters": self.parameters.tolist(),
+            "covariance": self.covariance.tolist(),
+            "edges": self.data.edges.tolist(),
+            "counts": self.data.counts.tolist(),
+            "fractions": self.fractions.tolist(),
+            "background": self.background.tolist(),
+            "expected": self.expected.tolist(),
+            "pulls": self.pulls.tolist(),
+        }
+
+
+def fit_signal(
+    counts: npt.ArrayLike,
+    edges: npt.ArrayLike,
+    *,
+    mass: float = np.nan,
+    width: float = np.nan,
+    template: npt.ArrayLike | None = None,
+    function: str = "auto",
+    variances: npt.ArrayLike | None = None,
+    is_data: bool = True,
+    scale: float | None = None,
+    alpha: float = ALPHA,
+) -> SignalFit:
+    """Fit a bump of given shape and free yield on a falling background.
+
+    ``auto`` and a family choose their function with the window around the signal masked, two
+    widths to either side, so that the signal has no part in the choice; all bins enter the fit.
+
+    Args:
+        counts: Contents, shape (n_bins,).
+        edges: Bin edges, n_bins + 1 of them [GeV].
+        mass: Mean of a Gaussian signal [GeV].
+        width: Its standard deviation [GeV].
+        template: Fraction of the signal in each bin, shape (n_bins,), instead of a Gaussian.
+        function: ``auto``, a family or one function, such as ``dijet3``.
+        variances: Σw² a bin, shape (n_bins,); may be left out for data.
+        is_data: Whether contents are numbers of events. Weighted simulation says False.
+        scale: The mass that x = 1 stands for [GeV]; twice the upper edge by default.
+        alpha: An extra parameter is accepted below this F-test probability.
+
+    Raises:
+        FitError: The histogram or the signal is not fit for it, or a minimum is not valid.
+        ConfigError: There is no function of that name.
+    """
+    data = check_counts(counts, edges, variances=variances, is_data=is_data)
+    fractions = _signal_shape(data, mass, width, template)
+    everything = np.ones(data.n_bins, dtype=np.bool_)
+    outside = ~_core(data, fractions, mass, width)
+    chosen_scale = 2.0 * float(data.edges[-1]) if scale is None else scale
+    chosen, _ = choose_function(function, data, outside, scale=chosen_scale, alpha=alpha)
+    alone = fit_function(chosen.function, data, everything)
+    if chosen.function.link == "positive":
+        model, found = _fit_positive(chosen.function, data, fractions)
+    else:
+        start = np.append(alone.parameters, 0.0)
+        model, found = _fit(chosen.function.on(data.edges), data, fractions, start, alone.function)
+    expected, jacobian = model.expected_and_jacobian(found.parameters)
+    number = float(found.parameters[-1])
+    return SignalFit(
+        function=chosen.function,
+        data=data,
+        mass=float(mass),
+        width=float(width),
+        fractions=fractions,
+        yield_=number,
+        error=float(np.sqrt(found.covariance[-1, -1])),
+        parameters=found.parameters,
+        covariance=found.covariance,
+        jacobian=jacobian,
+        background=expected - number * fractions,
+        deviance=found.deviance,
+        deviance_without=alone.deviance,
+        ndf=data.n_bins - chosen.function.n_parameters - 1,
+    )
+
+
+def _signal_shape(
+    data: BinnedCounts, mass: float, width: float, template: npt.ArrayLike | None
+) -> Array:
+    if template is None:
+        return gaussian_fractions(data.edges, mass=mass, width=width)
+    fractions = np.asarray(template, dtype=np.float64)
+    fine = fractions.shape == data.counts.shape and bool(np.all(np.isfinite(fractions)))
+    if not fine or fractions.min() < 0 or not 0 < fractions.sum() <= 1 + 1e-9:
+        msg = (
+            f"expected the fraction of the signal in each of {data.n_bins} bins, none negative "
+            f"and at most 1 in all, received shape {fractions.shape} with sum "
+            f"{float(np.sum(fractions)):g}: divide the template by its number of events"
+        )
+        raise FitError(msg)
+    return fractions
+
+
+def _core(
+    data: BinnedCounts, fractions: Array, mass: float, width: float
+) -> npt.NDArray[np.bool_]:
+    """Bins that are masked while the function is chosen."""
+    if np.isfinite(mass) and np.isfinite(width):
+        window: Window = (mass - MASKED_WIDTHS * width, mass + MASKED_WIDTHS * width)
+        return np.asarray((data.edges[1:] > window[0]) & (data.edges[:-1] < window[1]))
+    densest = np.argsort(-fractions / np.diff(data.edges))
+    needed = int(np.searchsorted(np.cumsum(fractions[densest]), 0.95 * fractions.sum())) + 1
+    return np.isin(np.arange(data.n_bins), densest[:needed])
+
+
+def _fit(
+    background: Model,
+    data: BinnedCounts,
+    fractions: Array,
+    start: Array,
+    function: FallingFunction,
+) -> tuple[_SignalModel, Minimum]:
+    model = _SignalModel(background, fractions)
+    expected, jacobian = model.expected_and_jacobian(start)
+    root = np.sqrt(np.maximum(expected, FLOOR * data.weight_scale) * data.weight_scale)
+    rotation = rotation_of(jacobian / root[:, None])
+    use = np.ones(data.n_bins, dtype=np.bool_)
+    problem = Problem(data.counts, data.weight_scale, use, model, rotation)
+    q = descend(problem, np.linalg.solve(rotation, start))
+    return model, minimise(problem, q, name=f"{function.name} + signal")
+
+
+def _fit_positive(
+    function: FallingFunction, data: BinnedCounts, fractions: Array
+) -> tuple[_SignalModel, Minimum]:
+    """The coefficients stay ≥ 0 while the yield has either sign; terms at zero are left out."""
+    design = function.on(data.edges).design
+    coefficients, number = _start_positive(data, design, fractions)
+    free = coefficients * design.sum(axis=0) > FLOOR / 10
+    start = np.append(coefficients[free], number)
+    model, found = _fit(LinearModel(design[:, free]), data, fractions, start, function)
+    if np.any(found.parameters[:-1] < 0):
+        msg = (
+            f"the fit of '{function.name}' with a signal left the region of coefficients ≥ 0: "
+            "use fewer parameters or another function"
+        )
+        raise FitError(msg)
+    return model, found
+
+
+def _start_positive(data: BinnedCounts, design: Array, fractions: Array) -> tuple[Array, float]:
+    """Fisher scoring by least squares with bounds on the coefficients and none on the yield."""
+    columns = np.column_stack([design, fractions])
+    unit = columns.sum(axis=0)
+    lower = np.append(np.zeros(design.shape[1]), -np.inf)
+    expected = np.maximum(data.counts, 0.5 * data.weight_scale)
+    found = np.zeros(unit.size)
+    for _ in range(NEWTON_STEPS):
+        root = np.sqrt(expected * data.weight_scale)
+        solved = optimize.lsq_linear(
+            columns / unit / root[:, None], data.counts / root, (lower, np.inf), method="bvls"
+        ).x
+        # What is left of a coefficient at its bound by rounding is a zero.
+        solved[:-1][solved[:-1] < 1e-9 * solved[:-1].max()] = 0.0
+        done = np.allclose(solved, found, rtol=1e-9, atol=1e-9)
+        found = solved
+        expected = np.maximum(columns @ (found / unit), FLOOR * data.weight_scale)
+        if done:
+            break
+    return found[:-1] / unit[:-1], float(found[-1] / unit[-1])
