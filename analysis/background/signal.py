@@ -279,9 +279,7 @@ def _signal_shape(
     return fractions
 
 
-def _core(
-    data: BinnedCounts, fractions: Array, mass: float, width: float
-) -> npt.NDArray[np.bool_]:
+def _core(data: BinnedCounts, fractions: Array, mass: float, width: float) -> npt.NDArray[np.bool_]:
     """Bins that are masked while the function is chosen."""
     if np.isfinite(mass) and np.isfinite(width):
         window: Window = (mass - MASKED_WIDTHS * width, mass + MASKED_WIDTHS * width)

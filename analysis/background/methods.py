@@ -1,0 +1,194 @@
+"""The spread of the methods: what the choice of a background estimate is worth in events.
+
+Each family of functions, its order chosen by F-test, and the transfer factor predict the window.
+The central value is that of the first method that describes the sidebands; the systematic
+uncertainty is the largest distance of any other such method from it. A method whose goodness of
+fit is below `WORST_P`, or that fails, is listed and not used.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from oddjet.analysis.background.binned import Window
+from oddjet.analysis.background.choice import ALPHA
+from oddjet.analysis.background.fit import BackgroundFit, fit_sidebands
+from oddjet.analysis.background.functions import FAMILIES
+from oddjet.analysis.background.transfer import TransferFit, fit_transfer
+from oddjet.errors import FitError
+
+__all__ = ["WORST_P", "Method", "MethodSpread", "compare_methods"]
+
+Array = npt.NDArray[np.float64]
+
+WORST_P = 0.01
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """One estimate of the background in the window.
+
+    Attributes:
+        requested: What was asked for: a family, ``auto``, one function or ``transfer``.
+        name: What it became, such as ``dijet3`` or ``transfer1``; as requested where it failed.
+        predicted: Expected events in the window; NaN where it failed.
+        error: Their statistical uncertainty; NaN where it failed.
+        p_value: Goodness of fit in the sidebands; NaN where it failed.
+        used: Whether it takes part in the spread.
+        why_not: Why it is not used, or an empty string.
+    """
+
+    requested: str
+    name: str
+    predicted: float = np.nan
+    error: float = np.nan
+    p_value: float = np.nan
+    used: bool = False
+    why_not: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class MethodSpread:
+    """All estimates of the background in one window.
+
+    Attributes:
+        window: The window [GeV].
+        methods: One entry a method, in the order they were asked for.
+    """
+
+    window: Window
+    methods: tuple[Method, ...]
+
+    @property
+    def used(self) -> tuple[Method, ...]:
+        """The methods that take part; the first is the central one."""
+        return tuple(each for each in self.methods if each.used)
+
+    @property
+    def central(self) -> float:
+        """Expected events of the first method that is used."""
+        return self.used[0].predicted
+
+    @property
+    def statistical(self) -> float:
+        """Its statistical uncertainty."""
+        return self.used[0].error
+
+    @property
+    def systematic(self) -> float | None:
+        """Largest distance of another method from the central one; None if there is no other."""
+        if len(self.used) < 2:
+            return None
+        return max(abs(each.predicted - self.central) for each in self.used[1:])
+
+    @property
+    def total_error(self) -> float:
+        """Statistical and systematic uncertainty in quadrature."""
+        return float(np.hypot(self.statistical, self.systematic or 0.0))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every number, ready for JSON."""
+        return {
+            "window": list(self.window),
+            "central": self.central,
+            "central_method": self.used[0].name,
+            "statistical_error": self.statistical,
+            "systematic_error": self.systematic,
+            "total_error": self.total_error,
+            "smallest_goodness_of_fit_p": WORST_P,
+            "methods": [dataclasses.asdict(each) for each in self.methods],
+        }
+
+
+def compare_methods(
+    counts: npt.ArrayLike,
+    edges: npt.ArrayLike,
+    *,
+    window: Window,
+    functions: Sequence[str] = tuple(FAMILIES),
+    failing: npt.ArrayLike | None = None,
+    variances: npt.ArrayLike | None = None,
+    failing_variances: npt.ArrayLike | None = None,
+    is_data: bool = True,
+    blind_window: Window | None = None,
+    scale: float | None = None,
+    alpha: float = ALPHA,
+) -> MethodSpread:
+    """Estimate the background in a window by several methods.
+
+    Args:
+        counts: Contents, shape (n_bins,).
+        edges: Bin edges, n_bins + 1 of them [GeV].
+        window: The signal window, masked in every fit [GeV].
+        functions: Families, functions or ``auto``; the first that is good is the central one.
+        failing: Contents of the jets that fail the cut, shape (n_bins,); with them the transfer
+            factor is a method too.
+        variances: Σw² a bin, shape (n_bins,); may be left out for data.
+        failing_variances: The same of the failing jets.
+        is_data: Whether contents are numbers of events.
+        blind_window: Window whose contents are not looked at [GeV].
+        scale: The mass that x = 1 stands for [GeV]; twice the upper edge by default.
+        alpha: An extra parameter is accepted below this F-test probability.
+
+    Raises:
+        FitError: No method describes the sidebands; the message names what became of each.
+        ConfigError: There is no function of one of the names.
+    """
+    methods = []
+    for name in functions:
+        try:
+            fit = fit_sidebands(
+                counts,
+                edges,
+                window=window,
+                function=name,
+                variances=variances,
+                is_data=is_data,
+                blind_window=blind_window,
+                scale=scale,
+                alpha=alpha,
+            )
+        except FitError as error:
+            methods.append(Method(name, name, why_not=str(error)))
+        else:
+            methods.append(_judge(name, fit))
+    if failing is not None:
+        try:
+            transfer = fit_transfer(
+                counts,
+                failing,
+                edges,
+                window=window,
+                passing_variances=variances,
+                failing_variances=failing_variances,
+                is_data=is_data,
+                blind_window=blind_window,
+                alpha=alpha,
+            )
+        except FitError as error:
+            methods.append(Method("transfer", "transfer", why_not=str(error)))
+        else:
+            methods.append(_judge("transfer", transfer))
+    if not any(each.used for each in methods):
+        told = "\n".join(f"  {each.name}: {each.why_not}" for each in methods)
+        msg = f"no method describes the sidebands of [{window[0]:g}, {window[1]:g}) GeV:\n{told}"
+        raise FitError(msg)
+    return MethodSpread((float(window[0]), float(window[1])), tuple(methods))
+
+
+def _judge(requested: str, fit: BackgroundFit | TransferFit) -> Method:
+    good = fit.p_value >= WORST_P
+    return Method(
+        requested=requested,
+        name=fit.name,
+        predicted=fit.predicted,
+        error=fit.predicted_error,
+        p_value=fit.p_value,
+        used=good,
+        why_not="" if good else f"goodness of fit p = {fit.p_value:.2g} < {WORST_P:g}",
+    )

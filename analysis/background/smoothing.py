@@ -1,0 +1,154 @@
+"""A smooth template from a simulated spectrum: penalised splines of its logarithm.
+
+ln ν(m) is a cubic spline with many evenly spaced knots. It maximises the scaled Poisson likelihood
+minus λ/2 · |third differences of its coefficients|², so that where nothing is known it goes on as
+a parabola. λ has the smallest AIC, deviance + 2 × effective parameters. A spline
+belongs to no family of background functions, so that it favours none; its covariance says how well
+the simulation knows it.
+
+References:
+    P. H. C. Eilers and B. D. Marx, Statist. Sci. 11 (1996) 89, sections 3 to 5.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+from scipy.interpolate import BSpline
+
+from oddjet.analysis.background.binned import BinnedCounts, check_counts
+from oddjet.analysis.background.likelihood import poisson_deviance
+from oddjet.errors import FitError
+
+__all__ = ["SmoothTemplate", "smooth"]
+
+Array = npt.NDArray[np.float64]
+
+DEGREE = 3
+PENALTIES = np.logspace(-3, 7, 41)
+NEWTON_STEPS = 60
+
+
+@dataclasses.dataclass(frozen=True)
+class SmoothTemplate:
+    """A spectrum without the fluctuations of the simulation it came from.
+
+    Attributes:
+        data: The histogram it was made from.
+        counts: The smooth contents, shape (n_bins,), > 0.
+        covariance: Their covariance from the simulation's statistics, shape (n_bins, n_bins).
+        penalty: λ.
+        n_effective: Effective number of parameters.
+        deviance: −2 ln of the likelihood of the histogram over that of the saturated model.
+    """
+
+    data: BinnedCounts
+    counts: Array
+    covariance: Array
+    penalty: float
+    n_effective: float
+    deviance: float
+
+    @property
+    def ndf(self) -> float:
+        """Bins minus effective parameters."""
+        return self.data.n_bins - self.n_effective
+
+    @property
+    def p_value(self) -> float:
+        """How well the template describes the histogram: tail of the deviance under χ²(ndf)."""
+        return float(stats.chi2.sf(self.deviance, self.ndf))
+
+
+def _spline_basis(edges: Array, n_knots: int) -> Array:
+    """Cubic B-splines at the centres of the bins, shape (n_bins, n_knots + 2)."""
+    low, high = edges[0], edges[-1]
+    step = (high - low) / (n_knots - 1)
+    knots = low + step * np.arange(-DEGREE, n_knots + DEGREE)
+    centres = 0.5 * (edges[:-1] + edges[1:])
+    return np.asarray(BSpline.design_matrix(centres, knots, DEGREE).toarray())
+
+
+def _fit(
+    data: BinnedCounts, basis: Array, widths: Array, penalty: Array, start: Array
+) -> tuple[Array, Array, Array]:
+    """Penalised Newton steps; coefficients, expectation and Fisher information."""
+    counts, scale = data.counts, data.weight_scale
+
+    def objective(a: Array) -> float:
+        nu = widths * np.exp(np.clip(basis @ a, -50, 50))
+        return float(np.sum((nu - counts * np.log(nu)) / scale) + a @ penalty @ a / 2)
+
+    a, value = start, objective(start)
+    for _ in range(NEWTON_STEPS):
+        nu = widths * np.exp(np.clip(basis @ a, -50, 50))
+        gradient = basis.T @ ((nu - counts) / scale) + penalty @ a
+        information = basis.T @ (basis * (nu / scale)[:, None])
+        step, factor = np.linalg.solve(information + penalty, gradient), 1.0
+        while factor > 1e-6 and not objective(a - factor * step) <= value:
+            factor /= 2
+        a = a - factor * step
+        before, value = value, objective(a)
+        if abs(before - value) < 1e-10 * max(1.0, abs(value)):
+            break
+    else:
+        msg = f"the smooth template did not converge in {NEWTON_STEPS} steps: use fewer knots"
+        raise FitError(msg)
+    nu = widths * np.exp(np.clip(basis @ a, -50, 50))
+    return a, nu, basis.T @ (basis * (nu / scale)[:, None])
+
+
+def smooth(
+    counts: npt.ArrayLike,
+    edges: npt.ArrayLike,
+    *,
+    variances: npt.ArrayLike | None = None,
+    is_data: bool = False,
+    n_knots: int = 25,
+) -> SmoothTemplate:
+    """Smooth a falling spectrum.
+
+    Args:
+        counts: Contents, shape (n_bins,).
+        edges: Bin edges, n_bins + 1 of them [GeV].
+        variances: Σw² a bin, shape (n_bins,).
+        is_data: Whether contents are numbers of events.
+        n_knots: Knots of the spline; more than the spectrum needs, the penalty does the rest.
+
+    Raises:
+        FitError: The histogram is not fit for it, or holds fewer than 8 bins.
+    """
+    data = check_counts(counts, edges, variances=variances, is_data=is_data)
+    if data.n_bins < 8 or np.count_nonzero(data.counts) < 5:
+        msg = (
+            f"a smooth template needs 8 bins of which 5 are filled, received {data.n_bins} with "
+            f"{np.count_nonzero(data.counts)} filled: use finer bins or more simulation"
+        )
+        raise FitError(msg)
+    widths = np.diff(data.edges)
+    basis = _spline_basis(data.edges, min(n_knots, data.n_bins))
+    differences = np.diff(np.eye(basis.shape[1]), n=3, axis=0)
+    # A whisper of a ridge: splines at the ends see few bins.
+    shape = differences.T @ differences
+    floored = np.log(np.maximum(data.counts, 0.5 * data.weight_scale) / widths)
+    best: SmoothTemplate | None = None
+    smallest = np.inf
+    for strength in PENALTIES[::-1]:
+        penalty = strength * shape + 1e-9 * np.eye(basis.shape[1])
+        start = np.linalg.solve(basis.T @ basis + 1e-3 * shape + 1e-9, basis.T @ floored)
+        _, nu, information = _fit(data, basis, widths, penalty, start)
+        inverse = np.linalg.inv(information + penalty)
+        n_effective = float(np.trace(inverse @ information))
+        deviance = poisson_deviance(data.counts, nu, data.weight_scale)
+        if deviance + 2 * n_effective < smallest:
+            smallest = deviance + 2 * n_effective
+            slopes = basis * nu[:, None]
+            covariance = slopes @ (inverse @ information @ inverse) @ slopes.T
+            best = SmoothTemplate(data, nu, covariance, float(strength), n_effective, deviance)
+    if best is None:  # pragma: no cover - the first penalty always gives a finite AIC
+        msg = "no penalty gave a smooth template"
+        raise FitError(msg)
+    return best
