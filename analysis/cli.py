@@ -219,6 +219,7 @@ def score(
     config: Annotated[Path | None, typer.Option(help="Take histogram settings from it.")] = None,
     executor: Executor = "iterative",
     workers: Workers = 1,
+    allow_missing: AllowMissing = False,
 ) -> None:
     """Score every jet of a skim or of files, and fill the mass histograms."""
     from oddjet.analysis.steps import score_jets
@@ -231,6 +232,7 @@ def score(
             config=config,
             executor=executor,
             workers=workers,
+            allow_missing=allow_missing,
             reporter=RichReporter(err),
         )
     out.print(f"{n_jets:,} jets scored: [bold]{output}[/]", highlight=False)

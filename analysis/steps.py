@@ -112,6 +112,7 @@ def score_jets(
     config: Path | None = None,
     executor: str = "iterative",
     workers: int = 1,
+    allow_missing: bool = False,
     reporter: Reporter | None = None,
 ) -> int:
     """Score every jet of a skim, or of files without a skim in between.
@@ -123,6 +124,7 @@ def score_jets(
         config: An analysis, for the histogram's settings, and for the selection of files.
         executor: ``iterative``, ``futures`` or ``dask``.
         workers: Worker processes.
+        allow_missing: Finish although files cannot be opened or chunks of files fail.
         reporter: Told about progress.
 
     Returns:
@@ -162,6 +164,7 @@ def score_jets(
             selection=None if is_skim else selection,
             executor=pool,
             progress=update,
+            allow_missing=allow_missing,
         )
     return sum(chunk.n_jets for chunk in found.manifest.chunks)
 

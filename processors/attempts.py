@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from coffea.processor.executor import ExecutorBase
+
 from oddjet.datasets.remote import (
     is_remote,
     is_transient,
@@ -24,7 +26,7 @@ from oddjet.errors import BadFileError, ChunkTooLargeError, OddjetError, Unreach
 from oddjet.processors.chunkwise import Failure
 from oddjet.processors.source import ChunkSource
 
-__all__ = ["Attempts", "attempt_chunk", "attempt_item", "failure_of"]
+__all__ = ["Attempts", "attempt_chunk", "attempt_item", "failure_of", "without_retries"]
 
 logger = logging.getLogger(__name__)
 
@@ -57,10 +59,29 @@ class Attempts:
     images: bool = False
     run: str = field(default_factory=lambda: uuid.uuid4().hex)
 
+    @classmethod
+    def of(cls, executor: ExecutorBase) -> Attempts:
+        """Give the attempts of an executor: its `retries`, and at least the default."""
+        return cls(retries=max(getattr(executor, "retries", 0), cls.retries))
+
     def wait(self, n_tries: int) -> float:
         """Give the seconds to wait after a number of tries."""
         longest = min(self.first_wait * 2.0 ** (n_tries - 1), self.longest_wait)
         return float(longest * random.uniform(0.5, 1.0))
+
+
+def without_retries(executor: ExecutorBase) -> ExecutorBase:
+    """Copy an executor so that it does not try again what has been tried already.
+
+    A copy also because coffea's Runner leaves the processor in Dask executors.
+
+    Args:
+        executor: Any of coffea's kind.
+
+    Returns:
+        A copy.
+    """
+    return executor.copy(**({"retries": 0} if hasattr(executor, "retries") else {}))
 
 
 def attempt_chunk(

@@ -19,7 +19,7 @@ from oddjet.datasets.checksums import verify_checksum
 from oddjet.datasets.manifest import ChunkRecord
 from oddjet.datasets.skim import read_part_record
 from oddjet.errors import ChunkTooLargeError, InputError, OddjetError, ProcessingError
-from oddjet.processors.attempts import Attempts, attempt_item, failure_of
+from oddjet.processors.attempts import Attempts, attempt_item, failure_of, without_retries
 from oddjet.processors.chunkwise import ChunkProcessor
 from oddjet.processors.cleanup import remove_temporary_files
 from oddjet.processors.memory import check_memory, memory_limit
@@ -79,7 +79,7 @@ def run_plan(
     Raises:
         ProcessingError: If chunks failed or entries do not add up.
     """
-    attempts = attempts or Attempts(retries=max(executor.retries, Attempts.retries))
+    attempts = attempts or Attempts.of(executor)
     attempts = replace(attempts, output=output.absolute(), images=images)
 
     def run(todo: list[ChunkSource]) -> dict[str, Any]:
@@ -90,9 +90,7 @@ def run_plan(
         # Branches of no use here are not even looked at: real files have two thousand.
         names = sorted({name for chunk in todo for name in plan.branches[chunk.file]})
         runner = _PatientRunner(
-            executor=executor.copy(
-                retries=0
-            ),  # a copy: Runner leaves the processor in Dask executors
+            executor=without_retries(executor),
             schema=BaseSchema,
             skipbadfiles=False,
             savemetrics=False,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from oddjet.datasets.digest import content_key, source_digest
+from oddjet.datasets.digest import content_key, dependency_digest, source_digest
 from oddjet.datasets.manifest import SCHEMA_VERSION
 from oddjet.processors.source import ChunkSource
 
-__all__ = ["code_digest", "with_key"]
+__all__ = ["code_digest", "detector_code", "with_key"]
 
 _CODE = (
     "oddjet.processors",
@@ -30,6 +32,23 @@ def code_digest() -> str:
         Hexadecimal SHA-256.
     """
     return source_digest(*_CODE)
+
+
+@functools.cache
+def detector_code(folder: str) -> str:
+    """Hash the sources that decide what a saved detector says of a jet.
+
+    The folder's fingerprint covers what was learned, not the code that scores with it.
+
+    Args:
+        folder: A saved folder of detectors.
+
+    Returns:
+        Hexadecimal SHA-256 over the modules of its detectors, of folds, and of all they import.
+    """
+    infos = [json.loads(path.read_bytes()) for path in sorted(Path(folder).rglob("detector.json"))]
+    modules = {str(info["detector"]).partition(":")[0] for info in infos}
+    return dependency_digest("oddjet.ml.folds", *sorted(modules))
 
 
 def with_key(source: ChunkSource, *, settings: dict[str, Any], trust_code: bool) -> ChunkSource:

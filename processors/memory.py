@@ -49,7 +49,9 @@ def memory_limit(executor: ExecutorBase) -> float | None:
     client = getattr(executor, "client", None)
     if client is not None:
         workers = client.scheduler_info(n_workers=-1)["workers"].values()
-        limits = [w["memory_limit"] / w["nthreads"] for w in workers if w["memory_limit"]]
+        limits: list[float] = [
+            w["memory_limit"] / w["nthreads"] for w in workers if w["memory_limit"]
+        ]
         return min(limits, default=None)
     total = float(psutil.virtual_memory().total)
     if _CGROUP.is_file() and (text := _CGROUP.read_text().strip()).isdigit():

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from oddjet.datasets.skim import Skim
 from oddjet.datasets.validation import validate
 from oddjet.errors import ConfigError, SkimError
 from oddjet.processors.anomaly import AnomalyProcessor, JetScorer, one_part, score_part
+from oddjet.processors.attempts import Attempts, attempt_chunk, without_retries
 from oddjet.processors.cleanup import remove_stale_parts
 from oddjet.processors.detection import find_detectors
+from oddjet.processors.duplicates import check_unique
 from oddjet.processors.engine import run_chunks, run_plan
 from oddjet.processors.histograms import (
     PT_EDGES,
@@ -28,7 +31,8 @@ from oddjet.processors.histograms import (
     save_histograms,
     scale_histogram,
 )
-from oddjet.processors.keys import code_digest, with_key
+from oddjet.processors.keys import code_digest, detector_code, with_key
+from oddjet.processors.missing import find_missing
 from oddjet.processors.plan import make_plan
 from oddjet.processors.progress import Progress
 from oddjet.processors.selection import Selection
@@ -37,10 +41,13 @@ from oddjet.processors.summary import (
     check_sumw,
     make_manifest,
     package_versions,
+    read_luminosity,
     read_sumw_runs,
 )
 
 __all__ = ["HISTOGRAMS", "AnomalyResult", "run_anomaly"]
+
+logger = logging.getLogger(__name__)
 
 HISTOGRAMS = "histograms.json"
 
@@ -78,6 +85,9 @@ def run_anomaly(
     progress: Progress | None = None,
     trust_code: bool = False,
     require_sumw: bool = True,
+    require_unique: bool = True,
+    allow_missing: bool = False,
+    attempts: Attempts | None = None,
 ) -> AnomalyResult:
     """Score jets of a fileset or a skim; what is done already is kept.
 
@@ -103,6 +113,10 @@ def run_anomaly(
         progress: Called with chunks done, chunks in all, and events done, for a skim jets done.
         trust_code: Use parts that other versions of the code made; the manifest says so.
         require_sumw: Refuse files whose Σ genWeight is not that of their Runs tree.
+        require_unique: Refuse events that are there twice in files; in a skim that was looked for.
+        allow_missing: Finish although files cannot be opened or chunks of files fail, as for
+            `run_skim`. What is missing of a skim stays missing, and is named in the manifest.
+        attempts: How often a chunk is tried; the executor's `retries`, and at least 3, by default.
 
     Returns:
         Manifest, histograms and counts.
@@ -144,7 +158,13 @@ def run_anomaly(
             msg = "selection: a skim has been selected already; leave it out, or give the fileset"
             raise ConfigError(msg)
         manifest, result = _run_skim(
-            source, scorer, config, executor, progress=progress, trust_code=trust_code
+            source,
+            scorer,
+            config,
+            executor,
+            progress=progress,
+            trust_code=trust_code,
+            attempts=attempts or Attempts.of(executor),
         )
     else:
         manifest, result = _run_fileset(
@@ -157,13 +177,18 @@ def run_anomaly(
             progress=progress,
             trust_code=trust_code,
             require_sumw=require_sumw,
+            require_unique=require_unique,
+            allow_missing=allow_missing,
+            attempts=attempts,
         )
     filled, passed = _add_up(scorer, manifest, result)
     if scales is not None:
         filled = {name: scale_histogram(histogram, scales) for name, histogram in filled.items()}
     save_histograms(output / HISTOGRAMS, filled)
     write_manifest(output, manifest)
-    remove_stale_parts(output, {chunk.key for chunk in manifest.chunks})
+    if not isinstance(source, Skim) and manifest.missing:
+        logger.warning("%s: %s", output, manifest.tell_missing())
+    remove_stale_parts(output, result["keys"])
     return AnomalyResult(manifest, filled, passed)
 
 
@@ -178,14 +203,29 @@ def _run_fileset(
     progress: Progress | None,
     trust_code: bool,
     require_sumw: bool,
+    require_unique: bool,
+    allow_missing: bool,
+    attempts: Attempts | None,
 ) -> tuple[Manifest, dict[str, Any]]:
-    plan = make_plan(fileset, selection=selection, chunk_size=chunk_size)
+    plan = make_plan(
+        fileset, selection=selection, chunk_size=chunk_size, allow_missing=allow_missing
+    )
     settings = {"selection": selection.identity(), "detectors": _identity(scorer)}
     chunks = [with_key(chunk, settings=settings, trust_code=trust_code) for chunk in plan.chunks]
     processor = AnomalyProcessor(selection, scorer)
     records, result = run_plan(
-        plan, chunks, processor, scorer.output, executor=executor, progress=progress
+        plan,
+        chunks,
+        processor,
+        scorer.output,
+        executor=executor,
+        progress=progress,
+        allow_missing=allow_missing,
+        attempts=attempts,
     )
+    records, missing = find_missing(plan, chunks, records, result["failures"])
+    if require_unique:
+        check_unique(scorer.output, records, kinds=plan.kinds)
     sumw_runs = read_sumw_runs(plan)
     if require_sumw:
         check_sumw(plan, records, sumw_runs)
@@ -193,11 +233,19 @@ def _run_fileset(
         "selection": selection.model_dump(mode="json"),
         "fileset": fileset.model_dump(mode="json"),
         "chunk_size": chunk_size,
+        "unique_events": require_unique,
     }
     manifest = make_manifest(
-        plan, records, kind="scores", config=config, representation=None, sumw_runs=sumw_runs
+        plan,
+        records,
+        kind="scores",
+        config=config,
+        representation=None,
+        sumw_runs=sumw_runs,
+        missing=missing,
+        lumi=read_luminosity(plan, records, mask=processor.lumi_mask),
     )
-    return manifest, result
+    return manifest, {**result, "keys": {chunk.key for chunk in chunks}}
 
 
 def _run_skim(
@@ -208,6 +256,7 @@ def _run_skim(
     *,
     progress: Progress | None,
     trust_code: bool,
+    attempts: Attempts,
 ) -> tuple[Manifest, dict[str, Any]]:
     if skim.manifest.kind != "skim":
         msg = f"{skim.folder} holds {skim.manifest.kind}, expected a skim of jets"
@@ -222,7 +271,10 @@ def _run_skim(
 
     def run(todo: list[ChunkSource]) -> dict[str, Any]:
         items = [(one_part(skim, parts[chunk.key][0]), chunk) for chunk in todo]
-        result, _ = executor(items, functools.partial(score_part, scorer=scorer), None)
+        work = functools.partial(
+            _attempt_part, scorer=scorer, attempts=replace(attempts, output=scorer.output)
+        )
+        result, _ = without_retries(executor)(items, work, None)
         return dict(result)
 
     chunks = [chunk for _, chunk in parts.values()]
@@ -237,11 +289,17 @@ def _run_skim(
             "chunks": tuple(records),
         }
     )
-    return manifest, result
+    return manifest, {**result, "keys": set(parts)}
+
+
+def _attempt_part(
+    item: tuple[Skim, ChunkSource], *, scorer: JetScorer, attempts: Attempts
+) -> dict[str, Any]:
+    return attempt_chunk(item[1], lambda _: score_part(item, scorer=scorer), attempts)
 
 
 def _identity(scorer: JetScorer) -> list[Any]:
-    return [[detector.label, detector.fingerprint] for detector in scorer.detectors]
+    return [[d.label, d.fingerprint, detector_code(d.folder)] for d in scorer.detectors]
 
 
 def _source_of(part: ChunkRecord, skim: Skim) -> ChunkSource:
