@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from oddjet.analysis.exchange.datacard import write_datacard
 from oddjet.analysis.exchange.histogram_files import (
     MassHistogram,
     histogram_names,
     read_histogram,
     write_root,
 )
+from oddjet.analysis.exchange.model import Channel, Sample, safe_name
+from oddjet.analysis.exchange.workspace import pyhf_model, pyhf_workspace, write_workspace
 
-__all__ = ["MassHistogram", "histogram_names", "read_histogram", "write_root"]
+__all__ = [
+    "Channel",
+    "MassHistogram",
+    "Sample",
+    "histogram_names",
+    "pyhf_model",
+    "pyhf_workspace",
+    "read_histogram",
+    "safe_name",
+    "write_datacard",
+    "write_root",
+    "write_workspace",
+]

@@ -1,0 +1,268 @@
+"""Limits on a signal in a mass histogram: the background fitted or given, one mass or many."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from oddjet.analysis.background import BackgroundFit, fit_sidebands
+from oddjet.analysis.background.binned import BinnedCounts, Window, check_window
+from oddjet.analysis.exchange.histogram_files import MassHistogram
+from oddjet.analysis.limits.inputs import LimitInputs, Systematics
+from oddjet.analysis.limits.templates import fit_covariance, gaussian_template
+from oddjet.analysis.limits.upper import Limit, upper_limit
+from oddjet.errors import ConfigError, FitError
+
+__all__ = ["LimitSettings", "SignalModel", "SpectrumLimit", "limit_inputs", "limit_spectrum"]
+
+Array = npt.NDArray[np.float64]
+
+HALF_WINDOW = 3.0
+"""Half the window [widths of the signal]: 0.3 % of a Gaussian are outside."""
+
+SAME_EDGES = 1e-6
+
+
+@dataclasses.dataclass(frozen=True)
+class SignalModel:
+    """A signal hypothesis.
+
+    Attributes:
+        mass: Its mass [GeV].
+        width: Its standard deviation [GeV]: of the Gaussian, and of the window.
+        template: Its histogram, in the bins of the spectrum; a Gaussian without one.
+        events: Events at μ = 1; the template's sum, or about the expected limit, without one.
+    """
+
+    mass: float
+    width: float
+    template: MassHistogram | None = None
+    events: float | None = None
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.mass) and np.isfinite(self.width) and self.width > 0):
+            msg = (
+                "expected a signal with a mass and a width > 0 GeV, received "
+                f"{self.mass:g} and {self.width:g}"
+            )
+            raise FitError(msg)
+
+    @property
+    def window(self) -> Window:
+        """Where the signal is [GeV]."""
+        half = HALF_WINDOW * self.width
+        return (self.mass - half, self.mass + half)
+
+    def shape(self, edges: Array) -> Array:
+        """Fraction of the signal in each bin, shape (n_bins,)."""
+        if self.template is None:
+            return gaussian_template(edges, self.mass, self.width)
+        template = self.template.checked(is_data=False)
+        _check_same_edges(template.edges, edges, f"the signal template {self.template.name}")
+        total = float(template.counts.sum())
+        if total <= 0:
+            msg = f"the signal template {self.template.name} has no events"
+            raise FitError(msg)
+        return template.counts / total
+
+    def yield_or(self, reference: float) -> float:
+        """Events at μ = 1, or the reference where nobody says."""
+        if self.events is not None:
+            return self.events
+        return reference if self.template is None else float(self.template.counts.sum())
+
+
+@dataclasses.dataclass(frozen=True)
+class LimitSettings:
+    """How a limit is set.
+
+    Attributes:
+        function: Background function, a family or ``auto``; see `fit_sidebands`.
+        is_data: Whether contents are numbers of events; weighted simulation gives expected
+            limits only.
+        unblind: Whether the data under the signal may be looked at.
+        systematics: Sizes of the uncertainties.
+        cl: Confidence level.
+        n_toys: Toys at each signal strength; 0 for the asymptotic limit.
+        seed: Fixes the toys.
+        lumi_ifb: Luminosity, to give a cross section as well [1/fb].
+        efficiency: Fraction of produced signal events that enter the spectrum.
+        channel: Name in the workspace and the datacard.
+    """
+
+    function: str = "auto"
+    is_data: bool = True
+    unblind: bool = False
+    systematics: Systematics = dataclasses.field(default_factory=Systematics)
+    cl: float = 0.95
+    n_toys: int = 0
+    seed: int = 1
+    lumi_ifb: float | None = None
+    efficiency: float = 1.0
+    channel: str = "mass"
+
+    def __post_init__(self) -> None:
+        if self.unblind and not self.is_data:
+            msg = "weighted simulation holds no data to unblind: draw pseudo-data, or leave it out"
+            raise ConfigError(msg)
+
+
+@dataclasses.dataclass(frozen=True)
+class SpectrumLimit:
+    """A limit with the background it rests on.
+
+    Attributes:
+        limit: The limit.
+        fit: The sideband fit; None with a given background.
+    """
+
+    limit: Limit
+    fit: BackgroundFit | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every number, ready for JSON."""
+        fit = None if self.fit is None else self.fit.to_dict()
+        return {**self.limit.to_dict(), "background_fit": fit}
+
+
+def limit_spectrum(
+    spectrum: MassHistogram,
+    signals: Sequence[SignalModel],
+    *,
+    background: MassHistogram | None = None,
+    settings: LimitSettings | None = None,
+) -> tuple[SpectrumLimit, ...]:
+    """Set a limit on each of some signals.
+
+    Args:
+        spectrum: The mass spectrum.
+        signals: The hypotheses.
+        background: Expected background with variances, in the same bins; fitted without one.
+        settings: How.
+
+    Raises:
+        FitError: The spectrum or background is not fit for it, or a fit failed.
+    """
+    chosen = settings or LimitSettings()
+    results = []
+    for signal in signals:
+        inputs, fit = limit_inputs(spectrum, signal, background=background, settings=chosen)
+        limit = upper_limit(
+            inputs,
+            cl=chosen.cl,
+            n_toys=chosen.n_toys,
+            seed=chosen.seed,
+            lumi_ifb=chosen.lumi_ifb,
+            efficiency=chosen.efficiency,
+        )
+        results.append(SpectrumLimit(limit, fit))
+    return tuple(results)
+
+
+def limit_inputs(
+    spectrum: MassHistogram,
+    signal: SignalModel,
+    *,
+    background: MassHistogram | None = None,
+    settings: LimitSettings,
+) -> tuple[LimitInputs, BackgroundFit | None]:
+    """Gather what one limit is computed from.
+
+    With a fitted background the model has the bins under the signal's window alone: the sidebands
+    were used up by the fit, whose covariance stands for them. With a given background it has all
+    bins. While blinded, bins under the window are replaced by NaN before anything is computed.
+
+    Args:
+        spectrum: The mass spectrum.
+        signal: The hypothesis.
+        background: Expected background with variances, in the same bins; fitted without one.
+        settings: How.
+
+    Returns:
+        The inputs, and the sideband fit where there was one.
+
+    Raises:
+        FitError: The spectrum or background is not fit for it, or the fit failed.
+    """
+    check_window(spectrum.edges, signal.window, name="signal window (mass ± 3 widths)")
+    shape = signal.shape(spectrum.edges)
+    blind = None if settings.unblind or not settings.is_data else signal.window
+    if background is None:
+        return _with_fit(spectrum, signal, shape, blind, settings)
+    data = spectrum.checked(is_data=settings.is_data, blind_window=blind)
+    given = background.checked(is_data=False)
+    _check_same_edges(given.edges, spectrum.edges, f"the background {background.name}")
+    everything = np.ones(data.n_bins, np.bool_)
+    inputs = _inputs(data, signal, shape, everything, given.counts, settings)
+    return dataclasses.replace(inputs, background_variances=given.variances), None
+
+
+def _with_fit(
+    spectrum: MassHistogram,
+    signal: SignalModel,
+    shape: Array,
+    blind: Window | None,
+    settings: LimitSettings,
+) -> tuple[LimitInputs, BackgroundFit]:
+    fit = fit_sidebands(
+        spectrum.counts,
+        spectrum.edges,
+        window=signal.window,
+        function=settings.function,
+        variances=spectrum.variances,
+        is_data=settings.is_data,
+        blind_window=blind,
+    )
+    inside = fit.in_window
+    covariance = fit_covariance(fit)[np.ix_(inside, inside)]
+    inputs = _inputs(
+        fit.data, signal, shape, inside, fit.expected, settings, covariance=covariance
+    )
+    return inputs, fit
+
+
+def _inputs(
+    data: BinnedCounts,
+    signal: SignalModel,
+    shape: Array,
+    use: npt.NDArray[np.bool_],
+    expected: Array,
+    settings: LimitSettings,
+    *,
+    covariance: Array | None = None,
+) -> LimitInputs:
+    first, last = np.flatnonzero(use)[[0, -1]]
+    variances = np.zeros(int(use.sum())) if covariance is None else np.diag(covariance)
+    return LimitInputs(
+        edges=data.edges[first : last + 2],
+        observed=data.counts[use] if settings.unblind else None,
+        background=expected[use],
+        signal_shape=shape[use],
+        mass=signal.mass,
+        signal_yield=signal.yield_or(_reference_yield(expected[use] + variances, shape[use])),
+        background_covariance=covariance,
+        systematics=settings.systematics,
+        channel=settings.channel,
+    )
+
+
+def _reference_yield(variances: Array, shape: Array) -> float:
+    """Two σ of the best estimator of the yield, and three events: about the expected limit."""
+    filled = variances > 0
+    information = float(np.sum(shape[filled] ** 2 / variances[filled]))
+    return 3.0 + (2.0 / np.sqrt(information) if information > 0 else 0.0)
+
+
+def _check_same_edges(edges: Array, wanted: Array, name: str) -> None:
+    width = float(np.diff(wanted).min())
+    if edges.shape == wanted.shape and np.allclose(edges, wanted, rtol=0, atol=SAME_EDGES * width):
+        return
+    msg = (
+        f"{name} has {edges.size - 1} bins in [{edges[0]:g}, {edges[-1]:g}] GeV, the spectrum "
+        f"{wanted.size - 1} in [{wanted[0]:g}, {wanted[-1]:g}] GeV: give both the same bins"
+    )
+    raise FitError(msg)

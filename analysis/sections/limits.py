@@ -1,0 +1,114 @@
+"""The section of the limits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from oddjet.analysis.limits.spectrum import SpectrumLimit
+from oddjet.analysis.limits.upper import Limit
+from oddjet.analysis.plots.limits import limit_band, signal_at_limit
+from oddjet.analysis.plots.style import PlotLabel
+from oddjet.analysis.report import Cell, Picture, Section, Table, make_picture, p_text
+
+__all__ = ["limits_section"]
+
+POOR_FIT = 0.01
+
+
+def limits_section(
+    results: Sequence[SpectrumLimit],
+    *,
+    label: PlotLabel | None = None,
+    axis_label: str = "Jet mass [GeV]",
+) -> Section:
+    """Show the limits: a table, and a band over mass or the spectrum of a single mass.
+
+    Args:
+        results: At least one.
+        label: Text above the axes of pictures.
+        axis_label: The mass with its unit.
+    """
+    limits = [result.limit for result in results]
+    warnings = tuple(
+        f"{result.limit.mass:g} GeV: the function {result.fit.name} does not describe the "
+        f"sidebands (goodness of fit p = {p_text(result.fit.p_value)}): no limit from it holds."
+        for result in results
+        if result.fit is not None and result.fit.p_value < POOR_FIT
+    )
+    headers = (
+        "Mass [GeV]",
+        "Expected events",
+        "68 %",
+        "95 %",
+        "Observed events",
+        "Expected σ [pb]",
+        "Observed σ [pb]",
+        "Best fit [events]",
+        "Local p",
+    )
+    first = limits[0]
+    method = f"{first.n_toys} toys a point" if first.n_toys else "asymptotic formulae"
+    caption = (
+        f"Upper limits at {100 * first.cl:g} % CL by CLs ({method}). The bands hold 68 % and 95 % "
+        "of what background alone would give."
+    )
+    return Section(
+        title="Limits",
+        anchor="limits",
+        paragraphs=(
+            (
+                "The limit is on the number of signal events in the whole spectrum. The background "
+                "enters with its uncertainty, correlated between bins; the signal with those of "
+                "luminosity, jet mass scale and resolution and tagger; a spurious signal of the "
+                "size given may be hidden in the background estimate."
+            ),
+        ),
+        warnings=warnings,
+        tables=(Table(headers, tuple(_row(limit) for limit in limits), caption),),
+        pictures=(_picture(limits, label, axis_label),),
+        numbers=[result.to_dict() for result in results],
+    )
+
+
+def _row(limit: Limit) -> tuple[Cell, ...]:
+    events = [limit.in_events(mu) for mu in limit.expected]
+    blinded = "blinded"
+    seen, cross_section, best, p0 = (blinded, blinded, blinded, blinded)
+    if limit.observed is not None and limit.mu_hat is not None:
+        seen = f"{limit.in_events(limit.observed):.4g}"
+        cross_section = _pb(limit, limit.observed)
+        error = limit.in_events(limit.mu_error or 0.0)
+        best = f"{limit.in_events(limit.mu_hat):.3g} ± {error:.2g}"
+        p0 = p_text(limit.p0 or 0.0)
+    return (
+        f"{limit.mass:g}",
+        f"{events[2]:.4g}",
+        f"{events[1]:.3g} – {events[3]:.3g}",
+        f"{events[0]:.3g} – {events[4]:.3g}",
+        seen,
+        _pb(limit, limit.expected[2]),
+        cross_section,
+        best,
+        p0,
+    )
+
+
+def _pb(limit: Limit, mu: float) -> str:
+    value = limit.in_pb(mu)
+    return "–" if value is None else f"{value:.4g}"
+
+
+def _picture(limits: Sequence[Limit], label: PlotLabel | None, axis_label: str) -> Picture:
+    if len(limits) == 1:
+        return make_picture(
+            signal_at_limit(limits[0], axis_label=axis_label, label=label),
+            f"The bins of the model at {limits[0].mass:g} GeV, with a signal at its limit.",
+            hint="a signal above the red line is excluded.",
+            alt="Signal at its limit",
+        )
+    return make_picture(
+        limit_band(limits, label=label),
+        "Upper limits over the mass of the signal.",
+        hint="an observed line above the bands is an excess there, below them a deficit.",
+        alt="Limits over mass",
+    )
