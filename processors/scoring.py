@@ -210,7 +210,10 @@ def _run_fileset(
     plan = make_plan(
         fileset, selection=selection, chunk_size=chunk_size, allow_missing=allow_missing
     )
-    settings = {"selection": selection.identity(), "detectors": _identity(scorer)}
+    settings = {
+        "selection": selection.identity(),
+        "detectors": _identity(scorer, trust_code=trust_code),
+    }
     chunks = [with_key(chunk, settings=settings, trust_code=trust_code) for chunk in plan.chunks]
     processor = AnomalyProcessor(selection, scorer)
     records, result = run_plan(
@@ -265,7 +268,7 @@ def _run_skim(
     skim = Skim(folder=skim.folder.absolute(), manifest=skim.manifest)
     parts = {}
     for part in skim.manifest.chunks:
-        settings = {"skim_part": part.key, "detectors": _identity(scorer)}
+        settings = {"skim_part": part.key, "detectors": _identity(scorer, trust_code=trust_code)}
         chunk = with_key(_source_of(part, skim), settings=settings, trust_code=trust_code)
         parts[chunk.key] = (part, chunk)
 
@@ -298,8 +301,11 @@ def _attempt_part(
     return attempt_chunk(item[1], lambda _: score_part(item, scorer=scorer), attempts)
 
 
-def _identity(scorer: JetScorer) -> list[Any]:
-    return [[d.label, d.fingerprint, detector_code(d.folder)] for d in scorer.detectors]
+def _identity(scorer: JetScorer, *, trust_code: bool) -> list[Any]:
+    return [
+        [d.label, d.fingerprint, None if trust_code else detector_code(d.folder)]
+        for d in scorer.detectors
+    ]
 
 
 def _source_of(part: ChunkRecord, skim: Skim) -> ChunkSource:
