@@ -77,9 +77,7 @@ class DecorrelationConfig(_Settings):
         mass: Column of the mass; by default the one that is hunted in.
     """
 
-    methods: dict[str, dict[str, Any]] = Field(
-        default_factory=lambda: {"quantile_map": {}}, min_length=1
-    )
+    methods: dict[str, dict[str, Any]] = Field(default={"quantile_map": {}}, min_length=1)
     cut: str | None = None
     mass: Literal["msoftdrop", "mass"] | None = None
 

@@ -48,6 +48,8 @@ log = logging.getLogger(__name__)
 
 Floats = npt.NDArray[np.float64]
 
+ROWS = 50_000
+
 
 class Decorrelation(ABC):
     """Base of all decorrelations.
@@ -158,7 +160,7 @@ class Decorrelation(ABC):
         self._scale = StandardScale.fit(s, w)
         z = self._scale(s)
         self._fit(z, m, p, w)
-        self._survival = TailSurvival.fit(self._normalised(z, m, p), w)
+        self._survival = TailSurvival.fit(self._in_parts(z, m, p), w)
         return self
 
     @property
@@ -195,7 +197,7 @@ class Decorrelation(ABC):
                 type(self).__name__, n_outside, len(m), self.mass_range_, self.pt_range_,
             )  # fmt: skip
         m, p = np.clip(m, *self.mass_range_), np.clip(p, *self.pt_range_)
-        return survival(self._normalised(self._scale(s), m, p))
+        return survival(self._in_parts(self._scale(s), m, p))
 
     def count_outside(self, mass: npt.ArrayLike, pt: npt.ArrayLike) -> int:
         """Count jets beyond the masses and pt it was fitted on.
@@ -248,6 +250,11 @@ class Decorrelation(ABC):
             msg = f"{path} holds no decorrelation that can be read: {error!r}. Fit it again."
             raise DetectorError(msg) from error
         return new
+
+    def _in_parts(self, z: Floats, mass: Floats, pt: Floats) -> Floats:
+        """Normalise some rows at a time: methods may need many numbers a jet."""
+        parts = [slice(start, start + ROWS) for start in range(0, len(z), ROWS)]
+        return np.concatenate([self._normalised(z[at], mass[at], pt[at]) for at in parts])
 
     def _fitted(self) -> TailSurvival:
         if self._survival is None:

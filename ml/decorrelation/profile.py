@@ -74,10 +74,10 @@ class Profile:
     def remove(self, z: Floats, x: Floats, y: Floats) -> Floats:
         """Give (z − μ)/σ: (n,) → (n,)."""
         design = self._design(x, y)
-        shifted = z - design @ self.mean
+        shifted = z - _rowwise(design, self.mean)
         if not self.spread.size:
             return np.asarray(shifted)
-        return np.asarray(shifted / np.maximum(design @ self.spread, self.floor))
+        return np.asarray(shifted / np.maximum(_rowwise(design, self.spread), self.floor))
 
     def arrays(self) -> dict[str, Floats]:
         """Give its fields, to be saved."""
@@ -99,10 +99,16 @@ class Profile:
         return np.asarray((splines[:, :, None] * powers[:, None, :]).reshape(len(x), -1))
 
 
+def _rowwise(design: Floats, coefficients: Floats) -> Floats:
+    # A product by BLAS would round a row in another way when other rows come with it: scores must
+    # not depend on how jets are cut into chunks.
+    return np.asarray((design * coefficients).sum(axis=1))
+
+
 def _weighted_quantiles(values: Floats, weights: Floats, levels: Floats) -> Floats:
     order = np.argsort(values)
     fraction = np.cumsum(weights[order])
-    return np.interp(levels * fraction[-1], fraction, values[order])
+    return np.asarray(np.interp(levels * fraction[-1], fraction, values[order]))
 
 
 def _least_squares(design: Floats, target: Floats, weights: Floats) -> Floats:

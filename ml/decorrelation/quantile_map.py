@@ -18,7 +18,6 @@ __all__ = ["QuantileMap"]
 
 Floats = npt.NDArray[np.float64]
 
-ROWS = 50_000
 LEAST_NEIGHBOURS = 100
 
 
@@ -81,11 +80,7 @@ class QuantileMap(Decorrelation):
 
     def _normalised(self, z: Floats, mass: Floats, pt: Floats) -> Floats:
         residual = self._profile.remove(z, mass, np.log(pt))
-        found = np.empty(len(z))
-        for start in range(0, len(z), ROWS):
-            part = slice(start, start + ROWS)
-            found[part] = climb(residual[part], self._interpolated(mass[part], pt[part]))
-        return found
+        return climb(residual, self._interpolated(mass, pt))
 
     def _units(self, mass: Floats, pt: Floats) -> tuple[Floats, Floats]:
         """Give ranks from 0 to 1: equal steps between the lines of the grid."""
@@ -131,4 +126,4 @@ def _quantiles(values: Floats, weights: Floats) -> Floats:
     order = np.argsort(values)
     total = np.cumsum(weights[order])
     middle = (total - weights[order] / 2) / total[-1]
-    return np.interp(1 - SURVIVALS, middle, values[order])
+    return np.asarray(np.interp(1 - SURVIVALS, middle, values[order]))

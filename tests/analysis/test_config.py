@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from oddjet.analysis.config import AnalysisConfig, HuntConfig, load_config
+from oddjet.analysis.config import AnalysisConfig, DecorrelationConfig, HuntConfig, load_config
 from oddjet.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -117,3 +117,30 @@ def test_a_fileset_path_is_relative_to_the_configuration(tmp_path: Path) -> None
     (tmp_path / "samples.yaml").write_text(yaml.safe_dump(MINIMAL["fileset"]))
     config: AnalysisConfig = load_config(write(tmp_path, fileset="samples.yaml"))
     assert config.resolve_fileset().datasets.keys() == {"q"}
+
+
+def test_decorrelation(tmp_path: Path) -> None:
+    assert load_config(write(tmp_path)).decorrelation is None
+
+    def read(**settings: object) -> DecorrelationConfig:
+        found = load_config(write(tmp_path, decorrelation=settings)).decorrelation
+        assert found is not None
+        return found
+
+    assert read().methods == {"quantile_map": {}}
+    names = read(methods=["ddt", "quantile_boosting"])
+    assert names.methods == {"ddt": {}, "quantile_boosting": {}}
+    assert (names.cut_method, names.mass) == ("ddt", None)
+    both = read(methods={"ddt": {"knots": 3}, "quantile_map": None}, cut="quantile_map")
+    assert both.methods == {"ddt": {"knots": 3}, "quantile_map": {}}
+    assert both.cut_method == "quantile_map"
+    for wrong, said in (
+        ({"methods": ["dtd"]}, "Did you mean 'ddt'"),
+        ({"methods": {"ddt": {"knot": 3}}}, "Did you mean 'knots'"),
+        ({"methods": {"ddt": {"knots": 0}}}, "Received: 0"),
+        ({"methods": []}, "methods"),
+        ({"methods": ["ddt"], "cut": "quantile_map"}, "expected one of ddt"),
+        ({"mass": "weight"}, "mass"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            read(**wrong)

@@ -8,14 +8,22 @@ import awkward as ak
 import numpy as np
 import pytest
 
-from oddjet.analysis.config import DetectorConfig
+from oddjet.analysis import training
+from oddjet.analysis.config import DecorrelationConfig, DetectorConfig
 from oddjet.analysis.progress import SilentReporter
-from oddjet.analysis.training import KEY_FILE, background_datasets, train_detector, training_key
+from oddjet.analysis.training import (
+    KEY_FILE,
+    background_datasets,
+    decorrelation_key,
+    train_detector,
+    training_key,
+)
 from oddjet.datasets.digest import source_digest
 from oddjet.datasets.jets import Truth, make_jets
 from oddjet.datasets.manifest import ChunkRecord, DatasetSummary, Manifest, write_manifest
 from oddjet.datasets.skim import Skim, open_skim, write_part
 from oddjet.errors import ConfigError, TooFewJetsError, UnknownDetectorError
+from oddjet.ml.folds import FoldedDetector
 from oddjet.ml.resume import Resume, TrainingState
 
 FOILS = DetectorConfig(name="foils")
@@ -134,6 +142,82 @@ def test_a_supervised_detector_gets_signal_and_is_calibrated_without(tmp_path: P
     assert np.mean(signal >= 1) > 0.3
     with pytest.raises(ConfigError, match="supervised"):
         train_detector(write_skim(tmp_path / "q", {"q": "background"}), settings, tmp_path / "x")
+
+
+def test_another_decorrelation_trains_nothing_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    skim = write_skim(tmp_path / "skim", {"q": "background", "w": "signal"})
+    output = tmp_path / "models" / "foils"
+    plain = train_detector(skim, FOILS, output)
+    monkeypatch.setattr(FoldedDetector, "fit", None)  # from here on a training would fail
+    jets = skim.jets("w")
+    ddt = DecorrelationConfig(methods={"ddt": {}})
+    both = DecorrelationConfig(methods=["ddt", "quantile_map"])
+    for wanted in (ddt, both, None):
+        trained = train_detector(skim, FOILS, output, decorrelation=wanted)
+        assert trained.methods == tuple(wanted.methods if wanted else ())
+        scores = trained.scores(jets)
+        for name, values in plain.scores(jets).items():
+            np.testing.assert_array_equal(scores[name], values)
+    assert trained.fingerprint == plain.fingerprint
+    train_detector(skim, FOILS, output, decorrelation=both)
+    files = {path: path.stat().st_mtime_ns for path in output.rglob("*")}
+    assert train_detector(skim, FOILS, output, decorrelation=both).methods == (
+        "ddt",
+        "quantile_map",
+    )
+    assert {path: path.stat().st_mtime_ns for path in output.rglob("*")} == files
+
+
+def test_an_interrupted_decorrelation_is_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    skim = write_skim(tmp_path / "skim", {"q": "background"})
+    output = tmp_path / "models" / "foils"
+    ddt, flat = (DecorrelationConfig(methods=[name]) for name in ("ddt", "quantile_map"))
+    train_detector(skim, FOILS, output, decorrelation=ddt)
+    write, calls = training._write_keys, []
+
+    def interrupted(*keys: object) -> None:
+        calls.append(keys)
+        if len(calls) == 2:  # the new one is saved, its key is not
+            raise Interrupted
+        write(*keys)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(training, "_write_keys", interrupted)
+    with pytest.raises(Interrupted):
+        train_detector(skim, FOILS, output, decorrelation=flat)
+    monkeypatch.undo()
+    assert FoldedDetector.load(output).methods == ("quantile_map",)
+    assert train_detector(skim, FOILS, output, decorrelation=ddt).methods == ("ddt",)
+
+
+def test_the_keys_of_trainings_and_decorrelations_are_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    skim = write_skim(tmp_path / "skim", {"q": "background"}, n=5)
+    hashed: list[str] = []
+
+    def digest(*modules: str) -> str:
+        hashed.extend(modules)
+        return ""
+
+    monkeypatch.setattr(training, "source_digest", digest)
+    training_key(skim, FOILS, folds=3, seed=1)
+    assert {"oddjet.ml.detectors", "oddjet.ml.folds", "oddjet.ml.training"} <= set(hashed)
+    assert not [module for module in hashed if "decorrelation" in module or module == "oddjet.ml"]
+    ddt = DecorrelationConfig(methods={"ddt": {}})
+    shift = DecorrelationConfig(methods={"ddt": {"scale": False}})
+    keys = {
+        decorrelation_key("t", ddt, mass="mass"),
+        decorrelation_key("t", ddt, mass="msoftdrop"),
+        decorrelation_key("u", ddt, mass="mass"),
+        decorrelation_key("t", shift, mass="mass"),
+        decorrelation_key("t", None, mass="mass"),
+    }
+    assert len(keys) == 5
+    assert "oddjet.ml.decorrelation" in hashed
 
 
 class Interrupted(Exception):

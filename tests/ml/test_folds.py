@@ -4,6 +4,7 @@ import pickle
 import shutil
 from pathlib import Path
 
+import awkward as ak
 import numpy as np
 import pytest
 
@@ -11,6 +12,7 @@ from oddjet.datasets.folds import fold_of
 from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError, DetectorError, InputError, TooFewJetsError, TrainedOnError
 from oddjet.ml import create, load
+from oddjet.ml.decorrelation import create as create_decorrelation
 from oddjet.ml.folds import FoldedDetector
 from oddjet.ml.representations.jet_image import JetImage
 
@@ -194,3 +196,103 @@ def test_refusals(plugin: str, background: Jets, toy_jets) -> None:
     one_fold = background[fold_of(background, 3) == 1]
     with pytest.raises(TooFewJetsError, match="at least 10 jets"):
         fit(one_fold)
+
+
+METHODS = {"ddt": {"scale": False}, "quantile_map": {}}
+
+
+def with_msoftdrop(jets: Jets, seed: int = 1) -> Jets:
+    """Jets with a mass of their own; toy jets' msoftdrop is not what is tested."""
+    rng = np.random.default_rng(seed)
+    return ak.with_field(jets, rng.uniform(20, 200, len(jets)), "msoftdrop")
+
+
+@pytest.fixture(scope="module")
+def decorrelated(folded: FoldedDetector, background: Jets) -> FoldedDetector:
+    return folded.decorrelated(with_msoftdrop(background), methods=METHODS)
+
+
+def test_decorrelations_are_fitted_where_calibrations_are(
+    decorrelated: FoldedDetector, folded: FoldedDetector, background: Jets
+) -> None:
+    jets = with_msoftdrop(background)
+    assert decorrelated.detectors == folded.detectors
+    assert folded.methods == ()
+    assert decorrelated.methods == ("ddt", "quantile_map")
+    folds = fold_of(jets, 3)
+    for fold in range(3):
+        calibrating = jets[folds == (fold + 1) % 3]
+        columns = [np.asarray(calibrating[name]) for name in ("msoftdrop", "pt", "weight")]
+        raw = folded.detectors[fold].scores(calibrating)["distance"]
+        expected = create_decorrelation("ddt", scale=False).fit(raw, *columns)
+        found = decorrelated.decorrelations[fold]["ddt"]["distance"]
+        np.testing.assert_array_equal(found(raw, *columns[:2]), expected(raw, *columns[:2]))
+
+
+def test_decorrelated_scores_stand_beside_the_others(
+    decorrelated: FoldedDetector, folded: FoldedDetector, signal: Jets
+) -> None:
+    jets = with_msoftdrop(signal, seed=2)
+    scores = decorrelated.scores(jets)
+    names = ("distance", "distance_calibrated", "distance_ddt", "distance_quantile_map")
+    assert tuple(scores) == decorrelated.score_names == names
+    for name, values in folded.scores(jets).items():
+        np.testing.assert_array_equal(scores[name], values)
+    folds = fold_of(jets, 3)
+    mass, pt = np.asarray(jets.msoftdrop), np.asarray(jets.pt)
+    for fold in range(3):
+        rows = folds == fold
+        method = decorrelated.decorrelations[fold]["quantile_map"]["distance"]
+        np.testing.assert_array_equal(
+            scores["distance_quantile_map"][rows],
+            method(scores["distance"][rows], mass[rows], pt[rows]),
+        )
+    assert {len(values) for values in decorrelated.scores(jets[:0]).values()} == {0}
+    with pytest.raises(InputError, match="msoftdrop"):
+        decorrelated.scores(jets[[name for name in jets.fields if name != "msoftdrop"]])
+
+
+def test_decorrelations_are_saved(
+    decorrelated: FoldedDetector, folded: FoldedDetector, signal: Jets, tmp_path: Path
+) -> None:
+    jets = with_msoftdrop(signal)
+    plain = folded.save(tmp_path / "folded")
+    with_methods = decorrelated.save(tmp_path / "folded")
+    assert plain != with_methods
+    loaded = FoldedDetector.load(tmp_path / "folded")
+    assert (loaded.methods, loaded.decorrelation_mass) == (tuple(METHODS), "msoftdrop")
+    for name, values in decorrelated.scores(jets).items():
+        np.testing.assert_array_equal(loaded.scores(jets)[name], values)
+    assert loaded.decorrelations[0]["ddt"]["distance"].hyper_parameters()["scale"] is False
+    file = tmp_path / "folded" / "decorrelation1_distance_ddt.npz"
+    shutil.copy(tmp_path / "folded" / "decorrelation0_distance_ddt.npz", file)
+    with pytest.raises(DetectorError, match="not the file that was saved"):
+        FoldedDetector.load(tmp_path / "folded")
+    removed = decorrelated.decorrelated(jets, methods={})
+    assert removed.save(tmp_path / "other") == plain
+
+
+def test_weights_and_mass_given_are_used(folded: FoldedDetector, background: Jets) -> None:
+    jets = ak.with_field(with_msoftdrop(background), np.full(len(background), 5.0), "mass")
+    used = np.arange(len(jets)) % 10 != 0
+    found = folded.decorrelated(
+        jets, methods={"ddt": {}}, mass="mass", weights=np.where(used, 2, 0)
+    )
+    assert found.decorrelation_mass == "mass"
+    for fold in range(3):
+        n = int(np.count_nonzero(used & (fold_of(jets, 3) == (fold + 1) % 3)))
+        method = found.decorrelations[fold]["ddt"]["distance"]
+        assert method.cap == pytest.approx(np.log10(n + 1) + 1)
+        assert method.mass_range_ == (5.0, 5.0)
+
+
+def test_wrong_decorrelations_are_refused(folded: FoldedDetector, background: Jets) -> None:
+    jets = with_msoftdrop(background)
+    with pytest.raises(ConfigError, match="Did you mean 'ddt'"):
+        folded.decorrelated(jets, methods={"dtd": {}})
+    with pytest.raises(InputError, match="msoftdrop"):
+        folded.decorrelated(jets[[n for n in jets.fields if n != "msoftdrop"]], methods=METHODS)
+    with pytest.raises(TooFewJetsError, match="decorrelate"):
+        folded.decorrelated(jets[:300], methods=METHODS)
+    with pytest.raises(InputError, match="negative"):
+        folded.decorrelated(jets, methods=METHODS, weights=np.full(len(jets), -1.0))

@@ -13,6 +13,8 @@ from oddjet.processors.histograms import (
     HistogramSettings,
     check_scales,
     count_passed,
+    cut_column,
+    cut_columns,
     fill_histograms,
     load_histograms,
     make_histogram,
@@ -145,3 +147,35 @@ def test_scales_have_to_fit_the_datasets() -> None:
     for wrong in ({}, {"qcd": np.inf}, {"qcd": 1.0, "other": 1.0}):
         with pytest.raises(ConfigError, match="scales"):
             check_scales(wrong, kinds)
+
+
+def test_decorrelated_scores_are_cut_on_as_they_are() -> None:
+    scores = table(d_s_ddt=[3.0, 0.0, 1.0, 0.0, 0.0])
+    histograms = fill_histograms(
+        scores,
+        dataset="a",
+        names=["d_s"],
+        settings=SETTINGS,
+        datasets=["a"],
+        decorrelated=["d_s_ddt"],
+    )
+    assert set(histograms) == {"d_s", "d_s_ddt"}
+    values = histograms["d_s_ddt"]["a", "nominal", :, sum, sum].view().value
+    np.testing.assert_array_equal(values, [2 - 1 + 3 + 5, 2 + 3, 2])
+    counts = count_passed(scores, names=["d_s"], settings=SETTINGS, decorrelated=["d_s_ddt"])
+    assert counts["d_s_ddt"] == {"all": 4, "0.1": 2, "0.01": 1}
+    assert counts["d_s"] == {"all": 4, "0.1": 3, "0.01": 1}
+    with pytest.raises(InputError, match="d_s_ddt"):
+        count_passed(table(), names=[], settings=SETTINGS, decorrelated=["d_s_ddt"])
+
+
+def test_the_column_that_is_cut_on() -> None:
+    columns = ["pt", "d_s", "d_s_calibrated", "d_s_ddt"]
+    assert cut_column("d_s", columns) == "d_s_calibrated"
+    assert cut_column("d_s_ddt", columns) == "d_s_ddt"
+    assert cut_columns(["d_s"], ["d_s_ddt"]) == {
+        name: cut_column(name, columns) for name in ("d_s", "d_s_ddt")
+    }
+    for wrong in ("pt", "d_s_dtd", "d_s_quantile_map", "e_s"):
+        with pytest.raises(InputError, match=r"raw score \(d_s\)"):
+            cut_column(wrong, columns)

@@ -117,6 +117,38 @@ def test_histograms_agree_with_the_table(
     assert passed["0.5"] / passed["all"] == pytest.approx(0.5, abs=0.12)
 
 
+def test_decorrelated_scores_are_in_the_table_and_the_histograms(
+    skim_folder: Path, detector_folder: Path, iterative: ExecutorBase, tmp_path: Path
+) -> None:
+    skim = open_skim(skim_folder)
+    jets = skim.jets()
+    plain = FoldedDetector.load(detector_folder)
+    # Each jet several times: a third of so few would not be enough.
+    trained_on = skim.jets(kinds="background")
+    many = trained_on[np.tile(np.arange(len(trained_on)), 6)]
+    decorrelated = plain.decorrelated(many, methods={"ddt": {}}, mass="mass")
+    decorrelated.save(tmp_path / "model")
+    run = {"detectors": {"m": tmp_path / "model"}, "output": tmp_path / "scores"}
+    result = run_anomaly(skim, executor=iterative, **run, **SETTINGS)
+    table = open_scores(tmp_path / "scores").columns()
+    for name, values in decorrelated.scores(jets).items():
+        np.testing.assert_array_equal(table[f"m_{name}"], values)
+    assert set(result.histograms) == {"m_mass", "m_light", "m_mass_ddt", "m_light_ddt"}
+    use = (table["dataset"] == "qcd") & (table["rank"] == 0)
+    passing = use & (table["m_mass_ddt"] >= -np.log10(0.5))
+    found = result.histograms["m_mass_ddt"]
+    assert found["qcd", "nominal", "0.5", sum, sum].value == pytest.approx(
+        table["weight"][passing & (table["pt"] >= 200)].sum()
+    )
+    assert result.passed["m_mass_ddt"]["qcd"]["0.5"] == np.count_nonzero(passing)
+    (detector,) = result.manifest.config["detectors"]
+    assert list(detector["methods"]) == ["ddt"]
+    # From the table alone, with nothing scored again, it is the same.
+    again = run_anomaly(skim, executor=iterative, **run, **SETTINGS)
+    assert again.histograms == result.histograms
+    assert again.passed == result.passed
+
+
 @pytest.mark.slow
 def test_files_and_their_skim_give_the_same(
     fileset: Fileset,
