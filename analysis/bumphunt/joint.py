@@ -1,0 +1,190 @@
+"""Spectra that share jets: the joint table of mass and of which spectra a jet is in.
+
+Working points of one score are nested, and detectors look at the same jets. Their spectra fluctuate
+together, so pseudo-experiments are drawn on the joint table: jets fall into patterns ("in the first
+and the third spectrum, in no other"), which are disjoint, and so independent Poisson numbers in each
+mass bin. The spectra of a pseudo-experiment are sums of its patterns.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from oddjet.analysis.background.batch import BatchModel
+from oddjet.analysis.background.binned import check_counts
+from oddjet.errors import FitError, NonFiniteError
+
+__all__ = ["JointTable"]
+
+Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+FEWEST_JETS = 100
+"""A pattern with fewer jets takes the shape of all such patterns together."""
+
+
+@dataclasses.dataclass(frozen=True)
+class JointTable:
+    """Jets by mass bin and pattern.
+
+    Attributes:
+        labels: Names of the spectra.
+        edges: Mass bin edges, n_bins + 1 of them [GeV].
+        members: Which spectrum (row) holds which pattern (column), shape (n_spectra, n_patterns).
+        counts: Jets of each pattern, shape (n_patterns, n_bins).
+    """
+
+    labels: tuple[str, ...]
+    edges: Array
+    members: Mask
+    counts: Array
+
+    @classmethod
+    def from_jets(
+        cls,
+        mass: npt.ArrayLike,
+        passes: npt.ArrayLike,
+        edges: npt.ArrayLike,
+        *,
+        labels: Sequence[str],
+    ) -> JointTable:
+        """Sort jets into bins and patterns.
+
+        Args:
+            mass: Mass of each jet [GeV], shape (n_jets,). Jets outside the edges are left out.
+            passes: Which spectra each jet is in, shape (n_jets, n_spectra).
+            edges: Mass bin edges, n_bins + 1 of them [GeV].
+            labels: Names of the spectra.
+
+        Raises:
+            FitError: Shapes do not fit, or no jet is in any spectrum.
+            NonFiniteError: A mass is NaN or infinite.
+        """
+        mass = np.asarray(mass, dtype=np.float64)
+        inside = np.asarray(passes, dtype=np.bool_)
+        edges = np.asarray(edges, dtype=np.float64)
+        if mass.ndim != 1 or inside.shape != (mass.size, len(labels)) or not len(labels):
+            msg = (
+                f"joint table: expected masses (n,) and passes (n, {len(labels)}), received "
+                f"{mass.shape} and {inside.shape}"
+            )
+            raise FitError(msg)
+        if n_bad := int(np.count_nonzero(~np.isfinite(mass))):
+            msg = f"joint table: {n_bad} of {mass.size} masses are NaN or infinite"
+            raise NonFiniteError(msg)
+        used = inside.any(axis=1)
+        patterns, at = np.unique(inside[used], axis=0, return_inverse=True)
+        if not len(patterns):
+            msg = f"no jet is in any of {', '.join(labels)}: loosen the cuts or add data"
+            raise FitError(msg)
+        counts = np.stack(
+            [np.histogram(mass[used][at.reshape(-1) == i], edges)[0] for i in range(len(patterns))]
+        )
+        return cls(tuple(labels), edges, patterns.T.copy(), counts.astype(np.float64)).checked()
+
+    @classmethod
+    def from_histogram(
+        cls,
+        counts: npt.ArrayLike,
+        edges: npt.ArrayLike,
+        *,
+        label: str = "",
+        variances: npt.ArrayLike | None = None,
+    ) -> JointTable:
+        """Take one spectrum that is already a histogram of numbers of events.
+
+        Args:
+            counts: Numbers of events, shape (n_bins,).
+            edges: Bin edges, n_bins + 1 of them [GeV].
+            label: Its name.
+            variances: Σw² a bin, if known; must equal the contents.
+
+        Raises:
+            FitError: The contents are not numbers of events; see `check_counts`.
+        """
+        data = check_counts(counts, edges, variances=variances)
+        return cls((label,), data.edges, np.ones((1, 1), np.bool_), data.counts[None]).checked()
+
+    def checked(self) -> JointTable:
+        """Refuse spectra without events, and contents that are no numbers of events.
+
+        Raises:
+            FitError: Of the spectrum that is wrong, by name.
+        """
+        for label, spectrum in zip(self.labels, self.spectra, strict=True):
+            check_counts(spectrum, self.edges)
+            if not spectrum.sum() > 0:
+                msg = (
+                    f"no events of '{label}' between {self.edges[0]:g} and {self.edges[-1]:g} GeV: "
+                    "loosen the cut or add data"
+                )
+                raise FitError(msg)
+        return self
+
+    @property
+    def n_patterns(self) -> int:
+        """Number of patterns."""
+        return int(self.counts.shape[0])
+
+    @property
+    def spectra(self) -> Array:
+        """Contents of each spectrum, shape (n_spectra, n_bins)."""
+        return self.members @ self.counts
+
+    def expected(self, model: BatchModel) -> Array:
+        """Fit the whole spectrum of every pattern: what pseudo-experiments are drawn from.
+
+        Patterns with fewer than `FEWEST_JETS` jets, or without a valid fit, take the fitted shape of
+        all such patterns together, each with its own total; if that cannot be fitted either, the
+        shape of all jets.
+
+        Args:
+            model: The functions.
+
+        Returns:
+            Expected jets, shape (n_patterns, n_bins).
+
+        Raises:
+            FitError: Not even all jets together can be fitted.
+        """
+        totals = self.counts.sum(axis=1)
+        expected = np.zeros(self.counts.shape)
+        sparse = totals < FEWEST_JETS
+        for index in np.flatnonzero(~sparse):
+            try:
+                expected[index] = model.expected(self.counts[index])[0]
+            except FitError:
+                sparse[index] = True
+        if sparse.any():
+            shape = self._shape_of(sparse, model)
+            expected[sparse] = totals[sparse, None] * shape
+        return expected
+
+    def _shape_of(self, sparse: Mask, model: BatchModel) -> Array:
+        together = self.counts[sparse].sum(axis=0)
+        if together.sum() >= FEWEST_JETS:
+            try:
+                fitted = model.expected(together)[0]
+                return fitted / fitted.sum()
+            except FitError:
+                pass
+        fitted = model.expected(self.counts.sum(axis=0))[0]
+        return fitted / fitted.sum()
+
+    def draw(self, expected: Array, n: int, rng: np.random.Generator) -> Array:
+        """Draw the spectra of background-only pseudo-experiments.
+
+        Args:
+            expected: Expected jets of each pattern, shape (n_patterns, n_bins).
+            n: How many.
+            rng: Generator of random numbers.
+
+        Returns:
+            Contents, shape (n, n_spectra, n_bins).
+        """
+        patterns = rng.poisson(expected, size=(n, *expected.shape)).astype(np.float64)
+        return np.einsum("sp,npb->nsb", self.members.astype(np.float64), patterns)

@@ -1,0 +1,261 @@
+"""What a bump hunt found: every window of every spectrum, each p-value under its own name.
+
+`local_p_fixed_background`
+    Poisson, the background taken as known.
+`local_p`
+    With the uncertainty of the fit beside the window (`pvalues.on_off_p`), or of the signal's yield.
+`local_p_toys`
+    Share of the pseudo-experiments in which this very window did as well.
+`global_p`
+    Share of the pseudo-experiments in which any window of any spectrum did as well.
+
+The last two are (k + 1)/(n + 1), so upper bounds where no pseudo-experiment did as well.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from oddjet.analysis.background.binned import Window
+from oddjet.analysis.bumphunt.pvalues import significance, toy_p
+
+__all__ = ["BumpHunt", "ChannelScan", "WindowTable"]
+
+Array = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+
+@dataclasses.dataclass(frozen=True)
+class WindowTable:
+    """Every window that was tested in one spectrum, one entry a window.
+
+    Attributes:
+        low: Lower end [GeV].
+        high: Upper end [GeV].
+        width: Width [bins].
+        observed: Events.
+        expected: Background events, from the fit beside the window; NaN where none is valid.
+        expected_error: Their uncertainty, 0 for a background that is given.
+        local_p: With this uncertainty; 1 where there is no excess, NaN without a fit.
+        local_p_fixed_background: Without it.
+        local_p_toys: Share of the pseudo-experiments that did as well here.
+        function: The function that was chosen, empty for a given background.
+    """
+
+    low: Array
+    high: Array
+    width: Integers
+    observed: Array
+    expected: Array
+    expected_error: Array
+    local_p: Array
+    local_p_fixed_background: Array
+    local_p_toys: Array
+    function: tuple[str, ...]
+
+    @property
+    def n_windows(self) -> int:
+        """Number of windows."""
+        return int(self.low.size)
+
+    @property
+    def n_failed(self) -> int:
+        """Windows without a valid fit: they have no p-value."""
+        return int(np.count_nonzero(np.isnan(self.local_p)))
+
+    @property
+    def best(self) -> int:
+        """The window with the smallest local p; the first where none has an excess."""
+        return int(np.argmin(np.where(np.isnan(self.local_p), 2.0, self.local_p)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """All columns, ready for JSON."""
+        columns = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
+        return {name: np.asarray(values).tolist() for name, values in columns.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class ChannelScan:
+    """The scan of one spectrum.
+
+    Attributes:
+        label: What the spectrum is, for tables and plots.
+        table: Every window.
+        n_exceeding: Pseudo-experiments in which a window of this spectrum did as well as its best.
+        n_toys: Pseudo-experiments.
+    """
+
+    label: str
+    table: WindowTable
+    n_exceeding: int
+    n_toys: int
+
+    @property
+    def window(self) -> Window:
+        """The most improbable window [GeV]."""
+        best = self.table.best
+        return float(self.table.low[best]), float(self.table.high[best])
+
+    def _best(self, column: str) -> float:
+        return float(getattr(self.table, column)[self.table.best])
+
+    @property
+    def observed(self) -> float:
+        """Events in it."""
+        return self._best("observed")
+
+    @property
+    def expected(self) -> float:
+        """Background events in it."""
+        return self._best("expected")
+
+    @property
+    def expected_error(self) -> float:
+        """Their uncertainty."""
+        return self._best("expected_error")
+
+    @property
+    def excess(self) -> float:
+        """Events above the background."""
+        return self.observed - self.expected
+
+    @property
+    def has_excess(self) -> bool:
+        """Whether any window at all holds more events than expected."""
+        return self.local_p < 1.0
+
+    @property
+    def local_p(self) -> float:
+        """Local p of the window, with the uncertainty of the background."""
+        return self._best("local_p")
+
+    @property
+    def local_p_fixed_background(self) -> float:
+        """Local p of the window, the background taken as known."""
+        return self._best("local_p_fixed_background")
+
+    @property
+    def local_p_toys(self) -> float:
+        """Local p of the window from pseudo-experiments."""
+        return self._best("local_p_toys")
+
+    @property
+    def local_significance(self) -> float:
+        """Gaussian significance of the local p."""
+        return significance(self.local_p)
+
+    @property
+    def spectrum_p(self) -> float:
+        """Global p over the windows of this spectrum alone."""
+        return float(toy_p(self.n_exceeding, self.n_toys))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every number, ready for JSON."""
+        names = (
+            "observed", "expected", "expected_error", "excess", "has_excess", "local_p",
+            "local_p_fixed_background", "local_p_toys", "local_significance", "spectrum_p",
+            "n_exceeding", "n_toys",
+        )  # fmt: skip
+        return {
+            "label": self.label,
+            "window": list(self.window),
+            **{name: getattr(self, name) for name in names},
+            "n_windows": self.table.n_windows,
+            "n_windows_without_fit": self.table.n_failed,
+            "windows": self.table.to_dict(),
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class BumpHunt:
+    """The outcome of a scan of one spectrum, or of several that share jets.
+
+    Attributes:
+        channels: The scan of each spectrum.
+        n_exceeding: Pseudo-experiments in which any window of any spectrum did as well as the best.
+        n_toys: Pseudo-experiments.
+        seed: Their seed.
+        widths: Narrowest and widest window [bins].
+        background: How the background is known: ``fit beside each window``, ``signal plus
+            background``, or ``given``.
+        function: What was asked for: ``auto``, a family, or one function; empty for a given background.
+        toy_min_p: Smallest local p of each pseudo-experiment, shape (n_toys,).
+        n_toy_windows_without_fit: Windows of pseudo-experiments that no function could be fitted
+            beside; as in the data, they have no p-value there.
+        blind_window: Window that was not looked at [GeV], or None.
+    """
+
+    channels: tuple[ChannelScan, ...]
+    n_exceeding: int
+    n_toys: int
+    seed: int
+    widths: tuple[int, int]
+    background: str
+    function: str
+    toy_min_p: Array
+    n_toy_windows_without_fit: int = 0
+    blind_window: Window | None = None
+
+    @property
+    def best(self) -> ChannelScan:
+        """The spectrum that holds the most improbable window of all."""
+        return min(self.channels, key=lambda channel: channel.local_p)
+
+    @property
+    def window(self) -> Window:
+        """The most improbable window of all [GeV]."""
+        return self.best.window
+
+    @property
+    def local_p(self) -> float:
+        """Its local p, with the uncertainty of the background."""
+        return self.best.local_p
+
+    @property
+    def global_p(self) -> float:
+        """(k + 1)/(n + 1) over everything that was scanned."""
+        return float(toy_p(self.n_exceeding, self.n_toys))
+
+    @property
+    def global_significance(self) -> float:
+        """Gaussian significance of the global p; a lower bound where no toy exceeds."""
+        return significance(self.global_p)
+
+    @property
+    def global_p_is_bound(self) -> bool:
+        """Whether no pseudo-experiment did as well, so that the global p is an upper bound."""
+        return self.n_exceeding == 0
+
+    @property
+    def n_windows(self) -> int:
+        """Windows of all spectra."""
+        return sum(channel.table.n_windows for channel in self.channels)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every number, ready for JSON."""
+        best = self.best
+        return {
+            "spectrum": best.label,
+            "window": list(best.window),
+            "local_p": best.local_p,
+            "local_significance": best.local_significance,
+            "local_p_toys": best.local_p_toys,
+            "local_p_fixed_background": best.local_p_fixed_background,
+            "global_p": self.global_p,
+            "global_significance": self.global_significance,
+            "global_p_is_upper_bound": self.global_p_is_bound,
+            "n_exceeding": self.n_exceeding,
+            "n_toys": self.n_toys,
+            "seed": self.seed,
+            "widths": list(self.widths),
+            "n_windows": self.n_windows,
+            "n_toy_windows_without_fit": self.n_toy_windows_without_fit,
+            "background": self.background,
+            "function": self.function,
+            "blind_window": None if self.blind_window is None else list(self.blind_window),
+            "spectra": [channel.to_dict() for channel in self.channels],
+        }

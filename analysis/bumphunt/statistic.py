@@ -1,0 +1,201 @@
+"""Local p-values of all windows of many spectra at once: the same for data and pseudo-experiments."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from oddjet.analysis.background.batch import BatchModel
+from oddjet.analysis.bumphunt.pvalues import on_off_p, poisson_p
+from oddjet.analysis.bumphunt.result import WindowTable
+from oddjet.analysis.bumphunt.windows import Windows
+
+__all__ = ["FittedBeside", "GivenBackground", "SignalFitted", "Statistic"]
+
+Array = npt.NDArray[np.float64]
+
+
+class Statistic(Protocol):
+    """How the windows of spectra are tested."""
+
+    def local_p(self, spectra: Array, /) -> Array:
+        """Local p of every window; 1 where there is no excess, NaN where no fit is valid.
+
+        Args:
+            spectra: Contents, shape (n, n_spectra, n_bins).
+
+        Returns:
+            Array of shape (n, n_spectra, n_windows).
+        """
+
+    def tables(self, spectra: Array, exceeding: Array, /) -> list[WindowTable]:
+        """All that is known of the windows of the data.
+
+        Args:
+            spectra: Contents, shape (n_spectra, n_bins).
+            exceeding: Local p from pseudo-experiments, shape (n_spectra, n_windows).
+        """
+
+
+@dataclasses.dataclass(frozen=True)
+class FittedBeside:
+    """Each window against a fit of everything beside it, the choice of the function included.
+
+    Attributes:
+        model: The functions.
+        windows: The windows.
+        starts: Where fits of each spectrum begin, shape (n_spectra, n_functions, 5).
+    """
+
+    model: BatchModel
+    windows: Windows
+    starts: Array
+
+    def local_p(self, spectra: Array) -> Array:
+        """See `Statistic.local_p`."""
+        n, n_spectra, n_bins = spectra.shape
+        flat = spectra.reshape(n * n_spectra, n_bins)
+        starts = np.tile(self.starts, (n, 1, 1))
+        fits = self.model.fit_windows(flat, starts, self.windows.firsts, self.windows.stops)
+        p = on_off_p(self.windows.sums(flat), fits.background, fits.variance)
+        return p.reshape(n, n_spectra, -1)
+
+    def tables(self, spectra: Array, exceeding: Array) -> list[WindowTable]:
+        """See `Statistic.tables`."""
+        fits = self.model.fit_windows(spectra, self.starts, self.windows.firsts, self.windows.stops)
+        observed = self.windows.sums(spectra)
+        known = np.where(np.isnan(fits.background), np.inf, fits.background)
+        fixed = np.where(np.isinf(known), np.nan, poisson_p(observed, known))
+        names = (*self.model.names, "")
+        return [
+            WindowTable(
+                low=self.windows.low,
+                high=self.windows.high,
+                width=self.windows.widths,
+                observed=observed[i],
+                expected=fits.background[i],
+                expected_error=np.sqrt(fits.variance[i]),
+                local_p=on_off_p(observed[i], fits.background[i], fits.variance[i]),
+                local_p_fixed_background=fixed[i],
+                local_p_toys=exceeding[i],
+                function=tuple(names[index] for index in fits.chosen[i]),
+            )
+            for i in range(spectra.shape[0])
+        ]
+
+
+@dataclasses.dataclass(frozen=True)
+class GivenBackground:
+    """Each window against a background that is known.
+
+    Attributes:
+        windows: The windows.
+        background: Expected events of each spectrum, shape (n_spectra, n_bins).
+    """
+
+    windows: Windows
+    background: Array
+
+    def local_p(self, spectra: Array) -> Array:
+        """See `Statistic.local_p`.
+
+        The p of a window depends on a whole number alone, so it is worked out once for each of
+        those that occur, and looked up.
+        """
+        observed = self.windows.sums(spectra)
+        expected = self.windows.sums(self.background)
+        numbers = np.rint(observed).astype(np.int64)
+        lowest, highest = numbers.min(axis=0), numbers.max(axis=0)
+        p = np.empty(observed.shape)
+        for place in np.ndindex(expected.shape):
+            table = poisson_p(np.arange(lowest[place], highest[place] + 1), expected[place])
+            p[(slice(None), *place)] = table[numbers[(slice(None), *place)] - lowest[place]]
+        return p
+
+    def tables(self, spectra: Array, exceeding: Array) -> list[WindowTable]:
+        """See `Statistic.tables`."""
+        observed, expected = self.windows.sums(spectra), self.windows.sums(self.background)
+        p = poisson_p(observed, expected)
+        return [
+            WindowTable(
+                low=self.windows.low,
+                high=self.windows.high,
+                width=self.windows.widths,
+                observed=observed[i],
+                expected=expected[i],
+                expected_error=np.zeros(self.windows.n_windows),
+                local_p=p[i],
+                local_p_fixed_background=p[i],
+                local_p_toys=exceeding[i],
+                function=("",) * self.windows.n_windows,
+            )
+            for i in range(spectra.shape[0])
+        ]
+
+
+@dataclasses.dataclass(frozen=True)
+class SignalFitted:
+    """A signal of given shape on a background, fitted together at a ladder of masses.
+
+    The local p is that of √(2 Δ ln L), one-sided.
+
+    Attributes:
+        model: The functions of the background.
+        windows: For each signal the bins that hold its core: for tables and plots.
+        templates: Fraction of each signal in each bin, shape (n_signals, n_bins).
+        starts: Where fits of each spectrum begin, shape (n_spectra, n_functions, 5).
+    """
+
+    model: BatchModel
+    windows: Windows
+    templates: Array
+    starts: Array
+
+    def local_p(self, spectra: Array) -> Array:
+        """See `Statistic.local_p`."""
+        n, n_spectra, n_bins = spectra.shape
+        flat = spectra.reshape(n * n_spectra, n_bins)
+        fits = self.model.fit_signals(flat, np.tile(self.starts, (n, 1, 1)), self.templates)
+        return _one_sided(fits.yields, fits.gain).reshape(n, n_spectra, -1)
+
+    def tables(self, spectra: Array, exceeding: Array) -> list[WindowTable]:
+        """See `Statistic.tables`; expected is what was seen less the fitted signal in the core."""
+        fits = self.model.fit_signals(spectra, self.starts, self.templates)
+        observed = self.windows.sums(spectra)
+        shares = np.array(
+            [
+                template[first:stop].sum()
+                for template, first, stop in zip(
+                    self.templates, self.windows.firsts, self.windows.stops, strict=True
+                )
+            ]
+        )
+        p = _one_sided(fits.yields, fits.gain)
+        expected = observed - fits.yields * shares
+        positive = np.where(expected > 0, expected, np.inf)
+        fixed = np.where(np.isnan(expected), np.nan, poisson_p(observed, positive))
+        names = (*self.model.names, "")
+        return [
+            WindowTable(
+                low=self.windows.low,
+                high=self.windows.high,
+                width=self.windows.widths,
+                observed=observed[i],
+                expected=expected[i],
+                expected_error=fits.errors[i] * shares,
+                local_p=p[i],
+                local_p_fixed_background=fixed[i],
+                local_p_toys=exceeding[i],
+                function=tuple(names[index] for index in fits.chosen[i]),
+            )
+            for i in range(spectra.shape[0])
+        ]
+
+
+def _one_sided(yields: Array, gain: Array) -> Array:
+    p = np.where(yields > 0, stats.norm.sf(np.sqrt(np.maximum(gain, 0.0))), 1.0)
+    return np.where(np.isnan(yields), np.nan, p)

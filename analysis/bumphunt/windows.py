@@ -1,0 +1,109 @@
+"""The windows of a scan: every run of adjacent bins that may be looked at."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+
+from oddjet.errors import ConfigError, FitError
+
+__all__ = ["Windows", "make_windows"]
+
+Array = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclasses.dataclass(frozen=True)
+class Windows:
+    """Windows of adjacent bins, ordered by width, then by mass.
+
+    Attributes:
+        edges: Bin edges, n_bins + 1 of them [GeV].
+        firsts: First bin of each window, shape (n_windows,).
+        stops: One past its last bin, shape (n_windows,).
+    """
+
+    edges: Array
+    firsts: Integers
+    stops: Integers
+
+    @property
+    def n_windows(self) -> int:
+        """Number of windows."""
+        return int(self.firsts.size)
+
+    @property
+    def low(self) -> Array:
+        """Lower ends [GeV], shape (n_windows,)."""
+        return self.edges[self.firsts]
+
+    @property
+    def high(self) -> Array:
+        """Upper ends [GeV], shape (n_windows,)."""
+        return self.edges[self.stops]
+
+    @property
+    def widths(self) -> Integers:
+        """Widths in bins, shape (n_windows,)."""
+        return self.stops - self.firsts
+
+    def sums(self, spectra: npt.ArrayLike) -> Array:
+        """Add up the bins of every window.
+
+        Args:
+            spectra: Contents, shape (..., n_bins).
+
+        Returns:
+            Array of shape (..., n_windows).
+        """
+        spectra = np.asarray(spectra, dtype=np.float64)
+        running = np.concatenate(
+            [np.zeros((*spectra.shape[:-1], 1)), np.cumsum(spectra, axis=-1)], axis=-1
+        )
+        return running[..., self.stops] - running[..., self.firsts]
+
+
+def make_windows(
+    edges: npt.ArrayLike,
+    widths: tuple[int, int],
+    *,
+    hidden: Mask | None = None,
+    sidebands: bool = False,
+) -> Windows:
+    """List the windows.
+
+    Args:
+        edges: Bin edges, n_bins + 1 of them [GeV].
+        widths: Narrowest and widest window [bins].
+        hidden: Bins that may not be looked at, shape (n_bins,); no window holds one.
+        sidebands: Whether a window needs a bin on either side, for a fit beside it.
+
+    Raises:
+        ConfigError: The widths are not 1 ≤ narrowest ≤ widest.
+        FitError: No window fits.
+    """
+    edges = np.asarray(edges, dtype=np.float64)
+    n_bins = edges.size - 1
+    if not 1 <= widths[0] <= widths[1]:
+        msg = f"expected widths 1 ≤ narrowest ≤ widest in bins, received {widths}"
+        raise ConfigError(msg)
+    margin = 1 if sidebands else 0
+    blocked = np.zeros(n_bins) if hidden is None else np.asarray(hidden, dtype=np.float64)
+    inside = np.concatenate([[0.0], np.cumsum(blocked)])
+    firsts, stops = [], []
+    for width in range(widths[0], min(widths[1], n_bins) + 1):
+        first = np.arange(margin, n_bins - width + 1 - margin)
+        first = first[inside[first + width] == inside[first]]
+        firsts.append(first)
+        stops.append(first + width)
+    first = np.concatenate(firsts) if firsts else np.zeros(0, dtype=np.int64)
+    if first.size == 0:
+        msg = (
+            f"no window fits: the narrowest is {widths[0]} bins, and of {n_bins} bins "
+            f"{int(n_bins - blocked.sum())} may be looked at: use narrower windows or finer bins"
+        )
+        raise FitError(msg)
+    return Windows(edges, first.astype(np.int64), np.concatenate(stops).astype(np.int64))
