@@ -41,8 +41,8 @@ class QuantileBoosting(Decorrelation):
     def __init__(
         self,
         *,
-        iterations: int = 40,
-        learning_rate: float = 0.1,
+        iterations: int = 25,
+        learning_rate: float = 0.15,
         leaves: int = 6,
         knots: int = 8,
     ) -> None:
