@@ -12,7 +12,7 @@ import typer
 from rich.logging import RichHandler
 from rich.table import Table
 
-from oddjet.analysis import cli_reproduce, cli_studies
+from oddjet.analysis import cli_background, cli_limits, cli_reproduce, cli_studies
 from oddjet.analysis.console import assignments, err, out, print_rows, told_plainly
 from oddjet.analysis.progress import RichReporter
 
@@ -350,6 +350,8 @@ def bench(
         raise typer.Exit(1)
 
 
+cli_background.register(app)
+cli_limits.register(app)
 cli_reproduce.register(app)
 cli_studies.register(app)
 

@@ -1,0 +1,153 @@
+"""The spurious-signal test on a simulated spectrum: from a skim to a table of functions."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from oddjet.analysis.background.functions import function_names
+from oddjet.analysis.background.smoothing import SmoothTemplate, smooth
+from oddjet.analysis.background.spurious import LIMIT, SpuriousSignal, spurious_signal
+from oddjet.datasets.skim import Skim
+from oddjet.errors import ConfigError, FitError
+
+__all__ = ["SpuriousStudy", "leading_mass", "study_functions"]
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True)
+class SpuriousStudy:
+    """The test of several functions on one template.
+
+    Attributes:
+        template: The smooth template, at the luminosity of the simulation.
+        n_data: Events in the range that it was scaled to.
+        relative_width: Standard deviation of the signal over its mass.
+        tests: One entry a function.
+    """
+
+    template: SmoothTemplate
+    n_data: float
+    relative_width: float
+    tests: tuple[SpuriousSignal, ...]
+
+    @property
+    def accepted(self) -> tuple[SpuriousSignal, ...]:
+        """Functions that are accepted, fewest parameters first."""
+        good = [each for each in self.tests if each.accepted]
+        return tuple(sorted(good, key=lambda each: (int(each.function[-1]), each.worst.excess)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every number, ready for JSON."""
+        return {
+            "n_data": self.n_data,
+            "relative_width": self.relative_width,
+            "template": {
+                "edges": self.template.data.edges.tolist(),
+                "simulation": self.template.data.counts.tolist(),
+                "variances": self.template.data.variances.tolist(),
+                "smooth": self.template.counts.tolist(),
+                "penalty": self.template.penalty,
+                "n_effective_parameters": self.template.n_effective,
+                "goodness_of_fit_p": self.template.p_value,
+            },
+            "accepted": [each.function for each in self.accepted],
+            "tests": [each.to_dict() for each in self.tests],
+        }
+
+
+def leading_mass(
+    skim: Skim,
+    dataset: str,
+    edges: npt.ArrayLike,
+    *,
+    mass: str = "msoftdrop",
+    pt_min: float = 0.0,
+) -> tuple[Array, Array]:
+    """Weighted mass spectrum of the leading jets of one dataset.
+
+    Args:
+        skim: The skim.
+        dataset: Name of the dataset.
+        edges: Bin edges, n_bins + 1 of them [GeV].
+        mass: Column of the mass.
+        pt_min: Smallest transverse momentum [GeV].
+
+    Returns:
+        Σw and Σw² a bin, shape (n_bins,) each.
+
+    Raises:
+        SkimError: There is no such dataset or column.
+        FitError: No jet is left in the range.
+    """
+    jets = skim.jets(dataset, columns=[mass, "pt", "rank", "weight"])
+    pt = np.asarray(jets["pt"], dtype=np.float64)
+    keep = (np.asarray(jets["rank"]) == 0) & (pt >= pt_min)
+    values = np.asarray(jets[mass], dtype=np.float64)[keep]
+    weights = np.asarray(jets["weight"], dtype=np.float64)[keep]
+    bins = np.asarray(edges, dtype=np.float64)
+    counts, _ = np.histogram(values, bins, weights=weights)
+    variances, _ = np.histogram(values, bins, weights=weights**2)
+    if not counts.sum() > 0:
+        msg = (
+            f"no leading jet of '{dataset}' above {pt_min:g} GeV has a {mass} in "
+            f"[{bins[0]:g}, {bins[-1]:g}) GeV: lower the threshold or move the range"
+        )
+        raise FitError(msg)
+    return counts, variances
+
+
+def study_functions(
+    counts: npt.ArrayLike,
+    edges: npt.ArrayLike,
+    *,
+    variances: npt.ArrayLike,
+    n_data: float,
+    relative_width: float = 0.1,
+    functions: Sequence[str] = (),
+    masses: Sequence[float] | None = None,
+    limit: float = LIMIT,
+) -> SpuriousStudy:
+    """Smooth a simulated spectrum, scale it to some number of events, and test functions on it.
+
+    Args:
+        counts: Σw a bin of the simulation, shape (n_bins,).
+        edges: Bin edges, n_bins + 1 of them [GeV].
+        variances: Σw² a bin, shape (n_bins,).
+        n_data: Events in the range that data would have.
+        relative_width: Standard deviation of the signal over its mass.
+        functions: Names; all by default.
+        masses: Masses of the signal [GeV]; two widths from the ends, half a width apart by default.
+        limit: |N_spur| − σ_MC must stay below so many σ.
+
+    Raises:
+        FitError: The histogram is not fit for it.
+        ConfigError: There is no function of that name, or n_data or the width is not positive.
+    """
+    for what, value in (("number of events", n_data), ("relative width", relative_width)):
+        if not (np.isfinite(value) and value > 0):
+            msg = f"the {what} must be positive and finite, received {value:g}"
+            raise ConfigError(msg)
+    template = smooth(counts, edges, variances=variances)
+    factor = n_data / float(template.counts.sum())
+    data = template.data
+    n_effective = float(data.counts.sum() ** 2 / data.variances.sum())
+    tests = tuple(
+        spurious_signal(
+            template.counts * factor,
+            data.edges,
+            function=name,
+            width=lambda mass: relative_width * mass,
+            covariance=template.covariance * factor**2,
+            n_effective=n_effective,
+            masses=masses,
+            limit=limit,
+        )
+        for name in functions or function_names()
+    )
+    return SpuriousStudy(template, float(n_data), relative_width, tests)

@@ -1,0 +1,151 @@
+"""The spurious-signal test and the smooth templates on known spectra."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from oddjet.analysis.background import make_function
+from oddjet.analysis.background.simulated import study_functions
+from oddjet.analysis.background.smoothing import smooth
+from oddjet.analysis.background.spurious import (
+    SpuriousSignal,
+    choose_by_spurious_signal,
+    mass_grid,
+    spurious_signal,
+)
+from oddjet.errors import ConfigError, FitError
+
+EDGES = np.linspace(40, 240, 41)
+MASSES = (70.0, 100.0, 140.0, 180.0)
+
+
+def falling(total: float) -> npt.NDArray[np.float64]:
+    counts = make_function("dijet3", scale=480.0).integrals(EDGES, [0.0, 1.2, 8.0])
+    return np.asarray(counts * total / counts.sum())
+
+
+def width(mass: float) -> float:
+    return 0.1 * mass
+
+
+def test_true_function_makes_no_spurious_signal_and_a_wrong_one_does() -> None:
+    test = functools.partial(spurious_signal, falling(50_000), EDGES, width=width, masses=MASSES)
+    right, wrong = test(function="dijet3"), test(function="exppoly2")
+    assert right.accepted
+    assert max(abs(p.ratio) for p in right.points) < 0.01
+    assert not wrong.accepted
+    assert wrong.to_dict()["worst_mass"] == wrong.worst.mass
+
+
+def test_injected_signal_is_what_is_found() -> None:
+    bump = 200 * np.diff(0.5 * (1 + np.tanh((EDGES - 140) / 11)))
+    found = spurious_signal(
+        falling(20_000) + bump, EDGES, function="dijet3", width=width, masses=[140.0]
+    )
+    assert found.points[0].n_spurious == pytest.approx(200, rel=0.25)
+    assert not found.accepted
+
+
+def test_sigma_mc_is_the_spread_of_n_spurious_over_simulated_samples() -> None:
+    truth, factor = falling(5_000), 4.0
+    rng = np.random.default_rng(21)
+    found, quoted = [], []
+    for _ in range(60):
+        counts = rng.poisson(truth).astype(float)
+        point = spurious_signal(
+            counts * factor,
+            EDGES,
+            function="dijet3",
+            width=width,
+            masses=[100.0],
+            covariance=counts * factor**2,
+            smoothed=False,
+        ).points[0]
+        found.append(point.n_spurious)
+        quoted.append(point.sigma_mc)
+        # Four times the luminosity: σ_MC = σ √4.
+        assert point.sigma_mc == pytest.approx(2 * point.sigma, rel=0.1)
+    assert np.std(found) == pytest.approx(np.mean(quoted), rel=3 / np.sqrt(120))
+
+
+def test_smooth_template_is_unbiased_with_an_honest_covariance() -> None:
+    truth = falling(20_000)
+    rng = np.random.default_rng(22)
+    pulls, ratio, effective = [], [], []
+    for _ in range(40):
+        template = smooth(rng.poisson(truth).astype(float), EDGES, is_data=True)
+        error = np.sqrt(np.diag(template.covariance))
+        pulls.append((template.counts - truth) / error)
+        ratio.append(error / np.sqrt(truth))
+        effective.append(template.n_effective)
+    assert np.abs(np.mean(pulls, axis=0)).max() < 0.8
+    # AIC takes too many now and then, so the median is what is asked of it.
+    assert 3 <= np.median(effective) < 10
+    # The choice of the penalty adds to the spread, hence the room above 1.
+    assert 0.8 < np.std(pulls) < 1.35
+    # Smoothing gains more than a factor of two in the middle.
+    assert np.mean(ratio, axis=0)[5:35].max() < 0.6
+
+
+def test_smooth_template_of_a_noiseless_spectrum_is_the_spectrum() -> None:
+    truth = falling(1e6)
+    template = smooth(truth, EDGES, variances=truth)
+    assert np.abs(template.counts / truth - 1).max() < 0.02
+    assert template.p_value > 0.9
+
+
+def test_fewest_parameters_are_chosen() -> None:
+    def test(name: str) -> SpuriousSignal:
+        return spurious_signal(
+            falling(50_000), EDGES, function=name, width=width, masses=(90.0, 150.0)
+        )
+
+    best, tested = choose_by_spurious_signal(test, families=["dijet"])
+    assert best is not None
+    assert best.function == "dijet3"
+    assert len(tested) == 4
+    with pytest.raises(ConfigError, match="unknown families"):
+        choose_by_spurious_signal(test, families=["dijets"])
+
+
+def test_default_family_passes_on_a_smoothed_template_of_large_simulation() -> None:
+    """Issue: |N_spur| − σ_MC < 0.3 σ at every mass for a spectrum that is known to be falling."""
+    counts = np.random.default_rng(23).poisson(falling(1.1e6)).astype(float)
+    study = study_functions(
+        counts, EDGES, variances=counts, n_data=10_000, functions=["dijet3", "bernstein2"]
+    )
+    assert [each.function for each in study.accepted] == ["dijet3"]
+    assert study.tests[0].has_enough_simulation
+    assert study.to_dict()["accepted"] == ["dijet3"]
+
+
+def test_masses_are_two_widths_from_the_ends() -> None:
+    grid = mass_grid(EDGES, width=10.0)
+    assert grid[0] == 60
+    assert grid[-1] == pytest.approx(220)
+    assert np.diff(grid) == pytest.approx(5.0)
+    with pytest.raises(FitError, match="two widths"):
+        mass_grid(EDGES, width=80.0)
+
+
+def test_bad_input_is_refused() -> None:
+    good = falling(1000)
+    test = functools.partial(spurious_signal, edges=EDGES, function="dijet3", width=10.0)
+    with pytest.raises(FitError, match="negative contents"):
+        test(-good)
+    with pytest.raises(FitError, match="finite covariance"):
+        test(good, covariance=np.ones(3))
+    with pytest.raises(FitError, match="variance of the template is negative"):
+        test(good, covariance=-good)
+    with pytest.raises(ConfigError, match="unknown background function"):
+        spurious_signal(good, EDGES, function="dijet", width=10.0)
+    with pytest.raises(FitError, match="needs variances"):
+        smooth(good, EDGES)
+    with pytest.raises(FitError, match="8 bins"):
+        smooth([5.0, 4.0], [0.0, 1.0, 2.0], is_data=True)
+    with pytest.raises(ConfigError, match="number of events must be positive"):
+        study_functions(good, EDGES, variances=good, n_data=0.0)
