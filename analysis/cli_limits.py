@@ -13,9 +13,11 @@ from oddjet.analysis.console import err, out, told_plainly
 
 if TYPE_CHECKING:
     from oddjet.analysis.exchange import MassHistogram
-    from oddjet.analysis.limits import SpectrumLimit
+    from oddjet.analysis.limits import Limit, SpectrumLimit
 
 __all__ = ["register"]
+
+POOR_FIT = 0.01
 
 
 def register(app: typer.Typer) -> None:
@@ -109,37 +111,49 @@ def limit(
 def _print(results: Sequence[SpectrumLimit]) -> None:
     first = results[0].limit
     title = f"upper limits on signal events, {100 * first.cl:g} % CL (CLs)"
-    headings = ["mass [GeV]", "expected", "68 %", "95 %", "observed", "best fit", "local p"]
-    if first.lumi_ifb is not None:
-        headings += ["expected [pb]", "observed [pb]"]
     table = Table(title=title, title_justify="left")
+    headings = ["mass [GeV]", "expected (68 %)", "observed", "best fit", "local p"]
+    if first.lumi_ifb is not None:
+        headings += ["exp. [pb]", "obs. [pb]"]
     for heading in headings:
         table.add_column(heading, justify="right")
     for result in results:
-        found = result.limit
-        events = [f"{found.in_events(mu):.3g}" for mu in found.expected]
-        row = [f"{found.mass:g}", events[2], f"{events[1]} – {events[3]}"]
-        row += [f"{events[0]} – {events[4]}", "blinded", "blinded", "blinded"]
-        if found.observed is not None and found.mu_hat is not None and found.mu_error is not None:
-            best, error = found.in_events(found.mu_hat), found.in_events(found.mu_error)
-            row[4:] = [f"{found.in_events(found.observed):.3g}", f"{best:.3g} ± {error:.2g}"]
-            row.append(f"{found.p0:.2g}")
-        if found.lumi_ifb is not None:
-            row.append(f"{found.in_pb(found.expected[2]):.3g}")
-            row.append("blinded" if found.observed is None else f"{found.in_pb(found.observed):.3g}")
-        table.add_row(*row)
+        table.add_row(*_row(result.limit))
     out.print(table)
     for result in results:
-        fit = result.fit
-        if fit is not None:
-            out.print(
-                f"{result.limit.mass:g} GeV: {fit.predicted:.4g} ± {fit.predicted_error:.2g} "
-                f"background in the window from {fit.name}, goodness of fit p = {fit.p_value:.2g}",
-                highlight=False,
-            )
-            if fit.p_value < 0.01:
-                err.print(
-                    f"{result.limit.mass:g} GeV: {fit.name} does not describe the sidebands: the "
-                    "limit does not hold",
-                    style="bold yellow",
-                )
+        _print_fit(result)
+
+
+def _row(limit: Limit) -> list[str]:
+    low, middle, high = (_text(limit.in_events(mu)) for mu in limit.expected[1:4])
+    row = [f"{limit.mass:g}", f"{middle} ({low}–{high})", "blinded", "blinded", "blinded"]
+    observed, mu_hat, mu_error, p0 = limit.observed, limit.mu_hat, limit.mu_error, limit.p0
+    if observed is not None and mu_hat is not None and mu_error is not None and p0 is not None:
+        best = f"{_text(limit.in_events(mu_hat))} ± {_text(limit.in_events(mu_error))}"
+        row[2:] = [_text(limit.in_events(observed)), best, f"{p0:.2g}"]
+    if limit.lumi_ifb is not None:
+        row.append(f"{limit.in_pb(limit.expected[2]):.3g}")
+        row.append("blinded" if observed is None else f"{limit.in_pb(observed):.3g}")
+    return row
+
+
+def _text(events: float) -> str:
+    return f"{events:.0f}" if 100 <= abs(events) < 1e6 else f"{events:.3g}"
+
+
+def _print_fit(result: SpectrumLimit) -> None:
+    fit, mass = result.fit, f"{result.limit.mass:g} GeV"
+    if fit is None:
+        return
+    out.print(
+        f"{mass}: {fit.predicted:.5g} ± {fit.predicted_error:.2g} background in the window from "
+        f"{fit.name}, goodness of fit p = {fit.p_value:.2g}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if fit.p_value < POOR_FIT:
+        err.print(
+            f"{mass}: {fit.name} does not describe the sidebands: the limit does not hold",
+            style="bold yellow",
+            soft_wrap=True,
+        )

@@ -63,8 +63,8 @@ def write_datacard(
 
 def _histogram(edges: Array, values: Array, variances: Array) -> Any:
     filled = hist.Hist(hist.axis.Variable(edges, name="mass"), storage=hist.storage.Weight())
-    filled.view().value = np.maximum(values, 0.0)  # type: ignore[union-attr]
-    filled.view().variance = variances  # type: ignore[union-attr]
+    filled.view().value = np.maximum(values, 0.0)
+    filled.view().variance = variances
     return filled
 
 
@@ -92,7 +92,7 @@ def _card(channel: Channel, shapes: str) -> str:
         ["rate", "", *(f"{sample.expected.sum():.10g}" for sample in samples)],
         *([name, kind, *(_entry(name, each) for each in samples)] for name, kind in nuisances),
     ]
-    lines += _aligned(rows[:4]) + ["-" * 72] + _aligned(rows[4:])
+    lines += [*_aligned(rows[:4]), "-" * 72, *_aligned(rows[4:])]
     if any(sample.stat_errors is not None for sample in samples):
         lines.append(f"{channel.name} autoMCStats 0 1")
     return "\n".join(lines) + "\n"

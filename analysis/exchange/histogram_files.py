@@ -241,9 +241,7 @@ def _check_class(path: Path, name: str, kind: str) -> None:
 def _load_json(path: Path) -> dict[str, Any]:
     """UHI histograms by name; a file that is one histogram has the name of the file."""
     try:
-        content = json.loads(
-            path.read_text(encoding="utf-8"), object_hook=uhi.io.json.object_hook
-        )
+        content = json.loads(path.read_text(encoding="utf-8"), object_hook=uhi.io.json.object_hook)
     except (OSError, ValueError, TypeError, KeyError) as error:
         msg = f"{path} cannot be read as JSON: {error}"
         raise BadFileError(msg) from error
@@ -313,8 +311,8 @@ def _project(histogram: hist.Hist[Any], choices: dict[str, str], where: str) -> 
             taken[index] = _pick(histogram.axes[index], name, choices[name], where)
     if not taken:
         return histogram
-    projected: hist.Hist[Any] = histogram[taken]  # type: ignore[assignment]
-    return projected
+    projected: Any = histogram[taken]  # type: ignore[index]
+    return hist.Hist(projected)
 
 
 def _span(axis: Any) -> str:
@@ -328,7 +326,7 @@ def _pick(axis: Any, name: str, value: str, where: str) -> Any:
     if value == "sum":
         return sum
     if isinstance(axis, hist.axis.StrCategory):
-        known = list(axis)
+        known = [str(category) for category in axis]
         if value in known:
             return known.index(value)
         msg = f"{where}: the axis {name} has no '{value}', but {', '.join(known)}."

@@ -219,9 +219,7 @@ def _with_fit(
     )
     inside = fit.in_window
     covariance = fit_covariance(fit)[np.ix_(inside, inside)]
-    inputs = _inputs(
-        fit.data, signal, shape, inside, fit.expected, settings, covariance=covariance
-    )
+    inputs = _inputs(fit.data, signal, shape, inside, fit.expected, settings, covariance=covariance)
     return inputs, fit
 
 

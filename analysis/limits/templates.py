@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from scipy import special
+from scipy.interpolate import PchipInterpolator
 
 from oddjet.analysis.background import BackgroundFit
 from oddjet.errors import FitError
@@ -42,8 +43,8 @@ def warp_template(
 ) -> Array:
     """Move every jet of a histogram from m to scale · (m̄ + stretch · (m − m̄)), m̄ the mean.
 
-    Jets are taken as uniform inside a bin; those moved beyond the range are lost, and nothing
-    comes in from outside.
+    Between the edges, the cumulative distribution is interpolated by monotone cubics. Jets moved
+    beyond the range are lost, and nothing comes in from outside.
 
     Args:
         counts: Contents, shape (n_bins,).
@@ -54,9 +55,9 @@ def warp_template(
     Returns:
         Contents, shape (n_bins,).
 
-    >>> edges = np.array([0.0, 1.0, 2.0, 3.0, 4.0])
-    >>> warp_template(np.array([0.0, 1.0, 1.0, 0.0]), edges, stretch=2.0).tolist()
-    [0.5, 0.5, 0.5, 0.5]
+    >>> edges = np.array([0.0, 1.0, 2.0, 4.0, 8.0])
+    >>> warp_template(np.array([0.0, 1.0, 0.0, 0.0]), edges, scale=2.0).tolist()
+    [0.0, 0.0, 1.0, 0.0]
     """
     total = float(counts.sum())
     if total <= 0:
@@ -64,7 +65,10 @@ def warp_template(
     mean = float(counts @ (0.5 * (edges[:-1] + edges[1:]))) / total
     origin = mean + (edges / scale - mean) / stretch
     cumulative = np.concatenate([[0.0], np.cumsum(counts)])
-    return np.diff(np.interp(origin, edges, cumulative))
+    # Interpolation is constant beyond the edges.
+    return np.asarray(
+        np.diff(PchipInterpolator(edges, cumulative)(np.clip(origin, *edges[[0, -1]])))
+    )
 
 
 def fit_covariance(fit: BackgroundFit) -> Array:

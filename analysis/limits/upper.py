@@ -170,9 +170,7 @@ def _pyhf(optimizer: str) -> Iterator[None]:
         pyhf.set_backend(*before)
 
 
-def _scan(
-    channel: Channel, level: float, *, n_toys: int, seed: int
-) -> tuple[float, Expected]:
+def _scan(channel: Channel, level: float, *, n_toys: int, seed: int) -> tuple[float, Expected]:
     """Observed and expected limits on μ."""
 
     def asymptotic() -> tuple[float, Expected]:
@@ -241,9 +239,7 @@ def _seeded(seed: int) -> Iterator[None]:
         np.random.set_state(before)  # noqa: NPY002
 
 
-def _toy_limits(
-    channel: Channel, level: float, top: float, n_toys: int
-) -> tuple[float, Expected]:
+def _toy_limits(channel: Channel, level: float, top: float, n_toys: int) -> tuple[float, Expected]:
     """Limits from CLs at `TOY_POINTS` signal strengths, interpolated in between."""
     from pyhf.infer.calculators import ToyCalculator  # noqa: PLC0415 (slow import)
 
@@ -256,7 +252,7 @@ def _toy_limits(
         # The bands are quantiles of the CLs of toys without signal.
         row[0] = _cls(np.array([calculator.teststatistic(mu)]), with_signal, without)[0]
         row[1:] = np.quantile(_cls(without, with_signal, without), stats.norm.cdf(BANDS))
-    limits = [_crossing(points, column, level, channel) for column in table.T]
+    limits = [_crossing(points, column, level, n_toys, channel) for column in table.T]
     return limits[0], _five(limits[1:])
 
 
@@ -265,21 +261,30 @@ def _cls(values: Array, with_signal: Array, without: Array) -> Array:
 
     def beyond(toys: Array) -> Array:
         # Toys of equal counts are equal but for the last digits of the fit.
-        return np.mean(toys[None, :] >= values[:, None] - 1e-6, axis=1)
+        return np.asarray(np.mean(toys[None, :] >= values[:, None] - 1e-6, axis=1))
 
     return np.asarray(beyond(with_signal) / np.maximum(beyond(without), 1.0 / without.size))
 
 
-def _crossing(points: Array, values: Array, level: float, channel: Channel) -> float:
-    """First crossing of the level from above; ln CLs is taken as linear between points."""
+def _crossing(points: Array, values: Array, level: float, n_toys: int, channel: Channel) -> float:
+    """Where CLs from toys crosses the level; ln CLs is taken as linear between points.
+
+    CLs falls with the strength, its estimates fluctuate: the mean of the largest falling curve
+    below them and the smallest one above them is taken.
+    """
     at = np.concatenate([[0.0], points])
-    # CLs is 1 for no signal, and a CLs of 0 only says that there were too few toys.
-    logs = np.log(np.maximum(np.concatenate([[1.0], values]), 1e-9))
-    below = np.flatnonzero(logs < np.log(level))
-    if below.size == 0:
-        msg = f"channel {channel.name}: toys exclude no signal strength up to {points[-1]:.3g}"
+    # No toy at or beyond is no more than few.
+    logs = np.log(np.maximum(np.concatenate([[1.0], values]), 0.5 / n_toys))
+    below, above = np.minimum.accumulate(logs), np.maximum.accumulate(logs[::-1])[::-1]
+    logs = 0.5 * (below + above)
+    beyond = np.flatnonzero(logs < np.log(level))
+    if beyond.size == 0:
+        msg = (
+            f"channel {channel.name}: {n_toys} toys exclude no signal strength up to "
+            f"{points[-1]:.3g}; throw more"
+        )
         raise FitError(msg)
-    i = int(below[0])
+    i = int(beyond[0])
     fraction = (logs[i - 1] - np.log(level)) / (logs[i - 1] - logs[i])
     return float(at[i - 1] + fraction * (at[i] - at[i - 1]))
 

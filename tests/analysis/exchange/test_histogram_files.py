@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import hist
+import numpy as np
+import pytest
+import uhi.io.json
+import uproot
+
+from oddjet.analysis.exchange import histogram_names, read_histogram, write_root
+from oddjet.errors import BadFileError, FitError, InputError
+from oddjet.processors.histograms import HistogramSettings, make_histogram, save_histograms
+
+EDGES = np.array([0.0, 20.0, 40.0, 80.0])
+
+
+def weighted() -> hist.Hist:
+    made = hist.Hist(hist.axis.Variable(EDGES, name="mass"), storage=hist.storage.Weight())
+    made.fill([10.0, 30.0, 30.0, 70.0, 90.0, -5.0], weight=[1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+    return made
+
+
+@pytest.fixture
+def root_file(tmp_path: Path) -> Path:
+    path = tmp_path / "foreign.root"
+    plain = hist.Hist(hist.axis.Variable(EDGES), storage=hist.storage.Double())
+    plain.fill([10.0, 30.0, 30.0])
+    flat = hist.Hist(hist.axis.Variable(EDGES), hist.axis.Regular(2, 0, 1))
+    means = hist.Hist(hist.axis.Variable(EDGES), storage=hist.storage.WeightedMean())
+    with uproot.recreate(path) as file:
+        file["signal/region/mass"] = weighted()
+        file["plain"] = plain
+        file["flat"] = flat
+        file["means"] = means
+        file["tuple"] = (np.array([3.0, 2.0, 1.0]), EDGES)
+        file.mktree("tree", {"x": np.float64})
+    return path
+
+
+def test_reads_weights_and_flow_of_root_in_folders(root_file: Path) -> None:
+    found = read_histogram(f"{root_file}:signal/region/mass")
+    assert found.edges.tolist() == EDGES.tolist()
+    assert found.counts.tolist() == [1.0, 5.0, 4.0]
+    assert found.variances is not None
+    assert found.variances.tolist() == [1.0, 13.0, 16.0]
+    assert (found.underflow, found.overflow) == (6.0, 5.0)
+    assert "6 below 0 GeV and 5 above 80 GeV" in found.flow_note
+    with pytest.raises(FitError, match="Σw² ≠ Σw in what is called data"):
+        found.checked(is_data=True)
+    assert found.checked(is_data=False).counts.tolist() == [1.0, 5.0, 4.0]
+
+
+@pytest.mark.parametrize(("name", "counts"), [("plain", [1, 2, 0]), ("tuple", [3, 2, 1])])
+def test_root_without_sumw2_has_poisson_variances(
+    root_file: Path, name: str, counts: list[int]
+) -> None:
+    found = read_histogram(f"{root_file}:{name}")
+    assert found.counts.tolist() == counts
+    assert found.checked(is_data=True).variances.tolist() == counts
+    assert found.flow_note == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("flat", "is a TH2D: expected one axis"),
+        ("means", "is a profile"),
+        ("tree", "not a histogram"),
+        ("plane", "no histogram 'plane'.*Did you mean 'plain'"),
+        ("", "holds 5 histograms: write .*signal/region/mass"),
+    ],
+)
+def test_refuses_what_is_no_mass_histogram(root_file: Path, name: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_histogram(f"{root_file}:{name}" if name else root_file)
+
+
+def test_refuses_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(BadFileError, match="there is no file"):
+        read_histogram(tmp_path / "none.root")
+    for name in ("broken.root", "broken.json"):
+        (tmp_path / name).write_text("[1, 2")
+        with pytest.raises(BadFileError, match="cannot be read"):
+            read_histogram(tmp_path / name)
+    (tmp_path / "other.json").write_text('{"a": 1}')
+    with pytest.raises(InputError, match="no histograms in UHI JSON"):
+        read_histogram(tmp_path / "other.json")
+
+
+def test_json_of_one_histogram_and_of_none_but_means(tmp_path: Path) -> None:
+    path = tmp_path / "one.json"
+    path.write_text(json.dumps(weighted(), default=uhi.io.json.default))
+    found = read_histogram(path)
+    assert found.name == "one"
+    assert found.counts.tolist() == [1.0, 5.0, 4.0]
+    assert found.variances is not None
+    assert found.variances.tolist() == [1.0, 13.0, 16.0]
+    assert (found.underflow, found.overflow) == (6.0, 5.0)
+    means = hist.Hist(hist.axis.Variable(EDGES), storage=hist.storage.Mean())
+    path.write_text(json.dumps(means, default=uhi.io.json.default))
+    with pytest.raises(InputError, match="profile"):
+        read_histogram(path)
+
+
+def test_weights_without_variances_are_refused_as_simulation(tmp_path: Path) -> None:
+    plain = hist.Hist(hist.axis.Variable(EDGES), storage=hist.storage.Double())
+    plain.fill([10.0], weight=[0.5])
+    path = tmp_path / "one.json"
+    path.write_text(json.dumps(plain, default=uhi.io.json.default))
+    # hist gives no variances once a plain storage was filled with weights.
+    plain_read = read_histogram(path)
+    with pytest.raises(FitError, match="fractional contents"):
+        plain_read.checked(is_data=True)
+
+
+def test_chooses_from_the_axes_of_our_own_histograms(tmp_path: Path) -> None:
+    settings = HistogramSettings(n_bins=4, mass_range=(0.0, 80.0))
+    made = make_histogram(["qcd", "w"], settings)
+    made.fill("qcd", "nominal", "0.1", [30.0, 50.0], [350.0, 550.0], weight=[2.0, 3.0])
+    made.fill("w", "nominal", "0.1", [30.0], [350.0], weight=[7.0])
+    path = tmp_path / "histograms.json"
+    save_histograms(path, {"mse": made, "latent": made})
+    assert histogram_names(path) == ["latent", "mse"]
+    rest = "&variation=nominal&working_point=0.1"
+    whole = read_histogram(f"{path}:mse?dataset=qcd{rest}&pt=sum")
+    assert whole.counts.tolist() == [0.0, 2.0, 3.0, 0.0]
+    assert whole.variances is not None
+    assert whole.variances.tolist() == [0.0, 4.0, 9.0, 0.0]
+    assert read_histogram(f"{path}:mse?dataset=sum{rest}&pt=sum").counts[1] == 9.0
+    assert read_histogram(f"{path}:mse?dataset=qcd{rest}&pt=350").counts.sum() == 2.0
+    with pytest.raises(InputError, match=r"5 axes, dataset \(qcd, w\).*exactly one must be left"):
+        read_histogram(f"{path}:mse")
+    with pytest.raises(InputError, match=r"dataset has no 'qdc'.*Did you mean 'qcd'"):
+        read_histogram(f"{path}:mse?dataset=qdc{rest}&pt=sum")
+    with pytest.raises(InputError, match=r"no axis 'datset'.*Did you mean 'dataset'"):
+        read_histogram(f"{path}:mse?datset=qcd{rest}&pt=sum")
+    with pytest.raises(InputError, match="pt=20 lies outside"):
+        read_histogram(f"{path}:mse?dataset=qcd{rest}&pt=20")
+
+
+def test_within_keeps_whole_bins_and_counts_the_rest_as_flow(root_file: Path) -> None:
+    found = read_histogram(f"{root_file}:signal/region/mass").within(15.0, 80.0)
+    assert found.edges.tolist() == [20.0, 40.0, 80.0]
+    assert found.counts.tolist() == [5.0, 4.0]
+    assert found.underflow == 7.0
+    with pytest.raises(InputError, match="no bin lies in"):
+        found.within(41.0, 42.0)
+
+
+def test_what_is_written_as_root_is_read_back(tmp_path: Path) -> None:
+    write_root(tmp_path / "a" / "b.root", {"x/mass": weighted()})
+    found = read_histogram(tmp_path / "a" / "b.root")
+    assert found.name == "x/mass"
+    assert found.counts.tolist() == [1.0, 5.0, 4.0]

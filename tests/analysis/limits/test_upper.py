@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pyhf
+import pytest
+from pyhf.infer.intervals.upper_limits import toms748_scan
+from scipy import optimize, stats
+
+from oddjet.analysis.exchange import write_workspace
+from oddjet.analysis.limits import LimitInputs, Systematics, build_channel, upper, upper_limit
+from oddjet.analysis.limits.templates import gaussian_template
+from oddjet.errors import ConfigError, FitError
+
+
+def counting(n: float | None, b: float, **changes: object) -> LimitInputs:
+    given = {"systematics": Systematics.none(), "signal_yield": 10.0, **changes}
+    return LimitInputs(
+        edges=np.array([70.0, 100.0]),
+        observed=None if n is None else np.array([n]),
+        background=np.array([b]),
+        signal_shape=np.array([1.0]),
+        mass=85.0,
+        **given,  # type: ignore[arg-type]
+    )
+
+
+def deviance(n: float, expected: float) -> float:
+    return 2 * (expected - n + (n * np.log(n / expected) if n else 0.0))
+
+
+def closed_form_limit(n: float, b: float, level: float = 0.05) -> float:
+    """Asymptotic CLs limit of a counting experiment: arXiv:1007.1727, equations 62, 65, 66."""
+
+    def cls(s: float) -> float:
+        asimov = deviance(b, s + b)
+        best = max(n - b, 0.0)
+        q = deviance(n, s + b) - deviance(n, best + b) if best < s else 0.0
+        root, root_a = np.sqrt(q), np.sqrt(asimov)
+        if q <= asimov:
+            clsb, clb = stats.norm.sf(root), stats.norm.sf(root - root_a)
+        else:
+            middle = (q + asimov) / (2 * root_a)
+            clsb, clb = stats.norm.sf(middle), stats.norm.sf((q - asimov) / (2 * root_a))
+        return float(clsb / clb)
+
+    return float(optimize.brentq(lambda s: cls(s) - level, 1e-3, 50 * np.sqrt(b) + 50, xtol=1e-10))
+
+
+@pytest.mark.parametrize(("n", "b"), [(100.0, 100.0), (85.0, 100.0), (130.0, 100.0), (0.0, 4.0)])
+def test_counting_experiment_has_the_closed_form_limit(n: float, b: float) -> None:
+    limit = upper_limit(counting(n, b))
+    assert limit.observed is not None
+    assert limit.in_events(limit.observed) == pytest.approx(closed_form_limit(n, b), rel=1e-4)
+    assert limit.mu_hat == pytest.approx((n - b) / 10.0, abs=0.02) or n == 0
+    if n > b:
+        wanted = np.sqrt(deviance(n, b) - deviance(n, n))
+        assert limit.significance == pytest.approx(wanted, rel=1e-3)
+
+
+def test_bands_are_those_of_the_asymptotic_formula() -> None:
+    limit = upper_limit(counting(None, 400.0, signal_yield=40.0))
+    assert limit.observed is None
+    assert limit.p0 is None
+    assert limit.mu_hat is None
+    for sigmas, mu in zip((-2, -1, 0, 1, 2), limit.expected, strict=True):
+        # arXiv:1007.1727, equation 89 for CLs, with σ from the Asimov data at that strength.
+        s = 40.0 * mu
+        root = np.sqrt(deviance(400.0, 400.0 + s))
+        assert stats.norm.sf(root - sigmas) / stats.norm.cdf(sigmas) == pytest.approx(
+            0.05, rel=1e-3
+        )
+
+
+@pytest.mark.slow
+def test_toys_without_events_exclude_three(monkeypatch: pytest.MonkeyPatch) -> None:
+    # ln CLs is linear in the strength here, so few points do.
+    monkeypatch.setattr(upper, "TOY_POINTS", 5)
+    limit = upper_limit(counting(0.0, 0.5, signal_yield=3.0), n_toys=250)
+    assert limit.observed is not None
+    # P(0 | s + b) / P(0 | b) = exp(−s) = 0.05, whatever b is; the asymptotic formula says 2.2.
+    assert limit.in_events(limit.observed) == pytest.approx(-np.log(0.05), rel=0.2)
+    assert closed_form_limit(0.0, 0.5) < 0.75 * -np.log(0.05)
+
+
+def spectrum(**changes: object) -> LimitInputs:
+    edges = np.linspace(65.0, 105.0, 6)
+    background = 300 * np.exp(-(edges[:-1] - 65) / 50)
+    base = LimitInputs(
+        edges=edges,
+        observed=np.array([310.0, 260.0, 230.0, 180.0, 160.0]),
+        background=background,
+        signal_shape=gaussian_template(edges, 85.0, 7.0),
+        mass=85.0,
+        signal_yield=60.0,
+        background_covariance=np.outer(0.02 * background, 0.02 * background),
+        systematics=Systematics(spurious_signal=5.0),
+    )
+    return dataclasses.replace(base, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.filterwarnings("ignore:jsonschema.RefResolver:DeprecationWarning")
+def test_pyhf_finds_the_same_limit_from_the_written_json(tmp_path: Path) -> None:
+    inputs = spectrum()
+    limit = upper_limit(inputs)
+    write_workspace(tmp_path / "workspace.json", build_channel(inputs))
+    workspace = pyhf.Workspace(json.loads((tmp_path / "workspace.json").read_text()))
+    model = workspace.model()
+    before = pyhf.get_backend()
+    pyhf.set_backend("numpy", "scipy")
+    try:
+        observed, expected = toms748_scan(
+            workspace.data(model), model, 0.05, 15.0, level=0.05, rtol=1e-8
+        )
+    finally:
+        pyhf.set_backend(*before)
+    assert limit.observed == pytest.approx(float(observed), rel=1e-6)
+    assert limit.expected == pytest.approx([float(value) for value in expected], rel=1e-6)
+
+
+def test_every_systematic_makes_the_expected_limit_weaker() -> None:
+    def median(**sizes: float) -> float:
+        chosen = dataclasses.replace(Systematics.none(), **sizes)
+        inputs = spectrum(observed=None, background_covariance=None, systematics=chosen)
+        return upper_limit(inputs).expected[2]
+
+    alone = median()
+    sizes = {"luminosity": 0.1, "tagger_efficiency": 0.2, "mass_scale": 0.05}
+    for name, size in {**sizes, "mass_resolution": 0.2, "spurious_signal": 15.0}.items():
+        assert median(**{name: size}) > 1.0005 * alone, name
+
+
+def test_spurious_signal_adds_in_quadrature_where_all_is_gaussian() -> None:
+    size, b = 30.0, 10000.0
+    chosen = Systematics(0.0, 0.0, 0.0, 0.0, size)
+    wide = upper_limit(counting(None, b, signal_yield=200.0, systematics=chosen)).expected[2]
+    narrow = upper_limit(counting(None, b, signal_yield=200.0)).expected[2]
+    assert wide / narrow == pytest.approx(np.sqrt(1 + size**2 / b), rel=0.01)
+
+
+def test_statistical_error_of_a_given_background_weakens_the_limit() -> None:
+    b = 2500.0
+    variances = np.array([b])
+    wide = upper_limit(counting(None, b, signal_yield=100.0, background_variances=variances))
+    narrow = upper_limit(counting(None, b, signal_yield=100.0))
+    assert wide.expected[2] / narrow.expected[2] == pytest.approx(np.sqrt(2), rel=0.02)
+
+
+def test_strengths_far_from_one_are_found() -> None:
+    reference = upper_limit(counting(130.0, 100.0))
+    small = upper_limit(counting(130.0, 100.0, signal_yield=0.5))
+    assert small.observed is not None
+    assert reference.observed is not None
+    assert small.in_events(small.observed) == pytest.approx(reference.in_events(reference.observed))
+
+
+def test_cross_section_and_numbers() -> None:
+    limit = upper_limit(counting(100.0, 100.0), lumi_ifb=59.8, efficiency=0.02)
+    assert limit.in_pb(1.0) == pytest.approx(10.0 / (0.02 * 59800.0))
+    numbers = json.loads(json.dumps(limit.to_dict()))
+    assert numbers["expected"]["median"]["mu"] == limit.expected[2]
+    assert numbers["blinded"] is False
+
+
+def test_bad_inputs_are_refused() -> None:
+    with pytest.raises(FitError, match="events where the background expects none"):
+        spectrum(background=np.array([0.0, 1.0, 1.0, 1.0, 1.0]))
+    with pytest.raises(FitError, match="finite numbers ≥ 0"):
+        spectrum(background=np.full(5, np.nan))
+    with pytest.raises(FitError, match="expected a fraction above 0"):
+        spectrum(signal_shape=np.zeros(5))
+    with pytest.raises(FitError, match="negative bins"):
+        spectrum(signal_shape=np.array([-0.1, 0.5, 0.2, 0.1, 0.1]))
+    with pytest.raises(FitError, match="signal yield > 0"):
+        spectrum(signal_yield=0.0)
+    with pytest.raises(ConfigError, match=r"mass_scale: expected a fraction in \[0, 1\)"):
+        Systematics(mass_scale=1.5)
+    with pytest.raises(FitError, match="confidence level"):
+        upper_limit(spectrum(), cl=95)
+    with pytest.raises(FitError, match="efficiency in"):
+        upper_limit(spectrum(), lumi_ifb=1.0, efficiency=0.0)

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from oddjet.analysis.limits import Limit, LimitInputs, SpectrumLimit
+from oddjet.analysis.limits.templates import gaussian_template
+from oddjet.analysis.plots.encode import figure_bytes
+from oddjet.analysis.plots.limits import limit_band, signal_at_limit
+from oddjet.analysis.sections.limits import limits_section
+from oddjet.errors import ConfigError
+
+EDGES = np.linspace(65.0, 105.0, 9)
+
+
+def make(mass: float, *, blinded: bool) -> Limit:
+    inputs = LimitInputs(
+        edges=EDGES,
+        observed=None if blinded else np.full(8, 101.0),
+        background=np.full(8, 100.0),
+        signal_shape=gaussian_template(EDGES, mass, 6.0),
+        mass=mass,
+        signal_yield=50.0,
+    )
+    expected = (0.5, 0.7, 1.0, 1.4, 2.0)
+    if blinded:
+        return Limit(inputs, expected, None, None, None, None, 0.95, lumi_ifb=2.0)
+    return Limit(inputs, expected, 1.5, 0.4, 0.5, 0.2, 0.95, lumi_ifb=2.0)
+
+
+@pytest.mark.parametrize("blinded", [True, False])
+@pytest.mark.parametrize("masses", [(85.0,), (80.0, 90.0)])
+def test_section_shows_what_may_be_shown(masses: tuple[float, ...], blinded: bool) -> None:
+    limits = [make(mass, blinded=blinded) for mass in masses]
+    section = limits_section([SpectrumLimit(limit) for limit in limits])
+    (table,) = section.tables
+    assert [row[0] for row in table.rows] == [f"{mass:g}" for mass in masses]
+    row = dict(zip(table.headers, table.rows[0], strict=True))
+    assert row["Expected events"] == "50"
+    assert row["Expected σ [pb]"] == "0.025"
+    assert row["Observed events"] == ("blinded" if blinded else "75")
+    assert row["Best fit [events]"] == ("blinded" if blinded else "20 ± 25")
+    assert len(section.pictures) == 1
+
+
+def test_figures_are_drawn_and_a_band_needs_two_masses() -> None:
+    limits = [make(mass, blinded=False) for mass in (80.0, 90.0)]
+    band = limit_band(limits)
+    (line,) = [each for each in band.axes[0].lines if each.get_label() == "observed"]
+    assert np.asarray(line.get_ydata()).tolist() == [0.0375, 0.0375]
+    assert figure_bytes(band).startswith(b"\x89PNG")
+    assert figure_bytes(signal_at_limit(dataclasses.replace(limits[0], lumi_ifb=None)))
+    with pytest.raises(ConfigError, match="two masses or more"):
+        limit_band(limits[:1])

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import uproot
+from typer.testing import CliRunner, Result
+
+from oddjet.analysis.cli import app
+
+EDGES = np.linspace(40.0, 160.0, 25)
+BACKGROUND = 4000 * np.exp(-0.5 * (EDGES[1:] + EDGES[:-1]) / 40)
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> Path:
+    path = tmp_path / "foreign.root"
+    with uproot.recreate(path) as file:
+        file["data/mass"] = (np.round(BACKGROUND), EDGES)
+        file["bkg/mass"] = (np.round(BACKGROUND), EDGES)
+    return path
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["limit", *map(str, arguments)])
+
+
+def test_limit_from_a_histogram_written_by_uproot(foreign: Path, tmp_path: Path) -> None:
+    signal = ("--mass", 85, "--width", 6, "--function", "exppoly2")
+    done = run(f"{foreign}:data/mass", *signal, "-o", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    assert "blinded" in done.output
+    (found,) = json.loads((tmp_path / "out" / "limits.json").read_text())["limits"]
+    assert found["blinded"] is True
+    assert found["observed"] is None
+    assert found["expected"]["median"]["events"] > 0
+    for name in ("workspace.json", "datacard.txt", "shapes.root", "limit.png"):
+        assert (tmp_path / "out" / name).is_file()
+
+
+def test_given_background_range_and_cross_section(foreign: Path, tmp_path: Path) -> None:
+    given = ("--background", f"{foreign}:bkg/mass", "--range", 70, 100, "--unblind")
+    signal = ("--mass", 85, "--width", 4, "--lumi", 59.8, "--efficiency", 0.01)
+    done = run(f"{foreign}:data/mass", *signal, *given, "-o", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    (found,) = json.loads((tmp_path / "out" / "limits.json").read_text())["limits"]
+    observed = found["observed"]
+    assert observed["cross_section_pb"] == pytest.approx(observed["events"] / (0.01 * 59800))
+    assert found["inputs"]["edges"][0] == 70.0
+    assert "are not used" in done.output
+
+
+def test_mistakes_are_told_plainly(foreign: Path, tmp_path: Path) -> None:
+    signal = ("--mass", 85, "--width", 6, "-o", tmp_path / "out")
+    done = run(f"{foreign}:data/mas", *signal)
+    assert done.exit_code == 1
+    assert "Did you mean 'data/mass'" in done.output
+    done = run(f"{foreign}:data/mass", "--simulation", "--unblind", *signal)
+    assert done.exit_code == 1
+    assert "no data to unblind" in done.output
