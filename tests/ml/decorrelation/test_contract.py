@@ -195,8 +195,9 @@ def test_weights_count(name: str) -> None:
         float(np.mean(method(other, other_mass, other_pt) >= -np.log10(0.1)))
         for method in (weighted, unweighted)
     ]
-    assert kept[0] == pytest.approx(0.1, rel=0.1)
-    assert kept[1] > 0.125
+    # About 320 jets lie above the working point in the thinned sample: 5.6 % each way.
+    assert kept[0] == pytest.approx(0.1, rel=0.17)
+    assert kept[1] > 0.14
     scores, mass, pt = scores[:1000], mass[:1000], pt[:1000]
     junk = np.append(scores, [1e9] * 500), np.append(mass, [1e6] * 500)
     zero = np.concatenate([np.ones(1000), np.zeros(500)])
