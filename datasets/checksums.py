@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +94,7 @@ def _read_local(path: str) -> Iterator[bytes]:
 def _read_remote(url: str, timeout: float) -> Iterator[bytes]:
     options = open_options(url, timeout=timeout)
     if not options:
-        import fsspec  # noqa: PLC0415
-
+        fsspec: Any = import_module("fsspec")
         with fsspec.open(url, "rb") as file:
             while piece := file.read(_PIECE):
                 yield piece
@@ -109,13 +109,13 @@ def _read_remote(url: str, timeout: float) -> Iterator[bytes]:
 def _ask(url: str, algorithm: str, timeout: float) -> str | None:
     """Ask an XRootD server for a checksum it keeps; None if it keeps none of that kind."""
     open_options(url, timeout=timeout)
-    from XRootD import client  # noqa: PLC0415
-    from XRootD.client.flags import QueryCode  # noqa: PLC0415
-
+    client: Any = import_module("XRootD.client")
     place = client.URL(url)
     server = client.FileSystem(f"{place.protocol}://{place.hostid}")
     status, answer = server.query(
-        QueryCode.CHECKSUM, f"{place.path}?cks.type={algorithm}", timeout=max(1, round(timeout))
+        client.flags.QueryCode.CHECKSUM,
+        f"{place.path}?cks.type={algorithm}",
+        timeout=max(1, round(timeout)),
     )
     if not status.ok or not answer:
         return None

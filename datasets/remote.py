@@ -7,6 +7,7 @@ import concurrent.futures
 import errno
 import os
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -187,7 +188,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 def _limit_xrootd(timeout: float) -> None:
     """Set XrdCl's limits; a variable XRD_… in the environment is somebody's choice and stays."""
     try:
-        from XRootD import client  # noqa: PLC0415
+        client: Any = import_module("XRootD.client")
     except ImportError as error:
         msg = "reading root:// needs the packages of oddjet[xrootd]: pip install 'oddjet[xrootd]'"
         raise ConfigError(msg) from error
@@ -202,4 +203,4 @@ def _limit_xrootd(timeout: float) -> None:
     }
     for name, value in limits.items():
         if f"XRD_{name.upper()}" not in os.environ:
-            client.EnvPutInt(name, value)  # type: ignore[attr-defined, no-untyped-call]
+            client.EnvPutInt(name, value)

@@ -26,6 +26,7 @@ from oddjet.processors.memory import check_memory, memory_limit
 from oddjet.processors.plan import Plan
 from oddjet.processors.progress import Progress, watch_parts
 from oddjet.processors.source import ChunkSource
+from oddjet.processors.workers import NoWorkersError, watch_workers
 
 __all__ = ["raise_failures", "run_chunks", "run_plan"]
 
@@ -97,12 +98,13 @@ def run_plan(
             attempts=attempts,
         )
         items = [plan.work_item(chunk) for chunk in todo]
-        result = runner.run(
-            items,
-            processor,
-            iteritems_options={"filter_name": names},
-            uproot_options={"array_cache": None},  # would keep 100 MB of chunks that are done
-        )
+        with watch_workers(executor):
+            result = runner.run(
+                items,
+                processor,
+                iteritems_options={"filter_name": names},
+                uproot_options={"array_cache": None},  # would keep 100 MB of chunks that are done
+            )
         found = dict(result["out"])
         return {**found, "failures": {**failures, **found.get("failures", {})}}
 
@@ -203,6 +205,9 @@ def _run_rounds(
     while True:
         try:
             return run(todo)
+        except NoWorkersError as error:
+            there = look()
+            raise _killed([c for c in todo if c.key not in there] or todo, error) from error
         except OddjetError:
             raise
         except Exception as error:

@@ -48,7 +48,7 @@ def memory_limit(executor: ExecutorBase) -> float | None:
     """
     client = getattr(executor, "client", None)
     if client is not None:
-        workers = client.scheduler_info(n_workers=-1)["workers"].values()
+        workers = client.scheduler_info(n_workers=-1).get("workers", {}).values()
         limits: list[float] = [
             w["memory_limit"] / w["nthreads"] for w in workers if w["memory_limit"]
         ]
@@ -56,7 +56,7 @@ def memory_limit(executor: ExecutorBase) -> float | None:
     total = float(psutil.virtual_memory().total)
     if _CGROUP.is_file() and (text := _CGROUP.read_text().strip()).isdigit():
         total = min(total, float(text))
-    return total / max(1, executor.workers)
+    return total / max(1, int(getattr(executor, "workers", 1)))
 
 
 def check_memory(

@@ -10,8 +10,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import awkward as ak
@@ -23,7 +25,7 @@ from oddjet.condor import Cluster, open_executor
 from oddjet.datasets.dataset import Dataset, Fileset
 from oddjet.datasets.skim import open_skim
 from oddjet.errors import ChunkTooLargeError
-from oddjet.processors import memory
+from oddjet.processors import memory, workers
 from oddjet.processors.benchmark import repeat_file
 from oddjet.processors.run import run_skim
 
@@ -219,16 +221,13 @@ def test_readers_beside_a_writer_never_meet_half_a_part(skim_folder: Path, tmp_p
     assert found == 50
 
 
-@pytest.mark.long
-def test_a_chunk_that_kills_its_worker_is_named_within_two_minutes_and_smaller_ones_pass(
-    qcd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@contextmanager
+def small_cluster() -> Iterator[ExecutorBase]:
+    """One worker with 550 MB, of which Python and its libraries take 400."""
     from distributed import Client, LocalCluster  # noqa: PLC0415
 
     from oddjet.condor.executors import WorkersExecutor  # noqa: PLC0415
 
-    path = repeat_file(qcd, tmp_path / "big.root", times=100)
-    options: dict[str, Any] = {"output": tmp_path / "skim", "require_sumw": False}
     with (
         LocalCluster(
             n_workers=1,
@@ -239,7 +238,17 @@ def test_a_chunk_that_kills_its_worker_is_named_within_two_minutes_and_smaller_o
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
-        executor: ExecutorBase = WorkersExecutor(client=client)
+        yield WorkersExecutor(client=client)
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore")
+def test_a_chunk_that_kills_its_worker_is_named_within_two_minutes_and_smaller_ones_pass(
+    qcd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = repeat_file(qcd, tmp_path / "big.root", times=100)
+    options: dict[str, Any] = {"output": tmp_path / "skim", "require_sumw": False}
+    with small_cluster() as executor:
         started = time.monotonic()
         with pytest.raises(ChunkTooLargeError, match="give a chunk_size of at most") as told:
             run_skim(fileset_of(path), executor=executor, chunk_size=40_000, **options)
@@ -252,8 +261,49 @@ def test_a_chunk_that_kills_its_worker_is_named_within_two_minutes_and_smaller_o
             with pytest.raises(ChunkTooLargeError, match=r"big\.root.*smaller chunk_size"):
                 run_skim(fileset_of(path), executor=executor, chunk_size=40_000, **options)
             assert time.monotonic() - started < 120
+    with small_cluster() as executor:
         manifest = run_skim(fileset_of(path), executor=executor, chunk_size=advice, **options)
         assert manifest.processed_entries == 40_000
+
+
+class Client:
+    """Answers as a scheduler with no worker would."""
+
+    class LocalCluster: ...
+
+    def __init__(self, workers: dict[str, Any]) -> None:
+        self.cluster, self.workers, self.cancelled = self.LocalCluster(), workers, threading.Event()
+
+    def scheduler_info(self, **_: int) -> dict[str, Any]:
+        return {"workers": self.workers}
+
+
+@pytest.mark.parametrize(
+    ("worker", "works"),
+    [
+        ({"status": "running"}, True),
+        ({"status": "paused", "metrics": {"task_counts": {"executing": 1}}}, True),
+        ({"status": "paused", "metrics": {"task_counts": {"executing": 0}}}, False),
+        (None, False),
+    ],
+)
+def test_a_cluster_without_workers_does_not_wait_for_ever(
+    monkeypatch: pytest.MonkeyPatch, worker: dict[str, Any] | None, works: bool
+) -> None:
+    client = Client({} if worker is None else {"a": worker})
+    monkeypatch.setattr(workers, "_INTERVAL", 0.01)
+    monkeypatch.setattr(workers, "cancel_all", lambda c: c.cancelled.set())
+
+    def wait() -> None:
+        with workers.watch_workers(SimpleNamespace(client=client), patience=0.1):  # type: ignore[arg-type]
+            if client.cancelled.wait(0.4 if works else 10):
+                raise RuntimeError("cancelled")  # noqa: EM101
+
+    if works:
+        wait()
+    else:
+        with pytest.raises(workers.NoWorkersError, match=r"work for 0\.1 s"):
+            wait()
 
 
 def test_the_memory_of_workers(executors: dict[str, ExecutorBase]) -> None:
