@@ -1,0 +1,189 @@
+"""Spectra that share jets, and scans that fit again."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from scipy import stats
+
+from oddjet.analysis.background import fit_sidebands
+from oddjet.analysis.background.batch import BatchModel
+from oddjet.analysis.bumphunt import JointTable, on_off_p, scan, scan_jointly, scan_signals
+from oddjet.analysis.report import jsonable
+from oddjet.errors import ConfigError, FitError, NonFiniteError
+
+Array = npt.NDArray[np.float64]
+
+EDGES = np.linspace(40.0, 240.0, 41)
+CENTRES = 0.5 * (EDGES[:-1] + EDGES[1:])
+
+
+def jets(n: int, seed: int, bump: int = 0) -> tuple[Array, npt.NDArray[np.bool_]]:
+    """Falling masses and three nested cuts that know nothing of them; a bump passes all."""
+    rng = np.random.default_rng(seed)
+    mass = 40 + rng.exponential(45, 3 * n)
+    mass = mass[mass < 240][:n]
+    survival = np.concatenate([rng.random(n), np.zeros(bump)])
+    mass = np.concatenate([mass, rng.normal(120, 7, bump)])
+    return mass, np.stack([survival < cut for cut in (2.0, 0.2, 0.05)], axis=1)
+
+
+def table_of(n: int = 8000, seed: int = 1, bump: int = 0) -> JointTable:
+    return JointTable.from_jets(*jets(n, seed, bump), EDGES, labels=("all", "20 %", "5 %"))
+
+
+def test_patterns_add_up_to_the_spectra() -> None:
+    mass, passes = jets(5000, 1)
+    table = JointTable.from_jets(mass, passes, EDGES, labels=("all", "20 %", "5 %"))
+    assert table.n_patterns == 3
+    for i, spectrum in enumerate(table.spectra):
+        np.testing.assert_array_equal(spectrum, np.histogram(mass[passes[:, i]], EDGES)[0])
+
+
+def test_toys_have_the_means_and_the_correlations_of_shared_jets() -> None:
+    table = table_of()
+    expected = table.expected(BatchModel.make("exppoly2", EDGES, table.counts.sum(axis=0)))
+    toys = table.draw(expected, 4000, np.random.default_rng(2))[:, :, :10].sum(axis=2)
+    means = (table.members @ expected)[:, :10].sum(axis=1)
+    np.testing.assert_allclose(toys.mean(axis=0), means, rtol=0.01)
+    # Nested Poisson numbers: the covariance is the mean of the smaller one.
+    wanted = np.minimum.outer(means, means)
+    np.testing.assert_allclose(np.cov(toys.T), wanted, rtol=0.05, atol=60)
+
+
+def test_sparse_patterns_keep_their_totals() -> None:
+    mass, passes = jets(3000, 4)
+    passes[:, 2] &= np.arange(len(mass)) % 3 == 0
+    table = JointTable.from_jets(mass, passes, EDGES, labels=("a", "b", "c"))
+    expected = table.expected(BatchModel.make("auto", EDGES, table.counts.sum(axis=0)))
+    np.testing.assert_allclose(expected.sum(axis=1), table.counts.sum(axis=1), rtol=1e-3)
+    assert np.all(expected > 0)
+
+
+def test_every_window_is_that_of_the_sideband_fit() -> None:
+    table = table_of(bump=150)
+    found = scan_jointly(table, n_toys=3, seed=1, widths=(3, 5))
+    for channel, spectrum in zip(found.channels, table.spectra, strict=True):
+        rows = channel.table
+        for row in (0, 40, 77):
+            window = (float(rows.low[row]), float(rows.high[row]))
+            fit = fit_sidebands(spectrum, EDGES, window=window)
+            assert rows.function[row] == fit.name
+            assert rows.expected[row] == pytest.approx(fit.predicted, rel=2e-3)
+            assert rows.expected_error[row] == pytest.approx(fit.predicted_error, rel=0.02)
+            p = on_off_p(rows.observed[row], rows.expected[row], rows.expected_error[row] ** 2)
+            assert rows.local_p[row] == pytest.approx(float(p), rel=1e-9)
+
+
+def test_local_p_is_a_counting_experiment_where_one_exists() -> None:
+    """Flat in all but the window: the fit of a constant is the mean of the bins beside it."""
+    counts = np.full(40, 100.0)
+    counts[18:22] = 130.0
+    found = scan_jointly(
+        JointTable.from_histogram(counts, EDGES), n_toys=2, seed=1, widths=(4, 4),
+        function="exppoly2",
+    )  # fmt: skip
+    n_on, n_off, tau = 520, 3600, 9.0
+    exact = stats.binom.sf(n_on - 1, n_on + n_off, 1 / (1 + tau))
+    assert found.window == (EDGES[18], EDGES[22])
+    # The slope that is fitted too hardly matters in the middle.
+    assert found.local_p == pytest.approx(exact, rel=0.1)
+
+
+def test_a_masked_fit_keeps_the_bump_that_a_full_fit_swallows() -> None:
+    truth = 400 * np.exp(-(CENTRES - 40) / 60)
+    signal = 5 * np.sqrt(truth[14:20].sum()) * np.diff(stats.norm.cdf(EDGES, 125, 10))
+    counts = np.rint(truth + signal)
+    table = JointTable.from_histogram(counts, EDGES)
+    rows = scan_jointly(table, n_toys=1, seed=1, widths=(8, 8), function="exppoly5").best.table
+    masked = float((rows.observed - rows.expected).max() / signal.sum())
+    model = BatchModel.make("exppoly5", EDGES, counts)
+    whole = model.expected(counts)[0]
+    inside = signal > 0.01 * signal.max()
+    swallowed = float((counts - whole)[inside].sum() / signal.sum())
+    assert masked > 0.8
+    assert swallowed < 0.5
+
+
+def test_a_bump_is_found_in_the_spectrum_that_shows_it_best() -> None:
+    found = scan_jointly(table_of(bump=150), n_toys=100, seed=1, workers=2)
+    assert found.best.label == "5 %"
+    assert found.window[0] < 120 < found.window[1]
+    assert found.global_p == 1 / 101
+    assert found.global_p_is_bound
+    best = found.best
+    assert best.local_p_fixed_background < best.local_p < 1e-6
+    assert best.local_p_toys == 1 / 101
+    content = json.loads(json.dumps(jsonable(found.to_dict()), allow_nan=False))
+    assert {"local_p", "global_p", "window"} <= set(content)
+    assert len(content["spectra"]) == 3
+
+
+def test_the_global_p_counts_toys_over_all_spectra_and_threads_do_not_matter() -> None:
+    table = table_of(seed=6)
+    found, same = (scan_jointly(table, n_toys=60, seed=3, workers=w) for w in (1, 2))
+    assert np.array_equal(found.toy_min_p, same.toy_min_p)
+    assert found.global_p == (np.sum(found.toy_min_p <= found.local_p) + 1) / 61
+    # Looking at more places can only make the same excess less surprising.
+    assert found.global_p >= found.best.spectrum_p
+
+
+def test_signals_are_found_with_their_yield() -> None:
+    table = table_of(20_000, bump=300)
+    found = scan_signals(table, np.arange(60, 220, 5), width=7.0, n_toys=50, seed=1)
+    assert abs(0.5 * sum(found.window) - 120) <= 5
+    assert found.best.local_p < 1e-5
+    assert found.global_p == 1 / 51
+    assert found.best.excess == pytest.approx(300 * 0.75, abs=60)
+
+
+def test_signal_templates_may_be_given() -> None:
+    table = table_of(bump=200)
+    masses = np.arange(80, 160, 10.0)
+    shapes = np.stack([np.diff(stats.norm.cdf(EDGES, mass, 7.0)) for mass in masses])
+    given = scan_signals(table, masses, templates=shapes, n_toys=20, seed=1)
+    gaussian = scan_signals(table, masses, width=7.0, n_toys=20, seed=1)
+    assert given.to_dict() == gaussian.to_dict()
+    with pytest.raises(ConfigError, match="templates"):
+        scan_signals(table, masses, templates=shapes[:2], n_toys=20, seed=1)
+    with pytest.raises(ConfigError, match="either a width or templates"):
+        scan_signals(table, masses, n_toys=20, seed=1)
+
+
+def test_bad_input_is_refused() -> None:
+    mass, passes = jets(500, 1)
+    labels = ("all", "20 %", "5 %")
+    with pytest.raises(NonFiniteError, match="1 of 500 masses"):
+        JointTable.from_jets(
+            np.where(np.arange(500) == 7, np.nan, mass), passes, EDGES, labels=labels
+        )
+    with pytest.raises(FitError, match="no jet is in any"):
+        JointTable.from_jets(mass, np.zeros_like(passes), EDGES, labels=labels)
+    with pytest.raises(FitError, match="no events of '5 %' between"):
+        JointTable.from_jets(mass, passes & [True, True, False], EDGES, labels=labels)
+    with pytest.raises(FitError, match="passes"):
+        JointTable.from_jets(mass, passes[:, :2], EDGES, labels=labels)
+    with pytest.raises(FitError, match="variance"):
+        JointTable.from_histogram(np.full(40, 5.0), EDGES, variances=np.full(40, 9.0))
+    table = table_of(1000)
+    with pytest.raises(FitError, match="no window fits"):
+        scan_jointly(table, n_toys=5, seed=1, widths=(39, 40))
+    with pytest.raises(ConfigError, match="cannot be used in a scan that is refitted"):
+        scan_jointly(table, n_toys=5, seed=1, function="bernstein4")
+    few = JointTable.from_histogram(np.bincount([3, 3, 3], minlength=40).astype(float), EDGES)
+    with pytest.raises(FitError, match="can be fitted"):
+        scan_jointly(few, n_toys=5, seed=1)
+
+
+def test_toys_without_refit_are_another_distribution() -> None:
+    """What the long null tests show in full: the fixed background makes p-values too small."""
+    counts = np.random.default_rng(5).poisson(3000 * np.exp(-CENTRES / 45)).astype(float)
+    table = JointTable.from_histogram(counts, EDGES)
+    fitted = BatchModel.make("auto", EDGES, counts).expected(counts)[0]
+    refit = scan_jointly(table, n_toys=100, seed=1)
+    fixed = scan(counts, EDGES, fitted, n_toys=100, seed=1)
+    assert fixed.background == "given"
+    assert stats.ks_2samp(refit.toy_min_p, fixed.toy_min_p).pvalue < 1e-3 or refit.n_windows < 252
