@@ -1,15 +1,32 @@
-"""Estimates of the background under a signal window: functions of mass and their sideband fits."""
+"""Estimates of the background under a signal window, their spread, and the tests they must pass."""
 
 from __future__ import annotations
 
+from oddjet.analysis.background.choice import RECOMMENDED
 from oddjet.analysis.background.fit import BackgroundFit, TriedFunction, fit_sidebands
 from oddjet.analysis.background.functions import FAMILIES, FallingFunction, make_function
+from oddjet.analysis.background.methods import MethodSpread, compare_methods
+from oddjet.analysis.background.signal import SignalFit, fit_signal
+from oddjet.analysis.background.smoothing import SmoothTemplate, smooth
+from oddjet.analysis.background.spurious import SpuriousSignal, spurious_signal
+from oddjet.analysis.background.transfer import TransferFit, fit_transfer
 
 __all__ = [
     "FAMILIES",
+    "RECOMMENDED",
     "BackgroundFit",
     "FallingFunction",
+    "MethodSpread",
+    "SignalFit",
+    "SmoothTemplate",
+    "SpuriousSignal",
+    "TransferFit",
     "TriedFunction",
+    "compare_methods",
     "fit_sidebands",
+    "fit_signal",
+    "fit_transfer",
     "make_function",
+    "smooth",
+    "spurious_signal",
 ]

@@ -210,7 +210,7 @@ class PositiveSum(FallingFunction):
         root = np.sqrt(np.maximum(counts[use], 0.5))[:, None]
         coefficients = optimize.nnls(design / root, counts[use] / root[:, 0])[0]
         # A start inside the allowed region, so that it has a gradient in every direction.
-        return np.log(np.maximum(coefficients, 1e-6 * coefficients.max() + 1e-12))
+        return np.asarray(np.log(np.maximum(coefficients, 1e-6 * coefficients.max() + 1e-12)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -285,8 +285,7 @@ class ExpPolynomial(LogLinearFunction):
 class BernsteinPolynomial(PositiveSum):
     """A Bernstein polynomial f = Σ_k c_k C(n, k) t^k (1 − t)^(n − k), c_k ≥ 0, of degree n.
 
-    t = (m − low) / (high − low) with the span [low, high]; n is n_parameters − 1. With c_k ≥ 0
-    it is not negative on the span.
+    t = (m − low) / (high − low) with the span [low, high]; n is n_parameters − 1.
     """
 
     family: ClassVar[str] = "bernstein"
@@ -304,11 +303,9 @@ class BernsteinPolynomial(PositiveSum):
     @property
     def formula(self) -> str:
         """The function in plain text, for reports."""
-        degree, (low, high) = self.n_parameters - 1, self.range
-        return (
-            f"Σ c_k C({degree}, k) t^k (1 − t)^({degree} − k), c_k ≥ 0, "
-            f"t = (m − {low:g} GeV) / {high - low:g} GeV"
-        )
+        (low, high), degree = self.range, self.n_parameters - 1
+        terms = f"Σ c_k C({degree}, k) t^k (1 − t)^({degree} − k), c_k ≥ 0"
+        return f"{terms}, t = (m − {low:g} GeV) / {high - low:g} GeV"
 
     def basis(self, mass: npt.ArrayLike) -> Array:
         """The Bernstein polynomials of t; see `FallingFunction.basis`.
@@ -325,10 +322,8 @@ class BernsteinPolynomial(PositiveSum):
             )
             raise FitError(msg)
         t, degree = np.clip(t, 0.0, 1.0), self.n_parameters - 1
-        columns = [
-            special.comb(degree, k) * t**k * (1 - t) ** (degree - k) for k in range(degree + 1)
-        ]
-        return np.stack(columns, axis=-1)
+        k, t = np.arange(degree + 1), t[..., None]
+        return np.asarray(special.comb(degree, k) * t**k * (1 - t) ** (degree - k))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -355,7 +350,7 @@ class BinnedFunction:
     def design(self) -> Array:
         """Integrals of the basis over the bins, shape (n_bins, n_parameters)."""
         basis, weights = self._quadrature
-        return np.einsum("bn,bnp->bp", weights, basis)
+        return np.asarray(np.einsum("bn,bnp->bp", weights, basis))
 
     def expected(self, parameters: Array) -> Array:
         """Expected events, shape (n_bins,), for parameters of shape (n_parameters,)."""
@@ -365,8 +360,8 @@ class BinnedFunction:
     def expected_and_jacobian(self, parameters: Array) -> tuple[Array, Array]:
         """Expected events (n_bins,) and their derivatives (n_bins, n_parameters)."""
         basis, weights = self._quadrature
-        slopes = np.einsum("bn,bnp->bp", weights, self.function.slopes(basis, parameters))
-        return self.expected(parameters), slopes
+        slopes = self.function.slopes(basis, parameters)
+        return self.expected(parameters), np.einsum("bn,bnp->bp", weights, slopes)
 
 
 FAMILIES: dict[str, type[FallingFunction]] = {

@@ -249,7 +249,7 @@ def _fit_log_linear(function: FallingFunction, data: BinnedCounts, use: Mask) ->
     root = np.sqrt(np.maximum(counts, 0.5) / scale)
     rotation = rotation_of(function.basis(centres) * root[:, None])
     problem = Problem(counts, scale, use, function.on(data.edges), rotation, TINY)
-    q = descend(problem, np.linalg.solve(rotation, start))
+    q = descend(problem, np.asarray(np.linalg.solve(rotation, start), dtype=np.float64))
     found = minimise(problem, q, name=function.name)
     return Fitted(
         function=function,

@@ -86,7 +86,8 @@ class _SignalModel:
     fractions: Array
 
     def expected(self, parameters: Array, /) -> Array:
-        return self.background.expected(parameters[:-1]) + parameters[-1] * self.fractions
+        background = self.background.expected(parameters[:-1])
+        return np.asarray(background + parameters[-1] * self.fractions)
 
     def expected_and_jacobian(self, parameters: Array, /) -> tuple[Array, Array]:
         expected, jacobian = self.background.expected_and_jacobian(parameters[:-1])
@@ -302,7 +303,7 @@ def _fit(
     rotation = rotation_of(jacobian / root[:, None])
     use = np.ones(data.n_bins, dtype=np.bool_)
     problem = Problem(data.counts, data.weight_scale, use, model, rotation)
-    q = descend(problem, np.linalg.solve(rotation, start))
+    q = descend(problem, np.asarray(np.linalg.solve(rotation, start), dtype=np.float64))
     return model, minimise(problem, q, name=f"{function.name} + signal")
 
 

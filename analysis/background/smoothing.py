@@ -138,7 +138,8 @@ def smooth(
     smallest = np.inf
     for strength in PENALTIES[::-1]:
         penalty = strength * shape + 1e-9 * np.eye(basis.shape[1])
-        start = np.linalg.solve(basis.T @ basis + 1e-3 * shape + 1e-9, basis.T @ floored)
+        ridge = basis.T @ basis + 1e-3 * shape + 1e-9 * np.eye(basis.shape[1])
+        start = np.asarray(np.linalg.solve(ridge, basis.T @ floored), dtype=np.float64)
         _, nu, information = _fit(data, basis, widths, penalty, start)
         inverse = np.linalg.inv(information + penalty)
         n_effective = float(np.trace(inverse @ information))
