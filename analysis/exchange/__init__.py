@@ -5,6 +5,7 @@ from __future__ import annotations
 from oddjet.analysis.exchange.datacard import write_datacard
 from oddjet.analysis.exchange.histogram_files import (
     MassHistogram,
+    check_same_edges,
     histogram_names,
     read_histogram,
     write_root,
@@ -16,6 +17,7 @@ __all__ = [
     "Channel",
     "MassHistogram",
     "Sample",
+    "check_same_edges",
     "histogram_names",
     "pyhf_model",
     "pyhf_workspace",

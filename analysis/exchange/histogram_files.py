@@ -24,15 +24,18 @@ import uhi.io.json
 
 from oddjet.analysis.background.binned import BinnedCounts, Window, check_counts
 from oddjet.datasets.atomic import atomic_write
-from oddjet.errors import BadFileError, InputError, did_you_mean
+from oddjet.errors import BadFileError, FitError, InputError, did_you_mean
 
-__all__ = ["MassHistogram", "histogram_names", "read_histogram", "write_root"]
+__all__ = ["MassHistogram", "check_same_edges", "histogram_names", "read_histogram", "write_root"]
 
 Array = npt.NDArray[np.float64]
 
 SYNTAX = "FILE[:NAME][?AXIS=VALUE&...]"
 MANY = 20
 """Names that a message lists at most."""
+
+SAME_EDGES = 1e-6
+"""How far apart edges of equal bins may be [narrowest bin]."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,6 +160,27 @@ def write_root(path: str | Path, histograms: Mapping[str, Any]) -> None:
     with atomic_write(path) as temporary, uproot.recreate(temporary) as file:
         for name, histogram in histograms.items():
             file[name] = histogram
+
+
+def check_same_edges(edges: Array, wanted: Array, name: str) -> None:
+    """Check that a background or template has the bins of the spectrum.
+
+    Args:
+        edges: Its bin edges [GeV].
+        wanted: Those of the spectrum [GeV].
+        name: What it is called in the message.
+
+    Raises:
+        FitError: It has others.
+    """
+    width = float(np.diff(wanted).min())
+    if edges.shape == wanted.shape and np.allclose(edges, wanted, rtol=0, atol=SAME_EDGES * width):
+        return
+    msg = (
+        f"{name} has {edges.size - 1} bins in [{edges[0]:g}, {edges[-1]:g}] GeV, the spectrum "
+        f"{wanted.size - 1} in [{wanted[0]:g}, {wanted[-1]:g}] GeV: give both the same bins"
+    )
+    raise FitError(msg)
 
 
 def _parts(source: str) -> tuple[Path, str, dict[str, str]]:

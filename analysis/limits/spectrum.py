@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from oddjet.analysis.background import BackgroundFit, fit_sidebands
 from oddjet.analysis.background.binned import BinnedCounts, Window, check_window
-from oddjet.analysis.exchange.histogram_files import MassHistogram
+from oddjet.analysis.exchange.histogram_files import MassHistogram, check_same_edges
 from oddjet.analysis.limits.inputs import LimitInputs, Systematics
 from oddjet.analysis.limits.templates import fit_covariance, gaussian_template
 from oddjet.analysis.limits.upper import Limit, upper_limit
@@ -23,8 +23,6 @@ Array = npt.NDArray[np.float64]
 
 HALF_WINDOW = 3.0
 """Half the window [widths of the signal]: 0.3 % of a Gaussian are outside."""
-
-SAME_EDGES = 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +60,7 @@ class SignalModel:
         if self.template is None:
             return gaussian_template(edges, self.mass, self.width)
         template = self.template.checked(is_data=False)
-        _check_same_edges(template.edges, edges, f"the signal template {self.template.name}")
+        check_same_edges(template.edges, edges, f"the signal template {self.template.name}")
         total = float(template.counts.sum())
         if total <= 0:
             msg = f"the signal template {self.template.name} has no events"
@@ -195,7 +193,7 @@ def limit_inputs(
         return _with_fit(spectrum, signal, shape, blind, settings)
     data = spectrum.checked(is_data=settings.is_data, blind_window=blind)
     given = background.checked(is_data=False)
-    _check_same_edges(given.edges, spectrum.edges, f"the background {background.name}")
+    check_same_edges(given.edges, spectrum.edges, f"the background {background.name}")
     everything = np.ones(data.n_bins, np.bool_)
     inputs = _inputs(data, signal, shape, everything, given.counts, settings)
     return dataclasses.replace(inputs, background_variances=given.variances), None
@@ -253,14 +251,3 @@ def _reference_yield(variances: Array, shape: Array) -> float:
     filled = variances > 0
     information = float(np.sum(shape[filled] ** 2 / variances[filled]))
     return 3.0 + (2.0 / np.sqrt(information) if information > 0 else 0.0)
-
-
-def _check_same_edges(edges: Array, wanted: Array, name: str) -> None:
-    width = float(np.diff(wanted).min())
-    if edges.shape == wanted.shape and np.allclose(edges, wanted, rtol=0, atol=SAME_EDGES * width):
-        return
-    msg = (
-        f"{name} has {edges.size - 1} bins in [{edges[0]:g}, {edges[-1]:g}] GeV, the spectrum "
-        f"{wanted.size - 1} in [{wanted[0]:g}, {wanted[-1]:g}] GeV: give both the same bins"
-    )
-    raise FitError(msg)
