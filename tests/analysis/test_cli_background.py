@@ -1,0 +1,53 @@
+"""The command `oddjet spurious` on a small skim of known spectrum."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import awkward as ak
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from oddjet.analysis.background.simulated import leading_mass
+from oddjet.analysis.cli import app
+from oddjet.datasets import skim
+from oddjet.errors import FitError
+
+
+class FewJets:
+    """A skim of a falling spectrum; every other jet is the second of its event."""
+
+    def jets(self, _dataset: str, *, columns: list[str]) -> ak.Array:
+        n = 20_000
+        mass = 40.0 + np.random.default_rng(1).exponential(50.0, n)
+        values = {"msoftdrop": mass, "pt": np.full(n, 500.0), "rank": np.arange(n) % 2}
+        return ak.Array({**values, "weight": np.full(n, 0.5)})[columns]
+
+
+def test_leading_jets_enter_with_their_weights() -> None:
+    edges = np.linspace(40, 240, 41)
+    counts, variances = leading_mass(FewJets(), "qcd", edges)  # type: ignore[arg-type]
+    assert counts.sum() == pytest.approx(0.5 * 10_000, rel=0.03)
+    assert variances == pytest.approx(0.5 * counts)
+    with pytest.raises(FitError, match="no leading jet"):
+        leading_mass(FewJets(), "qcd", edges, pt_min=600.0)  # type: ignore[arg-type]
+
+
+def test_table_json_and_figure_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(skim, "open_skim", lambda _folder: FewJets())
+    arguments = ["spurious", "skim", "-o", str(tmp_path / "out"), "--background", "qcd"]
+    arguments += ["--function", "exppoly2", "--function", "bernstein2", "--jets", "2000"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    told = json.loads((tmp_path / "out" / "spurious.json").read_text())
+    assert told["n_data"] == 2000
+    # Jets fall as an exponential, which exppoly2 is and a straight line is not.
+    assert told["accepted"] == ["exppoly2"]
+    assert (tmp_path / "out" / "spurious.png").stat().st_size > 5000
+
+
+def test_missing_skim_is_told_plainly(tmp_path: Path) -> None:
+    arguments = ["spurious", str(tmp_path / "none"), "-o", str(tmp_path), "--background", "qcd"]
+    assert CliRunner().invoke(app, arguments).exit_code == 1
