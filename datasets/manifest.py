@@ -207,7 +207,7 @@ class Manifest(_Frozen):
         """Say what is missing.
 
         Args:
-            shown: Most parts to name.
+            shown: Most parts to name; 0 for one line.
 
         Returns:
             A few lines; empty if everything is there.
@@ -216,13 +216,19 @@ class Manifest(_Frozen):
             return ""
         files = sum(part.entry_start is None for part in self.missing)
         chunks = len(self.missing) - files
-        unknown = f" and {files} whole files of unknown length" if files else ""
-        lines = [
-            f"{self.failed_entries} of {self.planned_entries} entries in {chunks} chunks{unknown} are missing:"
-        ]
-        lines += [f"{p.dataset}: {p.where}: {p.error}: {p.message}" for p in self.missing[:shown]]
+        parts = []
+        if files:
+            parts.append(f"{files} file{'s' * (files > 1)} that could not be opened")
+        if chunks:
+            parts.append(
+                f"{self.failed_entries:,} of {self.planned_entries:,} entries, in {chunks} chunk{'s' * (chunks > 1)}"
+            )
+        lines = [f"missing: {'; '.join(parts)}"]
+        if not shown:
+            return lines[0]
+        lines += [f"  {p.dataset}: {p.where}: {p.error}: {p.message}" for p in self.missing[:shown]]
         if len(self.missing) > shown:
-            lines.append(f"and {len(self.missing) - shown} more; the manifest names all")
+            lines.append(f"  and {len(self.missing) - shown} more; the manifest names all")
         return "\n".join(lines)
 
 

@@ -109,8 +109,8 @@ def _inspect(place: str, tree: str, timeout: float) -> RootFile:
     except Exception as error:
         if is_remote(place) and is_unreachable(error):
             msg = (
-                f"{place}: its server did not answer within {timeout:g} s ({_first_line(error)}); everything done so"
-                " far is kept: repeat the command once it is back, or list another under redirectors"
+                f"{place}: its server does not answer ({_first_line(error)}; timeout {timeout:g} s). What is done so far is"
+                " kept: repeat the command once the server is back, or list another under redirectors"
             )
             raise UnreachableError(msg) from error
         # uproot has no common base: damage shows as ValueError, TypeError, KeyError,

@@ -137,7 +137,7 @@ def open_skim(folder: Path | str) -> Skim:
         )
         raise SkimError(msg)
     if manifest.missing:
-        logger.warning("%s: %s", folder, manifest.tell_missing())
+        logger.warning("%s: %s (manifest.json names all)", folder, manifest.tell_missing(shown=0))
     return Skim(folder=folder, manifest=manifest)
 
 

@@ -187,7 +187,7 @@ def run_anomaly(
     save_histograms(output / HISTOGRAMS, filled)
     write_manifest(output, manifest)
     if not isinstance(source, Skim) and manifest.missing:
-        logger.warning("%s: %s", output, manifest.tell_missing())
+        logger.warning("%s: %s (manifest.json names all)", output, manifest.tell_missing(shown=0))
     remove_stale_parts(output, result["keys"])
     return AnomalyResult(manifest, filled, passed)
 

@@ -13,6 +13,7 @@ from oddjet.datasets.manifest import (
     DatasetSummary,
     FileRecord,
     Manifest,
+    MissingChunk,
     merge_cutflows,
     read_manifest,
     write_manifest,
@@ -95,3 +96,26 @@ def test_different_cuts_do_not_add_up() -> None:
 def test_nan_is_no_sum_of_weights() -> None:
     with pytest.raises(ValidationError):
         DatasetSummary(kind="data", sumw=float("nan"), sumw2=0.0, n_events=0)
+
+
+def test_what_is_missing_is_told() -> None:
+    def lost(n: int | None) -> MissingChunk:
+        start, stop = (None, None) if n is None else (n, n + 10)
+        return MissingChunk(
+            dataset="a", file="f.root", entry_start=start, entry_stop=stop,
+            n_events=None if n is None else 10, error="LinkError", message="an index",
+        )  # fmt: skip
+
+    whole = Manifest(kind="skim", planned_entries=50, processed_entries=50)
+    assert whole.tell_missing() == ""
+    missing = tuple(lost(n) for n in (None, 0, 10, 20))
+    manifest = whole.model_copy(
+        update={"processed_entries": 20, "failed_entries": 30, "missing": missing}
+    )
+    assert manifest.tell_missing(shown=2).splitlines() == [
+        "missing: 1 file that could not be opened; 30 of 50 entries, in 3 chunks",
+        "  a: f.root, all entries: LinkError: an index",
+        "  a: f.root, entries [0, 10): LinkError: an index",
+        "  and 2 more; the manifest names all",
+    ]
+    assert manifest.tell_missing(shown=0) == manifest.tell_missing().splitlines()[0]
