@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +27,7 @@ from oddjet.ml.representations.jet_image import JetImage
 if TYPE_CHECKING:
     from oddjet.ml.folds import FoldedDetector
 
-__all__ = ["RunResult", "report_again", "run_chain"]
+__all__ = ["RunResult", "hunted_scores", "report_again", "run_chain"]
 
 CONFIG_FILE = "config.yaml"
 TIMES_FILE = "seconds.json"
@@ -159,6 +159,8 @@ def _train(config: AnalysisConfig, skim: Skim, reporter: Reporter) -> dict[str, 
             config.output / "models" / detector.key,
             folds=config.folds,
             seed=config.seed,
+            decorrelation=config.decorrelation,
+            mass=config.hunt.mass,
             reporter=reporter,
         )
         for detector in config.detectors
@@ -195,6 +197,20 @@ def _score(config: AnalysisConfig, skim: Skim, reporter: Reporter) -> None:
         )
 
 
+def hunted_scores(config: AnalysisConfig, trained: Mapping[str, FoldedDetector]) -> tuple[str, ...]:
+    """Name the score of each detector that is cut on, decorrelated where that is asked for.
+
+    Args:
+        config: The analysis.
+        trained: Detectors by label.
+    """
+    method = f"_{config.decorrelation.cut_method}" if config.decorrelation else ""
+    return tuple(
+        f"{each.key}_{each.cut or trained[each.key].raw_score_names[0]}{method}"
+        for each in config.detectors
+    )
+
+
 def _finish(
     config: AnalysisConfig,
     skim: Skim,
@@ -207,8 +223,6 @@ def _finish(
     from oddjet.processors.scores import open_scores  # noqa: PLC0415
 
     table = open_scores(config.output / "scores").columns()
-    first = config.detectors[0]
-    cut = first.cut or trained[first.key].raw_score_names[0]
     with clock.step("hunt"):
         sample = choose_sample(
             table,
@@ -216,7 +230,14 @@ def _finish(
             pseudo_data=config.pseudo_data,
             lumi_ifb=data_luminosity(skim.manifest.datasets, config.lumi_ifb),
         )
-        found = hunt(table, f"{first.key}_{cut}", sample, config.hunt, unblind=config.unblind)
+        found = hunt(
+            table,
+            hunted_scores(config, trained),
+            sample,
+            config.hunt,
+            unblind=config.unblind,
+            workers=config.cluster.workers,
+        )
     reporter.say("write the report …")
     outputs = RunOutputs(
         config=config,

@@ -12,7 +12,7 @@ import typer
 from rich.logging import RichHandler
 from rich.table import Table
 
-from oddjet.analysis import cli_background, cli_limits, cli_reproduce, cli_studies
+from oddjet.analysis import cli_background, cli_hunt, cli_limits, cli_reproduce, cli_studies
 from oddjet.analysis.console import assignments, err, out, print_rows, told_plainly
 from oddjet.analysis.progress import RichReporter
 
@@ -239,44 +239,6 @@ def score(
 
 
 @app.command()
-def hunt(
-    scores: Annotated[Path, typer.Argument(help="A scores table.")],
-    column: Annotated[str, typer.Option(help="The score to cut on, such as `khanal_mse`.")],
-    config: Annotated[
-        Path | None, typer.Option(help="Take range, window and cuts from an analysis.")
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Write every number as JSON.")
-    ] = None,
-    unblind: Unblind = False,
-    pseudo_data: Annotated[
-        tuple[float, int] | None,
-        typer.Option(metavar="LUMI SEED", help="Draw pseudo-data: luminosity [1/fb] and seed."),
-    ] = None,
-) -> None:
-    """Fit the mass spectrum beside the window and scan it for a bump."""
-    from oddjet.analysis.steps import hunt_scores
-
-    with told_plainly():
-        found = hunt_scores(
-            scores,
-            column,
-            config=config,
-            output=output,
-            unblind=unblind,
-            pseudo_data=pseudo_data,
-        )
-    table = Table(
-        "cut", title=f"{column}: fixed background, each cut by itself", title_justify="left"
-    )
-    for heading in ("jets", "fit", "χ² p", "window [GeV]", "local p", "global p"):
-        table.add_column(heading, justify="right")
-    for row in found.rows():
-        table.add_row(*row)
-    out.print(table)
-
-
-@app.command()
 def report(
     folder: Annotated[Path, typer.Argument(help="The output folder of `oddjet run`.")],
     unblind: Unblind = False,
@@ -351,7 +313,9 @@ def bench(
 
 
 cli_background.register(app)
+cli_batch.register(app)
 cli_limits.register(app)
+cli_hunt.register(app)
 cli_reproduce.register(app)
 cli_studies.register(app)
 

@@ -44,7 +44,7 @@ def limit(
     signal: Annotated[
         str | None, typer.Option(metavar="FILE:HIST", help="Signal template; else a Gaussian.")
     ] = None,
-    function: Annotated[str, typer.Option(help="Background function, or `auto`.")] = "auto",
+    function: Annotated[str, typer.Option(help="Background function, or `auto`.")] = "exppoly6",
     mass_range: Annotated[
         tuple[float, float] | None,
         typer.Option("--range", metavar="LOW HIGH", help="Use these masses alone [GeV]."),

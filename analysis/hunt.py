@@ -1,24 +1,40 @@
-"""The hunt: jets of a scores table, cut on an anomaly score, fitted beside a window and scanned."""
+"""The hunt: jets of a scores table, cut on anomaly scores, fitted beside a window, scanned together."""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.analysis.background import BackgroundFit, fit_sidebands
-from oddjet.analysis.bumphunt import BumpHunt, scan
+from oddjet.analysis.background import DEFAULT, BackgroundFit, fit_sidebands
+from oddjet.analysis.bumphunt import (
+    BumpHunt,
+    ChannelScan,
+    JointTable,
+    scan,
+    scan_jointly,
+    scan_signals,
+)
 from oddjet.analysis.config import HuntConfig, PseudoData
 from oddjet.analysis.pseudodata import draw_pseudodata
 from oddjet.datasets.folds import event_hash
 from oddjet.datasets.manifest import DatasetSummary
 from oddjet.errors import ConfigError, FitError
+from oddjet.processors.histograms import cut_column
 
-__all__ = ["Hunt", "HuntSample", "WorkingPoint", "choose_sample", "dataset_scales", "hunt"]
+__all__ = [
+    "Hunt",
+    "HuntSample",
+    "WorkingPoint",
+    "choose_sample",
+    "dataset_scales",
+    "hunt",
+    "hunt_histogram",
+]
 
 PB_TO_PER_IFB = 1000.0
 
@@ -49,29 +65,37 @@ class WorkingPoint:
     """The mass spectrum after one cut, its background and its scan.
 
     Attributes:
+        column: The score that was cut on, as histograms are named; empty before any cut.
         efficiency: Background efficiency of the cut; 1 before any.
         edges: Mass bin edges, n_bins + 1 of them [GeV].
         counts: Jets a bin, shape (n_bins,); NaN where blinded.
-        fit: The sideband fit, None where it failed.
-        scan: The bump hunt, None without a fit or while blinded.
+        fit: The sideband fit beside the signal window, None where it failed.
+        scan: The scan of this spectrum, None without a fit or while blinded.
         problem: Why there is no fit or no scan; empty where there are both.
     """
 
+    column: str
     efficiency: float
     edges: npt.NDArray[np.float64]
     counts: npt.NDArray[np.float64]
     fit: BackgroundFit | None
-    scan: BumpHunt | None
+    scan: ChannelScan | None
     problem: str = ""
+
+    @property
+    def cut_name(self) -> str:
+        """The cut without its score, as short as can be."""
+        return "all jets" if not self.column else f"{100 * self.efficiency:g} % background"
 
     @property
     def name(self) -> str:
         """How the cut is called in tables and legends."""
-        return "all jets" if self.efficiency == 1 else f"{100 * self.efficiency:g} % background"
+        return self.cut_name if not self.column else f"{self.column}, {self.cut_name}"
 
     def to_dict(self) -> dict[str, Any]:
         """Every number, ready for JSON."""
         return {
+            "score": self.column,
             "background_efficiency": self.efficiency,
             "edges": self.edges.tolist(),
             "counts": [None if np.isnan(count) else count for count in self.counts.tolist()],
@@ -83,53 +107,75 @@ class WorkingPoint:
 
 @dataclasses.dataclass(frozen=True)
 class Hunt:
-    """The hunts at all working points of one score.
+    """The hunt at all working points of all scores that were looked at.
 
     Attributes:
-        column: The score that was cut on.
+        columns: The scores that were cut on, as histograms are named; the first is the main one.
         mass: The mass that was histogrammed.
         sample: The jets.
         blinded: Whether the window was kept shut.
-        working_points: From no cut to the tightest.
+        working_points: No cut, then each score from the loosest cut to the tightest.
+        bump_hunt: The scan of all these spectra together; None while blinded, or without a fit.
+        problem: Why there is no scan; empty where there is one.
     """
 
-    column: str
+    columns: tuple[str, ...]
     mass: str
     sample: HuntSample
     blinded: bool
     working_points: tuple[WorkingPoint, ...]
+    bump_hunt: BumpHunt | None
+    problem: str = ""
+
+    @property
+    def column(self) -> str:
+        """The main score: it is the one that figures of mass are cut on."""
+        return self.columns[0]
+
+    @property
+    def main_points(self) -> tuple[WorkingPoint, ...]:
+        """No cut, and the main score from the loosest cut to the tightest."""
+        return tuple(p for p in self.working_points if p.column in {"", self.column})
 
     @property
     def tightest(self) -> WorkingPoint:
-        """The tightest working point, chosen before looking: what the summary quotes."""
-        return self.working_points[-1]
+        """The tightest working point of the main score."""
+        return self.main_points[-1]
+
+    @property
+    def tests(self) -> str:
+        """How windows were tested, in a few words."""
+        return "not scanned" if self.bump_hunt is None else self.bump_hunt.background
 
     def rows(self) -> list[tuple[str, ...]]:
-        """One line a working point: cut, jets, function, its p, best window, local and global p."""
+        """One line a spectrum: cut, jets, function, its p, best window, local p, p over its windows."""
         rows: list[tuple[str, ...]] = []
         for point in self.working_points:
             jets = f"{np.nansum(point.counts):,.0f}"
             fit, found = point.fit, point.scan
             shape = (fit.name, f"{fit.p_value:.2g}") if fit else ("none", "–")
             if found is None:
-                rows.append((point.name, jets, *shape, point.problem, "–", "–"))
+                rows.append((point.name, jets, *shape, point.problem or self.problem, "–", "–"))
                 continue
-            bound = "≤ " if found.global_p_is_bound else ""
-            window = f"{found.window[0]:g}–{found.window[1]:g}"
-            local_p = f"{found.local_p_fixed_background:.2g}"
-            global_p = f"{bound}{found.global_p_fixed_background:.2g}"
-            rows.append((point.name, jets, *shape, window, local_p, global_p))
+            window = f"{found.window[0]:g}–{found.window[1]:g}" if found.has_excess else "no excess"
+            bound = "≤ " if found.n_exceeding == 0 else ""
+            p_values = (f"{found.local_p:.2g}", f"{bound}{found.spectrum_p:.2g}")
+            rows.append((point.name, jets, *shape, window, *p_values))
         return rows
 
     def to_dict(self) -> dict[str, Any]:
-        """Every number, ready for JSON."""
+        """Every number, ready for JSON; the windows of each spectrum are with its working point."""
+        scan = None if self.bump_hunt is None else self.bump_hunt.to_dict()
+        if scan is not None:
+            del scan["spectra"]
         return {
-            "score": self.column,
+            "scores": list(self.columns),
             "mass": self.mass,
             "sample": self.sample.kind,
             "lumi_ifb": self.sample.lumi_ifb,
             "blinded": self.blinded,
-            "p_values": "fixed background; each working point by itself",
+            "problem": self.problem,
+            **({} if scan is None else scan),
             "working_points": [point.to_dict() for point in self.working_points],
         }
 
@@ -216,43 +262,137 @@ def choose_sample(
 
 
 def hunt(
-    table: Table, column: str, sample: HuntSample, settings: HuntConfig, *, unblind: bool = False
+    table: Table,
+    columns: str | Sequence[str],
+    sample: HuntSample,
+    settings: HuntConfig,
+    *,
+    unblind: bool = False,
+    workers: int = 1,
 ) -> Hunt:
-    """Cut, histogram, fit and scan at every working point.
+    """Cut, histogram, fit and scan at every working point of every score.
 
-    A fit that fails is reported with its reason, and nothing is scanned with it.
+    All spectra are scanned together, so that the global p is corrected for having looked at all of
+    them. A fit that fails is reported with its reason, and its spectrum is not scanned.
 
     Args:
         table: Columns of the scores table, each of shape (n_jets,).
-        column: A raw score; the cut is on ``{column}_calibrated``.
+        columns: Scores as histograms are named: a raw score, which is cut on where it is calibrated,
+            or a decorrelated one. The first is the main one.
         sample: The jets to hunt in.
         settings: Mass, binning, window, working points.
         unblind: Look into the window of data. Pseudo-data are never blinded.
+        workers: Threads of the scan.
 
     Raises:
-        ConfigError: The table has no such score or mass.
+        ConfigError: The table has no such mass.
+        InputError: The table has no such score.
     """
-    for name in (f"{column}_calibrated", settings.mass):
-        if name not in table:
-            msg = f"the scores table has no column '{name}': it has {', '.join(sorted(table))}"
-            raise ConfigError(msg)
+    scores = (columns,) if isinstance(columns, str) else tuple(columns)
+    cuts = {name: cut_column(name, table) for name in scores}
+    if settings.mass not in table:
+        msg = f"the scores table has no column '{settings.mass}': it has {', '.join(sorted(table))}"
+        raise ConfigError(msg)
     blinded = sample.kind == "data" and not unblind
     use = sample.rows.copy()
     if settings.jets == "leading":
         use &= np.asarray(table["rank"]) == 0
     mass = np.asarray(table[settings.mass], dtype=np.float64)[use]
-    survival = np.asarray(table[f"{column}_calibrated"])[use]
+    passes = {("", 1.0): np.ones(mass.size, dtype=np.bool_)}
+    for name, column in cuts.items():
+        survival = np.asarray(table[column])[use]
+        for efficiency in settings.working_points:
+            passes[name, efficiency] = survival >= -np.log10(efficiency)
     points = [
-        _hunt_one(mass[survival >= -np.log10(efficiency)], efficiency, settings, blinded=blinded)
-        for efficiency in (1.0, *settings.working_points)
+        _fit_one(mass[passed], name, efficiency, settings, blinded=blinded)
+        for (name, efficiency), passed in passes.items()
     ]
-    return Hunt(column, settings.mass, sample, blinded, tuple(points))
+    found, problem = None, "blinded: not scanned" if blinded else ""
+    if not blinded:
+        found, problem = _scan(mass, list(passes.values()), points, settings, workers)
+    return Hunt(scores, settings.mass, sample, blinded, _with_scans(points, found), found, problem)
 
 
-def _hunt_one(
-    mass: npt.NDArray[np.float64], efficiency: float, settings: HuntConfig, *, blinded: bool
+def hunt_histogram(
+    counts: npt.NDArray[np.float64],
+    edges: npt.NDArray[np.float64],
+    *,
+    background: npt.NDArray[np.float64] | None = None,
+    function: str = DEFAULT,
+    widths: tuple[int, int] = (2, 8),
+    signal_width: float | None = None,
+    n_toys: int,
+    seed: int,
+    workers: int = 1,
+    label: str = "",
+) -> BumpHunt:
+    """Scan a mass histogram of numbers of events, wherever it comes from.
+
+    Args:
+        counts: Numbers of events, shape (n_bins,).
+        edges: Bin edges, n_bins + 1 of them [GeV].
+        background: Expected events, shape (n_bins,), taken as known; a function is fitted beside each
+            window without.
+        function: The function, as in `HuntConfig`.
+        widths: Narrowest and widest window [bins].
+        signal_width: As in `HuntConfig`.
+        n_toys: Background-only pseudo-experiments.
+        seed: Their seed.
+        workers: Threads.
+        label: Its name, for tables.
+
+    Raises:
+        FitError: The histogram is not fit for it: see `check_counts`; or nothing can be fitted.
+        ConfigError: A background and a signal width are given: one of them.
+    """
+    if background is not None:
+        if signal_width is not None:
+            msg = "a signal is fitted with a function of the background: give no --background"
+            raise ConfigError(msg)
+        return scan(
+            counts, edges, background, n_toys=n_toys, seed=seed, widths=widths, label=label,
+            workers=workers,
+        )  # fmt: skip
+    joint = JointTable.from_histogram(counts, edges, label=label)
+    return _scan_table(
+        joint, function=function, widths=widths, signal_width=signal_width, n_toys=n_toys,
+        seed=seed, workers=workers,
+    )  # fmt: skip
+
+
+def _scan_table(
+    joint: JointTable,
+    *,
+    function: str,
+    widths: tuple[int, int],
+    signal_width: float | None,
+    n_toys: int,
+    seed: int,
+    workers: int,
+) -> BumpHunt:
+    if signal_width is None:
+        return scan_jointly(
+            joint, n_toys=n_toys, seed=seed, widths=widths, function=function, workers=workers
+        )
+    # A signal that the range cuts off at its core is the background's shape.
+    edges = joint.edges
+    masses = edges[(edges >= edges[0] + signal_width) & (edges <= edges[-1] - signal_width)]
+    return scan_signals(
+        joint, masses.tolist(), width=signal_width, n_toys=n_toys, seed=seed, function=function,
+        workers=workers,
+    )  # fmt: skip
+
+
+def _fit_one(
+    mass: npt.NDArray[np.float64],
+    column: str,
+    efficiency: float,
+    settings: HuntConfig,
+    *,
+    blinded: bool,
 ) -> WorkingPoint:
-    edges = np.linspace(*settings.range, settings.n_bins + 1)
+    """Histogram the jets that pass a cut and fit them beside the signal window."""
+    edges = _edges(settings)
     if blinded:
         # Counts in the window never come to exist.
         overlap = (edges[1:] > settings.window[0]) & (edges[:-1] < settings.window[1])
@@ -268,21 +408,50 @@ def _hunt_one(
             blind_window=settings.window if blinded else None,
         )
     except FitError as error:
-        _log.warning("background efficiency %g: no fit: %s", efficiency, error)
+        _log.warning("%s at %g: no fit: %s", column or "all jets", efficiency, error)
         hidden = np.where(overlap, np.nan, counts) if blinded else counts
-        return WorkingPoint(efficiency, edges, hidden, None, None, f"no fit: {error}")
-    if blinded:
-        return WorkingPoint(efficiency, edges, fit.counts, fit, None, "blinded: not scanned")
+        return WorkingPoint(column, efficiency, edges, hidden, None, None, f"no fit: {error}")
+    problem = "blinded: not scanned" if blinded else ""
+    return WorkingPoint(column, efficiency, edges, fit.counts, fit, None, problem)
+
+
+def _scan(
+    mass: npt.NDArray[np.float64],
+    passes: Sequence[npt.NDArray[np.bool_]],
+    points: Sequence[WorkingPoint],
+    settings: HuntConfig,
+    workers: int,
+) -> tuple[BumpHunt | None, str]:
+    """Scan all spectra that could be fitted; or say why there is no scan."""
+    used = [i for i, point in enumerate(points) if point.fit is not None]
+    if not used:
+        return None, "no scan: no spectrum could be fitted"
     try:
-        found = scan(
-            counts,
-            edges,
-            fit.expected,
+        joint = JointTable.from_jets(
+            mass,
+            np.stack([passes[i] for i in used], axis=1),
+            _edges(settings),
+            labels=[points[i].name for i in used],
+        )
+        found = _scan_table(
+            joint,
+            function=settings.function,
+            widths=settings.widths,
+            signal_width=settings.signal_width,
             n_toys=settings.n_toys,
             seed=settings.seed,
-            widths=settings.widths,
-            label=f"background efficiency {efficiency:g}",
+            workers=workers,
         )
     except FitError as error:
-        return WorkingPoint(efficiency, edges, fit.counts, fit, None, f"no scan: {error}")
-    return WorkingPoint(efficiency, edges, fit.counts, fit, found)
+        _log.warning("no scan: %s", error)
+        return None, f"no scan: {error}"
+    return found, ""
+
+
+def _with_scans(points: Sequence[WorkingPoint], found: BumpHunt | None) -> tuple[WorkingPoint, ...]:
+    scans = {} if found is None else {channel.label: channel for channel in found.channels}
+    return tuple(dataclasses.replace(point, scan=scans.get(point.name)) for point in points)
+
+
+def _edges(settings: HuntConfig) -> npt.NDArray[np.float64]:
+    return np.linspace(*settings.range, settings.n_bins + 1)

@@ -14,6 +14,7 @@ from oddjet.datasets.jets import Truth, concatenate
 from oddjet.datasets.manifest import DatasetSummary
 from oddjet.datasets.skim import Skim
 from oddjet.ml.evaluation import Evaluation, Interval, Roc, auc, evaluate, roc_curve
+from oddjet.processors.histograms import cut_column
 
 if TYPE_CHECKING:
     from oddjet.ml.folds import FoldedDetector
@@ -96,12 +97,12 @@ def assess(
     columns: list[str],
     scales: Mapping[str, float],
 ) -> list[Quality]:
-    """Evaluate the calibrated form of scores for each signal dataset.
+    """Evaluate scores, calibrated or decorrelated, for each signal dataset.
 
     Args:
         table: Columns of the scores table, each of shape (n_jets,).
         datasets: What is known of each dataset.
-        columns: Raw scores.
+        columns: Scores as histograms are named: raw ones, and decorrelated ones.
         scales: Expected events of a unit weight by dataset, to add backgrounds together.
 
     Returns:
@@ -116,7 +117,7 @@ def assess(
         if not is_signal.any() or not background.any():
             continue
         use = background | is_signal
-        scores = {c: np.asarray(table[f"{c}_calibrated"])[use] for c in columns}
+        scores = {c: np.asarray(table[cut_column(c, table)])[use] for c in columns}
         for column, row in zip(
             columns, evaluate(scores, is_signal[use], weights[use]), strict=True
         ):

@@ -35,12 +35,14 @@ from oddjet.datasets.jets import Jets
 from oddjet.datasets.luminosity import data_luminosity
 from oddjet.datasets.manifest import Manifest
 from oddjet.datasets.skim import Skim
+from oddjet.ml.decorrelation import method_name
 from oddjet.ml.representations.jet_image import JetImage
+from oddjet.processors.histograms import cut_column
 
 if TYPE_CHECKING:
     from oddjet.ml.folds import FoldedDetector
 
-__all__ = ["RunOutputs", "build_report", "score_columns"]
+__all__ = ["RunOutputs", "build_report", "decorrelated_columns", "score_columns"]
 
 AVERAGED_JETS = 10_000
 
@@ -88,6 +90,16 @@ def score_columns(detectors: Mapping[str, FoldedDetector]) -> list[str]:
     return [f"{label}_{s}" for label, model in detectors.items() for s in model.raw_score_names]
 
 
+def decorrelated_columns(detectors: Mapping[str, FoldedDetector]) -> list[str]:
+    """Name the decorrelated scores' columns of the scores table."""
+    return [
+        f"{label}_{score}_{method_name(method)}"
+        for label, model in detectors.items()
+        for score in model.raw_score_names
+        for method in model.methods
+    ]
+
+
 def build_report(run: RunOutputs) -> Report:
     """Gather a run's outputs into a report.
 
@@ -99,7 +111,8 @@ def build_report(run: RunOutputs) -> Report:
     known = all(d.kind == "data" or d.cross_section_pb for d in datasets.values())
     scales = dataset_scales(datasets, (run.lumi_ifb or 1.0) if known else None)
     columns = score_columns(run.detectors)
-    qualities = assess(run.table, datasets, columns, scales)
+    cuts = [*columns, *decorrelated_columns(run.detectors)]
+    qualities = assess(run.table, datasets, cuts, scales)
     label = PlotLabel("simulation", "13 TeV")
     sections = [
         _cut_flow(run, label),
@@ -140,15 +153,15 @@ def _lead(run: RunOutputs) -> str:
     text = (
         f"{run.skim.n_jets:,} jets from {len(kinds)} datasets; detectors trained on {trained} "
         f"({', '.join(run.detectors)}), every jet scored by a model that never saw its event; the "
-        f"spectrum of {run.hunt.mass} cut on {run.hunt.column}, fitted beside the window and scanned."
+        f"spectrum of {run.hunt.mass} cut on {', '.join(run.hunt.columns)}, fitted and scanned."
     )
     if run.hunt.blinded:
         text += " The signal window of the data is blinded."
     if run.hunt.sample.kind == "pseudo-data":
         text += " What is hunted in are pseudo-data drawn from the simulation."
     return text + (
-        " p-values take the fitted background as known, each working point by itself: no correction "
-        "for the fit's uncertainty or for having tried several cuts is in them yet."
+        " The global p is corrected for every window, cut and detector that was scanned, and every "
+        "pseudo-experiment was fitted again as the data were."
     )
 
 
@@ -243,14 +256,14 @@ def _spectra(run: RunOutputs, names: list[str], scales: Mapping[str, float]) -> 
     if settings.jets == "leading":
         use &= table["rank"] == 0
     mass = np.asarray(table[settings.mass], dtype=np.float64)[use]
-    survival = table[f"{run.hunt.column}_calibrated"][use]
+    survival = table[cut_column(run.hunt.column, table)][use]
     weights = table["weight"][use] * np.array([scales[name] for name in table["dataset"][use]])
     spectra = []
-    for point in run.hunt.working_points:
+    for point in run.hunt.main_points:
         passed = survival >= -np.log10(point.efficiency)
         counts = np.histogram(mass[passed], point.edges, weights=weights[passed])[0]
         variances = np.histogram(mass[passed], point.edges, weights=weights[passed] ** 2)[0]
-        spectra.append(Histogram(point.name, point.edges, counts, variances))
+        spectra.append(Histogram(point.cut_name, point.edges, counts, variances))
     return spectra
 
 
@@ -264,7 +277,7 @@ def _anomalies(run: RunOutputs) -> Section:
         mass = run.table[settings.mass]
         allowed &= (mass < settings.window[0]) | (mass >= settings.window[1])
     files = {file.uuid: file.path for file in run.skim.manifest.files}
-    column = f"{hunt.column}_calibrated"
+    column = cut_column(hunt.column, run.table)
     found = most_anomalous(run.table, column, n=10, allowed=allowed, files=files)
     image = JetImage() if run.config.image is None else JetImage(**run.config.image.model_dump())
     images, constituents = {}, {}

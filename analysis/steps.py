@@ -171,35 +171,42 @@ def score_jets(
 
 def hunt_scores(
     scores: Path,
-    column: str,
+    columns: Sequence[str],
     *,
     config: Path | None = None,
     output: Path | None = None,
     unblind: bool = False,
     pseudo_data: tuple[float, int] | None = None,
+    workers: int = 1,
 ) -> Hunt:
     """Hunt in a scores table.
 
     Args:
         scores: Folder of the scores.
-        column: The raw score to cut on, such as ``khanal_mse``.
+        columns: The scores to cut on, such as ``khanal_mse`` or, decorrelated, ``khanal_mse_ddt``; all
+            are scanned together.
         config: An analysis, for range, window, working points and luminosity.
         output: JSON file for every number; none by default.
         unblind: Look into the signal window of data.
         pseudo_data: Luminosity [1/fb] and seed of pseudo-data drawn from simulation.
+        workers: Threads of the scan.
 
     Raises:
-        ConfigError: The column does not exist, or there is nothing to hunt in.
+        ConfigError: No column is named, or there is nothing to hunt in.
+        InputError: A column does not exist.
     """
     from oddjet.processors.scores import open_scores  # noqa: PLC0415 (slow import)
 
+    if not columns:
+        msg = f"{scores} is a scores table: name the scores to cut on (--column khanal_mse)"
+        raise ConfigError(msg)
     analysis = None if config is None else load_config(config)
     drawn = analysis.pseudo_data if analysis else None
     if pseudo_data is not None:
         values = {"lumi_ifb": pseudo_data[0], "seed": pseudo_data[1]}
         drawn = validate(PseudoData, values, where="--pseudo-data")
-    table = open_scores(scores).columns()
     datasets = read_manifest(scores).datasets
+    table = open_scores(scores).columns()
     sample = choose_sample(
         table,
         datasets,
@@ -208,7 +215,12 @@ def hunt_scores(
     )
     settings = analysis.hunt if analysis else HuntConfig()
     found = hunt(
-        table, column, sample, settings, unblind=unblind or bool(analysis and analysis.unblind)
+        table,
+        columns,
+        sample,
+        settings,
+        unblind=unblind or bool(analysis and analysis.unblind),
+        workers=workers,
     )
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from oddjet.analysis.background.choice import RECOMMENDED
+from oddjet.analysis.background.choice import DEFAULT
 from oddjet.analysis.background.fit import BackgroundFit, TriedFunction, fit_sidebands
 from oddjet.analysis.background.functions import FAMILIES, FallingFunction, make_function
 from oddjet.analysis.background.methods import MethodSpread, compare_methods
@@ -12,8 +12,8 @@ from oddjet.analysis.background.spurious import SpuriousSignal, spurious_signal
 from oddjet.analysis.background.transfer import TransferFit, fit_transfer
 
 __all__ = [
+    "DEFAULT",
     "FAMILIES",
-    "RECOMMENDED",
     "BackgroundFit",
     "FallingFunction",
     "MethodSpread",

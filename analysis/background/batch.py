@@ -1,7 +1,7 @@
 """Fits of many spectra in many windows at once: the same likelihood as `likelihood`, compiled.
 
 A bump hunt with pseudo-experiments needs a sideband fit for every window of every spectrum: 10⁵ to
-10⁷ fits. They are all of one kind, log-linear functions with two to five parameters, and each begins
+10⁷ fits. They are all of one kind, log-linear functions with two to six parameters, and each begins
 next to its minimum, at the fit of the whole spectrum. A few Newton steps are enough.
 
 The expectation of a bin is the density at its centre times its width, not the integral over it as
@@ -23,15 +23,13 @@ from scipy import stats
 
 from oddjet.analysis.background import kernels
 from oddjet.analysis.background.choice import ALPHA, AUTO_FAMILIES
-from oddjet.analysis.background.functions import FAMILIES, make_function
+from oddjet.analysis.background.functions import FAMILIES, MAX_PARAMETERS, make_function
 from oddjet.errors import ConfigError, FitError
 
 __all__ = ["BatchModel", "SignalFits", "WindowFits"]
 
 Array = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
-
-MAX_PARAMETERS = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +77,7 @@ class BatchModel:
     Attributes:
         names: Names of the functions, those of one family next to each other, in rising order.
         edges: Bin edges, n_bins + 1 of them [GeV].
-        designs: ln f at the centres is this times the parameters, (n_functions, n_bins, 5);
+        designs: ln f at the centres is this times the parameters, (n_functions, n_bins, 6);
             columns beyond a function's parameters are not used.
         n_parameters: Parameters of each function, (n_functions,).
         families: A number for each family, (n_functions,).
@@ -163,7 +161,7 @@ class BatchModel:
             spectrum: Contents, shape (n_bins,).
 
         Returns:
-            Array of shape (n_functions, 5).
+            Array of shape (n_functions, 6).
         """
         floored = np.maximum(np.asarray(spectrum, dtype=np.float64), 0.5)
         root = np.sqrt(floored)
@@ -179,10 +177,10 @@ class BatchModel:
 
         Args:
             spectra: Contents, shape (n_spectra, n_bins).
-            starts: Where to begin, shape (n_spectra, n_functions, 5).
+            starts: Where to begin, shape (n_spectra, n_functions, 6).
 
         Returns:
-            Parameters (n_spectra, n_functions, 5), the start where a fit is not valid, and the
+            Parameters (n_spectra, n_functions, 6), the start where a fit is not valid, and the
             deviance (n_spectra, n_functions), infinite there.
         """
         counts = np.ascontiguousarray(spectra, dtype=np.float64)
@@ -223,7 +221,7 @@ class BatchModel:
 
         Args:
             spectra: Contents, shape (n_spectra, n_bins).
-            starts: Where to begin with each spectrum, shape (n_spectra, n_functions, 5).
+            starts: Where to begin with each spectrum, shape (n_spectra, n_functions, 6).
             firsts: First bin of each window, shape (n_windows,).
             stops: One past its last bin, shape (n_windows,).
         """
@@ -250,7 +248,7 @@ class BatchModel:
 
         Args:
             spectra: Contents, shape (n_spectra, n_bins).
-            starts: Where to begin with each spectrum, shape (n_spectra, n_functions, 5).
+            starts: Where to begin with each spectrum, shape (n_spectra, n_functions, 6).
             templates: Fraction of each signal in each bin, shape (n_templates, n_bins).
         """
         counts = np.ascontiguousarray(spectra, dtype=np.float64)
@@ -271,7 +269,7 @@ class BatchModel:
 def _function_names(function: str) -> tuple[str, ...]:
     if function in FAMILIES or function == "auto":
         families: Sequence[str] = AUTO_FAMILIES if function == "auto" else (function,)
-        return tuple(f"{family}{n}" for family in families for n in range(2, 6))
+        return tuple(f"{family}{n}" for family in families for n in range(2, MAX_PARAMETERS + 1))
     make_function(function, scale=1.0)  # tells an unknown name, with the known ones
     return (function,)
 

@@ -19,14 +19,14 @@ from typing import Any
 from scipy import stats
 
 from oddjet.analysis.background.binned import BinnedCounts, Mask
-from oddjet.analysis.background.functions import FAMILIES, make_function
+from oddjet.analysis.background.functions import FAMILIES, MAX_PARAMETERS, make_function
 from oddjet.analysis.background.likelihood import Fitted, fit_function
 from oddjet.errors import FitError
 
 __all__ = [
     "ALPHA",
     "AUTO_FAMILIES",
-    "RECOMMENDED",
+    "DEFAULT",
     "TriedFunction",
     "choose_function",
     "f_test",
@@ -37,9 +37,11 @@ ALPHA = 0.05
 AUTO_FAMILIES = ("dijet", "exppoly")
 """What ``auto`` chooses from. It follows the data and stops where one parameter more does not pay;
 on a spectrum that needs several more at once it stops early, and its spurious signal is large."""
-RECOMMENDED = "bernstein5"
-"""The function of smallest spurious signal in the soft-drop mass of simulated QCD jets above
-500 GeV in pt; `oddjet spurious` tests functions on other selections."""
+
+DEFAULT = "exppoly6"
+"""What hunts and limits use unless told otherwise. Of the functions here it is the one that passes the
+spurious-signal test on simulated QCD jets of pt > 450 and of pt > 500 GeV; `oddjet spurious` tests functions
+on other selections. It is not chosen by the data."""
 
 _log = logging.getLogger(__name__)
 
@@ -119,7 +121,7 @@ def _climb(
     """Fit a family from two parameters up until one more does not pay."""
     best: Fitted | None = None
     tried: list[TriedFunction] = []
-    for n_parameters in range(2, 6):
+    for n_parameters in range(2, MAX_PARAMETERS + 1):
         function = make_function(f"{family}{n_parameters}", scale=scale, span=_span(data))
         try:
             fitted = fit_function(function, data, use)

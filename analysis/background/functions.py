@@ -30,6 +30,7 @@ from oddjet.errors import ConfigError, FitError, did_you_mean
 
 __all__ = [
     "FAMILIES",
+    "MAX_PARAMETERS",
     "BernsteinPolynomial",
     "BinnedFunction",
     "DijetFunction",
@@ -47,6 +48,7 @@ Link = Literal["log", "positive"]
 
 N_NODES = 8
 MAX_EXPONENT = 600.0
+MAX_PARAMETERS = 6
 """Exponents are cut here; a coefficient that a fit puts at zero has minus this as its logarithm."""
 
 
@@ -55,7 +57,7 @@ class FallingFunction(ABC):
     """A smooth function of mass that is not negative; `link` says how its basis makes it.
 
     Attributes:
-        n_parameters: Number of free parameters, the normalisation included (2 to 5).
+        n_parameters: Number of free parameters, the normalisation included (2 to 6).
         scale: The mass that x = 1 stands for [GeV].
         span: Range the function lives on [GeV]; 0 to half the scale by default. Only families
             that need a closed range use it.
@@ -68,8 +70,8 @@ class FallingFunction(ABC):
     span: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        if not 2 <= self.n_parameters <= 5:
-            msg = f"expected 2 to 5 parameters for '{self.family}', received {self.n_parameters}"
+        if not 2 <= self.n_parameters <= 6:
+            msg = f"expected 2 to 6 parameters for '{self.family}', received {self.n_parameters}"
             raise ConfigError(msg)
         if not (np.isfinite(self.scale) and self.scale > 0):
             msg = f"the mass scale of '{self.name}' must be positive, received {self.scale}"
@@ -218,7 +220,7 @@ class DijetFunction(LogLinearFunction):
     """The dijet function, f = p0 (1 − x)^p1 / x^(p2 + p3 ln x + p4 ln² x).
 
     With 2 parameters it is the power law p0 / x^p2; the third adds p1, the fourth p3, the fifth
-    p4. It is not defined at zero mass, nor at or above `scale`.
+    p4, and the sixth a further power p5 ln³ x. It is not defined at zero mass, nor at or above `scale`.
 
     References:
         arXiv:1806.00843, eq. 1.
@@ -229,17 +231,18 @@ class DijetFunction(LogLinearFunction):
     @property
     def parameter_names(self) -> tuple[str, ...]:
         """Logarithm of the normalisation first: ln_p0, p2, then p1, p3, p4 as they are added."""
-        return ("ln_p0", "p2", "p1", "p3", "p4")[: self.n_parameters]
+        return ("ln_p0", "p2", "p1", "p3", "p4", "p5")[: self.n_parameters]
 
     @property
     def formula(self) -> str:
         """The function in plain text, for reports."""
-        exponent = ("p2", "p2", "p2 + p3 ln x", "p2 + p3 ln x + p4 ln² x")[self.n_parameters - 2]
+        terms = ("p2", "p3 ln x", "p4 ln² x", "p5 ln³ x")
+        exponent = " + ".join(terms[: max(1, self.n_parameters - 2)])
         top = "p0" if self.n_parameters == 2 else "p0 (1 − x)^p1"
         return f"{top} / x^({exponent}), x = m / {self.scale:g} GeV"
 
     def basis(self, mass: npt.ArrayLike) -> Array:
-        """Columns 1, −ln x, ln(1 − x), −ln² x, −ln³ x; see `FallingFunction.basis`.
+        """Columns 1, −ln x, ln(1 − x), −ln² x, −ln³ x, −ln⁴ x; see `FallingFunction.basis`.
 
         Raises:
             FitError: A mass is not between zero and the scale.
@@ -254,7 +257,7 @@ class DijetFunction(LogLinearFunction):
             raise FitError(msg)
         x = mass / self.scale
         log = np.log(x)
-        columns = [np.ones_like(x), -log, np.log1p(-x), -(log**2), -(log**3)]
+        columns = [np.ones_like(x), -log, np.log1p(-x), -(log**2), -(log**3), -(log**4)]
         return np.stack(columns[: self.n_parameters], axis=-1)
 
 
@@ -272,7 +275,7 @@ class ExpPolynomial(LogLinearFunction):
     @property
     def formula(self) -> str:
         """The function in plain text, for reports."""
-        terms = ["a0", "a1 x", "a2 x²", "a3 x³", "a4 x⁴"][: self.n_parameters]
+        terms = ["a0", "a1 x", "a2 x²", "a3 x³", "a4 x⁴", "a5 x⁵"][: self.n_parameters]
         return f"exp({' + '.join(terms)}), x = m / {self.scale:g} GeV"
 
     def basis(self, mass: npt.ArrayLike) -> Array:
@@ -373,7 +376,7 @@ FAMILIES: dict[str, type[FallingFunction]] = {
 
 def function_names() -> tuple[str, ...]:
     """Every name that `make_function` knows."""
-    return tuple(f"{family}{n}" for family in FAMILIES for n in range(2, 6))
+    return tuple(f"{family}{n}" for family in FAMILIES for n in range(2, MAX_PARAMETERS + 1))
 
 
 def make_function(
@@ -392,7 +395,7 @@ def make_function(
     >>> make_function("dijet3", scale=400.0).formula
     'p0 (1 − x)^p1 / x^(p2), x = m / 400 GeV'
     """
-    match = re.fullmatch(r"([a-z]+)([2-5])", name)
+    match = re.fullmatch(r"([a-z]+)([2-6])", name)
     if match is None or match[1] not in FAMILIES:
         known = function_names()
         msg = f"unknown background function '{name}': expected one of {', '.join(known)}."

@@ -12,6 +12,8 @@ import numpy as np
 
 __all__ = ["fit_signals", "fit_whole", "fit_windows"]
 
+SIZE = 7
+"""Six parameters of a background, and a signal."""
 NEWTON_STEPS = 60
 CONVERGED = 1e-6
 """Twice the distance to the minimum, in units of the log-likelihood, from which one Newton step is the last."""
@@ -67,7 +69,7 @@ def _accumulate(counts, design, n, log_width, first, stop, signal, q, gradient, 
         for j in range(i + 1):
             hessian[i, j] = 0.0
     value = 0.0
-    slope = np.empty(6)
+    slope = np.empty(SIZE)
     for b in range(counts.size):
         if first <= b < stop:
             continue
@@ -104,7 +106,7 @@ def _minimise(counts, design, n, log_width, first, stop, signal, q, factor):  # 
     Gives the value, infinite where there is no valid minimum.
     """
     size = n + 1 if signal.size > 0 else n
-    gradient, step, trial = np.empty(6), np.empty(6), np.empty(6)
+    gradient, step, trial = np.empty(SIZE), np.empty(SIZE), np.empty(SIZE)
     value = _accumulate(counts, design, n, log_width, first, stop, signal, q, gradient, factor)
     for _ in range(NEWTON_STEPS):
         if not np.isfinite(value) or not _factorise(factor, size):
@@ -135,7 +137,7 @@ def _minimise(counts, design, n, log_width, first, stop, signal, q, factor):  # 
 @compiled
 def fit_whole(counts, saturated, designs, n_parameters, log_width, parameters, deviances):  # type: ignore[no-untyped-def]
     """Fit every function to every spectrum; parameters and deviances are changed in place."""
-    nothing, factor, q = np.empty(0), np.empty((6, 6)), np.empty(6)
+    nothing, factor, q = np.empty(0), np.empty((SIZE, SIZE)), np.empty(SIZE)
     for s in range(counts.shape[0]):
         for f in range(designs.shape[0]):
             n = n_parameters[f]
@@ -163,7 +165,7 @@ def _enough(counts, n, first, stop):  # type: ignore[no-untyped-def]
 def _predict(design, n, log_width, first, stop, q, factor):  # type: ignore[no-untyped-def]
     """Events in the window and their variance."""
     total = 0.0
-    slope, solution = np.zeros(6), np.empty(6)
+    slope, solution = np.zeros(SIZE), np.empty(SIZE)
     for b in range(first, stop):
         exponent = log_width[b]
         for j in range(n):
@@ -195,7 +197,7 @@ def fit_windows(  # type: ignore[no-untyped-def]
     firsts, stops, background, variance, chosen,
 ):  # fmt: skip
     """Fit every spectrum beside every window, the function chosen; the last three are filled."""
-    nothing, factor, q = np.empty(0), np.empty((6, 6)), np.empty(6)
+    nothing, factor, q = np.empty(0), np.empty((SIZE, SIZE)), np.empty(SIZE)
     for s in range(counts.shape[0]):
         whole = saturated[s].sum()
         # The window before is nearly the same, so its minimum is where to begin.
@@ -237,7 +239,12 @@ def fit_signals(  # type: ignore[no-untyped-def]
     deviances, templates, yields, errors, gain, chosen,
 ):  # fmt: skip
     """Fit every signal to every spectrum, the function chosen; the last four are filled."""
-    factor, q, last, solution = np.empty((6, 6)), np.empty(6), np.empty(6), np.empty(6)
+    factor, q, last, solution = (
+        np.empty((SIZE, SIZE)),
+        np.empty(SIZE),
+        np.empty(SIZE),
+        np.empty(SIZE),
+    )
     for s in range(counts.shape[0]):
         constant = saturated[s].sum()
         for t in range(templates.shape[0]):

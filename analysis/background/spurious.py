@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.analysis.background.binned import check_counts
-from oddjet.analysis.background.functions import FAMILIES, make_function
+from oddjet.analysis.background.functions import FAMILIES, MAX_PARAMETERS, make_function
 from oddjet.analysis.background.signal import fit_signal
 from oddjet.errors import ConfigError, FitError
 
@@ -272,7 +272,9 @@ def choose_by_spurious_signal(
     if unknown:
         msg = f"unknown families of functions {unknown}: expected some of {sorted(FAMILIES)}"
         raise ConfigError(msg)
-    tested = tuple(test(f"{family}{order}") for family in families for order in range(2, 6))
+    tested = tuple(
+        test(f"{family}{order}") for family in families for order in range(2, MAX_PARAMETERS + 1)
+    )
     accepted = [each for each in tested if each.accepted]
     if not accepted:
         return None, tested

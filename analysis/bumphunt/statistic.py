@@ -48,7 +48,7 @@ class FittedBeside:
     Attributes:
         model: The functions.
         windows: The windows.
-        starts: Where fits of each spectrum begin, shape (n_spectra, n_functions, 5).
+        starts: Where fits of each spectrum begin, shape (n_spectra, n_functions, 6).
     """
 
     model: BatchModel
@@ -147,7 +147,7 @@ class SignalFitted:
         model: The functions of the background.
         windows: For each signal the bins that hold its core: for tables and plots.
         templates: Fraction of each signal in each bin, shape (n_signals, n_bins).
-        starts: Where fits of each spectrum begin, shape (n_spectra, n_functions, 5).
+        starts: Where fits of each spectrum begin, shape (n_spectra, n_functions, 6).
     """
 
     model: BatchModel

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from oddjet.analysis.bumphunt import BumpHunt
+from oddjet.analysis.bumphunt import BumpHunt, ChannelScan
 from oddjet.analysis.plots.style import (
     BACKGROUND,
     SIGNAL,
@@ -48,6 +48,7 @@ def _sigma_lines(axes: Axes, smallest: float) -> None:
 
 @styled
 def p_value_scan(
+    channel: ChannelScan,
     hunt: BumpHunt,
     *,
     axis_label: str = "Jet soft-drop mass [GeV]",
@@ -55,28 +56,30 @@ def p_value_scan(
 ) -> Figure:
     """Draw the local p of every window as a bar from its lower to its upper end.
 
+    The axis on the right says what a local p means after everything that was scanned.
+
     Args:
-        hunt: The scan.
+        channel: The scan of one spectrum.
+        hunt: The scan it belongs to.
         axis_label: The mass with its unit.
         label: Text above the axes.
     """
     from matplotlib.collections import LineCollection  # noqa: PLC0415
 
-    figure = new_figure(7.2, 5.2)
+    figure = new_figure(7.6, 5.2)
     axes = figure.subplots()
-    table = hunt.table
-    shown = np.maximum(table.local_p, 1e-300)
-    bars = [
-        [(low, p), (high, p)] for low, high, p in zip(table.low, table.high, shown, strict=True)
-    ]
+    table = channel.table
+    known = ~np.isnan(table.local_p)
+    columns = (table.low[known], table.high[known], np.maximum(table.local_p[known], 1e-300))
+    bars = [[(low, p), (high, p)] for low, high, p in zip(*columns, strict=True)]
     axes.add_collection(LineCollection(bars, colors=BACKGROUND, lw=1.1, alpha=0.65))
-    best = max(hunt.local_p_fixed_background, 1e-300)
-    if hunt.has_excess:
-        axes.plot(hunt.window, [best, best], color=SIGNAL, lw=3, solid_capstyle="butt")
-        shade_window(axes, hunt.window)
-    axes.plot([], [], color=BACKGROUND, lw=1.1, label=f"{table.n_windows} windows")
-    if hunt.has_excess:
-        name = f"most improbable: {hunt.window[0]:g}–{hunt.window[1]:g} GeV"
+    best = max(channel.local_p, 1e-300)
+    if channel.has_excess:
+        axes.plot(channel.window, [best, best], color=SIGNAL, lw=3, solid_capstyle="butt")
+        shade_window(axes, channel.window)
+    axes.plot([], [], color=BACKGROUND, lw=1.1, label=f"{len(bars)} windows")
+    if channel.has_excess:
+        name = f"most improbable: {channel.window[0]:g}–{channel.window[1]:g} GeV"
         axes.plot([], [], color=SIGNAL, lw=3, label=name)
     if hunt.blind_window is not None:
         hatch_window(axes, hunt.blind_window, "blinded")
@@ -85,23 +88,46 @@ def p_value_scan(
     axes.set_ylim(floor, 3)
     axes.set_xlim(float(table.low.min()), float(table.high.max()))
     _sigma_lines(axes, floor)
+    _global_axis(axes, hunt, floor)
     axes.set_xlabel(axis_label)
-    axes.set_ylabel("Local p (fixed background)")
+    axes.set_ylabel(f"Local p ({hunt.background})")
     axes.legend(loc="lower left")
     axes.text(
-        0.97, 0.04, _summary(hunt), transform=axes.transAxes, ha="right", va="bottom", fontsize=10.5
+        0.97,
+        0.04,
+        _summary(channel, hunt),
+        transform=axes.transAxes,
+        ha="right",
+        va="bottom",
+        fontsize=10.5,
     )
     draw_label(axes, label or PlotLabel())
     return figure
 
 
-def _summary(hunt: BumpHunt) -> str:
-    bound = "≤ " if hunt.global_p_is_bound else "= "
-    more = "≥ " if hunt.global_p_is_bound else ""
+def _global_axis(axes: Axes, hunt: BumpHunt, floor: float) -> None:
+    """A second scale on the right: the global p that a local p is worth, where toys reach."""
+    ordered = np.sort(hunt.toy_min_p)
+    ticks, names = [], []
+    for global_p in (0.5, 0.1, 0.01, 0.001, 0.0001):
+        rank = round(global_p * (hunt.n_toys + 1)) - 1
+        if 1 <= rank <= ordered.size and ordered[rank - 1] > floor:
+            ticks.append(float(ordered[rank - 1]))
+            names.append(f"{global_p:g}")
+    right = axes.secondary_yaxis(1.09)
+    right.set_yscale("log")
+    right.set_yticks(ticks, names)
+    right.minorticks_off()
+    right.set_ylabel("Global p")
+
+
+def _summary(channel: ChannelScan, hunt: BumpHunt) -> str:
+    bound = "≤ " if channel.n_exceeding == 0 else "= "
     return (
-        f"local p = {hunt.local_p_fixed_background:.2g} ({hunt.local_significance:.1f}σ)\n"
-        f"global p {bound}{hunt.global_p_fixed_background:.2g} "
-        f"({more}{hunt.global_significance:.1f}σ), {hunt.n_toys} toys"
+        f"local p = {channel.local_p:.2g} ({channel.local_significance:.1f}σ), "
+        f"of toys here {'≤' if channel.local_p_toys <= 1 / hunt.n_toys else '='} "
+        f"{channel.local_p_toys:.2g}\n"
+        f"over this spectrum: p {bound}{channel.spectrum_p:.2g}"
     )
 
 
@@ -116,10 +142,10 @@ def toy_statistics(hunt: BumpHunt, *, label: PlotLabel | None = None) -> Figure:
     figure = new_figure(7.2, 4.4)
     axes = figure.subplots()
     toys = -np.log(np.maximum(hunt.toy_min_p, 1e-300))
-    seen = -np.log(max(hunt.local_p_fixed_background, 1e-300))
+    seen = -np.log(max(hunt.local_p, 1e-300))
     top = max(float(toys.max(initial=1.0)), seen) * 1.08
     edges: npt.NDArray[Any] = np.linspace(0, top, 61)
-    above = hunt.toy_min_p <= hunt.local_p_fixed_background * (1.0 + 1e-9)
+    above = hunt.toy_min_p <= hunt.local_p * (1.0 + 1e-9)
     counts = np.histogram(toys[~above], bins=edges)[0]
     axes.stairs(counts, edges, fill=True, color=BACKGROUND, alpha=0.75, label="background only")
     axes.stairs(

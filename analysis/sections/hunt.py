@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from oddjet.analysis.background import BackgroundFit
-from oddjet.analysis.bumphunt import BumpHunt
+from oddjet.analysis.bumphunt import BumpHunt, ChannelScan
 from oddjet.analysis.hunt import Hunt, WorkingPoint
 from oddjet.analysis.plots.bumps import p_value_scan, toy_statistics
 from oddjet.analysis.plots.fit import sideband_fit
@@ -48,8 +48,9 @@ def fit_section(hunt: Hunt) -> Section:
             (
                 "A falling function of mass is fitted to the bins outside the signal window by "
                 "maximum likelihood (extended, binned, Poisson) and read off inside it. Every bin that "
-                "overlaps the window is left out. The number of parameters is chosen by F-test "
-                "within a family, the family by Akaike's criterion, unless a function was asked for."
+                "overlaps the window is left out. The function is the one that was asked for; where "
+                "that is a family or ``auto``, the number of parameters is chosen by F-test and the "
+                "family by Akaike's criterion."
             ),
         ),
         warnings=tuple(warnings),
@@ -120,98 +121,126 @@ def _tried_table(point: WorkingPoint, fit: BackgroundFit) -> Table:
 
 
 def bump_hunt_section(hunt: Hunt) -> Section:
-    """Show the scan of windows at every working point.
+    """Show the scan of all spectra.
 
     Args:
         hunt: The hunt.
     """
-    warnings, pictures = [], []
+    warnings = [f"{point.name}: {point.problem}" for point in hunt.working_points if point.problem]
+    if hunt.problem and hunt.problem not in {point.problem for point in hunt.working_points}:
+        warnings.append(hunt.problem)
+    pictures: list[Picture] = []
     rows: list[tuple[Cell, ...]] = []
-    for point in hunt.working_points:
-        found = point.scan
-        if found is None:
-            warnings.append(f"{point.name}: {point.problem}")
-            continue
-        rows.append(_scan_row(point, found))
-        pictures.append(_scan_picture(hunt, point, found))
-        if point is hunt.tightest:
-            pictures.append(_toys_picture(hunt, point, found))
+    found = hunt.bump_hunt
+    if found is not None:
+        rows = [_scan_row(channel) for channel in found.channels]
+        pictures = [
+            _scan_picture(hunt, point, point.scan, found)
+            for point in hunt.working_points
+            if point.scan is not None and _is_shown(hunt, point, found)
+        ]
+        pictures.append(_toys_picture(hunt, found))
+        if found.n_toy_windows_without_fit:
+            tested = found.n_toys * found.n_windows
+            warnings.append(
+                f"Beside {found.n_toy_windows_without_fit} of {tested} windows of "
+                "pseudo-experiments no function could be fitted; they have no p-value."
+            )
     headers = (
-        "Cut",
+        "Spectrum",
         "Window [GeV]",
         "Seen",
         "Expected",
         "Local p",
-        "Local σ",
-        "Global p",
-        "Global σ",
+        "σ",
+        "Local p, fixed background",
+        "Local p, toys",
+        "p over its windows",
         "Windows",
-        "Toys",
     )
     caption = (
-        "The most improbable window at each cut. All p-values are with fixed background; the "
-        "global one is over the windows of one cut. ≤ where no pseudo-experiment did as well."
+        "The most improbable window of each spectrum. Local p: with the uncertainty of the fit, from a "
+        "formula; with the background taken as known; and the share of pseudo-experiments that did as "
+        "well in this very window. Then that in any window of this spectrum. ≤ where none did as well."
     )
     return Section(
         title="Bump hunt",
         anchor="bump-hunt",
-        paragraphs=(
-            (
-                "Every window of adjacent bins is tested for an excess over the fitted background. "
-                "The local p is the Poisson probability of at least as many events as were seen. "
-                "The global p is the fraction of background-only pseudo-experiments, (k + 1)/(n + 1), "
-                "in which any window did as well."
-            ),
-            (
-                "Fixed background: the fit is taken as exact, in the data and in the "
-                "pseudo-experiments, so the p-values are too small where the fit's uncertainty is "
-                "comparable with √expected. Cuts share jets, and the choice among them is not "
-                "included in the global p."
-            ),
-        ),
+        paragraphs=_scan_paragraphs(found),
         warnings=tuple(warnings),
         tables=(Table(headers, tuple(rows), caption),) if rows else (),
         pictures=tuple(pictures),
-        numbers=[
-            {"cut": p.name, "problem": p.problem, **({} if p.scan is None else p.scan.to_dict())}
-            for p in hunt.working_points
-        ],
+        numbers={"problem": hunt.problem} if found is None else found.to_dict(),
     )
 
 
-def _scan_row(point: WorkingPoint, found: BumpHunt) -> tuple[Cell, ...]:
-    bound, at_least = ("≤\u00a0", "≥\u00a0") if found.global_p_is_bound else ("", "")
+def _scan_paragraphs(found: BumpHunt | None) -> tuple[str, ...]:
+    how = (
+        "Every window of adjacent bins is tested for an excess over a function that is fitted to "
+        "everything beside it, window by window, in the data and again in every pseudo-experiment. "
+        "Working points and detectors share jets, so pseudo-experiments are drawn on the joint "
+        "table of mass and of which cuts a jet passes."
+    )
+    if found is None:
+        return (how,)
+    bound, more = ("≤\u00a0", "≥\u00a0") if found.global_p_is_bound else ("", "")
+    best = found.best
     return (
-        point.name,
+        how,
+        (
+            f"The most improbable window of all {found.n_windows} in {len(found.channels)} spectra is "
+            f"{best.window[0]:g}–{best.window[1]:g} GeV ({best.label}). In {found.n_exceeding} of "
+            f"{found.n_toys} background-only pseudo-experiments any window of any spectrum did as "
+            f"well: global p {bound}{p_text(found.global_p)} = ({found.n_exceeding} + 1)/"
+            f"({found.n_toys} + 1), {more}{found.global_significance:.1f}σ after everything that was "
+            "looked at."
+        ),
+    )
+
+
+def _is_shown(hunt: Hunt, point: WorkingPoint, found: BumpHunt) -> bool:
+    """The spectra of the main score, and whichever holds the most improbable window."""
+    return point in hunt.main_points or point.name == found.best.label
+
+
+def _scan_row(found: ChannelScan) -> tuple[Cell, ...]:
+    bound = "≤\u00a0" if found.n_exceeding == 0 else ""
+    here = "≤\u00a0" if found.local_p_toys * (found.n_toys + 1) < 1.5 else ""
+    return (
+        found.label,
         f"{found.window[0]:g}–{found.window[1]:g}" if found.has_excess else "no excess",
         int(found.observed),
-        round(found.expected, 1),
-        p_text(found.local_p_fixed_background),
+        f"{found.expected:.1f} ± {found.expected_error:.1f}",
+        p_text(found.local_p),
         f"{found.local_significance:.1f}",
-        bound + p_text(found.global_p_fixed_background),
-        f"{at_least}{found.global_significance:.1f}",
+        p_text(found.local_p_fixed_background),
+        here + p_text(found.local_p_toys),
+        bound + p_text(found.spectrum_p),
         found.table.n_windows,
-        found.n_toys,
     )
 
 
-def _scan_picture(hunt: Hunt, point: WorkingPoint, found: BumpHunt) -> Picture:
-    figure = p_value_scan(found, axis_label=mass_name(hunt.mass), label=sample_label(hunt.sample))
+def _scan_picture(
+    hunt: Hunt, point: WorkingPoint, channel: ChannelScan, found: BumpHunt
+) -> Picture:
+    figure = p_value_scan(
+        channel, found, axis_label=mass_name(hunt.mass), label=sample_label(hunt.sample)
+    )
     return make_picture(
         figure,
-        f"{point.name}: local p of every window, a bar from its lower to its upper end. Red is "
-        "the most improbable one.",
+        f"{point.name}: local p of every window, a bar from its lower to its upper end; on the right "
+        "the global p it is worth after everything that was scanned. Red is the most improbable one.",
         hint="a real bump pulls many overlapping windows down together, like an icicle; "
         "a fluctuation is one narrow bar.",
         alt=f"Local p-values, {point.name}",
     )
 
 
-def _toys_picture(hunt: Hunt, point: WorkingPoint, found: BumpHunt) -> Picture:
+def _toys_picture(hunt: Hunt, found: BumpHunt) -> Picture:
     return make_picture(
         toy_statistics(found, label=sample_label(hunt.sample)),
-        f"{point.name}: the smallest local p of each background-only pseudo-experiment, as "
-        "−ln p, and what was observed.",
+        "The smallest local p of each background-only pseudo-experiment, over all windows of all "
+        "spectra, as −ln p, and what was observed.",
         hint="the global p is the share of the histogram at and beyond the line.",
-        alt=f"Pseudo-experiments, {point.name}",
+        alt="Pseudo-experiments",
     )

@@ -78,7 +78,7 @@ def mass_section(
         anchor="mass",
         paragraphs=(
             (
-                f"Jets are cut on {hunt.column}, calibrated, at fixed background efficiencies, and "
+                f"Jets are cut on {hunt.column} at fixed background efficiencies, and "
                 f"their mass ({hunt.mass}) is histogrammed."
             ),
         ),
@@ -102,8 +102,8 @@ def mass_section(
 
 def _hunted(hunt: Hunt) -> list[Histogram]:
     return [
-        Histogram(point.name, point.edges, point.counts, point.counts)
-        for point in hunt.working_points
+        Histogram(point.cut_name, point.edges, point.counts, point.counts)
+        for point in hunt.main_points
     ]
 
 
@@ -134,8 +134,8 @@ def _efficiencies(
     for name in signals:
         headers += [f"{name} left", f"{name}: S/√B in the window, gain"]
     rows: list[tuple[Cell, ...]] = []
-    for number, point in enumerate(hunt.working_points[: len(background)]):
-        row: list[Cell] = [point.name, background[number].total / background[0].total]
+    for number, point in enumerate(hunt.main_points[: len(background)]):
+        row: list[Cell] = [point.cut_name, background[number].total / background[0].total]
         kept = _inside(background[number], window) / max(_inside(background[0], window), 1e-300)
         for shapes in signals.values():
             share = _inside(shapes[number], window) / max(_inside(shapes[0], window), 1e-300)

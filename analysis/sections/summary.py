@@ -20,7 +20,7 @@ def headline_cards(
     Args:
         n_jets: Jets in the skim.
         qualities: How well scores separate; those of the hunted score are shown.
-        hunt: The hunt; its tightest working point is shown.
+        hunt: The hunt; its most improbable window is shown.
     """
     cards = [Card("Jets skimmed", f"{n_jets:,}".replace(",", "\u202f"))]
     for quality in _of_hunted_score(qualities, hunt):
@@ -42,27 +42,25 @@ def _of_hunted_score(qualities: Sequence[Quality], hunt: Hunt | None) -> list[Qu
 
 
 def _hunt_cards(hunt: Hunt) -> list[Card]:
-    point = hunt.tightest
-    where = f"{point.name}, {hunt.sample.kind}"
-    if point.scan is None:
-        value = "blinded" if hunt.blinded and point.fit is not None else "none"
-        return [Card("Bump hunt", value, f"{where}: {point.problem[:120]}", "warning")]
-    found = point.scan
-    window = f"{found.window[0]:g}–{found.window[1]:g} GeV" if found.has_excess else "no excess"
+    found = hunt.bump_hunt
+    if found is None:
+        value = "blinded" if hunt.blinded and hunt.tightest.fit is not None else "none"
+        where = f"{hunt.tightest.name}, {hunt.sample.kind}"
+        problem = hunt.problem or hunt.tightest.problem
+        return [Card("Bump hunt", value, f"{where}: {problem[:120]}", "warning")]
+    best = found.best
+    window = f"{best.window[0]:g}–{best.window[1]:g} GeV" if best.has_excess else "no excess"
     bound, more = ("≤\u00a0", "≥\u00a0") if found.global_p_is_bound else ("", "")
-    seen = f"{found.observed:.0f} seen, {found.expected:.1f} expected; {where}"
+    seen = f"{best.observed:.0f} seen, {best.expected:.1f} ± {best.expected_error:.1f} expected"
+    looked = f"{found.n_windows} windows of {len(found.channels)} spectra"
     return [
-        Card("Most improbable window", window, seen),
+        Card("Most improbable window", window, f"{seen}; {best.label}, {hunt.sample.kind}"),
+        Card("Local p", p_text(best.local_p), f"{best.local_significance:.1f}σ"),
         Card(
-            "Local p (fixed background)",
-            p_text(found.local_p_fixed_background),
-            f"{found.local_significance:.1f}σ",
-        ),
-        Card(
-            "Global p (fixed background)",
-            bound + p_text(found.global_p_fixed_background),
-            f"{more}{found.global_significance:.1f}σ over {found.table.n_windows} windows",
-            "strong" if found.global_p_fixed_background < 0.05 else "plain",
+            "Global p",
+            bound + p_text(found.global_p),
+            f"{more}{found.global_significance:.1f}σ after {looked}",
+            "strong" if found.global_p < 0.05 else "plain",
         ),
     ]
 
@@ -75,28 +73,27 @@ def headline_numbers(
     Args:
         n_jets: Jets in the skim.
         qualities: How well scores separate.
-        hunt: The hunt; its tightest working point is given.
+        hunt: The hunt; its most improbable window is given.
     """
     numbers: dict[str, Any] = {
         "n_jets": n_jets,
         "auc": [quality.to_dict() for quality in _of_hunted_score(qualities, hunt)],
     }
     if hunt is not None:
-        point = hunt.tightest
-        scan = None if point.scan is None else point.scan.to_dict()
+        scan = None if hunt.bump_hunt is None else hunt.bump_hunt.to_dict()
         keys = (
+            "spectrum",
             "window",
-            "observed",
-            "expected",
-            "local_p_fixed_background",
-            "global_p_fixed_background",
+            "local_p",
+            "local_significance",
+            "global_p",
+            "global_significance",
             "global_p_is_upper_bound",
         )
         numbers |= {
             "sample": hunt.sample.kind,
             "blinded": hunt.blinded,
-            "background_efficiency": point.efficiency,
-            "problem": point.problem,
+            "problem": hunt.problem,
             **{key: None if scan is None else scan[key] for key in keys},
         }
     return numbers

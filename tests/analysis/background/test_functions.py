@@ -61,18 +61,18 @@ def test_jacobian_equals_finite_differences(name: str) -> None:
         step = np.zeros(parameters.size)
         step[number] = 1e-6
         slope = (binned.expected(parameters + step) - binned.expected(parameters - step)) / 2e-6
-        assert jacobian[:, number] == pytest.approx(slope, rel=1e-5)
+        assert jacobian[:, number] == pytest.approx(slope, rel=1e-5, abs=1e-7)
 
 
 @pytest.mark.parametrize("name", function_names())
 def test_starting_values_of_an_exact_spectrum_are_close(name: str) -> None:
     function = make_function(name, scale=480.0)
     edges = np.linspace(40, 240, 101)
-    truth = np.array([8.0, -9.0, -3.0, 2.0, 1.0])[: function.n_parameters]
+    truth = np.array([8.0, -9.0, -3.0, 2.0, 1.0, -0.5])[: function.n_parameters]
     if name.startswith("dijet"):
-        truth = np.array([2.0, 3.0, 2.0, 0.3, 0.05])[: function.n_parameters]
+        truth = np.array([2.0, 3.0, 2.0, 0.3, 0.05, 0.01])[: function.n_parameters]
     if name.startswith("bernstein"):
-        truth = np.array([6.0, 5.0, 3.0, 2.0, 1.0])[: function.n_parameters]
+        truth = np.array([6.0, 5.0, 3.0, 2.0, 1.0, 0.5])[: function.n_parameters]
     counts = function.integrals(edges, truth)
     found = function.integrals(edges, function.starting_values(edges, counts))
     assert found == pytest.approx(counts, rel=0.02)
@@ -83,7 +83,7 @@ def test_mass_zero_is_refused_by_the_dijet_function() -> None:
         make_function("dijet3", scale=480.0)(0.0, [0.0, 1.0, 1.0])
 
 
-@pytest.mark.parametrize("name", ["dijet6", "dijet", "Dijet3", "exppoly1", "bernstein6"])
+@pytest.mark.parametrize("name", ["dijet7", "dijet", "Dijet3", "exppoly1", "bernstein7"])
 def test_unknown_names_are_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="unknown background function"):
         make_function(name, scale=480.0)

@@ -1,0 +1,116 @@
+"""The hunt in a mass histogram of any origin: ROOT or UHI JSON, with or without a background."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+from oddjet.analysis.background import DEFAULT
+from oddjet.analysis.bumphunt import BumpHunt
+from oddjet.analysis.exchange import MassHistogram, check_same_edges, read_histogram
+from oddjet.analysis.hunt import hunt_histogram
+from oddjet.analysis.plots.bumps import p_value_scan, toy_statistics
+from oddjet.analysis.plots.encode import figure_bytes
+from oddjet.analysis.report import jsonable
+from oddjet.datasets.atomic import atomic_write, write_text
+
+__all__ = ["FileHunt", "FileHuntSettings", "hunt_file"]
+
+
+@dataclasses.dataclass(frozen=True)
+class FileHuntSettings:
+    """How a histogram is scanned.
+
+    Attributes:
+        range: Lowest and highest mass used [GeV]; all bins where None.
+        function: Background function, as in `HuntConfig`.
+        widths: Narrowest and widest window [bins].
+        signal_width: Standard deviation of a Gaussian signal that is fitted at every bin edge instead
+            of testing windows [GeV].
+        n_toys: Background-only pseudo-experiments.
+        seed: Their seed.
+        workers: Threads.
+    """
+
+    range: tuple[float, float] | None = None
+    function: str = DEFAULT
+    widths: tuple[int, int] = (2, 8)
+    signal_width: float | None = None
+    n_toys: int = 1000
+    seed: int = 1
+    workers: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class FileHunt:
+    """A scan of a histogram from a file.
+
+    Attributes:
+        bump_hunt: The scan.
+        spectrum: The histogram, as it was used.
+        written: What was written.
+    """
+
+    bump_hunt: BumpHunt
+    spectrum: MassHistogram
+    written: tuple[Path, ...] = ()
+
+
+def hunt_file(
+    source: str,
+    settings: FileHuntSettings,
+    *,
+    background: str | None = None,
+    output: Path | None = None,
+) -> FileHunt:
+    """Hunt in a mass histogram from a file, whoever made it.
+
+    Args:
+        source: ``FILE[:HISTOGRAM]``, ROOT or UHI JSON; see `oddjet.analysis.exchange.read_histogram`.
+        settings: How to scan.
+        background: Expected background, of the same form, taken as known; by default a function is
+            fitted beside every window.
+        output: Folder for ``hunt.json`` and figures; none by default.
+
+    Raises:
+        InputError: A file or histogram cannot be read.
+        FitError: The contents are not numbers of events, or cannot be fitted.
+    """
+    spectrum = read_histogram(source)
+    if settings.range is not None:
+        spectrum = spectrum.within(*settings.range)
+    data = spectrum.checked(is_data=True)
+    expected = None
+    if background is not None:
+        given = read_histogram(background)
+        given = given if settings.range is None else given.within(*settings.range)
+        expected = given.checked(is_data=False).counts
+        check_same_edges(given.edges, spectrum.edges, f"the background {background}")
+    found = hunt_histogram(
+        data.counts,
+        data.edges,
+        background=expected,
+        function=settings.function,
+        widths=settings.widths,
+        signal_width=settings.signal_width,
+        n_toys=settings.n_toys,
+        seed=settings.seed,
+        workers=settings.workers,
+        label=spectrum.name,
+    )
+    written = () if output is None else _write_hunt(output, found)
+    return FileHunt(found, spectrum, written)
+
+
+def _write_hunt(output: Path, found: BumpHunt) -> tuple[Path, ...]:
+    figures = {
+        "p_values.png": p_value_scan(found.best, found, axis_label="Mass [GeV]"),
+        "toys.png": toy_statistics(found),
+    }
+    output.mkdir(parents=True, exist_ok=True)
+    write_text(output / "hunt.json", json.dumps(jsonable(found.to_dict()), indent=1) + "\n")
+    for name, figure in figures.items():
+        with atomic_write(output / name) as temporary:
+            temporary.write_bytes(figure_bytes(figure))
+    return (output / "hunt.json", *(output / name for name in figures))
