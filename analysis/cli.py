@@ -12,7 +12,14 @@ import typer
 from rich.logging import RichHandler
 from rich.table import Table
 
-from oddjet.analysis import cli_background, cli_hunt, cli_limits, cli_reproduce, cli_studies
+from oddjet.analysis import (
+    cli_background,
+    cli_batch,
+    cli_hunt,
+    cli_limits,
+    cli_reproduce,
+    cli_studies,
+)
 from oddjet.analysis.console import assignments, err, out, print_rows, told_plainly
 from oddjet.analysis.progress import RichReporter
 

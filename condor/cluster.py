@@ -4,42 +4,71 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from coffea.processor.executor import ExecutorBase
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, model_validator
 
 from oddjet.condor.executors import PoolExecutor, SerialExecutor, WorkersExecutor
+from oddjet.condor.jobqueue import open_address, open_jobs
+from oddjet.condor.site import Site, read_site
+from oddjet.condor.submit import WORKER_ENVIRONMENT
+from oddjet.errors import ConfigError
 
-__all__ = ["Cluster", "open_executor"]
-
-# A worker is one core: libraries with thread pools of their own must not take the others.
-WORKER_ENVIRONMENT = {
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "NUMBA_NUM_THREADS": "1",
-    "TF_NUM_INTRAOP_THREADS": "1",
-    "TF_NUM_INTEROP_THREADS": "1",
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-}
+__all__ = ["WORKER_ENVIRONMENT", "Cluster", "open_executor"]
 
 
-class Cluster(BaseModel):
-    """Where chunks run.
+class Cluster(Site):
+    """Where chunks run: how, and the keys of a site profile, which may be named or given here.
 
     Attributes:
-        executor: ``iterative`` in this process, ``futures`` in a pool of processes, ``dask`` in
-            the workers of a Dask cluster on this machine.
-        workers: Worker processes, one core each; ignored by ``iterative``.
+        executor: ``iterative`` in this process; ``futures`` in a pool of processes; ``dask`` in the
+            workers of a Dask cluster on this machine; ``htcondor`` and ``slurm`` in Dask workers
+            that are jobs of a batch pool; ``address`` in the workers of a Dask scheduler that runs.
+        workers: Workers, one core each; ignored by ``iterative`` and ``address``.
         retries: How often a failing chunk is tried again, for files read over a network.
+        site: Name or path of a site profile; keys given beside it win.
+        adaptive: Replace jobs that are lost.
+        start_timeout: Longest wait for the first worker [s].
+        address: Of the scheduler, ``tls://HOST:PORT``.
+        tls_ca: Certificate of the authority; temporary certificates by default.
+        tls_cert: Our certificate.
+        tls_key: Its key.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    executor: Literal["iterative", "futures", "dask"] = "iterative"
+    executor: Literal["iterative", "futures", "dask", "htcondor", "slurm", "address"] = "iterative"
     workers: int = Field(default=1, ge=1)
     retries: int = Field(default=0, ge=0)
+    site: str | None = None
+    adaptive: bool = True
+    start_timeout: float = Field(default=3600.0, gt=0)
+    address: str | None = None
+    tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_site(cls, data: Any) -> Any:
+        """Fill in what the site says."""
+        if not isinstance(data, dict) or not isinstance(data.get("site"), str):
+            return data
+        try:
+            return {**read_site(data["site"]), **data}
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Cluster:
+        if (self.executor == "address") != (self.address is not None):
+            msg = "expected an address with executor: address, and with no other"
+            raise ValueError(msg)
+        given = [name for name in ("tls_ca", "tls_cert", "tls_key") if getattr(self, name)]
+        if given and len(given) < 3:
+            msg = f"expected tls_ca, tls_cert and tls_key together, received {', '.join(given)}"
+            raise ValueError(msg)
+        return self
 
 
 @contextmanager
@@ -54,6 +83,10 @@ def open_executor(cluster: Cluster | None = None) -> Iterator[ExecutorBase]:
 
     Yields:
         The executor; it draws no progress bar.
+
+    Raises:
+        ConfigError: If the cluster cannot be had as it is described.
+        ProcessingError: If no worker of a batch pool came in time.
     """
     cluster = cluster or Cluster()
     with _BUILDERS[cluster.executor](cluster) as executor:
@@ -99,4 +132,7 @@ _BUILDERS: dict[str, Callable[[Cluster], AbstractContextManager[ExecutorBase]]] 
     "iterative": _open_iterative,
     "futures": _open_futures,
     "dask": _open_dask,
+    "htcondor": open_jobs,
+    "slurm": open_jobs,
+    "address": open_address,
 }

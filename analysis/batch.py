@@ -1,0 +1,391 @@
+"""Steps of an analysis on a batch pool without Dask: submit, and collect what jobs made.
+
+A folder of its own holds everything: `batch.json` says what is done, and each round of jobs has a
+folder with its submit file, event log, and a folder a job.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from coffea.processor.executor import ExecutorBase
+from pydantic import BaseModel, ConfigDict
+
+from oddjet.analysis.config import AnalysisConfig
+from oddjet.analysis.hunt import dataset_scales
+from oddjet.analysis.progress import Reporter, SilentReporter
+from oddjet.analysis.samples import ready_samples
+from oddjet.condor.cluster import Cluster
+from oddjet.condor.events import JobState, read_events, tail
+from oddjet.condor.submit import pack_package, remove_jobs, submit_jobs, write_submission
+from oddjet.datasets.atomic import write_text
+from oddjet.datasets.luminosity import data_luminosity
+from oddjet.datasets.manifest import Manifest
+from oddjet.datasets.skim import open_skim
+from oddjet.datasets.validation import read_config, validate
+from oddjet.errors import ConfigError, OddjetError
+from oddjet.ml.representations.jet_image import JetImage
+from oddjet.processors.batch import (
+    FAILURES,
+    INPUTS,
+    AbsentExecutor,
+    BatchChunk,
+    BatchJob,
+    BatchStep,
+    gather_parts,
+    pack_inputs,
+    read_job,
+    split_chunks,
+)
+from oddjet.processors.keys import code_digest
+
+__all__ = ["Collected", "JobReport", "Step", "collect", "submit"]
+
+Step = Literal["skim", "score"]
+
+_BATCH = "batch.json"
+_CLUSTER = "cluster.txt"
+_MODULE = "oddjet.analysis.batch_job"
+
+
+class _Batch(BaseModel):
+    """`batch.json`: what is done, with absolute paths, and how it is spread."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    step: Step
+    code: str
+    config: AnalysisConfig
+    chunks_per_job: int
+
+    @property
+    def output(self) -> Path:
+        return self.config.output / {"skim": "skim", "score": "scores"}[self.step]
+
+
+@dataclass(frozen=True)
+class JobReport:
+    """A job of which chunks are missing.
+
+    Attributes:
+        name: Its folder.
+        job: `CLUSTER.PROCESS`; empty where it was not handed in.
+        state: What became of it.
+        n_missing: Chunks that are missing.
+        reason: Why, with the last lines of its standard error.
+        failures: Key to what failed, of chunks that it could not do.
+    """
+
+    name: str
+    job: str
+    state: JobState
+    n_missing: int
+    reason: str
+    failures: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What is there of a submitted step.
+
+    Attributes:
+        n_chunks: Chunks in all.
+        n_done: Chunks that are done.
+        n_jobs: Jobs handed in now.
+        cluster: Number of their cluster, None where none was handed in.
+        folder: Folder of their submit file, None where there was nothing to submit.
+        missing: Jobs of which chunks are missing.
+        manifest: Of the output, as written when all is there; None before.
+    """
+
+    n_chunks: int
+    n_done: int
+    n_jobs: int = 0
+    cluster: int | None = None
+    folder: Path | None = None
+    missing: tuple[JobReport, ...] = ()
+    manifest: Manifest | None = None
+
+
+def submit(
+    config: AnalysisConfig,
+    folder: Path,
+    *,
+    step: Step = "skim",
+    jobs: int | None = None,
+    chunks_per_job: int | None = None,
+    site: str | None = None,
+    dry_run: bool = False,
+    reporter: Reporter | None = None,
+) -> Collected:
+    """Plan a step, and hand what is not done yet to HTCondor as jobs.
+
+    Args:
+        config: The analysis; its `cluster` describes the jobs.
+        folder: For the jobs; on a file system that pool and this machine share, unless the site
+            says that there is none.
+        step: skim, or score: of the skim with the trained detectors.
+        jobs: Number of jobs.
+        chunks_per_job: Most chunks a job, where `jobs` is not given.
+        site: A site profile instead of the analysis'.
+        dry_run: Write everything and submit nothing.
+        reporter: Told about simulation of samples.
+
+    Returns:
+        What is done and what was submitted.
+
+    Raises:
+        ConfigError: If the folder has been used, or there is no HTCondor.
+        OddjetError: If something is wrong with files or settings.
+    """
+    if (folder / _BATCH).exists():
+        msg = f"{folder} holds jobs already: use `oddjet collect {folder} --resubmit`, or another folder"
+        raise ConfigError(msg)
+    config = _absolute(config, site, reporter or SilentReporter())
+    absent = AbsentExecutor()
+    try:
+        manifest = _merge(config, step, absent)
+    except OddjetError:
+        if not absent.chunks:
+            raise
+    else:
+        return Collected(len(manifest.chunks), len(manifest.chunks), manifest=manifest)
+    groups = split_chunks(absent.chunks, jobs=jobs, chunks_per_job=chunks_per_job)
+    batch = _Batch(
+        step=step,
+        code=code_digest(),
+        config=config,
+        chunks_per_job=max(len(group) for group in groups),
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / _BATCH, batch.model_dump_json(indent=1) + "\n")
+    return _start_round(batch, folder, groups, n_done=0, dry_run=dry_run)
+
+
+def collect(
+    folder: Path, *, resubmit: bool = False, allow_missing: bool = False, dry_run: bool = False
+) -> Collected:
+    """Gather what jobs made; when everything is there, check and finish as `oddjet run` would.
+
+    Args:
+        folder: As given to `submit`.
+        resubmit: Submit again what no job is going to do any more; jobs on hold are removed.
+        allow_missing: Finish with what is there; the manifest lists what is missing.
+        dry_run: With `resubmit`, write everything and submit nothing.
+
+    Returns:
+        What is done, what is missing and why, and the manifest.
+
+    Raises:
+        ConfigError: If nothing was submitted there, or the code has changed since.
+        OddjetError: If the whole is wrong, as `run_skim` and `run_anomaly` say it.
+    """
+    folder = folder.absolute()
+    batch = validate(_Batch, read_config(folder / _BATCH), str(folder / _BATCH))
+    if batch.code != code_digest():
+        msg = (
+            f"{folder}: submitted with other code of oddjet than this (digest {batch.code[:12]}, now"
+            f" {code_digest()[:12]}): collect with that version, or submit into another folder"
+        )
+        raise ConfigError(msg)
+    reports: dict[str, JobReport] = {}
+    chunks: dict[str, BatchChunk] = {}
+    done: set[str] = set()
+    for path in _job_folders(folder):
+        job = read_job(path / "job.json")
+        chunks |= {item.chunk.key: item for item in job.chunks}
+        done |= set(gather_parts(job, path / "parts", batch.output))
+        # Later rounds tell of a chunk what earlier ones told.
+        reports |= dict.fromkeys((item.chunk.key for item in job.chunks), _report(folder, path))
+    missing = {key: report for key, report in reports.items() if key not in done}
+    if not missing or allow_missing:
+        absent = AbsentExecutor(tell=lambda key: _tell(missing, key))
+        manifest = _merge(batch.config, batch.step, absent, allow_missing=allow_missing)
+        return Collected(len(chunks), len(done), missing=_by_job(missing), manifest=manifest)
+    if not resubmit:
+        return Collected(len(chunks), len(done), missing=_by_job(missing))
+    lost = {key: report for key, report in missing.items() if not report.state.is_active}
+    remove_jobs(sorted({r.job for r in lost.values() if r.job and r.state.state == "held"}))
+    groups = split_chunks([chunks[key] for key in lost], chunks_per_job=batch.chunks_per_job)
+    return _start_round(batch, folder, groups, n_done=len(done), missing=missing, dry_run=dry_run)
+
+
+def _absolute(config: AnalysisConfig, site: str | None, reporter: Reporter) -> AnalysisConfig:
+    """Make everything absolute, since jobs and later commands may run in other folders."""
+    cluster = config.cluster
+    if site is not None:
+        # Keys given in the configuration itself still win over the site's.
+        given = cluster.model_dump(include=cluster.model_fields_set) if not cluster.site else {}
+        cluster = validate(Cluster, {**given, "site": site}, "--site")
+    fileset = ready_samples(config.resolve_fileset(), config.samples, reporter=reporter)
+    mask = config.selection.lumi_mask
+    return config.model_copy(
+        update={
+            "cluster": cluster,
+            "fileset": fileset,
+            "output": config.output.absolute(),
+            "samples": config.samples.absolute(),
+            "selection": config.selection.model_copy(
+                update={"lumi_mask": mask.absolute() if mask else None}
+            ),
+        }
+    )
+
+
+def _image(config: AnalysisConfig) -> JetImage | None:
+    return None if config.image is None else JetImage(**config.image.model_dump())
+
+
+def _histograms(config: AnalysisConfig) -> dict[str, Any]:
+    settings = config.hunt
+    return {
+        "working_points": settings.working_points,
+        "mass": settings.mass,
+        "mass_range": settings.range,
+        "n_bins": settings.n_bins,
+        "pt_edges": settings.pt_edges,
+        "leading_only": settings.jets == "leading",
+    }
+
+
+def _detectors(config: AnalysisConfig) -> dict[str, Path]:
+    return {d.key: config.output / "models" / d.key for d in config.detectors}
+
+
+def _merge(
+    config: AnalysisConfig, step: Step, executor: ExecutorBase, *, allow_missing: bool = False
+) -> Manifest:
+    """Do a step as `oddjet run` does it, on an executor that has nothing left to do."""
+    from oddjet.processors.run import run_anomaly, run_skim  # noqa: PLC0415 (slow import)
+
+    if step == "skim":
+        return run_skim(
+            config.resolve_fileset(),
+            selection=config.selection,
+            output=config.output / "skim",
+            representation=_image(config),
+            executor=executor,
+            chunk_size=config.chunk_size,
+            allow_missing=allow_missing,
+        )
+    skim = open_skim(config.output / "skim")
+    datasets = skim.manifest.datasets
+    known = all(d.kind == "data" or d.cross_section_pb for d in datasets.values())
+    drawn = config.pseudo_data
+    lumi_ifb = drawn.lumi_ifb if drawn else data_luminosity(datasets, config.lumi_ifb)
+    return run_anomaly(
+        skim,
+        detectors=_detectors(config),
+        output=config.output / "scores",
+        scales=dataset_scales(datasets, lumi_ifb if known else None),
+        executor=executor,
+        **_histograms(config),
+    ).manifest
+
+
+def _batch_step(batch: _Batch) -> BatchStep:
+    config = batch.config
+    if batch.step == "skim":
+        image = _image(config)
+        return BatchStep(
+            step="skim",
+            code=batch.code,
+            selection=config.selection,
+            representation=image.identity() if image else None,
+        )
+    return BatchStep(
+        step="score",
+        code=batch.code,
+        skim=config.output / "skim",
+        detectors=_detectors(config),
+        histograms=_histograms(config),
+    )
+
+
+def _start_round(
+    batch: _Batch,
+    folder: Path,
+    groups: Sequence[Sequence[BatchChunk]],
+    *,
+    n_done: int,
+    missing: Mapping[str, JobReport] | None = None,
+    dry_run: bool,
+) -> Collected:
+    """Write the jobs of a round, and submit them."""
+    active = {k: r for k, r in (missing or {}).items() if r.state.is_active}
+    n_chunks = n_done + len(active) + sum(len(group) for group in groups)
+    if not groups:
+        return Collected(n_chunks, n_done, missing=_by_job(active))
+    number = 1 + len(list(folder.glob("round-*")))
+    place = (folder / f"round-{number}").absolute()
+    site = batch.config.cluster
+    step = _batch_step(batch)
+    for index, group in enumerate(groups):
+        job = BatchJob(step=step, chunks=tuple(group))
+        path = place / "jobs" / str(index)
+        path.mkdir(parents=True)
+        if not site.shared_files:
+            job = pack_inputs(job, path)
+        write_text(path / "job.json", job.model_dump_json(indent=1) + "\n")
+    if not site.shared_files:
+        pack_package(place, site.package)
+    submit_file = write_submission(
+        place,
+        site,
+        module=_MODULE,
+        n_jobs=len(groups),
+        inputs=() if site.shared_files else (INPUTS,),
+    )
+    cluster = None if dry_run else submit_jobs(submit_file)
+    if cluster is not None:
+        write_text(place / _CLUSTER, f"{cluster}\n")
+    return Collected(n_chunks, n_done, len(groups), cluster, place, missing=_by_job(active))
+
+
+def _job_folders(folder: Path) -> Iterator[Path]:
+    """Folders of all jobs, the latest round last."""
+    for place in sorted(folder.glob("round-*"), key=lambda path: int(path.name.partition("-")[2])):
+        yield from sorted((place / "jobs").iterdir(), key=lambda path: int(path.name))
+
+
+def _report(folder: Path, path: Path) -> JobReport:
+    """Say what became of a job."""
+    place = path.parents[1]
+    events = read_events(place / "jobs.log")
+    known = {process: (cluster, state) for (cluster, process), state in sorted(events.items())}
+    cluster, state = known.get(int(path.name), (None, JobState("removed", "was never submitted")))
+    failures = {}
+    if (path / "parts" / FAILURES).is_file():
+        found = json.loads((path / "parts" / FAILURES).read_text(encoding="utf-8"))
+        failures = {key: str(failure["message"]) for key, failure in found.items()}
+    said = "" if state.is_active else tail([path / "stderr", path / "stdout"])
+    text = state.reason or state.state
+    return JobReport(
+        name=str(path.relative_to(folder)),
+        job=f"{cluster}.{path.name}" if cluster is not None else "",
+        state=state,
+        n_missing=0,
+        reason="\n".join(filter(None, [text, said])),
+        failures=failures,
+    )
+
+
+def _by_job(missing: Mapping[str, JobReport]) -> tuple[JobReport, ...]:
+    counts: dict[str, int] = {}
+    for report in missing.values():
+        counts[report.name] = counts.get(report.name, 0) + 1
+    unique = {report.name: report for report in missing.values()}
+    return tuple(
+        JobReport(**{**vars(report), "n_missing": counts[name]}) for name, report in unique.items()
+    )
+
+
+def _tell(missing: Mapping[str, JobReport], key: str) -> str:
+    if key not in missing:
+        return "is in no job: the files or the settings have changed since; submit again"
+    report = missing[key]
+    return report.failures.get(key) or f"job {report.job or report.name}: {report.reason}"

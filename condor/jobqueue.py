@@ -1,0 +1,200 @@
+"""Dask workers as jobs of HTCondor or Slurm, or of a scheduler that runs already; always with TLS."""
+
+from __future__ import annotations
+
+import math
+import os
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from coffea.processor.executor import ExecutorBase
+
+from oddjet.condor.events import read_events, tail
+from oddjet.condor.executors import WorkersExecutor
+from oddjet.condor.site import Site
+from oddjet.condor.submit import WORKER_ENVIRONMENT, site_lines
+from oddjet.errors import ConfigError, ProcessingError
+
+if TYPE_CHECKING:
+    from oddjet.condor.cluster import Cluster
+
+__all__ = ["open_address", "open_jobs"]
+
+_POLL = 1.0
+_LOOPBACK = ("127.", "localhost", "[::1]")
+
+
+@contextmanager
+def open_jobs(cluster: Cluster) -> Iterator[ExecutorBase]:
+    """Submit jobs that are workers, wait for the first one, and remove them at the end.
+
+    With `adaptive` as many jobs as asked for are kept: dask-jobqueue replaces lost ones only then.
+
+    Args:
+        cluster: Where to run; `htcondor` or `slurm`.
+
+    Yields:
+        The executor.
+
+    Raises:
+        ConfigError: If dask-jobqueue is missing or workers do not see our files.
+        ProcessingError: If no worker came in time, with what the jobs' logs say.
+    """
+    from distributed import Client  # noqa: PLC0415
+
+    if not cluster.shared_files:
+        msg = (
+            "cluster: Dask's workers write parts themselves, so they have to see our folders; with"
+            " shared_files: false use `oddjet submit` and `oddjet collect`, which transfer files"
+        )
+        raise ConfigError(msg)
+    logs = (cluster.log_folder / f"dask-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}").absolute()
+    logs.mkdir(parents=True, exist_ok=True)
+    n_jobs = math.ceil(cluster.workers / cluster.cores)
+    with _jobqueue(cluster, logs) as jobs:
+        if cluster.adaptive:
+            jobs.adapt(minimum_jobs=n_jobs, maximum_jobs=n_jobs)
+        else:
+            jobs.scale(jobs=n_jobs)
+        with Client(jobs, set_as_default=False) as client:
+            _wait_for_worker(client, logs, cluster)
+            yield WorkersExecutor(client=client, retries=cluster.retries)
+
+
+@contextmanager
+def open_address(cluster: Cluster) -> Iterator[ExecutorBase]:
+    """Connect to a scheduler that somebody else runs, and leave it running.
+
+    Args:
+        cluster: With `address`, and `tls_…` files where the scheduler wants them.
+
+    Yields:
+        The executor.
+
+    Raises:
+        ConfigError: If the address has no TLS and is not on this machine.
+        ProcessingError: If nobody answers there, or it has no workers in time.
+    """
+    from distributed import Client  # noqa: PLC0415
+
+    address = str(cluster.address)
+    scheme, _, host = address.rpartition("://")
+    if scheme != "tls" and not host.startswith(_LOOPBACK):
+        msg = (
+            f"cluster: address {address} is not on this machine and has no TLS, so that anybody on the way could"
+            " run code there: expected tls://HOST:PORT"
+        )
+        raise ConfigError(msg)
+    try:
+        client = Client(
+            address, security=_given_security(cluster), set_as_default=False, timeout=30
+        )
+    except (OSError, ValueError, TypeError) as error:
+        msg = f"cluster: no Dask scheduler answers at {address}: {error}"
+        raise ProcessingError(msg) from error
+    with client:
+        _wait_for_worker(client, None, cluster)
+        yield WorkersExecutor(client=client, retries=cluster.retries)
+
+
+def _jobqueue(cluster: Cluster, logs: Path) -> Any:
+    """Start the scheduler; its dashboard is on loopback, everything else speaks TLS."""
+    try:
+        import dask_jobqueue  # noqa: PLC0415
+        from distributed import Security  # noqa: PLC0415
+
+        security = _given_security(cluster) or Security.temporary()
+    except ImportError as error:
+        msg = f"cluster: {cluster.executor} needs more packages: pip install 'oddjet[batch]' ({error})"
+        raise ConfigError(msg) from error
+    keys = logs / "tls"  # dask-jobqueue writes temporary keys where jobs can read them
+    keys.mkdir(mode=0o700)
+    ports = ["--worker-port", cluster.worker_ports] if cluster.worker_ports else []
+    scheduler: dict[str, Any] = {"dashboard_address": "127.0.0.1:0"}
+    if cluster.scheduler_host:
+        scheduler["host"] = cluster.scheduler_host
+    options: dict[str, Any] = {
+        "cores": cluster.cores,
+        "processes": cluster.cores,
+        "memory": cluster.memory,
+        "python": cluster.python or sys.executable,
+        "job_script_prologue": [
+            *cluster.prologue,
+            *(f"export {name}={value}" for name, value in WORKER_ENVIRONMENT.items()),
+        ],
+        "log_directory": str(logs),
+        "worker_extra_args": ["--no-dashboard", *ports],
+        "scheduler_options": scheduler,
+        "protocol": "tls://",
+        "security": security,
+        "shared_temp_directory": str(keys),
+    }
+    if cluster.executor == "htcondor":
+        return dask_jobqueue.HTCondorCluster(
+            disk=cluster.disk, job_extra_directives=site_lines(cluster), **options
+        )
+    return dask_jobqueue.SLURMCluster(**options, **_slurm_options(cluster))
+
+
+def _slurm_options(site: Site) -> dict[str, Any]:
+    seconds = site.wall_time or 8 * 3600
+    options: dict[str, Any] = {
+        "queue": site.queue,
+        "account": site.account,
+        "walltime": f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}",
+        "job_extra_directives": [f"--{name}={value}" for name, value in site.submit_lines.items()],
+    }
+    if site.image:
+        inner = site.python or "python3"
+        options["python"] = f"apptainer exec {shlex.quote(site.image)} {inner}"
+    return options
+
+
+def _given_security(cluster: Cluster) -> Any:
+    from distributed import Security  # noqa: PLC0415
+
+    if cluster.tls_ca is None:
+        return None
+    files = {name: str(getattr(cluster, f"tls_{name}").absolute()) for name in ("cert", "key")}
+    sides = {
+        f"tls_{side}_{name}": path
+        for side in ("client", "scheduler", "worker")
+        for name, path in files.items()
+    }
+    return Security(tls_ca_file=str(cluster.tls_ca.absolute()), require_encryption=True, **sides)
+
+
+def _wait_for_worker(client: Any, logs: Path | None, cluster: Cluster) -> None:
+    """Wait for one worker; jobs that die before they connect are never submitted again."""
+    until = time.monotonic() + cluster.start_timeout
+    while not client.scheduler_info(n_workers=-1).get("workers"):
+        states = {
+            k: s
+            for log in (logs.glob("*.log") if logs else ())
+            for k, s in read_events(log).items()
+        }
+        all_ended = bool(states) and not any(state.is_active for state in states.values())
+        if time.monotonic() > until or all_ended:
+            raise ProcessingError(_no_worker(cluster, logs, [s.reason for s in states.values()]))
+        time.sleep(_POLL)
+
+
+def _no_worker(cluster: Cluster, logs: Path | None, reasons: list[str]) -> str:
+    where = f"the {cluster.executor} jobs" if logs else f"the scheduler at {cluster.address}"
+    lines = [f"cluster: no worker of {where} connected within {cluster.start_timeout:g} s"]
+    if reasons and all(reasons):
+        lines = [f"cluster: all jobs ended before their workers connected: a job {reasons[-1]}"]
+    if logs:
+        newest = sorted(
+            [*logs.glob("*.err"), *logs.glob("*.out")], key=lambda path: path.stat().st_mtime
+        )
+        said = tail(reversed(newest))
+        lines += [f"its log ends ({logs}):", said] if said else [f"jobs wrote no log yet in {logs}"]
+        if not said and not reasons:
+            lines.append("the pool may be full: look at its queue, or give a longer start_timeout")
+    return "\n".join(lines)

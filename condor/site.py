@@ -1,0 +1,163 @@
+"""What a batch pool gives a job and wants to be told: a small YAML file, or keys of `cluster:`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from dask.utils import parse_bytes
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from oddjet.errors import ConfigError, did_you_mean
+
+__all__ = ["SITES", "Site", "read_site"]
+
+SITES = Path(__file__).resolve().parent / "sites"
+"""Folder of the profiles that come with the package."""
+
+
+class Site(BaseModel):
+    """A site profile.
+
+    Attributes:
+        cores: Cores of a job; each is one worker.
+        memory: Memory of a job, such as ``2 GB``.
+        disk: Disk of a job, such as ``4 GB``.
+        wall_time: Longest run of a job, ``HH:MM:SS`` or seconds; None for what the pool gives.
+        image: Container image of the jobs: of HTCondor's container universe, of apptainer under
+            Slurm.
+        job_flavour: Class of wall times, at sites that have them.
+        proxy: File of the grid proxy that jobs need.
+        queue: Slurm's partition.
+        account: Slurm's account, or HTCondor's accounting group.
+        submit_lines: Further lines of the submit file, name to value; for Slurm name to value of an
+            option without its dashes. They win over all others.
+        python: Interpreter in the job; the one that submits by default.
+        prologue: Shell lines before it, such as those that set up an environment.
+        log_folder: Where jobs leave what they print, and HTCondor its event log.
+        shared_files: Whether workers see the folders of the machine that submits.
+        package: Wheel of oddjet to ship where they do not; the installed package by default.
+        scheduler_host: Address on which Dask's scheduler listens; all, with TLS, by default.
+        worker_ports: Port or ``first:last`` on which Dask's workers may listen.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cores: int = Field(default=1, ge=1)
+    memory: str = "2 GB"
+    disk: str = "4 GB"
+    wall_time: int | None = Field(default=None, gt=0)
+    image: str | None = None
+    job_flavour: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]+$")
+    proxy: Path | None = None
+    queue: str | None = None
+    account: str | None = None
+    submit_lines: dict[str, str] = Field(default_factory=dict)
+    python: str | None = None
+    prologue: tuple[str, ...] = ()
+    log_folder: Path = Path("logs")
+    shared_files: bool = True
+    package: Path | None = None
+    scheduler_host: str | None = None
+    worker_ports: str | None = Field(default=None, pattern=r"^\d+(:\d+)?$")
+
+    @field_validator("memory", "disk")
+    @classmethod
+    def _is_size(cls, value: str) -> str:
+        try:
+            size = parse_bytes(value)
+        except ValueError:
+            size = 0
+        if size < 1e6:
+            msg = f"expected a size of at least 1 MB, such as '2 GB', received {value!r}"
+            raise ValueError(msg)
+        return value
+
+    @field_validator("wall_time", mode="before")
+    @classmethod
+    def _is_time(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        parts = value.split(":")
+        if len(parts) != 3 or not all(part.isdigit() for part in parts):
+            msg = f"expected HH:MM:SS or seconds, received {value!r}"
+            raise ValueError(msg)
+        hours, minutes, seconds = map(int, parts)
+        return 3600 * hours + 60 * minutes + seconds
+
+    @field_validator("proxy", "log_folder", "package")
+    @classmethod
+    def _expand(cls, value: Path | None) -> Path | None:
+        return value.expanduser() if value else value
+
+    @field_validator("submit_lines", mode="before")
+    @classmethod
+    def _as_text(cls, value: Any) -> Any:
+        return {k: str(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+    @field_validator("submit_lines", "prologue")
+    @classmethod
+    def _one_line_each(cls, value: Any) -> Any:
+        texts = [*value.keys(), *value.values()] if isinstance(value, dict) else value
+        for text in texts:
+            if "\n" in text or "\r" in text:
+                msg = f"expected single lines, received {text!r}"
+                raise ValueError(msg)
+        return value
+
+    @property
+    def memory_mb(self) -> int:
+        """Memory of a job [MB, 2²⁰ bytes]."""
+        return int(parse_bytes(self.memory) // 2**20)
+
+    @property
+    def disk_kb(self) -> int:
+        """Disk of a job [kB, 2¹⁰ bytes]."""
+        return int(parse_bytes(self.disk) // 2**10)
+
+
+def read_site(site: str) -> dict[str, Any]:
+    """Read a site profile.
+
+    Args:
+        site: Name of one that comes with the package, or path of a YAML file.
+
+    Returns:
+        The keys that are set.
+
+    Raises:
+        ConfigError: If there is none, or it is not valid; every problem is listed.
+    """
+    known = sorted(path.stem for path in SITES.glob("*.yaml"))
+    is_path = "/" in site or site.endswith((".yaml", ".yml"))
+    path = Path(site).expanduser() if is_path else SITES / f"{site}.yaml"
+    if not is_path and site not in known:
+        msg = (
+            f"site: no profile {site!r}.{did_you_mean(site, known)} There are {', '.join(known)}; or give the path"
+            " of a .yaml file"
+        )
+        raise ConfigError(msg)
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        msg = f"site: cannot read {path}: {error}"
+        raise ConfigError(msg) from error
+    if not isinstance(data, dict):
+        msg = f"site: {path}: expected a mapping of settings, received {type(data).__name__}"
+        raise ConfigError(msg)
+    try:
+        Site.model_validate(data)
+    except ValidationError as error:
+        lines = [_describe(problem) for problem in error.errors(include_url=False)]
+        raise ConfigError(
+            "\n".join([f"site: {path}:", *(f"  {line}" for line in lines)])
+        ) from error
+    return data
+
+
+def _describe(problem: Any) -> str:
+    key = ".".join(map(str, problem["loc"]))
+    if problem["type"] == "extra_forbidden":
+        return f"{key}: unknown key.{did_you_mean(key, Site.model_fields)}"
+    return f"{key}: {problem['msg'].removeprefix('Value error, ')}"

@@ -1,0 +1,212 @@
+"""Submit files, wrapper scripts and the package itself, for jobs that need nobody to call back."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import oddjet
+from oddjet.condor.site import Site
+from oddjet.errors import ConfigError, ProcessingError
+
+__all__ = [
+    "WORKER_ENVIRONMENT",
+    "pack_package",
+    "remove_jobs",
+    "site_lines",
+    "submit_jobs",
+    "write_submission",
+]
+
+# A worker is one core: libraries with thread pools of their own must not take the others.
+WORKER_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "NUMBA_NUM_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
+
+_PACKAGE = "oddjet.tar.gz"
+
+
+def site_lines(site: Site) -> dict[str, str]:
+    """Give the lines of an HTCondor submit file that a site wants, beside the usual requests.
+
+    Args:
+        site: The profile.
+
+    Returns:
+        Name to value, as written in the file.
+    """
+    lines: dict[str, str] = {}
+    if site.image:
+        lines |= {"universe": "container", "container_image": site.image}
+    if site.wall_time:
+        lines["MY.MaxRuntime"] = str(site.wall_time)
+    if site.job_flavour:
+        lines["MY.JobFlavour"] = f'"{site.job_flavour}"'
+    if site.proxy:
+        lines["x509userproxy"] = str(site.proxy.absolute())
+    if site.account:
+        lines["accounting_group"] = site.account
+    return lines | site.submit_lines
+
+
+def write_submission(
+    folder: Path,
+    site: Site,
+    *,
+    module: str,
+    n_jobs: int,
+    inputs: Sequence[str] = (),
+) -> Path:
+    """Write submit file and wrapper for jobs that each have a folder with their `job.json`.
+
+    The job's results are in `parts` in its folder: written there, or transferred back.
+
+    Args:
+        folder: With the folders `jobs/0`, `jobs/1`, …
+        site: Where they run.
+        module: What `python -m` runs, with the paths of `job.json` and `parts`.
+        n_jobs: Number of jobs.
+        inputs: Further files to transfer where none are shared, relative to each job's folder.
+
+    Returns:
+        The submit file.
+    """
+    folder = folder.absolute()
+    python = site.python or ("python3" if site.image else sys.executable)
+    wrapper = folder / "run.sh"
+    wrapper.write_text(_wrapper(site, python, module), encoding="utf-8")
+    wrapper.chmod(0o755)
+    job = f"{folder}/jobs/$(Process)"
+    lines = {
+        "universe": "vanilla",
+        "executable": str(wrapper),
+        "arguments": "job.json parts" if not site.shared_files else f'"{_quoted(job)}"',
+        "initialdir": job,
+        "output": "stdout",
+        "error": "stderr",
+        "log": f"{folder}/jobs.log",
+        "request_cpus": "1",
+        "request_memory": str(site.memory_mb),
+        "request_disk": str(site.disk_kb),
+    }
+    if site.shared_files:
+        lines |= {"should_transfer_files": "IF_NEEDED", "transfer_output_files": '""'}
+    else:
+        files = ["job.json", str(folder / _PACKAGE), *inputs]
+        lines |= {
+            "should_transfer_files": "YES",
+            "transfer_input_files": ", ".join(files),
+            "transfer_output_files": "parts",
+        }
+    lines |= {"when_to_transfer_output": "ON_EXIT", **site_lines(site)}
+    text = "".join(f"{name} = {value}\n" for name, value in lines.items())
+    path = folder / "jobs.sub"
+    path.write_text(f"{text}queue {n_jobs}\n", encoding="utf-8")
+    return path
+
+
+def _quoted(job: str) -> str:
+    """Two arguments in HTCondor's quotes."""
+    return " ".join(f"'{job}/{name}'" for name in ("job.json", "parts"))
+
+
+def _wrapper(site: Site, python: str, module: str) -> str:
+    lines = ["#!/bin/bash", "# Runs one job: $1 says what to do, results go into the folder $2."]
+    lines += [f"export {name}={value}" for name, value in WORKER_ENVIRONMENT.items()]
+    lines += ['mkdir -p "$2"', *site.prologue, "set -e"]
+    if not site.shared_files:
+        lines += [f"tar -xzf {_PACKAGE}", 'export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"']
+    return "\n".join([*lines, f'exec {shlex.quote(python)} -m {module} "$1" "$2"', ""])
+
+
+def pack_package(folder: Path, package: Path | None = None) -> Path:
+    """Pack oddjet for machines that do not see it; what it depends on has to be there.
+
+    Args:
+        folder: Where to write.
+        package: A wheel; the installed package by default.
+
+    Returns:
+        The archive, with the folder `oddjet` at its top.
+
+    Raises:
+        ConfigError: If the wheel is none of oddjet.
+    """
+    target = folder / _PACKAGE
+    source = Path(oddjet.__file__).parent
+    if package is not None:
+        unpacked = folder / "package"
+        try:
+            with zipfile.ZipFile(package) as wheel:
+                wheel.extractall(unpacked)
+        except (OSError, zipfile.BadZipFile) as error:
+            msg = f"package: expected a wheel of oddjet, cannot read {package}: {error}"
+            raise ConfigError(msg) from error
+        source = unpacked / "oddjet"
+    if not (source / "__init__.py").is_file():
+        msg = f"package: {package} holds no oddjet"
+        raise ConfigError(msg)
+    with tarfile.open(target, "w:gz", dereference=True) as archive:
+        archive.add(source, "oddjet", filter=lambda i: None if "__pycache__" in i.name else i)
+    if package is not None:
+        shutil.rmtree(folder / "package")
+    return target
+
+
+def submit_jobs(path: Path) -> int:
+    """Hand a submit file to HTCondor.
+
+    Args:
+        path: The submit file.
+
+    Returns:
+        Number of the cluster of jobs.
+
+    Raises:
+        ConfigError: If there is no `condor_submit` here.
+        ProcessingError: If HTCondor refuses.
+    """
+    said = _call(["condor_submit", str(path)])
+    match = re.search(r"submitted to cluster (\d+)", said)
+    if match is None:
+        msg = f"condor_submit {path}: expected the number of a cluster, received: {said}"
+        raise ProcessingError(msg)
+    return int(match[1])
+
+
+def remove_jobs(jobs: Mapping[str, str] | Sequence[str]) -> None:
+    """Remove jobs from the queue; those that are gone already are no error.
+
+    Args:
+        jobs: Names, `CLUSTER.PROCESS`.
+    """
+    if jobs and shutil.which("condor_rm"):
+        subprocess.run(["condor_rm", *jobs], capture_output=True, check=False, timeout=120)
+
+
+def _call(command: list[str]) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    except FileNotFoundError as error:
+        msg = (
+            f"{command[0]} is not there: run this on a machine of the pool, or with --dry-run, and hand in the"
+            f" submit file {command[-1]} there"
+        )
+        raise ConfigError(msg) from error
+    if done.returncode:
+        msg = f"{' '.join(command)} failed: {(done.stderr or done.stdout).strip()}"
+        raise ProcessingError(msg)
+    return done.stdout + done.stderr

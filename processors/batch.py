@@ -1,0 +1,344 @@
+"""Groups of chunks as jobs of a batch pool: written here, run there, gathered here.
+
+A job is a JSON file. It runs in one process and needs nobody to talk to; its parts are in a folder of
+its own, named by content as everywhere, so that a job that ran twice does no harm.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import tarfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from coffea.processor.executor import ExecutorBase
+from pydantic import BaseModel, ConfigDict, Field
+
+from oddjet.datasets.atomic import atomic_write, write_text
+from oddjet.datasets.dataset import Dataset, Fileset
+from oddjet.datasets.manifest import write_manifest
+from oddjet.datasets.skim import Skim, open_skim, read_part_record
+from oddjet.datasets.validation import read_config, validate
+from oddjet.errors import ConfigError, ProcessingError
+from oddjet.ml.representations import representation_from_identity
+from oddjet.processors.attempts import failure_of
+from oddjet.processors.engine import raise_failures, run_plan
+from oddjet.processors.keys import code_digest
+from oddjet.processors.plan import Plan
+from oddjet.processors.scoring import run_anomaly
+from oddjet.processors.selection import Selection
+from oddjet.processors.skim import SkimProcessor
+from oddjet.processors.source import ChunkSource
+
+__all__ = [
+    "FAILURES",
+    "INPUTS",
+    "AbsentExecutor",
+    "BatchChunk",
+    "BatchJob",
+    "BatchStep",
+    "gather_parts",
+    "pack_inputs",
+    "read_job",
+    "run_job",
+    "split_chunks",
+]
+
+FAILURES = "failures.json"
+INPUTS = "inputs.tar"
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BatchStep(_Settings):
+    """What is done with chunks: events are skimmed, or parts of a skim are scored.
+
+    Attributes:
+        step: skim or score.
+        code: Digest of the code that planned it; another code refuses to run it.
+        selection: Of a skim.
+        representation: Identity of a skim's images, None for none.
+        skim: The skim that is scored; relative to the job's file.
+        detectors: Label to folder of each detector, relative to the job's file.
+        histograms: Mass axis and so on, as arguments of `run_anomaly`.
+    """
+
+    step: Literal["skim", "score"]
+    code: str
+    selection: Selection = Field(default_factory=Selection)
+    representation: dict[str, Any] | None = None
+    skim: Path | None = None
+    detectors: dict[str, Path] = Field(default_factory=dict)
+    histograms: dict[str, Any] = Field(default_factory=dict)
+
+
+class BatchChunk(_Settings):
+    """A chunk of a job.
+
+    Attributes:
+        source: `ChunkSource.to_metadata`.
+        branches: What to read of its file.
+        part: Of a skim, the key of the part to score.
+    """
+
+    source: dict[str, Any]
+    branches: tuple[str, ...] = ()
+    part: str | None = None
+
+    @property
+    def chunk(self) -> ChunkSource:
+        """Where it comes from, with its key."""
+        return ChunkSource.from_metadata(self.source)
+
+
+class BatchJob(_Settings):
+    """What one job does.
+
+    Attributes:
+        step: What.
+        chunks: With what.
+    """
+
+    step: BatchStep
+    chunks: tuple[BatchChunk, ...]
+
+
+@dataclass
+class AbsentExecutor(ExecutorBase):  # type: ignore[misc]
+    """Runs nothing: it notes which chunks are not there yet, and lets each fail with a reason.
+
+    Attributes:
+        chunks: What it was asked to do.
+        tell: Why a chunk is not there, by its key.
+    """
+
+    status: bool = False
+    chunks: list[BatchChunk] = field(default_factory=list)
+    tell: Callable[[str], str] = "not done yet".format
+
+    def __call__(
+        self, items: Sequence[Any], function: Callable[[Any], Any], accumulator: Any
+    ) -> tuple[Any, Any]:
+        """Note the chunks of coffea's work items, or of parts of a skim.
+
+        Returns:
+            Nothing but failures, in the form in which the caller expects them, and 0.
+        """
+        del function, accumulator
+        failures: dict[str, Any] = {}
+        of_skim = False
+        for item in items:
+            if of_skim := isinstance(item, tuple):
+                (skim, source), branches = item, ()
+                part = skim.manifest.chunks[0].key
+            else:
+                source = ChunkSource.from_metadata(item.usermeta)
+                branches, part = tuple(sorted(item.preload)), None
+            metadata = source.to_metadata()
+            self.chunks.append(BatchChunk(source=metadata, branches=branches, part=part))
+            failures |= failure_of(source, ProcessingError(self.tell(source.key)))["failures"]
+        found = {"failures": failures}
+        return (found if of_skim else {"out": found, "processed": set()}), 0
+
+
+def split_chunks(
+    chunks: Sequence[BatchChunk], *, jobs: int | None = None, chunks_per_job: int | None = None
+) -> list[list[BatchChunk]]:
+    """Group chunks into jobs of nearly equal numbers, in order.
+
+    Args:
+        chunks: All of them.
+        jobs: Number of jobs, at most one a chunk.
+        chunks_per_job: Most chunks of a job, where `jobs` is not given; 1 by default.
+
+    Returns:
+        One list a job.
+    """
+    n_jobs = jobs or -(-len(chunks) // (chunks_per_job or 1))
+    n_jobs = min(n_jobs, len(chunks))
+    borders = [len(chunks) * i // n_jobs for i in range(n_jobs + 1)]
+    return [list(chunks[a:b]) for a, b in itertools.pairwise(borders)]
+
+
+def read_job(path: Path) -> BatchJob:
+    """Read what a job does; its paths become absolute.
+
+    Args:
+        path: `job.json`.
+
+    Returns:
+        The job.
+
+    Raises:
+        ConfigError: If it cannot be read.
+    """
+    job = validate(BatchJob, read_config(path), str(path))
+    folder = path.absolute().parent
+    changes: dict[str, Any] = {
+        "skim": folder / job.step.skim if job.step.skim else None,
+        "detectors": {label: folder / place for label, place in job.step.detectors.items()},
+    }
+    if (mask := job.step.selection.lumi_mask) is not None:
+        changes["selection"] = job.step.selection.model_copy(update={"lumi_mask": folder / mask})
+    return job.model_copy(update={"step": job.step.model_copy(update=changes)})
+
+
+def pack_inputs(job: BatchJob, folder: Path) -> BatchJob:
+    """Pack what a job reads beside its files of events, for machines that do not see it.
+
+    Args:
+        job: With absolute paths.
+        folder: The job's; the archive is written there.
+
+    Returns:
+        The job with the paths that hold where the archive is unpacked.
+    """
+    step, changes = job.step, {}
+    with tarfile.open(folder / INPUTS, "w", dereference=True) as archive:
+        if step.selection.lumi_mask is not None:
+            archive.add(step.selection.lumi_mask, "lumi_mask.json")
+            changes["selection"] = step.selection.model_copy(
+                update={"lumi_mask": Path("lumi_mask.json")}
+            )
+        if step.skim is not None:
+            skim = _some_parts(open_skim(step.skim), job)
+            write_manifest(folder / "skim", skim.manifest)
+            archive.add(folder / "skim", "skim")
+            for record in skim.manifest.chunks:
+                for path in sorted((skim.folder / record.dataset).glob(f"{record.key}.*")):
+                    archive.add(path, f"skim/{record.dataset}/{path.name}")
+            shutil.rmtree(folder / "skim")
+            changes["skim"] = Path("skim")
+        for label, place in step.detectors.items():
+            archive.add(place, f"models/{label}")
+        changes["detectors"] = {label: Path("models") / label for label in step.detectors}
+    return job.model_copy(update={"step": step.model_copy(update=changes)})
+
+
+def run_job(path: Path, parts: Path, *, executor: ExecutorBase) -> None:
+    """Do what a job is to do; parts that are there already are kept.
+
+    Args:
+        path: `job.json`.
+        parts: Folder for parts, of this job alone, and for `failures.json`.
+        executor: Where to run; this process.
+
+    Raises:
+        ConfigError: If this is other code than that which planned the job.
+        ProcessingError: If chunks failed; the others are there.
+    """
+    if (inputs := path.parent / INPUTS).is_file():
+        with tarfile.open(inputs) as archive:
+            archive.extractall(path.parent, filter="data")
+    job = read_job(path)
+    if job.step.code != code_digest():
+        msg = (
+            f"{path}: planned by other code (digest {job.step.code[:12]}) than this job's (digest"
+            f" {code_digest()[:12]}): the job must have the same version of oddjet"
+        )
+        raise ConfigError(msg)
+    parts.mkdir(parents=True, exist_ok=True)
+    (parts / FAILURES).unlink(missing_ok=True)
+    work = _skim if job.step.step == "skim" else _score
+    work(job, parts.absolute(), executor)
+
+
+def _skim(job: BatchJob, parts: Path, executor: ExecutorBase) -> None:
+    chunks = [item.chunk for item in job.chunks]
+    files: dict[str, dict[str, str]] = {}
+    for chunk in chunks:
+        files.setdefault(chunk.dataset, {})[chunk.file] = chunk.tree
+    datasets = {
+        chunk.dataset: Dataset(files=files[chunk.dataset], kind=chunk.kind, truth=chunk.truth)
+        for chunk in chunks
+    }
+    plan = Plan(
+        fileset=Fileset(datasets=datasets),
+        files={},
+        chunks=tuple(chunks),
+        branches={item.chunk.file: frozenset(item.branches) for item in job.chunks},
+    )
+    identity = job.step.representation
+    representation = representation_from_identity(identity) if identity else None
+    processor = SkimProcessor(job.step.selection, parts, representation)
+    _, result = run_plan(
+        plan,
+        chunks,
+        processor,
+        parts,
+        executor=executor,
+        images=representation is not None,
+        progress=None,
+        allow_missing=True,
+    )
+    if failures := result.get("failures"):
+        write_text(parts / FAILURES, json.dumps(failures, indent=1) + "\n")
+        raise_failures(failures, n_chunks=len(chunks))
+
+
+def _some_parts(skim: Skim, job: BatchJob) -> Skim:
+    wanted = {item.part for item in job.chunks}
+    records = tuple(record for record in skim.manifest.chunks if record.key in wanted)
+    if len(records) != len(wanted):
+        msg = f"{skim.folder}: {len(wanted) - len(records)} parts of this job are not in this skim any more"
+        raise ConfigError(msg)
+    return Skim(skim.folder, skim.manifest.model_copy(update={"chunks": records}))
+
+
+def _score(job: BatchJob, parts: Path, executor: ExecutorBase) -> None:
+    if job.step.skim is None:
+        msg = "expected a skim to score, received none"
+        raise ConfigError(msg)
+    result = run_anomaly(
+        _some_parts(open_skim(job.step.skim), job),
+        detectors=job.step.detectors,
+        output=parts,
+        executor=executor,
+        **job.step.histograms,
+    )
+    made = {record.key for record in result.manifest.chunks}
+    if made != {item.chunk.key for item in job.chunks}:
+        msg = "the detectors' code is not that which planned this job: it must be the same version"
+        raise ConfigError(msg)
+
+
+def gather_parts(job: BatchJob, parts: Path, output: Path) -> list[str]:
+    """Put the parts that a job made where they belong, without taking them away from it.
+
+    Args:
+        job: The job.
+        parts: Its parts.
+        output: Folder of the skim or the scores.
+
+    Returns:
+        Keys of the parts that are in the output now.
+    """
+    there = []
+    for item in job.chunks:
+        dataset, key = item.chunk.dataset, item.chunk.key
+        if read_part_record(output, dataset, key) is None:
+            record = read_part_record(parts, dataset, key)
+            if record is None:
+                continue
+            # The record last: with it the part is there.
+            for suffix in [".npy"] * record.images + [".parquet", ".json"]:
+                _place(parts / dataset / f"{key}{suffix}", output / dataset / f"{key}{suffix}")
+        there.append(key)
+    return there
+
+
+def _place(source: Path, target: Path) -> None:
+    """Link, or copy where that cannot be; atomically."""
+    with atomic_write(target) as temporary:
+        temporary.unlink()
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)
