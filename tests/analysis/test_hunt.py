@@ -7,9 +7,15 @@ import numpy.typing as npt
 import pytest
 
 from oddjet.analysis.config import HuntConfig, PseudoData
-from oddjet.analysis.hunt import HuntSample, choose_sample, dataset_scales, hunt
+from oddjet.analysis.hunt import (
+    HuntSample,
+    choose_sample,
+    dataset_scales,
+    hunt,
+    hunt_histogram,
+)
 from oddjet.datasets.manifest import DatasetSummary
-from oddjet.errors import ConfigError
+from oddjet.errors import ConfigError, InputError
 
 N = 40_000
 SETTINGS = HuntConfig(
@@ -35,7 +41,9 @@ def table_of(bump: int = 0, seed: int = 3) -> dict[str, npt.NDArray[Any]]:
         "rank": np.zeros(n, np.int16),
         "weight": np.ones(n),
         "msoftdrop": mass,
+        "d_s": -survival,
         "d_s_calibrated": -np.log10(survival),
+        "d_s_ddt": -np.log10(survival),
     }
 
 
@@ -73,8 +81,8 @@ def test_a_cut_keeps_its_share_and_finds_the_bump() -> None:
     assert after.counts.sum() == np.sum(in_range & (table["d_s_calibrated"] >= 1))
     assert after.scan is not None
     assert before.scan is not None
-    assert after.scan.local_p_fixed_background < before.scan.local_p_fixed_background
-    assert after.scan.local_p_fixed_background < 1e-6
+    assert after.scan.local_p < before.scan.local_p
+    assert after.scan.local_p < 1e-6
     low, high = after.scan.window
     assert low < 82 < high
     assert found.tightest is after
@@ -82,9 +90,9 @@ def test_a_cut_keeps_its_share_and_finds_the_bump() -> None:
 
 def test_without_a_bump_nothing_is_significant() -> None:
     table = table_of()
-    found = hunt(table, "d_s", everything(table), SETTINGS).tightest
-    assert found.scan is not None
-    assert found.scan.global_p_fixed_background > 0.01
+    found = hunt(table, "d_s", everything(table), SETTINGS).bump_hunt
+    assert found is not None
+    assert found.global_p > 0.01
 
 
 def test_leading_jets_only_unless_all_are_asked_for() -> None:
@@ -124,11 +132,15 @@ def test_data_are_blind_until_unblinded() -> None:
 def test_a_failed_fit_is_told_and_nothing_is_scanned() -> None:
     table = table_of()
     table["d_s_calibrated"] = np.zeros(N)
-    found = hunt(table, "d_s", everything(table), SETTINGS).tightest
-    assert found.fit is None
-    assert found.scan is None
-    assert "no fit" in found.problem
-    assert found.counts.sum() == 0
+    found = hunt(table, "d_s", everything(table), SETTINGS)
+    tightest = found.tightest
+    assert tightest.fit is None
+    assert tightest.scan is None
+    assert "no fit" in tightest.problem
+    assert tightest.counts.sum() == 0
+    # What could be fitted is scanned all the same.
+    assert found.bump_hunt is not None
+    assert [channel.label for channel in found.bump_hunt.channels] == ["all jets"]
 
 
 def test_pseudo_data_are_drawn_where_there_are_no_data() -> None:
@@ -154,8 +166,10 @@ def test_what_is_hunted_in_must_be_clear() -> None:
 
 def test_unknown_columns_are_refused() -> None:
     table = table_of()
-    with pytest.raises(ConfigError, match="d_x_calibrated"):
+    with pytest.raises(InputError, match="no score 'd_x' to cut on"):
         hunt(table, "d_x", everything(table), SETTINGS)
+    with pytest.raises(ConfigError, match="no column 'mass'"):
+        hunt(table, "d_s", everything(table), SETTINGS.model_copy(update={"mass": "mass"}))
 
 
 def test_rows_and_dictionary_hold_the_same_numbers() -> None:
@@ -164,3 +178,44 @@ def test_rows_and_dictionary_hold_the_same_numbers() -> None:
     content = found.to_dict()
     assert len(found.rows()) == len(content["working_points"]) == 2
     assert content["working_points"][1]["bump_hunt"]["window"] == list(found.tightest.scan.window)  # type: ignore[union-attr]
+
+
+def test_scores_are_scanned_together_and_the_global_p_counts_them_all() -> None:
+    table = table_of(bump=300)
+    one = hunt(table, "d_s", everything(table), SETTINGS)
+    two = hunt(table, ["d_s", "d_s_ddt"], everything(table), SETTINGS)
+    assert [p.name for p in two.working_points] == [
+        "all jets",
+        "d_s, 10 % background",
+        "d_s_ddt, 10 % background",
+    ]
+    assert two.column == "d_s"
+    assert len(two.main_points) == 2
+    assert one.bump_hunt is not None
+    assert two.bump_hunt is not None
+    # The second score is the first: looking twice at the same changes nothing.
+    assert two.bump_hunt.local_p == pytest.approx(one.bump_hunt.local_p)
+    assert two.bump_hunt.n_windows == one.bump_hunt.n_windows * 3 // 2
+    assert two.to_dict()["global_p"] == two.bump_hunt.global_p
+
+
+def test_a_signal_of_given_width_is_scanned_for_instead_of_windows() -> None:
+    table = table_of(bump=600)
+    settings = SETTINGS.model_copy(update={"signal_width": 6.0})
+    found = hunt(table, "d_s", everything(table), settings).bump_hunt
+    assert found is not None
+    assert found.background == "signal plus background"
+    assert found.window[0] < 82 < found.window[1]
+
+
+def test_any_histogram_can_be_scanned() -> None:
+    edges = np.linspace(50, 250, 41)
+    counts = np.histogram(table_of(bump=600)["msoftdrop"], edges)[0].astype(float)
+    fitted = hunt_histogram(counts, edges, n_toys=50, seed=1)
+    assert fitted.window[0] < 82 < fitted.window[1]
+    assert fitted.function == "exppoly6"
+    background = np.histogram(table_of(bump=0)["msoftdrop"], edges)[0] + 0.5
+    given = hunt_histogram(counts, edges, background=background, n_toys=50, seed=1)
+    assert given.background == "given"
+    with pytest.raises(ConfigError, match="no --background"):
+        hunt_histogram(counts, edges, background=background, signal_width=5, n_toys=50, seed=1)

@@ -82,7 +82,7 @@ def a_report() -> Report:
         cards=(Card(evil, evil, evil, "strong"),),
         sections=(section, Section("Bump hunt", "bump-hunt", numbers=[1, float("inf")])),
         footer=evil,
-        summary={"global_p_fixed_background": np.float64(0.5)},
+        summary={"global_p": np.float64(0.5)},
     )
 
 
@@ -124,7 +124,7 @@ def test_numbers_are_readable(page: Page) -> None:
 def test_json_beside_it_is_strict(tmp_path: Path) -> None:
     write_report(tmp_path / "report.html", a_report())
     content = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
-    assert content["summary"] == {"global_p_fixed_background": 0.5}
+    assert content["summary"] == {"global_p": 0.5}
     assert content["sections"]["selection"] == {"p": None, "counts": [0, 1]}
     assert content["sections"]["bump-hunt"] == [1, None]
     assert sorted(each.name for each in tmp_path.iterdir()) == ["report.html", "report.json"]

@@ -40,7 +40,11 @@ def a_fit(*, blind: bool = False) -> BackgroundFit:
 def a_scan(*, blind: bool = False) -> BumpHunt:
     background = a_fit().expected
     window = WINDOW if blind else None
-    return scan(COUNTS, EDGES, background, n_toys=50, seed=1, blind_window=window)
+    return scan(COUNTS, EDGES, background, n_toys=500, seed=1, blind_window=window)
+
+
+def drawn(found: BumpHunt) -> Figure:
+    return p_value_scan(found.best, found, label=LABEL)
 
 
 def shape(name: str, *, blind: bool = False) -> Histogram:
@@ -106,12 +110,10 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     ),
     "fit": lambda: sideband_fit(a_fit(), label=LABEL),
     "fit, blinded": lambda: sideband_fit(a_fit(blind=True), label=LABEL),
-    "scan": lambda: p_value_scan(a_scan(), label=LABEL),
-    "scan, blinded": lambda: p_value_scan(a_scan(blind=True), label=LABEL),
-    "scan, no excess": lambda: p_value_scan(
-        scan(np.zeros(40), EDGES, np.full(40, 5.0), n_toys=5, seed=1)
-    ),
-    "scan, impossible excess": lambda: p_value_scan(
+    "scan": lambda: drawn(a_scan()),
+    "scan, blinded": lambda: drawn(a_scan(blind=True)),
+    "scan, no excess": lambda: drawn(scan(np.zeros(40), EDGES, np.full(40, 5.0), n_toys=5, seed=1)),
+    "scan, impossible excess": lambda: drawn(
         scan(COUNTS + 1e6 * (np.arange(40) == 9), EDGES, COUNTS + 1.0, n_toys=5, seed=1)
     ),
     "toys": lambda: toy_statistics(a_scan(), label=LABEL),

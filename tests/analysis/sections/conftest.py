@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from oddjet.analysis.background import fit_sidebands
-from oddjet.analysis.bumphunt import scan
+from oddjet.analysis.bumphunt import JointTable, scan_jointly
 from oddjet.analysis.hunt import Hunt, HuntSample, WorkingPoint
 from oddjet.analysis.quality import EpochQuality, Quality
 from oddjet.datasets.manifest import CutStep, DatasetSummary, Manifest
@@ -14,23 +16,35 @@ from oddjet.ml.evaluation import evaluate, roc_curve
 
 EDGES = np.linspace(40, 240, 41)
 WINDOW = (65.0, 100.0)
+SCORE = "khanal_mse"
 
 
 def make_hunt(*, blinded: bool) -> Hunt:
     """A hunt at two working points; its window holds 54321 jets a bin where it is blinded."""
+    rng = np.random.default_rng(1)
+    mass = 40 + rng.exponential(40, 25_000)
+    mass = mass[mass < 240]
+    passes = np.stack([np.ones(mass.size, bool), rng.random(mass.size) < 0.1], axis=1)
     points = []
-    for efficiency, total in ((1.0, 20_000), (0.1, 2_000)):
-        shape = np.exp(-np.arange(40) / 8.0) + 1e-3
-        counts = np.random.default_rng(1).poisson(shape / shape.sum() * total).astype(float)
+    for column, efficiency, passed in (("", 1.0, passes[:, 0]), (SCORE, 0.1, passes[:, 1])):
+        counts = np.histogram(mass[passed], EDGES)[0].astype(float)
         if blinded:
             counts[5:12] = 54321
-        window = WINDOW if blinded else None
-        fit = fit_sidebands(counts, EDGES, window=WINDOW, blind_window=window)
-        found = None if blinded else scan(counts, EDGES, fit.expected, n_toys=30, seed=1)
+        fit = fit_sidebands(counts, EDGES, window=WINDOW, blind_window=WINDOW if blinded else None)
         problem = "blinded: not scanned" if blinded else ""
-        points.append(WorkingPoint(efficiency, EDGES, fit.counts, fit, found, problem))
+        points.append(WorkingPoint(column, efficiency, EDGES, fit.counts, fit, None, problem))
+    found = None
+    if not blinded:
+        labels = [point.name for point in points]
+        table = JointTable.from_jets(mass, passes, EDGES, labels=labels)
+        found = scan_jointly(table, n_toys=30, seed=1, function="exppoly2")
+        points = [
+            dataclasses.replace(point, scan=channel)
+            for point, channel in zip(points, found.channels, strict=True)
+        ]
     sample = HuntSample("data" if blinded else "pseudo-data", 0.004, np.ones(1, bool))
-    return Hunt("khanal_mse", "msoftdrop", sample, blinded, tuple(points))
+    problem = "blinded: not scanned" if blinded else ""
+    return Hunt((SCORE,), "msoftdrop", sample, blinded, tuple(points), found, problem)
 
 
 @pytest.fixture

@@ -123,8 +123,10 @@ def test_open_hunt_shows_its_numbers(open_hunt: Hunt) -> None:
     assert len(fit.folded) == 2
     assert fit.numbers[1]["observed_in_window"] == open_hunt.tightest.fit.observed  # type: ignore[union-attr]
     assert len(found.tables[0].rows) == 2
-    assert "local_p_fixed_background" in found.numbers[0]
-    assert any("fixed background" in text.lower() for text in found.paragraphs)
+    assert len(found.pictures) == 3
+    assert open_hunt.bump_hunt is not None
+    assert {"local_p", "global_p", "window"} <= set(found.numbers)
+    assert f"{open_hunt.bump_hunt.n_exceeding} of 30" in found.paragraphs[1]
 
 
 def test_blinded_hunt_shows_nothing_of_the_window(blinded_hunt: Hunt) -> None:
@@ -138,21 +140,27 @@ def test_blinded_hunt_shows_nothing_of_the_window(blinded_hunt: Hunt) -> None:
     assert "blinded" in str(built[0].tables[0].rows[0])
     assert built[1].warnings == (
         "all jets: blinded: not scanned",
-        "10 % background: blinded: not scanned",
+        "khanal_mse, 10 % background: blinded: not scanned",
     )
     cards = sections.headline_cards(n_jets=10, hunt=blinded_hunt)
     assert cards[-1].value == "blinded"
     numbers = sections.headline_numbers(n_jets=10, hunt=blinded_hunt)
-    assert numbers["local_p_fixed_background"] is None
+    assert numbers["local_p"] is None
 
 
 def test_failed_fit_is_said(open_hunt: Hunt) -> None:
     broken = dataclasses.replace(
         open_hunt.tightest, fit=None, scan=None, problem="no fit: too few bins"
     )
-    hunt = dataclasses.replace(open_hunt, working_points=(*open_hunt.working_points[:1], broken))
-    assert sections.fit_section(hunt).warnings == ("10 % background: no fit: too few bins",)
-    assert sections.bump_hunt_section(hunt).warnings == ("10 % background: no fit: too few bins",)
+    hunt = dataclasses.replace(
+        open_hunt,
+        working_points=(*open_hunt.working_points[:1], broken),
+        bump_hunt=None,
+        problem="no scan: no spectrum could be fitted",
+    )
+    warning = "khanal_mse, 10 % background: no fit: too few bins"
+    assert sections.fit_section(hunt).warnings == (warning,)
+    assert sections.bump_hunt_section(hunt).warnings == (warning, hunt.problem)
     assert sections.headline_cards(n_jets=1, hunt=hunt)[-1].tone == "warning"
 
 
@@ -170,12 +178,11 @@ def test_headline(open_hunt: Hunt, qualities: list[Quality]) -> None:
     assert cards[0].value == "12\u202f345"
     assert cards[1].value == f"{qualities[0].evaluation.auc.value:.3f}"
     titles = [card.title for card in cards]
-    assert "Local p (fixed background)" in titles
-    assert "Global p (fixed background)" in titles
+    assert titles[-3:] == ["Most improbable window", "Local p", "Global p"]
     numbers = sections.headline_numbers(n_jets=12345, qualities=qualities, hunt=open_hunt)
-    found = open_hunt.tightest.scan
+    found = open_hunt.bump_hunt
     assert found is not None
-    assert numbers["global_p_fixed_background"] == found.global_p_fixed_background
+    assert numbers["global_p"] == found.global_p
     assert numbers["window"] == list(found.window)
 
 
