@@ -146,7 +146,7 @@ def scan(
     """Scan one histogram against a background that is given and taken as known.
 
     Where the background was fitted to the same histogram, use `scan_jointly`: here the p-values leave
-    out the uncertainty of the fit, and are too small.
+    out the fit. They are too large if it saw the bump, for it follows it, and too small if it did not.
 
     Args:
         counts: Numbers of events (data or pseudo-data), shape (n_bins,).

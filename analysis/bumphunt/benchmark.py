@@ -1,0 +1,135 @@
+"""What a bump hunt costs: against pyBumpHunter with a given background, and with every fit repeated."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from oddjet.analysis.bumphunt.joint import JointTable
+from oddjet.analysis.bumphunt.scan import scan, scan_jointly
+
+__all__ = ["bench_bumphunt", "compare_with_pybumphunter", "refit_rate"]
+
+Array = npt.NDArray[np.float64]
+
+EDGES = np.linspace(40.0, 240.0, 61)
+WIDTHS = (2, 6)
+"""60 bins and these widths make 285 windows."""
+N_EVENTS = 20_000
+
+
+def bench_bumphunt(*, n_toys: int = 10_000, n_refitted: int = 200) -> dict[str, Any]:
+    """Measure both kinds of scan, on one core.
+
+    Args:
+        n_toys: Pseudo-experiments with a given background.
+        n_refitted: Pseudo-experiments with every window refitted.
+
+    Returns:
+        The numbers of `compare_with_pybumphunter` (only our time where it is not installed), and those
+        of `refit_rate` for one function and for its choice under ``one_function`` and ``auto``.
+    """
+    return {
+        **compare_with_pybumphunter(n_toys),
+        "one_function": refit_rate("exppoly3", n_refitted),
+        "auto": refit_rate("auto", n_refitted),
+    }
+
+
+def compare_with_pybumphunter(n_toys: int, *, seed: int = 1, bump: float = 30.0) -> dict[str, Any]:
+    """Scan one histogram with pyBumpHunter and with `scan`: same background, windows and toys.
+
+    Args:
+        n_toys: Pseudo-experiments of each.
+        seed: Of the histogram and of the pseudo-experiments, which are drawn separately.
+        bump: Events added to each of four bins.
+
+    Returns:
+        ``seconds``, ``window``, ``local_p`` and ``global_p`` of ours, the same with
+        ``pybumphunter_`` before it, and ``ratio``, their time divided by ours.
+    """
+    background = _falling(EDGES)
+    truth = background.copy()
+    truth[20:24] += bump
+    counts = np.random.default_rng(seed).poisson(truth).astype(np.float64)
+    # Numba and the pages of memory are met before the clock runs.
+    scan(counts, EDGES, background, n_toys=2, seed=seed, widths=WIDTHS)
+    found, seconds = _timed(
+        lambda: scan(counts, EDGES, background, n_toys=n_toys, seed=seed, widths=WIDTHS)
+    )
+    numbers: dict[str, Any] = {
+        "n_toys": n_toys,
+        "n_bins": EDGES.size - 1,
+        "n_windows": found.best.table.n_windows,
+        "seconds": seconds,
+        "window": found.window,
+        "local_p": found.local_p,
+        "global_p": found.global_p,
+    }
+    try:
+        from pyBumpHunter import BumpHunter1D  # noqa: PLC0415
+    except ImportError:
+        return numbers
+    hunter = BumpHunter1D(
+        width_min=WIDTHS[0], width_max=WIDTHS[1], width_step=1, scan_step=1, npe=n_toys, nworker=1,
+        seed=seed + 1, bins=EDGES, rang=(EDGES[0], EDGES[-1]),
+    )  # fmt: skip
+
+    def theirs() -> None:
+        with contextlib.redirect_stdout(io.StringIO()):
+            hunter.bump_scan(counts.astype(np.int64), background, is_hist=True)
+
+    _, their_seconds = _timed(theirs)
+    first, width = int(hunter.min_loc_ar[0]), int(hunter.min_width_ar[0])
+    return numbers | {
+        "pybumphunter_seconds": their_seconds,
+        "pybumphunter_window": (float(EDGES[first]), float(EDGES[first + width])),
+        "pybumphunter_local_p": float(hunter.min_Pval_ar[0]),
+        "pybumphunter_global_p": float(hunter.global_Pval),
+        "ratio": their_seconds / seconds,
+    }
+
+
+def refit_rate(function: str, n_toys: int, *, n_bins: int = 40) -> dict[str, Any]:
+    """Measure pseudo-experiments a second and core with every window refitted.
+
+    Args:
+        function: As in `scan_jointly`.
+        n_toys: Pseudo-experiments.
+        n_bins: Bins of the spectrum; windows are 2 to 8 bins wide.
+
+    Returns:
+        ``toys_per_second`` of processor time, and what was scanned.
+    """
+    edges = np.linspace(EDGES[0], EDGES[-1], n_bins + 1)
+    counts = np.random.default_rng(1).poisson(_falling(edges)).astype(np.float64)
+    table = JointTable.from_histogram(counts, edges)
+    scan_jointly(table, n_toys=2, seed=1, function=function)
+    found, seconds = _timed(lambda: scan_jointly(table, n_toys=n_toys, seed=1, function=function))
+    return {
+        "function": function,
+        "n_toys": n_toys,
+        "n_bins": n_bins,
+        "n_windows": found.n_windows,
+        "seconds": seconds,
+        "toys_per_second": n_toys / seconds,
+    }
+
+
+def _falling(edges: Array) -> Array:
+    """Expected events a bin of an exponential."""
+    shape = -np.diff(np.exp(-edges / 45.0))
+    return np.asarray(N_EVENTS * shape / shape.sum())
+
+
+def _timed(action: Callable[[], Any]) -> tuple[Any, float]:
+    """The result and the seconds of processor time: neighbours on the machine do not count."""
+    start = time.process_time()
+    result = action()
+    return result, time.process_time() - start
