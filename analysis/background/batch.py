@@ -130,7 +130,7 @@ class BatchModel:
                 raise ConfigError(msg)
             basis = made.basis(centres)
             # In these axes the terms, nearly collinear over a short range, are orthonormal.
-            upper = np.linalg.qr(basis * weight[:, None], mode="r")
+            upper: Array = np.linalg.qr(basis * weight[:, None])[1]
             designs[index, :, : made.n_parameters] = np.linalg.solve(upper.T, basis.T).T
         ndf = np.arange(centres.size + 1)
         thresholds = np.full(ndf.size, np.inf)
@@ -254,9 +254,8 @@ class BatchModel:
         counts = np.ascontiguousarray(spectra, dtype=np.float64)
         parameters, deviances = self.fit_whole(counts, starts)
         shape = (counts.shape[0], templates.shape[0])
-        fits = SignalFits(
-            *(np.full(shape, np.nan) for _ in range(3)), np.full(shape, -1, dtype=np.int8)
-        )
+        yields, errors, gain = (np.full(shape, np.nan) for _ in range(3))
+        fits = SignalFits(yields, errors, gain, np.full(shape, -1, dtype=np.int8))
         kernels.fit_signals(
             counts, _saturated(counts), self.designs, self.n_parameters, self.families,
             self.thresholds, self._log_width, parameters, deviances,

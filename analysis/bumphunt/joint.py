@@ -169,11 +169,11 @@ class JointTable:
         if together.sum() >= FEWEST_JETS:
             try:
                 fitted = model.expected(together)[0]
-                return fitted / fitted.sum()
+                return np.asarray(fitted / fitted.sum())
             except FitError:
                 pass
         fitted = model.expected(self.counts.sum(axis=0))[0]
-        return fitted / fitted.sum()
+        return np.asarray(fitted / fitted.sum())
 
     def draw(self, expected: Array, n: int, rng: np.random.Generator) -> Array:
         """Draw the spectra of background-only pseudo-experiments.
@@ -187,4 +187,4 @@ class JointTable:
             Contents, shape (n, n_spectra, n_bins).
         """
         patterns = rng.poisson(expected, size=(n, *expected.shape)).astype(np.float64)
-        return np.einsum("sp,npb->nsb", self.members.astype(np.float64), patterns)
+        return np.asarray(np.einsum("sp,npb->nsb", self.members.astype(np.float64), patterns))

@@ -63,7 +63,7 @@ class Windows:
         running = np.concatenate(
             [np.zeros((*spectra.shape[:-1], 1)), np.cumsum(spectra, axis=-1)], axis=-1
         )
-        return running[..., self.stops] - running[..., self.firsts]
+        return np.asarray(running[..., self.stops] - running[..., self.firsts])
 
 
 def make_windows(
