@@ -122,21 +122,28 @@ def _jobqueue(cluster: Cluster, logs: Path) -> Any:
         "cores": cluster.cores,
         "processes": cluster.cores,
         "memory": cluster.memory,
-        "python": cluster.python or sys.executable,
+        "python": cluster.python or ("python3" if cluster.image else sys.executable),
         "job_script_prologue": [
             *cluster.prologue,
             *(f"export {name}={value}" for name, value in WORKER_ENVIRONMENT.items()),
         ],
         "log_directory": str(logs),
-        "worker_extra_args": ["--no-dashboard", *ports],
+        # without a dashboard there still is an HTTP server with numbers of the worker
+        "worker_extra_args": ["--no-dashboard", "--dashboard-address", "127.0.0.1:0", *ports],
         "scheduler_options": scheduler,
         "protocol": "tls://",
         "security": security,
         "shared_temp_directory": str(keys),
     }
     if cluster.executor == "htcondor":
+        # The shell that starts a worker is that of the container.
+        lines = {"transfer_executable": "False"} if cluster.image else {}
         return dask_jobqueue.HTCondorCluster(
-            disk=cluster.disk, job_extra_directives=site_lines(cluster), **options
+            disk=cluster.disk, job_extra_directives={**lines, **site_lines(cluster)}, **options
+        )
+    if cluster.proxy:
+        options["job_script_prologue"].append(
+            f"export X509_USER_PROXY={shlex.quote(str(cluster.proxy.absolute()))}"
         )
     return dask_jobqueue.SLURMCluster(**options, **_slurm_options(cluster))
 

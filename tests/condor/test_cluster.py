@@ -121,7 +121,16 @@ def test_a_pool_has_to_be_open() -> None:
         PoolExecutor()([1], square, None)
 
 
-@pytest.mark.parametrize("wrong", [{"executor": "slurm"}, {"workers": 0}, {"wrkers": 2}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"executor": "slrum"},
+        {"executor": "address"},
+        {"site": "cren"},
+        {"workers": 0},
+        {"wrkers": 2},
+    ],
+)
 def test_wrong_settings_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         Cluster(**wrong)
