@@ -13,18 +13,22 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
 from oddjet.analysis.background.batch import BatchModel
 from oddjet.analysis.background.binned import check_counts
+from oddjet.analysis.background.choice import ALPHA
+from oddjet.analysis.background.likelihood import poisson_deviance
 from oddjet.errors import FitError, NonFiniteError
 
-__all__ = ["JointTable"]
+__all__ = ["JointTable", "tilted_fit"]
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-FEWEST_JETS = 100
-"""A pattern with fewer jets takes the shape of all such patterns together."""
+MAX_TILT = 4
+"""Highest power of mass in the ratio of a pattern to all jets."""
+NEWTON_STEPS = 50
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,9 +142,10 @@ class JointTable:
     def expected(self, model: BatchModel) -> Array:
         """Fit the whole spectrum of every pattern: what pseudo-experiments are drawn from.
 
-        Patterns with fewer than `FEWEST_JETS` jets, or without a valid fit, take the fitted shape of
-        all such patterns together, each with its own total; if that cannot be fitted either, the
-        shape of all jets.
+        All jets together are fitted with the chosen function. The spectrum of a pattern is that shape
+        times the exponential of a polynomial of mass, see `tilted_fit`: a constant where cuts know
+        nothing of the mass, more where they do. Fitted one by one, dozens of patterns would follow
+        their own fluctuations, and their sums would be no smooth spectrum any more.
 
         Args:
             model: The functions.
@@ -149,31 +154,10 @@ class JointTable:
             Expected jets, shape (n_patterns, n_bins).
 
         Raises:
-            FitError: Not even all jets together can be fitted.
+            FitError: All jets together cannot be fitted.
         """
-        totals = self.counts.sum(axis=1)
-        expected = np.zeros(self.counts.shape)
-        sparse = totals < FEWEST_JETS
-        for index in np.flatnonzero(~sparse):
-            try:
-                expected[index] = model.expected(self.counts[index])[0]
-            except FitError:
-                sparse[index] = True
-        if sparse.any():
-            shape = self._shape_of(sparse, model)
-            expected[sparse] = totals[sparse, None] * shape
-        return expected
-
-    def _shape_of(self, sparse: Mask, model: BatchModel) -> Array:
-        together = self.counts[sparse].sum(axis=0)
-        if together.sum() >= FEWEST_JETS:
-            try:
-                fitted = model.expected(together)[0]
-                return np.asarray(fitted / fitted.sum())
-            except FitError:
-                pass
-        fitted = model.expected(self.counts.sum(axis=0))[0]
-        return np.asarray(fitted / fitted.sum())
+        shape = model.expected(self.counts.sum(axis=0))[0]
+        return np.stack([tilted_fit(counts, shape, self.edges) for counts in self.counts])
 
     def draw(self, expected: Array, n: int, rng: np.random.Generator) -> Array:
         """Draw the spectra of background-only pseudo-experiments.
@@ -188,3 +172,55 @@ class JointTable:
         """
         patterns = rng.poisson(expected, size=(n, *expected.shape)).astype(np.float64)
         return np.asarray(np.einsum("sp,npb->nsb", self.members.astype(np.float64), patterns))
+
+
+def tilted_fit(counts: Array, shape: Array, edges: Array, *, alpha: float = ALPHA) -> Array:
+    """Fit a given shape times the exponential of a polynomial of mass.
+
+    Beginning with a constant, a power more is accepted while it pays by the F-test, as for functions in
+    `choice`. A constant keeps the total.
+
+    Args:
+        counts: Jets a bin, shape (n_bins,); at least one in all.
+        shape: Expectation > 0 up to the factor, shape (n_bins,).
+        edges: Bin edges, n_bins + 1 of them [GeV].
+        alpha: A power more is accepted below this F-test probability.
+
+    Returns:
+        Expected jets, shape (n_bins,).
+    """
+    middle = 0.5 * (edges[0] + edges[-1])
+    x = (0.5 * (edges[:-1] + edges[1:]) - middle) / (0.5 * (edges[-1] - edges[0]))
+    best = shape * counts.sum() / shape.sum()
+    deviance = poisson_deviance(counts, best, np.ones(counts.size))
+    for power in range(1, MAX_TILT + 1):
+        fitted = _poisson_regression(counts, best, np.vander(x, power + 1, increasing=True))
+        if fitted is None:
+            break
+        ndf = counts.size - power - 1
+        new = poisson_deviance(counts, fitted, np.ones(counts.size))
+        gain = max(deviance - new, 0.0) / (max(new, 1e-12) / ndf) if ndf > 0 else 0.0
+        if not stats.f.sf(gain, 1, max(ndf, 1)) < alpha:
+            break
+        best, deviance = fitted, new
+    return best
+
+
+def _poisson_regression(counts: Array, offset: Array, design: Array) -> Array | None:
+    """Maximum likelihood of offset · exp(design · q), by Newton's method; None where it fails."""
+    q = np.zeros(design.shape[1])
+    expected = offset
+    for _ in range(NEWTON_STEPS):
+        gradient = design.T @ (expected - counts)
+        try:
+            step = np.linalg.solve(design.T @ (expected[:, None] * design), gradient)
+        except np.linalg.LinAlgError:
+            return None
+        # Steps of more than a factor e are cut: the exponential is trusted no further.
+        q = q - step / max(1.0, float(np.abs(design @ step).max()))
+        expected = offset * np.exp(design @ q)
+        if not np.isfinite(expected).all():
+            return None
+        if float(step @ gradient) < 1e-8:
+            return expected
+    return None
