@@ -27,7 +27,7 @@ from oddjet.ml.representations.jet_image import JetImage
 if TYPE_CHECKING:
     from oddjet.ml.folds import FoldedDetector
 
-__all__ = ["RunResult", "hunted_scores", "report_again", "run_chain"]
+__all__ = ["RunResult", "hunted_scores", "ready_skim", "report_again", "run_chain"]
 
 CONFIG_FILE = "config.yaml"
 TIMES_FILE = "seconds.json"
@@ -93,6 +93,20 @@ def run_chain(
         _score(config, skim, reporter)
     write_text(config.output / TIMES_FILE, json.dumps(clock.seconds) + "\n")
     return _finish(config, skim, trained, clock, reporter)
+
+
+def ready_skim(config: AnalysisConfig, reporter: Reporter) -> Skim:
+    """Give the skim of an analysis; samples are simulated and files skimmed where they were not yet.
+
+    Args:
+        config: The analysis.
+        reporter: Told about progress.
+    """
+    fileset = ready_samples(
+        config.resolve_fileset(), config.samples, workers=config.cluster.workers, reporter=reporter
+    )
+    config.output.mkdir(parents=True, exist_ok=True)
+    return _skim(config.model_copy(update={"fileset": fileset}), reporter, allow_missing=False)
 
 
 def report_again(

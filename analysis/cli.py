@@ -16,6 +16,7 @@ from oddjet.analysis import (
     cli_background,
     cli_batch,
     cli_hunt,
+    cli_inject,
     cli_limits,
     cli_reproduce,
     cli_studies,
@@ -323,6 +324,7 @@ cli_background.register(app)
 cli_batch.register(app)
 cli_limits.register(app)
 cli_hunt.register(app)
+cli_inject.register(app)
 cli_reproduce.register(app)
 cli_studies.register(app)
 

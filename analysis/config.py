@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from oddjet.analysis.background.choice import DEFAULT
+from oddjet.analysis.injection.settings import InjectionConfig
 from oddjet.condor.cluster import Cluster
 from oddjet.datasets.fileset import Fileset, load_fileset
 from oddjet.datasets.validation import read_config, validate
@@ -218,6 +219,7 @@ class AnalysisConfig(_Settings):
         folds: Number of folds, at least 3.
         seed: Seed of all trainings.
         hunt: Histogram, cut and scan.
+        injection: What `oddjet inject` injects; ``null`` where nothing is.
         lumi_ifb: Luminosity of the data [1/fb]; needed where simulation is drawn against data.
         pseudo_data: Drawn from simulation when there is no data.
         unblind: Look into the signal window of data.
@@ -236,6 +238,7 @@ class AnalysisConfig(_Settings):
     folds: int = Field(default=3, ge=3)
     seed: int = Field(default=1, ge=0)
     hunt: HuntConfig = Field(default_factory=HuntConfig)
+    injection: InjectionConfig | None = None
     lumi_ifb: float | None = Field(default=None, gt=0)
     pseudo_data: PseudoData | None = None
     unblind: bool = False

@@ -1,0 +1,100 @@
+"""The jets of one experiment: a share of the background's events and a few events of signal."""
+
+from __future__ import annotations
+
+import awkward as ak
+import numpy as np
+import numpy.typing as npt
+
+from oddjet.analysis.pseudodata import uniform_of
+from oddjet.datasets.folds import event_hash
+from oddjet.datasets.jets import Jets, concatenate
+from oddjet.errors import TooFewJetsError
+
+__all__ = ["draw_mixture", "hunted_rows"]
+
+Mask = npt.NDArray[np.bool_]
+
+
+def hunted_rows(jets: Jets, *, mass: str, mass_range: tuple[float, float], leading: bool) -> Mask:
+    """Mark the jets that are hunted in.
+
+    Args:
+        jets: n jets.
+        mass: Column of the mass [GeV].
+        mass_range: Lowest and highest mass [GeV].
+        leading: Whether only the leading selected jet of an event is.
+
+    Returns:
+        Mask of shape (n,).
+    """
+    values = np.asarray(jets[mass], dtype=np.float64)
+    hunted = (values >= mass_range[0]) & (values < mass_range[1])
+    return hunted & (np.asarray(jets["rank"]) == 0) if leading else hunted
+
+
+def draw_mixture(
+    background: tuple[Jets, Mask],
+    signal: tuple[Jets, Mask],
+    *,
+    share: float,
+    fraction: float,
+    seed: int,
+) -> Jets:
+    """Draw whole events of background and of signal.
+
+    Every event has a number that is fixed by dataset, event and seed: background events are in where it
+    is below `share`, signal events in its order until enough of their jets are hunted in. So a larger
+    fraction contains a smaller one, and adds to the same background.
+
+    Args:
+        background: Jets, and which of them are hunted in.
+        signal: The same of the signal.
+        share: Share of the background's events.
+        fraction: Signal jets over background jets, among those hunted in.
+        seed: Of the drawing.
+
+    Returns:
+        Jets of both, background first.
+
+    Raises:
+        TooFewJetsError: There is not enough signal, or no background jet is hunted in.
+    """
+    jets, hunted = background
+    keep = _uniform(jets, seed) < share
+    n_background = int(np.count_nonzero(keep & hunted))
+    if n_background == 0:
+        msg = (
+            f"injection: none of {len(jets)} background jets is hunted in at a share of {share:g}: "
+            "simulate more events, or widen hunt.range"
+        )
+        raise TooFewJetsError(msg)
+    chosen = _first_events(signal, round(fraction * n_background), seed)
+    return concatenate([jets[keep], signal[0][chosen]])
+
+
+def _first_events(signal: tuple[Jets, Mask], wanted: int, seed: int) -> Mask:
+    """Take whole events, in the order of their numbers, until `wanted` of their jets are hunted in."""
+    jets, hunted = signal
+    if wanted == 0:
+        return np.zeros(len(jets), dtype=np.bool_)
+    available = int(np.count_nonzero(hunted))
+    if wanted > available:
+        msg = (
+            f"injection: {wanted} signal jets are wanted and {available} are there: simulate more "
+            "signal, or lower injection.fractions or background_share"
+        )
+        raise TooFewJetsError(msg)
+    number = _uniform(jets, seed)
+    last = np.sort(number[hunted])[wanted - 1]
+    return np.asarray(number <= last)
+
+
+def _uniform(jets: Jets, seed: int) -> npt.NDArray[np.float64]:
+    names = np.asarray(ak.to_numpy(jets["dataset"]), dtype=np.str_)
+    hashes = event_hash(*(np.asarray(jets[name]) for name in ("run", "luminosityBlock", "event")))
+    numbers = np.zeros(len(jets))
+    for name in np.unique(names):
+        rows = names == name
+        numbers[rows] = uniform_of(hashes[rows], f"injection {name}", seed)
+    return numbers

@@ -1,0 +1,148 @@
+"""What injections show: significance against fraction, before and after cuts, and biases of yields."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+__all__ = ["InjectionResult", "PointSummary"]
+
+HEADERS = (
+    "score", "signal", "cut", "seeds", "significance in the window", "global p",
+    "signal kept", "background kept", "SIC", "yield − true (pull)",
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class PointSummary:
+    """One score, fraction and cut, over the seeds.
+
+    Attributes:
+        detector: Label of the detector.
+        score: The score that was cut on.
+        fraction: Signal jets over background jets, before the cut.
+        background_efficiency: Of the cut; 1 before any.
+        significance: In the signal window, fixed beforehand, one entry a seed.
+        global_p: Over all windows and cuts of the score, one entry a seed.
+        signal_efficiency: Share of the injected signal in the window that passes, one a seed.
+        window_efficiency: The same of the background.
+        bias: Fitted yield less injected jets, one entry a seed.
+        pull: The same over the uncertainty of the fit.
+    """
+
+    detector: str
+    score: str
+    fraction: float
+    background_efficiency: float
+    significance: tuple[float, ...]
+    global_p: tuple[float, ...]
+    signal_efficiency: tuple[float, ...]
+    window_efficiency: tuple[float, ...]
+    bias: tuple[float, ...]
+    pull: tuple[float, ...]
+
+    @property
+    def sic(self) -> float | None:
+        """Mean signal efficiency over √ of that of the background, in the window; None without signal."""
+        if not self.signal_efficiency or not self.window_efficiency:
+            return None
+        root = float(np.sqrt(np.mean(self.window_efficiency)))
+        return float(np.mean(self.signal_efficiency)) / root if root > 0 else None
+
+
+@dataclasses.dataclass(frozen=True)
+class InjectionResult:
+    """All experiments and their summary.
+
+    Attributes:
+        trials: What each experiment found.
+        points: One entry a score, fraction and cut, in this order.
+    """
+
+    trials: tuple[dict[str, Any], ...]
+    points: tuple[PointSummary, ...]
+
+    @classmethod
+    def of(cls, trials: Sequence[dict[str, Any]]) -> InjectionResult:
+        """Add experiments up.
+
+        Args:
+            trials: As `run_trial` writes them.
+        """
+        groups: dict[tuple[str, str, float, float], list[tuple[Any, Any]]] = {}
+        for trial in trials:
+            for score in trial["scores"]:
+                for cut in score["cuts"]:
+                    key = (
+                        trial["detector"],
+                        score["score"],
+                        trial["fraction"],
+                        -cut["background_efficiency"],
+                    )
+                    groups.setdefault(key, []).append((score, cut))
+        points = [_point(key, found) for key, found in sorted(groups.items())]
+        return cls(tuple(trials), tuple(points))
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """One line a point, as `HEADERS` says."""
+        return [_row(point) for point in self.points]
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """Names of the columns of `rows`."""
+        return HEADERS
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every number, ready for JSON."""
+        points = [dataclasses.asdict(point) | {"sic": point.sic} for point in self.points]
+        return {"points": points, "trials": list(self.trials)}
+
+
+def _point(
+    key: tuple[str, str, float, float], found: Sequence[tuple[dict[str, Any], dict[str, Any]]]
+) -> PointSummary:
+    def values(name: str) -> tuple[float, ...]:
+        return tuple(float(cut[name]) for _, cut in found if cut.get(name) is not None)
+
+    fitted = [cut for _, cut in found if cut.get("yield") is not None]
+    bias = tuple(float(cut["yield"] - cut["n_signal"]) for cut in fitted)
+    return PointSummary(
+        detector=key[0],
+        score=key[1],
+        fraction=key[2],
+        background_efficiency=-key[3],
+        significance=values("window_significance"),
+        global_p=tuple(float(s["global_p"]) for s, _ in found if s["global_p"] is not None),
+        signal_efficiency=values("signal_efficiency_in_window"),
+        window_efficiency=values("background_efficiency_in_window"),
+        bias=bias,
+        pull=tuple(b / float(cut["yield_error"]) for b, cut in zip(bias, fitted, strict=True)),
+    )
+
+
+def _row(point: PointSummary) -> tuple[str, ...]:
+    cut = point.background_efficiency
+    return (
+        point.score,
+        f"{100 * point.fraction:g} %",
+        "none" if cut == 1 else f"{100 * cut:g} %",
+        str(len(point.significance)),
+        _spread(point.significance, 1),
+        "–" if not point.global_p else f"{np.median(point.global_p):.2g} (median)",
+        "–" if not point.signal_efficiency else f"{100 * np.mean(point.signal_efficiency):.0f} %",
+        "–" if not point.window_efficiency else f"{100 * np.mean(point.window_efficiency):.1f} %",
+        "–" if point.sic is None else f"{point.sic:.2f}",
+        f"{_spread(point.bias, 0)} ({_spread(point.pull, 1)})",
+    )
+
+
+def _spread(values: Sequence[float], digits: int) -> str:
+    """Mean, and smallest and largest."""
+    if not values:
+        return "–"
+    return (
+        f"{np.mean(values):.{digits}f} [{np.min(values):.{digits}f}, {np.max(values):.{digits}f}]"
+    )

@@ -1,0 +1,307 @@
+"""One experiment: jets drawn, and taken through the whole chain as if they were data.
+
+The detector is trained, calibrated and decorrelated on background and signal together, out of fold,
+because that is what is there in data. What is signal is looked at only at the end.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import awkward as ak
+import numpy as np
+import numpy.typing as npt
+
+from oddjet.analysis.background.signal import fit_signal
+from oddjet.analysis.bumphunt import on_off_p, significance
+from oddjet.analysis.config import DecorrelationConfig, DetectorConfig, HuntConfig
+from oddjet.analysis.hunt import Hunt, HuntSample, WorkingPoint, hunt
+from oddjet.analysis.injection.mixture import draw_mixture, hunted_rows
+from oddjet.analysis.injection.settings import InjectionConfig
+from oddjet.analysis.report import jsonable
+from oddjet.datasets.atomic import write_text
+from oddjet.datasets.digest import content_key, dependency_digest
+from oddjet.datasets.jets import Jets
+from oddjet.datasets.skim import Skim, open_skim
+from oddjet.errors import ConfigError, FitError, OddjetError
+from oddjet.processors.histograms import cut_column
+
+__all__ = ["InjectionTrial", "load_trial", "run_trial", "trial_key"]
+
+Mask = npt.NDArray[np.bool_]
+Table = dict[str, npt.NDArray[Any]]
+
+CODE = (
+    "oddjet.ml.folds",
+    "oddjet.ml.decorrelation.ddt",
+    "oddjet.ml.decorrelation.quantile_map",
+    "oddjet.ml.decorrelation.quantile_boosting",
+    "oddjet.analysis.injection.mixture",
+    "oddjet.analysis.injection.trial",
+)
+"""What decides a result, with everything these import."""
+
+
+@dataclasses.dataclass(frozen=True)
+class InjectionTrial:
+    """One experiment, with everything a worker needs to do it.
+
+    Attributes:
+        skim: Folder of the jets.
+        background: Datasets that are taken for background.
+        injection: What is injected.
+        fraction: Signal jets over background jets among those hunted in.
+        seed: Of the drawing, the training and the pseudo-experiments.
+        detector: The detector.
+        decorrelation: How its score is decorrelated; None for not at all.
+        hunt: Histogram, cuts and scan.
+        folds: Number of folds.
+    """
+
+    skim: Path
+    background: tuple[str, ...]
+    injection: InjectionConfig
+    fraction: float
+    seed: int
+    detector: DetectorConfig
+    decorrelation: DecorrelationConfig | None
+    hunt: HuntConfig
+    folds: int
+
+    @property
+    def label(self) -> str:
+        """What it is called in messages."""
+        return f"{self.detector.key}, {100 * self.fraction:g} % signal, seed {self.seed}"
+
+
+def trial_key(trial: InjectionTrial) -> str:
+    """Hash everything a trial depends on: jets, settings and code.
+
+    Args:
+        trial: The trial.
+    """
+    from oddjet.ml import detector_class  # noqa: PLC0415 (keeps the command line quick)
+
+    skim = _open(trial.skim)
+    used = (*trial.background, trial.injection.signal)
+    parts = sorted(chunk.key for chunk in skim.manifest.chunks if chunk.dataset in used)
+    settings = [
+        trial.background,
+        trial.injection.signal,
+        trial.injection.background_share,
+        trial.injection.n_toys,
+        trial.fraction,
+        trial.seed,
+        trial.detector.model_dump(mode="json"),
+        trial.decorrelation.model_dump(mode="json") if trial.decorrelation else None,
+        trial.hunt.model_dump(mode="json"),
+        trial.folds,
+    ]
+    code = dependency_digest(detector_class(trial.detector.name).__module__, *CODE)
+    return content_key([parts, settings, code])
+
+
+def load_trial(trial: InjectionTrial, output: Path) -> dict[str, Any] | None:
+    """Read what a trial found; None if it was not run.
+
+    Args:
+        trial: The trial.
+        output: Folder of the trials.
+    """
+    try:
+        found = json.loads((output / f"{trial_key(trial)}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return dict(found)
+
+
+def run_trial(trial: InjectionTrial, *, output: Path) -> dict[str, Any]:
+    """Do one experiment and keep what it found; a function of one item, for executors.
+
+    Args:
+        trial: The trial.
+        output: Folder of the trials; one JSON file each.
+
+    Returns:
+        {"done": {key: seconds}} or, if it failed on purpose, {"failures": {label: message}}.
+    """
+    key = trial_key(trial)
+    started = time.perf_counter()
+    try:
+        found = _experiment(trial)
+    except OddjetError as error:
+        return {"failures": {trial.label: f"{type(error).__name__}: {error}"}}
+    found["seconds"] = time.perf_counter() - started
+    write_text(output / f"{key}.json", json.dumps(jsonable(found), indent=1) + "\n")
+    return {"done": {key: found["seconds"]}}
+
+
+@functools.lru_cache(maxsize=2)
+def _open(folder: Path) -> Skim:
+    return open_skim(folder)
+
+
+@functools.lru_cache(maxsize=4)
+def _jets(folder: Path, datasets: tuple[str, ...]) -> Jets:
+    """Jets are read once a worker."""
+    return _open(folder).jets(datasets)
+
+
+def _experiment(trial: InjectionTrial) -> dict[str, Any]:
+    settings = trial.hunt
+
+    def hunted(jets: Jets) -> Mask:
+        return hunted_rows(
+            jets,
+            mass=settings.mass,
+            mass_range=settings.range,
+            leading=settings.jets == "leading",
+        )
+
+    background = _jets(trial.skim, trial.background)
+    signal = _jets(trial.skim, (trial.injection.signal,))
+    jets = draw_mixture(
+        (background, hunted(background)),
+        (signal, hunted(signal)),
+        share=trial.injection.background_share,
+        fraction=trial.fraction,
+        seed=trial.seed,
+    )
+    table, columns = _score(jets, trial)
+    is_signal = np.asarray(ak.to_list(jets["dataset"])) == trial.injection.signal
+    use = hunted(jets)
+    shape = np.histogram(np.asarray(signal[settings.mass])[hunted(signal)], _edges(settings))[0]
+    found = {
+        "detector": trial.detector.key,
+        "fraction": trial.fraction,
+        "seed": trial.seed,
+        "n_background": int(np.count_nonzero(use & ~is_signal)),
+        "n_signal": int(np.count_nonzero(use & is_signal)),
+        "scores": [],
+    }
+    sample = HuntSample("pseudo-data", None, np.ones(len(jets), dtype=np.bool_), trial.seed)
+    changed = {"n_toys": trial.injection.n_toys, "seed": trial.seed}
+    for column in columns:
+        result = hunt(table, column, sample, settings.model_copy(update=changed))
+        found["scores"].append(
+            {
+                "score": column,
+                "global_p": None if result.bump_hunt is None else result.bump_hunt.global_p,
+                "local_p": None if result.bump_hunt is None else result.bump_hunt.local_p,
+                "window": None if result.bump_hunt is None else result.bump_hunt.window,
+                "problem": result.problem,
+                "cuts": _cuts(table, result, use, is_signal, shape / shape.sum(), settings),
+            }
+        )
+    return found
+
+
+def _score(jets: Jets, trial: InjectionTrial) -> tuple[Table, tuple[str, ...]]:
+    """Train, calibrate, decorrelate and score: the table, and the scores to hunt with."""
+    from oddjet.ml import detector_class  # noqa: PLC0415 (TensorFlow)
+    from oddjet.ml.folds import FoldedDetector  # noqa: PLC0415
+
+    detector = trial.detector
+    if detector_class(detector.name).supervised:
+        msg = (
+            f"injection: '{detector.key}' is supervised: signal in data has no label to learn from"
+        )
+        raise ConfigError(msg)
+    ones = np.ones(len(jets))
+    trained = FoldedDetector.fit(
+        jets,
+        detector=(detector.name, detector.hyper_parameters),
+        k=trial.folds,
+        seed=trial.seed,
+        label=detector.key,
+        weights=ones,
+    )
+    if trial.decorrelation is not None:
+        mass = trial.decorrelation.mass or trial.hunt.mass
+        trained = trained.decorrelated(
+            jets, methods=trial.decorrelation.methods, mass=mass, weights=ones
+        )
+    table: Table = {f"{detector.key}_{name}": v for name, v in trained.scores(jets).items()}
+    for name in ("rank", trial.hunt.mass):
+        table[name] = np.asarray(jets[name])
+    raw = f"{detector.key}_{detector.cut or trained.raw_score_names[0]}"
+    if trial.decorrelation is None:
+        return table, (raw,)
+    return table, (f"{raw}_{trial.decorrelation.cut_method}", raw)
+
+
+def _edges(settings: HuntConfig) -> npt.NDArray[np.float64]:
+    return np.linspace(*settings.range, settings.n_bins + 1)
+
+
+def _cuts(
+    table: Table,
+    result: Hunt,
+    use: Mask,
+    is_signal: Mask,
+    shape: npt.NDArray[np.float64],
+    settings: HuntConfig,
+) -> list[dict[str, Any]]:
+    """What each cut did to signal and background, and what fits say of them."""
+    mass = np.asarray(table[settings.mass], dtype=np.float64)
+    window = use & (mass >= settings.window[0]) & (mass < settings.window[1])
+    survival = np.asarray(table[cut_column(result.column, table)])
+    cuts = []
+    for point in result.main_points:
+        passed = (
+            survival >= -np.log10(point.efficiency) if point.column else np.ones(len(use), bool)
+        )
+        kept = {
+            name: _share(passed, window & which)
+            for name, which in (("signal", is_signal), ("background", ~is_signal))
+        }
+        cuts.append(
+            {
+                "background_efficiency": point.efficiency,
+                "n_jets": int(np.count_nonzero(use & passed)),
+                "n_signal": int(np.count_nonzero(use & passed & is_signal)),
+                "signal_efficiency_in_window": kept["signal"],
+                "background_efficiency_in_window": kept["background"],
+                **_in_window(point),
+                **_fitted(point, shape, settings),
+            }
+        )
+    return cuts
+
+
+def _share(passed: Mask, among: Mask) -> float | None:
+    n = int(np.count_nonzero(among))
+    return int(np.count_nonzero(passed & among)) / n if n else None
+
+
+def _in_window(point: WorkingPoint) -> dict[str, Any]:
+    """The signal window, fixed beforehand, against the fit beside it."""
+    if point.fit is None or point.fit.observed is None:
+        return {"problem": point.problem}
+    fit, observed = point.fit, point.fit.observed
+    p = float(on_off_p(observed, fit.predicted, fit.predicted_error**2))
+    return {
+        "function": fit.name,
+        "goodness_of_fit_p": fit.p_value,
+        "observed": observed,
+        "expected": fit.predicted,
+        "expected_error": fit.predicted_error,
+        "window_p": p,
+        "window_significance": significance(p),
+    }
+
+
+def _fitted(
+    point: WorkingPoint, shape: npt.NDArray[np.float64], settings: HuntConfig
+) -> dict[str, Any]:
+    """The yield of a signal of known shape."""
+    try:
+        fit = fit_signal(point.counts, point.edges, template=shape, function=settings.function)
+    except FitError as error:
+        return {"yield_problem": str(error)}
+    return {"yield": fit.yield_, "yield_error": fit.error, "fit_significance": fit.significance}

@@ -1,0 +1,62 @@
+"""The section of the injections."""
+
+from __future__ import annotations
+
+from oddjet.analysis.injection.summary import InjectionResult, PointSummary
+from oddjet.analysis.plots.injection import injected_significance, injected_yield
+from oddjet.analysis.plots.style import PlotLabel
+from oddjet.analysis.report import Section, Table, make_picture
+
+__all__ = ["injection_section"]
+
+
+def injection_section(result: InjectionResult, *, label: PlotLabel | None = None) -> Section:
+    """Show what injected signal does: significance, global p, efficiencies, bias of the yield.
+
+    Args:
+        result: The experiments.
+        label: Text above the axes.
+    """
+    pictures = []
+    for score, points in _by_score(result).items():
+        pictures.append(
+            make_picture(
+                injected_significance(points, label=label),
+                f"{score}: significance in the signal window, from the fit beside it, against the "
+                "injected fraction. One open marker a seed, the line is their mean.",
+                hint="a cut is worth it where its line lies above that of no cut, and the score can be "
+                "trusted where all lines begin near zero.",
+                alt=f"Injected signal, {score}",
+            )
+        )
+        pictures.append(
+            make_picture(
+                injected_yield(points, label=label),
+                f"{score}: fitted yield less the number of injected jets that passed, in units of the "
+                "uncertainty of the fit. The band is ±1.",
+                hint="markers that leave the band together are a bias.",
+                alt=f"Bias of the yield, {score}",
+            )
+        )
+    return Section(
+        title="Injected signal",
+        anchor="injection",
+        paragraphs=(
+            (
+                "Signal was put into the background before anything was trained, and the whole chain "
+                "repeated as if both were data: trained, calibrated and decorrelated out of fold on "
+                "what there is, cut, fitted, scanned. Fractions are of jets in the mass range before "
+                "the cut; brackets give the smallest and largest of the seeds."
+            ),
+        ),
+        tables=(Table(result.headers, tuple(result.rows()), "All experiments, seeds together."),),
+        pictures=tuple(pictures),
+        numbers=result.to_dict(),
+    )
+
+
+def _by_score(result: InjectionResult) -> dict[str, list[PointSummary]]:
+    scores: dict[str, list[PointSummary]] = {}
+    for point in result.points:
+        scores.setdefault(point.score, []).append(point)
+    return scores
