@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from oddjet.analysis.sculpting import mass_sculpting, relative_entropy
+from oddjet.analysis.sculpting.entropy import mass_sculpting, relative_entropy
 from oddjet.errors import ConfigError, TooFewJetsError
 
 

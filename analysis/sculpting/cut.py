@@ -1,0 +1,211 @@
+"""Nested cuts on a score, and the pt bins of jets that are judged."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from oddjet.analysis.sculpting.stratum import Stratum, equal_bins
+from oddjet.errors import ConfigError, InputError, NonFiniteError, TooFewJetsError
+
+__all__ = ["WORKING_POINTS", "Cuts", "checked_edges", "checked_jets", "make_cuts", "make_strata"]
+
+Floats = npt.NDArray[np.float64]
+
+WORKING_POINTS = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005)
+"""Background efficiencies at which a score is looked at unless others are given."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Cuts:
+    """Nested cuts on a score, from loose to tight.
+
+    Attributes:
+        working_points: Wanted efficiencies.
+        thresholds: Least score that passes each.
+        efficiencies: Efficiencies that were reached: more than wanted where scores are equal.
+        notes: What had to be left out or is not as wanted, in words.
+    """
+
+    working_points: tuple[float, ...]
+    thresholds: tuple[float, ...]
+    efficiencies: tuple[float, ...]
+    notes: tuple[str, ...] = ()
+
+    def levels(self, scores: Floats) -> npt.NDArray[np.int64]:
+        """Count the cuts each jet passes, shape (n,)."""
+        # Thresholds rise, and a score equal to one passes it.
+        return np.searchsorted(np.asarray(self.thresholds), scores, side="right").astype(np.int64)
+
+
+def checked_jets(
+    scores: npt.ArrayLike,
+    mass: npt.ArrayLike,
+    pt: npt.ArrayLike,
+    weights: npt.ArrayLike | None = None,
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Check what is known of the jets.
+
+    Args:
+        scores: Shape (n,), higher is more anomalous.
+        mass: [GeV], shape (n,).
+        pt: [GeV], shape (n,).
+        weights: Shape (n,), not negative; 1 if None.
+
+    Returns:
+        Scores, masses, pts and weights of the jets with a weight above zero.
+
+    Raises:
+        InputError: If shapes differ, a weight is negative, or all weights are zero.
+        NonFiniteError: If a value is NaN or infinite.
+    """
+    first = np.asarray(scores, np.float64)
+    given = {
+        "scores": first,
+        "mass": np.asarray(mass, np.float64),
+        "pt": np.asarray(pt, np.float64),
+        "weights": np.ones(first.shape) if weights is None else np.asarray(weights, np.float64),
+    }
+    shapes = {name: values.shape for name, values in given.items()}
+    if first.ndim != 1 or len(set(shapes.values())) > 1:
+        told = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        msg = f"sculpting: expected one number a jet in each array; received shapes {told}"
+        raise InputError(msg)
+    for name, values in given.items():
+        if n_bad := int(np.count_nonzero(~np.isfinite(values))):
+            msg = (
+                f"sculpting: {n_bad} of {len(values)} {name} are NaN or infinite; leave these jets"
+                " out, or repair the source"
+            )
+            raise NonFiniteError(msg)
+    if n_bad := int(np.count_nonzero(given["weights"] < 0)):
+        msg = (
+            f"sculpting: {n_bad} of {len(first)} weights are negative; permutations need weights"
+            " that are not. Give jets without weights, or a sample generated without negative ones."
+        )
+        raise InputError(msg)
+    used = given["weights"] > 0
+    if len(first) and not used.any():
+        msg = "sculpting: all weights are zero; expected some jets with a positive weight"
+        raise InputError(msg)
+    return (given["scores"][used], given["mass"][used], given["pt"][used], given["weights"][used])
+
+
+def checked_edges(pt_edges: Sequence[float]) -> Floats:
+    """Edges of pt bins as an array.
+
+    Raises:
+        ConfigError: If they do not rise, or are fewer than two.
+    """
+    edges = np.asarray(pt_edges, np.float64)
+    if edges.ndim != 1 or len(edges) < 2 or not (np.diff(edges) > 0).all():
+        msg = f"pt_edges: expected at least two rising numbers; received {tuple(pt_edges)}"
+        raise ConfigError(msg)
+    return edges
+
+
+def make_cuts(scores: Floats, weights: Floats, working_points: Sequence[float]) -> Cuts:
+    """Place cuts so that each passes at least the wanted fraction, and equal scores pass together.
+
+    Args:
+        scores: Shape (n,).
+        weights: Shape (n,), positive.
+        working_points: Wanted efficiencies, between 0 and 1.
+
+    Raises:
+        ConfigError: If an efficiency is not between 0 and 1, is given twice, or there is none.
+        InputError: If all scores are equal.
+    """
+    wanted = sorted((float(point) for point in working_points), reverse=True)
+    if not wanted or len(set(wanted)) < len(wanted) or not 0 < wanted[-1] <= wanted[0] < 1:
+        msg = (
+            "working_points: expected different background efficiencies between 0 and 1, ends"
+            f" excluded; received {tuple(working_points)}"
+        )
+        raise ConfigError(msg)
+    if np.ptp(scores) == 0:
+        msg = f"sculpting: all {len(scores)} scores are {scores[0]:g}; no cut tells jets apart"
+        raise InputError(msg)
+    order = np.argsort(-scores, kind="stable")
+    cumulative = np.cumsum(weights[order])
+    total = float(cumulative[-1])
+    kept: list[tuple[float, float, float]] = []
+    notes = []
+    for point in wanted:
+        place = np.searchsorted(cumulative, point * total * (1 - 1e-12))
+        threshold = float(scores[order][min(place, len(order) - 1)])
+        reached = float(weights[scores >= threshold].sum()) / total
+        if threshold <= scores.min():
+            notes.append(f"efficiency {point:g}: left out, equal scores make the cut pass all jets")
+            continue
+        if kept and threshold == kept[-1][1]:
+            notes.append(f"efficiency {point:g}: left out, equal scores make it the cut before it")
+            continue
+        if reached > 1.2 * point + 1 / len(scores):
+            notes.append(f"efficiency {point:g}: {reached:.3g} pass, since scores are equal")
+        kept.append((point, threshold, reached))
+    if not kept:
+        msg = (
+            f"sculpting: at none of the efficiencies {tuple(wanted)} is there a cut: more jets than"
+            " that share the highest score. Use a score with fewer equal values."
+        )
+        raise InputError(msg)
+    points, thresholds, efficiencies = zip(*kept, strict=True)
+    return Cuts(tuple(points), tuple(thresholds), tuple(efficiencies), tuple(notes))
+
+
+def make_strata(
+    jets: tuple[Floats, Floats, Floats, Floats],
+    cuts: Cuts,
+    *,
+    pt_edges: Sequence[float],
+    n_bins: int,
+) -> tuple[dict[tuple[float, float], Stratum], tuple[str, ...]]:
+    """Sort jets into bins of pt, and each bin's jets into equally full bins of mass.
+
+    Args:
+        jets: Scores, masses [GeV], pts [GeV] and weights, (n,) each.
+        cuts: Cuts on the score.
+        pt_edges: Rising edges [GeV].
+        n_bins: Bins of mass in each bin of pt.
+
+    Returns:
+        Edges of the pt bin to its jets, and what was left out in words: pt bins with too few jets or
+        a single mass. Jets outside the edges are in no stratum.
+
+    Raises:
+        ConfigError: If the edges do not rise, or there are fewer than two bins of mass.
+        TooFewJetsError: If no pt bin has as many jets as bins of mass.
+    """
+    edges = checked_edges(pt_edges)
+    if n_bins < 2:
+        msg = f"sculpting: expected at least 2 bins of mass; received {n_bins}"
+        raise ConfigError(msg)
+    scores, mass, pt, weights = jets
+    levels = cuts.levels(scores)
+    strata: dict[tuple[float, float], Stratum] = {}
+    notes = []
+    for low, high in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+        inside = (pt >= low) & (pt < high)
+        n_jets = int(inside.sum())
+        if not n_jets:
+            continue
+        name = f"pt {low:g} to {high:g} GeV"
+        if n_jets < n_bins:
+            notes.append(f"{name}: left out, {n_jets} jets for {n_bins} bins of mass")
+            continue
+        place = equal_bins(mass[inside], n_bins)
+        if place.max() == 0:
+            notes.append(f"{name}: left out, its {n_jets} jets share one bin of mass")
+            continue
+        strata[low, high] = Stratum(place, levels[inside], weights[inside], len(cuts.thresholds))
+    if not strata:
+        msg = (
+            f"sculpting: {len(pt)} jets, and in no bin of pt enough of them for {n_bins} bins of"
+            f" mass ({'; '.join(notes) or 'there are none'}): give more jets, fewer bins, or wider bins of pt"
+        )
+        raise TooFewJetsError(msg)
+    return strata, tuple(notes)
