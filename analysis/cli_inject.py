@@ -55,10 +55,11 @@ def inject(
             fractions=fractions or (),
             reporter=RichReporter(err),
         )
-    table = Table(title="injected signal", title_justify="left")
-    for heading in result.headers:
-        table.add_column(heading, overflow="fold")
-    for row in result.rows():
-        table.add_row(*row)
-    out.print(table)
+    for score, rows in result.rows().items():
+        table = Table(title=score, title_justify="left")
+        for heading in result.headers:
+            table.add_column(heading, justify="right", overflow="fold")
+        for row in rows:
+            table.add_row(*row)
+        out.print(table)
     out.print(f"written: [bold]{written[0]}[/] and {len(written) - 1} figures", highlight=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 from oddjet.analysis.chain import ready_skim
 from oddjet.analysis.config import load_config
 from oddjet.analysis.injection.run import run_injection
-from oddjet.analysis.injection.summary import InjectionResult, PointSummary
+from oddjet.analysis.injection.summary import InjectionResult
 from oddjet.analysis.plots.encode import figure_bytes
 from oddjet.analysis.plots.injection import injected_significance, injected_yield
 from oddjet.analysis.plots.style import PlotLabel
@@ -64,11 +64,8 @@ def write_injection(folder: Path, result: InjectionResult) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     written = [folder / FILE]
     write_text(folder / FILE, json.dumps(jsonable(result.to_dict()), indent=1) + "\n")
-    scores: dict[str, list[PointSummary]] = {}
-    for point in result.points:
-        scores.setdefault(point.score, []).append(point)
     label = PlotLabel("simulation", "13 TeV")
-    for score, points in scores.items():
+    for score, points in result.by_score().items():
         for name, draw in (("significance", injected_significance), ("yield", injected_yield)):
             path = folder / f"{score}_{name}.png"
             with atomic_write(path) as temporary:

@@ -11,8 +11,8 @@ import numpy as np
 __all__ = ["InjectionResult", "PointSummary"]
 
 HEADERS = (
-    "score", "signal", "cut", "seeds", "significance in the window", "global p",
-    "signal kept", "background kept", "SIC", "yield − true (pull)",
+    "signal", "cut", "significance [σ]", "global p", "signal kept", "background kept", "SIC",
+    "yield − true", "pull",
 )  # fmt: skip
 
 
@@ -86,9 +86,18 @@ class InjectionResult:
         points = [_point(key, found) for key, found in sorted(groups.items())]
         return cls(tuple(trials), tuple(points))
 
-    def rows(self) -> list[tuple[str, ...]]:
-        """One line a point, as `HEADERS` says."""
-        return [_row(point) for point in self.points]
+    def by_score(self) -> dict[str, list[PointSummary]]:
+        """Points of each score, in their order."""
+        scores: dict[str, list[PointSummary]] = {}
+        for point in self.points:
+            scores.setdefault(point.score, []).append(point)
+        return scores
+
+    def rows(self) -> dict[str, list[tuple[str, ...]]]:
+        """For each score one line a point, as `headers` says."""
+        return {
+            score: [_row(point) for point in points] for score, points in self.by_score().items()
+        }
 
     @property
     def headers(self) -> tuple[str, ...]:
@@ -126,16 +135,15 @@ def _point(
 def _row(point: PointSummary) -> tuple[str, ...]:
     cut = point.background_efficiency
     return (
-        point.score,
         f"{100 * point.fraction:g} %",
         "none" if cut == 1 else f"{100 * cut:g} %",
-        str(len(point.significance)),
         _spread(point.significance, 1),
-        "–" if not point.global_p else f"{np.median(point.global_p):.2g} (median)",
+        "–" if not point.global_p else f"{np.median(point.global_p):.2g}",
         "–" if not point.signal_efficiency else f"{100 * np.mean(point.signal_efficiency):.0f} %",
         "–" if not point.window_efficiency else f"{100 * np.mean(point.window_efficiency):.1f} %",
         "–" if point.sic is None else f"{point.sic:.2f}",
-        f"{_spread(point.bias, 0)} ({_spread(point.pull, 1)})",
+        _spread(point.bias, 0),
+        _spread(point.pull, 1),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from oddjet.analysis.injection.summary import InjectionResult, PointSummary
+from oddjet.analysis.injection.summary import InjectionResult
 from oddjet.analysis.plots.injection import injected_significance, injected_yield
 from oddjet.analysis.plots.style import PlotLabel
 from oddjet.analysis.report import Section, Table, make_picture
@@ -18,7 +18,7 @@ def injection_section(result: InjectionResult, *, label: PlotLabel | None = None
         label: Text above the axes.
     """
     pictures = []
-    for score, points in _by_score(result).items():
+    for score, points in result.by_score().items():
         pictures.append(
             make_picture(
                 injected_significance(points, label=label),
@@ -49,14 +49,15 @@ def injection_section(result: InjectionResult, *, label: PlotLabel | None = None
                 "the cut; brackets give the smallest and largest of the seeds."
             ),
         ),
-        tables=(Table(result.headers, tuple(result.rows()), "All experiments, seeds together."),),
+        tables=tuple(
+            Table(
+                result.headers,
+                tuple(rows),
+                f"{score}: mean over the seeds, smallest and largest in brackets; of global p, over all "
+                "windows and cuts of the score, the median.",
+            )
+            for score, rows in result.rows().items()
+        ),
         pictures=tuple(pictures),
         numbers=result.to_dict(),
     )
-
-
-def _by_score(result: InjectionResult) -> dict[str, list[PointSummary]]:
-    scores: dict[str, list[PointSummary]] = {}
-    for point in result.points:
-        scores.setdefault(point.score, []).append(point)
-    return scores
