@@ -232,7 +232,9 @@ def _finish(
     clock: _Clock,
     reporter: Reporter,
 ) -> RunResult:
-    from oddjet.analysis.report import write_report  # noqa: PLC0415 (slow import)
+    from oddjet.analysis.injection.files import read_injection  # noqa: PLC0415 (slow import)
+    from oddjet.analysis.limits.hunted import limit_hunt  # noqa: PLC0415
+    from oddjet.analysis.report import write_report  # noqa: PLC0415
     from oddjet.analysis.run_report import RunOutputs, build_report  # noqa: PLC0415
     from oddjet.processors.scores import open_scores  # noqa: PLC0415
 
@@ -252,6 +254,8 @@ def _finish(
             unblind=config.unblind,
             workers=config.cluster.workers,
         )
+    with clock.step("limits"):
+        limits, problems = limit_hunt(found, config.hunt.window, function=config.hunt.function)
     reporter.say("write the report …")
     outputs = RunOutputs(
         config=config,
@@ -261,6 +265,9 @@ def _finish(
         hunt=found,
         seconds=clock.seconds,
         command=f"oddjet run {config.output / CONFIG_FILE}",
+        limits=limits,
+        limit_problems=problems,
+        injection=read_injection(config.output / "injection"),
     )
     report = build_report(outputs)
     path = config.output / "report.html"

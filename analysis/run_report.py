@@ -13,6 +13,8 @@ import numpy.typing as npt
 from oddjet.analysis.anomalies import AnomalousJet, most_anomalous
 from oddjet.analysis.config import AnalysisConfig
 from oddjet.analysis.hunt import Hunt, dataset_scales
+from oddjet.analysis.injection.summary import InjectionResult
+from oddjet.analysis.limits.spectrum import SpectrumLimit
 from oddjet.analysis.plots.style import Histogram, PlotLabel
 from oddjet.analysis.plots.training import LossCurve
 from oddjet.analysis.quality import EpochQuality, Quality, assess, assess_epochs, signal_jets
@@ -25,12 +27,15 @@ from oddjet.analysis.sections import (
     headline_cards,
     headline_numbers,
     images_section,
+    injection_section,
+    limits_section,
     mass_section,
     provenance_section,
     quality_section,
     scores_section,
     training_section,
 )
+from oddjet.analysis.sections.labels import mass_name, sample_label
 from oddjet.datasets.jets import Jets
 from oddjet.datasets.luminosity import data_luminosity
 from oddjet.datasets.manifest import Manifest
@@ -61,6 +66,9 @@ class RunOutputs:
         hunt: The hunt with the first detector's score.
         seconds: Wall time of each step.
         command: The command line that makes the same again.
+        limits: Upper limits at the tightest cut.
+        limit_problems: Why there is no limit at some masses.
+        injection: What `oddjet inject` found, where it was run.
     """
 
     config: AnalysisConfig
@@ -70,6 +78,9 @@ class RunOutputs:
     hunt: Hunt
     seconds: Mapping[str, float]
     command: str
+    limits: tuple[SpectrumLimit, ...] = ()
+    limit_problems: tuple[str, ...] = ()
+    injection: InjectionResult | None = None
 
     @property
     def lumi_ifb(self) -> float | None:
@@ -129,6 +140,8 @@ def build_report(run: RunOutputs) -> Report:
         _mass(run, scales, label),
         fit_section(run.hunt),
         bump_hunt_section(run.hunt),
+        *_limits(run),
+        *([] if run.injection is None else [injection_section(run.injection, label=label)]),
         _anomalies(run),
         provenance_section(
             config=run.config.model_dump(mode="json"),
@@ -265,6 +278,22 @@ def _spectra(run: RunOutputs, names: list[str], scales: Mapping[str, float]) -> 
         variances = np.histogram(mass[passed], point.edges, weights=weights[passed] ** 2)[0]
         spectra.append(Histogram(point.cut_name, point.edges, counts, variances))
     return spectra
+
+
+def _limits(run: RunOutputs) -> list[Section]:
+    if not run.limits:
+        return []
+    section = limits_section(
+        run.limits, label=sample_label(run.hunt.sample), axis_label=mass_name(run.hunt.mass)
+    )
+    what = f"Set on the spectrum {run.hunt.tightest.name}, the tightest cut on the main score."
+    return [
+        dataclasses.replace(
+            section,
+            paragraphs=(what, *section.paragraphs),
+            warnings=(*section.warnings, *run.limit_problems),
+        )
+    ]
 
 
 def _anomalies(run: RunOutputs) -> Section:

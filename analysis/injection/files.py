@@ -18,7 +18,7 @@ from oddjet.analysis.report import jsonable
 from oddjet.datasets.atomic import atomic_write, write_text
 from oddjet.datasets.skim import open_skim
 
-__all__ = ["FILE", "inject_and_write", "write_injection"]
+__all__ = ["inject_and_write", "read_injection", "write_injection"]
 
 FILE = "injection.json"
 
@@ -72,3 +72,16 @@ def write_injection(folder: Path, result: InjectionResult) -> list[Path]:
                 temporary.write_bytes(figure_bytes(draw(points, label=label)))
             written.append(path)
     return written
+
+
+def read_injection(folder: Path) -> InjectionResult | None:
+    """Read what `write_injection` wrote; None where nothing was injected.
+
+    Args:
+        folder: Where it is.
+    """
+    try:
+        content = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return InjectionResult.of(content["trials"])

@@ -6,6 +6,8 @@ from oddjet.analysis.sections.anomalies import anomalies_section
 from oddjet.analysis.sections.cutflow import cut_flow_section
 from oddjet.analysis.sections.hunt import bump_hunt_section, fit_section
 from oddjet.analysis.sections.images import images_section
+from oddjet.analysis.sections.injection import injection_section
+from oddjet.analysis.sections.limits import limits_section
 from oddjet.analysis.sections.mass import mass_section
 from oddjet.analysis.sections.provenance import provenance_section
 from oddjet.analysis.sections.quality import quality_section
@@ -21,6 +23,8 @@ __all__ = [
     "headline_cards",
     "headline_numbers",
     "images_section",
+    "injection_section",
+    "limits_section",
     "mass_section",
     "provenance_section",
     "quality_section",
