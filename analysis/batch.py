@@ -363,13 +363,12 @@ def _report(folder: Path, path: Path) -> JobReport:
         found = json.loads((path / "parts" / FAILURES).read_text(encoding="utf-8"))
         failures = {key: str(failure["message"]) for key, failure in found.items()}
     said = "" if state.is_active else tail([path / "stderr", path / "stdout"])
-    text = state.reason or state.state
     return JobReport(
         name=str(path.relative_to(folder)),
         job=f"{cluster}.{path.name}" if cluster is not None else "",
         state=state,
         n_missing=0,
-        reason="\n".join(filter(None, [text, said])),
+        reason="\n".join(filter(None, [state.reason, said])),
         failures=failures,
     )
 
@@ -388,4 +387,7 @@ def _tell(missing: Mapping[str, JobReport], key: str) -> str:
     if key not in missing:
         return "is in no job: the files or the settings have changed since; submit again"
     report = missing[key]
-    return report.failures.get(key) or f"job {report.job or report.name}: {report.reason}"
+    return (
+        report.failures.get(key)
+        or f"job {report.job or report.name}: {report.reason or report.state.state}"
+    )

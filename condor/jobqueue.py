@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import shlex
 import sys
 import time
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["open_address", "open_jobs"]
 
 _POLL = 1.0
-_LOOPBACK = ("127.", "localhost", "[::1]")
+_LOOPBACK = re.compile(r"(127(\.\d+){3}|localhost|\[::1\])(:\d+)?/?")
 
 
 @contextmanager
@@ -84,7 +85,7 @@ def open_address(cluster: Cluster) -> Iterator[ExecutorBase]:
 
     address = str(cluster.address)
     scheme, _, host = address.rpartition("://")
-    if scheme != "tls" and not host.startswith(_LOOPBACK):
+    if scheme != "tls" and not _LOOPBACK.fullmatch(host):
         msg = (
             f"cluster: address {address} is not on this machine and has no TLS, so that anybody on the way could"
             " run code there: expected tls://HOST:PORT"
@@ -92,7 +93,10 @@ def open_address(cluster: Cluster) -> Iterator[ExecutorBase]:
         raise ConfigError(msg)
     try:
         client = Client(
-            address, security=_given_security(cluster), set_as_default=False, timeout=30
+            address,
+            security=_given_security(cluster),
+            set_as_default=False,
+            timeout=min(30.0, cluster.start_timeout),
         )
     except (OSError, ValueError, TypeError) as error:
         msg = f"cluster: no Dask scheduler answers at {address}: {error}"
@@ -105,7 +109,8 @@ def open_address(cluster: Cluster) -> Iterator[ExecutorBase]:
 def _jobqueue(cluster: Cluster, logs: Path) -> Any:
     """Start the scheduler; its dashboard is on loopback, everything else speaks TLS."""
     try:
-        import dask_jobqueue  # noqa: PLC0415
+        from dask_jobqueue.htcondor import HTCondorCluster  # noqa: PLC0415
+        from dask_jobqueue.slurm import SLURMCluster  # noqa: PLC0415
         from distributed import Security  # noqa: PLC0415
 
         security = _given_security(cluster) or Security.temporary()
@@ -138,14 +143,14 @@ def _jobqueue(cluster: Cluster, logs: Path) -> Any:
     if cluster.executor == "htcondor":
         # The shell that starts a worker is that of the container.
         lines = {"transfer_executable": "False"} if cluster.image else {}
-        return dask_jobqueue.HTCondorCluster(
+        return HTCondorCluster(
             disk=cluster.disk, job_extra_directives={**lines, **site_lines(cluster)}, **options
         )
     if cluster.proxy:
         options["job_script_prologue"].append(
             f"export X509_USER_PROXY={shlex.quote(str(cluster.proxy.absolute()))}"
         )
-    return dask_jobqueue.SLURMCluster(**options, **_slurm_options(cluster))
+    return SLURMCluster(**options, **_slurm_options(cluster))
 
 
 def _slurm_options(site: Site) -> dict[str, Any]:

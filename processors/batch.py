@@ -200,7 +200,8 @@ def pack_inputs(job: BatchJob, folder: Path) -> BatchJob:
     Returns:
         The job with the paths that hold where the archive is unpacked.
     """
-    step, changes = job.step, {}
+    step = job.step
+    changes: dict[str, Any] = {}
     with tarfile.open(folder / INPUTS, "w", dereference=True) as archive:
         if step.selection.lumi_mask is not None:
             archive.add(step.selection.lumi_mask, "lumi_mask.json")
