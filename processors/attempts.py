@@ -117,7 +117,8 @@ def attempt_chunk(
             again = n_tries <= attempts.retries and _may_help(error, source)
             if again and is_remote(source.file) and is_unreachable(error):
                 silent_since = silent_since or started
-                given_up = silent_since + 2.5 * source.timeout
+                # A try may take two timeouts: one to read, one to close.
+                given_up = silent_since + 1.5 * source.timeout
                 if time.monotonic() + wait > given_up:
                     again = False
             if not again:
