@@ -1,0 +1,126 @@
+"""Injections through the whole chain: found after the cut, resumed, summarised, written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from oddjet.analysis.config import AnalysisConfig
+from oddjet.analysis.injection import run as injection_run
+from oddjet.analysis.injection.files import read_injection, write_injection
+from oddjet.analysis.injection.run import plan_trials, run_injection
+from oddjet.analysis.injection.summary import InjectionResult
+from oddjet.analysis.injection.trial import trial_key
+from oddjet.analysis.sections.injection import injection_section
+from oddjet.datasets.skim import Skim
+from oddjet.errors import ConfigError, ProcessingError
+
+SETTINGS: dict[str, Any] = {
+    "name": "toy",
+    "output": "unused",
+    "fileset": {"datasets": {"qcd": {"kind": "background", "files": {"toy.root": "Events"}}}},
+    "detectors": [{"name": "foils", "cut": "tau21"}],
+    "decorrelation": {"methods": ["ddt"]},
+    "hunt": {
+        "range": [40, 240], "bin_width": 10, "window": [100, 140], "working_points": [0.2],
+        "function": "exppoly2", "widths": [2, 4],
+    },
+    "injection": {"signal": "top", "fractions": [0.0, 0.08], "seeds": [1, 2], "n_toys": 100},
+    "cluster": {"executor": "iterative"},
+}  # fmt: skip
+
+
+def config(**changes: Any) -> AnalysisConfig:
+    return AnalysisConfig.model_validate(SETTINGS | changes)
+
+
+@pytest.fixture(scope="module")
+def result(toy_skim: Skim, tmp_path_factory: pytest.TempPathFactory) -> InjectionResult:
+    return run_injection(config(), toy_skim, tmp_path_factory.mktemp("out"))
+
+
+def test_a_signal_is_found_and_more_so_after_the_cut(result: InjectionResult) -> None:
+    score = next(name for name in result.by_score() if name.endswith("_ddt"))
+    points = {(p.fraction, p.background_efficiency): p for p in result.by_score()[score]}
+    before, after = points[0.08, 1.0], points[0.08, 0.2]
+    assert np.mean(after.significance) > np.mean(before.significance) > 3
+    assert after.sic is not None
+    assert after.sic > 1.3
+    assert np.mean(points[0.0, 0.2].significance) < 2.5
+    assert points[0.0, 0.2].sic is None
+    assert max(after.global_p) <= 0.02
+
+
+def test_the_fitted_yield_is_the_injected_one(result: InjectionResult) -> None:
+    pulls = [pull for point in result.points for pull in point.pull]
+    assert len(pulls) == len(result.points) * 2
+    assert abs(np.mean(pulls)) < 0.8
+
+
+def test_every_experiment_says_what_was_in_it(result: InjectionResult) -> None:
+    assert len(result.trials) == 4
+    for trial in result.trials:
+        assert trial["n_signal"] == round(trial["fraction"] * trial["n_background"])
+        for score in trial["scores"]:
+            kept = [cut["n_jets"] for cut in score["cuts"]]
+            assert kept == sorted(kept, reverse=True)
+
+
+def test_nothing_is_done_twice_and_an_interruption_is_gone_on_from(
+    toy_skim: Skim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run_injection(config(), toy_skim, tmp_path, fractions=[0.08])
+    files = sorted((tmp_path / "trials").iterdir())
+    times = [file.stat().st_mtime_ns for file in files]
+    both = run_injection(config(), toy_skim, tmp_path)
+    assert [file.stat().st_mtime_ns for file in files] == times
+    assert len(both.trials) == 2 * len(first.trials)
+
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        pytest.fail("nothing is left to do")
+
+    monkeypatch.setattr(injection_run, "open_executor", refuse)
+    assert run_injection(config(), toy_skim, tmp_path).to_dict() == both.to_dict()
+
+
+def test_keys_change_with_what_matters(toy_skim: Skim) -> None:
+    def key(**changes: Any) -> str:
+        return trial_key(plan_trials(config(**changes), toy_skim)[0])
+
+    assert key() == key(name="another")
+    other_hunt = SETTINGS["hunt"] | {"bin_width": 5}
+    other_share = SETTINGS["injection"] | {"background_share": 0.4}
+    keys = {key(), key(hunt=other_hunt), key(injection=other_share), key(decorrelation=None)}
+    assert len(keys) == 4
+
+
+def test_what_cannot_be_meant_is_refused(toy_skim: Skim, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no 'injection:' block"):
+        plan_trials(config(injection=None), toy_skim)
+    with pytest.raises(ConfigError, match=r"no dataset .tip.*Did you mean .top."):
+        plan_trials(config(injection=SETTINGS["injection"] | {"signal": "tip"}), toy_skim)
+    with pytest.raises(ConfigError, match="no detector 'kmean'"):
+        plan_trials(config(), toy_skim, detectors=["kmean"])
+    with pytest.raises(ConfigError, match="expected fractions among"):
+        plan_trials(config(), toy_skim, fractions=[0.5])
+    supervised = config(detectors=[{"name": "bdt"}])
+    with pytest.raises(ProcessingError, match="supervised: signal in data has no label"):
+        run_injection(supervised, toy_skim, tmp_path, fractions=[0.08])
+
+
+def test_numbers_and_figures_are_written_and_read(result: InjectionResult, tmp_path: Path) -> None:
+    written = write_injection(tmp_path, result)
+    assert len(written) == 1 + 2 * len(result.by_score())
+    assert all(file.stat().st_size > 5000 for file in written)
+    assert json.loads(written[0].read_text())["points"]
+    read = read_injection(tmp_path)
+    assert read is not None
+    assert read.rows() == result.rows()
+    assert read_injection(tmp_path / "nowhere") is None
+    section = injection_section(result)
+    assert len(section.tables) == len(result.by_score())
+    assert len(section.tables[0].rows) == 4
