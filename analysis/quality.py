@@ -149,6 +149,8 @@ def assess_epochs(skim: Skim, detector: FoldedDetector, signal: str) -> list[Epo
         return []
     truth = np.repeat([True, False], [len(jets) for jets in first])
     by_epoch = detector.detectors[0].scores_by_epoch(concatenate(first))
+    if not by_epoch:
+        return []
     return [
         EpochQuality(
             score,
