@@ -11,7 +11,7 @@ import functools
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import awkward as ak
 import numpy as np
@@ -30,6 +30,9 @@ from oddjet.datasets.jets import Jets
 from oddjet.datasets.skim import Skim, open_skim
 from oddjet.errors import ConfigError, FitError, OddjetError
 from oddjet.processors.histograms import cut_column
+
+if TYPE_CHECKING:
+    from oddjet.ml.folds import FoldedDetector
 
 __all__ = ["InjectionTrial", "load_trial", "run_trial", "trial_key"]
 
@@ -172,10 +175,11 @@ def _experiment(trial: InjectionTrial) -> dict[str, Any]:
         fraction=trial.fraction,
         seed=trial.seed,
     )
-    table, columns = _score(jets, trial)
+    trained = _train(jets, trial)
+    table = _score(jets, trained, trial)
+    signals = _score(ak.to_packed(signal[hunted(signal)]), trained, trial)
     is_signal = np.asarray(ak.to_list(jets["dataset"])) == trial.injection.signal
     use = hunted(jets)
-    shape = np.histogram(np.asarray(signal[settings.mass])[hunted(signal)], _edges(settings))[0]
     found = {
         "detector": trial.detector.key,
         "fraction": trial.fraction,
@@ -186,7 +190,7 @@ def _experiment(trial: InjectionTrial) -> dict[str, Any]:
     }
     sample = HuntSample("pseudo-data", None, np.ones(len(jets), dtype=np.bool_), trial.seed)
     changed = {"n_toys": trial.injection.n_toys, "seed": trial.seed}
-    for column in columns:
+    for column in _columns(trained, trial):
         result = hunt(table, column, sample, settings.model_copy(update=changed))
         found["scores"].append(
             {
@@ -195,14 +199,14 @@ def _experiment(trial: InjectionTrial) -> dict[str, Any]:
                 "local_p": None if result.bump_hunt is None else result.bump_hunt.local_p,
                 "window": None if result.bump_hunt is None else result.bump_hunt.window,
                 "problem": result.problem,
-                "cuts": _cuts(table, result, use, is_signal, shape / shape.sum(), settings),
+                "cuts": _cuts(table, result, use, is_signal, signals, settings),
             }
         )
     return found
 
 
-def _score(jets: Jets, trial: InjectionTrial) -> tuple[Table, tuple[str, ...]]:
-    """Train, calibrate, decorrelate and score: the table, and the scores to hunt with."""
+def _train(jets: Jets, trial: InjectionTrial) -> FoldedDetector:
+    """Train, calibrate and decorrelate on everything that is there."""
     from oddjet.ml import detector_class  # noqa: PLC0415 (TensorFlow)
     from oddjet.ml.folds import FoldedDetector  # noqa: PLC0415
 
@@ -221,22 +225,26 @@ def _score(jets: Jets, trial: InjectionTrial) -> tuple[Table, tuple[str, ...]]:
         label=detector.key,
         weights=ones,
     )
-    if trial.decorrelation is not None:
-        mass = trial.decorrelation.mass or trial.hunt.mass
-        trained = trained.decorrelated(
-            jets, methods=trial.decorrelation.methods, mass=mass, weights=ones
-        )
-    table: Table = {f"{detector.key}_{name}": v for name, v in trained.scores(jets).items()}
-    for name in ("rank", trial.hunt.mass):
-        table[name] = np.asarray(jets[name])
+    if trial.decorrelation is None:
+        return trained
+    mass = trial.decorrelation.mass or trial.hunt.mass
+    return trained.decorrelated(jets, methods=trial.decorrelation.methods, mass=mass, weights=ones)
+
+
+def _score(jets: Jets, trained: FoldedDetector, trial: InjectionTrial) -> Table:
+    """Every score of jets, each by the model that never saw its event, beside rank and mass."""
+    key = trial.detector.key
+    table: Table = {f"{key}_{name}": values for name, values in trained.scores(jets).items()}
+    return table | {name: np.asarray(jets[name]) for name in ("rank", trial.hunt.mass)}
+
+
+def _columns(trained: FoldedDetector, trial: InjectionTrial) -> tuple[str, ...]:
+    """The scores to hunt with: the decorrelated one, and the raw one."""
+    detector = trial.detector
     raw = f"{detector.key}_{detector.cut or trained.raw_score_names[0]}"
     if trial.decorrelation is None:
-        return table, (raw,)
-    return table, (f"{raw}_{trial.decorrelation.cut_method}", raw)
-
-
-def _edges(settings: HuntConfig) -> npt.NDArray[np.float64]:
-    return np.linspace(*settings.range, settings.n_bins + 1)
+        return (raw,)
+    return (f"{raw}_{trial.decorrelation.cut_method}", raw)
 
 
 def _cuts(
@@ -244,10 +252,14 @@ def _cuts(
     result: Hunt,
     use: Mask,
     is_signal: Mask,
-    shape: npt.NDArray[np.float64],
+    signals: Table,
     settings: HuntConfig,
 ) -> list[dict[str, Any]]:
-    """What each cut did to signal and background, and what fits say of them."""
+    """What each cut did to signal and background, and what fits say of them.
+
+    The fitted signal has the shape of all simulated signal after the same cut: a cut may take away what
+    is in the tails.
+    """
     mass = np.asarray(table[settings.mass], dtype=np.float64)
     window = use & (mass >= settings.window[0]) & (mass < settings.window[1])
     survival = np.asarray(table[cut_column(result.column, table)])
@@ -300,8 +312,11 @@ def _fitted(
     point: WorkingPoint, shape: npt.NDArray[np.float64], settings: HuntConfig
 ) -> dict[str, Any]:
     """The yield of a signal of known shape."""
+    if not shape.sum() > 0:
+        return {"yield_problem": "no simulated signal passes the cut"}
+    template = shape / shape.sum()
     try:
-        fit = fit_signal(point.counts, point.edges, template=shape, function=settings.function)
+        fit = fit_signal(point.counts, point.edges, template=template, function=settings.function)
     except FitError as error:
         return {"yield_problem": str(error)}
     return {"yield": fit.yield_, "yield_error": fit.error, "fit_significance": fit.significance}
