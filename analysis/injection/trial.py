@@ -262,12 +262,14 @@ def _cuts(
     """
     mass = np.asarray(table[settings.mass], dtype=np.float64)
     window = use & (mass >= settings.window[0]) & (mass < settings.window[1])
-    survival = np.asarray(table[cut_column(result.column, table)])
+    column = cut_column(result.column, table)
     cuts = []
     for point in result.main_points:
-        passed = (
-            survival >= -np.log10(point.efficiency) if point.column else np.ones(len(use), bool)
-        )
+        least = -np.log10(point.efficiency) if point.column else -np.inf
+        passed = np.asarray(table[column]) >= least
+        shape = np.histogram(
+            np.asarray(signals[settings.mass])[np.asarray(signals[column]) >= least], point.edges
+        )[0].astype(np.float64)
         kept = {
             name: _share(passed, window & which)
             for name, which in (("signal", is_signal), ("background", ~is_signal))
