@@ -131,6 +131,11 @@ class Verdict:
     notes: tuple[str, ...] = ()
 
     @property
+    def is_significant(self) -> bool:
+        """Whether the mass depends on the score; if not, the variation is chance."""
+        return self.global_p < LEVEL
+
+    @property
     def sentence(self) -> str:
         """The verdict and its reasons in words."""
         tested = sum(cell.n_bins > 0 for cell in self.cells)
@@ -148,7 +153,7 @@ class Verdict:
                 f"INCONCLUSIVE: {found}, and too few jets to tell: {power}, wanted"
                 f" {100 * LEAST_POWER:g} %."
             )
-        if self.global_p < LEVEL:
+        if self.is_significant:
             return (
                 f"PASS: {found}: the mass does depend on the score, but the efficiency {varies} at"
                 f" most, within {allowed}; {power}."
@@ -340,8 +345,13 @@ def _cells(
 
 
 def _untested(cells: Sequence[JudgedCell]) -> tuple[str, ...]:
+    """Say of each pt bin which cuts too few jets pass or fail."""
+    missing: dict[str, list[str]] = {}
+    for cell in cells:
+        if not cell.n_bins:
+            name = f"pt {cell.pt_low:g} to {cell.pt_high:g} GeV ({cell.n_jets:,} jets)"
+            missing.setdefault(name, []).append(f"{100 * cell.working_point:g}")
     return tuple(
-        f"{cell.name}: not tested, {cell.n_passing} of {cell.n_jets} jets pass"
-        for cell in cells
-        if not cell.n_bins
+        f"{name}: not tested at efficiencies of {', '.join(points)} %, where too few pass or fail"
+        for name, points in missing.items()
     )

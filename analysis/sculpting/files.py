@@ -1,0 +1,76 @@
+"""Write an assessment: `sculpting.json` and its figures."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from oddjet.analysis.plots.encode import figure_bytes
+from oddjet.analysis.plots.sculpting_ladder import (
+    efficiency_across_mass,
+    inverse_divergence,
+    relative_entropies,
+)
+from oddjet.analysis.plots.style import PlotLabel
+from oddjet.analysis.report import jsonable
+from oddjet.analysis.sculpting.assess import Assessed, Assessment
+from oddjet.analysis.sections.labels import mass_name
+from oddjet.datasets.atomic import write_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["draw_assessment", "write_assessment"]
+
+
+def draw_assessment(found: Assessment) -> dict[str, Figure]:
+    """Draw what is to be seen.
+
+    Args:
+        found: The assessment.
+
+    Returns:
+        Name of the figure to it: `mass_COLUMN` of each score, `inverse_jsd`, `relative_entropy`.
+    """
+    status = "data" if found.kind == "data" else "simulation"
+    ladders = {each.column: each.inclusive for each in found.scores}
+    label = PlotLabel(status, ", ".join(found.datasets))
+    return {
+        **{f"mass_{each.column}": _mass(found, each, status) for each in found.scores},
+        "inverse_jsd": inverse_divergence(ladders, label=label),
+        "relative_entropy": relative_entropies(ladders, label=label),
+    }
+
+
+def write_assessment(folder: Path | str, found: Assessment) -> list[Path]:
+    """Write every number and figure.
+
+    Args:
+        folder: Made if it is not there.
+        found: What to write.
+
+    Returns:
+        The files: `sculpting.json`, then the PNGs.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [folder / "sculpting.json"]
+    for name, figure in draw_assessment(found).items():
+        path = folder / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}.png"
+        path.write_bytes(figure_bytes(figure))
+        files.append(path)
+    content = json.dumps(jsonable(found.to_dict()), indent=1, allow_nan=False, ensure_ascii=False)
+    write_text(files[0], content + "\n")
+    return files
+
+
+def _mass(found: Assessment, each: Assessed, status: str) -> Figure:
+    return efficiency_across_mass(
+        each.shapes,
+        axis_label=mass_name(found.mass),
+        window=found.excluded or found.window,
+        excluded=found.excluded is not None,
+        label=PlotLabel(status, f"{each.column}: {each.verdict.outcome.value}"),
+    )

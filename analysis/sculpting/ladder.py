@@ -1,0 +1,369 @@
+"""How much cuts on a score change the background's mass, and what they keep of signals.
+
+References:
+    T. Golling et al., The Mass-ive Issue: Anomaly Detection in Jet Physics (2020), section 4: the
+    relative entropy of the mass after a cut to that before it.
+    ATLAS, ATL-PHYS-PUB-2018-014: 1/JSD between passing and failing jets against the rejection.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from oddjet.analysis.sculpting.cut import WORKING_POINTS, checked_edges, checked_jets, make_cuts
+from oddjet.analysis.sculpting.entropy import relative_entropy
+from oddjet.analysis.sculpting.stratum import equal_bins
+from oddjet.errors import InputError, TooFewJetsError
+from oddjet.ml.bootstrap import Interval, percentile_interval
+from oddjet.processors.histograms import PT_EDGES
+
+__all__ = ["JetSample", "Rung", "Shapes", "climb", "jensen_shannon", "mass_shapes"]
+
+Floats = npt.NDArray[np.float64]
+
+REPLICAS = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class JetSample:
+    """Jets of one kind.
+
+    Attributes:
+        scores: Higher is more anomalous, shape (n,).
+        mass: [GeV], shape (n,).
+        pt: [GeV], shape (n,).
+        weights: Shape (n,), not negative; 1 if None.
+    """
+
+    scores: npt.ArrayLike
+    mass: npt.ArrayLike
+    pt: npt.ArrayLike
+    weights: npt.ArrayLike | None = None
+
+    def checked(self) -> tuple[Floats, Floats, Floats, Floats]:
+        """Scores, masses, pts and weights of the jets with a weight; see `checked_jets`."""
+        return checked_jets(self.scores, self.mass, self.pt, self.weights)
+
+
+@dataclasses.dataclass(frozen=True)
+class Rung:
+    """What one cut does in one range of pt.
+
+    Attributes:
+        working_point: Wanted background efficiency, over all pt.
+        threshold: Least score that passes.
+        pt_low: Lower end of the pt range [GeV].
+        pt_high: Upper end [GeV].
+        efficiency: Fraction of the background here that passes.
+        entropy: D(after ‖ before) of the background's mass [nats].
+        entropy_by_chance: What a cut blind to the mass would have on average.
+        jsd: Jensen–Shannon divergence between the masses of pass and fail [bits].
+        jsd_by_chance: What a cut blind to the mass would have on average.
+        signal_efficiencies: Signal to the fraction that passes; NaN without jets.
+        in_window: Signal to the fraction of its jets in the mass window that pass a cut which the
+            fraction `working_point` of the background in that window passes. Empty without window.
+    """
+
+    working_point: float
+    threshold: float
+    pt_low: float
+    pt_high: float
+    efficiency: float
+    entropy: Interval
+    entropy_by_chance: float
+    jsd: Interval
+    jsd_by_chance: float
+    signal_efficiencies: Mapping[str, float]
+    in_window: Mapping[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Shapes:
+    """The background's mass before and after cuts.
+
+    Attributes:
+        edges: Edges of the mass bins [GeV], n_bins + 1 of them.
+        working_points: Wanted background efficiencies, n_points of them.
+        before: Σw of all jets, shape (n_bins,).
+        before_variances: Σw² of them.
+        after: Σw of passing jets, shape (n_points, n_bins).
+        after_variances: Σw² of them.
+        efficiencies: Fractions that pass, shape (n_points, n_bins); NaN in empty bins.
+        errors: Their binomial errors √(Σ w² (pass − ε)²) / Σw, with ε that of all masses, so that
+            a bin in which no jet passes has one too.
+    """
+
+    edges: Floats
+    working_points: tuple[float, ...]
+    before: Floats
+    before_variances: Floats
+    after: Floats
+    after_variances: Floats
+    efficiencies: Floats
+    errors: Floats
+
+
+def jensen_shannon(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
+    """Jensen–Shannon divergence of two histograms, in base 2.
+
+    JSD = ½ D(p ‖ m) + ½ D(q ‖ m), m = ½ (p + q): 0 for one shape, 1 for histograms that share no bin.
+
+    Args:
+        first: Contents (n_bins,), not negative.
+        second: Contents (n_bins,), not negative.
+
+    Raises:
+        InputError: If one is negative somewhere or empty, or the shapes differ.
+
+    References:
+        J. Lin, IEEE Transactions on Information Theory 37 (1991) 145, eq. 4.1.
+
+    >>> jensen_shannon([1, 0], [0, 3])
+    1.0
+    """
+    p, q = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    if p.shape != q.shape or p.ndim != 1 or (p < 0).any() or (q < 0).any():
+        msg = (
+            "Jensen–Shannon divergence: expected two histograms of one binning without negative"
+            f" bins; received shapes {p.shape} and {q.shape}"
+        )
+        raise InputError(msg)
+    if not (p.sum() > 0 and q.sum() > 0):
+        msg = "Jensen–Shannon divergence: a histogram is empty, so it has no shape"
+        raise InputError(msg)
+    p, q = p / p.sum(), q / q.sum()
+    middle = 0.5 * (p + q)
+    nats = 0.5 * (relative_entropy(p, middle) + relative_entropy(q, middle))
+    return float(min(nats / np.log(2), 1.0))
+
+
+def climb(
+    background: JetSample,
+    signals: Mapping[str, JetSample] | None = None,
+    *,
+    window: tuple[float, float] | None = None,
+    working_points: Sequence[float] = WORKING_POINTS,
+    pt_edges: Sequence[float] = PT_EDGES,
+    n_bins: int = 25,
+    seed: int = 1,
+) -> list[Rung]:
+    """Cut at a ladder of background efficiencies, and measure in all pt and in each pt bin.
+
+    The bins of mass hold equally many background jets. A cut on a random number has divergences
+    too; they are given beside, to first order in 1/n: (n_bins − 1)(1/n_pass − 1/n)/2 for the relative
+    entropy and (n_bins − 1)(1/n_pass + 1/n_fail)/(8 ln 2) for JSD, n being (Σw)²/Σw².
+
+    Args:
+        background: Background jets.
+        signals: Signals by name.
+        window: Mass window for efficiencies at equal background in the window [GeV].
+        working_points: Background efficiencies.
+        pt_edges: Edges [GeV]; jets outside are left out.
+        n_bins: Bins of mass; where they are fewer jets in a pt bin, that one is left out.
+        seed: Of the resampling that gives the intervals.
+
+    Returns:
+        From loose to tight: first the cuts over all pt, then those of each pt bin.
+
+    Raises:
+        TooFewJetsError: If there are fewer background jets inside the edges than bins.
+        InputError: If arrays cannot be meant; see `checked_jets` and `make_cuts`.
+    """
+    edges = checked_edges(pt_edges)
+    jets = _between(background.checked(), edges[0], edges[-1])
+    if len(jets[0]) < n_bins:
+        msg = f"sculpting: {len(jets[0])} background jets inside the pt edges for {n_bins} bins"
+        raise TooFewJetsError(msg)
+    cuts = make_cuts(jets[0], jets[3], working_points)
+    others = {
+        name: _between(each.checked(), edges[0], edges[-1])
+        for name, each in (signals or {}).items()
+    }
+    rng = np.random.default_rng(seed)
+    rungs = []
+    ranges = [(edges[0], edges[-1])]
+    if len(edges) > 2:
+        ranges += list(itertools.pairwise(edges))
+    for low, high in ranges:
+        here = _between(jets, low, high)
+        if len(here[0]) < n_bins:
+            continue
+        kept = {name: _between(each, low, high) for name, each in others.items()}
+        divergences = _divergences(here, cuts.levels(here[0]), len(cuts.thresholds), n_bins, rng)
+        for k, (point, threshold) in enumerate(
+            zip(cuts.working_points, cuts.thresholds, strict=True)
+        ):
+            rungs.append(
+                Rung(
+                    working_point=point,
+                    threshold=threshold,
+                    pt_low=float(low),
+                    pt_high=float(high),
+                    efficiency=_fraction(here[0] >= threshold, here[3]),
+                    **divergences[k],
+                    signal_efficiencies={
+                        name: _fraction(each[0] >= threshold, each[3])
+                        for name, each in kept.items()
+                    },
+                    in_window=_in_window(here, kept, window, point),
+                )
+            )
+    return rungs
+
+
+def mass_shapes(
+    background: JetSample,
+    *,
+    edges: npt.ArrayLike,
+    working_points: Sequence[float] = WORKING_POINTS,
+    exclude: tuple[float, float] | None = None,
+) -> Shapes:
+    """Histogram the background's mass before and after each cut.
+
+    Args:
+        background: Background jets.
+        edges: Rising edges of the mass bins [GeV]; masses outside are not shown, but are cut on.
+        working_points: Background efficiencies.
+        exclude: A window whose jets are left out of the shapes and of the cuts [GeV].
+    """
+    bins = np.asarray(edges, np.float64)
+    scores, mass, _, weights = background.checked()
+    if exclude is not None:
+        used = (mass < exclude[0]) | (mass >= exclude[1])
+        scores, mass, weights = scores[used], mass[used], weights[used]
+    cuts = make_cuts(scores, weights, working_points)
+    passes = cuts.levels(scores) > np.arange(len(cuts.thresholds))[:, None]
+
+    def fill(values: Floats) -> Floats:
+        return np.histogram(mass, bins, weights=values)[0].astype(np.float64)
+
+    before = fill(weights)
+    after = np.array([fill(weights * mask) for mask in passes])
+    means = np.array([_fraction(mask, weights) for mask in passes])
+    squares = np.array(
+        [
+            fill((weights * (mask - mean)) ** 2) if 0 < mean < 1 else np.zeros(len(before))
+            for mask, mean in zip(passes, means, strict=True)
+        ]
+    )
+    filled = np.where(before > 0, before, np.nan)
+    return Shapes(
+        edges=bins,
+        working_points=cuts.working_points,
+        before=before,
+        before_variances=fill(weights**2),
+        after=after,
+        after_variances=np.array([fill(weights**2 * mask) for mask in passes]),
+        efficiencies=after / filled,
+        errors=np.sqrt(squares) / filled,
+    )
+
+
+def _between(
+    jets: tuple[Floats, Floats, Floats, Floats], low: float, high: float
+) -> tuple[Floats, Floats, Floats, Floats]:
+    inside = (jets[2] >= low) & (jets[2] < high)
+    return (jets[0][inside], jets[1][inside], jets[2][inside], jets[3][inside])
+
+
+def _fraction(mask: npt.NDArray[np.bool_], weights: Floats) -> float:
+    total = float(weights.sum())
+    return float(weights[mask].sum()) / total if total > 0 else float("nan")
+
+
+def _in_window(
+    background: tuple[Floats, Floats, Floats, Floats],
+    signals: Mapping[str, tuple[Floats, Floats, Floats, Floats]],
+    window: tuple[float, float] | None,
+    point: float,
+) -> dict[str, float]:
+    """Signal efficiencies in a window of mass, the cut being a quantile of its background."""
+    if window is None:
+        return {}
+
+    def inside(jets: tuple[Floats, ...]) -> npt.NDArray[np.bool_]:
+        mask: npt.NDArray[np.bool_] = (jets[1] >= window[0]) & (jets[1] < window[1])
+        return mask
+
+    mask = inside(background)
+    scores, weights = background[0][mask], background[3][mask]
+    # A quantile with less than one jet beyond it is not known.
+    if len(scores) * point < 1 or np.ptp(scores) == 0:
+        return dict.fromkeys(signals, float("nan"))
+    order = np.argsort(-scores, kind="stable")
+    cumulative = np.cumsum(weights[order])
+    place = np.searchsorted(cumulative, point * cumulative[-1] * (1 - 1e-12))
+    threshold = scores[order][min(place, len(order) - 1)]
+    found = {}
+    for name, jets in signals.items():
+        chosen = inside(jets)
+        found[name] = _fraction(jets[0][chosen] >= threshold, jets[3][chosen])
+    return found
+
+
+def _divergences(
+    jets: tuple[Floats, Floats, Floats, Floats],
+    levels: npt.NDArray[np.int64],
+    n_points: int,
+    n_bins: int,
+    rng: np.random.Generator,
+) -> list[dict[str, Interval | float]]:
+    """Entropy and JSD of each cut, with intervals and what chance gives."""
+    _, mass, _, weights = jets
+    place = equal_bins(mass, n_bins)
+    size = int(place.max()) + 1
+    # A table of bins × cuts passed holds all there is to know; a cut sums its columns.
+    cell = place * (n_points + 1) + levels
+
+    def both(values: Floats) -> Floats:
+        table = np.bincount(cell, values, minlength=size * (n_points + 1))
+        table = table.reshape(size, n_points + 1)
+        passing = table[:, ::-1].cumsum(axis=1)[:, ::-1]
+        return np.array([_two(passing[:, k], passing[:, 0]) for k in range(1, n_points + 1)])
+
+    value = both(weights)
+    drawn = [
+        both(weights * np.bincount(rng.integers(0, len(mass), len(mass)), minlength=len(mass)))
+        for _ in range(REPLICAS)
+    ]
+    # Resampled jets have the noise of two samplings: move their divergences back by one.
+    samples = np.array(drawn)
+    samples = np.maximum(samples - (samples.mean(axis=0) - value), 0.0)
+    found = []
+    for k in range(n_points):
+        mask = levels > k
+        n_pass, n_fail = _effective(weights[mask]), _effective(weights[~mask])
+        n_all = _effective(weights)
+        entropy, jsd = (percentile_interval(value[k, i], samples[:, k, i]) for i in (0, 1))
+        found.append(
+            {
+                "entropy": entropy,
+                "entropy_by_chance": 0.5 * (size - 1) * max(_inverse(n_pass) - 1 / n_all, 0.0),
+                "jsd": jsd,
+                "jsd_by_chance": (size - 1)
+                * (_inverse(n_pass) + _inverse(n_fail))
+                / (8 * np.log(2)),
+            }
+        )
+    return found
+
+
+def _two(after: Floats, before: Floats) -> tuple[float, float]:
+    """Entropy and JSD; 0 where nothing passes or nothing fails, so that nothing is compared."""
+    fails = np.maximum(before - after, 0.0)
+    if not after.sum() > 0 or not fails.sum() > 0:
+        return 0.0, 0.0
+    return relative_entropy(after, before), jensen_shannon(after, fails)
+
+
+def _effective(weights: Floats) -> float:
+    return float(weights.sum() ** 2 / np.sum(weights**2)) if len(weights) else 0.0
+
+
+def _inverse(number: float) -> float:
+    return 1 / number if number else float("nan")

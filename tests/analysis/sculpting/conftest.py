@@ -1,0 +1,69 @@
+"""A scores table of known dependence on the mass."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import awkward as ak
+import numpy as np
+import pytest
+
+from oddjet.datasets.manifest import ChunkRecord, DatasetSummary, Manifest, write_manifest
+from oddjet.datasets.skim import write_part
+
+N_BACKGROUND = 20_000
+
+
+def make_jets(n: int, seed: int, *, is_signal: bool = False) -> ak.Array:
+    """Make jets whose score `blind` does not know the mass, and whose score `sculpts` does."""
+    rng = np.random.default_rng(seed)
+    mass = rng.normal(82, 8, n) if is_signal else 50 + rng.exponential(45, n)
+    shift = 1.5 * is_signal
+    return ak.Array(
+        {
+            "run": np.ones(n, np.uint32),
+            "luminosityBlock": np.ones(n, np.uint32),
+            "event": np.arange(n, dtype=np.uint64),
+            "rank": (np.arange(n) % 4 == 3).astype(np.int16),
+            "pt": rng.uniform(450, 1000, n),
+            "mass": mass + 5,
+            "msoftdrop": mass,
+            "weight": np.full(n, 0.25),
+            "blind": rng.standard_normal(n) + shift,
+            "sculpts": rng.standard_normal(n) + shift + (mass - 90) / 60,
+        }
+    )
+
+
+def write_table(folder: Path, n: int = N_BACKGROUND) -> Path:
+    """Write a scores table of `n` background jets, as many of data, and of signal a tenth."""
+    kinds = {"qcd": "background", "data": "data", "w": "signal"}
+    datasets, chunks = {}, []
+    for seed, (name, kind) in enumerate(kinds.items()):
+        jets = make_jets(n // 10 if kind == "signal" else n, seed, is_signal=kind == "signal")
+        record = ChunkRecord(
+            key="all",
+            dataset=name,
+            file=f"{name}.root",
+            file_uuid=name,
+            tree="Events",
+            entry_start=0,
+            entry_stop=len(jets),
+            n_events=len(jets),
+            n_jets=len(jets),
+            sumw=len(jets),
+            sumw2=len(jets),
+        )
+        write_part(folder, name, "all", jets, images=None, record=record)
+        chunks.append(record)
+        datasets[name] = DatasetSummary.model_validate(
+            {"kind": kind, "sumw": len(jets), "sumw2": len(jets), "n_events": len(jets)}
+        )
+    manifest = Manifest(kind="scores", datasets=datasets, chunks=tuple(chunks))
+    write_manifest(folder, manifest)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_table(tmp_path_factory.mktemp("scores"))

@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import collections
+import json
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from scipy import stats
+
+from oddjet.analysis.sculpting import Outcome, Verdict, judge
+from oddjet.errors import ConfigError, InputError, NonFiniteError, TooFewJetsError
+
+Floats = npt.NDArray[np.float64]
+EDGES = (500.0, 650.0, 800.0, 1000.0)
+
+
+def _jets(n: int, *, rho: float = 0.0, seed: int = 1) -> tuple[Floats, Floats, Floats]:
+    rng = np.random.default_rng((7, seed))
+    z = rng.standard_normal(n)
+    scores = rho * z + np.sqrt(1 - rho**2) * rng.standard_normal(n)
+    return scores, np.exp(4 + 0.4 * z), rng.uniform(500, 900, n)
+
+
+def _trials(n_jets: int, n_trials: int, *, rho: float = 0.0) -> list[Verdict]:
+    return [
+        judge(*_jets(n_jets, rho=rho, seed=seed), pt_edges=EDGES, seed=seed)
+        for seed in range(n_trials)
+    ]
+
+
+def _shares(verdicts: list[Verdict]) -> dict[Outcome, float]:
+    counts = collections.Counter(verdict.outcome for verdict in verdicts)
+    return {outcome: counts[outcome] / len(verdicts) for outcome in Outcome}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("n_jets", [20_000, 50_000])
+def test_a_score_blind_to_the_mass_fails_as_often_as_the_level_says(n_jets: int) -> None:
+    verdicts = _trials(n_jets, 400)
+    shares = _shares(verdicts)
+    assert abs(shares[Outcome.FAIL] - 0.05) <= 0.03
+    assert shares[Outcome.PASS] == 1 - shares[Outcome.FAIL]
+    assert stats.kstest([verdict.global_p for verdict in verdicts], "uniform").pvalue > 0.01
+
+
+@pytest.mark.long
+def test_a_correlation_of_a_tenth_fails() -> None:
+    assert _shares(_trials(50_000, 400, rho=0.1))[Outcome.FAIL] >= 0.99
+
+
+@pytest.mark.long
+def test_a_thousand_jets_are_inconclusive() -> None:
+    shares = _shares(_trials(1000, 400))
+    assert shares[Outcome.PASS] == 0
+    assert abs(shares[Outcome.FAIL] - 0.05) <= 0.03
+
+
+def test_the_three_outcomes() -> None:
+    shares = _shares(_trials(20_000, 40))
+    assert shares[Outcome.FAIL] <= 0.15
+    assert shares[Outcome.INCONCLUSIVE] == 0
+    assert _shares(_trials(50_000, 15, rho=0.1))[Outcome.FAIL] == 1
+    few = _shares(_trials(1000, 40))
+    assert few[Outcome.PASS] == 0
+    assert few[Outcome.INCONCLUSIVE] >= 0.85
+
+
+def test_p_is_uniform_when_the_score_does_not_know_the_mass() -> None:
+    p = [
+        judge(*_jets(3000, seed=seed), pt_edges=EDGES, n_power_toys=20, seed=seed).global_p
+        for seed in range(200)
+    ]
+    assert stats.kstest(p, "uniform").pvalue > 0.01
+
+
+def test_p_is_uniform_with_weights_that_are_not_equal() -> None:
+    def p(seed: int) -> float:
+        weights = np.random.default_rng(seed).exponential(1, 800)
+        jets = _jets(800, seed=seed)
+        return judge(*jets, weights=weights, pt_edges=(500, 900), n_power_toys=20).global_p
+
+    assert stats.kstest([p(seed) for seed in range(60)], "uniform").pvalue > 0.01
+
+
+def test_weights_that_are_equal_change_nothing_and_others_lower_the_power() -> None:
+    jets = _jets(4000, rho=0.1)
+    plain = judge(*jets, pt_edges=EDGES)
+    scaled = judge(*jets, weights=np.full(4000, 0.3), pt_edges=EDGES)
+    assert scaled.global_p == plain.global_p
+    assert scaled.variation == pytest.approx(plain.variation)
+    weights = np.random.default_rng(1).pareto(2.0, 4000) + 0.01
+    spread = judge(*jets, weights=weights, pt_edges=EDGES)
+    assert spread.n_effective < 2500
+    assert spread.power < plain.power
+
+
+def test_a_jet_of_no_weight_is_no_jet() -> None:
+    scores, mass, pt = _jets(3000)
+    weights = np.ones(3000)
+    weights[2000:] = 0
+    with_zeros = judge(scores, mass, pt, weights=weights, pt_edges=EDGES)
+    without = judge(scores[:2000], mass[:2000], pt[:2000], pt_edges=EDGES)
+    assert with_zeros == without
+
+
+def test_a_rising_function_of_the_score_gets_the_same_verdict() -> None:
+    scores, mass, pt = _jets(3000)
+    assert judge(np.exp(scores), mass, pt, pt_edges=EDGES) == judge(
+        scores, mass, pt, pt_edges=EDGES
+    )
+
+
+def test_a_dependence_on_pt_alone_is_not_held_against_a_score() -> None:
+    rng = np.random.default_rng(4)
+    step = rng.integers(0, 3, 20_000)
+    pt = np.array([550.0, 700.0, 850.0])[step]
+    verdict = judge(
+        rng.standard_normal(20_000) + step,
+        rng.exponential(30, 20_000) + 20 * step,
+        pt,
+        pt_edges=EDGES,
+    )
+    assert verdict.outcome is Outcome.PASS
+    inclusive = judge(
+        rng.standard_normal(20_000) + step,
+        rng.exponential(30, 20_000) + 20 * step,
+        pt,
+        pt_edges=(500, 1000),
+    )
+    assert inclusive.outcome is Outcome.FAIL
+
+
+def test_what_is_significant_and_small_passes_and_says_so() -> None:
+    verdict = judge(*_jets(50_000, rho=0.1), pt_edges=EDGES, tolerance=5.0)
+    assert verdict.global_p == 1 / 300
+    assert verdict.outcome is Outcome.PASS
+    assert "does depend" in verdict.sentence
+
+
+def test_a_sculpted_region_in_one_pt_bin_is_named() -> None:
+    rng = np.random.default_rng(5)
+    scores, mass, pt = _jets(30_000)
+    pulled = (pt > 650) & (pt < 800) & (mass > 70) & (mass < 100) & (rng.random(len(pt)) < 0.3)
+    scores[pulled] += 2
+    verdict = judge(scores, mass, pt, pt_edges=EDGES)
+    assert verdict.outcome is Outcome.FAIL
+    assert (verdict.worst.pt_low, verdict.worst.pt_high) == (650, 800)
+    assert "pt 650 to 800" in verdict.sentence
+
+
+def test_everything_is_written() -> None:
+    verdict = judge(*_jets(2000), pt_edges=EDGES)
+    content = json.loads(json.dumps(verdict.to_dict(), allow_nan=False))
+    assert content["outcome"] == verdict.outcome.value
+    assert len(content["cells"]) == len(verdict.rows()) == 21
+    assert content["worst"]["local_p"] == content["smallest_p"]
+    assert any("not tested" in note for note in verdict.notes)
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "words"),
+    [
+        ({"scores": np.full(500, np.nan)}, NonFiniteError, "500 of 500 scores"),
+        ({"mass": np.ones(499)}, InputError, "one number a jet"),
+        ({"weights": np.linspace(-1, 1, 500)}, InputError, "negative"),
+        ({"weights": np.zeros(500)}, InputError, "all weights are zero"),
+        ({"scores": np.ones(500)}, InputError, "no cut tells jets apart"),
+        ({"mass": np.ones(500)}, TooFewJetsError, "one bin of mass"),
+        ({"pt_edges": (2000, 3000)}, TooFewJetsError, "none of 500 jets"),
+        ({"pt_edges": (500, 400)}, ConfigError, "rising"),
+        ({"working_points": (0.1, 0.1)}, ConfigError, "working_points"),
+        ({"working_points": ()}, ConfigError, "working_points"),
+        ({"working_points": (1.0,)}, ConfigError, "working_points"),
+        ({"n_permutations": 100}, ConfigError, "at least 299"),
+        ({"n_bins": 1}, ConfigError, "at least 2"),
+        ({"rho": 1.0}, ConfigError, "rho"),
+        ({"tolerance": -1.0}, ConfigError, "tolerance"),
+        ({"n_bins": 600}, TooFewJetsError, "for 600 bins"),
+    ],
+)
+def test_bad_input_is_refused(changed: dict[str, Any], error: type[Exception], words: str) -> None:
+    scores, mass, pt = _jets(500)
+    given: dict[str, Any] = {"scores": scores, "mass": mass, "pt": pt, "pt_edges": (500, 1000)}
+    with pytest.raises(error, match=words):
+        judge(**{**given, **changed})
+
+
+def test_no_jets_are_refused() -> None:
+    with pytest.raises(TooFewJetsError, match="none of 0 jets"):
+        judge([], [], [])
+
+
+def test_equal_scores_pass_together_and_are_told() -> None:
+    scores, mass, pt = _jets(5000)
+    verdict = judge(np.floor(scores), mass, pt, pt_edges=EDGES)
+    assert any("since scores are equal" in note for note in verdict.notes)
+    assert any("the cut before it" in note for note in verdict.notes)
+    mostly = np.where(np.arange(5000) < 3000, 0.0, scores + 10)
+    verdict = judge(mostly, mass, pt, pt_edges=EDGES, working_points=(0.7, 0.1))
+    assert any("pass all jets" in note for note in verdict.notes)
