@@ -19,6 +19,7 @@ from oddjet.analysis import (
     cli_inject,
     cli_limits,
     cli_reproduce,
+    cli_sculpt,
     cli_studies,
 )
 from oddjet.analysis.console import assignments, err, out, print_rows, told_plainly
@@ -326,6 +327,7 @@ cli_limits.register(app)
 cli_hunt.register(app)
 cli_inject.register(app)
 cli_reproduce.register(app)
+cli_sculpt.register(app)
 cli_studies.register(app)
 
 
