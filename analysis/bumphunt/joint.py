@@ -191,7 +191,7 @@ def tilted_fit(counts: Array, shape: Array, edges: Array, *, alpha: float = ALPH
     """
     middle = 0.5 * (edges[0] + edges[-1])
     x = (0.5 * (edges[:-1] + edges[1:]) - middle) / (0.5 * (edges[-1] - edges[0]))
-    best = shape * counts.sum() / shape.sum()
+    best: Array = shape * float(counts.sum() / shape.sum())
     deviance = poisson_deviance(counts, best, np.ones(counts.size))
     for power in range(1, MAX_TILT + 1):
         fitted = _poisson_regression(counts, best, np.vander(x, power + 1, increasing=True))
@@ -203,7 +203,7 @@ def tilted_fit(counts: Array, shape: Array, edges: Array, *, alpha: float = ALPH
         if not stats.f.sf(gain, 1, max(ndf, 1)) < alpha:
             break
         best, deviance = fitted, new
-    return best
+    return np.asarray(best)
 
 
 def _poisson_regression(counts: Array, offset: Array, design: Array) -> Array | None:

@@ -180,7 +180,7 @@ def _experiment(trial: InjectionTrial) -> dict[str, Any]:
     signals = _score(ak.to_packed(signal[hunted(signal)]), trained, trial)
     is_signal = np.asarray(ak.to_list(jets["dataset"])) == trial.injection.signal
     use = hunted(jets)
-    found = {
+    found: dict[str, Any] = {
         "detector": trial.detector.key,
         "fraction": trial.fraction,
         "seed": trial.seed,

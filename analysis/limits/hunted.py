@@ -41,7 +41,8 @@ def limit_hunt(
     spectrum = MassHistogram(point.name, point.edges, point.counts, None)
     settings = LimitSettings(function=function, unblind=not hunt.blinded)
     width = (window[1] - window[0]) / WINDOW_WIDTHS
-    results, problems = [], []
+    results: list[SpectrumLimit] = []
+    problems: list[str] = []
     for mass in _masses(point.edges, window, blinded=hunt.blinded):
         try:
             results += limit_spectrum(spectrum, [SignalModel(mass, width)], settings=settings)
