@@ -20,6 +20,7 @@ from oddjet.analysis import (
     cli_limits,
     cli_reproduce,
     cli_sculpt,
+    cli_status,
     cli_studies,
 )
 from oddjet.analysis.console import assignments, err, out, print_rows, told_plainly
@@ -327,6 +328,7 @@ cli_limits.register(app)
 cli_hunt.register(app)
 cli_inject.register(app)
 cli_reproduce.register(app)
+cli_status.register(app)
 cli_sculpt.register(app)
 cli_studies.register(app)
 

@@ -12,7 +12,7 @@ __all__ = ["remove_stale_parts", "remove_temporary_files"]
 logger = logging.getLogger(__name__)
 
 _PART = re.compile(r"[0-9a-f]{20}\.(parquet|npy|json)")
-_TEMPORARY = re.compile(r"\.([0-9a-f]{20}|manifest|histograms|unique)\..*\.(parquet|npy|json)")
+_TEMPORARY = re.compile(r"\.([0-9a-f]{20}|failures|manifest|histograms|unique)\..*\.(parquet|npy|json)")
 
 
 def remove_temporary_files(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from coffea.processor import Runner
 from coffea.processor.executor import ExecutorBase
 
 from oddjet import errors
+from oddjet.datasets.atomic import write_text
 from oddjet.datasets.checksums import verify_checksum
 from oddjet.datasets.manifest import ChunkRecord
 from oddjet.datasets.skim import read_part_record
@@ -28,9 +30,12 @@ from oddjet.processors.progress import Progress, watch_parts
 from oddjet.processors.source import ChunkSource
 from oddjet.processors.workers import NoWorkersError, watch_workers
 
-__all__ = ["raise_failures", "run_chunks", "run_plan"]
+__all__ = ["FAILURES", "raise_failures", "run_chunks", "run_plan"]
 
 logger = logging.getLogger(__name__)
+
+FAILURES = "failures.json"
+"""What the last run of a folder could not do, for `oddjet status`; gone once nothing fails."""
 
 _SHOWN = 5
 _IDLE_ROUNDS = 2
@@ -188,11 +193,19 @@ def run_chunks(
     # What a lost worker wrote is on disk alone.
     known = {**(look() if len(made) < len(todo) else {}), **done, **made}
     failures = {k: v for k, v in result.get("failures", {}).items() if k not in known}
+    _note_failures(output, failures)
     if not allow_missing or not known:
         raise_failures(failures, n_chunks=len(chunks))
     records = [known[chunk.key] for chunk in chunks if chunk.key in known]
     _account(chunks, records, failures)
     return records, {**result, "failures": failures}
+
+
+def _note_failures(output: Path, failures: Mapping[str, Mapping[str, Any]]) -> None:
+    if failures:
+        write_text(output / FAILURES, json.dumps(failures, indent=1) + "\n")
+    else:
+        (output / FAILURES).unlink(missing_ok=True)
 
 
 def _run_rounds(

@@ -1,0 +1,328 @@
+"""What is done, going on, failed, and why: read from an output folder alone, whatever became of the run.
+
+Nothing is written, and nobody needs to be alive: parts count by their records, as they do for a run.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from oddjet.analysis.config import AnalysisConfig, load_config
+from oddjet.condor.events import read_events
+from oddjet.datasets.manifest import MANIFEST, ChunkRecord, Manifest, read_manifest
+from oddjet.datasets.skim import read_part_record
+from oddjet.errors import ConfigError, OddjetError
+from oddjet.ml.representations.jet_image import JetImage
+
+__all__ = ["Fault", "State", "StepStatus", "read_status"]
+
+State = Literal["finished", "incomplete", "outdated", "going on", "stopped", "not begun"]
+
+_FAILURES = "failures.json"  # `oddjet.processors.engine` writes it, and takes seconds to import
+_PART = re.compile(r"[0-9a-f]{20}\.json")
+_TEMPORARY = re.compile(r"\.[0-9a-f]{20}\..*\.(parquet|npy|json)")
+_QUIET_SECONDS = 120.0
+_QUIET_CHUNKS = 3.0
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that failed.
+
+    Attributes:
+        where: File and entries, or job.
+        error: Class of the error, or state of the job.
+        message: What it said.
+    """
+
+    where: str
+    error: str
+    message: str
+
+
+@dataclass(frozen=True)
+class StepStatus:
+    """How far a step is.
+
+    Attributes:
+        name: skim, scores, a detector, a round of jobs.
+        folder: Where it is.
+        state: finished; incomplete: finished with parts missing; outdated: finished, with other
+            files, settings or code than would be used now; going on: something was written lately;
+            stopped: nothing was, and it is not finished; not begun.
+        n_done: Chunks done, of those that are wanted where that is known.
+        n_planned: Chunks in all, None where nobody knows.
+        n_events: Entries of what is done.
+        n_events_planned: Entries in all, None where nobody knows.
+        n_jets: Jets of what is done.
+        n_writing: Files that are being written.
+        seconds_ago: Since something was written; None where nothing was.
+        faults: What failed, and why.
+        note: What else there is to say.
+    """
+
+    name: str
+    folder: Path
+    state: State
+    n_done: int = 0
+    n_planned: int | None = None
+    n_events: int = 0
+    n_events_planned: int | None = None
+    n_jets: int = 0
+    n_writing: int = 0
+    seconds_ago: float | None = None
+    faults: tuple[Fault, ...] = ()
+    note: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give everything in JSON types."""
+        return {
+            **vars(self),
+            "folder": str(self.folder),
+            "faults": [vars(fault) for fault in self.faults],
+        }
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What a step is to make: (dataset, key) to entries; None where only the number is known."""
+
+    n_chunks: int
+    n_events: int | None = None
+    keys: Mapping[tuple[str, str], int] | None = None
+    faults: tuple[Fault, ...] = field(default=())
+
+
+def read_status(folder: Path | str, *, plan: bool = True) -> list[StepStatus]:
+    """Say how far an output folder is: of a skim, of scores, of a run, or of submitted jobs.
+
+    Args:
+        folder: The folder; the run may be going on, finished, or dead.
+        plan: For a run, open its files to know what is planned; else only what is there is told.
+
+    Returns:
+        One status a step, in the order of the chain.
+
+    Raises:
+        ConfigError: If the folder is none of these.
+    """
+    folder = Path(folder)
+    if (folder / "batch.json").is_file():
+        return _batch_status(folder)
+    if (folder / "config.yaml").is_file():
+        return _run_status(folder, plan=plan)
+    if (folder / MANIFEST).is_file() or (folder / _FAILURES).is_file() or _parts(folder):
+        return [_folder_status(folder, "")]
+    msg = (
+        f"{folder} {'holds nothing that oddjet made' if folder.is_dir() else 'does not exist'}: expected a"
+        " skim, a scores table, the output of `oddjet run`, or the folder of `oddjet submit`"
+    )
+    raise ConfigError(msg)
+
+
+def _parts(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*/*.json") if _PART.fullmatch(path.name))
+
+
+def _folder_status(folder: Path, name: str, wanted: _Wanted | None = None) -> StepStatus:
+    """Look at a skim or a scores table."""
+    records, newest = _read_records(folder)
+    manifest = _manifest(folder)
+    if wanted is None and manifest is not None:
+        wanted = _wanted_by_manifest(manifest)
+    n_there = len(records)
+    if wanted is not None and wanted.keys is not None:
+        records = [r for r in records if (r.dataset, r.key) in (wanted.keys or {})]
+    writing = [path for path in folder.glob("*/.*") if _TEMPORARY.fullmatch(path.name)]
+    newest = max([newest, *(_mtime(path) for path in writing)])
+    ago = time.time() - newest if newest else None
+    longest = max((record.seconds for record in records), default=0.0)
+    n_planned = wanted.n_chunks if wanted else None
+    faults = (*(wanted.faults if wanted else ()), *_faults(folder, manifest))
+    is_quiet = ago is None or ago > max(_QUIET_SECONDS, _QUIET_CHUNKS * longest)
+    n_other = n_there - len(records)
+    state: State
+    if manifest is not None and n_planned == len(records):
+        state = "incomplete" if manifest.missing else "finished"
+    elif ago is not None and not is_quiet:
+        state = "going on"
+    elif manifest is not None and (n_other or not manifest.missing):
+        state = "outdated"
+    elif manifest is not None:
+        state = "incomplete"
+    else:
+        state = "stopped" if ago is not None or faults else "not begun"
+    notes = [f"{n_other} parts are of other files, settings or code"] * bool(n_other)
+    if state in ("incomplete", "outdated", "stopped"):
+        notes.append("repeat the command: what is done is kept, and the rest is made")
+    return StepStatus(
+        name=name or (manifest.kind if manifest else folder.name),
+        folder=folder,
+        state=state,
+        n_done=len(records),
+        n_planned=n_planned,
+        n_events=sum(record.n_events for record in records),
+        n_events_planned=wanted.n_events if wanted else None,
+        n_jets=sum(record.n_jets for record in records),
+        n_writing=len(writing),
+        seconds_ago=ago,
+        faults=faults,
+        note="; ".join(notes),
+    )
+
+
+def _read_records(folder: Path) -> tuple[list[ChunkRecord], float]:
+    """Read the records that are there, and when the newest was written."""
+    paths = _parts(folder)
+    found = (read_part_record(folder, path.parent.name, path.stem) for path in paths)
+    newest = max((_mtime(path) for path in paths), default=0.0)
+    return [record for record in found if record is not None], newest
+
+
+def _mtime(path: Path) -> float:
+    """When a file was written; 0 where it is gone by now."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _manifest(folder: Path) -> Manifest | None:
+    return read_manifest(folder) if (folder / MANIFEST).is_file() else None
+
+
+def _wanted_by_manifest(manifest: Manifest) -> _Wanted:
+    chunks = [part for part in manifest.missing if part.entry_start is not None]
+    return _Wanted(n_chunks=len(manifest.chunks) + len(chunks), n_events=manifest.planned_entries)
+
+
+def _faults(folder: Path, manifest: Manifest | None) -> Iterator[Fault]:
+    """Tell what the last run could not do: from its failures, else from the manifest."""
+    failures = _read_failures(folder / _FAILURES)
+    if failures:
+        yield from failures
+    elif manifest is not None:
+        for part in manifest.missing:
+            yield Fault(part.where, part.error, part.message)
+
+
+def _read_failures(path: Path) -> list[Fault]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return [Fault(f["where"], f["error"], f["message"]) for f in found.values()]
+
+
+def _run_status(folder: Path, *, plan: bool) -> list[StepStatus]:
+    config = load_config(folder / "config.yaml").model_copy(update={"output": folder})
+    wanted, problem = None, ""
+    if plan:
+        try:
+            wanted = _plan_of(config)
+        except OddjetError as error:
+            problem = str(error)
+    skim = _folder_status(folder / "skim", "skim", wanted)
+    if problem:
+        skim = StepStatus(**{**vars(skim), "note": f"what is planned is not known: {problem}"})
+    made = _manifest(folder / "skim")
+    scored = None if made is None else _Wanted(len(made.chunks), made.processed_entries)
+    steps = [skim, *(_training_status(folder, d.key) for d in config.detectors)]
+    steps.append(_folder_status(folder / "scores", "scores", scored))
+    report = folder / "report.html"
+    steps.append(StepStatus("report", report, "finished" if report.is_file() else "not begun"))
+    return steps
+
+
+def _plan_of(config: AnalysisConfig) -> _Wanted:
+    from oddjet.processors.keys import with_key  # noqa: PLC0415 (slow imports)
+    from oddjet.processors.plan import make_plan  # noqa: PLC0415
+    from oddjet.processors.skim import SkimProcessor  # noqa: PLC0415
+
+    image = None if config.image is None else JetImage(**config.image.model_dump())
+    settings = SkimProcessor(config.selection, config.output, image).settings()
+    plan = make_plan(
+        config.resolve_fileset(),
+        selection=config.selection,
+        chunk_size=config.chunk_size,
+        allow_missing=True,
+    )
+    chunks = [with_key(chunk, settings=settings, trust_code=False) for chunk in plan.chunks]
+    keys = {(chunk.dataset, chunk.key): len(chunk) for chunk in chunks}
+    faults = tuple(Fault(part.where, part.error, part.message) for part in plan.unusable)
+    return _Wanted(len(keys), plan.n_entries, keys, faults)
+
+
+def _training_status(folder: Path, key: str) -> StepStatus:
+    place, unfinished = folder / "models" / key, folder / "models" / f"{key}.unfinished"
+    if unfinished.is_dir():
+        newest = max((_mtime(path) for path in unfinished.rglob("*")), default=0.0)
+        ago = time.time() - newest if newest else None
+        going = ago is not None and ago < _QUIET_SECONDS
+        state: State = "going on" if going else "stopped"
+        note = "" if going else "repeat the command: training goes on where it was"
+        return StepStatus(f"train {key}", place, state, seconds_ago=ago, note=note)
+    return StepStatus(f"train {key}", place, "finished" if place.is_dir() else "not begun")
+
+
+def _batch_status(folder: Path) -> list[StepStatus]:
+    """Look at submitted jobs, round by round; a chunk counts in the last round that has it."""
+    from oddjet.processors.batch import read_job  # noqa: PLC0415 (slow import)
+
+    batch = json.loads((folder / "batch.json").read_text(encoding="utf-8"))
+    output = Path(batch["config"]["output"]) / {"skim": "skim", "score": "scores"}[batch["step"]]
+    steps = []
+    rounds = sorted(folder.glob("round-*"), key=lambda path: int(path.name.partition("-")[2]))
+    for place in rounds:
+        events = {process: state for (_, process), state in read_events(place / "jobs.log").items()}
+        n_done = n_planned = n_events = n_jets = n_all = 0
+        faults: list[Fault] = []
+        states: list[str] = []
+        newest = _mtime(place / "jobs.log")
+        for path in sorted((place / "jobs").iterdir(), key=lambda path: int(path.name)):
+            job = read_job(path / "job.json")
+            n_planned += len(job.chunks)
+            n_all += sum(len(item.chunk) for item in job.chunks)
+            found = [
+                read_part_record(path / "parts", item.chunk.dataset, item.chunk.key)
+                or read_part_record(output, item.chunk.dataset, item.chunk.key)
+                for item in job.chunks
+            ]
+            done = [record for record in found if record is not None]
+            n_done += len(done)
+            n_events += sum(record.n_events for record in done)
+            n_jets += sum(record.n_jets for record in done)
+            state = events.get(int(path.name))
+            states.append(state.state if state else "not submitted")
+            if len(done) == len(job.chunks):
+                continue
+            faults += _read_failures(path / "parts" / _FAILURES)
+            if state is None or not state.is_active:
+                name = state.state if state else "not submitted"
+                reason = (state.reason if state else "") or "chunks of it are missing"
+                faults.append(Fault(f"{place.name}, job {path.name}", name, reason))
+        counts = ", ".join(f"{states.count(name)} {name}" for name in dict.fromkeys(states))
+        active = any(state.is_active for state in events.values())
+        result: State = "finished" if n_done == n_planned else ("going on" if active else "stopped")
+        steps.append(
+            StepStatus(
+                name=f"{batch['step']}, {place.name}",
+                folder=place,
+                state=result,
+                n_done=n_done,
+                n_planned=n_planned,
+                n_events=n_events,
+                n_events_planned=n_all,
+                n_jets=n_jets,
+                seconds_ago=time.time() - newest if newest else None,
+                faults=tuple(faults),
+                note=f"jobs: {counts}",
+            )
+        )
+    return steps
