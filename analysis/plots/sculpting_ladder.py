@@ -130,7 +130,9 @@ def inverse_divergence(
     if ladders:
         rungs = next(iter(ladders.values()))
         chance = [1 / rung.jsd_by_chance for rung in rungs]
-        axes.plot(_rejections(rungs), chance, "--", color=DATA, lw=1.2, label="independent of the mass")
+        axes.plot(
+            _rejections(rungs), chance, "--", color=DATA, lw=1.2, label="independent of the mass"
+        )
     axes.set_yscale("log")
     low_end, high_end = axes.get_ylim()
     axes.set_ylim(low_end, high_end * (high_end / low_end) ** 0.3)
@@ -185,7 +187,9 @@ def relative_entropies(
     if ladders:
         rungs = next(iter(ladders.values()))
         chance = [rung.entropy_by_chance for rung in rungs]
-        left.plot(_rejections(rungs), chance, "--", color=DATA, lw=1.2, label="independent of the mass")
+        left.plot(
+            _rejections(rungs), chance, "--", color=DATA, lw=1.2, label="independent of the mass"
+        )
     _rejection_axis(left, [rung for rungs in ladders.values() for rung in rungs])
     left.set_ylabel("Relative entropy after ‖ before [nats]")
     left.set_ylim(0, 1.2 * left.get_ylim()[1])

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from oddjet.analysis.config import HuntConfig
+from oddjet.analysis.sculpting import Outcome
+from oddjet.analysis.sculpting.assess import assess, worst_outcome
+from oddjet.errors import ConfigError, SkimError
+
+
+def test_the_worst_verdict_counts() -> None:
+    everything = [Outcome.PASS, Outcome.INCONCLUSIVE, Outcome.FAIL]
+    assert worst_outcome(everything) is Outcome.FAIL
+    assert worst_outcome(everything[:2]) is Outcome.INCONCLUSIVE
+
+
+def test_leading_jets_in_range_are_judged(table: Path) -> None:
+    found = assess(table, ["blind", "sculpts"], signals=["w"])
+    assert [each.verdict.outcome for each in found.scores] == [Outcome.PASS, Outcome.FAIL]
+    assert found.outcome is Outcome.FAIL
+    assert found.kind == "background"
+    assert found.excluded is None
+    everything = assess(table, ["blind"], settings=HuntConfig(jets="all"))
+    n_leading = found.scores[0].verdict.n_jets
+    assert everything.scores[0].verdict.n_jets == pytest.approx(n_leading * 4 / 3, rel=0.01)
+    # The signal is shifted by as much in both scores, and has no mass to profit from.
+    blind = found.scores[0].inclusive[2]
+    assert blind.working_point == 0.1
+    assert blind.in_window["w"] == pytest.approx(0.586, abs=0.06)
+    assert found.scores[1].jsd(0.1) > 20 * found.scores[0].jsd(0.1)
+    assert np.isnan(found.scores[0].jsd(0.3))
+
+
+def test_of_data_the_window_is_left_out(table: Path) -> None:
+    found = assess(table, ["blind"], datasets=["data"])
+    assert (found.kind, found.excluded) == ("data", (65.0, 105.0))
+    (score,) = found.scores
+    centres = 0.5 * (score.shapes.edges[1:] + score.shapes.edges[:-1])
+    inside = (centres > 65) & (centres < 105)
+    assert (score.shapes.before[inside] == 0).all()
+    assert (score.shapes.before[~inside] > 0).all()
+    assert score.inclusive[0].in_window == {}
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "error", "words"),
+    [
+        (["blnd"], {}, SkimError, "blind"),
+        ([], {}, ConfigError, "no score"),
+        (["blind"], {"datasets": ["qdc"]}, ConfigError, "Did you mean 'qcd'"),
+        (["blind"], {"datasets": ["qcd", "data"]}, ConfigError, "not on both"),
+        (["blind"], {"datasets": ["w"]}, ConfigError, r"w \(signal\)"),
+        (["blind"], {"signals": ["qcd"]}, ConfigError, "no signal"),
+    ],
+)
+def test_what_cannot_be_judged_is_refused(
+    table: Path,
+    columns: list[str],
+    options: dict[str, Any],
+    error: type[Exception],
+    words: str,
+) -> None:
+    with pytest.raises(error, match=words):
+        assess(table, columns, **options)

@@ -1,0 +1,61 @@
+"""The command `oddjet sculpt` and its exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from oddjet.analysis.cli import app
+
+
+def _sculpt(*arguments: object) -> tuple[int, str]:
+    result = CliRunner().invoke(app, ["sculpt", *map(str, arguments)], env={"COLUMNS": "200"})
+    return result.exit_code, result.output
+
+
+def test_a_blind_score_passes_with_0_and_everything_is_written(table: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    code, text = _sculpt(table, "--column", "blind", "--signal", "w", "-o", output)
+    assert code == 0
+    assert "blind: PASS: p = " in text
+    content = json.loads((output / "sculpting.json").read_text())
+    assert content["outcome"] == "PASS"
+    assert content["scores"]["blind"]["verdict"]["power"] >= 0.9
+    assert len(content["scores"]["blind"]["ladder"]) % 7 == 0
+    pictures = {path.name for path in output.glob("*.png")}
+    assert pictures == {"mass_blind.png", "inverse_jsd.png", "relative_entropy.png"}
+
+
+@pytest.mark.parametrize(
+    ("columns", "code", "word"),
+    [(["sculpts"], 3, "FAIL"), (["blind"], 4, "INCONCLUSIVE"), (["blind", "sculpts"], 3, "FAIL")],
+)
+def test_the_exit_code_is_that_of_the_worst_verdict(
+    small_table: Path, columns: list[str], code: int, word: str
+) -> None:
+    arguments = [part for column in columns for part in ("--column", column)]
+    found, text = _sculpt(small_table, *arguments)
+    assert found == code
+    assert word in text
+
+
+def test_an_error_is_1_and_wrong_usage_2(table: Path, tmp_path: Path) -> None:
+    assert _sculpt(table, "--column", "nothing")[0] == 1
+    assert _sculpt(tmp_path, "--column", "blind")[0] == 1
+    assert _sculpt(table)[0] == 2
+    assert _sculpt(table, "--column", "blind", "--permutations", "10")[0] == 2
+
+
+def test_the_exit_codes_are_in_the_help() -> None:
+    _, text = _sculpt("--help")
+    assert "3 at least one FAIL" in " ".join(text.split())
+    assert "4 at least one INCONCLUSIVE" in " ".join(text.split())
+
+
+def test_a_window_is_left_out(table: Path, tmp_path: Path) -> None:
+    options = ["--exclude-window", 60, 110, "-o", tmp_path]
+    assert _sculpt(table, "--column", "blind", *options)[0] in {0, 3}
+    assert json.loads((tmp_path / "sculpting.json").read_text())["excluded"] == [60, 110]
