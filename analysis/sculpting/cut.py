@@ -135,8 +135,8 @@ def make_cuts(scores: Floats, weights: Floats, working_points: Sequence[float]) 
     kept: list[tuple[float, float, float]] = []
     notes = []
     for point in wanted:
-        place = np.searchsorted(cumulative, point * total * (1 - 1e-12))
-        threshold = float(scores[order][min(place, len(order) - 1)])
+        place = int(np.searchsorted(cumulative, point * total * (1 - 1e-12)))
+        threshold = float(scores[order[min(place, len(order) - 1)]])
         reached = float(weights[scores >= threshold].sum()) / total
         if threshold <= scores.min():
             notes.append(f"efficiency {point:g}: left out, equal scores make the cut pass all jets")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -106,6 +107,13 @@ class Shapes:
     after_variances: Floats
     efficiencies: Floats
     errors: Floats
+
+
+class _Divergences(TypedDict):
+    entropy: Interval
+    entropy_by_chance: float
+    jsd: Interval
+    jsd_by_chance: float
 
 
 def jensen_shannon(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
@@ -312,7 +320,7 @@ def _divergences(
     n_points: int,
     n_bins: int,
     rng: np.random.Generator,
-) -> list[dict[str, Interval | float]]:
+) -> list[_Divergences]:
     """Entropy and JSD of each cut, with intervals and what chance gives."""
     _, mass, _, weights = jets
     place = equal_bins(mass, n_bins)
@@ -334,7 +342,7 @@ def _divergences(
     # Resampled jets have the noise of two samplings: move their divergences back by one.
     samples = np.array(drawn)
     samples = np.maximum(samples - (samples.mean(axis=0) - value), 0.0)
-    found = []
+    found: list[_Divergences] = []
     for k in range(n_points):
         mask = levels > k
         n_pass, n_fail = _effective(weights[mask]), _effective(weights[~mask])

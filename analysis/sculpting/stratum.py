@@ -105,11 +105,12 @@ class Stratum:
         passes = self.passes
 
         def effective(mask: npt.NDArray[np.bool_]) -> Floats:
-            squares = mask @ self.weights**2
+            squares: Floats = mask @ self.weights**2
             number: Floats = (mask @ self.weights) ** 2 / np.where(squares > 0, squares, 1.0)
             return number
 
-        return np.minimum(effective(passes), effective(~passes))
+        fewer: Floats = np.minimum(effective(passes), effective(~passes))
+        return fewer
 
     @functools.cached_property
     def n_merged(self) -> Ints:
@@ -121,7 +122,7 @@ class Stratum:
         """Observed S_b, shape (1, n_points, n_bins)."""
         n_bins = len(self.bin_sizes)
         rows = [np.bincount(self.place, weights=u, minlength=n_bins) for u in self.excesses]
-        return np.array(rows)[None]
+        return np.array(rows, np.float64)[None]
 
     def permuted_sums(self, n: int, rng: np.random.Generator) -> Floats:
         """Sums S_b after `n` permutations of the mass, shape (n, n_points, n_bins).
