@@ -15,6 +15,7 @@ from rich.table import Table
 from oddjet.analysis import (
     cli_background,
     cli_batch,
+    cli_compact,
     cli_hunt,
     cli_inject,
     cli_limits,
@@ -324,6 +325,7 @@ def bench(
 
 cli_background.register(app)
 cli_batch.register(app)
+cli_compact.register(app)
 cli_limits.register(app)
 cli_hunt.register(app)
 cli_inject.register(app)

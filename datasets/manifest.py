@@ -70,6 +70,9 @@ class ChunkRecord(_Frozen):
         counts: Oddities counted, such as jets_without_links.
         seconds: Wall time.
         images: Whether the part has an image file.
+        stored_in: Name of the files that hold the part among others, see `oddjet.datasets.compaction`;
+            None where they are its own, and have its key for a name.
+        first_row: Its first row in these.
     """
 
     key: str
@@ -87,6 +90,8 @@ class ChunkRecord(_Frozen):
     counts: dict[str, int] = Field(default_factory=dict)
     seconds: float = 0.0
     images: bool = False
+    stored_in: str | None = None
+    first_row: int = Field(default=0, ge=0)
 
 
 class FileRecord(_Frozen):

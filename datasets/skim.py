@@ -6,6 +6,8 @@
     skim/<dataset>/<key>.parquet    one row a jet, constituents inside
     skim/<dataset>/<key>.npy        images (n, 32, 32, 1) float32, optional
     skim/<dataset>/<key>.json       the chunk's record, written last: it is what makes the part count
+
+`oddjet.datasets.compaction` puts many parts into one pair of files `merged-<key>.parquet` and `.npy`; records say where.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 import awkward as ak
 import numpy as np
@@ -30,7 +32,15 @@ from oddjet.datasets.manifest import ChunkRecord, Manifest, MissingChunk, read_m
 from oddjet.datasets.validation import require_safe_name, validate
 from oddjet.errors import ConfigError, InputError, SkimError, did_you_mean
 
-__all__ = ["Skim", "open_skim", "read_part_record", "write_part"]
+__all__ = [
+    "Skim",
+    "column_encodings",
+    "open_skim",
+    "part_path",
+    "read_part_record",
+    "read_part_rows",
+    "write_part",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +83,7 @@ def write_part(
     stem.with_suffix(".json").unlink(missing_ok=True)
     with atomic_write(_with(stem, ".parquet")) as temporary:
         table = _to_arrow(jets)
-        pq.write_table(table, temporary, compression="zstd", **_encodings(table.schema))
+        pq.write_table(table, temporary, compression="zstd", **column_encodings(table.schema))
     if images is not None:
         with atomic_write(_with(stem, ".npy")) as temporary:
             np.save(temporary, np.asarray(images, np.float32), allow_pickle=False)
@@ -103,15 +113,65 @@ def read_part_record(folder: Path | str, dataset: str, key: str) -> ChunkRecord 
         return None
     if (record.dataset, record.key) != (dataset, key):
         return None
-    needed = [".parquet", ".npy"] if record.images else [".parquet"]
-    return record if all(_with(stem, suffix).is_file() for suffix in needed) else None
+    return record if all(path.is_file() for path in _part_paths(folder, record)) else None
 
 
-def open_skim(folder: Path | str) -> Skim:
+def part_path(folder: Path | str, record: ChunkRecord, suffix: str) -> Path:
+    """Say which file holds a part, of its own or among others.
+
+    Args:
+        folder: The skim's folder.
+        record: The part's record.
+        suffix: ``.parquet`` or ``.npy``.
+
+    Returns:
+        The path.
+    """
+    return _with(_stem(folder, record.dataset, record.stored_in or record.key), suffix)
+
+
+def read_part_rows(
+    file: pq.ParquetFile, record: ChunkRecord, columns: Sequence[str] | None = None
+) -> pa.Table:
+    """Read a part's rows, and of a file of many parts no others.
+
+    Args:
+        file: The open file that `part_path` names.
+        record: The part's record.
+        columns: Columns to read, nested ones by their top name; all if None.
+
+    Returns:
+        The rows: n_jets of them if the file is whole.
+    """
+    names = None if columns is None else list(columns)
+    if record.stored_in is None:
+        return file.read(columns=names)
+    start, stop = record.first_row, record.first_row + record.n_jets
+    groups, offset, row = [], 0, 0
+    for group in range(file.num_row_groups):
+        n_rows = file.metadata.row_group(group).num_rows
+        if row < stop and row + n_rows > start:
+            offset = offset if groups else row
+            groups.append(group)
+        row += n_rows
+    return file.read_row_groups(groups, columns=names).slice(start - offset, record.n_jets)
+
+
+def _part_paths(folder: Path | str, record: ChunkRecord) -> list[Path]:
+    suffixes = [".parquet", ".npy"] if record.images else [".parquet"]
+    return [part_path(folder, record, suffix) for suffix in suffixes]
+
+
+@overload
+def open_skim(folder: Path | str, *, lazy: Literal[False] = False) -> Skim: ...
+@overload
+def open_skim(folder: Path | str, *, lazy: Literal[True]) -> Any: ...
+def open_skim(folder: Path | str, *, lazy: bool = False) -> Skim | Any:
     """Open a finished skim.
 
     Args:
         folder: The folder a run has written.
+        lazy: Give a dask-awkward array of all jets, a partition a part; needs `oddjet[lazy]`.
 
     Returns:
         The skim; nothing but the manifest is read yet.
@@ -119,16 +179,14 @@ def open_skim(folder: Path | str) -> Skim:
     Raises:
         SkimError: If there is no manifest (the run was interrupted), its schema is newer than this
             code, or a part it names is missing.
+        ConfigError: If it is to be lazy, and dask-awkward is not there or does not fit.
 
     A skim that was made with parts missing is opened with a warning; `Skim.missing` lists them.
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
-    missing = []
-    for chunk in manifest.chunks:
-        stem = _stem(folder, chunk.dataset, chunk.key)
-        suffixes = [".parquet", ".npy"] if chunk.images else [".parquet"]
-        missing += [path for s in suffixes if not (path := _with(stem, s)).is_file()]
+    paths = dict.fromkeys(p for chunk in manifest.chunks for p in _part_paths(folder, chunk))
+    missing = [path for path in paths if not path.is_file()]
     if missing:
         shown = ", ".join(str(path) for path in missing[:3])
         msg = (
@@ -138,7 +196,12 @@ def open_skim(folder: Path | str) -> Skim:
         raise SkimError(msg)
     if manifest.missing:
         logger.warning("%s: %s (manifest.json names all)", folder, manifest.tell_missing(shown=0))
-    return Skim(folder=folder, manifest=manifest)
+    skim = Skim(folder=folder, manifest=manifest)
+    if lazy:
+        from oddjet.datasets.lazy import lazy_jets  # noqa: PLC0415 (an extra)
+
+        return lazy_jets(skim)
+    return skim
 
 
 @dataclass(frozen=True)
@@ -299,7 +362,7 @@ class Skim:
         return [chunk for chunk in self.manifest.chunks if chunk.dataset in chosen]
 
     def _read(self, chunk: ChunkRecord, columns: Sequence[str] | None) -> Jets:
-        path = _with(_stem(self.folder, chunk.dataset, chunk.key), ".parquet")
+        path = part_path(self.folder, chunk, ".parquet")
         try:
             with pq.ParquetFile(path) as file:
                 names = file.schema_arrow.names
@@ -307,8 +370,7 @@ class Skim:
                     hints = "".join(did_you_mean(name, names) for name in unknown)
                     msg = f"{path} has no column {', '.join(unknown)}; it has {', '.join(names)}.{hints}"
                     raise SkimError(msg)
-                # A nested column is asked for by its top name.
-                table = file.read(columns=None if columns is None else list(columns))
+                table = read_part_rows(file, chunk, columns)
         except (OSError, pa.ArrowException) as error:
             msg = f"{path} cannot be read ({error}); remove {path.with_suffix('.json')} and repeat the run"
             raise SkimError(msg) from error
@@ -319,12 +381,14 @@ class Skim:
         return jets if columns is None else jets[list(columns)]
 
     def _map_images(self, chunk: ChunkRecord) -> npt.NDArray[np.float32]:
-        path = _with(_stem(self.folder, chunk.dataset, chunk.key), ".npy")
+        path = part_path(self.folder, chunk, ".npy")
         try:
             images = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             msg = f"{path} cannot be read ({error}); remove {path.with_suffix('.json')} and repeat the run"
             raise SkimError(msg) from error
+        if chunk.stored_in is not None:
+            images = images[chunk.first_row : chunk.first_row + chunk.n_jets]
         if len(images) != chunk.n_jets:
             msg = f"{path} has {len(images)} images, the manifest says {chunk.n_jets}; make the skim again"
             raise SkimError(msg)
@@ -342,8 +406,17 @@ def _with(stem: Path, suffix: str) -> Path:
     return stem.parent / f"{stem.name}{suffix}"
 
 
-def _encodings(schema: pa.Schema) -> dict[str, list[str]]:
-    """Dictionaries where values repeat, split bytes elsewhere: twice as fast as the default."""
+def column_encodings(schema: pa.Schema) -> dict[str, list[str]]:
+    """Choose encodings: dictionaries where values repeat, split bytes elsewhere.
+
+    That is twice as fast as the default.
+
+    Args:
+        schema: Of a part.
+
+    Returns:
+        Options of `pyarrow.parquet.ParquetWriter`.
+    """
     floats = [field.name for field in schema if pa.types.is_floating(field.type)]
     repeating = [*CATEGORICAL_FIELDS, "run", "luminosityBlock", "label", "rank", "truth_pdgId"]
     if "constituents" in schema.names:

@@ -156,7 +156,8 @@ def score_part(item: tuple[Skim, ChunkSource], *, scorer: JetScorer) -> dict[str
 
     def work() -> dict[str, Any]:
         (record,) = part.manifest.chunks
-        record = record.model_copy(update={"key": source.key, "seconds": 0.0})
+        fresh = {"key": source.key, "seconds": 0.0, "stored_in": None, "first_row": 0}
+        record = record.model_copy(update=fresh)
         return scorer.process_jets(part.jets(), record)
 
     return guard(source, work)

@@ -20,6 +20,7 @@ from coffea.processor.executor import ExecutorBase
 from pydantic import BaseModel, ConfigDict, Field
 
 from oddjet.datasets.atomic import atomic_write, write_text
+from oddjet.datasets.compaction import copy_stored_parts
 from oddjet.datasets.dataset import Dataset, Fileset
 from oddjet.datasets.manifest import write_manifest
 from oddjet.datasets.skim import Skim, open_skim, read_part_record
@@ -209,7 +210,7 @@ def pack_inputs(job: BatchJob, folder: Path) -> BatchJob:
                 update={"lumi_mask": Path("lumi_mask.json")}
             )
         if step.skim is not None:
-            skim = _some_parts(open_skim(step.skim), job)
+            skim = copy_stored_parts(_some_parts(open_skim(step.skim), job), folder / "skim")
             write_manifest(folder / "skim", skim.manifest)
             archive.add(folder / "skim", "skim")
             for record in skim.manifest.chunks:

@@ -7,12 +7,16 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
+from oddjet.datasets.compaction import remove_unused_files
+
 __all__ = ["remove_stale_parts", "remove_temporary_files"]
 
 logger = logging.getLogger(__name__)
 
 _PART = re.compile(r"[0-9a-f]{20}\.(parquet|npy|json)")
-_TEMPORARY = re.compile(r"\.([0-9a-f]{20}|failures|manifest|histograms|unique)\..*\.(parquet|npy|json)")
+_TEMPORARY = re.compile(
+    r"\.((?:merged-)?[0-9a-f]{20}|failures|manifest|histograms|unique)\..*\.(parquet|npy|json)"
+)
 
 
 def remove_temporary_files(folder: Path) -> None:
@@ -40,6 +44,7 @@ def remove_stale_parts(folder: Path, keys: Collection[str]) -> None:
     ]
     for path in sorted(stale, key=lambda path: path.suffix != ".json"):
         path.unlink(missing_ok=True)
+    remove_unused_files(folder)
     for parent in {path.parent for path in stale}:
         if not any(parent.iterdir()):
             parent.rmdir()

@@ -17,6 +17,7 @@ from oddjet.datasets.dataset import Kind
 from oddjet.datasets.digest import content_key
 from oddjet.datasets.folds import event_hash
 from oddjet.datasets.manifest import ChunkRecord
+from oddjet.datasets.skim import part_path, read_part_rows
 from oddjet.errors import DuplicateEventError
 
 __all__ = ["check_unique"]
@@ -120,8 +121,8 @@ def _candidates(
 def _events(folder: Path, record: ChunkRecord, *, with_entry: bool = False) -> dict[str, Numbers]:
     """Run, luminosityBlock and event of each event of a part, whatever its number of jets."""
     names = ["run", "luminosityBlock", "event", "entry"]
-    path = folder / record.dataset / f"{record.key}.parquet"
-    table = pq.read_table(path, columns=names, partitioning=None)
+    with pq.ParquetFile(part_path(folder, record, ".parquet")) as file:
+        table = read_part_rows(file, record, names)
     columns = {name: table[name].to_numpy() for name in names}
     _, first = np.unique(columns["entry"], return_index=True)
     kept = names if with_entry else names[:3]
