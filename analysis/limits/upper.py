@@ -9,6 +9,7 @@ References:
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias, TypeVar
@@ -36,6 +37,8 @@ LARGEST_MU_MAX = 1e5
 ROOT_RTOL = 1e-7
 TOY_POINTS = 11
 """Signal strengths at which toys are thrown."""
+MINUIT_CALLS = 20_000
+"""Evaluations after which a minimum that was not found will not be."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,15 +162,23 @@ def upper_limit(
 
 
 @contextmanager
-def _pyhf(optimizer: str) -> Iterator[None]:
-    """Set pyhf's backend, and put back whatever the caller had."""
+def _pyhf(optimizer: Any) -> Iterator[None]:
+    """Set pyhf's backend, and put back whatever the caller had.
+
+    A fit that fails is tried in another way, or ends in an error that says so; pyhf's own pages about it
+    are not shown.
+    """
     import pyhf  # noqa: PLC0415 (slow import)
 
     before = pyhf.get_backend()
     pyhf.set_backend("numpy", optimizer)
+    logger = logging.getLogger("pyhf")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
+        logger.setLevel(level)
         pyhf.set_backend(*before)
 
 
@@ -293,7 +304,8 @@ def _crossing(points: Array, values: Array, level: float, n_toys: int, channel: 
 def _discovery(channel: Channel, mu_max: float) -> tuple[float, float, float]:
     """Best signal strength, its error, and the p-value of background alone.
 
-    The best strength may be negative down to where the total expectation would vanish.
+    The best strength may be negative down to where the total expectation would vanish; where no
+    minimum is found there, as happens far below zero, it is kept at zero or above.
     """
     import pyhf  # noqa: PLC0415 (slow import)
 
@@ -302,13 +314,17 @@ def _discovery(channel: Channel, mu_max: float) -> tuple[float, float, float]:
         p0 = float(pyhf.infer.hypotest(0.0, data, model, test_stat="q0"))
     signal = channel.signal.expected
     lowest = -0.9 * float(np.min(channel.background[signal > 0] / signal[signal > 0]))
-    bounds = list(model.config.suggested_bounds())
-    bounds[model.config.poi_index] = (max(lowest, -mu_max), mu_max)
-    try:
-        with _pyhf("minuit"):
-            best = pyhf.infer.mle.fit(data, model, par_bounds=bounds, return_uncertainties=True)
-    except pyhf.exceptions.FailedMinimization as error:
-        msg = f"the fit of signal plus background in channel {channel.name} failed: {error}"
-        raise FitError(msg) from error
-    mu_hat, mu_error = np.asarray(best)[model.config.poi_index]
-    return float(mu_hat), float(mu_error), p0
+    failure: Exception | None = None
+    for low in (max(lowest, -mu_max), 0.0):
+        bounds = list(model.config.suggested_bounds())
+        bounds[model.config.poi_index] = (low, mu_max)
+        try:
+            with _pyhf(pyhf.optimize.minuit_optimizer(maxiter=MINUIT_CALLS)):
+                best = pyhf.infer.mle.fit(data, model, par_bounds=bounds, return_uncertainties=True)
+        except pyhf.exceptions.FailedMinimization as error:
+            failure = error
+            continue
+        mu_hat, mu_error = np.asarray(best)[model.config.poi_index]
+        return float(mu_hat), float(mu_error), p0
+    msg = f"the fit of signal plus background in channel {channel.name} failed: {failure}"
+    raise FitError(msg) from failure
