@@ -47,7 +47,7 @@ def sculpt(
         typer.Option(
             "--exclude-window",
             metavar="LOW HIGH",
-            help="Leave out these masses [GeV]; by default, in data, the signal window.",
+            help="Leave out these masses [GeV]; in data the signal window is left out anyway.",
         ),
     ] = None,
     tolerance: Annotated[
@@ -89,9 +89,7 @@ def sculpt(
 
 
 def _print(found: Assessment) -> None:
-    left_out = (
-        f", without {found.excluded[0]:g}–{found.excluded[1]:g} GeV" if found.excluded else ""
-    )
+    left_out = f", without {found.left_out}" if found.left_out else ""
     table = Table(
         title=f"sculpting of {found.mass} by cuts, {', '.join(found.datasets)}{left_out}",
         title_justify="left",

@@ -68,7 +68,7 @@ class Assessment:
         mass: Column of the mass.
         mass_range: Masses that were judged [GeV].
         window: Signal window [GeV].
-        excluded: Window whose jets were left out of everything, or None [GeV].
+        excluded: Windows whose jets were left out of everything [GeV].
         scores: One entry a column.
     """
 
@@ -78,8 +78,13 @@ class Assessment:
     mass: str
     mass_range: tuple[float, float]
     window: tuple[float, float]
-    excluded: tuple[float, float] | None
+    excluded: tuple[tuple[float, float], ...]
     scores: tuple[Assessed, ...]
+
+    @property
+    def left_out(self) -> str:
+        """The windows that were left out, in words; empty for none."""
+        return " and ".join(f"{low:g}–{high:g} GeV" for low, high in self.excluded)
 
     @property
     def outcome(self) -> Outcome:
@@ -130,7 +135,7 @@ def assess(
 
     Only jets inside the hunt's mass range and pt edges count, the leading ones of each event if
     the hunt takes those; working points are quantiles of these. Several simulated datasets are
-    weighted by their cross sections. In data the signal window is left out.
+    weighted by their cross sections. In data the signal window of the settings is always left out.
 
     Args:
         folder: A scores table.
@@ -138,8 +143,7 @@ def assess(
         datasets: Background datasets, or data; all background if empty.
         signals: Signal datasets.
         settings: Mass column, range, window, pt edges and choice of jets; the defaults if None.
-        exclude: A mass window that is left out [GeV]; by default the signal window in data, and
-            nothing in simulation.
+        exclude: A mass window that is left out [GeV]. In data the signal window is left out too.
         working_points: Background efficiencies.
         seed: Of everything random.
         **choices: Further arguments of `judge`.
@@ -158,10 +162,10 @@ def assess(
         msg = "no score to judge: name columns of the scores table"
         raise ConfigError(msg)
     names = [*dict.fromkeys([settings.mass, "pt", "weight", "rank", *columns])]
-    if kind == "data" and exclude is None:
-        exclude = settings.window
-    background = _rows(table, chosen, names, settings, exclude)
-    others = {name: _rows(table, [name], names, settings, exclude) for name in signals}
+    shut = [settings.window] if kind == "data" else []
+    excluded = tuple(dict.fromkeys([*shut, *([exclude] if exclude else [])]))
+    background = _rows(table, chosen, names, settings, excluded)
+    others = {name: _rows(table, [name], names, settings, excluded) for name in signals}
     low, high = settings.range
     edges = np.linspace(low, high, min(N_SHAPE_BINS, round((high - low) / settings.bin_width)) + 1)
     found = []
@@ -170,7 +174,7 @@ def assess(
         ladder = climb(
             jets,
             {name: _sample(rows, column, settings) for name, rows in others.items()},
-            window=None if exclude else settings.window,
+            window=None if excluded else settings.window,
             working_points=working_points,
             pt_edges=settings.pt_edges,
             seed=seed,
@@ -194,7 +198,7 @@ def assess(
         mass=settings.mass,
         mass_range=settings.range,
         window=settings.window,
-        excluded=exclude,
+        excluded=excluded,
         scores=tuple(found),
     )
 
@@ -236,7 +240,7 @@ def _rows(
     datasets: Sequence[str],
     names: Sequence[str],
     settings: HuntConfig,
-    exclude: tuple[float, float] | None,
+    excluded: Sequence[tuple[float, float]],
 ) -> Columns:
     """Rows of datasets that a hunt would look at, with weights in proportion to cross sections."""
     known: Mapping[str, Any] = table.manifest.datasets
@@ -250,8 +254,8 @@ def _rows(
     joined = {name: np.concatenate([part[name] for part in parts]) for name in names}
     mass = joined[settings.mass]
     used = (mass >= settings.range[0]) & (mass < settings.range[1])
-    if exclude is not None:
-        used &= (mass < exclude[0]) | (mass >= exclude[1])
+    for start, stop in excluded:
+        used &= (mass < start) | (mass >= stop)
     if settings.jets == "leading":
         used &= joined["rank"] == 0
     return {name: values[used] for name, values in joined.items()}

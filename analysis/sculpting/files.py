@@ -70,7 +70,7 @@ def _mass(found: Assessment, each: Assessed, status: str) -> Figure:
     return efficiency_across_mass(
         each.shapes,
         axis_label=mass_name(found.mass),
-        window=found.excluded or found.window,
-        excluded=found.excluded is not None,
+        window=found.excluded[0] if found.excluded else found.window,
+        excluded=bool(found.excluded),
         label=PlotLabel(status, f"{each.column}: {each.verdict.outcome.value}"),
     )

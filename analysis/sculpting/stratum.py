@@ -9,7 +9,8 @@ the sum of u over the n_b jets of mass bin b, the statistic of a working point i
 It is the Kruskal–Wallis form of Pearson's χ² of pass against fail over the mass bins: for equal
 weights T = χ² (N − 1)/N exactly. Over permutations of the mass S_b has the variance
 (1 − n_b/N) n_b Σ u² / (N − 1), so that T has the mean n_bins − 1, and about a χ² distribution with as
-many degrees of freedom, for any weights.
+many degrees of freedom. Weights that follow the mass spoil this, but not the permutations: there mass
+and weight stay together, and what is permuted against them is the score.
 """
 
 from __future__ import annotations
@@ -144,7 +145,7 @@ class Stratum:
 
         Returns:
             Shape (n, n_points, n_bins). For equal weights each mass bin's jets are spread over the
-            bands between working points; else the jets themselves, with their weights, are
+            bands between working points; else the scores of the jets are
             reordered.
         """
         if self.is_equal:
@@ -156,7 +157,7 @@ class Stratum:
         for _ in range(n):
             noise = rng.standard_normal(self.n_jets)
             order = np.argsort(rho * latent + np.sqrt(1 - rho**2) * noise)
-            # The jet that is k-th in the toy's score gets the k-th pair of score and weight.
+            # The jet that is k-th in the toy's score gets the k-th score of the sample.
             drawn = np.empty(self.n_jets, np.int64)
             drawn[order] = by_score
             toys.append(self._sums_in_order(drawn))
@@ -209,9 +210,19 @@ class Stratum:
         return np.add.reduceat(sums, starts, axis=1), np.add.reduceat(sizes, starts)
 
     def _sums_in_order(self, order: Ints) -> Floats:
-        excesses, n_bins = self.excesses, len(self.bin_sizes)
-        rows = [np.bincount(self.place, weights=u[order], minlength=n_bins) for u in excesses]
-        return np.array(rows)
+        """S_b where jet i has the score of jet order[i] and keeps its own mass and weight.
+
+        So weights may follow the mass: what is permuted is whether jets pass. Σ u² changes then, and
+        S_b is scaled so that `statistics`, which divides by that of the sample, divides by its own.
+        """
+        passes, n_bins = self.passes[:, order], len(self.bin_sizes)
+        efficiencies = passes @ self.weights / self.weights.sum()
+        excesses = (passes - efficiencies[:, None]) * self.weights
+        squares = np.sum(excesses**2, axis=1)
+        own = np.sum(self.excesses**2, axis=1)
+        scale = np.sqrt(np.divide(own, squares, out=np.ones_like(own), where=squares > 0))
+        rows = [np.bincount(self.place, weights=u, minlength=n_bins) for u in excesses]
+        return np.array(rows) * scale[:, None]
 
     def _sums_of_counts(self, counts: Ints) -> Floats:
         # Toys of free margins have their own efficiency; permutations have the sample's.

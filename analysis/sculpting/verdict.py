@@ -45,7 +45,7 @@ LEAST_POWER = 0.9
 LEAST_PERMUTATIONS = 299
 
 
-class Outcome(enum.StrEnum):
+class Outcome(str, enum.Enum):
     """What the verdict says."""
 
     PASS = "PASS"

@@ -32,11 +32,7 @@ def sculpting_section(found: Assessment) -> Section:
     """
     first = found.scores[0].verdict
     low, high = found.mass_range
-    left_out = (
-        f" Masses of {found.excluded[0]:g} to {found.excluded[1]:g} GeV were left out."
-        if found.excluded
-        else ""
-    )
+    left_out = f" Masses of {found.left_out} were left out." if found.left_out else ""
     method = (
         f"Does a cut on the score change the {found.mass} of {', '.join(found.datasets)}, from"
         f" {low:g} to {high:g} GeV?{left_out} The smallest p over all working points and pt bins is"

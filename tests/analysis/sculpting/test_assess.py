@@ -23,7 +23,7 @@ def test_leading_jets_in_range_are_judged(table: Path) -> None:
     assert [each.verdict.outcome for each in found.scores] == [Outcome.PASS, Outcome.FAIL]
     assert found.outcome is Outcome.FAIL
     assert found.kind == "background"
-    assert found.excluded is None
+    assert found.excluded == ()
     everything = assess(table, ["blind"], settings=HuntConfig(jets="all"))
     n_leading = found.scores[0].verdict.n_jets
     assert everything.scores[0].verdict.n_jets == pytest.approx(n_leading * 4 / 3, rel=0.01)
@@ -37,13 +37,22 @@ def test_leading_jets_in_range_are_judged(table: Path) -> None:
 
 def test_of_data_the_window_is_left_out(table: Path) -> None:
     found = assess(table, ["blind"], datasets=["data"])
-    assert (found.kind, found.excluded) == ("data", (65.0, 105.0))
+    assert (found.kind, found.excluded) == ("data", ((65.0, 105.0),))
     (score,) = found.scores
     centres = 0.5 * (score.shapes.edges[1:] + score.shapes.edges[:-1])
     inside = (centres > 65) & (centres < 105)
     assert (score.shapes.before[inside] == 0).all()
     assert (score.shapes.before[~inside] > 0).all()
     assert score.inclusive[0].in_window == {}
+
+
+def test_of_data_the_window_stays_shut_whatever_else_is_left_out(table: Path) -> None:
+    found = assess(table, ["blind"], datasets=["data"], exclude=(200.0, 210.0))
+    assert found.excluded == ((65.0, 105.0), (200.0, 210.0))
+    (score,) = found.scores
+    centres = 0.5 * (score.shapes.edges[1:] + score.shapes.edges[:-1])
+    assert (score.shapes.before[(centres > 65) & (centres < 105)] == 0).all()
+    assert found.left_out == "65–105 GeV and 200–210 GeV"
 
 
 @pytest.mark.parametrize(

@@ -58,4 +58,4 @@ def test_the_exit_codes_are_in_the_help() -> None:
 def test_a_window_is_left_out(table: Path, tmp_path: Path) -> None:
     options = ["--exclude-window", 60, 110, "-o", tmp_path]
     assert _sculpt(table, "--column", "blind", *options)[0] in {0, 3}
-    assert json.loads((tmp_path / "sculpting.json").read_text())["excluded"] == [60, 110]
+    assert json.loads((tmp_path / "sculpting.json").read_text())["excluded"] == [[60, 110]]

@@ -84,6 +84,22 @@ def test_p_is_uniform_with_weights_that_are_not_equal() -> None:
     assert stats.kstest([p(seed) for seed in range(40)], "uniform").pvalue > 0.01
 
 
+def test_weights_that_follow_the_mass_do_not_make_a_blind_score_fail() -> None:
+    def p_of(seed: int) -> float:
+        rng = np.random.default_rng([9, seed])
+        mass = 40 + rng.exponential(40, 1000)
+        weights = np.where(mass > 60, 4.0, 1.0)
+        return judge(
+            rng.random(1000), mass, np.full(1000, 600.0), weights=weights, pt_edges=(500, 900),
+            n_power_toys=20,
+        ).global_p  # fmt: skip
+
+    p = np.array([p_of(seed) for seed in range(60)])
+    # Of 60, 3 are expected below 0.05; permuting mass away from its weight gave five times as many.
+    assert np.sum(p < 0.05) <= 8
+    assert stats.kstest(p, "uniform").pvalue > 1e-3
+
+
 def test_weights_that_are_equal_change_nothing_and_others_lower_the_power() -> None:
     jets = _jets(4000, rho=0.1)
     plain = judge(*jets, pt_edges=EDGES)
