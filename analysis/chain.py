@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,11 +20,14 @@ from oddjet.analysis.training import train_detector
 from oddjet.condor.cluster import open_executor
 from oddjet.datasets.atomic import write_text
 from oddjet.datasets.luminosity import data_luminosity
+from oddjet.datasets.manifest import read_manifest
 from oddjet.datasets.skim import Skim, open_skim
-from oddjet.errors import ConfigError
+from oddjet.errors import ConfigError, InputError, TooFewJetsError
 from oddjet.ml.representations.jet_image import JetImage
+from oddjet.processors.histograms import cut_column
 
 if TYPE_CHECKING:
+    from oddjet.analysis.sculpting.assess import Assessment
     from oddjet.ml.folds import FoldedDetector
 
 __all__ = ["RunResult", "hunted_scores", "ready_skim", "report_again", "run_chain"]
@@ -225,6 +228,28 @@ def hunted_scores(config: AnalysisConfig, trained: Mapping[str, FoldedDetector])
     )
 
 
+def _judge(
+    config: AnalysisConfig, found: Hunt, columns_there: Collection[str]
+) -> tuple[Assessment | None, str]:
+    """Judge the hunted scores and, beside decorrelated ones, their raw forms; or say why not."""
+    from oddjet.analysis.sculpting.assess import assess  # noqa: PLC0415 (slow import)
+
+    folder = config.output / "scores"
+    columns = [cut_column(name, columns_there) for name in found.columns]
+    if config.decorrelation is not None:
+        method = f"_{config.decorrelation.cut_method}"
+        raw = [name.removesuffix(method) for name in found.columns]
+        columns += [cut_column(name, columns_there) for name in raw]
+    kinds = {name: dataset.kind for name, dataset in read_manifest(folder).datasets.items()}
+    signals = [name for name, kind in kinds.items() if kind == "signal"]
+    if "background" not in kinds.values():
+        signals = []
+    try:
+        return assess(folder, columns, signals=signals, settings=config.hunt, seed=config.seed), ""
+    except (InputError, TooFewJetsError, ConfigError) as error:
+        return None, str(error)
+
+
 def _finish(
     config: AnalysisConfig,
     skim: Skim,
@@ -254,6 +279,8 @@ def _finish(
             unblind=config.unblind,
             workers=config.cluster.workers,
         )
+    with clock.step("sculpting"):
+        sculpting, problem = _judge(config, found, table)
     with clock.step("limits"):
         limits, problems = limit_hunt(found, config.hunt.window, function=config.hunt.function)
     reporter.say("write the report …")
@@ -265,6 +292,8 @@ def _finish(
         hunt=found,
         seconds=clock.seconds,
         command=f"oddjet run {config.output / CONFIG_FILE}",
+        sculpting=sculpting,
+        sculpting_problem=problem,
         limits=limits,
         limit_problems=problems,
         injection=read_injection(config.output / "injection"),

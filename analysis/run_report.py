@@ -18,7 +18,8 @@ from oddjet.analysis.limits.spectrum import SpectrumLimit
 from oddjet.analysis.plots.style import Histogram, PlotLabel
 from oddjet.analysis.plots.training import LossCurve
 from oddjet.analysis.quality import EpochQuality, Quality, assess, assess_epochs, signal_jets
-from oddjet.analysis.report import Report, Section
+from oddjet.analysis.report import Card, Report, Section
+from oddjet.analysis.sculpting.assess import Assessment
 from oddjet.analysis.sections import (
     anomalies_section,
     bump_hunt_section,
@@ -33,6 +34,7 @@ from oddjet.analysis.sections import (
     provenance_section,
     quality_section,
     scores_section,
+    sculpting_section,
     training_section,
 )
 from oddjet.analysis.sections.labels import mass_name, sample_label
@@ -66,8 +68,11 @@ class RunOutputs:
         hunt: The hunt with the first detector's score.
         seconds: Wall time of each step.
         command: The command line that makes the same again.
-        limits: Upper limits at the tightest cut.
-        limit_problems: Why there is no limit at some masses.
+        sculpting: The verdicts on the hunted scores and their raw forms; None without simulation or
+            sidebands to judge on.
+        sculpting_problem: Why there is no verdict.
+        limits: The upper limit at the tightest cut, where there is one.
+        limit_problems: Why there is none.
         injection: What `oddjet inject` found, where it was run.
     """
 
@@ -78,6 +83,8 @@ class RunOutputs:
     hunt: Hunt
     seconds: Mapping[str, float]
     command: str
+    sculpting: Assessment | None = None
+    sculpting_problem: str = ""
     limits: tuple[SpectrumLimit, ...] = ()
     limit_problems: tuple[str, ...] = ()
     injection: InjectionResult | None = None
@@ -138,6 +145,7 @@ def build_report(run: RunOutputs) -> Report:
         ),
         _quality(run, qualities, label),
         _mass(run, scales, label),
+        *([] if run.sculpting is None else [sculpting_section(run.sculpting)]),
         fit_section(run.hunt),
         bump_hunt_section(run.hunt),
         *_limits(run),
@@ -154,9 +162,26 @@ def build_report(run: RunOutputs) -> Report:
         title=run.config.name,
         lead=_lead(run),
         sections=tuple(sections),
-        cards=headline_cards(n_jets=run.skim.n_jets, qualities=qualities, hunt=run.hunt),
+        cards=_cards(run, qualities),
         footer=f"oddjet {run.skim.manifest.versions.get('oddjet', '')}",
-        summary=headline_numbers(n_jets=run.skim.n_jets, qualities=qualities, hunt=run.hunt),
+        summary=headline_numbers(
+            n_jets=run.skim.n_jets, qualities=qualities, hunt=run.hunt, sculpting=run.sculpting
+        ),
+    )
+
+
+def _cards(run: RunOutputs, qualities: list[Quality]) -> tuple[Card, ...]:
+    """The headline, with what is missing said first."""
+    cards = headline_cards(
+        n_jets=run.skim.n_jets,
+        qualities=qualities,
+        hunt=run.hunt,
+        sculpting=run.sculpting,
+        sculpting_problem=run.sculpting_problem,
+    )
+    missing = run.skim.manifest.tell_missing(shown=0)
+    return (
+        (Card("Incomplete", "parts are missing", missing, "warning"), *cards) if missing else cards
     )
 
 
@@ -282,7 +307,7 @@ def _spectra(run: RunOutputs, names: list[str], scales: Mapping[str, float]) -> 
 
 def _limits(run: RunOutputs) -> list[Section]:
     if not run.limits:
-        return []
+        return [Section("Limits", "limits", warnings=run.limit_problems)]
     section = limits_section(
         run.limits, label=sample_label(run.hunt.sample), axis_label=mass_name(run.hunt.mass)
     )

@@ -12,6 +12,7 @@ from oddjet.analysis.sections.mass import mass_section
 from oddjet.analysis.sections.provenance import provenance_section
 from oddjet.analysis.sections.quality import quality_section
 from oddjet.analysis.sections.scores import scores_section
+from oddjet.analysis.sections.sculpting import sculpting_section
 from oddjet.analysis.sections.summary import headline_cards, headline_numbers
 from oddjet.analysis.sections.training import training_section
 
@@ -29,5 +30,6 @@ __all__ = [
     "provenance_section",
     "quality_section",
     "scores_section",
+    "sculpting_section",
     "training_section",
 ]

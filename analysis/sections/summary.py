@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from oddjet.analysis.hunt import Hunt
 from oddjet.analysis.quality import Quality
 from oddjet.analysis.report import Card, p_text
+from oddjet.analysis.sculpting.assess import Assessment
+from oddjet.analysis.sculpting.verdict import Outcome
 
 __all__ = ["headline_cards", "headline_numbers"]
 
 
 def headline_cards(
-    *, n_jets: int, qualities: Sequence[Quality] = (), hunt: Hunt | None = None
+    *,
+    n_jets: int,
+    qualities: Sequence[Quality] = (),
+    hunt: Hunt | None = None,
+    sculpting: Assessment | None = None,
+    sculpting_problem: str = "",
 ) -> tuple[Card, ...]:
     """Make the cards at the top of the report.
 
@@ -21,6 +28,8 @@ def headline_cards(
         n_jets: Jets in the skim.
         qualities: How well scores separate; those of the hunted score are shown.
         hunt: The hunt; its most improbable window is shown.
+        sculpting: Verdicts; that of the main score is shown.
+        sculpting_problem: Why there is none.
     """
     cards = [Card("Jets skimmed", f"{n_jets:,}".replace(",", "\u202f"))]
     for quality in _of_hunted_score(qualities, hunt):
@@ -32,7 +41,19 @@ def headline_cards(
                 f"95 %: {area.low:.3f} to {area.high:.3f}, {quality.which} jets",
             )
         )
+    if sculpting is not None or sculpting_problem:
+        cards.append(_verdict_card(sculpting, sculpting_problem))
     return (*cards, *([] if hunt is None else _hunt_cards(hunt)))
+
+
+def _verdict_card(sculpting: Assessment | None, problem: str) -> Card:
+    if sculpting is None:
+        return Card("Does the cut sculpt the mass?", "not judged", problem[:120], "warning")
+    first = sculpting.scores[0]
+    outcome = first.verdict.outcome
+    note = f"{first.column}: p = {p_text(first.verdict.global_p)}, {first.verdict.n_jets:,} jets"
+    tone: Literal["strong", "warning"] = "strong" if outcome is Outcome.PASS else "warning"
+    return Card("Does the cut sculpt the mass?", outcome.value, note, tone)
 
 
 def _of_hunted_score(qualities: Sequence[Quality], hunt: Hunt | None) -> list[Quality]:
@@ -66,12 +87,17 @@ def _hunt_cards(hunt: Hunt) -> list[Card]:
 
 
 def headline_numbers(
-    *, n_jets: int, qualities: Sequence[Quality] = (), hunt: Hunt | None = None
+    *,
+    n_jets: int,
+    qualities: Sequence[Quality] = (),
+    hunt: Hunt | None = None,
+    sculpting: Assessment | None = None,
 ) -> dict[str, Any]:
     """The same headline for the JSON.
 
     Args:
         n_jets: Jets in the skim.
+        sculpting: Verdicts.
         qualities: How well scores separate.
         hunt: The hunt; its most improbable window is given.
     """
@@ -79,6 +105,8 @@ def headline_numbers(
         "n_jets": n_jets,
         "auc": [quality.to_dict() for quality in _of_hunted_score(qualities, hunt)],
     }
+    if sculpting is not None:
+        numbers["sculpting"] = {e.column: e.verdict.outcome.value for e in sculpting.scores}
     if hunt is not None:
         scan = None if hunt.bump_hunt is None else hunt.bump_hunt.to_dict()
         keys = (
