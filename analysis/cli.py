@@ -19,6 +19,7 @@ from oddjet.analysis import (
     cli_hunt,
     cli_inject,
     cli_limits,
+    cli_plan,
     cli_reproduce,
     cli_sculpt,
     cli_status,
@@ -327,6 +328,7 @@ cli_background.register(app)
 cli_batch.register(app)
 cli_compact.register(app)
 cli_limits.register(app)
+cli_plan.register(app)
 cli_hunt.register(app)
 cli_inject.register(app)
 cli_reproduce.register(app)
