@@ -69,6 +69,7 @@ def run_benchmarks(
     *,
     names: Sequence[str] = (),
     n_events: int = 40_000,
+    files: Sequence[Path] = (),
     output: Path | None = None,
     reporter: Reporter | None = None,
 ) -> list[BenchmarkRow]:
@@ -76,9 +77,10 @@ def run_benchmarks(
 
     Args:
         names: Out of ``representations`` (``images``, ``efps`` and the others), ``detectors``,
-            ``simulation``, ``skim``, ``memory``; all by default.
+            ``simulation``, ``skim``, ``memory``, ``scale`` (which takes minutes); all by default.
         n_events: Events of the file that is skimmed; the large one of the memory benchmark has
             ten times as many. They are simulated events, repeated under new event numbers.
+        files: ROOT files for ``scale`` to skim, at least two; by default four with `n_events` in all.
         output: Where to write every number as JSON.
         reporter: Told about progress.
 
@@ -91,13 +93,21 @@ def run_benchmarks(
             known = ", ".join(_BENCHMARKS)
             msg = f"no benchmark '{name}': there are {known}.{did_you_mean(name, _BENCHMARKS)}"
             raise ConfigError(msg)
+    if len(files) == 1:
+        msg = f"scale: expected at least two files, one for each worker, received {files[0]}"
+        raise ConfigError(msg)
     wanted = dict.fromkeys(
         measure for name in names or _BENCHMARKS for measure in _BENCHMARKS[name]
     )
     rows = []
     with tempfile.TemporaryDirectory(prefix="oddjet-bench-") as folder:
         for measure in wanted:
-            for row in measure(Path(folder), n_events):
+            measured = (
+                _scale(Path(folder), n_events, files)
+                if measure is _scale
+                else measure(Path(folder), n_events)
+            )
+            for row in measured:
                 reporter.say(f"{row.name}: {row.measured}")
                 rows.append(row)
     if output is not None:
@@ -225,12 +235,67 @@ def _memory(folder: Path, n_events: int) -> Rows:
     )
 
 
-def _sample(folder: Path, n_events: int) -> Path:
+def _scale(folder: Path, n_events: int, files: Sequence[Path] = ()) -> Rows:
+    from oddjet.analysis.scale import compare_scoring, compare_workers  # noqa: PLC0415
+    from oddjet.processors.benchmark import benchmark_skim  # noqa: PLC0415
+
+    files = [path.absolute() for path in files] or [
+        _sample(folder, n_events // 4, f"-{number}") for number in range(4)
+    ]
+    smallest = min(files, key=lambda path: path.stat().st_size)
+    numbers: dict[str, Any] = compare_workers(files, folder / "workers")
+    rates = numbers["events_per_second"]
+    yield BenchmarkRow(
+        name=f"skim of {numbers['n_events']:,} events, 2 Dask workers",
+        measured=f"{rates['dask']:,.0f} events/s",
+        reference=f"2 processes side by side, {rates['alone']:,.0f} events/s",
+        ratio=numbers["dask_by_alone"],
+        bound=0.9,
+        numbers=numbers,
+    )
+    yield BenchmarkRow(
+        name="time with 2 Dask workers",
+        measured=f"{rates['dask']:,.0f} events/s",
+        reference=f"with `futures`, {rates['futures']:,.0f} events/s",
+        ratio=1.0 + numbers["dask_overhead"],
+        bound=1.15,
+        at_least=False,
+        numbers=numbers,
+    )
+    yield BenchmarkRow(
+        name="2 processes side by side",
+        measured=f"{rates['alone']:,.0f} events/s",
+        reference=f"1 process, {rates['one']:,.0f} events/s",
+        ratio=rates["alone"] / rates["one"],
+        numbers=numbers,
+    )
+    numbers = benchmark_skim(smallest, images=False)
+    yield BenchmarkRow(
+        name=f"skim without images, {numbers['n_events']:,} events, one core",
+        measured=f"{numbers['skim_events_per_second']:,.0f} events/s",
+        reference=f"bare uproot reading, {numbers['read_events_per_second']:,.0f} events/s",
+        ratio=numbers["ratio"],
+        bound=0.45,
+        numbers=numbers,
+    )
+    for detector, bound in (("kmeans", 0.5), ("khanal", 0.7)):
+        numbers = compare_scoring(smallest, folder / f"score-{detector}", detector)
+        yield BenchmarkRow(
+            name=f"second processor, {detector}, {numbers['n_jets']:,} jets",
+            measured=f"{numbers['processor_jets_per_second']:,.0f} jets/s",
+            reference=f"scores(jets) in memory, {numbers['memory_jets_per_second']:,.0f} jets/s",
+            ratio=numbers["ratio"],
+            bound=bound,
+            numbers=numbers,
+        )
+
+
+def _sample(folder: Path, n_events: int, suffix: str = "") -> Path:
     """A file of that many events: a few thousand simulated ones, again and again."""
     from oddjet.datasets.simulation import simulate  # noqa: PLC0415
     from oddjet.processors.benchmark import repeat_file  # noqa: PLC0415
 
-    path = folder / f"qcd-{n_events}.root"
+    path = folder / f"qcd-{n_events}{suffix}.root"
     if path.exists():
         return path
     seedling = folder / "qcd.root"
@@ -248,4 +313,5 @@ _BENCHMARKS: dict[str, tuple[Callable[[Path, int], Rows], ...]] = {
     "simulation": (_simulation,),
     "skim": (_skim,),
     "memory": (_memory,),
+    "scale": (_scale,),
 }

@@ -296,10 +296,14 @@ def bench(
         list[str] | None,
         typer.Argument(
             help="`representations` (or of these `images`, `efps`), `detectors`, `simulation`, "
-            "`skim`, `memory`; all by default."
+            "`skim`, `memory`, `scale`; all by default."
         ),
     ] = None,
     n_events: Annotated[int, typer.Option(min=1000, help="Events of the skimmed file.")] = 40_000,
+    files: Annotated[
+        list[Path] | None,
+        typer.Option("-f", "--file", help="ROOT file that `scale` skims; give at least two."),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write every number as JSON.")
     ] = None,
@@ -309,7 +313,11 @@ def bench(
 
     with told_plainly():
         rows = run_benchmarks(
-            names=names or (), n_events=n_events, output=output, reporter=RichReporter(err)
+            names=names or (),
+            n_events=n_events,
+            files=files or (),
+            output=output,
+            reporter=RichReporter(err),
         )
     table = Table("benchmark", "measured", "against", title="benchmarks", title_justify="left")
     for heading in ("ratio", "expected"):
