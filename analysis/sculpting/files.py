@@ -16,7 +16,6 @@ from oddjet.analysis.plots.sculpting_ladder import (
 from oddjet.analysis.plots.style import PlotLabel
 from oddjet.analysis.report import jsonable
 from oddjet.analysis.sculpting.assess import Assessed, Assessment
-from oddjet.analysis.sections.labels import mass_name
 from oddjet.datasets.atomic import write_text
 
 if TYPE_CHECKING:
@@ -67,6 +66,8 @@ def write_assessment(folder: Path | str, found: Assessment) -> list[Path]:
 
 
 def _mass(found: Assessment, each: Assessed, status: str) -> Figure:
+    from oddjet.analysis.sections.labels import mass_name  # noqa: PLC0415 (sections import this)
+
     return efficiency_across_mass(
         each.shapes,
         axis_label=mass_name(found.mass),

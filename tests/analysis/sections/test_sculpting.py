@@ -28,7 +28,7 @@ def found() -> Assessment:
         shapes = mass_shapes(jets, edges=np.linspace(50, 250, 21))
         scores.append(Assessed(name, verdict, tuple(ladder), shapes))
     return Assessment(
-        ("qcd",), "background", ("w",), "msoftdrop", (50, 250), (65, 105), None, tuple(scores)
+        ("qcd",), "background", ("w",), "msoftdrop", (50, 250), (65, 105), (), tuple(scores)
     )
 
 
