@@ -100,6 +100,7 @@ def p_value_scan(
         ha="right",
         va="bottom",
         fontsize=10.5,
+        bbox={"facecolor": "white", "alpha": 0.85, "lw": 0},
     )
     draw_label(axes, label or PlotLabel())
     return figure
