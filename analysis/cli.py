@@ -48,6 +48,9 @@ AllowMissing = Annotated[
     bool,
     typer.Option("--allow-missing", help="Finish with what can be read, and list what is missing."),
 ]
+PerformanceReport = Annotated[
+    Path | None, typer.Option(help="HTML file for Dask's report of what each worker did when.")
+]
 Unblind = Annotated[bool, typer.Option("--unblind", help="Look into the signal window of data.")]
 
 
@@ -155,6 +158,7 @@ def skim(
     chunk_size: Annotated[int | None, typer.Option(min=100, help="Events a chunk.")] = None,
     images: Annotated[bool, typer.Option(help="Keep 32 × 32 images.")] = True,
     allow_missing: AllowMissing = False,
+    performance_report: PerformanceReport = None,
 ) -> None:
     """Select jets with their constituents out of NanoAOD (Khanal's selection by default)."""
     from oddjet.analysis.steps import skim_files
@@ -170,6 +174,7 @@ def skim(
             chunk_size=chunk_size,
             images=images,
             allow_missing=allow_missing,
+            report=performance_report,
             reporter=RichReporter(err),
         )
     for dataset, steps in manifest.cutflow.items():
@@ -232,6 +237,7 @@ def score(
     executor: Executor = "iterative",
     workers: Workers = 1,
     allow_missing: AllowMissing = False,
+    performance_report: PerformanceReport = None,
 ) -> None:
     """Score every jet of a skim or of files, and fill the mass histograms."""
     from oddjet.analysis.steps import score_jets
@@ -245,6 +251,7 @@ def score(
             executor=executor,
             workers=workers,
             allow_missing=allow_missing,
+            report=performance_report,
             reporter=RichReporter(err),
         )
     out.print(f"{n_jets:,} jets scored: [bold]{output}[/]", highlight=False)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from oddjet.analysis.config import AnalysisConfig, HuntConfig, PseudoData, load_config
 from oddjet.analysis.hunt import Hunt, choose_sample, hunt
+from oddjet.analysis.performance import performance_report
 from oddjet.analysis.progress import Reporter, SilentReporter
 from oddjet.analysis.report import jsonable
 from oddjet.analysis.samples import ready_samples
@@ -38,6 +39,7 @@ def skim_files(
     chunk_size: int | None = None,
     images: bool = True,
     allow_missing: bool = False,
+    report: Path | None = None,
     reporter: Reporter | None = None,
 ) -> Manifest:
     """Skim files, a fileset, or the fileset of an analysis.
@@ -52,6 +54,7 @@ def skim_files(
         chunk_size: Events a chunk.
         images: Whether to keep 32 × 32 images.
         allow_missing: Finish although files cannot be opened or chunks fail.
+        report: HTML file for Dask's performance report.
         reporter: Told about progress.
 
     Raises:
@@ -75,7 +78,11 @@ def skim_files(
         kept = analysis.image if analysis else None
         image = JetImage() if kept is None else JetImage(**kept.model_dump())
     size = chunk_size or (analysis.chunk_size if analysis else CHUNK_SIZE)
-    with open_executor(cluster) as pool, reporter.track("skim", 0, "events") as update:
+    with (
+        open_executor(cluster) as pool,
+        performance_report(pool, report),
+        reporter.track("skim", 0, "events") as update,
+    ):
         return run_skim(
             samples,
             selection=analysis.selection if analysis else Selection.khanal(),
@@ -113,6 +120,7 @@ def score_jets(
     executor: str = "iterative",
     workers: int = 1,
     allow_missing: bool = False,
+    report: Path | None = None,
     reporter: Reporter | None = None,
 ) -> int:
     """Score every jet of a skim, or of files without a skim in between.
@@ -125,6 +133,7 @@ def score_jets(
         executor: ``iterative``, ``futures`` or ``dask``.
         workers: Worker processes.
         allow_missing: Finish although files cannot be opened or chunks of files fail.
+        report: HTML file for Dask's performance report.
         reporter: Told about progress.
 
     Returns:
@@ -150,7 +159,11 @@ def score_jets(
     choices = {"executor": executor, "workers": workers}
     cluster = validate(Cluster, choices, where="command line")
     unit = "jets" if is_skim else "events"
-    with open_executor(cluster) as pool, reporter.track("score", 0, unit) as update:
+    with (
+        open_executor(cluster) as pool,
+        performance_report(pool, report),
+        reporter.track("score", 0, unit) as update,
+    ):
         found = run_anomaly(
             jets,
             detectors={model.name: model for model in models},
