@@ -113,7 +113,23 @@ def _print(found: Assessment) -> None:
             f"{each.jsd(0.01):.2g}",
         )
     out.print(table)
+    if found.signals:
+        _print_separation(found)
     for each in found.scores:
         out.print(f"{each.column}: {each.verdict.sentence}", markup=False, highlight=False)
         for note in each.verdict.notes:
             out.print(f"  {note}", markup=False, highlight=False, style="dim")
+
+
+def _print_separation(found: Assessment) -> None:
+    table = Table(title="signal against background, with 95 % intervals", title_justify="left")
+    table.add_column("score", overflow="fold")
+    for heading in ("signal", "AUC", "at fixed mass", "best SIC in the window"):
+        table.add_column(heading, justify="right", overflow="fold")
+    for each in found.scores:
+        for name, one in each.separation.items():
+            sic = "–"
+            if one.best_sic is not None:
+                sic = f"{one.best_sic:.2f} at {100 * (one.best_sic_at or 0):g} %"
+            table.add_row(each.column, name, f"{one.auc}", f"{one.auc_at_fixed_mass}", sic)
+    out.print(table)

@@ -12,8 +12,10 @@ import numpy.typing as npt
 
 from oddjet.analysis.config import HuntConfig
 from oddjet.analysis.hunt import dataset_scales
+from oddjet.analysis.quality import signal_jets
 from oddjet.analysis.sculpting.cut import WORKING_POINTS
 from oddjet.analysis.sculpting.ladder import JetSample, Rung, Shapes, climb, mass_shapes
+from oddjet.analysis.sculpting.separation import Separation, separations
 from oddjet.analysis.sculpting.verdict import Outcome, Verdict, judge
 from oddjet.errors import ConfigError, did_you_mean
 from oddjet.processors.scores import Scores, open_scores
@@ -34,12 +36,14 @@ class Assessed:
         verdict: Whether a cut on it sculpts the mass.
         ladder: What cuts do, first over all pt.
         shapes: The mass before and after.
+        separation: How well it tells each signal from the background.
     """
 
     column: str
     verdict: Verdict
     ladder: tuple[Rung, ...]
     shapes: Shapes
+    separation: Mapping[str, Separation] = dataclasses.field(default_factory=dict)
 
     @property
     def inclusive(self) -> list[Rung]:
@@ -103,6 +107,7 @@ class Assessment:
                 "verdict": each.verdict.to_dict(),
                 "ladder": [dataclasses.asdict(rung) for rung in each.ladder],
                 "mass": dataclasses.asdict(each.shapes),
+                "separation": {n: dataclasses.asdict(s) for n, s in each.separation.items()},
             }
             for each in self.scores
         }
@@ -141,7 +146,7 @@ def assess(
         folder: A scores table.
         columns: Scores to judge: raw, calibrated or decorrelated.
         datasets: Background datasets, or data; all background if empty.
-        signals: Signal datasets.
+        signals: Signal datasets; their merged jets count, or else the matched ones.
         settings: Mass column, range, window, pt edges and choice of jets; the defaults if None.
         exclude: A mass window that is left out [GeV]. In data the signal window is left out too.
         working_points: Background efficiencies.
@@ -165,15 +170,19 @@ def assess(
     shut = [settings.window] if kind == "data" else []
     excluded = tuple(dict.fromkeys([*shut, *([exclude] if exclude else [])]))
     background = _rows(table, chosen, names, settings, excluded)
-    others = {name: _rows(table, [name], names, settings, excluded) for name in signals}
+    others = {
+        name: _of_signal(_rows(table, [name], [*names, "label"], settings, excluded))
+        for name in signals
+    }
     low, high = settings.range
     edges = np.linspace(low, high, min(N_SHAPE_BINS, round((high - low) / settings.bin_width)) + 1)
     found = []
     for column in dict.fromkeys(columns):
         jets = _sample(background, column, settings)
+        samples = {name: _sample(rows, column, settings) for name, rows in others.items()}
         ladder = climb(
             jets,
-            {name: _sample(rows, column, settings) for name, rows in others.items()},
+            samples,
             window=None if excluded else settings.window,
             working_points=working_points,
             pt_edges=settings.pt_edges,
@@ -190,7 +199,16 @@ def assess(
             **choices,
         )
         shapes = mass_shapes(jets, edges=edges, working_points=working_points)
-        found.append(Assessed(column, verdict, tuple(ladder), shapes))
+        inclusive = Assessed(column, verdict, tuple(ladder), shapes).inclusive
+        found.append(
+            Assessed(
+                column,
+                verdict,
+                tuple(ladder),
+                shapes,
+                separations(jets, samples, inclusive, seed=seed),
+            )
+        )
     return Assessment(
         datasets=tuple(chosen),
         kind=kind,
@@ -259,6 +277,12 @@ def _rows(
     if settings.jets == "leading":
         used &= joined["rank"] == 0
     return {name: values[used] for name, values in joined.items()}
+
+
+def _of_signal(rows: Columns) -> Columns:
+    """Jets of a signal sample that hold the signal: the merged ones, or else the matched."""
+    chosen, _ = signal_jets(rows["label"])
+    return {name: values[chosen] for name, values in rows.items()}
 
 
 def _sample(rows: Columns, column: str, settings: HuntConfig) -> JetSample:

@@ -8,6 +8,7 @@ import awkward as ak
 import numpy as np
 import pytest
 
+from oddjet.datasets.jets import Truth
 from oddjet.datasets.manifest import ChunkRecord, DatasetSummary, Manifest, write_manifest
 from oddjet.datasets.skim import write_part
 
@@ -29,6 +30,7 @@ def make_jets(n: int, seed: int, *, is_signal: bool = False) -> ak.Array:
             "mass": mass + 5,
             "msoftdrop": mass,
             "weight": np.full(n, 0.25),
+            "label": np.full(n, Truth.MERGED if is_signal else Truth.BACKGROUND, np.int8),
             "blind": rng.standard_normal(n) + shift,
             "sculpts": rng.standard_normal(n) + shift + (mass - 90) / 60,
         }

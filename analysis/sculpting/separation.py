@@ -1,0 +1,68 @@
+"""How well a score tells a signal from background, at any mass and at the same mass."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from oddjet.analysis.sculpting.ladder import JetSample, Rung
+from oddjet.ml.bootstrap import Interval
+from oddjet.ml.evaluation import auc
+from oddjet.ml.fixed_mass import auc_at_fixed
+
+__all__ = ["Separation", "separations"]
+
+REPLICAS = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Separation:
+    """Of one signal.
+
+    Attributes:
+        auc: Area under the ROC curve.
+        auc_at_fixed_mass: The same among jets of the same mass; NaN where there are too few.
+        best_sic: Largest ε_s/√ε_b among the working points, both counted inside the signal window;
+            None without a window.
+        best_sic_at: Background efficiency in the window that it is reached at.
+    """
+
+    auc: Interval
+    auc_at_fixed_mass: Interval
+    best_sic: float | None
+    best_sic_at: float | None
+
+
+def separations(
+    background: JetSample, signals: Mapping[str, JetSample], ladder: Sequence[Rung], *, seed: int
+) -> dict[str, Separation]:
+    """Measure each signal against the background.
+
+    Args:
+        background: Background jets.
+        signals: Signal jets by name.
+        ladder: What cuts do, over all pt; see `climb`.
+        seed: Of the resampling.
+    """
+    found = {}
+    for name, jets in signals.items():
+        both = (background.checked(), jets.checked())
+        scores, mass, _, weights = (np.concatenate(pair) for pair in zip(*both, strict=True))
+        is_signal = np.repeat([False, True], [len(each[0]) for each in both])
+        sics = [
+            (rung.in_window[name] / np.sqrt(rung.working_point), rung.working_point)
+            for rung in ladder
+            if name in rung.in_window and np.isfinite(rung.in_window[name])
+        ]
+        best = max(sics, default=(None, None))
+        found[name] = Separation(
+            auc=auc(scores, is_signal, weights, replicas=REPLICAS, seed=seed),
+            auc_at_fixed_mass=auc_at_fixed(
+                scores, is_signal, mass, weights, replicas=REPLICAS, seed=seed
+            ).auc,
+            best_sic=None if best[0] is None else float(best[0]),
+            best_sic_at=best[1],
+        )
+    return found
