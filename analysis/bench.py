@@ -20,6 +20,7 @@ __all__ = ["BenchmarkRow", "run_benchmarks"]
 
 SIMULATED_EVENTS = 2000
 REPEATS = 10
+REFITTED_TOYS = 300.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,10 +78,11 @@ def run_benchmarks(
 
     Args:
         names: Out of ``representations`` (``images``, ``efps`` and the others), ``detectors``,
-            ``simulation``, ``skim``, ``memory``, ``scale`` (which takes minutes); all by default.
+            ``simulation``, ``skim``, ``memory``, ``bumphunt``, ``scale`` (which takes minutes); all by default.
         n_events: Events of the file that is skimmed; the large one of the memory benchmark has
             ten times as many. They are simulated events, repeated under new event numbers.
-        files: ROOT files for ``scale`` to skim, at least two; by default four with `n_events` in all.
+        files: ROOT files for ``scale`` to skim, at least two, the first one also for what runs on one
+            core; by default four with `n_events` in all.
         output: Where to write every number as JSON.
         reporter: Told about progress.
 
@@ -242,7 +244,6 @@ def _scale(folder: Path, n_events: int, files: Sequence[Path] = ()) -> Rows:
     files = [path.absolute() for path in files] or [
         _sample(folder, n_events // 4, f"-{number}") for number in range(4)
     ]
-    smallest = min(files, key=lambda path: path.stat().st_size)
     numbers: dict[str, Any] = compare_workers(files, folder / "workers")
     rates = numbers["events_per_second"]
     yield BenchmarkRow(
@@ -269,7 +270,7 @@ def _scale(folder: Path, n_events: int, files: Sequence[Path] = ()) -> Rows:
         ratio=rates["alone"] / rates["one"],
         numbers=numbers,
     )
-    numbers = benchmark_skim(smallest, images=False)
+    numbers = benchmark_skim(files[0], images=False)
     yield BenchmarkRow(
         name=f"skim without images, {numbers['n_events']:,} events, one core",
         measured=f"{numbers['skim_events_per_second']:,.0f} events/s",
@@ -279,7 +280,7 @@ def _scale(folder: Path, n_events: int, files: Sequence[Path] = ()) -> Rows:
         numbers=numbers,
     )
     for detector, bound in (("kmeans", 0.5), ("khanal", 0.7)):
-        numbers = compare_scoring(smallest, folder / f"score-{detector}", detector)
+        numbers = compare_scoring(files[0], folder / f"score-{detector}", detector)
         yield BenchmarkRow(
             name=f"second processor, {detector}, {numbers['n_jets']:,} jets",
             measured=f"{numbers['processor_jets_per_second']:,.0f} jets/s",
@@ -305,6 +306,33 @@ def _sample(folder: Path, n_events: int, suffix: str = "") -> Path:
     return path
 
 
+def _bumphunt(folder: Path, n_events: int) -> Rows:  # noqa: ARG001
+    """The scan against pyBumpHunter, and pseudo-experiments a second with every window refitted."""
+    from oddjet.analysis.bumphunt.benchmark import bench_bumphunt  # noqa: PLC0415
+
+    numbers = bench_bumphunt()
+    theirs = numbers.get("pybumphunter_seconds")
+    yield BenchmarkRow(
+        "scan, given background, 10,000 toys",
+        f"{numbers['seconds']:.2f} s",
+        "pyBumpHunter is not installed" if theirs is None else f"pyBumpHunter {theirs:.2f} s",
+        numbers,
+        None if theirs is None else numbers["seconds"] / theirs,
+        1.0,
+        at_least=False,
+    )
+    for name, text in (("one_function", "exppoly3"), ("auto", "function chosen each time")):
+        rate = numbers[name]["toys_per_second"]
+        yield BenchmarkRow(
+            f"scan, every window refitted, {text}",
+            f"{rate:,.0f} toys/s",
+            f"{REFITTED_TOYS:g} toys/s, {numbers[name]['n_windows']} windows",
+            numbers[name],
+            rate / REFITTED_TOYS,
+            1.0,
+        )
+
+
 _BENCHMARKS: dict[str, tuple[Callable[[Path, int], Rows], ...]] = {
     "representations": (_images, _efps, _other_representations),
     "images": (_images,),
@@ -314,4 +342,5 @@ _BENCHMARKS: dict[str, tuple[Callable[[Path, int], Rows], ...]] = {
     "skim": (_skim,),
     "memory": (_memory,),
     "scale": (_scale,),
+    "bumphunt": (_bumphunt,),
 }

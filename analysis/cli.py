@@ -303,7 +303,7 @@ def bench(
         list[str] | None,
         typer.Argument(
             help="`representations` (or of these `images`, `efps`), `detectors`, `simulation`, "
-            "`skim`, `memory`, `scale`; all by default."
+            "`skim`, `memory`, `bumphunt`, `scale`; all by default."
         ),
     ] = None,
     n_events: Annotated[int, typer.Option(min=1000, help="Events of the skimmed file.")] = 40_000,
