@@ -54,7 +54,7 @@ def fit_section(hunt: Hunt) -> Section:
             ),
         ),
         warnings=tuple(warnings),
-        tables=(Table(headers, tuple(rows), caption),) if rows else (),
+        tables=(Table(headers, tuple(rows), caption), *_methods(hunt)) if rows else (),
         pictures=tuple(pictures),
         folded=tuple(tried),
         folded_title="The functions that were tried",
@@ -63,6 +63,39 @@ def fit_section(hunt: Hunt) -> Section:
             for p in hunt.working_points
         ],
     )
+
+
+def _methods(hunt: Hunt) -> tuple[Table, ...]:
+    """What several methods expect in the window, and their spread as a systematic uncertainty."""
+    rows: list[tuple[Cell, ...]] = []
+    for point in hunt.working_points:
+        spread = point.methods
+        if spread is None:
+            continue
+        others = "; ".join(
+            f"{each.name} {each.predicted:.1f} ± {each.error:.1f}" for each in spread.used[1:]
+        )
+        left_out = ", ".join(each.name for each in spread.methods if not each.used)
+        systematic = "–" if spread.systematic is None else f"{spread.systematic:.1f}"
+        rows.append(
+            (
+                point.name,
+                f"{spread.used[0].name} {spread.central:.1f}",
+                f"{spread.statistical:.1f}",
+                systematic,
+                others or "–",
+                left_out or "–",
+            )
+        )
+    if not rows:
+        return ()
+    headers = ("Cut", "Expected in the window", "Stat.", "Syst.", "Other methods", "Not used")
+    caption = (
+        "The window by several methods: other families of functions, and the spectrum of the jets that "
+        "fail the cut times a smooth ratio. The largest distance from the first is a systematic "
+        "uncertainty; methods that do not describe the sidebands (p < 0.01) are not used."
+    )
+    return (Table(headers, tuple(rows), caption),)
 
 
 def _fit_row(point: WorkingPoint, fit: BackgroundFit) -> tuple[Cell, ...]:

@@ -1,0 +1,155 @@
+"""What a hunt found: the jets that were hunted in, their spectra after each cut, and the scan."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from oddjet.analysis.background import BackgroundFit
+from oddjet.analysis.background.methods import MethodSpread
+from oddjet.analysis.bumphunt import BumpHunt, ChannelScan
+
+__all__ = ["Hunt", "HuntSample", "WorkingPoint"]
+
+
+@dataclasses.dataclass(frozen=True)
+class HuntSample:
+    """The jets that are hunted in.
+
+    Attributes:
+        kind: ``data``, or ``pseudo-data`` drawn from simulation.
+        lumi_ifb: Their luminosity [1/fb], None where it is not stated.
+        rows: Mask over the scores table, shape (n_jets,).
+        seed: Of the drawing of pseudo-data.
+    """
+
+    kind: Literal["data", "pseudo-data"]
+    lumi_ifb: float | None
+    rows: npt.NDArray[np.bool_]
+    seed: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class WorkingPoint:
+    """The mass spectrum after one cut, its background and its scan.
+
+    Attributes:
+        column: The score that was cut on, as histograms are named; empty before any cut.
+        efficiency: Background efficiency of the cut; 1 before any.
+        edges: Mass bin edges, n_bins + 1 of them [GeV].
+        counts: Jets a bin, shape (n_bins,); NaN where blinded.
+        fit: The sideband fit beside the signal window, None where it failed.
+        scan: The scan of this spectrum, None without a fit or while blinded.
+        methods: The background in the signal window by several methods; None where none is good.
+        problem: Why there is no fit or no scan; empty where there are both.
+    """
+
+    column: str
+    efficiency: float
+    edges: npt.NDArray[np.float64]
+    counts: npt.NDArray[np.float64]
+    fit: BackgroundFit | None
+    scan: ChannelScan | None
+    problem: str = ""
+    methods: MethodSpread | None = None
+
+    @property
+    def cut_name(self) -> str:
+        """The cut without its score, as short as can be."""
+        return "all jets" if not self.column else f"{100 * self.efficiency:g} % background"
+
+    @property
+    def name(self) -> str:
+        """How the cut is called in tables and legends."""
+        return self.cut_name if not self.column else f"{self.column}, {self.cut_name}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every number, ready for JSON."""
+        return {
+            "score": self.column,
+            "background_efficiency": self.efficiency,
+            "edges": self.edges.tolist(),
+            "counts": [None if np.isnan(count) else count for count in self.counts.tolist()],
+            "fit": None if self.fit is None else self.fit.to_dict(),
+            "methods": None if self.methods is None else self.methods.to_dict(),
+            "bump_hunt": None if self.scan is None else self.scan.to_dict(),
+            "problem": self.problem,
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Hunt:
+    """The hunt at all working points of all scores that were looked at.
+
+    Attributes:
+        columns: The scores that were cut on, as histograms are named; the first is the main one.
+        mass: The mass that was histogrammed.
+        sample: The jets.
+        blinded: Whether the window was kept shut.
+        working_points: No cut, then each score from the loosest cut to the tightest.
+        bump_hunt: The scan of all these spectra together; None while blinded, or without a fit.
+        problem: Why there is no scan; empty where there is one.
+    """
+
+    columns: tuple[str, ...]
+    mass: str
+    sample: HuntSample
+    blinded: bool
+    working_points: tuple[WorkingPoint, ...]
+    bump_hunt: BumpHunt | None
+    problem: str = ""
+
+    @property
+    def column(self) -> str:
+        """The main score: it is the one that figures of mass are cut on."""
+        return self.columns[0]
+
+    @property
+    def main_points(self) -> tuple[WorkingPoint, ...]:
+        """No cut, and the main score from the loosest cut to the tightest."""
+        return tuple(p for p in self.working_points if p.column in {"", self.column})
+
+    @property
+    def tightest(self) -> WorkingPoint:
+        """The tightest working point of the main score."""
+        return self.main_points[-1]
+
+    @property
+    def tests(self) -> str:
+        """How windows were tested, in a few words."""
+        return "not scanned" if self.bump_hunt is None else self.bump_hunt.background
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """One line a spectrum: cut, jets, function, its p, best window, local p, p over its windows."""
+        rows: list[tuple[str, ...]] = []
+        for point in self.working_points:
+            jets = f"{np.nansum(point.counts):,.0f}"
+            fit, found = point.fit, point.scan
+            shape = (fit.name, f"{fit.p_value:.2g}") if fit else ("none", "–")
+            if found is None:
+                rows.append((point.name, jets, *shape, point.problem or self.problem, "–", "–"))
+                continue
+            window = f"{found.window[0]:g}–{found.window[1]:g}" if found.has_excess else "no excess"
+            bound = "≤ " if found.n_exceeding == 0 else ""
+            p_values = (f"{found.local_p:.2g}", f"{bound}{found.spectrum_p:.2g}")
+            rows.append((point.name, jets, *shape, window, *p_values))
+        return rows
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every number, ready for JSON; the windows of each spectrum are with its working point."""
+        scan = None if self.bump_hunt is None else self.bump_hunt.to_dict()
+        if scan is not None:
+            del scan["spectra"]
+        return {
+            "scores": list(self.columns),
+            "mass": self.mass,
+            "sample": self.sample.kind,
+            "lumi_ifb": self.sample.lumi_ifb,
+            "blinded": self.blinded,
+            "problem": self.problem,
+            **({} if scan is None else scan),
+            "working_points": [point.to_dict() for point in self.working_points],
+        }
