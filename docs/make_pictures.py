@@ -1,4 +1,4 @@
-"""Redraw the README's picture from the quickstart, which is run first where it is not there yet."""
+"""Redraw the README's pictures from the quickstart, which is run first where it is not there yet."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from oddjet.analysis.chain import run_chain
 from oddjet.analysis.config import load_config
+from oddjet.analysis.plots.bumps import p_value_scan
 from oddjet.analysis.plots.fit import sideband_fit
 from oddjet.analysis.progress import RichReporter
 from oddjet.analysis.sections.labels import mass_name, sample_label
@@ -14,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def main() -> None:
-    """Draw the mass spectrum after the quickstart's tightest cut, with the fit beside the window."""
+    """Draw the spectrum after the quickstart's cuts with the fit beside the window, and the scan."""
     config = load_config(ROOT / "analysis" / "quickstart.yaml")
     found = run_chain(config, reporter=RichReporter()).hunt
     fit = found.tightest.fit
@@ -23,6 +24,16 @@ def main() -> None:
         raise SystemExit(message)
     figure = sideband_fit(fit, axis_label=mass_name(found.mass), label=sample_label(found.sample))
     figure.savefig(ROOT / "docs" / "pictures" / "quickstart_fit.png", dpi=110)
+    point = found.main_points[1]
+    if found.bump_hunt is None or point.scan is None:
+        raise SystemExit(f"the quickstart has no scan to draw: {found.problem}")  # noqa: EM102
+    figure = p_value_scan(
+        point.scan,
+        found.bump_hunt,
+        axis_label=mass_name(found.mass),
+        label=sample_label(found.sample),
+    )
+    figure.savefig(ROOT / "docs" / "pictures" / "quickstart_scan.png", dpi=110)
 
 
 if __name__ == "__main__":

@@ -222,7 +222,8 @@ class Stratum:
         own = np.sum(self.excesses**2, axis=1)
         scale = np.sqrt(np.divide(own, squares, out=np.ones_like(own), where=squares > 0))
         rows = [np.bincount(self.place, weights=u, minlength=n_bins) for u in excesses]
-        return np.array(rows) * scale[:, None]
+        sums: Floats = np.array(rows) * scale[:, None]
+        return sums
 
     def _sums_of_counts(self, counts: Ints) -> Floats:
         # Toys of free margins have their own efficiency; permutations have the sample's.
