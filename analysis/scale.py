@@ -20,6 +20,7 @@ from typing import Any
 from oddjet.condor.cluster import WORKER_ENVIRONMENT, Cluster, open_executor
 from oddjet.datasets.dataset import Dataset, Fileset
 from oddjet.datasets.fileset import load_fileset
+from oddjet.datasets.manifest import ChunkRecord
 from oddjet.datasets.skim import open_skim
 from oddjet.errors import ProcessingError
 
@@ -53,7 +54,7 @@ def compare_workers(
     Args:
         files: At least two files, different ones.
         folder: For the skims, which are removed.
-        repeats: Rounds; each does every way once.
+        repeats: Rounds; each does every way once, another one first.
         chunk_size: Events a chunk.
         with_one: Also one process for everything, to know what the second core brings.
 
@@ -68,7 +69,8 @@ def compare_workers(
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     n_events = 0
     for round_number in range(repeats):
-        for way in ways:
+        first = round_number % len(ways)
+        for way in ways[first:] + ways[:first]:
             place = folder / f"{way}-{round_number}"
             executors = _WAYS[way]
             parts = halves(files) if len(executors) == 2 else [list(files)]
@@ -201,7 +203,7 @@ def run_job(path: str) -> None:
 def _fileset(files: Sequence[str]) -> Fileset:
     """A dataset a file: repeated samples have the same events, which one dataset must not."""
     datasets = {
-        f"file{number}": Dataset(files=[path], kind="background")
+        f"file{number}": Dataset(files={path: "Events"}, kind="background")
         for number, path in enumerate(files)
     }
     return Fileset(datasets=datasets)
@@ -264,7 +266,7 @@ def _score_job(job: Mapping[str, Any]) -> dict[str, Any]:
             require_sumw=False,
         )
         skim = open_skim(folder / "skim")
-        chunks = []
+        chunks: list[ChunkRecord] = []
         for chunk in skim.manifest.chunks:
             if sum(each.n_events for each in chunks) < job["n_events"]:
                 chunks.append(chunk)

@@ -147,7 +147,8 @@ def read_part_rows(
     if record.stored_in is None:
         return file.read(columns=names)
     start, stop = record.first_row, record.first_row + record.n_jets
-    groups, offset, row = [], 0, 0
+    groups: list[int] = []
+    offset = row = 0
     for group in range(file.num_row_groups):
         n_rows = file.metadata.row_group(group).num_rows
         if row < stop and row + n_rows > start:
