@@ -97,7 +97,9 @@ def config(tmp_path_factory: pytest.TempPathFactory, their_package: str) -> Anal
             },
             {"name": their_package, "label": "theirs", "hyper_parameters": {"power": 2.0}},
         ],
+        "decorrelation": {"methods": ["ddt"]},
         "hunt": {
+            "function": "exppoly2",
             "range": [20, 220],
             "bin_width": 10,
             "window": [60, 100],
@@ -191,19 +193,24 @@ def test_steps_on_the_command_line_agree(
     config: AnalysisConfig, result: RunResult, tmp_path: Path
 ) -> None:
     run = config.output
-    command = ["score", str(run / "skim"), "-m", str(run / "models" / "khanal")]
+    command = ["score", str(run / "skim")]
+    for model in ("khanal", "theirs"):
+        command += ["-m", str(run / "models" / model)]
     scored = CliRunner().invoke(app, [*command, "-o", str(tmp_path / "scores")])
     assert scored.exit_code == 0, scored.output
-    command = ["hunt", str(tmp_path / "scores"), "--column", "khanal_kl"]
+    command = ["hunt", str(tmp_path / "scores")]
+    command += ["--column", "khanal_kl_ddt", "--column", "theirs_distance_ddt"]
     command += ["--config", str(run / "config.yaml"), "-o", str(tmp_path / "hunt.json")]
     hunted = CliRunner().invoke(app, command)
     assert hunted.exit_code == 0, hunted.output
     numbers = json.loads((tmp_path / "hunt.json").read_text())
-    report = json.loads((run / "report.json").read_text())
-    tightest = numbers["working_points"][-1]
-    assert tightest["background_efficiency"] == report["summary"]["background_efficiency"]
-    window = None if tightest["bump_hunt"] is None else tightest["bump_hunt"]["window"]
-    assert window == report["summary"]["window"]
+    summary = json.loads((run / "report.json").read_text())["summary"]
+    assert numbers["scores"] == ["khanal_kl_ddt", "theirs_distance_ddt"]
+    for key in ("window", "local_p", "global_p"):
+        assert numbers[key] == summary[key]
+    assert set(summary["sculpting"]) == {
+        "khanal_kl_ddt", "khanal_kl_calibrated", "theirs_distance_ddt", "theirs_distance_calibrated",
+    }  # fmt: skip
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
