@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 from scipy import stats
 
-from oddjet.analysis.background import make_function
+from oddjet.analysis.background import DEFAULT, make_function
 from oddjet.analysis.background.signal import fit_signal, gaussian_fractions
 from oddjet.analysis.report import jsonable
 from oddjet.errors import FitError
@@ -22,14 +22,15 @@ def falling(total: float) -> npt.NDArray[np.float64]:
     return np.asarray(counts * total / counts.sum())
 
 
-def test_pulls_of_an_injected_bump_are_standard_normal() -> None:
+@pytest.mark.parametrize("function", ["dijet3", DEFAULT])
+def test_pulls_of_an_injected_bump_are_standard_normal(function: str) -> None:
     """400 trials with 300 signal events among 20,000: |mean| < 0.15 and width 1 ± 0.1."""
     truth = falling(20_000) + 300 * gaussian_fractions(EDGES, mass=82, width=8)
     rng = np.random.default_rng(11)
     pulls = []
     for _ in range(400):
         counts = rng.poisson(truth).astype(float)
-        fit = fit_signal(counts, EDGES, mass=82, width=8, function="dijet3")
+        fit = fit_signal(counts, EDGES, mass=82, width=8, function=function)
         pulls.append((fit.yield_ - 300) / fit.error)
     assert abs(np.mean(pulls)) < 0.15
     assert np.std(pulls) == pytest.approx(1.0, abs=0.1)
