@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -71,21 +72,13 @@ class FittedBeside:
         known = np.where(np.isnan(fits.background), np.inf, fits.background)
         fixed = np.where(np.isinf(known), np.nan, poisson_p(observed, known))
         names = (*self.model.names, "")
-        return [
-            WindowTable(
-                low=self.windows.low,
-                high=self.windows.high,
-                width=self.windows.widths,
-                observed=observed[i],
-                expected=fits.background[i],
-                expected_error=np.sqrt(fits.variance[i]),
-                local_p=on_off_p(observed[i], fits.background[i], fits.variance[i]),
-                local_p_fixed_background=fixed[i],
-                local_p_toys=exceeding[i],
-                function=tuple(names[index] for index in fits.chosen[i]),
-            )
-            for i in range(spectra.shape[0])
-        ]
+        return _tables(
+            self.windows,
+            observed,
+            (fits.background, np.sqrt(fits.variance)),
+            (on_off_p(observed, fits.background, fits.variance), fixed, exceeding),
+            [tuple(names[index] for index in chosen) for chosen in fits.chosen],
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,21 +113,9 @@ class GivenBackground:
         """See `Statistic.tables`."""
         observed, expected = self.windows.sums(spectra), self.windows.sums(self.background)
         p = poisson_p(observed, expected)
-        return [
-            WindowTable(
-                low=self.windows.low,
-                high=self.windows.high,
-                width=self.windows.widths,
-                observed=observed[i],
-                expected=expected[i],
-                expected_error=np.zeros(self.windows.n_windows),
-                local_p=p[i],
-                local_p_fixed_background=p[i],
-                local_p_toys=exceeding[i],
-                function=("",) * self.windows.n_windows,
-            )
-            for i in range(spectra.shape[0])
-        ]
+        nothing = [("",) * self.windows.n_windows] * len(spectra)
+        errors = np.zeros(observed.shape)
+        return _tables(self.windows, observed, (expected, errors), (p, p, exceeding), nothing)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,23 +160,48 @@ class SignalFitted:
         positive = np.where(expected > 0, expected, np.inf)
         fixed = np.where(np.isnan(expected), np.nan, poisson_p(observed, positive))
         names = (*self.model.names, "")
-        return [
-            WindowTable(
-                low=self.windows.low,
-                high=self.windows.high,
-                width=self.windows.widths,
-                observed=observed[i],
-                expected=expected[i],
-                expected_error=fits.errors[i] * shares,
-                local_p=p[i],
-                local_p_fixed_background=fixed[i],
-                local_p_toys=exceeding[i],
-                function=tuple(names[index] for index in fits.chosen[i]),
-            )
-            for i in range(spectra.shape[0])
-        ]
+        return _tables(
+            self.windows,
+            observed,
+            (expected, fits.errors * shares),
+            (p, fixed, exceeding),
+            [tuple(names[index] for index in chosen) for chosen in fits.chosen],
+        )
 
 
 def _one_sided(yields: Array, gain: Array) -> Array:
     p = np.where(yields > 0, stats.norm.sf(np.sqrt(np.maximum(gain, 0.0))), 1.0)
     return np.where(np.isnan(yields), np.nan, p)
+
+
+def _tables(
+    windows: Windows,
+    observed: Array,
+    expected: tuple[Array, Array],
+    p_values: tuple[Array, Array, Array],
+    functions: Sequence[tuple[str, ...]],
+) -> list[WindowTable]:
+    """One table a spectrum; arrays are (n_spectra, n_windows).
+
+    Args:
+        windows: The windows.
+        observed: Events.
+        expected: Background events and their uncertainties.
+        p_values: Local p with the uncertainty, without it, and from pseudo-experiments.
+        functions: Names of the functions, for each spectrum and window.
+    """
+    return [
+        WindowTable(
+            low=windows.low,
+            high=windows.high,
+            width=windows.widths,
+            observed=observed[i],
+            expected=expected[0][i],
+            expected_error=expected[1][i],
+            local_p=p_values[0][i],
+            local_p_fixed_background=p_values[1][i],
+            local_p_toys=p_values[2][i],
+            function=functions[i],
+        )
+        for i in range(len(observed))
+    ]
