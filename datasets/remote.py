@@ -6,6 +6,8 @@ import asyncio
 import concurrent.futures
 import errno
 import os
+import sys
+import threading
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Any
@@ -29,6 +31,7 @@ __all__ = [
 TIMEOUT = 60.0
 """Seconds a server has for an answer, unless a dataset says otherwise."""
 
+_LOADING = threading.Lock()
 _XROOTD = ("root://", "roots://", "xroot://", "xroots://")
 _SILENT = ("operation expired", "connection error", "socket", "stream", "unable to connect")
 # These stay as they are however often they are tried: the file or the disk has to be mended first.
@@ -187,11 +190,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 def _limit_xrootd(timeout: float) -> None:
     """Set XrdCl's limits; a variable XRD_… in the environment is somebody's choice and stays."""
-    try:
-        client: Any = import_module("XRootD.client")
-    except ImportError as error:
-        msg = "reading root:// needs the packages of oddjet[xrootd]: pip install 'oddjet[xrootd]'"
-        raise ConfigError(msg) from error
+    client = _xrootd_client()
     seconds = max(1, round(timeout))
     limits = {
         "RequestTimeout": seconds,
@@ -204,3 +203,24 @@ def _limit_xrootd(timeout: float) -> None:
     for name, value in limits.items():
         if f"XRD_{name.upper()}" not in os.environ:
             client.EnvPutInt(name, value)
+
+
+def _xrootd_client() -> Any:
+    """Import XRootD's client so that it looks for symbols in its own libraries first.
+
+    TensorFlow exports symbols of what it bundles to the whole process; a client loaded after it
+    would call those and die (xrootd/xrootd#2682).
+    """
+    deep = getattr(os, "RTLD_DEEPBIND", 0)  # Linux alone has it, and needs it
+    with _LOADING:
+        flags = sys.getdlopenflags()
+        sys.setdlopenflags(flags | deep)
+        try:
+            return import_module("XRootD.client")
+        except ImportError as error:
+            msg = (
+                "reading root:// needs the packages of oddjet[xrootd]: pip install 'oddjet[xrootd]'"
+            )
+            raise ConfigError(msg) from error
+        finally:
+            sys.setdlopenflags(flags)
