@@ -1,4 +1,4 @@
-"""The anomaly processor: events or skimmed jets in, scores on disk and histograms out."""
+"""The anomaly processor: events or skimmed jets in, scores on disk out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from oddjet.datasets.skim import Skim, write_part
 from oddjet.processors.chunkwise import ChunkProcessor, guard, record_of
 from oddjet.processors.detection import DetectorReference, score_jets
 from oddjet.processors.histograms import (
+    Histograms,
     HistogramSettings,
+    check_rows,
     count_passed,
     cut_columns,
     fill_histograms,
@@ -59,38 +61,47 @@ class JetScorer:
         """Name of each histogram to the column it is cut on."""
         return cut_columns(self.columns, self.decorrelated_columns)
 
+    @property
+    def filled_columns(self) -> list[str]:
+        """What has to be read of a scores table to fill the histograms."""
+        columns = (self.histograms.mass, "pt", "weight", "rank", *self.cuts.values())
+        return list(dict.fromkeys(columns))
+
     def process_jets(self, jets: Jets, record: ChunkRecord) -> dict[str, Any]:
-        """Score jets, write them as one part of the table, and fill.
+        """Score jets, and write them as one part of the table.
 
         Args:
             jets: Jets of one chunk.
             record: Its record; time is counted from its `seconds`.
 
         Returns:
-            {"records": {key: record}, "histograms": {key: …}, "passed": {key: …}}.
+            {"records": {key: record}}.
+
+        Raises:
+            NonFiniteError: If a row could not be filled into the histograms.
         """
         started = time.perf_counter()
         scores = score_jets(jets, self.detectors)
-        result = self.summarise(scores, record)
+        check_rows(scores, self.cuts.values(), self.histograms)
         seconds = record.seconds + time.perf_counter() - started
         record = record.model_copy(update={"seconds": seconds, "images": False})
         write_part(self.output, record.dataset, record.key, scores, images=None, record=record)
-        return {"records": {record.key: record.model_dump(mode="json")}, **result}
+        return {"records": {record.key: record.model_dump(mode="json")}}
 
-    def summarise(self, scores: Jets, record: ChunkRecord) -> dict[str, Any]:
+    def summarise(self, scores: Jets, dataset: str) -> tuple[Histograms, dict[str, dict[str, int]]]:
         """Fill histograms and count from rows of the scores table.
 
         Args:
-            scores: The rows of one part.
-            record: Its record.
+            scores: Rows of one dataset.
+            dataset: It.
 
         Returns:
-            {"histograms": {key: …}, "passed": {key: …}}.
+            Histograms by score; and score to working point to number of jets.
         """
         names, decorrelated = self.columns, self.decorrelated_columns
         histograms = fill_histograms(
             scores,
-            dataset=record.dataset,
+            dataset=dataset,
             names=names,
             settings=self.histograms,
             datasets=self.datasets,
@@ -99,7 +110,7 @@ class JetScorer:
         passed = count_passed(
             scores, names=names, settings=self.histograms, decorrelated=decorrelated
         )
-        return {"histograms": {record.key: histograms}, "passed": {record.key: passed}}
+        return histograms, passed
 
 
 class AnomalyProcessor(ChunkProcessor):

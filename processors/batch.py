@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from coffea.processor.executor import ExecutorBase
+from coffea.processor.executor import ExecutorBase, IterativeExecutor
 from pydantic import BaseModel, ConfigDict, Field
 
 from oddjet.datasets.atomic import atomic_write, write_text
@@ -35,6 +35,7 @@ from oddjet.processors.scoring import run_anomaly
 from oddjet.processors.selection import Selection
 from oddjet.processors.skim import SkimProcessor
 from oddjet.processors.source import ChunkSource
+from oddjet.processors.totals import PartGroup
 
 __all__ = [
     "FAILURES",
@@ -113,7 +114,9 @@ class BatchJob(_Settings):
 
 @dataclass
 class AbsentExecutor(ExecutorBase):  # type: ignore[misc]
-    """Runs nothing: it notes which chunks are not there yet, and lets each fail with a reason.
+    """Runs no chunk: it notes which are not there yet, and lets each fail with a reason.
+
+    What is there already is added up, here.
 
     Attributes:
         chunks: What it was asked to do.
@@ -130,9 +133,12 @@ class AbsentExecutor(ExecutorBase):  # type: ignore[misc]
         """Note the chunks of coffea's work items, or of parts of a skim.
 
         Returns:
-            Nothing but failures, in the form in which the caller expects them, and 0.
+            Nothing but failures, in the form in which the caller expects them, and 0; of groups
+            of parts what the function makes of them.
         """
-        del function, accumulator
+        if all(isinstance(item, PartGroup) for item in items):
+            total, left = IterativeExecutor(status=False)(items, function, accumulator)
+            return total, left
         failures: dict[str, Any] = {}
         of_skim = False
         for item in items:

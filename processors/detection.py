@@ -6,6 +6,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -119,14 +120,16 @@ def score_jets(jets: Jets, detectors: Sequence[DetectorReference]) -> Jets:
     for detector in detectors:
         scores = _load(detector.folder, detector.fingerprint).scores(jets)
         for name, values in scores.items():
-            if not np.all(np.isfinite(values)):
-                msg = f"detector {detector.label}: score {name} is NaN or infinite for some jets"
-                raise NonFiniteError(msg)
+            _require_finite(values, f"detector {detector.label}: score {name}")
             columns[f"{detector.label}_{name}"] = values
-    if not np.all(np.isfinite(np.asarray(columns["weight"]))):
-        msg = "scores: weights of some jets are NaN or infinite"
-        raise NonFiniteError(msg)
+    _require_finite(columns["weight"], "scores: the weight")
     return ak.zip(columns, depth_limit=1)
+
+
+def _require_finite(values: Any, what: str) -> None:
+    if n_bad := int(np.count_nonzero(~np.isfinite(np.asarray(values)))):
+        msg = f"{what} is NaN or infinite for {n_bad} of {len(values)} jets"
+        raise NonFiniteError(msg)
 
 
 @functools.lru_cache(maxsize=16)

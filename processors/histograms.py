@@ -24,6 +24,7 @@ __all__ = [
     "Histogram",
     "HistogramSettings",
     "Histograms",
+    "check_rows",
     "count_passed",
     "cut_column",
     "cut_columns",
@@ -314,6 +315,21 @@ def check_scales(scales: Mapping[str, float], kinds: Mapping[str, str]) -> None:
             f" missing: {', '.join(missing) or 'none'}; unknown or not finite: {', '.join(wrong) or 'none'}"
         )
         raise ConfigError(msg)
+
+
+def check_rows(scores: Jets, cuts: Iterable[str], settings: HistogramSettings) -> None:
+    """Check that rows of a scores table can be filled.
+
+    Args:
+        scores: The rows.
+        cuts: Columns that are cut on.
+        settings: What is filled.
+
+    Raises:
+        InputError: If a column is missing.
+        NonFiniteError: If a weight, mass, pt or score is NaN or infinite.
+    """
+    _rows(scores, cuts, settings)
 
 
 def _rows(scores: Jets, cuts: Iterable[str], settings: HistogramSettings) -> dict[str, Floats]:

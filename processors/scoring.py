@@ -26,7 +26,6 @@ from oddjet.processors.histograms import (
     PT_EDGES,
     Histograms,
     HistogramSettings,
-    add_histograms,
     check_scales,
     save_histograms,
     scale_histogram,
@@ -44,6 +43,7 @@ from oddjet.processors.summary import (
     read_luminosity,
     read_sumw_runs,
 )
+from oddjet.processors.totals import Counts, add_up
 
 __all__ = ["HISTOGRAMS", "AnomalyResult", "run_anomaly"]
 
@@ -64,7 +64,7 @@ class AnomalyResult:
 
     manifest: Manifest
     histograms: Histograms
-    passed: dict[str, dict[str, dict[str, int]]]
+    passed: Counts
 
 
 def run_anomaly(
@@ -181,7 +181,7 @@ def run_anomaly(
             allow_missing=allow_missing,
             attempts=attempts,
         )
-    filled, passed = _add_up(scorer, manifest, result)
+    filled, passed = add_up(scorer, Skim(folder=scorer.output, manifest=manifest), executor)
     if scales is not None:
         filled = {name: scale_histogram(histogram, scales) for name, histogram in filled.items()}
     save_histograms(output / HISTOGRAMS, filled)
@@ -320,26 +320,3 @@ def _source_of(part: ChunkRecord, skim: Skim) -> ChunkSource:
         entry_stop=part.entry_stop,
         reader_name="",
     )
-
-
-def _add_up(
-    scorer: JetScorer, manifest: Manifest, result: dict[str, Any]
-) -> tuple[Histograms, dict[str, dict[str, dict[str, int]]]]:
-    """Add chunks up in their order, so that sums do not depend on who was first."""
-    table = Skim(folder=scorer.output, manifest=manifest)
-    columns = [
-        *dict.fromkeys((scorer.histograms.mass, "pt", "weight", "rank")),
-        *scorer.cuts.values(),
-    ]
-    total: Histograms = {}
-    passed: dict[str, dict[str, dict[str, int]]] = {name: {} for name in scorer.cuts}
-    for chunk in manifest.chunks:
-        found = result
-        if chunk.key not in result.get("histograms", {}):
-            found = scorer.summarise(one_part(table, chunk).jets(columns=columns), chunk)
-        add_histograms(total, found["histograms"][chunk.key])
-        for name, counts in found["passed"][chunk.key].items():
-            sums = passed[name].setdefault(chunk.dataset, dict.fromkeys(counts, 0))
-            for point, number in counts.items():
-                sums[point] += number
-    return total, passed

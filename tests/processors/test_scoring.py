@@ -260,7 +260,7 @@ def test_scores_that_are_not_finite_fail(
         "scores",
         lambda self, jets: {name: np.full(len(jets), np.nan) for name in self.score_names},
     )
-    with pytest.raises(NonFiniteError, match="NaN or infinite"):
+    with pytest.raises(NonFiniteError, match=r"score mass is NaN or infinite for \d+ of \d+ jets"):
         run_anomaly(
             open_skim(skim_folder),
             detectors={"m": detector_folder},
