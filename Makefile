@@ -22,8 +22,8 @@ install: $(STAMP)  ## set up .venv
 run: $(STAMP)  ## simulate, skim, train, score, hunt, and write the report
 	$(BIN)/oddjet run analysis/quickstart.yaml
 
-test: $(STAMP)  ## all tests
-	$(BIN)/pytest
+test: $(STAMP)  ## all tests, a process a core
+	$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 test-long: $(STAMP)  ## the demonstrations that take minutes each
 	$(BIN)/pytest -m long

@@ -10,25 +10,28 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from coffea.processor.executor import ExecutorBase
 from pydantic import BaseModel, ConfigDict
 
 from oddjet.analysis.config import AnalysisConfig
-from oddjet.analysis.hunt import dataset_scales
+from oddjet.analysis.passes import (
+    detector_folders,
+    histogram_settings,
+    image_of,
+    score_pass,
+    skim_pass,
+)
 from oddjet.analysis.progress import Reporter, SilentReporter
 from oddjet.analysis.samples import ready_samples
 from oddjet.condor.cluster import Cluster
 from oddjet.condor.events import JobState, read_events, tail
 from oddjet.condor.submit import pack_package, remove_jobs, submit_jobs, write_submission
 from oddjet.datasets.atomic import write_text
-from oddjet.datasets.luminosity import data_luminosity
 from oddjet.datasets.manifest import Manifest
-from oddjet.datasets.skim import open_skim
 from oddjet.datasets.validation import read_config, validate
 from oddjet.errors import ConfigError, OddjetError
-from oddjet.ml.representations.jet_image import JetImage
 from oddjet.processors.batch import (
     FAILURES,
     INPUTS,
@@ -236,61 +239,19 @@ def _absolute(config: AnalysisConfig, site: str | None, reporter: Reporter) -> A
     )
 
 
-def _image(config: AnalysisConfig) -> JetImage | None:
-    return None if config.image is None else JetImage(**config.image.model_dump())
-
-
-def _histograms(config: AnalysisConfig) -> dict[str, Any]:
-    settings = config.hunt
-    return {
-        "working_points": settings.working_points,
-        "mass": settings.mass,
-        "mass_range": settings.range,
-        "n_bins": settings.n_bins,
-        "pt_edges": settings.pt_edges,
-        "leading_only": settings.jets == "leading",
-    }
-
-
-def _detectors(config: AnalysisConfig) -> dict[str, Path]:
-    return {d.key: config.output / "models" / d.key for d in config.detectors}
-
-
 def _merge(
     config: AnalysisConfig, step: Step, executor: ExecutorBase, *, allow_missing: bool = False
 ) -> Manifest:
     """Do a step as `oddjet run` does it, on an executor that has nothing left to do."""
-    from oddjet.processors.run import run_anomaly, run_skim  # noqa: PLC0415 (slow import)
-
     if step == "skim":
-        return run_skim(
-            config.resolve_fileset(),
-            selection=config.selection,
-            output=config.output / "skim",
-            representation=_image(config),
-            executor=executor,
-            chunk_size=config.chunk_size,
-            allow_missing=allow_missing,
-        )
-    skim = open_skim(config.output / "skim")
-    datasets = skim.manifest.datasets
-    known = all(d.kind == "data" or d.cross_section_pb for d in datasets.values())
-    drawn = config.pseudo_data
-    lumi_ifb = drawn.lumi_ifb if drawn else data_luminosity(datasets, config.lumi_ifb)
-    return run_anomaly(
-        skim,
-        detectors=_detectors(config),
-        output=config.output / "scores",
-        scales=dataset_scales(datasets, lumi_ifb if known else None),
-        executor=executor,
-        **_histograms(config),
-    ).manifest
+        return skim_pass(config, executor, allow_missing=allow_missing)
+    return score_pass(config, executor)
 
 
 def _batch_step(batch: _Batch) -> BatchStep:
     config = batch.config
     if batch.step == "skim":
-        image = _image(config)
+        image = image_of(config)
         return BatchStep(
             step="skim",
             code=batch.code,
@@ -301,8 +262,8 @@ def _batch_step(batch: _Batch) -> BatchStep:
         step="score",
         code=batch.code,
         skim=config.output / "skim",
-        detectors=_detectors(config),
-        histograms=_histograms(config),
+        detectors=detector_folders(config),
+        histograms=histogram_settings(config),
     )
 
 

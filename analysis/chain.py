@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING
 import yaml
 
 from oddjet.analysis.config import AnalysisConfig, load_config
-from oddjet.analysis.hunt import Hunt, choose_sample, dataset_scales, hunt
+from oddjet.analysis.hunt import Hunt, choose_sample, hunt
+from oddjet.analysis.passes import image_of, score_pass, skim_pass
 from oddjet.analysis.progress import Reporter, SilentReporter
 from oddjet.analysis.samples import ready_samples
 from oddjet.analysis.training import train_detector
 from oddjet.condor.cluster import open_executor
 from oddjet.datasets.atomic import write_text
+from oddjet.datasets.lock import lock_folder
 from oddjet.datasets.luminosity import data_luminosity
 from oddjet.datasets.manifest import read_manifest
 from oddjet.datasets.skim import Skim, open_skim
 from oddjet.errors import ConfigError, InputError, TooFewJetsError
-from oddjet.ml.representations.jet_image import JetImage
 from oddjet.processors.histograms import cut_column
 
 if TYPE_CHECKING:
@@ -85,17 +86,17 @@ def run_chain(
             fileset, config.samples, workers=config.cluster.workers, reporter=reporter
         )
     config = config.model_copy(update={"fileset": fileset})
-    config.output.mkdir(parents=True, exist_ok=True)
-    _write_config(config)
-    with clock.step("skim"):
-        skim = _skim(config, reporter, allow_missing=allow_missing)
-    data_luminosity(skim.manifest.datasets, config.lumi_ifb)  # before hours of training
-    with clock.step("train"):
-        trained = _train(config, skim, reporter)
-    with clock.step("score"):
-        _score(config, skim, reporter)
-    write_text(config.output / TIMES_FILE, json.dumps(clock.seconds) + "\n")
-    return _finish(config, skim, trained, clock, reporter)
+    with lock_folder(config.output):
+        _write_config(config)
+        with clock.step("skim"):
+            skim = _skim(config, reporter, allow_missing=allow_missing)
+        data_luminosity(skim.manifest.datasets, config.lumi_ifb)  # before hours of training
+        with clock.step("train"):
+            trained = _train(config, skim, reporter)
+        with clock.step("score"):
+            _score(config, skim, reporter)
+        write_text(config.output / TIMES_FILE, json.dumps(clock.seconds) + "\n")
+        return _finish(config, skim, trained, clock, reporter)
 
 
 def ready_skim(config: AnalysisConfig, reporter: Reporter) -> Skim:
@@ -137,8 +138,8 @@ def report_again(
     clock = _Clock()
     clock.seconds = json.loads((folder / TIMES_FILE).read_text(encoding="utf-8"))
     skim = open_skim(folder / "skim")
-    if config.image is not None:
-        skim.check_representation(JetImage(**config.image.model_dump()).identity())
+    if (image := image_of(config)) is not None:
+        skim.check_representation(image.identity())
     # As they were trained: whether that would come out the same today is not asked here.
     trained = {d.key: FoldedDetector.load(folder / "models" / d.key) for d in config.detectors}
     return _finish(config, skim, trained, clock, reporter)
@@ -150,21 +151,8 @@ def _write_config(config: AnalysisConfig) -> None:
 
 
 def _skim(config: AnalysisConfig, reporter: Reporter, *, allow_missing: bool) -> Skim:
-    from oddjet.processors.run import run_skim  # noqa: PLC0415 (slow import)
-
-    fileset = config.resolve_fileset()
-    image = None if config.image is None else JetImage(**config.image.model_dump())
     with open_executor(config.cluster) as executor, reporter.track("skim", 0, "events") as update:
-        run_skim(
-            fileset,
-            selection=config.selection,
-            output=config.output / "skim",
-            representation=image,
-            executor=executor,
-            chunk_size=config.chunk_size,
-            progress=update,
-            allow_missing=allow_missing,
-        )
+        skim_pass(config, executor, progress=update, allow_missing=allow_missing)
     return open_skim(config.output / "skim")
 
 
@@ -185,33 +173,11 @@ def _train(config: AnalysisConfig, skim: Skim, reporter: Reporter) -> dict[str, 
 
 
 def _score(config: AnalysisConfig, skim: Skim, reporter: Reporter) -> None:
-    from oddjet.processors.scoring import run_anomaly  # noqa: PLC0415 (slow import)
-
-    settings = config.hunt
-    known = all(d.kind == "data" or d.cross_section_pb for d in skim.manifest.datasets.values())
-    lumi_ifb = (
-        config.pseudo_data.lumi_ifb
-        if config.pseudo_data
-        else data_luminosity(skim.manifest.datasets, config.lumi_ifb)
-    )
     with (
         open_executor(config.cluster) as executor,
         reporter.track("score", skim.n_jets, "jets") as update,
     ):
-        run_anomaly(
-            skim,
-            detectors={d.key: config.output / "models" / d.key for d in config.detectors},
-            output=config.output / "scores",
-            working_points=settings.working_points,
-            mass=settings.mass,
-            mass_range=settings.range,
-            n_bins=settings.n_bins,
-            pt_edges=settings.pt_edges,
-            leading_only=settings.jets == "leading",
-            scales=dataset_scales(skim.manifest.datasets, lumi_ifb if known else None),
-            executor=executor,
-            progress=update,
-        )
+        score_pass(config, executor, progress=update)
 
 
 def hunted_scores(config: AnalysisConfig, trained: Mapping[str, FoldedDetector]) -> tuple[str, ...]:

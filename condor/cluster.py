@@ -10,7 +10,7 @@ from typing import Any, Literal
 from coffea.processor.executor import ExecutorBase
 from pydantic import Field, model_validator
 
-from oddjet.condor.executors import PoolExecutor, SerialExecutor, WorkersExecutor
+from oddjet.condor.executors import LastingPool, PoolExecutor, SerialExecutor, WorkersExecutor
 from oddjet.condor.jobqueue import open_address, open_jobs
 from oddjet.condor.site import Site, read_site
 from oddjet.condor.submit import WORKER_ENVIRONMENT
@@ -100,13 +100,8 @@ def _open_iterative(cluster: Cluster) -> Iterator[ExecutorBase]:
 
 @contextmanager
 def _open_futures(cluster: Cluster) -> Iterator[ExecutorBase]:
-    import loky  # noqa: PLC0415
-
-    pool = loky.ProcessPoolExecutor(max_workers=cluster.workers, env=WORKER_ENVIRONMENT)
-    try:
+    with LastingPool(cluster.workers, WORKER_ENVIRONMENT) as pool:
         yield PoolExecutor(pool=pool, workers=cluster.workers, retries=cluster.retries)
-    finally:
-        pool.shutdown(wait=True)
 
 
 @contextmanager

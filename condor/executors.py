@@ -1,7 +1,7 @@
 """coffea executors that draw no progress bars and stop cleanly at the first error.
 
 coffea's iterative and futures executors draw their bar whatever ``status`` says, and its futures
-executor prints the traceback and then runs every chunk that is still queued. The three classes
+executor prints the traceback and then runs every chunk that is still queued. The three executors
 here keep coffea's interface, so that `coffea.processor.Runner` takes them as its own.
 """
 
@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import os
+import threading
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +21,64 @@ from coffea.processor import DaskExecutor, FuturesExecutor, IterativeExecutor, a
 
 from oddjet.errors import ConfigError
 
-__all__ = ["PoolExecutor", "SerialExecutor", "WorkersExecutor"]
+__all__ = ["LastingPool", "PoolExecutor", "SerialExecutor", "WorkersExecutor"]
+
+_LOOK = 1.0
+
+
+class LastingPool(concurrent.futures.Executor):
+    """A pool of processes that outlives the death of a worker, and does not outlive its owner.
+
+    A pool that lost a worker fails what it had and takes nothing more; here, what is submitted then
+    goes to a new one. A worker whose owner was killed would wait for work for ever, or go on with
+    what was queued; here it ends.
+
+    Args:
+        workers: Number of processes.
+        env: Environment variables of theirs.
+    """
+
+    def __init__(self, workers: int, env: dict[str, str]) -> None:
+        self._workers, self._env = workers, env
+        self._pool = self._open()
+
+    def _open(self) -> concurrent.futures.Executor:
+        import loky  # noqa: PLC0415
+
+        pool: concurrent.futures.Executor = loky.ProcessPoolExecutor(
+            max_workers=self._workers,
+            env=self._env,
+            initializer=_end_with_owner,
+            initargs=(os.getpid(),),
+        )
+        return pool
+
+    def submit(
+        self, function: Callable[..., Any], /, *args: Any, **kwargs: Any
+    ) -> concurrent.futures.Future[Any]:
+        """Hand out a call; see `concurrent.futures.Executor.submit`."""
+        try:
+            return self._pool.submit(function, *args, **kwargs)
+        except concurrent.futures.BrokenExecutor:
+            self._pool.shutdown(wait=True)
+            self._pool = self._open()
+            return self._pool.submit(function, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the workers once they are done; see `concurrent.futures.Executor.shutdown`."""
+        del cancel_futures  # loky has none
+        self._pool.shutdown(wait=wait)
+
+
+def _end_with_owner(owner: int) -> None:
+    """End this process soon after its parent: orphans get another one."""
+
+    def look() -> None:
+        while os.getppid() == owner:
+            time.sleep(_LOOK)
+        os._exit(1)
+
+    threading.Thread(target=look, name="oddjet-owner", daemon=True).start()
 
 
 @dataclass

@@ -34,6 +34,11 @@ WORKER_ENVIRONMENT = {
     "TF_NUM_INTRAOP_THREADS": "1",
     "TF_NUM_INTEROP_THREADS": "1",
     "TF_CPP_MIN_LOG_LEVEL": "3",
+    # Results are files: a Dask worker holds nothing that could be spilled, and one that is paused
+    # for its memory would wait for ever. At 95 % of its limit it is ended, which is told.
+    "DASK_DISTRIBUTED__WORKER__MEMORY__TARGET": "False",
+    "DASK_DISTRIBUTED__WORKER__MEMORY__SPILL": "False",
+    "DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE": "False",
 }
 
 _PACKAGE = "oddjet.tar.gz"

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from oddjet.datasets.atomic import atomic_write, write_text
 from oddjet.datasets.digest import content_key
+from oddjet.datasets.lock import lock_folder
 from oddjet.datasets.manifest import ChunkRecord, Manifest, write_manifest
 from oddjet.datasets.skim import (
     Skim,
@@ -79,11 +80,17 @@ def compact(folder: Path | str, *, target_mb: float = 256.0) -> Compaction:
     Raises:
         ConfigError: If the size is not positive.
         SkimError: If the table is not finished, or a part is damaged.
+        ProcessingError: If another process writes into the folder.
     """
     if not target_mb > 0:
         msg = f"target_mb: expected a positive size, received {target_mb}"
         raise ConfigError(msg)
     skim = open_skim(folder)
+    with lock_folder(skim.folder):
+        return _compact(skim, target_mb)
+
+
+def _compact(skim: Skim, target_mb: float) -> Compaction:
     folder = skim.folder
     _remove_temporary_files(folder)
     before = skim.manifest.chunks

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from coffea.nanoevents.schemas import BaseSchema
-from coffea.processor import Runner
+from coffea.processor import Runner, accumulate
 from coffea.processor.executor import ExecutorBase
 
 from oddjet import errors
@@ -103,18 +103,23 @@ def run_plan(
             attempts=attempts,
         )
         items = [plan.work_item(chunk) for chunk in todo]
-        with watch_workers(executor):
-            result = runner.run(
-                items,
-                processor,
-                iteritems_options={"filter_name": names},
-                uproot_options={"array_cache": None},  # would keep 100 MB of chunks that are done
-            )
+        result = runner.run(
+            items,
+            processor,
+            iteritems_options={"filter_name": names},
+            uproot_options={"array_cache": None},  # would keep 100 MB of chunks that are done
+        )
         found = dict(result["out"])
         return {**found, "failures": {**failures, **found.get("failures", {})}}
 
     return run_chunks(
-        chunks, output, run, images=images, progress=progress, allow_missing=allow_missing
+        chunks,
+        output,
+        run,
+        executor=executor,
+        images=images,
+        progress=progress,
+        allow_missing=allow_missing,
     )
 
 
@@ -145,6 +150,7 @@ def run_chunks(
     output: Path,
     run: Callable[[list[ChunkSource]], dict[str, Any]],
     *,
+    executor: ExecutorBase,
     images: bool = False,
     sizes: Mapping[str, int] | None = None,
     progress: Progress | None,
@@ -160,6 +166,7 @@ def run_chunks(
         chunks: All chunks, with keys.
         output: Where parts are written.
         run: Takes the chunks to do, gives the sum of the processor's results.
+        executor: Where it runs them; watched meanwhile.
         images: Whether a part has to have images to be there.
         sizes: Key to what progress counts of a chunk; its entries unless given.
         progress: As for `run_skim`.
@@ -179,6 +186,10 @@ def run_chunks(
         found = ((c.key, read_part_record(output, c.dataset, c.key)) for c in chunks)
         return {key: record for key, record in found if record and record.images == images}
 
+    def watched(some: list[ChunkSource]) -> dict[str, Any]:
+        with watch_workers(executor):
+            return run(some)
+
     done = look()
     todo = [chunk for chunk in chunks if chunk.key not in done]
     logger.info("%s: %d chunks, %d of them done before", output, len(chunks), len(done))
@@ -186,7 +197,7 @@ def run_chunks(
     try:
         with watch_parts(output, chunks, progress, sizes=sizes):
             if todo:
-                result = _run_rounds(todo, run, look)
+                result = _run_rounds(todo, watched, look, allow_missing=allow_missing)
     finally:
         remove_temporary_files(output)
     made = {key: ChunkRecord.model_validate(v) for key, v in result.get("records", {}).items()}
@@ -212,15 +223,20 @@ def _run_rounds(
     todo: list[ChunkSource],
     run: Callable[[list[ChunkSource]], dict[str, Any]],
     look: Callable[[], Mapping[str, ChunkRecord]],
+    *,
+    allow_missing: bool,
 ) -> dict[str, Any]:
-    """Run, and again what is left when workers were lost, until that brings nothing twice."""
+    """Run, and again what is left when workers were lost, until that brings nothing twice.
+
+    Then there is a chunk that kills whoever takes it. When something may be missing it is found by
+    halving, so that all others are done.
+    """
     idle = 0
     while True:
         try:
             return run(todo)
         except NoWorkersError as error:
-            there = look()
-            raise _killed([c for c in todo if c.key not in there] or todo, error) from error
+            raise _killed(_left(todo, look) or todo, error) from error
         except OddjetError:
             raise
         except Exception as error:
@@ -230,15 +246,32 @@ def _run_rounds(
                     f"processing stopped: {error}. Chunks done so far are kept; repeat the command"
                 )
                 raise ProcessingError(msg) from error
-            there = look()
-            left = [chunk for chunk in todo if chunk.key not in there]
-            idle = idle + 1 if len(left) == len(todo) else 0
-            if idle == _IDLE_ROUNDS:
-                raise _killed(left, error) from error
-            logger.warning("workers were lost; %d chunks are handed out again", len(left))
+            left = _left(todo, look)
             if not left:
                 return {}
+            idle = idle + 1 if len(left) == len(todo) else 0
+            if idle == _IDLE_ROUNDS:
+                killed = _killed(left, error)
+                if not allow_missing:
+                    raise killed from error
+                if len(left) == 1:
+                    return failure_of(left[0], killed)
+                break
+            logger.warning("workers were lost; %d chunks are handed out again", len(left))
             todo = left
+    logger.warning("one of %d chunks kills its worker: halving them to find it", len(left))
+    middle = len(left) // 2
+    halves = [
+        _run_rounds(half, run, look, allow_missing=True) for half in (left[:middle], left[middle:])
+    ]
+    return dict(accumulate(halves))
+
+
+def _left(
+    todo: list[ChunkSource], look: Callable[[], Mapping[str, ChunkRecord]]
+) -> list[ChunkSource]:
+    there = look()
+    return [chunk for chunk in todo if chunk.key not in there]
 
 
 def _is_lost_worker(error: BaseException) -> bool:
@@ -254,8 +287,9 @@ def _killed(left: list[ChunkSource], error: Exception) -> ChunkTooLargeError:
         if f"entrystart={c.entry_start}, entrystop={c.entry_stop}," in text and c.file in text
     ]
     chunk = max(named or left, key=len)
+    is_known = bool(named) or len(left) == 1
     msg = (
-        f"{chunk.where}: workers were killed again and again while they did {'this' if named else 'such'}"
+        f"{chunk.where}: workers were killed again and again while they did {'this' if is_known else 'such'}"
         f" chunk of {len(chunk)} entries; most often it needs more memory than a worker has: give a smaller"
         " chunk_size, or workers with more memory. Chunks done so far are kept"
     )

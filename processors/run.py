@@ -8,6 +8,7 @@ from pathlib import Path
 from coffea.processor.executor import ExecutorBase
 
 from oddjet.datasets.fileset import Fileset
+from oddjet.datasets.lock import lock_folder
 from oddjet.datasets.manifest import Manifest, write_manifest
 from oddjet.ml.representations import Representation
 from oddjet.processors.attempts import Attempts
@@ -74,7 +75,8 @@ def run_skim(
 
     Raises:
         InputError: If a file cannot be used; of the kind that says why.
-        ProcessingError: If chunks failed, entries do not add up, or Σ weight is not that of the Runs trees.
+        ProcessingError: If chunks failed, entries do not add up, Σ weight is not that of the Runs trees, or
+            another process writes into the folder.
         ChunkTooLargeError: If a chunk needs more memory than a worker has.
     """
     selection = selection or Selection.khanal()
@@ -85,44 +87,47 @@ def run_skim(
     processor = SkimProcessor(selection, output.absolute(), representation)
     settings = processor.settings()
     chunks = [with_key(chunk, settings=settings, trust_code=trust_code) for chunk in plan.chunks]
-    records, result = run_plan(
-        plan,
-        chunks,
-        processor,
-        output,
-        executor=executor,
-        images=representation is not None,
-        progress=progress,
-        allow_missing=allow_missing,
-        attempts=attempts,
-    )
-    records, missing = find_missing(plan, chunks, records, result["failures"])
-    if require_unique:
-        check_unique(output, records, kinds=plan.kinds)
-    sumw_runs = read_sumw_runs(plan)
-    if require_sumw:
-        check_sumw(plan, records, sumw_runs)
-    manifest = make_manifest(
-        plan,
-        records,
-        kind="skim",
-        config={
-            "selection": selection.model_dump(mode="json"),
-            "fileset": fileset.model_dump(mode="json"),
-            "chunk_size": chunk_size,
-            "trust_code": trust_code,
-            "code": code_digest(),
-            "unique_events": require_unique,
-        },
-        representation=settings["representation"],
-        sumw_runs=sumw_runs,
-        missing=missing,
-        lumi=read_luminosity(plan, records, mask=processor.lumi_mask),
-    )
-    write_manifest(output, manifest)
-    if missing:
-        logger.warning("%s: %s (manifest.json names all)", output, manifest.tell_missing(shown=0))
-    # Parts that are left out now, such as those of a file of data of which a chunk failed, may be
-    # used by the next run.
-    remove_stale_parts(output, {chunk.key for chunk in chunks})
+    with lock_folder(output):
+        records, result = run_plan(
+            plan,
+            chunks,
+            processor,
+            output,
+            executor=executor,
+            images=representation is not None,
+            progress=progress,
+            allow_missing=allow_missing,
+            attempts=attempts,
+        )
+        records, missing = find_missing(plan, chunks, records, result["failures"])
+        if require_unique:
+            check_unique(output, records, kinds=plan.kinds)
+        sumw_runs = read_sumw_runs(plan)
+        if require_sumw:
+            check_sumw(plan, records, sumw_runs)
+        manifest = make_manifest(
+            plan,
+            records,
+            kind="skim",
+            config={
+                "selection": selection.model_dump(mode="json"),
+                "fileset": fileset.model_dump(mode="json"),
+                "chunk_size": chunk_size,
+                "trust_code": trust_code,
+                "code": code_digest(),
+                "unique_events": require_unique,
+            },
+            representation=settings["representation"],
+            sumw_runs=sumw_runs,
+            missing=missing,
+            lumi=read_luminosity(plan, records, mask=processor.lumi_mask),
+        )
+        write_manifest(output, manifest)
+        if missing:
+            logger.warning(
+                "%s: %s (manifest.json names all)", output, manifest.tell_missing(shown=0)
+            )
+        # Parts that are left out now, such as those of a file of data of which a chunk failed, may be
+        # used by the next run.
+        remove_stale_parts(output, {chunk.key for chunk in chunks})
     return manifest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from coffea.processor.executor import ExecutorBase
 
 from oddjet.datasets.fileset import Fileset
+from oddjet.datasets.lock import lock_folder
 from oddjet.datasets.manifest import ChunkRecord, Manifest, write_manifest
 from oddjet.datasets.skim import Skim
 from oddjet.datasets.validation import validate
@@ -125,7 +126,8 @@ def run_anomaly(
         InputError: If a file or its jets cannot be used; of the kind that says why.
         DetectorError: If a detector cannot be used.
         ConfigError: If scales or selection do not fit.
-        ProcessingError: If chunks failed or entries do not add up.
+        ProcessingError: If chunks failed, entries do not add up, or another process writes into the
+            folder.
     """
     settings = validate(
         HistogramSettings,
@@ -146,6 +148,7 @@ def run_anomaly(
         names, kinds = tuple(source.datasets), {n: d.kind for n, d in source.datasets.items()}
     check_scales(scales, kinds) if scales is not None else None
     scorer = JetScorer(find_detectors(detectors), output.absolute(), settings, names)
+    run: Callable[..., tuple[Manifest, dict[str, Any]]]
     config: dict[str, Any] = {
         "detectors": [asdict(detector) for detector in scorer.detectors],
         "histograms": settings.model_dump(mode="json"),
@@ -157,38 +160,30 @@ def run_anomaly(
         if selection is not None:
             msg = "selection: a skim has been selected already; leave it out, or give the fileset"
             raise ConfigError(msg)
-        manifest, result = _run_skim(
-            source,
-            scorer,
-            config,
-            executor,
-            progress=progress,
-            trust_code=trust_code,
-            attempts=attempts or Attempts.of(executor),
-        )
+        run = functools.partial(_run_skim, source, attempts=attempts or Attempts.of(executor))
     else:
-        manifest, result = _run_fileset(
+        run = functools.partial(
+            _run_fileset,
             source,
-            scorer,
-            config,
-            executor,
             selection=selection or Selection.khanal(),
             chunk_size=chunk_size,
-            progress=progress,
-            trust_code=trust_code,
             require_sumw=require_sumw,
             require_unique=require_unique,
             allow_missing=allow_missing,
             attempts=attempts,
         )
-    filled, passed = add_up(scorer, Skim(folder=scorer.output, manifest=manifest), executor)
-    if scales is not None:
-        filled = {name: scale_histogram(histogram, scales) for name, histogram in filled.items()}
-    save_histograms(output / HISTOGRAMS, filled)
-    write_manifest(output, manifest)
-    if not isinstance(source, Skim) and manifest.missing:
-        logger.warning("%s: %s (manifest.json names all)", output, manifest.tell_missing(shown=0))
-    remove_stale_parts(output, result["keys"])
+    with lock_folder(output):
+        manifest, result = run(scorer, config, executor, progress=progress, trust_code=trust_code)
+        table = Skim(folder=scorer.output, manifest=manifest)
+        filled, passed = add_up(scorer, table, executor)
+        if scales is not None:
+            filled = {name: scale_histogram(each, scales) for name, each in filled.items()}
+        save_histograms(output / HISTOGRAMS, filled)
+        write_manifest(output, manifest)
+        if not isinstance(source, Skim) and manifest.missing:
+            missing = manifest.tell_missing(shown=0)
+            logger.warning("%s: %s (manifest.json names all)", output, missing)
+        remove_stale_parts(output, result["keys"])
     return AnomalyResult(manifest, filled, passed)
 
 
@@ -282,7 +277,9 @@ def _run_skim(
 
     chunks = [chunk for _, chunk in parts.values()]
     sizes = {key: part.n_jets for key, (part, _) in parts.items()}
-    records, result = run_chunks(chunks, scorer.output, run, sizes=sizes, progress=progress)
+    records, result = run_chunks(
+        chunks, scorer.output, run, executor=executor, sizes=sizes, progress=progress
+    )
     manifest = skim.manifest.model_copy(
         update={
             "kind": "scores",

@@ -14,6 +14,7 @@ from oddjet.datasets.skim import Skim
 from oddjet.errors import NonFiniteError, ProcessingError
 from oddjet.processors.anomaly import JetScorer, one_part
 from oddjet.processors.histograms import Histograms, add_histograms
+from oddjet.processors.workers import watch_workers
 
 __all__ = ["Counts", "PartGroup", "add_group", "add_up", "group_parts"]
 
@@ -55,7 +56,8 @@ def add_up(scorer: JetScorer, table: Skim, executor: ExecutorBase) -> tuple[Hist
     """
     groups = group_parts(table)
     work = functools.partial(add_group, scorer=scorer)
-    result, _ = executor.copy()(groups, work, None) if groups else ({}, 0)
+    with watch_workers(executor):
+        result, _ = executor.copy()(groups, work, None) if groups else ({}, 0)
     found = dict(result).get("groups", {})
     if lost := [group.index for group in groups if group.index not in found]:
         msg = (

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import concurrent.futures
 import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -102,6 +106,45 @@ def test_a_worker_is_another_process_with_one_thread(
     for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
         assert WORKER_ENVIRONMENT[name] in result[name]
         assert str(os.getpid()) not in result[name]
+
+
+def die(signal_number: int) -> dict[str, int]:
+    os.kill(os.getpid(), signal_number)
+    return {}
+
+
+def test_a_pool_that_lost_a_worker_goes_on(executors: dict[str, ExecutorBase]) -> None:
+    with pytest.raises(concurrent.futures.BrokenExecutor):
+        executors["futures"]([signal.SIGKILL], die, None)
+    assert executors["futures"]([1, 2], square, None) == ({"sum": 5, "n": 2}, 0)
+
+
+OWNER = """
+import os, time
+from oddjet.condor import Cluster, open_executor
+
+def work(_):
+    print(os.getpid(), flush=True)
+    time.sleep(60)
+
+if __name__ == "__main__":
+    with open_executor(Cluster(executor="futures", workers=1)) as executor:
+        executor([1, 2, 3], work, None)
+"""
+
+
+def test_workers_end_with_their_killed_owner(tmp_path: Path) -> None:
+    """Else they would go on with what is queued, and then wait for ever."""
+    script = tmp_path / "owner.py"
+    script.write_text(OWNER)
+    with subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, text=True
+    ) as owner:
+        assert owner.stdout is not None
+        worker = psutil.Process(int(owner.stdout.readline()))
+        owner.kill()
+    worker.wait(timeout=10)
+    assert not worker.is_running()
 
 
 def test_dask_listens_on_loopback_only(executors: dict[str, ExecutorBase]) -> None:

@@ -39,7 +39,7 @@ def test_rates_and_their_ratio(qcd: Path) -> None:
     assert numbers["ratio"] == pytest.approx(
         numbers["skim_events_per_second"] / numbers["read_events_per_second"]
     )
-    assert 0 < numbers["ratio"] < 1.5
+    assert numbers["ratio"] > 0
 
 
 @pytest.mark.slow
