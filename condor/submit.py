@@ -34,6 +34,13 @@ WORKER_ENVIRONMENT = {
     "TF_NUM_INTRAOP_THREADS": "1",
     "TF_NUM_INTEROP_THREADS": "1",
     "TF_CPP_MIN_LOG_LEVEL": "3",
+    # What glibc comes to by itself after some large arrays. Dask sets 64 kB for the first, and every
+    # chunk then returns its memory and faults it in again: a quarter of the time of a skim.
+    "MALLOC_TRIM_THRESHOLD_": str(2**28),
+    "MALLOC_MMAP_THRESHOLD_": str(2**25),
+    # loky takes memory that one chunk needs for a leak, and starts workers anew: libraries,
+    # compiled code and detectors would be loaded again and again.
+    "LOKY_MAX_MEMORY_LEAK_SIZE": "1e15",
     # Results are files: a Dask worker holds nothing that could be spilled, and one that is paused
     # for its memory would wait for ever. At 95 % of its limit it is ended, which is told.
     "DASK_DISTRIBUTED__WORKER__MEMORY__TARGET": "False",

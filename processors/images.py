@@ -33,8 +33,8 @@ def write_images(path: Path, jets: Jets, representation: Representation) -> None
     header = {"descr": "<f4", "fortran_order": False, "shape": shape}
     with atomic_write(path) as temporary, temporary.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
-        for start in range(0, len(jets), _BATCH):
-            images = representation(jets[start : start + _BATCH])
+        start = 0
+        for images in representation.blocks(jets, _BATCH):
             if n_bad := int(np.count_nonzero(~np.isfinite(images))):
                 first = start + int(
                     np.argmin(np.isfinite(images).reshape(len(images), -1).all(axis=1))
@@ -45,3 +45,4 @@ def write_images(path: Path, jets: Jets, representation: Representation) -> None
                 )
                 raise NonFiniteError(msg)
             file.write(np.ascontiguousarray(images, "<f4").data)
+            start += len(images)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -54,6 +54,19 @@ class Representation(ABC):
         Returns:
             Array of shape (n, *shape).
         """
+
+    def blocks(self, jets: Jets, size: int) -> Iterator[npt.NDArray[np.floating[Any]]]:
+        """Represent jets block by block, for those who have no room for all rows at once.
+
+        Args:
+            jets: n jets.
+            size: Most jets of a block.
+
+        Yields:
+            Consecutive rows of what calling gives. They may be overwritten by the next block.
+        """
+        for start in range(0, len(jets), size):
+            yield self(jets[start : start + size])
 
     def identity(self) -> dict[str, Any]:
         """Say in JSON types which recipe this is.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import awkward as ak
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from oddjet.datasets.jets import Jets, require_columns
 from oddjet.errors import ConfigError, NonFiniteError
 
-__all__ = ["BATCH", "FlatJets", "flatten_jets", "over_jets"]
+__all__ = ["BATCH", "FlatJets", "flat_batches", "flatten_jets", "over_jets"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -111,6 +111,36 @@ def flatten_jets(jets: Jets, *, who: str, masses: bool = False) -> FlatJets:
     )
 
 
+def flat_batches(jets: Jets, *, who: str, masses: bool = False) -> Iterator[tuple[int, FlatJets]]:
+    """Lay jets out flat, batch by batch.
+
+    Args:
+        jets: As for `flatten_jets`.
+        who: Who asks, for messages.
+        masses: Whether the constituents' masses are needed.
+
+    Yields:
+        The row of the first jet of a batch, and the batch.
+
+    Raises:
+        InputError: If a column is missing.
+        NonFiniteError: If an axis or a constituent has a NaN or an infinity: at the end, when all
+            such jets are counted. Nothing is given from the first of them on.
+    """
+    bad = 0
+    for start in range(0, len(jets), BATCH):
+        flat = flatten_jets(jets[start : start + BATCH], who=who, masses=masses)
+        bad += flat.not_finite()
+        if not bad:
+            yield start, flat
+    if bad:
+        msg = (
+            f"{who}: {bad} of {len(jets)} jets have a NaN or infinity in their axis or in a "
+            f"constituent. Drop them first."
+        )
+        raise NonFiniteError(msg)
+
+
 def over_jets(
     jets: Jets,
     work: Callable[[FlatJets, slice], None],
@@ -137,19 +167,9 @@ def over_jets(
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
         msg = f"{who}: threads must be a positive integer. Received: {threads!r}."
         raise ConfigError(msg)
-    bad = 0
     with ThreadPoolExecutor(threads) as pool:
-        for start in range(0, len(jets), BATCH):
-            flat = flatten_jets(jets[start : start + BATCH], who=who, masses=masses)
-            bad += flat.not_finite()
-            if not bad:
-                _share(work, flat, start, pool, threads)
-    if bad:
-        msg = (
-            f"{who}: {bad} of {len(jets)} jets have a NaN or infinity in their axis or in a "
-            f"constituent. Drop them first."
-        )
-        raise NonFiniteError(msg)
+        for start, flat in flat_batches(jets, who=who, masses=masses):
+            _share(work, flat, start, pool, threads)
 
 
 def _share(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import numba
@@ -19,7 +20,7 @@ import numpy.typing as npt
 from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError
 from oddjet.ml.representations.base import Representation
-from oddjet.ml.representations.batches import FlatJets, over_jets
+from oddjet.ml.representations.batches import FlatJets, flat_batches, over_jets
 from oddjet.ml.representations.filters import blur
 from oddjet.ml.representations.orient import Centre, check_centre, orient
 
@@ -167,6 +168,28 @@ class JetImage(Representation):
             threads=threads,
         )
         return images[..., np.newaxis]  # (n, pixels, pixels, 1)
+
+    def blocks(self, jets: Jets, size: int) -> Iterator[npt.NDArray[np.float32]]:
+        """Draw the images block by block, all into the same memory.
+
+        Args:
+            jets: As for calling.
+            size: Most jets of a block.
+
+        Yields:
+            Consecutive images, to be used before the next block is asked for.
+
+        Raises:
+            NonFiniteError: If an axis or a constituent has a NaN or an infinity.
+        """
+        canvas = np.empty((min(size, len(jets)), self.pixels, self.pixels), dtype=np.float32)
+        for _, flat in flat_batches(jets, who="JetImage"):
+            for start in range(0, len(flat), size):
+                part = flat.part(start, min(start + size, len(flat)))
+                images = canvas[: len(part)]
+                images.fill(0.0)
+                self._draw(part, images)
+                yield images[..., np.newaxis]
 
     def _draw(self, jets: FlatJets, images: npt.NDArray[np.float32]) -> None:
         """Fill images (n, pixels, pixels) in place."""

@@ -119,6 +119,29 @@ def test_a_pool_that_lost_a_worker_goes_on(executors: dict[str, ExecutorBase]) -
     assert executors["futures"]([1, 2], square, None) == ({"sum": 5, "n": 2}, 0)
 
 
+KEPT: list[bytes] = []
+
+
+def grow(_: int) -> dict[str, set[int]]:
+    """Keep 400 MB more, as a chunk or a detector may."""
+    KEPT.append(b"x" * 400_000_000)
+    time.sleep(1.2)
+    return {"pids": {os.getpid()}}
+
+
+@pytest.mark.slow
+def test_a_worker_that_needs_memory_is_kept(executors: dict[str, ExecutorBase]) -> None:
+    result, _ = executors["futures"]([1, 2, 3], grow, None)
+    assert len(result["pids"]) == 1
+    assert executors["futures"]([0], drop, None)[0] == {"n": 3}
+
+
+def drop(_: int) -> dict[str, int]:
+    n = len(KEPT)
+    KEPT.clear()
+    return {"n": n}
+
+
 OWNER = """
 import os, time
 from oddjet.condor import Cluster, open_executor
