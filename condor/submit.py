@@ -38,6 +38,10 @@ WORKER_ENVIRONMENT = {
     # chunk then returns its memory and faults it in again: a quarter of the time of a skim.
     "MALLOC_TRIM_THRESHOLD_": str(2**28),
     "MALLOC_MMAP_THRESHOLD_": str(2**25),
+    # Dask works in a thread, whose heaps of 64 MB would go back and come again as well.
+    "MALLOC_ARENA_MAX": "1",
+    # A look at the stack a hundred times a second costs some per cent.
+    "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
     # loky takes memory that one chunk needs for a leak, and starts workers anew: libraries,
     # compiled code and detectors would be loaded again and again.
     "LOKY_MAX_MEMORY_LEAK_SIZE": "1e15",

@@ -12,13 +12,14 @@ import json
 import os
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from oddjet.errors import DetectorError
+from oddjet.errors import DetectorError, OddjetError
 
-__all__ = ["SCHEMA_VERSION", "read_info", "replace_folder", "write_info"]
+__all__ = ["SCHEMA_VERSION", "read_info", "reading", "replace_folder", "write_info"]
 
 SCHEMA_VERSION = 1
 """Raised when the layout of saved folders changes; a newer one is refused."""
@@ -115,6 +116,31 @@ def read_info(folder: Path, name: str) -> dict[str, Any]:
     content["fingerprint"] = fingerprint
     _check_files(Path(folder), content.get("files", {}))
     return content
+
+
+@contextlib.contextmanager
+def reading(folder: Path) -> Iterator[None]:
+    """Turn what libraries raise at files they do not expect into a `DetectorError`.
+
+    Args:
+        folder: Named in the message.
+
+    Yields:
+        Nothing; the block reads the folder's files.
+
+    Raises:
+        DetectorError: If a file holds something else than was written, a pickle for one.
+    """
+    try:
+        yield
+    except OddjetError:
+        raise
+    except (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile) as error:
+        msg = (
+            f"{folder} cannot be loaded ({type(error).__name__}: {error}): its files are not those"
+            " that oddjet writes. Copy the folder again or train anew."
+        )
+        raise DetectorError(msg) from error
 
 
 def _check_files(folder: Path, files: dict[str, str]) -> None:

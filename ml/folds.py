@@ -26,7 +26,7 @@ from oddjet.ml.calibration import SurvivalCalibration
 from oddjet.ml.decorrelation import check_methods, method_name
 from oddjet.ml.decorrelation.by_score import ByMethod, fit_methods, load_methods, save_methods
 from oddjet.ml.detectors.base import Detector, Scores
-from oddjet.ml.folder import read_info, replace_folder, write_info
+from oddjet.ml.folder import read_info, reading, replace_folder, write_info
 from oddjet.ml.training import Progress
 
 __all__ = ["FoldProgress", "FoldedDetector", "calibrated_name", "decorrelated_name"]
@@ -308,36 +308,43 @@ class FoldedDetector:
                 oddjet.
         """
         folder = Path(folder)
-        if not (folder / INFO_FILE).exists() and (folder / "detector.json").exists():
-            msg = f"{folder} holds a single detector: load it with oddjet.ml.load."
-            raise DetectorError(msg)
-        info = read_info(folder, INFO_FILE)
-        folds = range(info["k"])
-        decorrelation = info.get("decorrelation", {})
-        return cls(
-            label=info["label"],
-            detector=info["detector"],
-            hyper_parameters=info["hyper_parameters"],
-            seed=info["seed"],
-            detectors=tuple(Detector.load(folder / f"fold{fold}") for fold in folds),
-            calibrations=tuple(
-                {
-                    score: SurvivalCalibration.load(folder / _calibration_file(fold, score))
-                    for score in info["score_names"]
-                }
-                for fold in folds
-            ),
-            fingerprint=info["fingerprint"],
-            decorrelations=tuple(
-                load_methods(
-                    folder, fold, methods=decorrelation["methods"], scores=info["score_names"]
+        info = _read_info(folder)
+        with reading(folder):
+            folds = range(info["k"])
+            decorrelation = info.get("decorrelation", {})
+            return cls(
+                label=info["label"],
+                detector=info["detector"],
+                hyper_parameters=info["hyper_parameters"],
+                seed=info["seed"],
+                detectors=tuple(Detector.load(folder / f"fold{fold}") for fold in folds),
+                calibrations=tuple(
+                    {
+                        score: SurvivalCalibration.load(folder / _calibration_file(fold, score))
+                        for score in info["score_names"]
+                    }
+                    for fold in folds
+                ),
+                fingerprint=info["fingerprint"],
+                decorrelations=tuple(
+                    load_methods(
+                        folder, fold, methods=decorrelation["methods"], scores=info["score_names"]
+                    )
+                    for fold in folds
                 )
-                for fold in folds
+                if decorrelation
+                else (),
+                decorrelation_mass=decorrelation.get("mass", "msoftdrop"),
             )
-            if decorrelation
-            else (),
-            decorrelation_mass=decorrelation.get("mass", "msoftdrop"),
-        )
+
+    @staticmethod
+    def fingerprint_of(folder: Path | str) -> str:
+        """Tell what is in a folder without loading it; every file is compared with its hash.
+
+        Raises:
+            DetectorError: As for `load`.
+        """
+        return str(_read_info(Path(folder))["fingerprint"])
 
     def _rows_by_fold(self, jets: Jets) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
         """Give each fold that has jets, and their rows."""
@@ -363,6 +370,13 @@ class FoldedDetector:
         for method, by_score in self.decorrelations[fold].items():
             for name, values in found.items():
                 scores[decorrelated_name(name, method)][rows] = by_score[name](values, *at)
+
+
+def _read_info(folder: Path) -> dict[str, Any]:
+    if not (folder / INFO_FILE).exists() and (folder / "detector.json").exists():
+        msg = f"{folder} holds a single detector: load it with oddjet.ml.load."
+        raise DetectorError(msg)
+    return read_info(folder, INFO_FILE)
 
 
 def _calibration_file(fold: int, score: str) -> str:

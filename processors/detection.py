@@ -77,7 +77,8 @@ def find_detectors(
     references = []
     for label, folder in detectors.items():
         path = Path(folder).absolute()
-        loaded = FoldedDetector.load(path)
+        # Kept for scoring, should that be in this process too.
+        loaded = _load(str(path), FoldedDetector.fingerprint_of(path))
         references.append(
             DetectorReference(
                 label,

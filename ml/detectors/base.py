@@ -22,7 +22,7 @@ import numpy.typing as npt
 from oddjet.datasets.digest import content_key
 from oddjet.datasets.jets import Jets
 from oddjet.errors import DetectorError, NonFiniteError, TooFewJetsError, did_you_mean
-from oddjet.ml.folder import read_info, replace_folder, write_info
+from oddjet.ml.folder import read_info, reading, replace_folder, write_info
 from oddjet.ml.plugins import class_path, import_class
 from oddjet.ml.provenance import Provenance
 from oddjet.ml.representations import Representation, representation_from_identity
@@ -264,7 +264,8 @@ class Detector(ABC):
         detector = found.create(
             {**info["hyper_parameters"], "representation": info["representation"]}
         )
-        detector._read(folder, info)
+        with reading(folder):
+            detector._read(folder, info)
         return detector
 
     @property

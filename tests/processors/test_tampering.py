@@ -65,7 +65,7 @@ def test_a_pickle_inside_is_not_opened(saved: Path, tmp_path: Path, how: str) ->
                 names = list(arrays)
             np.savez(path, **{name: np.array([Bomb(mark)], dtype=object) for name in names})
     rehash(saved, info)
-    with pytest.raises((DetectorError, ValueError), match="pickle"):
+    with pytest.raises(DetectorError, match=r"cannot be loaded .*pickle"):
         KMeansDetector.load(saved)
     assert not mark.exists()
     # the test's own bomb works
