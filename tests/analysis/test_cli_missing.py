@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner, Result
 
 from oddjet.analysis.cli import app
@@ -54,3 +56,55 @@ def test_nothing_left_is_an_error(files: list[Path], tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", ["run", "skim", "score"])
 def test_the_option_is_there(command: str) -> None:
     assert "--allow-missing" in oddjet(command, "--help").output
+
+
+@pytest.mark.slow
+def test_a_whole_run_with_missing_parts_says_so_in_its_report(tmp_path: Path) -> None:
+    """Two of three files: the numbers are those of a run that never knew of the third."""
+    paths = [tmp_path / f"{name}.root" for name in ("one", "two", "broken")]
+    for seed, path in enumerate(paths, start=1):
+        simulate("qcd", 400, seed=seed, output=path, pt_hat_min=350)
+    paths[2].write_bytes(paths[2].read_bytes()[:-100])
+    summaries = []
+    for name, files in (("all", paths), ("whole", paths[:2])):
+        content = {
+            "name": name,
+            "output": str(tmp_path / name),
+            "fileset": {
+                "datasets": {
+                    "qcd": {
+                        "kind": "background",
+                        "cross_section_pb": 5.0,
+                        "files": [str(path) for path in files],
+                    }
+                }
+            },
+            "selection": {"pt_min": 350},
+            "image": None,
+            "detectors": [{"name": "kmeans", "hyper_parameters": {"k": 2, "starts": 1}}],
+            "hunt": {
+                "function": "exppoly2",
+                "range": [20, 220],
+                "bin_width": 10,
+                "window": [60, 100],
+                "working_points": [0.5],
+                "pt_edges": [350, 500, 13000],
+                "widths": [2, 4],
+                "n_toys": 20,
+            },
+            "pseudo_data": {"lumi_ifb": 0.1, "seed": 1},
+            "chunk_size": 400,
+        }
+        config = tmp_path / f"{name}.yaml"
+        config.write_text(yaml.safe_dump(content))
+        if name == "all":
+            refused = oddjet("run", config)
+            assert refused.exit_code == 1
+            assert "broken.root is truncated" in refused.stderr.replace("\n", "")
+        result = oddjet("run", config, *(["--allow-missing"] if name == "all" else []))
+        assert result.exit_code == 0, result.output
+        summaries.append(json.loads((tmp_path / name / "report.json").read_text())["summary"])
+    assert "broken.root" in (tmp_path / "all" / "report.html").read_text()
+    assert "broken.root" not in (tmp_path / "whole" / "report.html").read_text()
+    for key in ("n_jets", "local_p", "global_p", "window"):
+        assert summaries[0][key] == summaries[1][key], key

@@ -213,7 +213,7 @@ def test_an_interrupted_training_keeps_its_state(
     assert not state.parent.exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ene_s_autoencoder_gains_from_a_larger_code(background: Jets, tmp_path: Path) -> None:
     settings = {
         "filters": 4,

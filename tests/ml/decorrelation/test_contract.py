@@ -190,7 +190,7 @@ def test_weights_count(name: str) -> None:
     weights = np.where(scores > np.median(scores), 2.5, 1.0)
     weighted = quick(name).fit(scores[keep], mass[keep], pt[keep], weights[keep])
     unweighted = quick(name).fit(scores[keep], mass[keep], pt[keep])
-    other, other_mass, other_pt = jets(50_000, seed=10)
+    other, other_mass, other_pt = jets(20_000, seed=10)
     kept = [
         float(np.mean(method(other, other_mass, other_pt) >= -np.log10(0.1)))
         for method in (weighted, unweighted)
@@ -203,9 +203,8 @@ def test_weights_count(name: str) -> None:
     zero = np.concatenate([np.ones(1000), np.zeros(500)])
     with_junk = quick(name).fit(*junk, np.append(pt, [300.0] * 500), zero)
     without = quick(name).fit(scores, mass, pt)
-    np.testing.assert_array_equal(
-        with_junk(other, other_mass, other_pt), without(other, other_mass, other_pt)
-    )
+    some = other[:2000], other_mass[:2000], other_pt[:2000]
+    np.testing.assert_array_equal(with_junk(*some), without(*some))
 
 
 def test_jets_beyond_the_fitted_range_are_moved_to_its_edge(
