@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from oddjet.analysis.config import AnalysisConfig, load_config
-from oddjet.condor.events import read_events
+from oddjet.condor.events import JobState, read_events
 from oddjet.datasets.manifest import MANIFEST, ChunkRecord, Manifest, read_manifest
 from oddjet.datasets.skim import read_part_record
 from oddjet.errors import ConfigError, OddjetError
@@ -272,57 +272,68 @@ def _training_status(folder: Path, key: str) -> StepStatus:
 
 
 def _batch_status(folder: Path) -> list[StepStatus]:
-    """Look at submitted jobs, round by round; a chunk counts in the last round that has it."""
+    """Look at submitted jobs, round by round; what a later round did counts in each that has it."""
+    batch = json.loads((folder / "batch.json").read_text(encoding="utf-8"))
+    step = batch["step"]
+    output = Path(batch["config"]["output"]) / {"skim": "skim", "score": "scores"}[step]
+    rounds = sorted(folder.glob("round-*"), key=lambda path: int(path.name.partition("-")[2]))
+    return [_round_status(place, step, output) for place in rounds]
+
+
+def _round_status(place: Path, step: str, output: Path) -> StepStatus:
+    events = {process: state for (_, process), state in read_events(place / "jobs.log").items()}
+    jobs = [
+        _look_at_job(path, output, events.get(int(path.name)))
+        for path in sorted((place / "jobs").iterdir(), key=lambda path: int(path.name))
+    ]
+    done = [record for job in jobs for record in job.done]
+    n_planned = sum(job.n_planned for job in jobs)
+    states = [job.state for job in jobs]
+    active = any(state.is_active for state in events.values())
+    newest = _mtime(place / "jobs.log")
+    return StepStatus(
+        name=f"{step}, {place.name}",
+        folder=place,
+        state="finished" if len(done) == n_planned else ("going on" if active else "stopped"),
+        n_done=len(done),
+        n_planned=n_planned,
+        n_events=sum(record.n_events for record in done),
+        n_events_planned=sum(job.n_events for job in jobs),
+        n_jets=sum(record.n_jets for record in done),
+        seconds_ago=time.time() - newest if newest else None,
+        faults=tuple(fault for job in jobs for fault in job.faults),
+        note="jobs: " + ", ".join(f"{states.count(name)} {name}" for name in dict.fromkeys(states)),
+    )
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What became of a job."""
+
+    state: str
+    n_planned: int
+    n_events: int
+    done: list[ChunkRecord]
+    faults: list[Fault]
+
+
+def _look_at_job(path: Path, output: Path, state: JobState | None) -> _Job:
     from oddjet.processors.batch import read_job  # noqa: PLC0415 (slow import)
 
-    batch = json.loads((folder / "batch.json").read_text(encoding="utf-8"))
-    output = Path(batch["config"]["output"]) / {"skim": "skim", "score": "scores"}[batch["step"]]
-    steps = []
-    rounds = sorted(folder.glob("round-*"), key=lambda path: int(path.name.partition("-")[2]))
-    for place in rounds:
-        events = {process: state for (_, process), state in read_events(place / "jobs.log").items()}
-        n_done = n_planned = n_events = n_jets = n_all = 0
-        faults: list[Fault] = []
-        states: list[str] = []
-        newest = _mtime(place / "jobs.log")
-        for path in sorted((place / "jobs").iterdir(), key=lambda path: int(path.name)):
-            job = read_job(path / "job.json")
-            n_planned += len(job.chunks)
-            n_all += sum(len(item.chunk) for item in job.chunks)
-            found = [
-                read_part_record(path / "parts", item.chunk.dataset, item.chunk.key)
-                or read_part_record(output, item.chunk.dataset, item.chunk.key)
-                for item in job.chunks
-            ]
-            done = [record for record in found if record is not None]
-            n_done += len(done)
-            n_events += sum(record.n_events for record in done)
-            n_jets += sum(record.n_jets for record in done)
-            state = events.get(int(path.name))
-            states.append(state.state if state else "not submitted")
-            if len(done) == len(job.chunks):
-                continue
-            faults += _read_failures(path / "parts" / _FAILURES)
-            if state is None or not state.is_active:
-                name = state.state if state else "not submitted"
-                reason = (state.reason if state else "") or "chunks of it are missing"
-                faults.append(Fault(f"{place.name}, job {path.name}", name, reason))
-        counts = ", ".join(f"{states.count(name)} {name}" for name in dict.fromkeys(states))
-        active = any(state.is_active for state in events.values())
-        result: State = "finished" if n_done == n_planned else ("going on" if active else "stopped")
-        steps.append(
-            StepStatus(
-                name=f"{batch['step']}, {place.name}",
-                folder=place,
-                state=result,
-                n_done=n_done,
-                n_planned=n_planned,
-                n_events=n_events,
-                n_events_planned=n_all,
-                n_jets=n_jets,
-                seconds_ago=time.time() - newest if newest else None,
-                faults=tuple(faults),
-                note=f"jobs: {counts}",
-            )
-        )
-    return steps
+    chunks = [item.chunk for item in read_job(path / "job.json").chunks]
+    found = [
+        read_part_record(path / "parts", chunk.dataset, chunk.key)
+        or read_part_record(output, chunk.dataset, chunk.key)
+        for chunk in chunks
+    ]
+    done = [record for record in found if record is not None]
+    name = str(state.state) if state else "not submitted"
+    if state is not None and state.exit_code:
+        name = "failed"
+    faults: list[Fault] = []
+    if len(done) < len(chunks):
+        faults += _read_failures(path / "parts" / _FAILURES)
+        if state is None or not state.is_active:
+            reason = (state.reason if state else "") or "chunks of it are missing"
+            faults.append(Fault(f"{path.parents[1].name}, job {path.name}", name, reason))
+    return _Job(name, len(chunks), sum(len(chunk) for chunk in chunks), done, faults)

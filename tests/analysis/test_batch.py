@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from oddjet.analysis import batch_job
 from oddjet.analysis.cli import app
+from oddjet.analysis.status import read_status
 from oddjet.condor import open_executor
 from oddjet.datasets.fileset import load_fileset
 from oddjet.datasets.manifest import read_manifest
@@ -102,6 +103,16 @@ def test_a_step_is_complete_after_jobs_were_lost(
     for text in ("1 of 3 chunks done", "out of memory", "exit code 4", "no space left", "7.1"):
         assert text in said
     assert f"oddjet collect {jobs} --resubmit" in said
+    status = read_status(jobs)
+    assert [(s.name, s.state, s.n_done, s.n_planned) for s in status] == [
+        ("skim, round-1", "stopped", 1, 3)
+    ]
+    assert {(f.where, f.error): f.message for f in status[0].faults} == {
+        ("round-1, job 1", "held"): "out of memory",
+        ("round-1, job 2", "failed"): "ended with exit code 4",
+    }
+    assert status[0].n_events_planned == 300
+    assert "round-1, job 1" in oddjet("status", jobs)
     assert not (output / "manifest.json").exists()
 
     assert "submitted 2 jobs" in oddjet("collect", jobs, "--resubmit")
@@ -110,6 +121,10 @@ def test_a_step_is_complete_after_jobs_were_lost(
         run(jobs / "round-2", job)
     assert "complete: 3 chunks" in oddjet("collect", jobs)
     assert "complete: 3 chunks" in oddjet("collect", jobs)
+    assert [(s.state, s.n_done, s.faults) for s in read_status(jobs)] == [
+        ("finished", 3, ()),
+        ("finished", 2, ()),
+    ]
 
     with open_executor() as executor:
         clean = run_skim(

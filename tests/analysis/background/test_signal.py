@@ -22,7 +22,7 @@ def falling(total: float) -> npt.NDArray[np.float64]:
     return np.asarray(counts * total / counts.sum())
 
 
-@pytest.mark.parametrize("function", ["dijet3", DEFAULT])
+@pytest.mark.parametrize("function", ["dijet3", pytest.param(DEFAULT, marks=pytest.mark.long)])
 def test_pulls_of_an_injected_bump_are_standard_normal(function: str) -> None:
     """400 trials with 300 signal events among 20,000: |mean| < 0.15 and width 1 ± 0.1."""
     truth = falling(20_000) + 300 * gaussian_fractions(EDGES, mass=82, width=8)

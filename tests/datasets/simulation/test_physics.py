@@ -35,7 +35,14 @@ def peak(masses: np.ndarray, low: float, high: float, width: float) -> float:
     return float((edges[best] + edges[best + 1]) / 2)
 
 
-@pytest.mark.parametrize(("pt_hat_min", "cut"), [(100, 150), (120, 200), (350, 450)])
+@pytest.mark.parametrize(
+    ("pt_hat_min", "cut"),
+    [
+        pytest.param(100, 150, marks=pytest.mark.long),
+        pytest.param(120, 200, marks=pytest.mark.long),
+        (350, 450),
+    ],
+)
 def test_qcd_jet_spectrum_falls_from_the_cut_on(
     tmp_path: Path, pt_hat_min: int, cut: float
 ) -> None:

@@ -134,6 +134,17 @@ def test_sliced_jets_give_their_own_images(toy_jets) -> None:
     np.testing.assert_array_equal(JetImage()(jets[keep]), JetImage()(jets)[keep])
 
 
+@pytest.mark.parametrize("fields", [{}, {"sigma": 1.0, "power": 0.5}])
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_blocks_are_the_images(toy_jets, fields, size: int, monkeypatch) -> None:
+    monkeypatch.setattr("oddjet.ml.representations.batches.BATCH", 16)
+    jets, image = toy_jets(50, prongs=2, seed=3), JetImage(**fields)
+    blocks = [block.copy() for block in image.blocks(jets, size)]
+    assert all(0 < len(block) <= size for block in blocks)
+    np.testing.assert_array_equal(np.concatenate(blocks), image(jets))
+    assert list(image.blocks(jets[:0], size)) == []
+
+
 def test_threads_do_not_matter(toy_jets) -> None:
     jets = toy_jets(101, prongs=1, seed=9)
     np.testing.assert_array_equal(JetImage()(jets, threads=3), JetImage()(jets))
