@@ -15,6 +15,7 @@ from typing import Any
 
 from oddjet.datasets.catalog import catalog_path
 from oddjet.datasets.dataset import Dataset, Fileset, Kind, Simulate, require_files
+from oddjet.datasets.garbage import garbage_collected
 from oddjet.datasets.remote import is_remote, server_of
 from oddjet.datasets.rootfiles import RootFile, inspect_root
 from oddjet.datasets.validation import read_config, validate
@@ -95,11 +96,12 @@ def check_fileset(
     listed = [(name, path) for name, d in fileset.datasets.items() for path in d.files]
     silent: Counter[str] = Counter()
     inspect = functools.partial(_inspect, fileset=fileset, silent=silent)
-    if any(is_remote(place) for n, p in listed for place in fileset.datasets[n].places(p)):
-        with ThreadPoolExecutor(_REMOTE_THREADS) as threads:
-            looked = list(threads.map(inspect, listed))
-    else:
-        looked = [inspect(item) for item in listed]
+    with garbage_collected():
+        if any(is_remote(place) for n, p in listed for place in fileset.datasets[n].places(p)):
+            with ThreadPoolExecutor(_REMOTE_THREADS) as threads:
+                looked = list(threads.map(inspect, listed))
+        else:
+            looked = [inspect(item) for item in listed]
     bad = {
         path: file
         for (_, path), file in zip(listed, looked, strict=True)

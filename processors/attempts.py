@@ -13,6 +13,7 @@ from typing import Any
 
 from coffea.processor.executor import ExecutorBase
 
+from oddjet.datasets.garbage import garbage_collected
 from oddjet.datasets.remote import (
     is_remote,
     is_transient,
@@ -110,7 +111,8 @@ def attempt_chunk(
     while True:
         started = time.monotonic()
         try:
-            return work(n_tries)
+            with garbage_collected():
+                return work(n_tries)
         except Exception as error:  # noqa: BLE001 (every failure is listed with its chunk)
             n_tries += 1
             wait = attempts.wait(n_tries)
