@@ -21,6 +21,7 @@ from oddjet.datasets.skim import open_skim
 from oddjet.ml.folds import FoldedDetector
 from oddjet.processors import detection
 from oddjet.processors.run import run_anomaly
+from oddjet.processors.scores import open_scores
 
 
 def test_a_worker_loads_a_detector_once(
@@ -136,3 +137,23 @@ def test_histograms_are_filled_again_from_their_columns_alone(
         assert set(columns) == {
             "msoftdrop", "pt", "weight", "rank", "mass_mass_calibrated", "mass_light_calibrated",
         }  # fmt: skip
+
+
+def test_scores_are_the_same_whatever_the_number_of_threads(
+    skim_folder: Path, executors: dict[str, ExecutorBase], tmp_path: Path
+) -> None:
+    """A worker has one thread a library, this process as many as it likes: k-means multiplies matrices."""
+    skim = open_skim(skim_folder)
+    jets = skim.jets(kinds="background")
+    FoldedDetector.fit(jets, detector=("kmeans", {}), k=3, seed=1).save(tmp_path / "model")
+    tables = []
+    for kind in ("iterative", "futures"):
+        run_anomaly(
+            skim,
+            detectors={"k": tmp_path / "model"},
+            output=tmp_path / kind,
+            executor=executors[kind],
+        )
+        tables.append(open_scores(tmp_path / kind).columns())
+    for name, values in tables[0].items():
+        np.testing.assert_array_equal(values, tables[1][name], err_msg=name)
