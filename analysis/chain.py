@@ -20,6 +20,7 @@ from oddjet.analysis.samples import ready_samples
 from oddjet.analysis.training import train_detector
 from oddjet.condor.cluster import open_executor
 from oddjet.datasets.atomic import write_text
+from oddjet.datasets.digest import content_key, source_digest
 from oddjet.datasets.lock import lock_folder
 from oddjet.datasets.luminosity import data_luminosity
 from oddjet.datasets.manifest import read_manifest
@@ -35,6 +36,8 @@ __all__ = ["RunResult", "hunted_scores", "ready_skim", "report_again", "run_chai
 
 CONFIG_FILE = "config.yaml"
 TIMES_FILE = "seconds.json"
+REPORT_FILE = "report.html"
+KEPT_FILE = "report.key.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,12 +47,10 @@ class RunResult:
     Attributes:
         report: The HTML report; its numbers are in the JSON file beside it.
         summary: Name and value of the headline results.
-        hunt: The hunt.
     """
 
     report: Path
     summary: list[tuple[str, str]]
-    hunt: Hunt
 
 
 class _Clock:
@@ -95,8 +96,12 @@ def run_chain(
             trained = _train(config, skim, reporter)
         with clock.step("score"):
             _score(config, skim, reporter)
+        key = _report_key(config, trained)
+        if (kept := _kept_report(config, key)) is not None:
+            reporter.say("nothing changed: the report is kept")
+            return kept
         write_text(config.output / TIMES_FILE, json.dumps(clock.seconds) + "\n")
-        return _finish(config, skim, trained, clock, reporter)
+        return _finish(config, skim, trained, clock, reporter, key)
 
 
 def ready_skim(config: AnalysisConfig, reporter: Reporter) -> Skim:
@@ -142,7 +147,7 @@ def report_again(
         skim.check_representation(image.identity())
     # As they were trained: whether that would come out the same today is not asked here.
     trained = {d.key: FoldedDetector.load(folder / "models" / d.key) for d in config.detectors}
-    return _finish(config, skim, trained, clock, reporter)
+    return _finish(config, skim, trained, clock, reporter, "written again")
 
 
 def _write_config(config: AnalysisConfig) -> None:
@@ -222,7 +227,9 @@ def _finish(
     trained: dict[str, FoldedDetector],
     clock: _Clock,
     reporter: Reporter,
+    key: str,
 ) -> RunResult:
+    """Hunt, judge, limit and report; `key` says what the report follows from, for the next call."""
     from oddjet.analysis.injection.files import read_injection  # noqa: PLC0415 (slow import)
     from oddjet.analysis.limits.hunted import limit_hunt  # noqa: PLC0415
     from oddjet.analysis.report import write_report  # noqa: PLC0415
@@ -265,10 +272,42 @@ def _finish(
         injection=read_injection(config.output / "injection"),
     )
     report = build_report(outputs)
-    path = config.output / "report.html"
+    path = config.output / REPORT_FILE
     write_report(path, report)
     summary = [
         (card.title, f"{card.value}  ({card.note})" if card.note else card.value)
         for card in report.cards
     ]
-    return RunResult(path, summary, found)
+    write_text(config.output / KEPT_FILE, json.dumps({"key": key, "summary": summary}) + "\n")
+    return RunResult(path, summary)
+
+
+def _report_key(config: AnalysisConfig, trained: Mapping[str, FoldedDetector]) -> str:
+    """Hash all that a report follows from; the same hash, the same report."""
+    from oddjet.processors.summary import package_versions  # noqa: PLC0415 (slow import)
+
+    injection = config.output / "injection"
+    found = sorted(injection.rglob("*.json")) if injection.is_dir() else []
+    manifests = [read_manifest(config.output / name) for name in ("skim", "scores")]
+    return content_key(
+        {
+            "config": config.model_dump(mode="json"),
+            "code": source_digest("oddjet"),
+            "versions": package_versions(),
+            "manifests": [manifest.model_dump(mode="json") for manifest in manifests],
+            "detectors": {name: each.fingerprint for name, each in trained.items()},
+            "injection": {str(p.relative_to(injection)): p.read_text("utf-8") for p in found},
+        }
+    )
+
+
+def _kept_report(config: AnalysisConfig, key: str) -> RunResult | None:
+    """Give the report of an earlier call if nothing that it follows from changed."""
+    report = config.output / REPORT_FILE
+    try:
+        kept = json.loads((config.output / KEPT_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if kept.get("key") != key or not (report.exists() and report.with_suffix(".json").exists()):
+        return None
+    return RunResult(report, [(name, value) for name, value in kept["summary"]])

@@ -171,14 +171,34 @@ def test_the_numbers_are_beside_the_report(config: AnalysisConfig, result: RunRe
 
 
 def test_a_second_call_redoes_nothing(config: AnalysisConfig, result: RunResult) -> None:
-    patterns = ("skim/*/*", "models/**/*", "scores/*/*.parquet")
+    patterns = ("skim/*/*", "models/**/*", "scores/*/*.parquet", "report.*", "seconds.json")
     before = [times(config.output, pattern) for pattern in patterns]
     samples = times(config.samples, "*")
     assert all(before)
     assert samples
-    run_chain(config)
+    assert run_chain(config) == result
     assert [times(config.output, pattern) for pattern in patterns] == before
     assert times(config.samples, "*") == samples
+
+
+def test_a_report_is_kept_only_while_nothing_changed(
+    config: AnalysisConfig, result: RunResult, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(config.output, folder)
+    moved = config.model_copy(update={"output": folder})
+    before = times(folder, "report.html")
+    for change in (
+        {"output": folder},  # the report names its folder
+        {"hunt": config.hunt.model_copy(update={"n_toys": 101})},
+    ):
+        run_chain(moved.model_copy(update=change))
+        after = times(folder, "report.html")
+        assert after != before
+        before = after
+    (folder / "report.json").unlink()
+    run_chain(moved.model_copy(update=change))
+    assert (folder / "report.json").exists()
 
 
 def test_the_report_can_be_written_again(config: AnalysisConfig, result: RunResult) -> None:
