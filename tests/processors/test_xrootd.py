@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import awkward as ak
+import psutil
 import pytest
 from coffea.processor.executor import ExecutorBase
 
@@ -27,7 +28,6 @@ from oddjet.processors.run import run_skim
 pytestmark = pytest.mark.xrootd
 
 SERVE = Path(__file__).resolve().parents[3] / "shared" / "tools" / "xrootd-serve"
-PID = Path("/var/tmp/xrootd-serve/pid")
 PORT = 19194
 TIMEOUT = 2.0
 KINDS = ["iterative", *(pytest.param(k, marks=pytest.mark.long) for k in ("futures", "dask"))]
@@ -48,11 +48,15 @@ class Server:
         self.send(signal.SIGKILL)
 
     def send(self, number: int) -> None:
-        if PID.exists() and (pid := PID.read_text().strip()):
-            try:
-                os.kill(int(pid), number)
-            except ProcessLookupError:
-                return
+        """Send a signal to whoever listens; one that stops has stopped when this returns."""
+        listening = (c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN)
+        for pid in {c.pid for c in listening if c.laddr.port == PORT and c.pid}:
+            os.kill(pid, number)
+            deadline = time.monotonic() + 5
+            while number == signal.SIGSTOP and time.monotonic() < deadline:
+                if psutil.Process(pid).status() == psutil.STATUS_STOPPED:
+                    break
+                time.sleep(0.01)
 
     def url(self, name: str) -> str:
         return f"root://127.0.0.1:{PORT}/{self.folder}/{name}"
