@@ -316,7 +316,7 @@ def bench(
     ] = None,
 ) -> None:
     """Measure speed and memory: as ratios within this run, or in jets/s."""
-    from oddjet.analysis.bench import run_benchmarks
+    from oddjet.analysis.studies.benchmarks.cases import run_benchmarks
 
     with told_plainly():
         rows = run_benchmarks(

@@ -21,12 +21,12 @@ import psutil
 import pytest
 from coffea.processor.executor import ExecutorBase
 
+from oddjet.analysis.studies.benchmarks.processors import repeat_file
 from oddjet.condor import Cluster, open_executor
 from oddjet.datasets.dataset import Dataset, Fileset
 from oddjet.datasets.skim import open_skim
 from oddjet.errors import ChunkTooLargeError
 from oddjet.processors import memory, workers
-from oddjet.processors.benchmark import repeat_file
 from oddjet.processors.run import run_skim
 
 Rows = list[dict[str, Any]]

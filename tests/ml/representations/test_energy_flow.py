@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from oddjet.analysis.studies.benchmarks.detectors import benchmark_efps, import_energyflow
 from oddjet.datasets.jets import Jets, make_jets
 from oddjet.errors import ConfigError
-from oddjet.ml.benchmark import benchmark_efps, import_energyflow
 from oddjet.ml.representations.energy_flow import EnergyFlow
 
 Floats = npt.NDArray[np.float64]

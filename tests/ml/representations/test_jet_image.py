@@ -14,9 +14,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
+from oddjet.analysis.studies.benchmarks.detectors import benchmark_images
 from oddjet.datasets.jets import Jets, empty_jets, make_jets
 from oddjet.errors import ConfigError, NonFiniteError
-from oddjet.ml.benchmark import benchmark_images
 from oddjet.ml.representations.batches import flatten_jets
 from oddjet.ml.representations.jet_image import JetImage
 from oddjet.ml.representations.orient import orient

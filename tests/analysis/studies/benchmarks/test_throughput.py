@@ -4,16 +4,17 @@ from typing import Any, cast
 
 import pytest
 
-from oddjet.datasets.jets import Jets, Truth
-from oddjet.ml import create, detector_class, detector_names, throughput
-from oddjet.ml.detectors import Detector
-from oddjet.ml.representations import REPRESENTATIONS
-from oddjet.ml.throughput import (
+from oddjet.analysis.studies.benchmarks import throughput
+from oddjet.analysis.studies.benchmarks.throughput import (
     detector_rates,
     emd_rate,
     quick_hyper_parameters,
     representation_rates,
 )
+from oddjet.datasets.jets import Jets, Truth
+from oddjet.ml import create, detector_class, detector_names
+from oddjet.ml.detectors import Detector
+from oddjet.ml.representations import REPRESENTATIONS
 
 
 @pytest.fixture(autouse=True)

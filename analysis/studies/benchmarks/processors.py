@@ -197,7 +197,7 @@ _MEMORY_SCRIPT = """
 import json, resource, sys, tempfile
 from pathlib import Path
 from oddjet.datasets.dataset import Dataset, Fileset
-from oddjet.processors import benchmark
+from oddjet.analysis.studies.benchmarks import processors as benchmark
 from oddjet.processors.selection import Selection
 fileset = Fileset(datasets={"bench": Dataset(files={sys.argv[1]: "Events"}, kind="background")})
 with tempfile.TemporaryDirectory(prefix="oddjet-bench-") as folder:

@@ -250,9 +250,9 @@ def _wait_for_others(folder: Path, index: int, n_jobs: int) -> None:
 
 
 def _score_job(job: Mapping[str, Any]) -> dict[str, Any]:
+    from oddjet.analysis.studies.benchmarks.throughput import quick_hyper_parameters, training_jets  # noqa: PLC0415
     from oddjet.ml import detector_class  # noqa: PLC0415 (slow imports)
     from oddjet.ml.folds import FoldedDetector  # noqa: PLC0415
-    from oddjet.ml.throughput import quick_hyper_parameters, training_jets  # noqa: PLC0415
     from oddjet.processors.run import run_anomaly, run_skim  # noqa: PLC0415
 
     folder = Path(job["folder"])

@@ -7,8 +7,12 @@ import numpy as np
 import pytest
 import uproot
 
+from oddjet.analysis.studies.benchmarks.processors import (
+    benchmark_memory,
+    benchmark_skim,
+    repeat_file,
+)
 from oddjet.datasets.rootfiles import runs_sumw
-from oddjet.processors.benchmark import benchmark_memory, benchmark_skim, repeat_file
 
 
 def test_a_repeated_file_holds_the_same_events_under_other_numbers(

@@ -120,7 +120,7 @@ def run_benchmarks(
 
 
 def _images(folder: Path, n_events: int) -> Rows:  # noqa: ARG001
-    from oddjet.ml.benchmark import benchmark_images  # noqa: PLC0415
+    from oddjet.analysis.studies.benchmarks.detectors import benchmark_images  # noqa: PLC0415
 
     numbers = benchmark_images()
     yield BenchmarkRow(
@@ -134,7 +134,7 @@ def _images(folder: Path, n_events: int) -> Rows:  # noqa: ARG001
 
 
 def _efps(folder: Path, n_events: int) -> Rows:  # noqa: ARG001
-    from oddjet.ml.benchmark import benchmark_efps  # noqa: PLC0415
+    from oddjet.analysis.studies.benchmarks.detectors import benchmark_efps  # noqa: PLC0415
 
     numbers = benchmark_efps()
     rate = numbers.get("energyflow_jets_per_second")
@@ -150,7 +150,7 @@ def _efps(folder: Path, n_events: int) -> Rows:  # noqa: ARG001
 
 
 def _other_representations(folder: Path, n_events: int) -> Rows:  # noqa: ARG001
-    from oddjet.ml.throughput import representation_rates  # noqa: PLC0415
+    from oddjet.analysis.studies.benchmarks.throughput import representation_rates  # noqa: PLC0415
 
     for name, rate in representation_rates().items():
         if name not in ("JetImage", "EnergyFlow"):  # which have rows of their own
@@ -159,8 +159,8 @@ def _other_representations(folder: Path, n_events: int) -> Rows:  # noqa: ARG001
 
 
 def _detectors(folder: Path, n_events: int) -> Rows:  # noqa: ARG001
+    from oddjet.analysis.studies.benchmarks.throughput import detector_rates, emd_rate  # noqa: PLC0415
     from oddjet.ml import detector_names  # noqa: PLC0415
-    from oddjet.ml.throughput import detector_rates, emd_rate  # noqa: PLC0415
 
     rate = emd_rate()
     yield BenchmarkRow(
@@ -194,7 +194,7 @@ def _no_warnings() -> Iterator[None]:
 
 
 def _simulation(folder: Path, n_events: int) -> Rows:  # noqa: ARG001
-    from oddjet.datasets.simulation.benchmark import benchmark_simulation  # noqa: PLC0415
+    from oddjet.analysis.studies.benchmarks.simulation import benchmark_simulation  # noqa: PLC0415
 
     numbers = benchmark_simulation(SIMULATED_EVENTS, seed=1)
     yield BenchmarkRow(
@@ -208,7 +208,7 @@ def _simulation(folder: Path, n_events: int) -> Rows:  # noqa: ARG001
 
 
 def _skim(folder: Path, n_events: int) -> Rows:
-    from oddjet.processors.benchmark import benchmark_skim  # noqa: PLC0415
+    from oddjet.analysis.studies.benchmarks.processors import benchmark_skim  # noqa: PLC0415
 
     numbers = benchmark_skim(_sample(folder, n_events))
     yield BenchmarkRow(
@@ -222,7 +222,7 @@ def _skim(folder: Path, n_events: int) -> Rows:
 
 
 def _memory(folder: Path, n_events: int) -> Rows:
-    from oddjet.processors.benchmark import benchmark_memory  # noqa: PLC0415
+    from oddjet.analysis.studies.benchmarks.processors import benchmark_memory  # noqa: PLC0415
 
     small, large = _sample(folder, n_events), _sample(folder, REPEATS * n_events)
     numbers = benchmark_memory(small, large)
@@ -238,8 +238,8 @@ def _memory(folder: Path, n_events: int) -> Rows:
 
 
 def _scale(folder: Path, n_events: int, files: Sequence[Path] = ()) -> Rows:
-    from oddjet.analysis.scale import compare_scoring, compare_workers  # noqa: PLC0415
-    from oddjet.processors.benchmark import benchmark_skim  # noqa: PLC0415
+    from oddjet.analysis.studies.benchmarks.processors import benchmark_skim  # noqa: PLC0415
+    from oddjet.analysis.studies.benchmarks.scale import compare_scoring, compare_workers  # noqa: PLC0415
 
     files = [path.absolute() for path in files] or [
         _sample(folder, n_events // 4, f"-{number}") for number in range(4)
@@ -293,8 +293,8 @@ def _scale(folder: Path, n_events: int, files: Sequence[Path] = ()) -> Rows:
 
 def _sample(folder: Path, n_events: int, suffix: str = "") -> Path:
     """A file of that many events: a few thousand simulated ones, again and again."""
+    from oddjet.analysis.studies.benchmarks.processors import repeat_file  # noqa: PLC0415
     from oddjet.datasets.simulation import simulate  # noqa: PLC0415
-    from oddjet.processors.benchmark import repeat_file  # noqa: PLC0415
 
     path = folder / f"qcd-{n_events}{suffix}.root"
     if path.exists():
@@ -308,7 +308,7 @@ def _sample(folder: Path, n_events: int, suffix: str = "") -> Path:
 
 def _bumphunt(folder: Path, n_events: int) -> Rows:  # noqa: ARG001
     """The scan against pyBumpHunter, and pseudo-experiments a second with every window refitted."""
-    from oddjet.analysis.bumphunt.benchmark import bench_bumphunt  # noqa: PLC0415
+    from oddjet.analysis.studies.benchmarks.bumphunt import bench_bumphunt  # noqa: PLC0415
 
     numbers = bench_bumphunt()
     theirs = numbers.get("pybumphunter_seconds")

@@ -9,9 +9,9 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
+from oddjet.analysis.studies.benchmarks.detectors import random_jets
 from oddjet.datasets.jets import Jets, Truth
 from oddjet.ml import create, detector_class
-from oddjet.ml.benchmark import random_jets
 from oddjet.ml.detectors.base import Detector
 from oddjet.ml.representations import REPRESENTATIONS, representation_from_identity
 from oddjet.ml.representations.leading_constituents import LeadingConstituents

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from oddjet.analysis.bumphunt.benchmark import compare_with_pybumphunter, refit_rate
+from oddjet.analysis.studies.benchmarks.bumphunt import compare_with_pybumphunter, refit_rate
 
 
 def test_both_find_the_same_window_and_p_values() -> None:

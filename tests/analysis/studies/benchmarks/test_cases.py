@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from oddjet.analysis import bench
-from oddjet.analysis.bench import BenchmarkRow, run_benchmarks
 from oddjet.analysis.cli import app
+from oddjet.analysis.studies.benchmarks import cases as bench
+from oddjet.analysis.studies.benchmarks import throughput
+from oddjet.analysis.studies.benchmarks.cases import BenchmarkRow, run_benchmarks
 from oddjet.errors import ConfigError
-from oddjet.ml import throughput
 
 
 def row(name: str, **changes: object) -> BenchmarkRow:

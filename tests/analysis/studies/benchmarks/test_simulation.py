@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from oddjet.datasets.simulation.benchmark import benchmark_simulation
+from oddjet.analysis.studies.benchmarks.simulation import benchmark_simulation
 
 
 def test_rates_and_their_ratio() -> None:

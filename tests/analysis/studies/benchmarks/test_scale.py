@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from oddjet.analysis import bench, scale
-from oddjet.analysis.bench import run_benchmarks
-from oddjet.analysis.scale import compare_scoring, compare_workers, halves
+from oddjet.analysis.studies.benchmarks import cases as bench
+from oddjet.analysis.studies.benchmarks import processors as benchmark
+from oddjet.analysis.studies.benchmarks import scale
+from oddjet.analysis.studies.benchmarks.cases import run_benchmarks
+from oddjet.analysis.studies.benchmarks.scale import compare_scoring, compare_workers, halves
 from oddjet.datasets.simulation import simulate
 from oddjet.errors import ConfigError, ProcessingError
-from oddjet.processors import benchmark
 
 
 @pytest.fixture(scope="module")

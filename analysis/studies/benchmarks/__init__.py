@@ -1,0 +1,1 @@
+"""Speed and memory of everything that has to be quick, as ratios within one run."""
