@@ -11,7 +11,7 @@ import yaml
 from typer.testing import CliRunner
 
 from oddjet.analysis import batch_job
-from oddjet.analysis.cli import app
+from oddjet.analysis.cli.app import app
 from oddjet.analysis.status import read_status
 from oddjet.condor import open_executor
 from oddjet.datasets.fileset import load_fileset

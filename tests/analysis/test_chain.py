@@ -13,7 +13,7 @@ import yaml
 from typer.testing import CliRunner
 
 from oddjet.analysis.chain import RunResult, report_again, run_chain
-from oddjet.analysis.cli import app
+from oddjet.analysis.cli.app import app
 from oddjet.analysis.config import AnalysisConfig, load_config
 from oddjet.datasets.skim import open_skim
 from oddjet.errors import ConfigError

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from oddjet.analysis.cli import app
+from oddjet.analysis.cli.app import app
 from oddjet.datasets.manifest import read_manifest
 from oddjet.datasets.simulation import simulate
 

@@ -11,7 +11,7 @@ import pytest
 import uproot
 from typer.testing import CliRunner
 
-from oddjet.analysis.cli import app
+from oddjet.analysis.cli.app import app
 from oddjet.analysis.file_hunt import FileHuntSettings, hunt_file
 from oddjet.errors import FitError
 

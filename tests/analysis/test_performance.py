@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from oddjet.analysis.cli import app
+from oddjet.analysis.cli.app import app
 from oddjet.analysis.performance import performance_report
 from oddjet.condor import Cluster, open_executor
 from oddjet.datasets.simulation import simulate

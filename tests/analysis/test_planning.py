@@ -8,7 +8,7 @@ import yaml
 from typer.testing import CliRunner
 
 from oddjet.analysis import calibration
-from oddjet.analysis.cli import app
+from oddjet.analysis.cli.app import app
 from oddjet.analysis.config import AnalysisConfig, load_config
 from oddjet.analysis.planning import RunPlan, finish_time, plan_analysis
 from oddjet.analysis.training import train_detector

@@ -12,7 +12,7 @@ import yaml
 from coffea.processor.executor import ExecutorBase
 from typer.testing import CliRunner
 
-from oddjet.analysis.cli import app
+from oddjet.analysis.cli.app import app
 from oddjet.analysis.status import StepStatus, read_status
 from oddjet.condor import open_executor
 from oddjet.datasets.dataset import Dataset, Fileset

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from oddjet.analysis.cli import app
+from oddjet.analysis.cli.app import app
 from oddjet.analysis.progress import SilentReporter
 from oddjet.analysis.reproduce import reproduce
 from oddjet.analysis.reproduce.documents import DOCUMENTS

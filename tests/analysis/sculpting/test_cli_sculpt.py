@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from oddjet.analysis.cli import app
+from oddjet.analysis.cli.app import app
 
 
 def _sculpt(*arguments: object) -> tuple[int, str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from oddjet.analysis.cli import app
+from oddjet.analysis.cli.app import app
 from oddjet.analysis.studies.benchmarks import cases as bench
 from oddjet.analysis.studies.benchmarks import throughput
 from oddjet.analysis.studies.benchmarks.cases import BenchmarkRow, run_benchmarks

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from oddjet.analysis.console import err, out, told_plainly
+from oddjet.analysis.cli.console import err, out, told_plainly
 from oddjet.analysis.progress import RichReporter
 
 if TYPE_CHECKING:

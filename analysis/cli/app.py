@@ -25,7 +25,7 @@ from oddjet.analysis import (
     cli_status,
     cli_studies,
 )
-from oddjet.analysis.console import assignments, err, out, print_rows, told_plainly
+from oddjet.analysis.cli.console import assignments, err, out, print_rows, told_plainly
 from oddjet.analysis.progress import RichReporter
 
 __all__ = ["app", "main"]

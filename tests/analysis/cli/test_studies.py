@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from oddjet.analysis.cli import app
+from oddjet.analysis.cli.app import app
 from oddjet.datasets.jets import Truth, make_jets
 from oddjet.datasets.manifest import ChunkRecord, DatasetSummary, Manifest, write_manifest
 from oddjet.datasets.skim import write_part

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from oddjet.analysis.cli import app
+from oddjet.analysis.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from oddjet.analysis.console import assignments, err, out, told_plainly
+from oddjet.analysis.cli.console import assignments, err, out, told_plainly
 from oddjet.analysis.progress import RichReporter
 
 __all__ = ["register"]

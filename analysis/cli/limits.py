@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from oddjet.analysis.console import err, out, told_plainly
+from oddjet.analysis.cli.console import err, out, told_plainly
 
 if TYPE_CHECKING:
     from oddjet.analysis.exchange import MassHistogram

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from oddjet.analysis.console import out, told_plainly
+from oddjet.analysis.cli.console import out, told_plainly
 
 if TYPE_CHECKING:
     from oddjet.analysis.sculpting.assess import Assessment

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from oddjet.analysis.background.simulated import leading_mass
-from oddjet.analysis.cli import app
+from oddjet.analysis.cli.app import app
 from oddjet.datasets import skim
 from oddjet.errors import FitError
 

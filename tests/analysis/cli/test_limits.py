@@ -8,7 +8,7 @@ import pytest
 import uproot
 from typer.testing import CliRunner, Result
 
-from oddjet.analysis.cli import app
+from oddjet.analysis.cli.app import app
 
 EDGES = np.linspace(40.0, 160.0, 25)
 BACKGROUND = 4000 * np.exp(-0.5 * (EDGES[1:] + EDGES[:-1]) / 40)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from oddjet.analysis.console import out, told_plainly
+from oddjet.analysis.cli.console import out, told_plainly
 
 __all__ = ["register"]
 

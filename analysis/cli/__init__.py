@@ -1,0 +1,1 @@
+"""The command line: commands parse, call one public function and print its tables."""
