@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from oddjet.analysis.config import AnalysisConfig, load_config
-from oddjet.analysis.hunt import Hunt, choose_sample, hunt
+from oddjet.analysis.hunt.hunt import Hunt, choose_sample, hunt
 from oddjet.analysis.passes import image_of, score_pass, skim_pass
 from oddjet.analysis.progress import Reporter, SilentReporter
 from oddjet.analysis.samples import ready_samples
@@ -230,8 +230,8 @@ def _finish(
     key: str,
 ) -> RunResult:
     """Hunt, judge, limit and report; `key` says what the report follows from, for the next call."""
+    from oddjet.analysis.hunt.limit import limit_hunt  # noqa: PLC0415
     from oddjet.analysis.injection.files import read_injection  # noqa: PLC0415 (slow import)
-    from oddjet.analysis.limits.hunted import limit_hunt  # noqa: PLC0415
     from oddjet.analysis.report import write_report  # noqa: PLC0415
     from oddjet.analysis.run_report import RunOutputs, build_report  # noqa: PLC0415
     from oddjet.processors.scores import open_scores  # noqa: PLC0415

@@ -8,7 +8,7 @@ from typing import Any
 from coffea.processor.executor import ExecutorBase
 
 from oddjet.analysis.config import AnalysisConfig
-from oddjet.analysis.hunt import dataset_scales
+from oddjet.analysis.hunt.hunt import dataset_scales
 from oddjet.datasets.luminosity import data_luminosity
 from oddjet.datasets.manifest import Manifest
 from oddjet.datasets.skim import open_skim

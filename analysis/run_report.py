@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from oddjet.analysis.anomalies import AnomalousJet, most_anomalous
 from oddjet.analysis.config import AnalysisConfig
-from oddjet.analysis.hunt import Hunt, dataset_scales
+from oddjet.analysis.hunt.hunt import Hunt, dataset_scales
 from oddjet.analysis.injection.summary import InjectionResult
 from oddjet.analysis.limits.spectrum import SpectrumLimit
 from oddjet.analysis.plots.style import Histogram, PlotLabel

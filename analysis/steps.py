@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from oddjet.analysis.config import AnalysisConfig, HuntConfig, PseudoData, load_config
-from oddjet.analysis.hunt import Hunt, choose_sample, hunt
+from oddjet.analysis.hunt.hunt import Hunt, choose_sample, hunt
 from oddjet.analysis.performance import performance_report
 from oddjet.analysis.progress import Reporter, SilentReporter
 from oddjet.analysis.report import jsonable

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from oddjet import ml
 from oddjet.analysis.config import DecorrelationConfig, DetectorConfig
-from oddjet.analysis.hunt import dataset_scales
+from oddjet.analysis.hunt.hunt import dataset_scales
 from oddjet.analysis.progress import Reporter, SilentReporter
 from oddjet.datasets.atomic import write_text
 from oddjet.datasets.digest import content_key, source_digest

@@ -88,7 +88,7 @@ def hunt(
             workers=workers,
         )
         return
-    from oddjet.analysis.file_hunt import FileHuntSettings, hunt_file  # noqa: PLC0415 (slow)
+    from oddjet.analysis.hunt.histogram import FileHuntSettings, hunt_file  # noqa: PLC0415 (slow)
 
     with told_plainly():
         settings = FileHuntSettings(

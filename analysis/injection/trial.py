@@ -20,7 +20,7 @@ import numpy.typing as npt
 from oddjet.analysis.background.signal import fit_signal
 from oddjet.analysis.bumphunt import on_off_p, significance
 from oddjet.analysis.config import DecorrelationConfig, DetectorConfig, HuntConfig
-from oddjet.analysis.hunt import Hunt, HuntSample, WorkingPoint, hunt
+from oddjet.analysis.hunt.hunt import Hunt, HuntSample, WorkingPoint, hunt
 from oddjet.analysis.injection.mixture import draw_mixture, hunted_rows
 from oddjet.analysis.injection.settings import InjectionConfig
 from oddjet.analysis.report import jsonable

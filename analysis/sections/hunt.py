@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from oddjet.analysis.background import BackgroundFit
 from oddjet.analysis.bumphunt import BumpHunt, ChannelScan
-from oddjet.analysis.hunt import Hunt, WorkingPoint
+from oddjet.analysis.hunt.hunt import Hunt, WorkingPoint
 from oddjet.analysis.plots.bumps import p_value_scan, toy_statistics
 from oddjet.analysis.plots.fit import sideband_fit
 from oddjet.analysis.report import Cell, Picture, Section, Table, make_picture, p_text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from oddjet.analysis.hunt import HuntSample
+from oddjet.analysis.hunt.hunt import HuntSample
 from oddjet.analysis.plots.style import PlotLabel
 
 __all__ = ["lumi_text", "mass_name", "sample_label"]

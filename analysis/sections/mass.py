@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.analysis.hunt import Hunt
+from oddjet.analysis.hunt.hunt import Hunt
 from oddjet.analysis.plots.mass import mass_before_after
 from oddjet.analysis.plots.style import Histogram, PlotLabel
 from oddjet.analysis.report import Cell, Section, Table, make_picture

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from oddjet.analysis.hunt import Hunt
+from oddjet.analysis.hunt.hunt import Hunt
 from oddjet.analysis.quality import Quality
 from oddjet.analysis.report import Card, p_text
 from oddjet.analysis.sculpting.assess import Assessment

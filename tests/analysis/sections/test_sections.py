@@ -11,7 +11,7 @@ import pytest
 
 from oddjet.analysis import sections
 from oddjet.analysis.anomalies import most_anomalous
-from oddjet.analysis.hunt import Hunt
+from oddjet.analysis.hunt.hunt import Hunt
 from oddjet.analysis.plots.style import Histogram
 from oddjet.analysis.plots.training import LossCurve
 from oddjet.analysis.quality import EpochQuality, Quality

@@ -20,7 +20,7 @@ from oddjet.analysis.bumphunt import (
     scan_signals,
 )
 from oddjet.analysis.config import HuntConfig, PseudoData
-from oddjet.analysis.hunt_result import Hunt, HuntSample, WorkingPoint
+from oddjet.analysis.hunt.result import Hunt, HuntSample, WorkingPoint
 from oddjet.analysis.pseudodata import draw_pseudodata
 from oddjet.datasets.folds import event_hash
 from oddjet.datasets.manifest import DatasetSummary

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from oddjet.analysis.exchange import MassHistogram
-from oddjet.analysis.hunt import Hunt
+from oddjet.analysis.hunt.hunt import Hunt
 from oddjet.analysis.limits.spectrum import (
     LimitSettings,
     SignalModel,

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from oddjet.analysis.config import HuntConfig, PseudoData
-from oddjet.analysis.hunt import (
+from oddjet.analysis.hunt.hunt import (
     HuntSample,
     choose_sample,
     dataset_scales,

@@ -12,7 +12,7 @@ import uproot
 from typer.testing import CliRunner
 
 from oddjet.analysis.cli.app import app
-from oddjet.analysis.file_hunt import FileHuntSettings, hunt_file
+from oddjet.analysis.hunt.histogram import FileHuntSettings, hunt_file
 from oddjet.errors import FitError
 
 EDGES = np.linspace(50.0, 250.0, 41)

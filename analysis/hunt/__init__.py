@@ -1,0 +1,1 @@
+"""The hunt for bumps in jet mass after cuts on anomaly scores."""
