@@ -13,7 +13,7 @@ from oddjet.analysis.cli.console import err, out, told_plainly
 from oddjet.analysis.progress import RichReporter
 
 if TYPE_CHECKING:
-    from oddjet.analysis.batch import Collected
+    from oddjet.analysis.jobs.submit import Collected
 
 __all__ = ["register"]
 
@@ -36,8 +36,8 @@ def submit(
     dry_run: DryRun = False,
 ) -> None:
     """Run a step as HTCondor jobs that need nobody to call back; `oddjet collect` finishes it."""
-    from oddjet.analysis.batch import submit as submit_step  # noqa: PLC0415 (slow imports)
     from oddjet.analysis.config import load_config  # noqa: PLC0415
+    from oddjet.analysis.jobs.submit import submit as submit_step  # noqa: PLC0415 (slow imports)
     from oddjet.errors import ConfigError  # noqa: PLC0415
 
     with told_plainly():
@@ -68,7 +68,7 @@ def collect(
     dry_run: DryRun = False,
 ) -> None:
     """Gather what jobs made, say what is missing and why; finish when everything is there."""
-    from oddjet.analysis.batch import collect as collect_step  # noqa: PLC0415 (slow imports)
+    from oddjet.analysis.jobs.submit import collect as collect_step  # noqa: PLC0415 (slow imports)
 
     with told_plainly():
         found = collect_step(

@@ -12,7 +12,7 @@ from rich.text import Text
 from oddjet.analysis.cli.console import err, out, told_plainly
 
 if TYPE_CHECKING:
-    from oddjet.analysis.status import StepStatus
+    from oddjet.analysis.jobs.status import StepStatus
 
 __all__ = ["register"]
 
@@ -46,7 +46,7 @@ def status(
     """Say what is done, going on, failed, and why; while a run goes on, or after it died."""
     import json  # noqa: PLC0415
 
-    from oddjet.analysis.status import read_status  # noqa: PLC0415 (slow imports)
+    from oddjet.analysis.jobs.status import read_status  # noqa: PLC0415 (slow imports)
     from oddjet.datasets.atomic import write_text  # noqa: PLC0415
 
     with told_plainly():

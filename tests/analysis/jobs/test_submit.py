@@ -10,9 +10,9 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from oddjet.analysis import batch_job
 from oddjet.analysis.cli.app import app
-from oddjet.analysis.status import read_status
+from oddjet.analysis.jobs import worker as batch_job
+from oddjet.analysis.jobs.status import read_status
 from oddjet.condor import open_executor
 from oddjet.datasets.fileset import load_fileset
 from oddjet.datasets.manifest import read_manifest
@@ -167,7 +167,7 @@ def test_a_used_folder_and_other_code_are_refused(
     jobs = tmp_path / "jobs"
     oddjet("submit", config, "-o", jobs, "--dry-run")
     assert "holds jobs already" in oddjet("submit", config, "-o", jobs, code=1)
-    monkeypatch.setattr("oddjet.analysis.batch.code_digest", lambda: "0" * 64)
+    monkeypatch.setattr("oddjet.analysis.jobs.submit.code_digest", lambda: "0" * 64)
     assert "other code of oddjet" in oddjet("collect", jobs, code=1)
     assert "cannot read" in oddjet("collect", tmp_path / "nothing", code=1)
     assert "expected skim or score" in oddjet(

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from oddjet.analysis.calibration import Calibration, Cost, calibrate
 from oddjet.analysis.config import AnalysisConfig
+from oddjet.analysis.jobs.cost import Calibration, Cost, calibrate
 from oddjet.analysis.samples import ready_samples, sample_path
 from oddjet.datasets.fileset import Fileset
 from oddjet.errors import ConfigError

@@ -7,10 +7,10 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from oddjet.analysis import calibration
 from oddjet.analysis.cli.app import app
 from oddjet.analysis.config import AnalysisConfig, load_config
-from oddjet.analysis.planning import RunPlan, finish_time, plan_analysis
+from oddjet.analysis.jobs import cost as calibration
+from oddjet.analysis.jobs.plan import RunPlan, finish_time, plan_analysis
 from oddjet.analysis.training import train_detector
 from oddjet.condor import open_executor
 from oddjet.datasets.simulation import simulate

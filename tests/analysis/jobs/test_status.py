@@ -13,7 +13,7 @@ from coffea.processor.executor import ExecutorBase
 from typer.testing import CliRunner
 
 from oddjet.analysis.cli.app import app
-from oddjet.analysis.status import StepStatus, read_status
+from oddjet.analysis.jobs.status import StepStatus, read_status
 from oddjet.condor import open_executor
 from oddjet.datasets.dataset import Dataset, Fileset
 from oddjet.datasets.simulation import simulate

@@ -52,7 +52,7 @@ Step = Literal["skim", "score"]
 
 _BATCH = "batch.json"
 _CLUSTER = "cluster.txt"
-_MODULE = "oddjet.analysis.batch_job"
+_MODULE = "oddjet.analysis.jobs.worker"
 
 
 class _Batch(BaseModel):

@@ -1,0 +1,1 @@
+"""Analyses as plain HTCondor jobs, and what a run costs."""
