@@ -22,11 +22,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from oddjet.analysis.pipeline.steps import skim_files
 from oddjet.analysis.plots.roc import RocLine, auc_by_epoch, roc_by_epoch
 from oddjet.analysis.plots.style import PlotLabel
 from oddjet.analysis.plots.training import LossCurve, loss_curves
 from oddjet.analysis.progress import RichReporter
-from oddjet.analysis.steps import skim_files
 from oddjet.datasets.folds import fold_of
 from oddjet.datasets.jets import Truth, concatenate
 from oddjet.datasets.skim import open_skim

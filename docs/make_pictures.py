@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from oddjet.analysis.chain import run_chain
 from oddjet.analysis.config import load_config
+from oddjet.analysis.pipeline.run import run_chain
 from oddjet.analysis.plots.bumps import p_value_scan
 from oddjet.analysis.plots.fit import sideband_fit
 from oddjet.analysis.progress import RichReporter

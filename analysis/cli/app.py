@@ -88,8 +88,8 @@ def run(
     allow_missing: AllowMissing = False,
 ) -> None:
     """Run a whole analysis: simulate, skim, train, score, hunt, report; redo only what changed."""
-    from oddjet.analysis.chain import run_chain
     from oddjet.analysis.config import load_config
+    from oddjet.analysis.pipeline.run import run_chain
 
     with told_plainly():
         settings = load_config(config).with_choices(unblind=unblind, pseudo_data=pseudo_data)
@@ -161,7 +161,7 @@ def skim(
     performance_report: PerformanceReport = None,
 ) -> None:
     """Select jets with their constituents out of NanoAOD (Khanal's selection by default)."""
-    from oddjet.analysis.steps import skim_files
+    from oddjet.analysis.pipeline.steps import skim_files
 
     with told_plainly():
         manifest = skim_files(
@@ -209,7 +209,7 @@ def train(
 ) -> None:
     """Train a detector on the background of a skim, k-fold, with calibration."""
     from oddjet.analysis.config import DetectorConfig
-    from oddjet.analysis.training import train_detector
+    from oddjet.analysis.pipeline.train import train_detector
     from oddjet.datasets.skim import open_skim
 
     with told_plainly():
@@ -240,7 +240,7 @@ def score(
     performance_report: PerformanceReport = None,
 ) -> None:
     """Score every jet of a skim or of files, and fill the mass histograms."""
-    from oddjet.analysis.steps import score_jets
+    from oddjet.analysis.pipeline.steps import score_jets
 
     with told_plainly():
         n_jets = score_jets(
@@ -263,7 +263,7 @@ def report(
     unblind: Unblind = False,
 ) -> None:
     """Write the report of a finished run again from its outputs."""
-    from oddjet.analysis.chain import report_again
+    from oddjet.analysis.pipeline.run import report_again
 
     with told_plainly():
         result = report_again(folder, unblind=unblind, reporter=RichReporter(err))
@@ -285,7 +285,7 @@ def detectors() -> None:
 @app.command()
 def check(config: ConfigFile) -> None:
     """Find everything that can be known to be wrong before running."""
-    from oddjet.analysis.check import check_config
+    from oddjet.analysis.pipeline.check import check_config
 
     problems, facts = check_config(config)
     for fact in facts:

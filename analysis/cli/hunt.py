@@ -140,7 +140,7 @@ def _hunt_scores(
     unblind: bool,
     workers: int,
 ) -> None:
-    from oddjet.analysis.steps import hunt_scores  # noqa: PLC0415 (slow import)
+    from oddjet.analysis.pipeline.steps import hunt_scores  # noqa: PLC0415 (slow import)
 
     with told_plainly():
         found = hunt_scores(

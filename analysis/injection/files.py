@@ -6,10 +6,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from oddjet.analysis.chain import ready_skim
 from oddjet.analysis.config import load_config
 from oddjet.analysis.injection.run import run_injection
 from oddjet.analysis.injection.summary import InjectionResult
+from oddjet.analysis.pipeline.run import ready_skim
 from oddjet.analysis.plots.encode import figure_bytes
 from oddjet.analysis.plots.injection import injected_significance, injected_yield
 from oddjet.analysis.plots.style import PlotLabel

@@ -9,7 +9,7 @@ from typing import Any
 
 from oddjet.analysis.config import AnalysisConfig
 from oddjet.analysis.jobs.cost import Calibration, Cost, calibrate
-from oddjet.analysis.samples import ready_samples, sample_path
+from oddjet.analysis.pipeline.samples import ready_samples, sample_path
 from oddjet.datasets.fileset import Fileset
 from oddjet.errors import ConfigError
 from oddjet.processors.memory import expected_memory

@@ -16,15 +16,15 @@ from coffea.processor.executor import ExecutorBase
 from pydantic import BaseModel, ConfigDict
 
 from oddjet.analysis.config import AnalysisConfig
-from oddjet.analysis.passes import (
+from oddjet.analysis.pipeline.passes import (
     detector_folders,
     histogram_settings,
     image_of,
     score_pass,
     skim_pass,
 )
+from oddjet.analysis.pipeline.samples import ready_samples
 from oddjet.analysis.progress import Reporter, SilentReporter
-from oddjet.analysis.samples import ready_samples
 from oddjet.condor.cluster import Cluster
 from oddjet.condor.events import JobState, read_events, tail
 from oddjet.condor.submit import pack_package, remove_jobs, submit_jobs, write_submission

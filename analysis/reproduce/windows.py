@@ -16,8 +16,8 @@ import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
+from oddjet.analysis.pipeline.samples import ready_samples
 from oddjet.analysis.progress import Reporter, SilentReporter
-from oddjet.analysis.samples import ready_samples
 from oddjet.condor.cluster import Cluster, open_executor
 from oddjet.datasets.fileset import Fileset, load_fileset
 from oddjet.datasets.folds import fold_of

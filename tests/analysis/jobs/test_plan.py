@@ -11,7 +11,7 @@ from oddjet.analysis.cli.app import app
 from oddjet.analysis.config import AnalysisConfig, load_config
 from oddjet.analysis.jobs import cost as calibration
 from oddjet.analysis.jobs.plan import RunPlan, finish_time, plan_analysis
-from oddjet.analysis.training import train_detector
+from oddjet.analysis.pipeline.train import train_detector
 from oddjet.condor import open_executor
 from oddjet.datasets.simulation import simulate
 from oddjet.datasets.skim import open_skim

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from oddjet.analysis.config import AnalysisConfig, HuntConfig, PseudoData, load_config
 from oddjet.analysis.hunt.hunt import Hunt, choose_sample, hunt
-from oddjet.analysis.performance import performance_report
+from oddjet.analysis.pipeline.performance import performance_report
+from oddjet.analysis.pipeline.samples import ready_samples
 from oddjet.analysis.progress import Reporter, SilentReporter
 from oddjet.analysis.report import jsonable
-from oddjet.analysis.samples import ready_samples
 from oddjet.condor.cluster import Cluster, open_executor
 from oddjet.datasets.atomic import write_text
 from oddjet.datasets.fileset import Fileset, load_fileset

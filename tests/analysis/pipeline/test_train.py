@@ -8,16 +8,16 @@ import awkward as ak
 import numpy as np
 import pytest
 
-from oddjet.analysis import training
 from oddjet.analysis.config import DecorrelationConfig, DetectorConfig
-from oddjet.analysis.progress import SilentReporter
-from oddjet.analysis.training import (
+from oddjet.analysis.pipeline import train as training
+from oddjet.analysis.pipeline.train import (
     KEY_FILE,
     background_datasets,
     decorrelation_key,
     train_detector,
     training_key,
 )
+from oddjet.analysis.progress import SilentReporter
 from oddjet.datasets.digest import source_digest
 from oddjet.datasets.jets import Truth, make_jets
 from oddjet.datasets.manifest import ChunkRecord, DatasetSummary, Manifest, write_manifest

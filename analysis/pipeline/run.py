@@ -14,10 +14,10 @@ import yaml
 
 from oddjet.analysis.config import AnalysisConfig, load_config
 from oddjet.analysis.hunt.hunt import Hunt, choose_sample, hunt
-from oddjet.analysis.passes import image_of, score_pass, skim_pass
+from oddjet.analysis.pipeline.passes import image_of, score_pass, skim_pass
+from oddjet.analysis.pipeline.samples import ready_samples
+from oddjet.analysis.pipeline.train import train_detector
 from oddjet.analysis.progress import Reporter, SilentReporter
-from oddjet.analysis.samples import ready_samples
-from oddjet.analysis.training import train_detector
 from oddjet.condor.cluster import open_executor
 from oddjet.datasets.atomic import write_text
 from oddjet.datasets.digest import content_key, source_digest
@@ -232,8 +232,8 @@ def _finish(
     """Hunt, judge, limit and report; `key` says what the report follows from, for the next call."""
     from oddjet.analysis.hunt.limit import limit_hunt  # noqa: PLC0415
     from oddjet.analysis.injection.files import read_injection  # noqa: PLC0415 (slow import)
+    from oddjet.analysis.pipeline.report import RunOutputs, build_report  # noqa: PLC0415
     from oddjet.analysis.report import write_report  # noqa: PLC0415
-    from oddjet.analysis.run_report import RunOutputs, build_report  # noqa: PLC0415
     from oddjet.processors.scores import open_scores  # noqa: PLC0415
 
     table = open_scores(config.output / "scores").columns()

@@ -1,0 +1,1 @@
+"""One analysis, from its YAML file to its report."""
