@@ -12,7 +12,7 @@ from oddjet.analysis.exchange import MassHistogram, check_same_edges, read_histo
 from oddjet.analysis.hunt.hunt import hunt_histogram
 from oddjet.analysis.plots.bumps import p_value_scan, toy_statistics
 from oddjet.analysis.plots.encode import figure_bytes
-from oddjet.analysis.report import jsonable
+from oddjet.analysis.report.page import jsonable
 from oddjet.datasets.atomic import atomic_write, write_text
 
 __all__ = ["FileHunt", "FileHuntSettings", "hunt_file"]

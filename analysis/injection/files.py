@@ -14,7 +14,7 @@ from oddjet.analysis.plots.encode import figure_bytes
 from oddjet.analysis.plots.injection import injected_significance, injected_yield
 from oddjet.analysis.plots.style import PlotLabel
 from oddjet.analysis.progress import Reporter
-from oddjet.analysis.report import jsonable
+from oddjet.analysis.report.page import jsonable
 from oddjet.datasets.atomic import atomic_write, write_text
 from oddjet.datasets.skim import open_skim
 

@@ -23,7 +23,7 @@ from oddjet.analysis.config import DecorrelationConfig, DetectorConfig, HuntConf
 from oddjet.analysis.hunt.hunt import Hunt, HuntSample, WorkingPoint, hunt
 from oddjet.analysis.injection.mixture import draw_mixture, hunted_rows
 from oddjet.analysis.injection.settings import InjectionConfig
-from oddjet.analysis.report import jsonable
+from oddjet.analysis.report.page import jsonable
 from oddjet.datasets.atomic import write_text
 from oddjet.datasets.digest import content_key, dependency_digest
 from oddjet.datasets.jets import Jets

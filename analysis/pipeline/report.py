@@ -18,7 +18,7 @@ from oddjet.analysis.limits.spectrum import SpectrumLimit
 from oddjet.analysis.plots.style import Histogram, PlotLabel
 from oddjet.analysis.plots.training import LossCurve
 from oddjet.analysis.quality import EpochQuality, Quality, assess, assess_epochs, signal_jets
-from oddjet.analysis.report import Card, Report, Section
+from oddjet.analysis.report.page import Card, Report, Section
 from oddjet.analysis.sculpting.assess import Assessment
 from oddjet.analysis.sections import (
     anomalies_section,

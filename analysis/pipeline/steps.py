@@ -11,7 +11,7 @@ from oddjet.analysis.hunt.hunt import Hunt, choose_sample, hunt
 from oddjet.analysis.pipeline.performance import performance_report
 from oddjet.analysis.pipeline.samples import ready_samples
 from oddjet.analysis.progress import Reporter, SilentReporter
-from oddjet.analysis.report import jsonable
+from oddjet.analysis.report.page import jsonable
 from oddjet.condor.cluster import Cluster, open_executor
 from oddjet.datasets.atomic import write_text
 from oddjet.datasets.fileset import Fileset, load_fileset

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from oddjet.analysis.report import Table
+from oddjet.analysis.report.page import Table
 from oddjet.analysis.reproduce.trial import Trial, TrialResult
 from oddjet.analysis.reproduce.windows import get_window
 from oddjet.datasets.jets import Jets

@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from oddjet.analysis.plots.encode import figure_bytes
-from oddjet.analysis.report import Cell, Picture, Report, Section, Table, make_picture, write_report
+from oddjet.analysis.report.page import (
+    Cell,
+    Picture,
+    Report,
+    Section,
+    Table,
+    make_picture,
+    write_report,
+)
 from oddjet.analysis.reproduce.choose import Choice
 from oddjet.analysis.reproduce.document import Document, Drawing, Trend
 from oddjet.analysis.reproduce.table import HEADERS, Row, interval_text, to_markdown, to_table

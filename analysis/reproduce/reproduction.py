@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from oddjet.analysis.progress import Reporter, SilentReporter
-from oddjet.analysis.report import Table
+from oddjet.analysis.report.page import Table
 from oddjet.analysis.reproduce.choose import choose, choose_one_for_all
 from oddjet.analysis.reproduce.document import SCALES, Document, Results, Scale
 from oddjet.analysis.reproduce.documents import DOCUMENTS, get_document

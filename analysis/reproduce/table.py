@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from oddjet.analysis.report import Cell, Table
+from oddjet.analysis.report.page import Cell, Table
 from oddjet.analysis.reproduce.document import Document, Published
 from oddjet.analysis.reproduce.measure import Measured, area, measure, share_of_ceiling
 from oddjet.analysis.reproduce.settings import CEILING

@@ -96,7 +96,7 @@ class Assessment:
         return worst_outcome([each.verdict.outcome for each in self.scores])
 
     def to_dict(self) -> dict[str, Any]:
-        """Every number; arrays and NaN are left for `oddjet.analysis.report.jsonable`."""
+        """Every number; arrays and NaN are left for `oddjet.analysis.report.page.jsonable`."""
         head = {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)

@@ -14,7 +14,7 @@ from oddjet.analysis.plots.sculpting_ladder import (
     relative_entropies,
 )
 from oddjet.analysis.plots.style import PlotLabel
-from oddjet.analysis.report import jsonable
+from oddjet.analysis.report.page import jsonable
 from oddjet.analysis.sculpting.assess import Assessed, Assessment
 from oddjet.datasets.atomic import write_text
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from oddjet.analysis.anomalies import AnomalousJet
 from oddjet.analysis.plots.jets import jet_picture
-from oddjet.analysis.report import Cell, Picture, Section, Table, make_picture
+from oddjet.analysis.report.page import Cell, Picture, Section, Table, make_picture
 from oddjet.datasets.jets import Truth
 
 __all__ = ["anomalies_section"]

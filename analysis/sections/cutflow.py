@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from oddjet.analysis.plots.spectra import cut_flow_bars, spectrum
 from oddjet.analysis.plots.style import Histogram, PlotLabel, legend_text
-from oddjet.analysis.report import Section, Table, make_picture
+from oddjet.analysis.report.page import Section, Table, make_picture
 from oddjet.datasets.manifest import CutStep
 
 __all__ = ["cut_flow_section"]

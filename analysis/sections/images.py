@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from oddjet.analysis.plots.jets import average_images
 from oddjet.analysis.plots.style import PlotLabel, legend_text
-from oddjet.analysis.report import Section, make_picture
+from oddjet.analysis.report.page import Section, make_picture
 
 __all__ = ["images_section"]
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from oddjet.analysis.hunt.hunt import Hunt
 from oddjet.analysis.plots.mass import mass_before_after
 from oddjet.analysis.plots.style import Histogram, PlotLabel
-from oddjet.analysis.report import Cell, Section, Table, make_picture
+from oddjet.analysis.report.page import Cell, Section, Table, make_picture
 from oddjet.analysis.sections.labels import mass_name, sample_label
 
 __all__ = ["mass_section"]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from oddjet.analysis.report import Block, Cell, Section, Table, jsonable
+from oddjet.analysis.report.page import Block, Cell, Section, Table, jsonable
 from oddjet.datasets.manifest import Manifest
 
 __all__ = ["provenance_section"]

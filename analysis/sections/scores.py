@@ -11,7 +11,7 @@ import numpy.typing as npt
 from oddjet.analysis.plots.scores import ScoreSample, score_distributions
 from oddjet.analysis.plots.style import PlotLabel, efficiency_name, legend_text
 from oddjet.analysis.quality import signal_jets
-from oddjet.analysis.report import Section, make_picture
+from oddjet.analysis.report.page import Section, make_picture
 from oddjet.datasets.manifest import DatasetSummary
 
 __all__ = ["scores_section"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from oddjet.analysis.report import Cell, Picture, Section, Table, make_picture, p_text
+from oddjet.analysis.report.page import Cell, Picture, Section, Table, make_picture, p_text
 from oddjet.analysis.sculpting.assess import Assessed, Assessment
 from oddjet.analysis.sculpting.files import draw_assessment
 from oddjet.analysis.sculpting.verdict import LEAST_POWER, LEVEL, Outcome

@@ -8,7 +8,7 @@ import numpy as np
 
 from oddjet.analysis.plots.style import PlotLabel
 from oddjet.analysis.plots.training import LossCurve, loss_curves
-from oddjet.analysis.report import Cell, Section, Table, make_picture
+from oddjet.analysis.report.page import Cell, Section, Table, make_picture
 
 __all__ = ["training_section"]
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from oddjet.analysis.config import DetectorConfig
 from oddjet.analysis.progress import Reporter, SilentReporter
-from oddjet.analysis.report import jsonable
+from oddjet.analysis.report.page import jsonable
 from oddjet.analysis.studies.jets import StudyJets, joined, shuffled
 from oddjet.datasets.digest import content_key
 from oddjet.datasets.jets import Jets

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from oddjet.analysis.report import Cell, Table
+from oddjet.analysis.report.page import Cell, Table
 from oddjet.analysis.reproduce.document import Document, Published, Results, Scale, Trend
 from oddjet.analysis.reproduce.documents.buss_pictures import drawings
 from oddjet.analysis.reproduce.measure import area, compare_areas

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from oddjet.analysis.report import Cell, Table
+from oddjet.analysis.report.page import Cell, Table
 from oddjet.analysis.reproduce.choose import TASKS, Task
 from oddjet.analysis.reproduce.document import Document, Results, Scale
 from oddjet.analysis.reproduce.measure import area

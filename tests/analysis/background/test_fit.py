@@ -13,7 +13,7 @@ from oddjet.analysis.background import fit_sidebands, make_function
 from oddjet.analysis.background.binned import check_counts
 from oddjet.analysis.background.choice import f_test, likelihood_ratio_test
 from oddjet.analysis.background.likelihood import fit_function, poisson_deviance
-from oddjet.analysis.report import jsonable
+from oddjet.analysis.report.page import jsonable
 from oddjet.errors import ConfigError, FitError
 
 Array = npt.NDArray[np.float64]

@@ -11,7 +11,7 @@ from scipy import stats
 
 from oddjet.analysis.background import DEFAULT, make_function
 from oddjet.analysis.background.signal import fit_signal, gaussian_fractions
-from oddjet.analysis.report import jsonable
+from oddjet.analysis.report.page import jsonable
 from oddjet.errors import FitError
 
 EDGES = np.linspace(40, 240, 41)

@@ -13,7 +13,7 @@ from scipy import stats
 
 from oddjet.analysis.bumphunt import BumpHunt, scan, significance
 from oddjet.analysis.bumphunt.result import WindowTable
-from oddjet.analysis.report import jsonable
+from oddjet.analysis.report.page import jsonable
 from oddjet.errors import ConfigError, FitError
 
 Array = npt.NDArray[np.float64]

@@ -19,7 +19,7 @@ from oddjet.analysis.bumphunt import (
     scan_signals,
 )
 from oddjet.analysis.bumphunt.statistic import FittedBeside, GivenBackground
-from oddjet.analysis.report import jsonable
+from oddjet.analysis.report.page import jsonable
 from oddjet.errors import ConfigError, FitError, NonFiniteError
 
 Array = npt.NDArray[np.float64]

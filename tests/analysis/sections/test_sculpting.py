@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from oddjet.analysis.report import Report, write_report
+from oddjet.analysis.report.page import Report, write_report
 from oddjet.analysis.sculpting.assess import Assessed, Assessment
 from oddjet.analysis.sculpting.ladder import JetSample, climb, mass_shapes
 from oddjet.analysis.sculpting.verdict import judge

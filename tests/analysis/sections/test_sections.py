@@ -15,7 +15,7 @@ from oddjet.analysis.hunt.hunt import Hunt
 from oddjet.analysis.plots.style import Histogram
 from oddjet.analysis.plots.training import LossCurve
 from oddjet.analysis.quality import EpochQuality, Quality
-from oddjet.analysis.report import Section, jsonable
+from oddjet.analysis.report.page import Section, jsonable
 from oddjet.datasets.manifest import DatasetSummary, Manifest
 
 WINDOW = (65.0, 100.0)

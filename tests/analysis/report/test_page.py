@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from oddjet.analysis.report import (
+from oddjet.analysis.report.page import (
     Block,
     Card,
     Picture,

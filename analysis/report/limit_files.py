@@ -13,7 +13,7 @@ from oddjet.analysis.limits.spectrum import SpectrumLimit
 from oddjet.analysis.plots.encode import figure_bytes
 from oddjet.analysis.plots.limits import limit_band, signal_at_limit
 from oddjet.analysis.plots.style import PlotLabel
-from oddjet.analysis.report import jsonable
+from oddjet.analysis.report.page import jsonable
 from oddjet.datasets.atomic import atomic_write, write_text
 
 __all__ = ["write_limits"]
