@@ -23,10 +23,10 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.analysis.pipeline.steps import skim_files
-from oddjet.analysis.plots.roc import RocLine, auc_by_epoch, roc_by_epoch
-from oddjet.analysis.plots.style import PlotLabel
-from oddjet.analysis.plots.training import LossCurve, loss_curves
 from oddjet.analysis.progress import RichReporter
+from oddjet.analysis.report.figures.roc import RocLine, auc_by_epoch, roc_by_epoch
+from oddjet.analysis.report.figures.style import PlotLabel
+from oddjet.analysis.report.figures.training import LossCurve, loss_curves
 from oddjet.datasets.folds import fold_of
 from oddjet.datasets.jets import Truth, concatenate
 from oddjet.datasets.skim import open_skim

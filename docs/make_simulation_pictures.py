@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from oddjet.analysis.plots.encode import figure_bytes
-from oddjet.analysis.plots.style import (
+from oddjet.analysis.report.figures.encode import figure_bytes
+from oddjet.analysis.report.figures.style import (
     COLOURS,
     DATA,
     Histogram,

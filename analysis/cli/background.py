@@ -46,8 +46,8 @@ def spurious(
         leading_mass,
         study_functions,
     )
-    from oddjet.analysis.plots.background_spurious import spurious_against_mass  # noqa: PLC0415
-    from oddjet.analysis.plots.style import PlotLabel  # noqa: PLC0415
+    from oddjet.analysis.report.figures.background_spurious import spurious_against_mass  # noqa: PLC0415
+    from oddjet.analysis.report.figures.style import PlotLabel  # noqa: PLC0415
     from oddjet.analysis.report.page import jsonable  # noqa: PLC0415
     from oddjet.datasets.atomic import write_text  # noqa: PLC0415
     from oddjet.datasets.skim import open_skim  # noqa: PLC0415

@@ -72,7 +72,7 @@ def limit(
         Systematics,
         limit_spectrum,
     )
-    from oddjet.analysis.plots.style import PlotLabel  # noqa: PLC0415
+    from oddjet.analysis.report.figures.style import PlotLabel  # noqa: PLC0415
     from oddjet.analysis.report.limit_files import write_limits  # noqa: PLC0415
 
     with told_plainly():

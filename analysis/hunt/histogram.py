@@ -10,8 +10,8 @@ from oddjet.analysis.background import DEFAULT
 from oddjet.analysis.bumphunt import BumpHunt
 from oddjet.analysis.exchange import MassHistogram, check_same_edges, read_histogram
 from oddjet.analysis.hunt.hunt import hunt_histogram
-from oddjet.analysis.plots.bumps import p_value_scan, toy_statistics
-from oddjet.analysis.plots.encode import figure_bytes
+from oddjet.analysis.report.figures.bumps import p_value_scan, toy_statistics
+from oddjet.analysis.report.figures.encode import figure_bytes
 from oddjet.analysis.report.page import jsonable
 from oddjet.datasets.atomic import atomic_write, write_text
 

@@ -10,10 +10,10 @@ from oddjet.analysis.config import load_config
 from oddjet.analysis.injection.run import run_injection
 from oddjet.analysis.injection.summary import InjectionResult
 from oddjet.analysis.pipeline.run import ready_skim
-from oddjet.analysis.plots.encode import figure_bytes
-from oddjet.analysis.plots.injection import injected_significance, injected_yield
-from oddjet.analysis.plots.style import PlotLabel
 from oddjet.analysis.progress import Reporter
+from oddjet.analysis.report.figures.encode import figure_bytes
+from oddjet.analysis.report.figures.injection import injected_significance, injected_yield
+from oddjet.analysis.report.figures.style import PlotLabel
 from oddjet.analysis.report.page import jsonable
 from oddjet.datasets.atomic import atomic_write, write_text
 from oddjet.datasets.skim import open_skim

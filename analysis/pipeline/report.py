@@ -15,9 +15,9 @@ from oddjet.analysis.config import AnalysisConfig
 from oddjet.analysis.hunt.hunt import Hunt, dataset_scales
 from oddjet.analysis.injection.summary import InjectionResult
 from oddjet.analysis.limits.spectrum import SpectrumLimit
-from oddjet.analysis.plots.style import Histogram, PlotLabel
-from oddjet.analysis.plots.training import LossCurve
 from oddjet.analysis.quality import EpochQuality, Quality, assess, assess_epochs, signal_jets
+from oddjet.analysis.report.figures.style import Histogram, PlotLabel
+from oddjet.analysis.report.figures.training import LossCurve
 from oddjet.analysis.report.page import Card, Report, Section
 from oddjet.analysis.sculpting.assess import Assessment
 from oddjet.analysis.sections import (

@@ -10,9 +10,9 @@ from oddjet.analysis.exchange.datacard import write_datacard
 from oddjet.analysis.exchange.workspace import write_workspace
 from oddjet.analysis.limits.inputs import build_channel
 from oddjet.analysis.limits.spectrum import SpectrumLimit
-from oddjet.analysis.plots.encode import figure_bytes
-from oddjet.analysis.plots.limits import limit_band, signal_at_limit
-from oddjet.analysis.plots.style import PlotLabel
+from oddjet.analysis.report.figures.encode import figure_bytes
+from oddjet.analysis.report.figures.limits import limit_band, signal_at_limit
+from oddjet.analysis.report.figures.style import PlotLabel
 from oddjet.analysis.report.page import jsonable
 from oddjet.datasets.atomic import atomic_write, write_text
 

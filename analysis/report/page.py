@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from oddjet.analysis.plots.encode import data_uri
+from oddjet.analysis.report.figures.encode import data_uri
 from oddjet.datasets.atomic import write_text
 from oddjet.errors import ConfigError
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from oddjet.analysis.plots.jets import average_images
-from oddjet.analysis.plots.roc import RocLine, roc_curves
-from oddjet.analysis.plots.scores import ScoreSample
-from oddjet.analysis.plots.style import Histogram, PlotLabel
+from oddjet.analysis.report.figures.jets import average_images
+from oddjet.analysis.report.figures.roc import RocLine, roc_curves
+from oddjet.analysis.report.figures.scores import ScoreSample
+from oddjet.analysis.report.figures.style import Histogram, PlotLabel
 from oddjet.analysis.reproduce.document import Drawing, Results
 from oddjet.analysis.reproduce.trial import TrialResult
 from oddjet.datasets.jets import Jets

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from oddjet.analysis.plots.encode import figure_bytes
+from oddjet.analysis.report.figures.encode import figure_bytes
 from oddjet.analysis.report.page import (
     Cell,
     Picture,

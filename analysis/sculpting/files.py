@@ -7,13 +7,13 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oddjet.analysis.plots.encode import figure_bytes
-from oddjet.analysis.plots.sculpting_ladder import (
+from oddjet.analysis.report.figures.encode import figure_bytes
+from oddjet.analysis.report.figures.sculpting_ladder import (
     efficiency_across_mass,
     inverse_divergence,
     relative_entropies,
 )
-from oddjet.analysis.plots.style import PlotLabel
+from oddjet.analysis.report.figures.style import PlotLabel
 from oddjet.analysis.report.page import jsonable
 from oddjet.analysis.sculpting.assess import Assessed, Assessment
 from oddjet.datasets.atomic import write_text

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.analysis.anomalies import AnomalousJet
-from oddjet.analysis.plots.jets import jet_picture
+from oddjet.analysis.report.figures.jets import jet_picture
 from oddjet.analysis.report.page import Cell, Picture, Section, Table, make_picture
 from oddjet.datasets.jets import Truth
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from oddjet.analysis.plots.spectra import cut_flow_bars, spectrum
-from oddjet.analysis.plots.style import Histogram, PlotLabel, legend_text
+from oddjet.analysis.report.figures.spectra import cut_flow_bars, spectrum
+from oddjet.analysis.report.figures.style import Histogram, PlotLabel, legend_text
 from oddjet.analysis.report.page import Section, Table, make_picture
 from oddjet.datasets.manifest import CutStep
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from oddjet.analysis.background import BackgroundFit
 from oddjet.analysis.bumphunt import BumpHunt, ChannelScan
 from oddjet.analysis.hunt.hunt import Hunt, WorkingPoint
-from oddjet.analysis.plots.bumps import p_value_scan, toy_statistics
-from oddjet.analysis.plots.fit import sideband_fit
+from oddjet.analysis.report.figures.bumps import p_value_scan, toy_statistics
+from oddjet.analysis.report.figures.fit import sideband_fit
 from oddjet.analysis.report.page import Cell, Picture, Section, Table, make_picture, p_text
 from oddjet.analysis.sections.labels import mass_name, sample_label
 

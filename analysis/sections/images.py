@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.analysis.plots.jets import average_images
-from oddjet.analysis.plots.style import PlotLabel, legend_text
+from oddjet.analysis.report.figures.jets import average_images
+from oddjet.analysis.report.figures.style import PlotLabel, legend_text
 from oddjet.analysis.report.page import Section, make_picture
 
 __all__ = ["images_section"]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from oddjet.analysis.injection.summary import InjectionResult
-from oddjet.analysis.plots.injection import injected_significance, injected_yield
-from oddjet.analysis.plots.style import PlotLabel
+from oddjet.analysis.report.figures.injection import injected_significance, injected_yield
+from oddjet.analysis.report.figures.style import PlotLabel
 from oddjet.analysis.report.page import Section, Table, make_picture
 
 __all__ = ["injection_section"]

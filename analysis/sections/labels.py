@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from oddjet.analysis.hunt.hunt import HuntSample
-from oddjet.analysis.plots.style import PlotLabel
+from oddjet.analysis.report.figures.style import PlotLabel
 
 __all__ = ["lumi_text", "mass_name", "sample_label"]
 

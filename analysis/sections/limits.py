@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from oddjet.analysis.limits.spectrum import SpectrumLimit
 from oddjet.analysis.limits.upper import Limit
-from oddjet.analysis.plots.limits import limit_band, signal_at_limit
-from oddjet.analysis.plots.style import PlotLabel
+from oddjet.analysis.report.figures.limits import limit_band, signal_at_limit
+from oddjet.analysis.report.figures.style import PlotLabel
 from oddjet.analysis.report.page import Cell, Picture, Section, Table, make_picture, p_text
 
 __all__ = ["limits_section"]

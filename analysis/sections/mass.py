@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.analysis.hunt.hunt import Hunt
-from oddjet.analysis.plots.mass import mass_before_after
-from oddjet.analysis.plots.style import Histogram, PlotLabel
+from oddjet.analysis.report.figures.mass import mass_before_after
+from oddjet.analysis.report.figures.style import Histogram, PlotLabel
 from oddjet.analysis.report.page import Cell, Section, Table, make_picture
 from oddjet.analysis.sections.labels import mass_name, sample_label
 

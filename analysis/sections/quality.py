@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from oddjet.analysis.plots.roc import RocLine, auc_by_epoch, roc_by_epoch, roc_curves
-from oddjet.analysis.plots.style import PlotLabel, legend_text
 from oddjet.analysis.quality import EpochQuality, Quality
+from oddjet.analysis.report.figures.roc import RocLine, auc_by_epoch, roc_by_epoch, roc_curves
+from oddjet.analysis.report.figures.style import PlotLabel, legend_text
 from oddjet.analysis.report.page import Cell, Picture, Section, Table, make_picture
 from oddjet.ml.evaluation import Interval, Roc
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from oddjet.analysis.plots.style import PlotLabel
-from oddjet.analysis.plots.training import LossCurve, loss_curves
+from oddjet.analysis.report.figures.style import PlotLabel
+from oddjet.analysis.report.figures.training import LossCurve, loss_curves
 from oddjet.analysis.report.page import Cell, Section, Table, make_picture
 
 __all__ = ["training_section"]

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from oddjet.analysis.plots.contamination import ContaminationLine, contamination_curve
-from oddjet.analysis.plots.roc import RocLine, roc_curves
+from oddjet.analysis.report.figures.contamination import ContaminationLine, contamination_curve
+from oddjet.analysis.report.figures.roc import RocLine, roc_curves
 from oddjet.analysis.studies.jets import StudyJets, joined, shuffled
 from oddjet.analysis.studies.study import (
     SIGNAL_EFFICIENCY,
@@ -36,7 +36,7 @@ from oddjet.ml.evaluation import Evaluation, roc_curve
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from oddjet.analysis.plots.style import PlotLabel
+    from oddjet.analysis.report.figures.style import PlotLabel
 
 __all__ = ["RATIOS", "Contaminated", "Contamination", "contaminate"]
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.analysis.plots.dots import Dots, dot_rows
-from oddjet.analysis.plots.matrix import coefficient_matrix
+from oddjet.analysis.report.figures.dots import Dots, dot_rows
+from oddjet.analysis.report.figures.matrix import coefficient_matrix
 from oddjet.analysis.studies.jets import StudyJets
 from oddjet.analysis.studies.study import (
     Cell,
@@ -38,7 +38,7 @@ from oddjet.ml.fixed_mass import FixedAuc, auc_at_fixed
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from oddjet.analysis.plots.style import PlotLabel
+    from oddjet.analysis.report.figures.style import PlotLabel
 
 __all__ = ["CorrelatedScore", "Correlations", "correlate_scores"]
 

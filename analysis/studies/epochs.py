@@ -15,9 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.analysis.config import DetectorConfig
-from oddjet.analysis.plots.epochs import Reconstruction, mean_scores_by_epoch, reconstructions
-from oddjet.analysis.plots.roc import RocLine, auc_by_epoch, roc_by_epoch
-from oddjet.analysis.plots.training import LossCurve, loss_curves
+from oddjet.analysis.report.figures.epochs import (
+    Reconstruction,
+    mean_scores_by_epoch,
+    reconstructions,
+)
+from oddjet.analysis.report.figures.roc import RocLine, auc_by_epoch, roc_by_epoch
+from oddjet.analysis.report.figures.training import LossCurve, loss_curves
 from oddjet.analysis.studies.jets import StudyJets
 from oddjet.analysis.studies.study import (
     Cell,
@@ -41,7 +45,7 @@ from oddjet.ml.representations.jet_image import JetImage
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from oddjet.analysis.plots.style import PlotLabel
+    from oddjet.analysis.report.figures.style import PlotLabel
     from oddjet.ml.detectors.base import Detector, Scores
 
 __all__ = ["EpochScore", "Epochs", "ReconstructsByEpoch", "follow_epochs"]

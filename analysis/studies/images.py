@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.analysis.plots.jets import average_images
-from oddjet.analysis.plots.style import legend_text
+from oddjet.analysis.report.figures.jets import average_images
+from oddjet.analysis.report.figures.style import legend_text
 from oddjet.analysis.studies.jets import StudyJets
 from oddjet.analysis.studies.study import (
     Cell,
@@ -37,7 +37,7 @@ from oddjet.ml.representations.jet_image import JetImage
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from oddjet.analysis.plots.style import PlotLabel
+    from oddjet.analysis.report.figures.style import PlotLabel
 
 __all__ = ["AverageImage", "AverageImages", "average_jets"]
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, ClassVar
 
-from oddjet.analysis.plots.dots import Dots, dot_rows
+from oddjet.analysis.report.figures.dots import Dots, dot_rows
 from oddjet.analysis.studies.jets import StudyJets, shuffled
 from oddjet.analysis.studies.study import (
     SIGNAL_EFFICIENCY,
@@ -33,7 +33,7 @@ from oddjet.ml.evaluation import Evaluation
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from oddjet.analysis.plots.style import PlotLabel
+    from oddjet.analysis.report.figures.style import PlotLabel
 
 __all__ = ["InverseTagging", "Tagging", "tag_both_ways"]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.analysis.plots.mass_response import MassPair, mass_response, masses_in_and_out
+from oddjet.analysis.report.figures.mass_response import MassPair, mass_response, masses_in_and_out
 from oddjet.analysis.studies.jets import StudyJets
 from oddjet.analysis.studies.study import (
     Cell,
@@ -34,7 +34,7 @@ from oddjet.ml.bootstrap import Interval, statistic_interval
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from oddjet.analysis.plots.style import PlotLabel
+    from oddjet.analysis.report.figures.style import PlotLabel
 
 __all__ = ["MassResponse", "ReconstructedMass", "weigh_reconstructions"]
 

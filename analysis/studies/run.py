@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from oddjet.analysis.config import DetectorConfig
-from oddjet.analysis.plots.encode import figure_bytes
-from oddjet.analysis.plots.style import PlotLabel
 from oddjet.analysis.progress import Reporter, SilentReporter
+from oddjet.analysis.report.figures.encode import figure_bytes
+from oddjet.analysis.report.figures.style import PlotLabel
 from oddjet.analysis.studies import describe_studies, get_study
 from oddjet.analysis.studies.jets import read_jets
 from oddjet.analysis.studies.study import Setting, StudyResult

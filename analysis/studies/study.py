@@ -26,7 +26,7 @@ from oddjet.ml.evaluation import Evaluation, Roc, evaluate
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from oddjet.analysis.plots.style import PlotLabel
+    from oddjet.analysis.report.figures.style import PlotLabel
     from oddjet.ml.detectors.base import Detector, Scores
 
 __all__ = [
@@ -311,7 +311,7 @@ def interval_text(interval: Interval | None, *, digits: int = 3) -> str:
 
 def titled(label: PlotLabel | None, text: str) -> PlotLabel:
     """Say above the axes what is shown, where nothing else stands there."""
-    from oddjet.analysis.plots.style import PlotLabel, legend_text  # noqa: PLC0415
+    from oddjet.analysis.report.figures.style import PlotLabel, legend_text  # noqa: PLC0415
 
     label = PlotLabel() if label is None else label
     return label if label.right else dataclasses.replace(label, right=legend_text(text))

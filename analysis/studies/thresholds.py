@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.analysis.plots.scores import ScoreSample
-from oddjet.analysis.plots.style import legend_text
-from oddjet.analysis.plots.thresholds import Mark, scores_with_thresholds
+from oddjet.analysis.report.figures.scores import ScoreSample
+from oddjet.analysis.report.figures.style import legend_text
+from oddjet.analysis.report.figures.thresholds import Mark, scores_with_thresholds
 from oddjet.analysis.studies.jets import StudyJets
 from oddjet.analysis.studies.study import (
     Cell,
@@ -41,7 +41,7 @@ from oddjet.ml.thresholds import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from oddjet.analysis.plots.style import PlotLabel
+    from oddjet.analysis.report.figures.style import PlotLabel
 
 __all__ = ["CutScore", "Thresholds", "cut_scores"]
 

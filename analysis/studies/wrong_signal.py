@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from oddjet.analysis.config import DetectorConfig
-from oddjet.analysis.plots.matrix import coefficient_matrix
+from oddjet.analysis.report.figures.matrix import coefficient_matrix
 from oddjet.analysis.studies.jets import StudyJets, joined, shuffled
 from oddjet.analysis.studies.study import (
     SIGNAL_EFFICIENCY,
@@ -36,7 +36,7 @@ from oddjet.ml.evaluation import Evaluation
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from oddjet.analysis.plots.style import PlotLabel
+    from oddjet.analysis.report.figures.style import PlotLabel
 
 __all__ = ["Foil", "WrongSignal", "bet_on_signals"]
 

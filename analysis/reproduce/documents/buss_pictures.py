@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from oddjet.analysis.plots.curves import Curve, curves
-from oddjet.analysis.plots.mixtures import MixtureSample, mixture_pictures, mixture_weights
+from oddjet.analysis.report.figures.curves import Curve, curves
+from oddjet.analysis.report.figures.mixtures import MixtureSample, mixture_pictures, mixture_weights
 from oddjet.analysis.reproduce.document import Drawing, Results
 from oddjet.analysis.reproduce.pictures import LABEL, average_pictures, roc_picture
 from oddjet.ml.evaluation import auc, background_rejection

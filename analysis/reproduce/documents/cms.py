@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from oddjet.analysis.plots.normalised import NormalisedTraining, normalised_trainings
+from oddjet.analysis.report.figures.normalised import NormalisedTraining, normalised_trainings
 from oddjet.analysis.reproduce.document import Document, Drawing, Published, Results, Scale, Trend
 from oddjet.analysis.reproduce.measure import compare_areas
 from oddjet.analysis.reproduce.pictures import LABEL, roc_picture

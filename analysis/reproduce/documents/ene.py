@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from oddjet.analysis.plots.jets import reconstruction_pictures
-from oddjet.analysis.plots.latent_scan import latent_scan
-from oddjet.analysis.plots.mass import mass_before_after
+from oddjet.analysis.report.figures.jets import reconstruction_pictures
+from oddjet.analysis.report.figures.latent_scan import latent_scan
+from oddjet.analysis.report.figures.mass import mass_before_after
 from oddjet.analysis.reproduce.document import Document, Drawing, Published, Results, Scale, Trend
 from oddjet.analysis.reproduce.measure import compare_areas
 from oddjet.analysis.reproduce.pictures import LABEL, average_pictures, histogram, roc_picture

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from oddjet.analysis.plots.mass import mass_before_after
-from oddjet.analysis.plots.mass_response import MassPair, masses_in_and_out
-from oddjet.analysis.plots.scores import score_distributions
-from oddjet.analysis.plots.sculpting import sculpting_curves
+from oddjet.analysis.report.figures.mass import mass_before_after
+from oddjet.analysis.report.figures.mass_response import MassPair, masses_in_and_out
+from oddjet.analysis.report.figures.scores import score_distributions
+from oddjet.analysis.report.figures.sculpting import sculpting_curves
 from oddjet.analysis.reproduce.document import Document, Drawing, Published, Results, Scale, Trend
 from oddjet.analysis.reproduce.measure import compare_areas
 from oddjet.analysis.reproduce.pictures import (

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.analysis.plots.contamination import ContaminationLine, contamination_curve
-from oddjet.analysis.plots.roc import RocLine, auc_by_epoch, roc_by_epoch
-from oddjet.analysis.plots.thresholds import Mark, scores_with_thresholds
-from oddjet.analysis.plots.training import LossCurve, loss_curves
+from oddjet.analysis.report.figures.contamination import ContaminationLine, contamination_curve
+from oddjet.analysis.report.figures.roc import RocLine, auc_by_epoch, roc_by_epoch
+from oddjet.analysis.report.figures.thresholds import Mark, scores_with_thresholds
+from oddjet.analysis.report.figures.training import LossCurve, loss_curves
 from oddjet.analysis.reproduce.document import Document, Drawing, Published, Results, Scale, Trend
 from oddjet.analysis.reproduce.measure import compare_areas
 from oddjet.analysis.reproduce.pictures import (

@@ -12,16 +12,16 @@ import pytest
 
 from oddjet.analysis.background import BackgroundFit, fit_sidebands
 from oddjet.analysis.bumphunt import BumpHunt, scan
-from oddjet.analysis.plots.bumps import p_value_scan, toy_statistics
-from oddjet.analysis.plots.encode import data_uri, figure_bytes
-from oddjet.analysis.plots.fit import sideband_fit
-from oddjet.analysis.plots.jets import average_images, jet_picture, reconstruction_pictures
-from oddjet.analysis.plots.mass import mass_before_after, stacked_mass
-from oddjet.analysis.plots.roc import RocLine, auc_by_epoch, roc_by_epoch, roc_curves
-from oddjet.analysis.plots.scores import ScoreSample, score_distributions
-from oddjet.analysis.plots.spectra import cut_flow_bars, spectrum
-from oddjet.analysis.plots.style import Histogram, PlotLabel, legend_text
-from oddjet.analysis.plots.training import LossCurve, loss_curves
+from oddjet.analysis.report.figures.bumps import p_value_scan, toy_statistics
+from oddjet.analysis.report.figures.encode import data_uri, figure_bytes
+from oddjet.analysis.report.figures.fit import sideband_fit
+from oddjet.analysis.report.figures.jets import average_images, jet_picture, reconstruction_pictures
+from oddjet.analysis.report.figures.mass import mass_before_after, stacked_mass
+from oddjet.analysis.report.figures.roc import RocLine, auc_by_epoch, roc_by_epoch, roc_curves
+from oddjet.analysis.report.figures.scores import ScoreSample, score_distributions
+from oddjet.analysis.report.figures.spectra import cut_flow_bars, spectrum
+from oddjet.analysis.report.figures.style import Histogram, PlotLabel, legend_text
+from oddjet.analysis.report.figures.training import LossCurve, loss_curves
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -215,7 +215,9 @@ def test_pulls_drawn_are_those_of_the_fit() -> None:
 
 
 def test_reconstructions_are_averages_over_the_jets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("oddjet.analysis.plots.jets.BATCH_JETS", 7)  # which does not go into 30
+    monkeypatch.setattr(
+        "oddjet.analysis.report.figures.jets.BATCH_JETS", 7
+    )  # which does not go into 30
     images, outputs = some_images(), some_images(2)
     figure = reconstruction_pictures({"QCD": (images, outputs)}, half_width=0.8)
     drawn = [axes.images[0].get_array() for axes in figure.axes[:3]]

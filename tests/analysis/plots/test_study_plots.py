@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from oddjet.analysis.plots.contamination import ContaminationLine, contamination_curve
-from oddjet.analysis.plots.dots import Dots, dot_rows
-from oddjet.analysis.plots.encode import figure_bytes
-from oddjet.analysis.plots.epochs import Reconstruction, mean_scores_by_epoch, reconstructions
-from oddjet.analysis.plots.mass_response import MassPair, mass_response, masses_in_and_out
-from oddjet.analysis.plots.matrix import coefficient_matrix
-from oddjet.analysis.plots.scores import ScoreSample
-from oddjet.analysis.plots.thresholds import Mark, scores_with_thresholds
+from oddjet.analysis.report.figures.contamination import ContaminationLine, contamination_curve
+from oddjet.analysis.report.figures.dots import Dots, dot_rows
+from oddjet.analysis.report.figures.encode import figure_bytes
+from oddjet.analysis.report.figures.epochs import (
+    Reconstruction,
+    mean_scores_by_epoch,
+    reconstructions,
+)
+from oddjet.analysis.report.figures.mass_response import MassPair, mass_response, masses_in_and_out
+from oddjet.analysis.report.figures.matrix import coefficient_matrix
+from oddjet.analysis.report.figures.scores import ScoreSample
+from oddjet.analysis.report.figures.thresholds import Mark, scores_with_thresholds
 from oddjet.ml.bootstrap import Interval
 
 if TYPE_CHECKING:

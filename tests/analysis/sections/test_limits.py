@@ -7,8 +7,8 @@ import pytest
 
 from oddjet.analysis.limits import Limit, LimitInputs, SpectrumLimit
 from oddjet.analysis.limits.templates import gaussian_template
-from oddjet.analysis.plots.encode import figure_bytes
-from oddjet.analysis.plots.limits import limit_band, signal_at_limit
+from oddjet.analysis.report.figures.encode import figure_bytes
+from oddjet.analysis.report.figures.limits import limit_band, signal_at_limit
 from oddjet.analysis.sections.limits import limits_section
 from oddjet.errors import ConfigError
 

@@ -12,9 +12,9 @@ import pytest
 from oddjet.analysis import sections
 from oddjet.analysis.anomalies import most_anomalous
 from oddjet.analysis.hunt.hunt import Hunt
-from oddjet.analysis.plots.style import Histogram
-from oddjet.analysis.plots.training import LossCurve
 from oddjet.analysis.quality import EpochQuality, Quality
+from oddjet.analysis.report.figures.style import Histogram
+from oddjet.analysis.report.figures.training import LossCurve
 from oddjet.analysis.report.page import Section, jsonable
 from oddjet.datasets.manifest import DatasetSummary, Manifest
 

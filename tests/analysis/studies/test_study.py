@@ -34,7 +34,7 @@ from oddjet.ml.evaluation import roc_curve
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from oddjet.analysis.plots.style import PlotLabel
+    from oddjet.analysis.report.figures.style import PlotLabel
 
 MakeSetting = Callable[..., Setting]
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from oddjet.analysis.plots.encode import figure_bytes
-from oddjet.analysis.plots.normalised import NormalisedTraining, normalised_trainings
-from oddjet.analysis.plots.style import PlotLabel
+from oddjet.analysis.report.figures.encode import figure_bytes
+from oddjet.analysis.report.figures.normalised import NormalisedTraining, normalised_trainings
+from oddjet.analysis.report.figures.style import PlotLabel
 from oddjet.errors import ConfigError
 
 EPOCHS = np.arange(1, 41)

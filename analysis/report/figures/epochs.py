@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.analysis.plots.style import (
+from oddjet.analysis.report.figures.style import (
     COLOURS,
     PlotLabel,
     draw_label,
@@ -18,7 +18,7 @@ from oddjet.analysis.plots.style import (
     styled,
     whole_numbers,
 )
-from oddjet.analysis.plots.training import power_of_ten
+from oddjet.analysis.report.figures.training import power_of_ten
 from oddjet.ml.bootstrap import Interval
 
 if TYPE_CHECKING:

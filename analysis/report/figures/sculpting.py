@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from oddjet.analysis.plots.style import COLOURS, PlotLabel, draw_label, new_figure, styled
+from oddjet.analysis.report.figures.style import COLOURS, PlotLabel, draw_label, new_figure, styled
 from oddjet.analysis.sculpting import Sculpted
 
 if TYPE_CHECKING:

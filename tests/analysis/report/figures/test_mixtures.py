@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from oddjet.analysis.plots.encode import figure_bytes
-from oddjet.analysis.plots.mixtures import MixtureSample, mixture_pictures, mixture_weights
+from oddjet.analysis.report.figures.encode import figure_bytes
+from oddjet.analysis.report.figures.mixtures import MixtureSample, mixture_pictures, mixture_weights
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

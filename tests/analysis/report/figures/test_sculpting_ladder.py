@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from oddjet.analysis.plots.encode import figure_bytes
-from oddjet.analysis.plots.sculpting_ladder import (
+from oddjet.analysis.report.figures.encode import figure_bytes
+from oddjet.analysis.report.figures.sculpting_ladder import (
     efficiency_across_mass,
     inverse_divergence,
     relative_entropies,

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from oddjet.analysis.plots.encode import figure_bytes
-from oddjet.analysis.plots.latent_scan import latent_scan
-from oddjet.analysis.plots.style import PlotLabel
+from oddjet.analysis.report.figures.encode import figure_bytes
+from oddjet.analysis.report.figures.latent_scan import latent_scan
+from oddjet.analysis.report.figures.style import PlotLabel
 from oddjet.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.analysis.plots.style import (
+from oddjet.analysis.report.figures.style import (
     COLOURS,
     PlotLabel,
     draw_label,

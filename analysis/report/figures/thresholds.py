@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.analysis.plots.scores import ScoreSample
-from oddjet.analysis.plots.style import (
+from oddjet.analysis.report.figures.scores import ScoreSample
+from oddjet.analysis.report.figures.style import (
     BACKGROUND,
     COLOURS,
     SIGNAL,

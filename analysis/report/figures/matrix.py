@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.analysis.plots.style import PlotLabel, draw_label, legend_text, new_figure, styled
+from oddjet.analysis.report.figures.style import (
+    PlotLabel,
+    draw_label,
+    legend_text,
+    new_figure,
+    styled,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

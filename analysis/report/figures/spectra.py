@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from oddjet.analysis.plots.style import (
+from oddjet.analysis.report.figures.style import (
     COLOURS,
     Histogram,
     PlotLabel,

@@ -6,7 +6,7 @@ import base64
 import io
 from typing import TYPE_CHECKING, Any, Literal
 
-from oddjet.analysis.plots.style import RC
+from oddjet.analysis.report.figures.style import RC
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

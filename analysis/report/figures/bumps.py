@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from oddjet.analysis.bumphunt import BumpHunt, ChannelScan
-from oddjet.analysis.plots.style import (
+from oddjet.analysis.report.figures.style import (
     BACKGROUND,
     SIGNAL,
     PlotLabel,
