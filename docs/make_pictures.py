@@ -9,7 +9,7 @@ from oddjet.analysis.pipeline.run import run_chain
 from oddjet.analysis.progress import RichReporter
 from oddjet.analysis.report.figures.bumps import p_value_scan
 from oddjet.analysis.report.figures.fit import sideband_fit
-from oddjet.analysis.sections.labels import mass_name, sample_label
+from oddjet.analysis.report.sections.labels import mass_name, sample_label
 
 ROOT = Path(__file__).resolve().parents[1]
 

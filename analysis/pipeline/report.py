@@ -19,8 +19,7 @@ from oddjet.analysis.quality import EpochQuality, Quality, assess, assess_epochs
 from oddjet.analysis.report.figures.style import Histogram, PlotLabel
 from oddjet.analysis.report.figures.training import LossCurve
 from oddjet.analysis.report.page import Card, Report, Section
-from oddjet.analysis.sculpting.assess import Assessment
-from oddjet.analysis.sections import (
+from oddjet.analysis.report.sections import (
     anomalies_section,
     bump_hunt_section,
     cut_flow_section,
@@ -37,7 +36,8 @@ from oddjet.analysis.sections import (
     sculpting_section,
     training_section,
 )
-from oddjet.analysis.sections.labels import mass_name, sample_label
+from oddjet.analysis.report.sections.labels import mass_name, sample_label
+from oddjet.analysis.sculpting.assess import Assessment
 from oddjet.datasets.jets import Jets
 from oddjet.datasets.luminosity import data_luminosity
 from oddjet.datasets.manifest import Manifest

@@ -1,7 +1,7 @@
 """The report: one self-contained HTML file, and every number of it in a JSON file beside it.
 
 A `Report` is plain data: cards, and sections of paragraphs, tables and pictures. The builders in
-`oddjet.analysis.sections` make sections from results; `write_report` renders them. All text is
+`oddjet.analysis.report.sections` make sections from results; `write_report` renders them. All text is
 escaped, pictures are inside the file, and nothing is loaded from anywhere.
 """
 

@@ -66,7 +66,7 @@ def write_assessment(folder: Path | str, found: Assessment) -> list[Path]:
 
 
 def _mass(found: Assessment, each: Assessed, status: str) -> Figure:
-    from oddjet.analysis.sections.labels import mass_name  # noqa: PLC0415 (sections import this)
+    from oddjet.analysis.report.sections.labels import mass_name  # noqa: PLC0415 (sections import this)
 
     return efficiency_across_mass(
         each.shapes,

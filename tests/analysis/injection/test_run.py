@@ -15,7 +15,7 @@ from oddjet.analysis.injection.files import read_injection, write_injection
 from oddjet.analysis.injection.run import plan_trials, run_injection
 from oddjet.analysis.injection.summary import InjectionResult
 from oddjet.analysis.injection.trial import trial_key
-from oddjet.analysis.sections.injection import injection_section
+from oddjet.analysis.report.sections.injection import injection_section
 from oddjet.datasets.skim import Skim
 from oddjet.errors import ConfigError, ProcessingError
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oddjet.analysis import sections
 from oddjet.analysis.anomalies import most_anomalous
 from oddjet.analysis.hunt.hunt import Hunt
 from oddjet.analysis.quality import EpochQuality, Quality
+from oddjet.analysis.report import sections
 from oddjet.analysis.report.figures.style import Histogram
 from oddjet.analysis.report.figures.training import LossCurve
 from oddjet.analysis.report.page import Section, jsonable

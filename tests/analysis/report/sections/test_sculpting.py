@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from oddjet.analysis.report.page import Report, write_report
+from oddjet.analysis.report.sections.sculpting import sculpting_section
 from oddjet.analysis.sculpting.assess import Assessed, Assessment
 from oddjet.analysis.sculpting.ladder import JetSample, climb, mass_shapes
 from oddjet.analysis.sculpting.verdict import judge
-from oddjet.analysis.sections.sculpting import sculpting_section
 
 EDGES = (450.0, 1000.0)
 

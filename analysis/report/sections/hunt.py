@@ -8,7 +8,7 @@ from oddjet.analysis.hunt.hunt import Hunt, WorkingPoint
 from oddjet.analysis.report.figures.bumps import p_value_scan, toy_statistics
 from oddjet.analysis.report.figures.fit import sideband_fit
 from oddjet.analysis.report.page import Cell, Picture, Section, Table, make_picture, p_text
-from oddjet.analysis.sections.labels import mass_name, sample_label
+from oddjet.analysis.report.sections.labels import mass_name, sample_label
 
 __all__ = ["bump_hunt_section", "fit_section"]
 

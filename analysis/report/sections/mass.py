@@ -12,7 +12,7 @@ from oddjet.analysis.hunt.hunt import Hunt
 from oddjet.analysis.report.figures.mass import mass_before_after
 from oddjet.analysis.report.figures.style import Histogram, PlotLabel
 from oddjet.analysis.report.page import Cell, Section, Table, make_picture
-from oddjet.analysis.sections.labels import mass_name, sample_label
+from oddjet.analysis.report.sections.labels import mass_name, sample_label
 
 __all__ = ["mass_section"]
 
