@@ -21,7 +21,7 @@ from oddjet.analysis.bumphunt import (
 )
 from oddjet.analysis.config import HuntConfig, PseudoData
 from oddjet.analysis.hunt.result import Hunt, HuntSample, WorkingPoint
-from oddjet.analysis.pseudodata import draw_pseudodata
+from oddjet.analysis.scores.pseudodata import draw_pseudodata
 from oddjet.datasets.folds import event_hash
 from oddjet.datasets.manifest import DatasetSummary
 from oddjet.errors import ConfigError, FitError

@@ -6,7 +6,7 @@ import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.analysis.pseudodata import uniform_of
+from oddjet.analysis.scores.pseudodata import uniform_of
 from oddjet.datasets.folds import event_hash
 from oddjet.datasets.jets import Jets, concatenate
 from oddjet.errors import TooFewJetsError

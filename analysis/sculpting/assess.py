@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from oddjet.analysis.config import HuntConfig
 from oddjet.analysis.hunt.hunt import dataset_scales
-from oddjet.analysis.quality import signal_jets
+from oddjet.analysis.scores.quality import signal_jets
 from oddjet.analysis.sculpting.cut import WORKING_POINTS
 from oddjet.analysis.sculpting.ladder import JetSample, Rung, Shapes, climb, mass_shapes
 from oddjet.analysis.sculpting.separation import Separation, separations

@@ -10,7 +10,7 @@ import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.analysis.quality import signal_jets
+from oddjet.analysis.scores.quality import signal_jets
 from oddjet.datasets.folds import fold_of
 from oddjet.datasets.jets import Jets, Truth, concatenate
 from oddjet.datasets.skim import Skim

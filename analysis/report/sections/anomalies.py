@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.analysis.anomalies import AnomalousJet
 from oddjet.analysis.report.figures.jets import jet_picture
 from oddjet.analysis.report.page import Cell, Picture, Section, Table, make_picture
+from oddjet.analysis.scores.anomalies import AnomalousJet
 from oddjet.datasets.jets import Truth
 
 __all__ = ["anomalies_section"]

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from oddjet.analysis.quality import EpochQuality, Quality
 from oddjet.analysis.report.figures.roc import RocLine, auc_by_epoch, roc_by_epoch, roc_curves
 from oddjet.analysis.report.figures.style import PlotLabel, legend_text
 from oddjet.analysis.report.page import Cell, Picture, Section, Table, make_picture
+from oddjet.analysis.scores.quality import EpochQuality, Quality
 from oddjet.ml.evaluation import Interval, Roc
 
 __all__ = ["quality_section"]

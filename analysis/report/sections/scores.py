@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.analysis.quality import signal_jets
 from oddjet.analysis.report.figures.scores import ScoreSample, score_distributions
 from oddjet.analysis.report.figures.style import PlotLabel, efficiency_name, legend_text
 from oddjet.analysis.report.page import Section, make_picture
+from oddjet.analysis.scores.quality import signal_jets
 from oddjet.datasets.manifest import DatasetSummary
 
 __all__ = ["scores_section"]

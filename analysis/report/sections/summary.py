@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from oddjet.analysis.hunt.hunt import Hunt
-from oddjet.analysis.quality import Quality
 from oddjet.analysis.report.page import Card, p_text
+from oddjet.analysis.scores.quality import Quality
 from oddjet.analysis.sculpting.assess import Assessment
 from oddjet.analysis.sculpting.verdict import Outcome
 

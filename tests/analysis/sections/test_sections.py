@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oddjet.analysis.anomalies import most_anomalous
 from oddjet.analysis.hunt.hunt import Hunt
-from oddjet.analysis.quality import EpochQuality, Quality
 from oddjet.analysis.report import sections
 from oddjet.analysis.report.figures.style import Histogram
 from oddjet.analysis.report.figures.training import LossCurve
 from oddjet.analysis.report.page import Section, jsonable
+from oddjet.analysis.scores.anomalies import most_anomalous
+from oddjet.analysis.scores.quality import EpochQuality, Quality
 from oddjet.datasets.manifest import DatasetSummary, Manifest
 
 WINDOW = (65.0, 100.0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from oddjet.analysis.pseudodata import draw_pseudodata, largest_luminosity, uniform_of
+from oddjet.analysis.scores.pseudodata import draw_pseudodata, largest_luminosity, uniform_of
 from oddjet.datasets.folds import event_hash, fold_of
 from oddjet.errors import ConfigError, InputError, NonFiniteError
 

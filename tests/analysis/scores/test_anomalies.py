@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from oddjet.analysis.anomalies import most_anomalous
+from oddjet.analysis.scores.anomalies import most_anomalous
 from oddjet.errors import ConfigError, InputError, NonFiniteError
 
 Columns = dict[str, npt.NDArray[Any]]

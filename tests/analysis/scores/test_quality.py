@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from oddjet.analysis.quality import assess, signal_jets
+from oddjet.analysis.scores.quality import assess, signal_jets
 from oddjet.datasets.jets import Truth
 from oddjet.datasets.manifest import DatasetSummary
 

@@ -1,0 +1,1 @@
+"""Which jets and which columns of a scores table are meant."""
