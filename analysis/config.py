@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from oddjet.analysis.background.choice import DEFAULT
 from oddjet.analysis.injection.settings import InjectionConfig
+from oddjet.analysis.statistics.background.choice import DEFAULT
 from oddjet.condor.cluster import Cluster
 from oddjet.datasets.fileset import Fileset, load_fileset
 from oddjet.datasets.validation import read_config, validate

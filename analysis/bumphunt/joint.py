@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from oddjet.analysis.background.batch import BatchModel
-from oddjet.analysis.background.binned import check_counts
-from oddjet.analysis.background.choice import ALPHA
-from oddjet.analysis.background.likelihood import poisson_deviance
+from oddjet.analysis.statistics.background.binned import check_counts
+from oddjet.analysis.statistics.background.choice import ALPHA
+from oddjet.analysis.statistics.background.likelihood import poisson_deviance
+from oddjet.analysis.statistics.background.many import BatchModel
 from oddjet.errors import FitError, NonFiniteError
 
 __all__ = ["JointTable", "tilted_fit"]

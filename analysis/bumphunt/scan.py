@@ -17,9 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.analysis.background.batch import BatchModel
-from oddjet.analysis.background.binned import Window, check_counts
-from oddjet.analysis.background.signal import gaussian_fractions
 from oddjet.analysis.bumphunt.joint import JointTable
 from oddjet.analysis.bumphunt.pvalues import toy_p
 from oddjet.analysis.bumphunt.result import BumpHunt, ChannelScan
@@ -30,6 +27,9 @@ from oddjet.analysis.bumphunt.statistic import (
     Statistic,
 )
 from oddjet.analysis.bumphunt.windows import Windows, make_windows
+from oddjet.analysis.statistics.background.binned import Window, check_counts
+from oddjet.analysis.statistics.background.many import BatchModel
+from oddjet.analysis.statistics.background.signal import gaussian_fractions
 from oddjet.errors import ConfigError, FitError
 
 __all__ = ["scan", "scan_jointly", "scan_signals"]

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from oddjet.analysis.background.batch import BatchModel
 from oddjet.analysis.bumphunt.pvalues import on_off_p, poisson_p
 from oddjet.analysis.bumphunt.result import WindowTable
 from oddjet.analysis.bumphunt.windows import Windows
+from oddjet.analysis.statistics.background.many import BatchModel
 
 __all__ = ["FittedBeside", "GivenBackground", "SignalFitted", "Statistic"]
 

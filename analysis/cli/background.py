@@ -42,13 +42,13 @@ def spurious(
     """Test how much signal a fit finds in simulated background, function by function."""
     import numpy as np  # noqa: PLC0415 (slow imports)
 
-    from oddjet.analysis.background.simulated import (  # noqa: PLC0415
-        leading_mass,
-        study_functions,
-    )
     from oddjet.analysis.report.figures.background_spurious import spurious_against_mass  # noqa: PLC0415
     from oddjet.analysis.report.figures.style import PlotLabel  # noqa: PLC0415
     from oddjet.analysis.report.page import jsonable  # noqa: PLC0415
+    from oddjet.analysis.statistics.background.simulated import (  # noqa: PLC0415
+        leading_mass,
+        study_functions,
+    )
     from oddjet.datasets.atomic import write_text  # noqa: PLC0415
     from oddjet.datasets.skim import open_skim  # noqa: PLC0415
     from oddjet.errors import ConfigError  # noqa: PLC0415

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import uhi.io.json
 
-from oddjet.analysis.background.binned import BinnedCounts, Window, check_counts
+from oddjet.analysis.statistics.background.binned import BinnedCounts, Window, check_counts
 from oddjet.datasets.atomic import atomic_write
 from oddjet.errors import BadFileError, FitError, InputError, did_you_mean
 

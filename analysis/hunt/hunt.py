@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.analysis.background import DEFAULT, FAMILIES, fit_sidebands
-from oddjet.analysis.background.methods import compare_methods
 from oddjet.analysis.bumphunt import (
     BumpHunt,
     JointTable,
@@ -22,6 +20,8 @@ from oddjet.analysis.bumphunt import (
 from oddjet.analysis.config import HuntConfig, PseudoData
 from oddjet.analysis.hunt.result import Hunt, HuntSample, WorkingPoint
 from oddjet.analysis.scores.pseudodata import draw_pseudodata
+from oddjet.analysis.statistics.background import DEFAULT, FAMILIES, fit_sidebands
+from oddjet.analysis.statistics.background.methods import compare_methods
 from oddjet.datasets.folds import event_hash
 from oddjet.datasets.manifest import DatasetSummary
 from oddjet.errors import ConfigError, FitError

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from scipy import special
 from scipy.interpolate import PchipInterpolator
 
-from oddjet.analysis.background import BackgroundFit
+from oddjet.analysis.statistics.background import BackgroundFit
 from oddjet.errors import FitError
 
 __all__ = ["background_modes", "fit_covariance", "gaussian_template", "warp_template"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from oddjet.analysis.background.functions import FAMILIES, make_function
 from oddjet.analysis.config import AnalysisConfig, DetectorConfig, load_config
+from oddjet.analysis.statistics.background.functions import FAMILIES, make_function
 from oddjet.datasets.fileset import Fileset
 from oddjet.errors import ConfigError, OddjetError
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from oddjet.analysis.background.spurious import SpuriousSignal
 from oddjet.analysis.report.figures.style import (
     COLOURS,
     DATA,
@@ -16,6 +15,7 @@ from oddjet.analysis.report.figures.style import (
     new_figure,
     styled,
 )
+from oddjet.analysis.statistics.background.spurious import SpuriousSignal
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

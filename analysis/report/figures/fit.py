@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from oddjet.analysis.background.fit import BackgroundFit
 from oddjet.analysis.report.figures.style import (
     BACKGROUND,
     COLOURS,
@@ -18,6 +17,7 @@ from oddjet.analysis.report.figures.style import (
     shade_window,
     styled,
 )
+from oddjet.analysis.statistics.background.fit import BackgroundFit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy import optimize
 
-from oddjet.analysis.background import fit_sidebands, make_function
-from oddjet.analysis.background.binned import check_counts
-from oddjet.analysis.background.functions import MAX_EXPONENT
-from oddjet.analysis.background.likelihood import fit_function, nonnegative_coefficients
+from oddjet.analysis.statistics.background import fit_sidebands, make_function
+from oddjet.analysis.statistics.background.binned import check_counts
+from oddjet.analysis.statistics.background.functions import MAX_EXPONENT
+from oddjet.analysis.statistics.background.likelihood import fit_function, nonnegative_coefficients
 from oddjet.errors import ConfigError, FitError
 
 EDGES = np.linspace(40, 240, 41)

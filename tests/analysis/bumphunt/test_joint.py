@@ -9,8 +9,6 @@ import numpy.typing as npt
 import pytest
 from scipy import stats
 
-from oddjet.analysis.background import fit_sidebands
-from oddjet.analysis.background.batch import BatchModel
 from oddjet.analysis.bumphunt import (
     JointTable,
     make_windows,
@@ -20,6 +18,8 @@ from oddjet.analysis.bumphunt import (
 )
 from oddjet.analysis.bumphunt.statistic import FittedBeside, GivenBackground
 from oddjet.analysis.report.page import jsonable
+from oddjet.analysis.statistics.background import fit_sidebands
+from oddjet.analysis.statistics.background.many import BatchModel
 from oddjet.errors import ConfigError, FitError, NonFiniteError
 
 Array = npt.NDArray[np.float64]

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pytest
 from scipy import stats
 
-from oddjet.analysis.background.batch import BatchModel
 from oddjet.analysis.bumphunt import JointTable, scan, scan_jointly
 from oddjet.analysis.bumphunt.pvalues import toy_p
+from oddjet.analysis.statistics.background.many import BatchModel
 
 Array = npt.NDArray[np.float64]
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from oddjet.analysis.background.simulated import leading_mass
 from oddjet.analysis.cli.app import app
+from oddjet.analysis.statistics.background.simulated import leading_mass
 from oddjet.datasets import skim
 from oddjet.errors import FitError
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from oddjet.analysis.background.spurious import SpuriousPoint, SpuriousSignal
 from oddjet.analysis.report.figures.background_spurious import spurious_against_mass
+from oddjet.analysis.statistics.background.spurious import SpuriousPoint, SpuriousSignal
 
 
 def test_lines_are_the_ratios_and_the_legend_tells_the_verdict() -> None:

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.analysis.background.binned import Window
-from oddjet.analysis.background.choice import ALPHA
-from oddjet.analysis.background.fit import BackgroundFit, fit_sidebands
-from oddjet.analysis.background.functions import FAMILIES
-from oddjet.analysis.background.transfer import TransferFit, fit_transfer
+from oddjet.analysis.statistics.background.binned import Window
+from oddjet.analysis.statistics.background.choice import ALPHA
+from oddjet.analysis.statistics.background.fit import BackgroundFit, fit_sidebands
+from oddjet.analysis.statistics.background.functions import FAMILIES
+from oddjet.analysis.statistics.background.transfer import TransferFit, fit_transfer
 from oddjet.errors import FitError
 
 __all__ = ["WORST_P", "Method", "MethodSpread", "compare_methods"]

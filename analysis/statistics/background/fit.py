@@ -9,15 +9,15 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from oddjet.analysis.background.binned import (
+from oddjet.analysis.statistics.background.binned import (
     BinnedCounts,
     Mask,
     Window,
     check_counts,
     check_window,
 )
-from oddjet.analysis.background.choice import ALPHA, TriedFunction, choose_function
-from oddjet.analysis.background.likelihood import Fitted
+from oddjet.analysis.statistics.background.choice import ALPHA, TriedFunction, choose_function
+from oddjet.analysis.statistics.background.likelihood import Fitted
 from oddjet.errors import FitError
 
 __all__ = ["BackgroundFit", "TriedFunction", "fit_sidebands"]

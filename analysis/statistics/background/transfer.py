@@ -23,14 +23,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special, stats
 
-from oddjet.analysis.background.binned import (
+from oddjet.analysis.statistics.background.binned import (
     BinnedCounts,
     Mask,
     Window,
     check_counts,
     check_window,
 )
-from oddjet.analysis.background.choice import ALPHA
+from oddjet.analysis.statistics.background.choice import ALPHA
 from oddjet.errors import ConfigError, FitError
 
 __all__ = ["MAX_ORDER", "TransferFit", "TriedOrder", "fit_transfer"]

@@ -18,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize, stats
 
-from oddjet.analysis.background.binned import BinnedCounts, Window, check_counts
-from oddjet.analysis.background.choice import ALPHA, choose_function
-from oddjet.analysis.background.functions import FallingFunction
-from oddjet.analysis.background.likelihood import (
+from oddjet.analysis.statistics.background.binned import BinnedCounts, Window, check_counts
+from oddjet.analysis.statistics.background.choice import ALPHA, choose_function
+from oddjet.analysis.statistics.background.functions import FallingFunction
+from oddjet.analysis.statistics.background.likelihood import (
     FLOOR,
     LinearModel,
     Minimum,

@@ -9,11 +9,11 @@ import numpy.typing as npt
 import pytest
 from scipy import optimize, stats
 
-from oddjet.analysis.background import fit_sidebands, make_function
-from oddjet.analysis.background.binned import check_counts
-from oddjet.analysis.background.choice import f_test, likelihood_ratio_test
-from oddjet.analysis.background.likelihood import fit_function, poisson_deviance
 from oddjet.analysis.report.page import jsonable
+from oddjet.analysis.statistics.background import fit_sidebands, make_function
+from oddjet.analysis.statistics.background.binned import check_counts
+from oddjet.analysis.statistics.background.choice import f_test, likelihood_ratio_test
+from oddjet.analysis.statistics.background.likelihood import fit_function, poisson_deviance
 from oddjet.errors import ConfigError, FitError
 
 Array = npt.NDArray[np.float64]

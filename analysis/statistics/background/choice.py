@@ -18,9 +18,9 @@ from typing import Any
 
 from scipy import stats
 
-from oddjet.analysis.background.binned import BinnedCounts, Mask
-from oddjet.analysis.background.functions import FAMILIES, MAX_PARAMETERS, make_function
-from oddjet.analysis.background.likelihood import Fitted, fit_function
+from oddjet.analysis.statistics.background.binned import BinnedCounts, Mask
+from oddjet.analysis.statistics.background.functions import FAMILIES, MAX_PARAMETERS, make_function
+from oddjet.analysis.statistics.background.likelihood import Fitted, fit_function
 from oddjet.errors import FitError
 
 __all__ = [

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.analysis.background.functions import function_names
-from oddjet.analysis.background.smoothing import SmoothTemplate, smooth
-from oddjet.analysis.background.spurious import LIMIT, SpuriousSignal, spurious_signal
+from oddjet.analysis.statistics.background.functions import function_names
+from oddjet.analysis.statistics.background.smoothing import SmoothTemplate, smooth
+from oddjet.analysis.statistics.background.spurious import LIMIT, SpuriousSignal, spurious_signal
 from oddjet.datasets.skim import Skim
 from oddjet.errors import ConfigError, FitError
 

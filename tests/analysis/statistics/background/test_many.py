@@ -7,8 +7,8 @@ import numpy.typing as npt
 import pytest
 from iminuit import Minuit
 
-from oddjet.analysis.background import fit_sidebands
-from oddjet.analysis.background.batch import BatchModel
+from oddjet.analysis.statistics.background import fit_sidebands
+from oddjet.analysis.statistics.background.many import BatchModel
 from oddjet.errors import ConfigError, FitError
 
 Array = npt.NDArray[np.float64]

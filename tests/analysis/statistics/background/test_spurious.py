@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from oddjet.analysis.background import DEFAULT, make_function
-from oddjet.analysis.background.simulated import study_functions
-from oddjet.analysis.background.smoothing import smooth
-from oddjet.analysis.background.spurious import (
+from oddjet.analysis.statistics.background import DEFAULT, make_function
+from oddjet.analysis.statistics.background.simulated import study_functions
+from oddjet.analysis.statistics.background.smoothing import smooth
+from oddjet.analysis.statistics.background.spurious import (
     SpuriousSignal,
     choose_by_spurious_signal,
     mass_grid,

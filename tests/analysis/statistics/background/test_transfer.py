@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 from scipy import stats
 
-from oddjet.analysis.background.transfer import fit_transfer
+from oddjet.analysis.statistics.background.transfer import fit_transfer
 from oddjet.errors import ConfigError, FitError
 
 EDGES = np.linspace(40, 240, 41)

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.analysis.background.binned import check_counts
-from oddjet.analysis.background.functions import FAMILIES, MAX_PARAMETERS, make_function
-from oddjet.analysis.background.signal import fit_signal
+from oddjet.analysis.statistics.background.binned import check_counts
+from oddjet.analysis.statistics.background.functions import FAMILIES, MAX_PARAMETERS, make_function
+from oddjet.analysis.statistics.background.signal import fit_signal
 from oddjet.errors import ConfigError, FitError
 
 __all__ = [

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from oddjet.analysis.background import fit_sidebands, make_function
-from oddjet.analysis.background.methods import WORST_P, compare_methods
-from oddjet.analysis.background.transfer import fit_transfer
+from oddjet.analysis.statistics.background import fit_sidebands, make_function
+from oddjet.analysis.statistics.background.methods import WORST_P, compare_methods
+from oddjet.analysis.statistics.background.transfer import fit_transfer
 from oddjet.errors import FitError
 
 EDGES = np.linspace(40, 240, 41)

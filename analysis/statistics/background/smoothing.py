@@ -19,8 +19,8 @@ import numpy.typing as npt
 from scipy import stats
 from scipy.interpolate import BSpline
 
-from oddjet.analysis.background.binned import BinnedCounts, check_counts
-from oddjet.analysis.background.likelihood import poisson_deviance
+from oddjet.analysis.statistics.background.binned import BinnedCounts, check_counts
+from oddjet.analysis.statistics.background.likelihood import poisson_deviance
 from oddjet.errors import FitError
 
 __all__ = ["SmoothTemplate", "smooth"]

@@ -21,9 +21,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from oddjet.analysis.background import kernels
-from oddjet.analysis.background.choice import ALPHA, AUTO_FAMILIES
-from oddjet.analysis.background.functions import FAMILIES, MAX_PARAMETERS, make_function
+from oddjet.analysis.statistics.background import kernels
+from oddjet.analysis.statistics.background.choice import ALPHA, AUTO_FAMILIES
+from oddjet.analysis.statistics.background.functions import FAMILIES, MAX_PARAMETERS, make_function
 from oddjet.errors import ConfigError, FitError
 
 __all__ = ["BatchModel", "SignalFits", "WindowFits"]

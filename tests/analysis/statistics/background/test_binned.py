@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from oddjet.analysis.background.binned import check_counts, check_window, overlaps
+from oddjet.analysis.statistics.background.binned import check_counts, check_window, overlaps
 from oddjet.errors import FitError
 
 EDGES = np.array([0.0, 1.0, 2.0, 3.0, 4.0])

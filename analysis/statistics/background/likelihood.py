@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize
 
-from oddjet.analysis.background.binned import BinnedCounts, Mask
-from oddjet.analysis.background.functions import MAX_EXPONENT, FallingFunction
+from oddjet.analysis.statistics.background.binned import BinnedCounts, Mask
+from oddjet.analysis.statistics.background.functions import MAX_EXPONENT, FallingFunction
 from oddjet.errors import FitError
 
 __all__ = [

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import integrate
 
-from oddjet.analysis.background.functions import function_names, make_function
+from oddjet.analysis.statistics.background.functions import function_names, make_function
 from oddjet.errors import ConfigError, FitError
 
 EDGES = np.array([40.0, 45.0, 55.0, 80.0, 130.0, 240.0])

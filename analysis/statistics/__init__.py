@@ -1,0 +1,1 @@
+"""Counts in, numbers out: nothing here knows jets, files or pages."""
