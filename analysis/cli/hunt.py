@@ -11,7 +11,7 @@ from rich.table import Table
 from oddjet.analysis.cli.console import err, out, print_rows, told_plainly
 
 if TYPE_CHECKING:
-    from oddjet.analysis.bumphunt import BumpHunt
+    from oddjet.analysis.statistics.bumphunt import BumpHunt
 
 __all__ = ["register"]
 

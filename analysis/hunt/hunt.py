@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.analysis.bumphunt import (
+from oddjet.analysis.config import HuntConfig, PseudoData
+from oddjet.analysis.hunt.result import Hunt, HuntSample, WorkingPoint
+from oddjet.analysis.scores.pseudodata import draw_pseudodata
+from oddjet.analysis.statistics.background import DEFAULT, FAMILIES, fit_sidebands
+from oddjet.analysis.statistics.background.methods import compare_methods
+from oddjet.analysis.statistics.bumphunt import (
     BumpHunt,
     JointTable,
     scan,
     scan_jointly,
     scan_signals,
 )
-from oddjet.analysis.config import HuntConfig, PseudoData
-from oddjet.analysis.hunt.result import Hunt, HuntSample, WorkingPoint
-from oddjet.analysis.scores.pseudodata import draw_pseudodata
-from oddjet.analysis.statistics.background import DEFAULT, FAMILIES, fit_sidebands
-from oddjet.analysis.statistics.background.methods import compare_methods
 from oddjet.datasets.folds import event_hash
 from oddjet.datasets.manifest import DatasetSummary
 from oddjet.errors import ConfigError, FitError

@@ -17,13 +17,13 @@ import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.analysis.bumphunt import on_off_p, significance
 from oddjet.analysis.config import DecorrelationConfig, DetectorConfig, HuntConfig
 from oddjet.analysis.hunt.hunt import Hunt, HuntSample, WorkingPoint, hunt
 from oddjet.analysis.injection.mixture import draw_mixture, hunted_rows
 from oddjet.analysis.injection.settings import InjectionConfig
 from oddjet.analysis.report.page import jsonable
 from oddjet.analysis.statistics.background.signal import fit_signal
+from oddjet.analysis.statistics.bumphunt import on_off_p, significance
 from oddjet.datasets.atomic import write_text
 from oddjet.datasets.digest import content_key, dependency_digest
 from oddjet.datasets.jets import Jets

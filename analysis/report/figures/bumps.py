@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from oddjet.analysis.bumphunt import BumpHunt, ChannelScan
 from oddjet.analysis.report.figures.style import (
     BACKGROUND,
     SIGNAL,
@@ -19,6 +18,7 @@ from oddjet.analysis.report.figures.style import (
     shade_window,
     styled,
 )
+from oddjet.analysis.statistics.bumphunt import BumpHunt, ChannelScan
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from oddjet.analysis.bumphunt import BumpHunt, ChannelScan
 from oddjet.analysis.hunt.hunt import Hunt, WorkingPoint
 from oddjet.analysis.report.figures.bumps import p_value_scan, toy_statistics
 from oddjet.analysis.report.figures.fit import sideband_fit
 from oddjet.analysis.report.page import Cell, Picture, Section, Table, make_picture, p_text
 from oddjet.analysis.report.sections.labels import mass_name, sample_label
 from oddjet.analysis.statistics.background import BackgroundFit
+from oddjet.analysis.statistics.bumphunt import BumpHunt, ChannelScan
 
 __all__ = ["bump_hunt_section", "fit_section"]
 

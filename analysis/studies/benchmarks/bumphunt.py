@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.analysis.bumphunt.joint import JointTable
-from oddjet.analysis.bumphunt.scan import scan, scan_jointly
+from oddjet.analysis.statistics.bumphunt.joint import JointTable
+from oddjet.analysis.statistics.bumphunt.scan import scan, scan_jointly
 
 __all__ = ["bench_bumphunt", "compare_with_pybumphunter", "refit_rate"]
 

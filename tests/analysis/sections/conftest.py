@@ -7,10 +7,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from oddjet.analysis.bumphunt import JointTable, scan_jointly
 from oddjet.analysis.hunt.hunt import Hunt, HuntSample, WorkingPoint
 from oddjet.analysis.scores.quality import EpochQuality, Quality
 from oddjet.analysis.statistics.background import fit_sidebands
+from oddjet.analysis.statistics.bumphunt import JointTable, scan_jointly
 from oddjet.datasets.manifest import CutStep, DatasetSummary, Manifest
 from oddjet.ml.evaluation import evaluate, roc_curve
 

@@ -9,17 +9,17 @@ import numpy.typing as npt
 import pytest
 from scipy import stats
 
-from oddjet.analysis.bumphunt import (
+from oddjet.analysis.report.page import jsonable
+from oddjet.analysis.statistics.background import fit_sidebands
+from oddjet.analysis.statistics.background.many import BatchModel
+from oddjet.analysis.statistics.bumphunt import (
     JointTable,
     make_windows,
     on_off_p,
     scan_jointly,
     scan_signals,
 )
-from oddjet.analysis.bumphunt.statistic import FittedBeside, GivenBackground
-from oddjet.analysis.report.page import jsonable
-from oddjet.analysis.statistics.background import fit_sidebands
-from oddjet.analysis.statistics.background.many import BatchModel
+from oddjet.analysis.statistics.bumphunt.statistic import FittedBeside, GivenBackground
 from oddjet.errors import ConfigError, FitError, NonFiniteError
 
 Array = npt.NDArray[np.float64]

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from oddjet.analysis.bumphunt.pvalues import on_off_p, poisson_p
-from oddjet.analysis.bumphunt.result import WindowTable
-from oddjet.analysis.bumphunt.windows import Windows
 from oddjet.analysis.statistics.background.many import BatchModel
+from oddjet.analysis.statistics.bumphunt.pvalues import on_off_p, poisson_p
+from oddjet.analysis.statistics.bumphunt.result import WindowTable
+from oddjet.analysis.statistics.bumphunt.windows import Windows
 
 __all__ = ["FittedBeside", "GivenBackground", "SignalFitted", "Statistic"]
 

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.analysis.bumphunt.pvalues import significance, toy_p
 from oddjet.analysis.statistics.background.binned import Window
+from oddjet.analysis.statistics.bumphunt.pvalues import significance, toy_p
 
 __all__ = ["BumpHunt", "ChannelScan", "WindowTable"]
 

@@ -11,11 +11,11 @@ References:
 
 from __future__ import annotations
 
-from oddjet.analysis.bumphunt.joint import JointTable
-from oddjet.analysis.bumphunt.pvalues import on_off_p, poisson_p, significance
-from oddjet.analysis.bumphunt.result import BumpHunt, ChannelScan, WindowTable
-from oddjet.analysis.bumphunt.scan import scan, scan_jointly, scan_signals
-from oddjet.analysis.bumphunt.windows import Windows, make_windows
+from oddjet.analysis.statistics.bumphunt.joint import JointTable
+from oddjet.analysis.statistics.bumphunt.pvalues import on_off_p, poisson_p, significance
+from oddjet.analysis.statistics.bumphunt.result import BumpHunt, ChannelScan, WindowTable
+from oddjet.analysis.statistics.bumphunt.scan import scan, scan_jointly, scan_signals
+from oddjet.analysis.statistics.bumphunt.windows import Windows, make_windows
 
 __all__ = [
     "BumpHunt",

@@ -17,19 +17,19 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.analysis.bumphunt.joint import JointTable
-from oddjet.analysis.bumphunt.pvalues import toy_p
-from oddjet.analysis.bumphunt.result import BumpHunt, ChannelScan
-from oddjet.analysis.bumphunt.statistic import (
+from oddjet.analysis.statistics.background.binned import Window, check_counts
+from oddjet.analysis.statistics.background.many import BatchModel
+from oddjet.analysis.statistics.background.signal import gaussian_fractions
+from oddjet.analysis.statistics.bumphunt.joint import JointTable
+from oddjet.analysis.statistics.bumphunt.pvalues import toy_p
+from oddjet.analysis.statistics.bumphunt.result import BumpHunt, ChannelScan
+from oddjet.analysis.statistics.bumphunt.statistic import (
     FittedBeside,
     GivenBackground,
     SignalFitted,
     Statistic,
 )
-from oddjet.analysis.bumphunt.windows import Windows, make_windows
-from oddjet.analysis.statistics.background.binned import Window, check_counts
-from oddjet.analysis.statistics.background.many import BatchModel
-from oddjet.analysis.statistics.background.signal import gaussian_fractions
+from oddjet.analysis.statistics.bumphunt.windows import Windows, make_windows
 from oddjet.errors import ConfigError, FitError
 
 __all__ = ["scan", "scan_jointly", "scan_signals"]
