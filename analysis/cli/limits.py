@@ -12,8 +12,8 @@ from rich.table import Table
 from oddjet.analysis.cli.console import err, out, told_plainly
 
 if TYPE_CHECKING:
-    from oddjet.analysis.exchange import MassHistogram
     from oddjet.analysis.limits import Limit, SpectrumLimit
+    from oddjet.analysis.statistics.exchange import MassHistogram
 
 __all__ = ["register"]
 
@@ -65,7 +65,6 @@ def limit(
     seed: Annotated[int, typer.Option(min=0, help="Fixes the toys.")] = 1,
 ) -> None:
     """Set a CLs limit on a signal in a mass histogram; write it for pyhf and Combine as well."""
-    from oddjet.analysis.exchange import read_histogram  # noqa: PLC0415 (slow import)
     from oddjet.analysis.limits import (  # noqa: PLC0415
         LimitSettings,
         SignalModel,
@@ -74,6 +73,7 @@ def limit(
     )
     from oddjet.analysis.report.figures.style import PlotLabel  # noqa: PLC0415
     from oddjet.analysis.report.limit_files import write_limits  # noqa: PLC0415
+    from oddjet.analysis.statistics.exchange import read_histogram  # noqa: PLC0415 (slow import)
 
     with told_plainly():
         settings = LimitSettings(

@@ -6,13 +6,13 @@ import dataclasses
 import json
 from pathlib import Path
 
-from oddjet.analysis.exchange import MassHistogram, check_same_edges, read_histogram
 from oddjet.analysis.hunt.hunt import hunt_histogram
 from oddjet.analysis.report.figures.bumps import p_value_scan, toy_statistics
 from oddjet.analysis.report.figures.encode import figure_bytes
 from oddjet.analysis.report.page import jsonable
 from oddjet.analysis.statistics.background import DEFAULT
 from oddjet.analysis.statistics.bumphunt import BumpHunt
+from oddjet.analysis.statistics.exchange import MassHistogram, check_same_edges, read_histogram
 from oddjet.datasets.atomic import atomic_write, write_text
 
 __all__ = ["FileHunt", "FileHuntSettings", "hunt_file"]
@@ -67,7 +67,7 @@ def hunt_file(
     """Hunt in a mass histogram from a file, whoever made it.
 
     Args:
-        source: ``FILE[:HISTOGRAM]``, ROOT or UHI JSON; see `oddjet.analysis.exchange.read_histogram`.
+        source: ``FILE[:HISTOGRAM]``, ROOT or UHI JSON; see `oddjet.analysis.statistics.exchange.read_histogram`.
         settings: How to scan.
         background: Expected background, of the same form, taken as known; by default a function is
             fitted beside every window.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from oddjet.analysis.exchange import MassHistogram
 from oddjet.analysis.hunt.hunt import Hunt
 from oddjet.analysis.limits.spectrum import (
     LimitSettings,
@@ -10,6 +9,7 @@ from oddjet.analysis.limits.spectrum import (
     SpectrumLimit,
     limit_spectrum,
 )
+from oddjet.analysis.statistics.exchange import MassHistogram
 from oddjet.errors import FitError
 
 __all__ = ["limit_hunt"]

@@ -1,6 +1,6 @@
 """A statistical model as plain data: one channel of binned samples with their uncertainties.
 
-`oddjet.analysis.exchange.workspace` writes it for pyhf, `oddjet.analysis.exchange.datacard` for
+`oddjet.analysis.statistics.exchange.workspace` writes it for pyhf, `oddjet.analysis.statistics.exchange.datacard` for
 Combine; both see the same numbers.
 """
 

@@ -9,7 +9,7 @@ import pytest
 import uhi.io.json
 import uproot
 
-from oddjet.analysis.exchange import histogram_names, read_histogram, write_root
+from oddjet.analysis.statistics.exchange import histogram_names, read_histogram, write_root
 from oddjet.errors import BadFileError, FitError, InputError
 from oddjet.processors.histograms import HistogramSettings, make_histogram, save_histograms
 

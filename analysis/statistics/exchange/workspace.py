@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oddjet.analysis.exchange.model import Channel, Sample
+from oddjet.analysis.statistics.exchange.model import Channel, Sample
 from oddjet.datasets.atomic import write_text
 from oddjet.errors import InputError
 

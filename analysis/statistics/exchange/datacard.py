@@ -13,8 +13,8 @@ import hist
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.analysis.exchange.histogram_files import write_root
-from oddjet.analysis.exchange.model import Channel, Sample
+from oddjet.analysis.statistics.exchange.histogram_files import write_root
+from oddjet.analysis.statistics.exchange.model import Channel, Sample
 from oddjet.datasets.atomic import write_text
 
 __all__ = ["write_datacard"]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from oddjet.analysis.exchange.datacard import write_datacard
-from oddjet.analysis.exchange.histogram_files import (
+from oddjet.analysis.statistics.exchange.datacard import write_datacard
+from oddjet.analysis.statistics.exchange.histogram_files import (
     MassHistogram,
     check_same_edges,
     histogram_names,
     read_histogram,
     write_root,
 )
-from oddjet.analysis.exchange.model import Channel, Sample, safe_name
-from oddjet.analysis.exchange.workspace import pyhf_model, pyhf_workspace, write_workspace
+from oddjet.analysis.statistics.exchange.model import Channel, Sample, safe_name
+from oddjet.analysis.statistics.exchange.workspace import (
+    pyhf_model,
+    pyhf_workspace,
+    write_workspace,
+)
 
 __all__ = [
     "Channel",
