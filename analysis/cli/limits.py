@@ -12,8 +12,8 @@ from rich.table import Table
 from oddjet.analysis.cli.console import err, out, told_plainly
 
 if TYPE_CHECKING:
-    from oddjet.analysis.limits import Limit, SpectrumLimit
     from oddjet.analysis.statistics.exchange import MassHistogram
+    from oddjet.analysis.statistics.limits import Limit, SpectrumLimit
 
 __all__ = ["register"]
 
@@ -65,15 +65,15 @@ def limit(
     seed: Annotated[int, typer.Option(min=0, help="Fixes the toys.")] = 1,
 ) -> None:
     """Set a CLs limit on a signal in a mass histogram; write it for pyhf and Combine as well."""
-    from oddjet.analysis.limits import (  # noqa: PLC0415
+    from oddjet.analysis.report.figures.style import PlotLabel  # noqa: PLC0415
+    from oddjet.analysis.report.limit_files import write_limits  # noqa: PLC0415
+    from oddjet.analysis.statistics.exchange import read_histogram  # noqa: PLC0415 (slow import)
+    from oddjet.analysis.statistics.limits import (  # noqa: PLC0415
         LimitSettings,
         SignalModel,
         Systematics,
         limit_spectrum,
     )
-    from oddjet.analysis.report.figures.style import PlotLabel  # noqa: PLC0415
-    from oddjet.analysis.report.limit_files import write_limits  # noqa: PLC0415
-    from oddjet.analysis.statistics.exchange import read_histogram  # noqa: PLC0415 (slow import)
 
     with told_plainly():
         settings = LimitSettings(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from oddjet.analysis.hunt.hunt import Hunt
-from oddjet.analysis.limits.spectrum import (
+from oddjet.analysis.statistics.exchange import MassHistogram
+from oddjet.analysis.statistics.limits.spectrum import (
     LimitSettings,
     SignalModel,
     SpectrumLimit,
     limit_spectrum,
 )
-from oddjet.analysis.statistics.exchange import MassHistogram
 from oddjet.errors import FitError
 
 __all__ = ["limit_hunt"]

@@ -13,7 +13,6 @@ import numpy.typing as npt
 from oddjet.analysis.config import AnalysisConfig
 from oddjet.analysis.hunt.hunt import Hunt, dataset_scales
 from oddjet.analysis.injection.summary import InjectionResult
-from oddjet.analysis.limits.spectrum import SpectrumLimit
 from oddjet.analysis.report.figures.style import Histogram, PlotLabel
 from oddjet.analysis.report.figures.training import LossCurve
 from oddjet.analysis.report.page import Card, Report, Section
@@ -38,6 +37,7 @@ from oddjet.analysis.report.sections.labels import mass_name, sample_label
 from oddjet.analysis.scores.anomalies import AnomalousJet, most_anomalous
 from oddjet.analysis.scores.quality import EpochQuality, Quality, assess, assess_epochs, signal_jets
 from oddjet.analysis.sculpting.assess import Assessment
+from oddjet.analysis.statistics.limits.spectrum import SpectrumLimit
 from oddjet.datasets.jets import Jets
 from oddjet.datasets.luminosity import data_luminosity
 from oddjet.datasets.manifest import Manifest

@@ -6,14 +6,14 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from oddjet.analysis.limits.inputs import build_channel
-from oddjet.analysis.limits.spectrum import SpectrumLimit
 from oddjet.analysis.report.figures.encode import figure_bytes
 from oddjet.analysis.report.figures.limits import limit_band, signal_at_limit
 from oddjet.analysis.report.figures.style import PlotLabel
 from oddjet.analysis.report.page import jsonable
 from oddjet.analysis.statistics.exchange.datacard import write_datacard
 from oddjet.analysis.statistics.exchange.workspace import write_workspace
+from oddjet.analysis.statistics.limits.inputs import build_channel
+from oddjet.analysis.statistics.limits.spectrum import SpectrumLimit
 from oddjet.datasets.atomic import atomic_write, write_text
 
 __all__ = ["write_limits"]

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from oddjet.analysis.limits.upper import Limit
 from oddjet.analysis.report.figures.style import (
     BACKGROUND,
     DATA,
@@ -18,6 +17,7 @@ from oddjet.analysis.report.figures.style import (
     new_figure,
     styled,
 )
+from oddjet.analysis.statistics.limits.upper import Limit
 from oddjet.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from oddjet.analysis.limits.spectrum import SpectrumLimit
-from oddjet.analysis.limits.upper import Limit
 from oddjet.analysis.report.figures.limits import limit_band, signal_at_limit
 from oddjet.analysis.report.figures.style import PlotLabel
 from oddjet.analysis.report.page import Cell, Picture, Section, Table, make_picture, p_text
+from oddjet.analysis.statistics.limits.spectrum import SpectrumLimit
+from oddjet.analysis.statistics.limits.upper import Limit
 
 __all__ = ["limits_section"]
 

@@ -5,11 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from oddjet.analysis.limits import Limit, LimitInputs, SpectrumLimit
-from oddjet.analysis.limits.templates import gaussian_template
 from oddjet.analysis.report.figures.encode import figure_bytes
 from oddjet.analysis.report.figures.limits import limit_band, signal_at_limit
 from oddjet.analysis.report.sections.limits import limits_section
+from oddjet.analysis.statistics.limits import Limit, LimitInputs, SpectrumLimit
+from oddjet.analysis.statistics.limits.templates import gaussian_template
 from oddjet.errors import ConfigError
 
 EDGES = np.linspace(65.0, 105.0, 9)

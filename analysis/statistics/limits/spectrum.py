@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.analysis.limits.inputs import LimitInputs, Systematics
-from oddjet.analysis.limits.templates import fit_covariance, gaussian_template
-from oddjet.analysis.limits.upper import Limit, upper_limit
 from oddjet.analysis.statistics.background import BackgroundFit, fit_sidebands
 from oddjet.analysis.statistics.background.binned import BinnedCounts, Window, check_window
 from oddjet.analysis.statistics.exchange.histogram_files import MassHistogram, check_same_edges
+from oddjet.analysis.statistics.limits.inputs import LimitInputs, Systematics
+from oddjet.analysis.statistics.limits.templates import fit_covariance, gaussian_template
+from oddjet.analysis.statistics.limits.upper import Limit, upper_limit
 from oddjet.errors import ConfigError, FitError
 
 __all__ = ["LimitSettings", "SignalModel", "SpectrumLimit", "limit_inputs", "limit_spectrum"]

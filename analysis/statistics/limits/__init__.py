@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from oddjet.analysis.limits.inputs import LimitInputs, Systematics, build_channel
-from oddjet.analysis.limits.spectrum import (
+from oddjet.analysis.statistics.limits.inputs import LimitInputs, Systematics, build_channel
+from oddjet.analysis.statistics.limits.spectrum import (
     LimitSettings,
     SignalModel,
     SpectrumLimit,
     limit_inputs,
     limit_spectrum,
 )
-from oddjet.analysis.limits.upper import Limit, upper_limit
+from oddjet.analysis.statistics.limits.upper import Limit, upper_limit
 
 __all__ = [
     "Limit",

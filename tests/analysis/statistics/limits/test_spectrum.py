@@ -7,11 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from oddjet.analysis.limits import LimitSettings, SignalModel, Systematics, limit_spectrum
-from oddjet.analysis.limits.spectrum import limit_inputs
-from oddjet.analysis.limits.templates import gaussian_template
 from oddjet.analysis.report.limit_files import write_limits
 from oddjet.analysis.statistics.exchange import MassHistogram
+from oddjet.analysis.statistics.limits import (
+    LimitSettings,
+    SignalModel,
+    Systematics,
+    limit_spectrum,
+)
+from oddjet.analysis.statistics.limits.spectrum import limit_inputs
+from oddjet.analysis.statistics.limits.templates import gaussian_template
 from oddjet.errors import ConfigError, FitError
 
 EDGES = np.linspace(40.0, 160.0, 25)

@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from oddjet.analysis.limits.inputs import LimitInputs, build_channel
 from oddjet.analysis.statistics.exchange.model import Channel
 from oddjet.analysis.statistics.exchange.workspace import pyhf_model
+from oddjet.analysis.statistics.limits.inputs import LimitInputs, build_channel
 from oddjet.errors import FitError
 
 __all__ = ["BANDS", "Limit", "upper_limit"]

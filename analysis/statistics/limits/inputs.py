@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.analysis.limits.templates import background_modes, warp_template
 from oddjet.analysis.statistics.exchange.model import Channel, Sample
+from oddjet.analysis.statistics.limits.templates import background_modes, warp_template
 from oddjet.errors import ConfigError, FitError
 
 __all__ = ["LimitInputs", "Systematics", "build_channel"]

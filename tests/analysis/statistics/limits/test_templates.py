@@ -3,13 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from oddjet.analysis.limits.templates import (
+from oddjet.analysis.statistics.background import fit_sidebands
+from oddjet.analysis.statistics.limits.templates import (
     background_modes,
     fit_covariance,
     gaussian_template,
     warp_template,
 )
-from oddjet.analysis.statistics.background import fit_sidebands
 from oddjet.errors import FitError
 
 EDGES = np.linspace(40.0, 140.0, 41)
