@@ -57,7 +57,7 @@ class EneDetector(ImageAutoencoder):
     are taken over 128 images at a time and added up to the batch, which needs 1.6 GB instead of 5.2.
 
     Args:
-        latent: Numbers in the code; `oddjet.ml.latent_scan` tries several.
+        latent: Numbers in the code; `oddjet.analysis.studies.latent_scan` tries several.
         filters: Of each convolution but the last.
         epochs: At most so many.
         batch_size: Jets per training step.

@@ -15,7 +15,7 @@ from oddjet.analysis.report.figures.style import (
     new_figure,
     styled,
 )
-from oddjet.ml.latent_scan import LatentScan
+from oddjet.analysis.studies.latent_scan import LatentScan
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,7 +34,7 @@ def latent_scan(
     """Draw the mean loss of each latent size, a band of its trainings' spread, and the elbow.
 
     The band is ± one standard deviation of the trainings of a size, not the error of their mean.
-    The elbow is the point farthest below the chord, which is drawn too (`oddjet.ml.latent_scan`).
+    The elbow is the point farthest below the chord, which is drawn too (`oddjet.analysis.studies.latent_scan`).
 
     Args:
         sizes: Rising, n of them, at least one.

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from oddjet.analysis.studies.latent_scan import LatentScan, elbow, scan_latent_sizes
 from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError, DetectorError
-from oddjet.ml.latent_scan import LatentScan, elbow, scan_latent_sizes
 from oddjet.ml.representations.jet_image import JetImage
 
 THEIRS = '''
