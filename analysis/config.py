@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from oddjet.analysis.injection.settings import InjectionConfig
 from oddjet.analysis.statistics.background.choice import DEFAULT
 from oddjet.condor.cluster import Cluster
+from oddjet.datasets.disk.validation import read_config, validate
 from oddjet.datasets.fileset import Fileset, load_fileset
-from oddjet.datasets.validation import read_config, validate
 from oddjet.errors import ConfigError, OddjetError
 from oddjet.ml.decorrelation import check_methods, method_name
 from oddjet.processors.selection import Selection

@@ -18,9 +18,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from oddjet.datasets.atomic import atomic_write, write_text
-from oddjet.datasets.digest import content_key
-from oddjet.datasets.lock import lock_folder
+from oddjet.datasets.disk.atomic import atomic_write, write_text
+from oddjet.datasets.disk.digest import content_key
+from oddjet.datasets.disk.lock import lock_folder
 from oddjet.datasets.manifest import ChunkRecord, Manifest, write_manifest
 from oddjet.datasets.skim import (
     Skim,

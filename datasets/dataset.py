@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from oddjet.datasets.remote import TIMEOUT, alternatives
-from oddjet.datasets.validation import is_safe_name, require_safe_name, validate
+from oddjet.datasets.disk.remote import TIMEOUT, alternatives
+from oddjet.datasets.disk.validation import is_safe_name, require_safe_name, validate
 from oddjet.errors import ConfigError, did_you_mean
 
 __all__ = ["Dataset", "Fileset", "Kind", "Simulate", "require_files"]

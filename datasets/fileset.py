@@ -15,10 +15,10 @@ from typing import Any
 
 from oddjet.datasets.catalog import catalog_path
 from oddjet.datasets.dataset import Dataset, Fileset, Kind, Simulate, require_files
-from oddjet.datasets.garbage import garbage_collected
-from oddjet.datasets.remote import is_remote, server_of
+from oddjet.datasets.disk.garbage import garbage_collected
+from oddjet.datasets.disk.remote import is_remote, server_of
+from oddjet.datasets.disk.validation import read_config, validate
 from oddjet.datasets.rootfiles import RootFile, inspect_root
-from oddjet.datasets.validation import read_config, validate
 from oddjet.errors import (
     BadFileError,
     ConfigError,

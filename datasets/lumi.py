@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.datasets.validation import read_config
+from oddjet.datasets.disk.validation import read_config
 from oddjet.errors import ConfigError
 
 __all__ = ["LumiMask"]

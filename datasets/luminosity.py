@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from oddjet.datasets.disk.remote import TIMEOUT, open_root
 from oddjet.datasets.lumi import LumiMask
 from oddjet.datasets.manifest import DatasetSummary
-from oddjet.datasets.remote import TIMEOUT, open_root
 from oddjet.errors import BadFileError, ConfigError, MissingDataError
 
 __all__ = ["LumiTable", "Luminosity", "data_luminosity", "lumi_blocks", "to_ranges"]

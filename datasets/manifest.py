@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from oddjet.datasets.atomic import write_text
-from oddjet.datasets.validation import validate
+from oddjet.datasets.disk.atomic import write_text
+from oddjet.datasets.disk.validation import validate
 from oddjet.errors import SkimError
 
 __all__ = [

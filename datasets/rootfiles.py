@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from oddjet.datasets.remote import TIMEOUT, is_remote, is_unreachable, open_root
+from oddjet.datasets.disk.remote import TIMEOUT, is_remote, is_unreachable, open_root
 from oddjet.errors import BadFileError, ConfigError, InputError, UnreachableError, did_you_mean
 
 __all__ = ["RootFile", "inspect_root", "is_remote", "runs_sumw"]

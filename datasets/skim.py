@@ -25,11 +25,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from oddjet.datasets.atomic import atomic_write, write_text
 from oddjet.datasets.columns import CATEGORICAL_FIELDS, as_column
+from oddjet.datasets.disk.atomic import atomic_write, write_text
+from oddjet.datasets.disk.validation import require_safe_name, validate
 from oddjet.datasets.jets import Jets, concatenate, empty_jets
 from oddjet.datasets.manifest import ChunkRecord, Manifest, MissingChunk, read_manifest
-from oddjet.datasets.validation import require_safe_name, validate
 from oddjet.errors import ConfigError, InputError, SkimError, did_you_mean
 
 __all__ = [

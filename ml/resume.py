@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.datasets.atomic import atomic_write
-from oddjet.datasets.digest import content_key
+from oddjet.datasets.disk.atomic import atomic_write
+from oddjet.datasets.disk.digest import content_key
 
 __all__ = ["Resume", "TrainingState"]
 

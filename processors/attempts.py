@@ -13,8 +13,8 @@ from typing import Any
 
 from coffea.processor.executor import ExecutorBase
 
-from oddjet.datasets.garbage import garbage_collected
-from oddjet.datasets.remote import (
+from oddjet.datasets.disk.garbage import garbage_collected
+from oddjet.datasets.disk.remote import (
     is_remote,
     is_transient,
     is_unreachable,

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
-from oddjet.datasets.atomic import write_text
 from oddjet.datasets.dataset import Kind
-from oddjet.datasets.digest import content_key
+from oddjet.datasets.disk.atomic import write_text
+from oddjet.datasets.disk.digest import content_key
 from oddjet.datasets.folds import event_hash
 from oddjet.datasets.manifest import ChunkRecord
 from oddjet.datasets.skim import part_path, read_part_rows

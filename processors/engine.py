@@ -16,8 +16,8 @@ from coffea.processor import Runner, accumulate
 from coffea.processor.executor import ExecutorBase
 
 from oddjet import errors
-from oddjet.datasets.atomic import write_text
-from oddjet.datasets.checksums import verify_checksum
+from oddjet.datasets.disk.atomic import write_text
+from oddjet.datasets.disk.checksums import verify_checksum
 from oddjet.datasets.manifest import ChunkRecord
 from oddjet.datasets.skim import read_part_record
 from oddjet.errors import ChunkTooLargeError, InputError, OddjetError, ProcessingError

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import uhi.io.json
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from oddjet.datasets.atomic import write_text
+from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.jets import Jets, require_columns
 from oddjet.errors import ConfigError, InputError, NonFiniteError, did_you_mean
 

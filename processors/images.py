@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from oddjet.datasets.atomic import atomic_write
+from oddjet.datasets.disk.atomic import atomic_write
 from oddjet.datasets.jets import Jets
 from oddjet.errors import NonFiniteError
 from oddjet.ml.representations import Representation

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from oddjet.datasets.digest import content_key, dependency_digest, source_digest
+from oddjet.datasets.disk.digest import content_key, dependency_digest, source_digest
 from oddjet.datasets.manifest import SCHEMA_VERSION
 from oddjet.processors.source import ChunkSource
 

@@ -9,7 +9,7 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
-from oddjet.datasets.atomic import write_text
+from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.jets import Jets
 from oddjet.datasets.lumi import LumiMask
 from oddjet.datasets.manifest import ChunkRecord

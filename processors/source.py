@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from oddjet.datasets.dataset import Kind
+from oddjet.datasets.disk.remote import TIMEOUT
 from oddjet.datasets.readers import READERS, Reader
-from oddjet.datasets.remote import TIMEOUT
 
 __all__ = ["ChunkSource"]
 

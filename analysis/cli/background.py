@@ -49,7 +49,7 @@ def spurious(
         leading_mass,
         study_functions,
     )
-    from oddjet.datasets.atomic import write_text  # noqa: PLC0415
+    from oddjet.datasets.disk.atomic import write_text  # noqa: PLC0415
     from oddjet.datasets.skim import open_skim  # noqa: PLC0415
     from oddjet.errors import ConfigError  # noqa: PLC0415
 

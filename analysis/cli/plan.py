@@ -32,7 +32,7 @@ def plan(
 
     from oddjet.analysis.config import load_config  # noqa: PLC0415 (slow imports)
     from oddjet.analysis.jobs.plan import describe, plan_analysis  # noqa: PLC0415
-    from oddjet.datasets.atomic import write_text  # noqa: PLC0415
+    from oddjet.datasets.disk.atomic import write_text  # noqa: PLC0415
 
     with told_plainly():
         settings = load_config(config)

@@ -47,7 +47,7 @@ def status(
     import json  # noqa: PLC0415
 
     from oddjet.analysis.jobs.status import read_status  # noqa: PLC0415 (slow imports)
-    from oddjet.datasets.atomic import write_text  # noqa: PLC0415
+    from oddjet.datasets.disk.atomic import write_text  # noqa: PLC0415
 
     with told_plainly():
         steps = read_status(folder, plan=plan)

@@ -13,7 +13,7 @@ from oddjet.analysis.report.page import jsonable
 from oddjet.analysis.statistics.background import DEFAULT
 from oddjet.analysis.statistics.bumphunt import BumpHunt
 from oddjet.analysis.statistics.exchange import MassHistogram, check_same_edges, read_histogram
-from oddjet.datasets.atomic import atomic_write, write_text
+from oddjet.datasets.disk.atomic import atomic_write, write_text
 
 __all__ = ["FileHunt", "FileHuntSettings", "hunt_file"]
 

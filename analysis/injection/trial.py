@@ -24,8 +24,8 @@ from oddjet.analysis.injection.settings import InjectionConfig
 from oddjet.analysis.report.page import jsonable
 from oddjet.analysis.statistics.background.signal import fit_signal
 from oddjet.analysis.statistics.bumphunt import on_off_p, significance
-from oddjet.datasets.atomic import write_text
-from oddjet.datasets.digest import content_key, dependency_digest
+from oddjet.datasets.disk.atomic import write_text
+from oddjet.datasets.disk.digest import content_key, dependency_digest
 from oddjet.datasets.jets import Jets
 from oddjet.datasets.skim import Skim, open_skim
 from oddjet.errors import ConfigError, FitError, OddjetError

@@ -17,11 +17,11 @@ import psutil
 
 from oddjet.analysis.config import AnalysisConfig
 from oddjet.condor.executors import SerialExecutor
-from oddjet.datasets.atomic import write_text
-from oddjet.datasets.digest import content_key
+from oddjet.datasets.disk.atomic import write_text
+from oddjet.datasets.disk.digest import content_key
+from oddjet.datasets.disk.remote import open_root
 from oddjet.datasets.fileset import Fileset
 from oddjet.datasets.manifest import ChunkRecord, DatasetSummary, Manifest
-from oddjet.datasets.remote import open_root
 from oddjet.datasets.skim import Skim
 from oddjet.ml.representations.jet_image import JetImage
 from oddjet.processors.engine import run_plan

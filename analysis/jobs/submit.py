@@ -28,9 +28,9 @@ from oddjet.analysis.progress import Reporter, SilentReporter
 from oddjet.condor.cluster import Cluster
 from oddjet.condor.events import JobState, read_events, tail
 from oddjet.condor.submit import pack_package, remove_jobs, submit_jobs, write_submission
-from oddjet.datasets.atomic import write_text
+from oddjet.datasets.disk.atomic import write_text
+from oddjet.datasets.disk.validation import read_config, validate
 from oddjet.datasets.manifest import Manifest
-from oddjet.datasets.validation import read_config, validate
 from oddjet.errors import ConfigError, OddjetError
 from oddjet.processors.batch import (
     FAILURES,

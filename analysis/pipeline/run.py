@@ -19,9 +19,9 @@ from oddjet.analysis.pipeline.samples import ready_samples
 from oddjet.analysis.pipeline.train import train_detector
 from oddjet.analysis.progress import Reporter, SilentReporter
 from oddjet.condor.cluster import open_executor
-from oddjet.datasets.atomic import write_text
-from oddjet.datasets.digest import content_key, source_digest
-from oddjet.datasets.lock import lock_folder
+from oddjet.datasets.disk.atomic import write_text
+from oddjet.datasets.disk.digest import content_key, source_digest
+from oddjet.datasets.disk.lock import lock_folder
 from oddjet.datasets.luminosity import data_luminosity
 from oddjet.datasets.manifest import read_manifest
 from oddjet.datasets.skim import Skim, open_skim

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from oddjet.analysis.progress import Reporter, SilentReporter
-from oddjet.datasets.digest import content_key, source_digest
+from oddjet.datasets.disk.digest import content_key, source_digest
 from oddjet.datasets.fileset import Dataset, Fileset, Simulate
 
 __all__ = ["ready_samples", "sample_path"]

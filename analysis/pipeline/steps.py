@@ -13,12 +13,12 @@ from oddjet.analysis.pipeline.samples import ready_samples
 from oddjet.analysis.progress import Reporter, SilentReporter
 from oddjet.analysis.report.page import jsonable
 from oddjet.condor.cluster import Cluster, open_executor
-from oddjet.datasets.atomic import write_text
+from oddjet.datasets.disk.atomic import write_text
+from oddjet.datasets.disk.validation import validate
 from oddjet.datasets.fileset import Fileset, load_fileset
 from oddjet.datasets.luminosity import data_luminosity
 from oddjet.datasets.manifest import MANIFEST, Manifest, read_manifest
 from oddjet.datasets.skim import open_skim
-from oddjet.datasets.validation import validate
 from oddjet.errors import ConfigError
 from oddjet.ml.representations.jet_image import JetImage
 from oddjet.processors.selection import Selection

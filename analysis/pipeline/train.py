@@ -16,8 +16,8 @@ from oddjet import ml
 from oddjet.analysis.config import DecorrelationConfig, DetectorConfig
 from oddjet.analysis.hunt.hunt import dataset_scales
 from oddjet.analysis.progress import Reporter, SilentReporter
-from oddjet.datasets.atomic import write_text
-from oddjet.datasets.digest import content_key, source_digest
+from oddjet.datasets.disk.atomic import write_text
+from oddjet.datasets.disk.digest import content_key, source_digest
 from oddjet.datasets.jets import Jets, Truth
 from oddjet.datasets.skim import Skim
 from oddjet.errors import ConfigError, DetectorError

@@ -14,7 +14,7 @@ from oddjet.analysis.statistics.exchange.datacard import write_datacard
 from oddjet.analysis.statistics.exchange.workspace import write_workspace
 from oddjet.analysis.statistics.limits.inputs import build_channel
 from oddjet.analysis.statistics.limits.spectrum import SpectrumLimit
-from oddjet.datasets.atomic import atomic_write, write_text
+from oddjet.datasets.disk.atomic import atomic_write, write_text
 
 __all__ = ["write_limits"]
 

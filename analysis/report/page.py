@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from oddjet.analysis.report.figures.encode import data_uri
-from oddjet.datasets.atomic import write_text
+from oddjet.datasets.disk.atomic import write_text
 from oddjet.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from oddjet.analysis.report.page import (
 from oddjet.analysis.reproduce.choose import Choice
 from oddjet.analysis.reproduce.document import Document, Drawing, Trend
 from oddjet.analysis.reproduce.table import HEADERS, Row, interval_text, to_markdown, to_table
-from oddjet.datasets.atomic import atomic_write, write_text
+from oddjet.datasets.disk.atomic import atomic_write, write_text
 
 __all__ = ["Chapter", "choice_table", "trend_table", "write_reproduction"]
 

@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.analysis.reproduce.windows import Role, Window, get_window
-from oddjet.datasets.atomic import atomic_write, write_text
-from oddjet.datasets.digest import content_key, dependency_digest
+from oddjet.datasets.disk.atomic import atomic_write, write_text
+from oddjet.datasets.disk.digest import content_key, dependency_digest
 from oddjet.datasets.jets import Jets, Truth, concatenate
 from oddjet.datasets.skim import Skim, open_skim
 from oddjet.errors import ConfigError, OddjetError

@@ -16,7 +16,7 @@ from oddjet.analysis.report.figures.sculpting_ladder import (
 from oddjet.analysis.report.figures.style import PlotLabel
 from oddjet.analysis.report.page import jsonable
 from oddjet.analysis.sculpting.assess import Assessed, Assessment
-from oddjet.datasets.atomic import write_text
+from oddjet.datasets.disk.atomic import write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.datasets.atomic import write_text
-from oddjet.datasets.digest import content_key, source_digest
+from oddjet.datasets.disk.atomic import write_text
+from oddjet.datasets.disk.digest import content_key, source_digest
 from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError, DetectorError
 from oddjet.ml import create

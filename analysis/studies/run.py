@@ -15,7 +15,7 @@ from oddjet.analysis.report.figures.style import PlotLabel
 from oddjet.analysis.studies import describe_studies, get_study
 from oddjet.analysis.studies.jets import read_jets
 from oddjet.analysis.studies.study import Setting, StudyResult
-from oddjet.datasets.atomic import atomic_write, write_text
+from oddjet.datasets.disk.atomic import atomic_write, write_text
 from oddjet.datasets.skim import Skim
 from oddjet.errors import ConfigError, did_you_mean
 

@@ -17,7 +17,7 @@ from oddjet.analysis.config import DetectorConfig
 from oddjet.analysis.progress import Reporter, SilentReporter
 from oddjet.analysis.report.page import jsonable
 from oddjet.analysis.studies.jets import StudyJets, joined, shuffled
-from oddjet.datasets.digest import content_key
+from oddjet.datasets.disk.digest import content_key
 from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError, DetectorError
 from oddjet.ml.bootstrap import Interval

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from oddjet.datasets.atomic import atomic_write, write_text
+from oddjet.datasets.disk.atomic import atomic_write, write_text
 from oddjet.datasets.simulation.blocks import Block, BlockResult, plan_blocks, simulate_block
 from oddjet.datasets.simulation.identifiers import MAX_EVENTS, MAX_SEED, make_slice
 from oddjet.datasets.simulation.processes import get_process

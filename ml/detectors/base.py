@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.datasets.digest import content_key
+from oddjet.datasets.disk.digest import content_key
 from oddjet.datasets.jets import Jets
 from oddjet.errors import DetectorError, NonFiniteError, TooFewJetsError, did_you_mean
 from oddjet.ml.folder import read_info, reading, replace_folder, write_info

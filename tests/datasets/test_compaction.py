@@ -14,7 +14,7 @@ import pytest
 
 from oddjet.datasets import compaction
 from oddjet.datasets.compaction import compact, copy_stored_parts, remove_unused_files
-from oddjet.datasets.digest import content_key
+from oddjet.datasets.disk.digest import content_key
 from oddjet.datasets.jets import make_jets
 from oddjet.datasets.manifest import ChunkRecord, DatasetSummary, Manifest, write_manifest
 from oddjet.datasets.skim import Skim, open_skim, read_part_record, write_part

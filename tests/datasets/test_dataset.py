@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from oddjet.datasets.dataset import Dataset, Fileset, Simulate, require_files
-from oddjet.datasets.validation import validate
+from oddjet.datasets.disk.validation import validate
 from oddjet.errors import ConfigError
 
 

@@ -127,7 +127,7 @@ def test_a_driver_killed_at_five_points_goes_on(qcd: Path, tmp_path: Path, kind:
 WRITERS = """
 import json, os, random, signal, sys, time
 from pathlib import Path
-from oddjet.datasets.atomic import atomic_write
+from oddjet.datasets.disk.atomic import atomic_write
 from oddjet.datasets.manifest import ChunkRecord
 from oddjet.datasets.skim import open_skim, read_part_record, write_part
 import numpy as np

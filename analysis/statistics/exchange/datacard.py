@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from oddjet.analysis.statistics.exchange.histogram_files import write_root
 from oddjet.analysis.statistics.exchange.model import Channel, Sample
-from oddjet.datasets.atomic import write_text
+from oddjet.datasets.disk.atomic import write_text
 
 __all__ = ["write_datacard"]
 

@@ -23,7 +23,7 @@ import numpy.typing as npt
 import uhi.io.json
 
 from oddjet.analysis.statistics.background.binned import BinnedCounts, Window, check_counts
-from oddjet.datasets.atomic import atomic_write
+from oddjet.datasets.disk.atomic import atomic_write
 from oddjet.errors import BadFileError, FitError, InputError, did_you_mean
 
 __all__ = ["MassHistogram", "check_same_edges", "histogram_names", "read_histogram", "write_root"]

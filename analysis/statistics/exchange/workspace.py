@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oddjet.analysis.statistics.exchange.model import Channel, Sample
-from oddjet.datasets.atomic import write_text
+from oddjet.datasets.disk.atomic import write_text
 from oddjet.errors import InputError
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from oddjet.analysis.progress import Reporter, SilentReporter
-from oddjet.datasets.atomic import write_text
+from oddjet.datasets.disk.atomic import write_text
 from oddjet.errors import ConfigError, did_you_mean
 
 __all__ = ["BenchmarkRow", "run_benchmarks"]

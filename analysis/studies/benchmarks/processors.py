@@ -19,8 +19,8 @@ import numpy as np
 import uproot
 from coffea.processor import IterativeExecutor, accumulate
 
-from oddjet.datasets.atomic import atomic_write
 from oddjet.datasets.dataset import Dataset, Fileset
+from oddjet.datasets.disk.atomic import atomic_write
 from oddjet.ml.representations import representation_from_identity
 from oddjet.processors.plan import make_plan
 from oddjet.processors.run import run_skim

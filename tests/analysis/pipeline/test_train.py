@@ -18,7 +18,7 @@ from oddjet.analysis.pipeline.train import (
     training_key,
 )
 from oddjet.analysis.progress import SilentReporter
-from oddjet.datasets.digest import source_digest
+from oddjet.datasets.disk.digest import source_digest
 from oddjet.datasets.jets import Truth, make_jets
 from oddjet.datasets.manifest import ChunkRecord, DatasetSummary, Manifest, write_manifest
 from oddjet.datasets.skim import Skim, open_skim, write_part

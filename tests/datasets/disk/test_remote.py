@@ -8,7 +8,7 @@ import sys
 import pytest
 
 ASK = """
-from oddjet.datasets.remote import is_unreachable, open_root
+from oddjet.datasets.disk.remote import is_unreachable, open_root
 try:
     open_root("root://127.0.0.1:1//a.root", timeout=1)
 except OSError as error:
@@ -27,7 +27,7 @@ def test_the_client_works_beside_tensorflow(code: str) -> None:
 
 
 def test_the_flags_of_loading_stay_as_they_were() -> None:
-    from oddjet.datasets.remote import open_options  # noqa: PLC0415
+    from oddjet.datasets.disk.remote import open_options  # noqa: PLC0415
 
     pytest.importorskip("XRootD", reason="XRootD's client not found: install oddjet[xrootd]")
     flags = sys.getdlopenflags()

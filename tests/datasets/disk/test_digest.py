@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from oddjet.datasets.digest import content_key, dependency_digest, source_digest
+from oddjet.datasets.disk.digest import content_key, dependency_digest, source_digest
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from oddjet.datasets.remote import TIMEOUT, is_remote, is_unreachable, open_options
+from oddjet.datasets.disk.remote import TIMEOUT, is_remote, is_unreachable, open_options
 from oddjet.errors import BadFileError, UnreachableError
 
 __all__ = ["checksum_of", "verify_checksum"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from oddjet.datasets.atomic import atomic_write, write_text
+from oddjet.datasets.disk.atomic import atomic_write, write_text
 
 
 def test_target_appears_at_the_end_only(tmp_path: Path) -> None:

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from oddjet.datasets.lock import LOCK, lock_folder
+from oddjet.datasets.disk.lock import LOCK, lock_folder
 from oddjet.errors import ProcessingError
 
 HOLD = """
 import sys, time
-from oddjet.datasets.lock import lock_folder
+from oddjet.datasets.disk.lock import lock_folder
 with lock_folder(sys.argv[1]):
     print("held", flush=True)
     time.sleep(60)
@@ -76,7 +76,7 @@ def test_a_file_that_was_replaced_meanwhile_is_not_the_lock(
         calls.append(descriptor)
         flock(descriptor, operation)
 
-    monkeypatch.setattr("oddjet.datasets.lock.fcntl.flock", late)
+    monkeypatch.setattr("oddjet.datasets.disk.lock.fcntl.flock", late)
     with lock_folder(tmp_path):
         assert len(calls) == 2
         assert (tmp_path / LOCK).exists()
@@ -88,7 +88,7 @@ def test_without_locks_there_is_a_warning(
     def none(*_: Any) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr("oddjet.datasets.lock.fcntl.flock", none)
+    monkeypatch.setattr("oddjet.datasets.disk.lock.fcntl.flock", none)
     caplog.set_level("WARNING", "oddjet")
     with lock_folder(tmp_path):
         pass

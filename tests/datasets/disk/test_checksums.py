@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from oddjet.datasets.checksums import checksum_of, verify_checksum
 from oddjet.datasets.dataset import Dataset
+from oddjet.datasets.disk.checksums import checksum_of, verify_checksum
 from oddjet.datasets.fileset import check_fileset, load_fileset
 from oddjet.errors import BadFileError, ConfigError
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from oddjet.datasets.garbage import garbage_collected
+from oddjet.datasets.disk.garbage import garbage_collected
 
 
 class Node:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ConfigDict
 
-from oddjet.datasets.validation import is_safe_name, read_config, require_safe_name, validate
+from oddjet.datasets.disk.validation import is_safe_name, read_config, require_safe_name, validate
 from oddjet.errors import ConfigError
 
 
