@@ -12,7 +12,7 @@ from oddjet.analysis.injection.settings import InjectionConfig
 from oddjet.analysis.statistics.background.choice import DEFAULT
 from oddjet.condor.cluster import Cluster
 from oddjet.datasets.disk.validation import read_config, validate
-from oddjet.datasets.fileset import Fileset, load_fileset
+from oddjet.datasets.files.fileset import Fileset, load_fileset
 from oddjet.errors import ConfigError, OddjetError
 from oddjet.ml.decorrelation import check_methods, method_name
 from oddjet.processors.selection import Selection

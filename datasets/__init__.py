@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from oddjet.datasets.catalog import catalog_names, catalog_path
-    from oddjet.datasets.fileset import (
+    from oddjet.datasets.files.fileset import (
         Dataset,
         Fileset,
         Simulate,
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
         load_fileset,
         to_coffea,
     )
+    from oddjet.datasets.files.rootfiles import RootFile, inspect_root, runs_sumw
     from oddjet.datasets.folds import event_hash, fold_of
     from oddjet.datasets.jets import Jets, Truth, concatenate, empty_jets, make_jets
     from oddjet.datasets.lumi import LumiMask
     from oddjet.datasets.manifest import Manifest, read_manifest, write_manifest
     from oddjet.datasets.public import read_lhc_olympics, read_top_tagging
     from oddjet.datasets.readers import READERS, Reader, find_reader
-    from oddjet.datasets.rootfiles import RootFile, inspect_root, runs_sumw
     from oddjet.datasets.skim import Skim, open_skim, write_part
 
 _HOMES = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from oddjet.datasets.dataset import Kind
+from oddjet.datasets.files.dataset import Kind
 from oddjet.datasets.readers import Reader
 from oddjet.errors import MissingBranchError
 from oddjet.processors.jet_id import jet_id_fields

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
-from oddjet.datasets.dataset import Kind
 from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.disk.digest import content_key
+from oddjet.datasets.files.dataset import Kind
 from oddjet.datasets.folds import event_hash
 from oddjet.datasets.manifest import ChunkRecord
 from oddjet.datasets.skim import part_path, read_part_rows

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from coffea.processor.executor import WorkItem
 
-from oddjet.datasets.dataset import Kind
-from oddjet.datasets.fileset import Fileset, check_fileset
+from oddjet.datasets.files.dataset import Kind
+from oddjet.datasets.files.fileset import Fileset, check_fileset
+from oddjet.datasets.files.rootfiles import RootFile
 from oddjet.datasets.manifest import FileRecord, MissingChunk
 from oddjet.datasets.readers import find_reader
-from oddjet.datasets.rootfiles import RootFile
 from oddjet.errors import ConfigError, InputError, MissingBranchError
 from oddjet.processors.branches import list_branches, require_branches
 from oddjet.processors.selection import Selection

@@ -8,7 +8,7 @@ from pathlib import Path
 from coffea.processor.executor import ExecutorBase
 
 from oddjet.datasets.disk.lock import lock_folder
-from oddjet.datasets.fileset import Fileset
+from oddjet.datasets.files.fileset import Fileset
 from oddjet.datasets.manifest import Manifest, write_manifest
 from oddjet.ml.representations import Representation
 from oddjet.processors.attempts import Attempts

@@ -13,7 +13,7 @@ from coffea.processor.executor import ExecutorBase
 
 from oddjet.datasets.disk.lock import lock_folder
 from oddjet.datasets.disk.validation import validate
-from oddjet.datasets.fileset import Fileset
+from oddjet.datasets.files.fileset import Fileset
 from oddjet.datasets.manifest import ChunkRecord, Manifest, write_manifest
 from oddjet.datasets.skim import Skim
 from oddjet.errors import ConfigError, SkimError

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from oddjet.datasets.dataset import Kind
 from oddjet.datasets.disk.remote import TIMEOUT
+from oddjet.datasets.files.dataset import Kind
 from oddjet.datasets.readers import READERS, Reader
 
 __all__ = ["ChunkSource"]

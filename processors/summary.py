@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from oddjet.datasets.files.rootfiles import runs_sumw
 from oddjet.datasets.lumi import LumiMask
 from oddjet.datasets.luminosity import Luminosity, LumiTable, lumi_blocks, to_ranges
 from oddjet.datasets.manifest import (
@@ -19,7 +20,6 @@ from oddjet.datasets.manifest import (
     MissingChunk,
     merge_cutflows,
 )
-from oddjet.datasets.rootfiles import runs_sumw
 from oddjet.errors import ProcessingError
 from oddjet.processors.plan import Plan
 

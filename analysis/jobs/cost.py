@@ -20,7 +20,7 @@ from oddjet.condor.executors import SerialExecutor
 from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.disk.digest import content_key
 from oddjet.datasets.disk.remote import open_root
-from oddjet.datasets.fileset import Fileset
+from oddjet.datasets.files.fileset import Fileset
 from oddjet.datasets.manifest import ChunkRecord, DatasetSummary, Manifest
 from oddjet.datasets.skim import Skim
 from oddjet.ml.representations.jet_image import JetImage

@@ -10,7 +10,7 @@ from typing import Any
 from oddjet.analysis.config import AnalysisConfig
 from oddjet.analysis.jobs.cost import Calibration, Cost, calibrate
 from oddjet.analysis.pipeline.samples import ready_samples, sample_path
-from oddjet.datasets.fileset import Fileset
+from oddjet.datasets.files.fileset import Fileset
 from oddjet.errors import ConfigError
 from oddjet.processors.memory import expected_memory
 from oddjet.processors.plan import Plan, make_plan

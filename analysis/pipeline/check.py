@@ -7,7 +7,7 @@ from pathlib import Path
 
 from oddjet.analysis.config import AnalysisConfig, DetectorConfig, load_config
 from oddjet.analysis.statistics.background.functions import FAMILIES, make_function
-from oddjet.datasets.fileset import Fileset
+from oddjet.datasets.files.fileset import Fileset
 from oddjet.errors import ConfigError, OddjetError
 
 __all__ = ["check_config"]

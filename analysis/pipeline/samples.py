@@ -7,7 +7,7 @@ from pathlib import Path
 
 from oddjet.analysis.progress import Reporter, SilentReporter
 from oddjet.datasets.disk.digest import content_key, source_digest
-from oddjet.datasets.fileset import Dataset, Fileset, Simulate
+from oddjet.datasets.files.fileset import Dataset, Fileset, Simulate
 
 __all__ = ["ready_samples", "sample_path"]
 

@@ -15,7 +15,7 @@ from oddjet.analysis.report.page import jsonable
 from oddjet.condor.cluster import Cluster, open_executor
 from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.disk.validation import validate
-from oddjet.datasets.fileset import Fileset, load_fileset
+from oddjet.datasets.files.fileset import Fileset, load_fileset
 from oddjet.datasets.luminosity import data_luminosity
 from oddjet.datasets.manifest import MANIFEST, Manifest, read_manifest
 from oddjet.datasets.skim import open_skim

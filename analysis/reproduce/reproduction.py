@@ -21,7 +21,7 @@ from oddjet.analysis.reproduce.run import run_trials
 from oddjet.analysis.reproduce.table import make_rows
 from oddjet.analysis.reproduce.trial import Trial, TrialResult
 from oddjet.analysis.reproduce.windows import ready_window
-from oddjet.datasets.fileset import Fileset, load_fileset
+from oddjet.datasets.files.fileset import Fileset, load_fileset
 from oddjet.errors import ConfigError
 
 __all__ = ["Reproduction", "refuse_equal_labels", "reproduce"]

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from oddjet.analysis.pipeline.samples import ready_samples
 from oddjet.analysis.progress import Reporter, SilentReporter
 from oddjet.condor.cluster import Cluster, open_executor
-from oddjet.datasets.fileset import Fileset, load_fileset
+from oddjet.datasets.files.fileset import Fileset, load_fileset
 from oddjet.datasets.folds import fold_of
 from oddjet.datasets.jets import Jets, Truth
 from oddjet.datasets.skim import Skim, open_skim

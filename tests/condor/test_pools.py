@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from oddjet.condor import open_executor
-from oddjet.datasets.fileset import load_fileset
+from oddjet.datasets.files.fileset import load_fileset
 from oddjet.datasets.manifest import read_manifest
 from oddjet.datasets.simulation import simulate
 from oddjet.datasets.skim import open_skim

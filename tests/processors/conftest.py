@@ -17,7 +17,7 @@ from coffea.nanoevents.schemas import BaseSchema
 from coffea.processor.executor import ExecutorBase
 
 from oddjet.condor import Cluster, open_executor
-from oddjet.datasets.dataset import Dataset, Fileset
+from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.datasets.simulation import simulate
 from oddjet.ml.folds import FoldedDetector
 from oddjet.processors.run import run_skim

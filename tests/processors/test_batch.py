@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from coffea.processor.executor import ExecutorBase
 
-from oddjet.datasets.fileset import Fileset
+from oddjet.datasets.files.fileset import Fileset
 from oddjet.datasets.skim import open_skim, read_part_record
 from oddjet.errors import ConfigError, OddjetError, ProcessingError
 from oddjet.ml.representations.jet_image import JetImage

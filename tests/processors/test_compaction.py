@@ -11,7 +11,7 @@ import pytest
 from coffea.processor.executor import ExecutorBase
 
 from oddjet.datasets.compaction import compact
-from oddjet.datasets.dataset import Fileset
+from oddjet.datasets.files.dataset import Fileset
 from oddjet.datasets.skim import open_skim
 from oddjet.ml.representations.jet_image import JetImage
 from oddjet.processors.run import run_anomaly, run_skim

@@ -13,7 +13,7 @@ import pytest
 import uproot
 from coffea.processor.executor import ExecutorBase
 
-from oddjet.datasets.dataset import Dataset, Fileset
+from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.errors import DuplicateEventError, DuplicateFileError
 from oddjet.processors import duplicates
 from oddjet.processors.duplicates import check_unique

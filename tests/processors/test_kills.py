@@ -23,7 +23,7 @@ from coffea.processor.executor import ExecutorBase
 
 from oddjet.analysis.studies.benchmarks.processors import repeat_file
 from oddjet.condor import Cluster, open_executor
-from oddjet.datasets.dataset import Dataset, Fileset
+from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.datasets.skim import open_skim
 from oddjet.errors import ChunkTooLargeError
 from oddjet.processors import memory, workers
@@ -76,7 +76,7 @@ DRIVER = """
 import sys
 from pathlib import Path
 from oddjet.condor import Cluster, open_executor
-from oddjet.datasets.dataset import Dataset, Fileset
+from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.processors.run import run_skim
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ import pytest
 import uproot
 from coffea.processor.executor import ExecutorBase
 
-from oddjet.datasets.dataset import Dataset, Fileset
 from oddjet.datasets.disk.checksums import checksum_of
+from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.datasets.luminosity import data_luminosity
 from oddjet.datasets.simulation import simulate
 from oddjet.datasets.skim import open_skim

@@ -14,7 +14,7 @@ import pytest
 import uproot
 from coffea.processor.executor import ExecutorBase
 
-from oddjet.datasets.dataset import Dataset, Fileset
+from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.datasets.jets import Jets
 from oddjet.datasets.manifest import read_manifest
 from oddjet.datasets.skim import open_skim

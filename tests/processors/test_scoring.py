@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from coffea.processor.executor import ExecutorBase
 
-from oddjet.datasets.dataset import Dataset, Fileset
+from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.datasets.folds import fold_of
 from oddjet.datasets.skim import open_skim
 from oddjet.errors import ConfigError, DetectorError, LinkError, NonFiniteError, SkimError

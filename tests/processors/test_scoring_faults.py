@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from coffea.processor.executor import ExecutorBase
 
-from oddjet.datasets.dataset import Dataset, Fileset
+from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.datasets.skim import open_skim
 from oddjet.errors import BadFileError, ProcessingError
 from oddjet.processors import anomaly, keys, scoring

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import uproot
 
+from oddjet.datasets.files.rootfiles import inspect_root
 from oddjet.datasets.jets import Truth
 from oddjet.datasets.lumi import LumiMask
 from oddjet.datasets.readers import find_reader
-from oddjet.datasets.rootfiles import inspect_root
 from oddjet.errors import LinkError, NonFiniteError
 from oddjet.ml.representations.jet_image import JetImage
 from oddjet.processors.branches import list_branches

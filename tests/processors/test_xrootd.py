@@ -18,9 +18,9 @@ import psutil
 import pytest
 from coffea.processor.executor import ExecutorBase
 
-from oddjet.datasets.dataset import Dataset, Fileset
 from oddjet.datasets.disk.checksums import checksum_of, verify_checksum
-from oddjet.datasets.rootfiles import inspect_root
+from oddjet.datasets.files.dataset import Dataset, Fileset
+from oddjet.datasets.files.rootfiles import inspect_root
 from oddjet.datasets.skim import open_skim
 from oddjet.errors import BadFileError, UnreachableError
 from oddjet.processors.run import run_skim

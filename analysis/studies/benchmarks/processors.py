@@ -19,8 +19,8 @@ import numpy as np
 import uproot
 from coffea.processor import IterativeExecutor, accumulate
 
-from oddjet.datasets.dataset import Dataset, Fileset
 from oddjet.datasets.disk.atomic import atomic_write
+from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.ml.representations import representation_from_identity
 from oddjet.processors.plan import make_plan
 from oddjet.processors.run import run_skim
@@ -196,7 +196,7 @@ def _time(work: Callable[[], None]) -> float:
 _MEMORY_SCRIPT = """
 import json, resource, sys, tempfile
 from pathlib import Path
-from oddjet.datasets.dataset import Dataset, Fileset
+from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.analysis.studies.benchmarks import processors as benchmark
 from oddjet.processors.selection import Selection
 fileset = Fileset(datasets={"bench": Dataset(files={sys.argv[1]: "Events"}, kind="background")})

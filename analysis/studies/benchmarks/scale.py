@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from oddjet.condor.cluster import WORKER_ENVIRONMENT, Cluster, open_executor
-from oddjet.datasets.dataset import Dataset, Fileset
-from oddjet.datasets.fileset import load_fileset
+from oddjet.datasets.files.dataset import Dataset, Fileset
+from oddjet.datasets.files.fileset import load_fileset
 from oddjet.datasets.manifest import ChunkRecord
 from oddjet.datasets.skim import open_skim
 from oddjet.errors import ProcessingError

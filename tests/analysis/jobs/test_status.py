@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from oddjet.analysis.cli.app import app
 from oddjet.analysis.jobs.status import StepStatus, read_status
 from oddjet.condor import open_executor
-from oddjet.datasets.dataset import Dataset, Fileset
+from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.datasets.simulation import simulate
 from oddjet.errors import ConfigError, InputError
 from oddjet.processors.run import run_skim

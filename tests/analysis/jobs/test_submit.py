@@ -14,7 +14,7 @@ from oddjet.analysis.cli.app import app
 from oddjet.analysis.jobs import worker as batch_job
 from oddjet.analysis.jobs.status import read_status
 from oddjet.condor import open_executor
-from oddjet.datasets.fileset import load_fileset
+from oddjet.datasets.files.fileset import load_fileset
 from oddjet.datasets.manifest import read_manifest
 from oddjet.datasets.simulation import simulate
 from oddjet.processors.run import run_skim

@@ -16,7 +16,7 @@ from oddjet.analysis.reproduce.reproduction import _chapter
 from oddjet.analysis.reproduce.run import run_trials
 from oddjet.analysis.reproduce.settings import make_trial
 from oddjet.analysis.reproduce.trial import Trial
-from oddjet.datasets.fileset import load_fileset
+from oddjet.datasets.files.fileset import load_fileset
 from oddjet.datasets.skim import Skim
 from oddjet.errors import ConfigError, ProcessingError
 

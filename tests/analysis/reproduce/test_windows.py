@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from oddjet.analysis.reproduce.windows import WINDOWS, get_window, is_leading, ready_window
-from oddjet.datasets.fileset import load_fileset
+from oddjet.datasets.files.fileset import load_fileset
 from oddjet.datasets.jets import Truth
 from oddjet.datasets.skim import Skim
 from oddjet.errors import ConfigError

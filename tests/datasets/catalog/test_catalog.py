@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from oddjet.datasets.catalog import catalog_names, catalog_path
-from oddjet.datasets.dataset import require_files
-from oddjet.datasets.fileset import load_fileset
+from oddjet.datasets.files.dataset import require_files
+from oddjet.datasets.files.fileset import load_fileset
 from oddjet.datasets.simulation.processes import PROCESSES
 from oddjet.errors import ConfigError
 

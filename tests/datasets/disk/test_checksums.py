@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from oddjet.datasets.dataset import Dataset
 from oddjet.datasets.disk.checksums import checksum_of, verify_checksum
-from oddjet.datasets.fileset import check_fileset, load_fileset
+from oddjet.datasets.files.dataset import Dataset
+from oddjet.datasets.files.fileset import check_fileset, load_fileset
 from oddjet.errors import BadFileError, ConfigError
 
 
@@ -122,7 +122,7 @@ datasets:
 
 def test_a_server_that_does_not_answer_is_asked_for_two_files_alone() -> None:
     """Nobody listens on port 1 of loopback: refused at once, and then not asked again."""
-    from oddjet.datasets.dataset import Fileset  # noqa: PLC0415
+    from oddjet.datasets.files.dataset import Fileset  # noqa: PLC0415
     from oddjet.errors import UnreachableError  # noqa: PLC0415
 
     files = [f"root://127.0.0.1:1//f{n}.root" for n in range(30)]

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from oddjet.datasets.files.rootfiles import inspect_root
 from oddjet.datasets.readers import READERS, find_reader
-from oddjet.datasets.rootfiles import inspect_root
 from oddjet.errors import ConfigError, MissingBranchError, NoConstituentsError
 
 

@@ -12,7 +12,7 @@ from oddjet.analysis.studies.benchmarks.processors import (
     benchmark_skim,
     repeat_file,
 )
-from oddjet.datasets.rootfiles import runs_sumw
+from oddjet.datasets.files.rootfiles import runs_sumw
 
 
 def test_a_repeated_file_holds_the_same_events_under_other_numbers(

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from oddjet.datasets.catalog import catalog_path
-from oddjet.datasets.dataset import Dataset, Fileset, Kind, Simulate, require_files
 from oddjet.datasets.disk.garbage import garbage_collected
 from oddjet.datasets.disk.remote import is_remote, server_of
 from oddjet.datasets.disk.validation import read_config, validate
-from oddjet.datasets.rootfiles import RootFile, inspect_root
+from oddjet.datasets.files.dataset import Dataset, Fileset, Kind, Simulate, require_files
+from oddjet.datasets.files.rootfiles import RootFile, inspect_root
 from oddjet.errors import (
     BadFileError,
     ConfigError,

@@ -11,7 +11,7 @@ import uproot
 from coffea import processor
 from coffea.nanoevents import schemas
 
-from oddjet.datasets.fileset import check_fileset, load_fileset, to_coffea
+from oddjet.datasets.files.fileset import check_fileset, load_fileset, to_coffea
 from oddjet.errors import BadFileError, ConfigError, DuplicateFileError
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from oddjet.datasets.dataset import Dataset, Fileset, Simulate, require_files
 from oddjet.datasets.disk.validation import validate
+from oddjet.datasets.files.dataset import Dataset, Fileset, Simulate, require_files
 from oddjet.errors import ConfigError
 
 

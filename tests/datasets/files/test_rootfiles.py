@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import uproot
 
-from oddjet.datasets.rootfiles import inspect_root, is_remote, runs_sumw
+from oddjet.datasets.files.rootfiles import inspect_root, is_remote, runs_sumw
 from oddjet.errors import BadFileError
 
 

@@ -1,0 +1,1 @@
+"""Input files: datasets, filesets, and what ROOT files hold."""
