@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from oddjet.datasets.files.rootfiles import RootFile, inspect_root, runs_sumw
     from oddjet.datasets.folds import event_hash, fold_of
     from oddjet.datasets.jets import Jets, Truth, concatenate, empty_jets, make_jets
-    from oddjet.datasets.lumi import LumiMask
+    from oddjet.datasets.luminosity.mask import LumiMask
     from oddjet.datasets.manifest import Manifest, read_manifest, write_manifest
     from oddjet.datasets.public import read_lhc_olympics, read_top_tagging
     from oddjet.datasets.readers import READERS, Reader, find_reader

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from oddjet.datasets.jets import Jets
-from oddjet.datasets.lumi import LumiMask
+from oddjet.datasets.luminosity.mask import LumiMask
 from oddjet.datasets.manifest import ChunkRecord, Manifest
 from oddjet.datasets.skim import Skim, write_part
 from oddjet.processors.chunkwise import ChunkProcessor, guard, record_of

@@ -19,7 +19,7 @@ _CODE = (
     "oddjet.datasets.readers",
     "oddjet.datasets.jets",
     "oddjet.datasets.columns",
-    "oddjet.datasets.lumi",
+    "oddjet.datasets.luminosity.mask",
     "oddjet.ml.representations",
 )
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from coffea.analysis_tools import PackedSelection
 
 from oddjet.datasets.jets import Jets, Truth, make_jets
-from oddjet.datasets.lumi import LumiMask
+from oddjet.datasets.luminosity.mask import LumiMask
 from oddjet.datasets.manifest import CutStep
 from oddjet.errors import NonFiniteError
 from oddjet.processors.branches import AXIS, GEN_JET, GEN_PART, JET_COLUMNS, LEPTON

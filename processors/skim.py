@@ -11,7 +11,7 @@ import numpy as np
 
 from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.jets import Jets
-from oddjet.datasets.lumi import LumiMask
+from oddjet.datasets.luminosity.mask import LumiMask
 from oddjet.datasets.manifest import ChunkRecord
 from oddjet.datasets.skim import write_part
 from oddjet.ml.representations import Representation

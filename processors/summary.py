@@ -11,8 +11,8 @@ from typing import Any, Literal
 import numpy as np
 
 from oddjet.datasets.files.rootfiles import runs_sumw
-from oddjet.datasets.lumi import LumiMask
-from oddjet.datasets.luminosity import Luminosity, LumiTable, lumi_blocks, to_ranges
+from oddjet.datasets.luminosity.mask import LumiMask
+from oddjet.datasets.luminosity.recorded import Luminosity, LumiTable, lumi_blocks, to_ranges
 from oddjet.datasets.manifest import (
     ChunkRecord,
     DatasetSummary,

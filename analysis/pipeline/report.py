@@ -39,7 +39,7 @@ from oddjet.analysis.scores.quality import EpochQuality, Quality, assess, assess
 from oddjet.analysis.sculpting.assess import Assessment
 from oddjet.analysis.statistics.limits.spectrum import SpectrumLimit
 from oddjet.datasets.jets import Jets
-from oddjet.datasets.luminosity import data_luminosity
+from oddjet.datasets.luminosity.recorded import data_luminosity
 from oddjet.datasets.manifest import Manifest
 from oddjet.datasets.skim import Skim
 from oddjet.ml.decorrelation import method_name

@@ -16,7 +16,7 @@ from oddjet.condor.cluster import Cluster, open_executor
 from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.disk.validation import validate
 from oddjet.datasets.files.fileset import Fileset, load_fileset
-from oddjet.datasets.luminosity import data_luminosity
+from oddjet.datasets.luminosity.recorded import data_luminosity
 from oddjet.datasets.manifest import MANIFEST, Manifest, read_manifest
 from oddjet.datasets.skim import open_skim
 from oddjet.errors import ConfigError

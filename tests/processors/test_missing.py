@@ -17,7 +17,7 @@ from coffea.processor.executor import ExecutorBase
 
 from oddjet.datasets.disk.checksums import checksum_of
 from oddjet.datasets.files.dataset import Dataset, Fileset
-from oddjet.datasets.luminosity import data_luminosity
+from oddjet.datasets.luminosity.recorded import data_luminosity
 from oddjet.datasets.simulation import simulate
 from oddjet.datasets.skim import open_skim
 from oddjet.errors import BadFileError, MissingDataError, NonFiniteError, ProcessingError

@@ -14,7 +14,7 @@ import uproot
 
 from oddjet.datasets.files.rootfiles import inspect_root
 from oddjet.datasets.jets import Truth
-from oddjet.datasets.lumi import LumiMask
+from oddjet.datasets.luminosity.mask import LumiMask
 from oddjet.datasets.readers import find_reader
 from oddjet.errors import LinkError, NonFiniteError
 from oddjet.ml.representations.jet_image import JetImage

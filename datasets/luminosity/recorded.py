@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.datasets.disk.remote import TIMEOUT, open_root
-from oddjet.datasets.lumi import LumiMask
+from oddjet.datasets.luminosity.mask import LumiMask
 from oddjet.datasets.manifest import DatasetSummary
 from oddjet.errors import BadFileError, ConfigError, MissingDataError
 

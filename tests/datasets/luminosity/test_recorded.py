@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import uproot
 
-from oddjet.datasets.lumi import LumiMask
-from oddjet.datasets.luminosity import LumiTable, data_luminosity, lumi_blocks, to_ranges
+from oddjet.datasets.luminosity.mask import LumiMask
+from oddjet.datasets.luminosity.recorded import LumiTable, data_luminosity, lumi_blocks, to_ranges
 from oddjet.datasets.manifest import DatasetSummary
 from oddjet.errors import BadFileError, ConfigError, MissingDataError
 

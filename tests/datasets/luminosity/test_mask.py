@@ -10,7 +10,7 @@ from coffea import lumi_tools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oddjet.datasets.lumi import LumiMask
+from oddjet.datasets.luminosity.mask import LumiMask
 from oddjet.errors import ConfigError
 
 GOLDEN = {"10": [[1, 3], [5, 5]], "9": [[7, 1000]]}

@@ -1,0 +1,1 @@
+"""Certified and recorded luminosity."""
