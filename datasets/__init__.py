@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from oddjet.datasets.folds import event_hash, fold_of
     from oddjet.datasets.jets import Jets, Truth, concatenate, empty_jets, make_jets
     from oddjet.datasets.luminosity.mask import LumiMask
-    from oddjet.datasets.manifest import Manifest, read_manifest, write_manifest
     from oddjet.datasets.public import read_lhc_olympics, read_top_tagging
     from oddjet.datasets.readers import READERS, Reader, find_reader
-    from oddjet.datasets.skim import Skim, open_skim, write_part
+    from oddjet.datasets.skims.manifest import Manifest, read_manifest, write_manifest
+    from oddjet.datasets.skims.skim import Skim, open_skim, write_part
 
 _HOMES = {
     "catalog": ("catalog_names", "catalog_path"),

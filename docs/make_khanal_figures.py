@@ -29,7 +29,7 @@ from oddjet.analysis.report.figures.style import PlotLabel
 from oddjet.analysis.report.figures.training import LossCurve, loss_curves
 from oddjet.datasets.folds import fold_of
 from oddjet.datasets.jets import Truth, concatenate
-from oddjet.datasets.skim import open_skim
+from oddjet.datasets.skims.skim import open_skim
 from oddjet.ml.detectors.base import Scores
 from oddjet.ml.detectors.khanal import KhanalDetector
 from oddjet.ml.evaluation import auc, evaluate, roc_curve

@@ -19,12 +19,12 @@ from typing import Any, Literal
 from coffea.processor.executor import ExecutorBase, IterativeExecutor
 from pydantic import BaseModel, ConfigDict, Field
 
-from oddjet.datasets.compaction import copy_stored_parts
 from oddjet.datasets.disk.atomic import atomic_write, write_text
 from oddjet.datasets.disk.validation import read_config, validate
 from oddjet.datasets.files.dataset import Dataset, Fileset
-from oddjet.datasets.manifest import write_manifest
-from oddjet.datasets.skim import Skim, open_skim, read_part_record
+from oddjet.datasets.skims.compaction import copy_stored_parts
+from oddjet.datasets.skims.manifest import write_manifest
+from oddjet.datasets.skims.skim import Skim, open_skim, read_part_record
 from oddjet.errors import ConfigError, ProcessingError
 from oddjet.ml.representations import representation_from_identity
 from oddjet.processors.attempts import failure_of

@@ -9,7 +9,7 @@ from typing import Any
 
 from coffea.processor import ProcessorABC
 
-from oddjet.datasets.manifest import ChunkRecord
+from oddjet.datasets.skims.manifest import ChunkRecord
 from oddjet.errors import OddjetError
 from oddjet.processors.source import ChunkSource
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from oddjet.datasets.compaction import remove_unused_files
+from oddjet.datasets.skims.compaction import remove_unused_files
 
 __all__ = ["remove_stale_parts", "remove_temporary_files"]
 

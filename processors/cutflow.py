@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.datasets.manifest import CutStep
+from oddjet.datasets.skims.manifest import CutStep
 from oddjet.processors.objects import Objects
 
 __all__ = ["CutFlow"]

@@ -18,8 +18,8 @@ from coffea.processor.executor import ExecutorBase
 from oddjet import errors
 from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.disk.checksums import verify_checksum
-from oddjet.datasets.manifest import ChunkRecord
-from oddjet.datasets.skim import read_part_record
+from oddjet.datasets.skims.manifest import ChunkRecord
+from oddjet.datasets.skims.skim import read_part_record
 from oddjet.errors import ChunkTooLargeError, InputError, OddjetError, ProcessingError
 from oddjet.processors.attempts import Attempts, attempt_item, failure_of, without_retries
 from oddjet.processors.chunkwise import ChunkProcessor

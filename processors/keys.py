@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from oddjet.datasets.disk.digest import content_key, dependency_digest, source_digest
-from oddjet.datasets.manifest import SCHEMA_VERSION
+from oddjet.datasets.skims.manifest import SCHEMA_VERSION
 from oddjet.processors.source import ChunkSource
 
 __all__ = ["code_digest", "detector_code", "with_key"]

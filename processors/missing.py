@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from oddjet.datasets.manifest import ChunkRecord, MissingChunk
+from oddjet.datasets.skims.manifest import ChunkRecord, MissingChunk
 from oddjet.errors import ProcessingError
 from oddjet.processors.plan import Plan
 from oddjet.processors.source import ChunkSource

@@ -14,8 +14,8 @@ from coffea.processor.executor import WorkItem
 from oddjet.datasets.files.dataset import Kind
 from oddjet.datasets.files.fileset import Fileset, check_fileset
 from oddjet.datasets.files.rootfiles import RootFile
-from oddjet.datasets.manifest import FileRecord, MissingChunk
 from oddjet.datasets.readers import find_reader
+from oddjet.datasets.skims.manifest import FileRecord, MissingChunk
 from oddjet.errors import ConfigError, InputError, MissingBranchError
 from oddjet.processors.branches import list_branches, require_branches
 from oddjet.processors.selection import Selection

@@ -9,7 +9,7 @@ from coffea.processor.executor import ExecutorBase
 
 from oddjet.datasets.disk.lock import lock_folder
 from oddjet.datasets.files.fileset import Fileset
-from oddjet.datasets.manifest import Manifest, write_manifest
+from oddjet.datasets.skims.manifest import Manifest, write_manifest
 from oddjet.ml.representations import Representation
 from oddjet.processors.attempts import Attempts
 from oddjet.processors.cleanup import remove_stale_parts

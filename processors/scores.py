@@ -11,7 +11,7 @@ import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.datasets.skim import Skim, open_skim
+from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import SkimError
 
 __all__ = ["Scores", "open_scores"]

@@ -14,8 +14,8 @@ from coffea.processor.executor import ExecutorBase
 from oddjet.datasets.disk.lock import lock_folder
 from oddjet.datasets.disk.validation import validate
 from oddjet.datasets.files.fileset import Fileset
-from oddjet.datasets.manifest import ChunkRecord, Manifest, write_manifest
-from oddjet.datasets.skim import Skim
+from oddjet.datasets.skims.manifest import ChunkRecord, Manifest, write_manifest
+from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import ConfigError, SkimError
 from oddjet.processors.anomaly import AnomalyProcessor, JetScorer, one_part, score_part
 from oddjet.processors.attempts import Attempts, attempt_chunk, without_retries

@@ -12,7 +12,7 @@ from coffea.analysis_tools import PackedSelection
 
 from oddjet.datasets.jets import Jets, Truth, make_jets
 from oddjet.datasets.luminosity.mask import LumiMask
-from oddjet.datasets.manifest import CutStep
+from oddjet.datasets.skims.manifest import CutStep
 from oddjet.errors import NonFiniteError
 from oddjet.processors.branches import AXIS, GEN_JET, GEN_PART, JET_COLUMNS, LEPTON
 from oddjet.processors.cutflow import CutFlow

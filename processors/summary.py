@@ -13,7 +13,7 @@ import numpy as np
 from oddjet.datasets.files.rootfiles import runs_sumw
 from oddjet.datasets.luminosity.mask import LumiMask
 from oddjet.datasets.luminosity.recorded import Luminosity, LumiTable, lumi_blocks, to_ranges
-from oddjet.datasets.manifest import (
+from oddjet.datasets.skims.manifest import (
     ChunkRecord,
     DatasetSummary,
     Manifest,

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from coffea.processor.executor import ExecutorBase
 
-from oddjet.datasets.skim import Skim
+from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import NonFiniteError, ProcessingError
 from oddjet.processors.anomaly import JetScorer, one_part
 from oddjet.processors.histograms import Histograms, add_histograms

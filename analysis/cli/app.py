@@ -210,7 +210,7 @@ def train(
     """Train a detector on the background of a skim, k-fold, with calibration."""
     from oddjet.analysis.config import DetectorConfig
     from oddjet.analysis.pipeline.train import train_detector
-    from oddjet.datasets.skim import open_skim
+    from oddjet.datasets.skims.skim import open_skim
 
     with told_plainly():
         settings = DetectorConfig(

@@ -50,7 +50,7 @@ def spurious(
         study_functions,
     )
     from oddjet.datasets.disk.atomic import write_text  # noqa: PLC0415
-    from oddjet.datasets.skim import open_skim  # noqa: PLC0415
+    from oddjet.datasets.skims.skim import open_skim  # noqa: PLC0415
     from oddjet.errors import ConfigError  # noqa: PLC0415
 
     with told_plainly():

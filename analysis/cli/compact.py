@@ -22,7 +22,7 @@ def compact(
     target_mb: Annotated[float, typer.Option(help="Size of a file [MB].")] = 256.0,
 ) -> None:
     """Merge the many small files of a skim or scores table in place; every row is kept."""
-    from oddjet.datasets.compaction import compact as compact_table  # noqa: PLC0415 (slow imports)
+    from oddjet.datasets.skims.compaction import compact as compact_table  # noqa: PLC0415 (slow imports)
 
     with told_plainly():
         done = compact_table(folder, target_mb=target_mb)

@@ -64,7 +64,7 @@ def study(
 ) -> None:
     """Ask a question of detectors: what they find when trained the other way round, and others."""
     from oddjet.analysis.studies.run import detectors_with, run_study  # noqa: PLC0415 (slow import)
-    from oddjet.datasets.skim import open_skim  # noqa: PLC0415
+    from oddjet.datasets.skims.skim import open_skim  # noqa: PLC0415
 
     with told_plainly():
         found = run_study(

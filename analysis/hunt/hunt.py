@@ -23,7 +23,7 @@ from oddjet.analysis.statistics.bumphunt import (
     scan_signals,
 )
 from oddjet.datasets.folds import event_hash
-from oddjet.datasets.manifest import DatasetSummary
+from oddjet.datasets.skims.manifest import DatasetSummary
 from oddjet.errors import ConfigError, FitError
 from oddjet.processors.histograms import cut_column
 

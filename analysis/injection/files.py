@@ -16,7 +16,7 @@ from oddjet.analysis.report.figures.injection import injected_significance, inje
 from oddjet.analysis.report.figures.style import PlotLabel
 from oddjet.analysis.report.page import jsonable
 from oddjet.datasets.disk.atomic import atomic_write, write_text
-from oddjet.datasets.skim import open_skim
+from oddjet.datasets.skims.skim import open_skim
 
 __all__ = ["inject_and_write", "read_injection", "write_injection"]
 

@@ -27,7 +27,7 @@ from oddjet.analysis.statistics.bumphunt import on_off_p, significance
 from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.disk.digest import content_key, dependency_digest
 from oddjet.datasets.jets import Jets
-from oddjet.datasets.skim import Skim, open_skim
+from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ConfigError, FitError, OddjetError
 from oddjet.processors.histograms import cut_column
 

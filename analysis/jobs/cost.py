@@ -21,8 +21,8 @@ from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.disk.digest import content_key
 from oddjet.datasets.disk.remote import open_root
 from oddjet.datasets.files.fileset import Fileset
-from oddjet.datasets.manifest import ChunkRecord, DatasetSummary, Manifest
-from oddjet.datasets.skim import Skim
+from oddjet.datasets.skims.manifest import ChunkRecord, DatasetSummary, Manifest
+from oddjet.datasets.skims.skim import Skim
 from oddjet.ml.representations.jet_image import JetImage
 from oddjet.processors.engine import run_plan
 from oddjet.processors.keys import code_digest, with_key

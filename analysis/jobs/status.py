@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 from oddjet.analysis.config import AnalysisConfig, load_config
 from oddjet.condor.events import JobState, read_events
-from oddjet.datasets.manifest import MANIFEST, ChunkRecord, Manifest, read_manifest
-from oddjet.datasets.skim import read_part_record
+from oddjet.datasets.skims.manifest import MANIFEST, ChunkRecord, Manifest, read_manifest
+from oddjet.datasets.skims.skim import read_part_record
 from oddjet.errors import ConfigError, OddjetError
 from oddjet.ml.representations.jet_image import JetImage
 

@@ -30,7 +30,7 @@ from oddjet.condor.events import JobState, read_events, tail
 from oddjet.condor.submit import pack_package, remove_jobs, submit_jobs, write_submission
 from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.disk.validation import read_config, validate
-from oddjet.datasets.manifest import Manifest
+from oddjet.datasets.skims.manifest import Manifest
 from oddjet.errors import ConfigError, OddjetError
 from oddjet.processors.batch import (
     FAILURES,

@@ -10,8 +10,8 @@ from coffea.processor.executor import ExecutorBase
 from oddjet.analysis.config import AnalysisConfig
 from oddjet.analysis.hunt.hunt import dataset_scales
 from oddjet.datasets.luminosity.recorded import data_luminosity
-from oddjet.datasets.manifest import Manifest
-from oddjet.datasets.skim import open_skim
+from oddjet.datasets.skims.manifest import Manifest
+from oddjet.datasets.skims.skim import open_skim
 from oddjet.ml.representations.jet_image import JetImage
 from oddjet.processors.progress import Progress
 

@@ -40,8 +40,8 @@ from oddjet.analysis.sculpting.assess import Assessment
 from oddjet.analysis.statistics.limits.spectrum import SpectrumLimit
 from oddjet.datasets.jets import Jets
 from oddjet.datasets.luminosity.recorded import data_luminosity
-from oddjet.datasets.manifest import Manifest
-from oddjet.datasets.skim import Skim
+from oddjet.datasets.skims.manifest import Manifest
+from oddjet.datasets.skims.skim import Skim
 from oddjet.ml.decorrelation import method_name
 from oddjet.ml.representations.jet_image import JetImage
 from oddjet.processors.histograms import cut_column

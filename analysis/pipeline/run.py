@@ -23,8 +23,8 @@ from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.disk.digest import content_key, source_digest
 from oddjet.datasets.disk.lock import lock_folder
 from oddjet.datasets.luminosity.recorded import data_luminosity
-from oddjet.datasets.manifest import read_manifest
-from oddjet.datasets.skim import Skim, open_skim
+from oddjet.datasets.skims.manifest import read_manifest
+from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ConfigError, InputError, TooFewJetsError
 from oddjet.processors.histograms import cut_column
 

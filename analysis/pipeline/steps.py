@@ -17,8 +17,8 @@ from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.disk.validation import validate
 from oddjet.datasets.files.fileset import Fileset, load_fileset
 from oddjet.datasets.luminosity.recorded import data_luminosity
-from oddjet.datasets.manifest import MANIFEST, Manifest, read_manifest
-from oddjet.datasets.skim import open_skim
+from oddjet.datasets.skims.manifest import MANIFEST, Manifest, read_manifest
+from oddjet.datasets.skims.skim import open_skim
 from oddjet.errors import ConfigError
 from oddjet.ml.representations.jet_image import JetImage
 from oddjet.processors.selection import Selection

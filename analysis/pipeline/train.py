@@ -19,7 +19,7 @@ from oddjet.analysis.progress import Reporter, SilentReporter
 from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.disk.digest import content_key, source_digest
 from oddjet.datasets.jets import Jets, Truth
-from oddjet.datasets.skim import Skim
+from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import ConfigError, DetectorError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from oddjet.analysis.report.page import Table
 from oddjet.analysis.reproduce.trial import Trial, TrialResult
 from oddjet.analysis.reproduce.windows import get_window
 from oddjet.datasets.jets import Jets
-from oddjet.datasets.skim import Skim, open_skim
+from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ConfigError
 from oddjet.ml.evaluation import Interval
 

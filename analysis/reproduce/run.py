@@ -12,7 +12,7 @@ from pathlib import Path
 
 from oddjet.analysis.progress import Reporter
 from oddjet.analysis.reproduce.trial import Trial, TrialResult, load_trial, run_trial, trial_key
-from oddjet.datasets.skim import Skim, open_skim
+from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ProcessingError
 
 __all__ = ["run_trials"]

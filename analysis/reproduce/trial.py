@@ -22,7 +22,7 @@ from oddjet.analysis.reproduce.windows import Role, Window, get_window
 from oddjet.datasets.disk.atomic import atomic_write, write_text
 from oddjet.datasets.disk.digest import content_key, dependency_digest
 from oddjet.datasets.jets import Jets, Truth, concatenate
-from oddjet.datasets.skim import Skim, open_skim
+from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ConfigError, OddjetError
 from oddjet.ml.representations import Representation
 

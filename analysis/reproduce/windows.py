@@ -22,7 +22,7 @@ from oddjet.condor.cluster import Cluster, open_executor
 from oddjet.datasets.files.fileset import Fileset, load_fileset
 from oddjet.datasets.folds import fold_of
 from oddjet.datasets.jets import Jets, Truth
-from oddjet.datasets.skim import Skim, open_skim
+from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ConfigError, did_you_mean
 from oddjet.processors.selection import Selection
 

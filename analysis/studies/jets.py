@@ -13,7 +13,7 @@ import numpy.typing as npt
 from oddjet.analysis.scores.quality import signal_jets
 from oddjet.datasets.folds import fold_of
 from oddjet.datasets.jets import Jets, Truth, concatenate
-from oddjet.datasets.skim import Skim
+from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import ConfigError, TooFewJetsError
 
 __all__ = ["StudyJets", "joined", "read_jets", "shuffled"]

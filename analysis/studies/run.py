@@ -16,7 +16,7 @@ from oddjet.analysis.studies import describe_studies, get_study
 from oddjet.analysis.studies.jets import read_jets
 from oddjet.analysis.studies.study import Setting, StudyResult
 from oddjet.datasets.disk.atomic import atomic_write, write_text
-from oddjet.datasets.skim import Skim
+from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import ConfigError, did_you_mean
 
 __all__ = ["StudyRun", "detectors_with", "run_study", "write_study"]

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from oddjet.datasets.disk.remote import TIMEOUT, open_root
 from oddjet.datasets.luminosity.mask import LumiMask
-from oddjet.datasets.manifest import DatasetSummary
+from oddjet.datasets.skims.manifest import DatasetSummary
 from oddjet.errors import BadFileError, ConfigError, MissingDataError
 
 __all__ = ["LumiTable", "Luminosity", "data_luminosity", "lumi_blocks", "to_ranges"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 
 from oddjet.datasets.jets import Truth, make_jets
-from oddjet.datasets.skim import Skim, open_skim
+from oddjet.datasets.skims.skim import Skim, open_skim
 
 __all__ = ["Skim", "Truth", "__version__", "make_jets", "open_skim"]
 

@@ -10,8 +10,8 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from oddjet.analysis.cli.app import app
-from oddjet.datasets.manifest import read_manifest
 from oddjet.datasets.simulation import simulate
+from oddjet.datasets.skims.manifest import read_manifest
 
 
 def oddjet(*words: str | Path) -> Result:

@@ -17,7 +17,7 @@ import psutil
 from oddjet.condor import Cluster, open_executor
 from oddjet.condor.executors import WorkersExecutor
 from oddjet.datasets.files.fileset import load_fileset
-from oddjet.datasets.skim import open_skim
+from oddjet.datasets.skims.skim import open_skim
 from oddjet.processors.run import run_anomaly, run_skim
 
 

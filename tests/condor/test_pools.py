@@ -16,9 +16,9 @@ import yaml
 
 from oddjet.condor import open_executor
 from oddjet.datasets.files.fileset import load_fileset
-from oddjet.datasets.manifest import read_manifest
 from oddjet.datasets.simulation import simulate
-from oddjet.datasets.skim import open_skim
+from oddjet.datasets.skims.manifest import read_manifest
+from oddjet.datasets.skims.skim import open_skim
 from oddjet.ml.folds import FoldedDetector
 from oddjet.processors.run import run_anomaly, run_skim
 

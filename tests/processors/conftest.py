@@ -179,7 +179,7 @@ def detector_folder(
     skim_folder: Path, mass_detector: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """A folded detector, trained on the skim's background."""
-    from oddjet.datasets.skim import open_skim  # noqa: PLC0415
+    from oddjet.datasets.skims.skim import open_skim  # noqa: PLC0415
 
     jets = open_skim(skim_folder).jets(kinds="background")
     folder = tmp_path_factory.mktemp("models") / "mass"

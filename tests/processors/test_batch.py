@@ -9,7 +9,7 @@ import pytest
 from coffea.processor.executor import ExecutorBase
 
 from oddjet.datasets.files.fileset import Fileset
-from oddjet.datasets.skim import open_skim, read_part_record
+from oddjet.datasets.skims.skim import open_skim, read_part_record
 from oddjet.errors import ConfigError, OddjetError, ProcessingError
 from oddjet.ml.representations.jet_image import JetImage
 from oddjet.processors.batch import (

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from coffea.processor.executor import ExecutorBase
 
-from oddjet.datasets.compaction import compact
 from oddjet.datasets.files.dataset import Fileset
-from oddjet.datasets.skim import open_skim
+from oddjet.datasets.skims.compaction import compact
+from oddjet.datasets.skims.skim import open_skim
 from oddjet.ml.representations.jet_image import JetImage
 from oddjet.processors.run import run_anomaly, run_skim
 from oddjet.processors.scores import open_scores

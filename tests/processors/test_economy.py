@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 from coffea.processor.executor import ExecutorBase
 
-from oddjet.datasets.compaction import compact
-from oddjet.datasets.skim import open_skim
+from oddjet.datasets.skims.compaction import compact
+from oddjet.datasets.skims.skim import open_skim
 from oddjet.ml.folds import FoldedDetector
 from oddjet.processors import detection
 from oddjet.processors.run import run_anomaly

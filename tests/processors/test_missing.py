@@ -19,7 +19,7 @@ from oddjet.datasets.disk.checksums import checksum_of
 from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.datasets.luminosity.recorded import data_luminosity
 from oddjet.datasets.simulation import simulate
-from oddjet.datasets.skim import open_skim
+from oddjet.datasets.skims.skim import open_skim
 from oddjet.errors import BadFileError, MissingDataError, NonFiniteError, ProcessingError
 from oddjet.ml.representations.jet_image import JetImage
 from oddjet.processors import attempts as attempts_module

@@ -16,8 +16,8 @@ from coffea.processor.executor import ExecutorBase
 
 from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.datasets.jets import Jets
-from oddjet.datasets.manifest import read_manifest
-from oddjet.datasets.skim import open_skim
+from oddjet.datasets.skims.manifest import read_manifest
+from oddjet.datasets.skims.skim import open_skim
 from oddjet.errors import (
     ConfigError,
     LinkError,

@@ -14,7 +14,7 @@ from coffea.processor.executor import ExecutorBase
 
 from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.datasets.folds import fold_of
-from oddjet.datasets.skim import open_skim
+from oddjet.datasets.skims.skim import open_skim
 from oddjet.errors import ConfigError, DetectorError, LinkError, NonFiniteError, SkimError
 from oddjet.ml.folds import FoldedDetector
 from oddjet.processors import anomaly

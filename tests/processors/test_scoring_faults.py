@@ -12,7 +12,7 @@ import pytest
 from coffea.processor.executor import ExecutorBase
 
 from oddjet.datasets.files.dataset import Dataset, Fileset
-from oddjet.datasets.skim import open_skim
+from oddjet.datasets.skims.skim import open_skim
 from oddjet.errors import BadFileError, ProcessingError
 from oddjet.processors import anomaly, keys, scoring
 from oddjet.processors.attempts import Attempts

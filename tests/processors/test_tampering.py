@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from oddjet.datasets.skim import open_skim
+from oddjet.datasets.skims.skim import open_skim
 from oddjet.errors import DetectorError
 from oddjet.ml.detectors.kmeans import KMeansDetector
 from oddjet.ml.folder import read_info, write_info

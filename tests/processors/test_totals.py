@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from coffea.processor.executor import ExecutorBase, IterativeExecutor
 
-from oddjet.datasets.manifest import ChunkRecord, DatasetSummary, Manifest
-from oddjet.datasets.skim import Skim, write_part
+from oddjet.datasets.skims.manifest import ChunkRecord, DatasetSummary, Manifest
+from oddjet.datasets.skims.skim import Skim, write_part
 from oddjet.errors import NonFiniteError, ProcessingError
 from oddjet.processors.anomaly import JetScorer
 from oddjet.processors.detection import DetectorReference

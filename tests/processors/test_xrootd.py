@@ -21,7 +21,7 @@ from coffea.processor.executor import ExecutorBase
 from oddjet.datasets.disk.checksums import checksum_of, verify_checksum
 from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.datasets.files.rootfiles import inspect_root
-from oddjet.datasets.skim import open_skim
+from oddjet.datasets.skims.skim import open_skim
 from oddjet.errors import BadFileError, UnreachableError
 from oddjet.processors.run import run_skim
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from oddjet.analysis.report.figures.spectra import cut_flow_bars, spectrum
 from oddjet.analysis.report.figures.style import Histogram, PlotLabel, legend_text
 from oddjet.analysis.report.page import Section, Table, make_picture
-from oddjet.datasets.manifest import CutStep
+from oddjet.datasets.skims.manifest import CutStep
 
 __all__ = ["cut_flow_section"]
 

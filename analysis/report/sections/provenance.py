@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from oddjet.analysis.report.page import Block, Cell, Section, Table, jsonable
-from oddjet.datasets.manifest import Manifest
+from oddjet.datasets.skims.manifest import Manifest
 
 __all__ = ["provenance_section"]
 

@@ -12,7 +12,7 @@ from oddjet.analysis.report.figures.scores import ScoreSample, score_distributio
 from oddjet.analysis.report.figures.style import PlotLabel, efficiency_name, legend_text
 from oddjet.analysis.report.page import Section, make_picture
 from oddjet.analysis.scores.quality import signal_jets
-from oddjet.datasets.manifest import DatasetSummary
+from oddjet.datasets.skims.manifest import DatasetSummary
 
 __all__ = ["scores_section"]
 

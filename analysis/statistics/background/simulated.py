@@ -12,7 +12,7 @@ import numpy.typing as npt
 from oddjet.analysis.statistics.background.functions import function_names
 from oddjet.analysis.statistics.background.smoothing import SmoothTemplate, smooth
 from oddjet.analysis.statistics.background.spurious import LIMIT, SpuriousSignal, spurious_signal
-from oddjet.datasets.skim import Skim
+from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import ConfigError, FitError
 
 __all__ = ["SpuriousStudy", "leading_mass", "study_functions"]

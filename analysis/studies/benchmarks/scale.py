@@ -20,8 +20,8 @@ from typing import Any
 from oddjet.condor.cluster import WORKER_ENVIRONMENT, Cluster, open_executor
 from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.datasets.files.fileset import load_fileset
-from oddjet.datasets.manifest import ChunkRecord
-from oddjet.datasets.skim import open_skim
+from oddjet.datasets.skims.manifest import ChunkRecord
+from oddjet.datasets.skims.skim import open_skim
 from oddjet.errors import ProcessingError
 
 __all__ = ["compare_scoring", "compare_workers", "halves"]

@@ -14,7 +14,7 @@ from oddjet.analysis.hunt.hunt import (
     hunt,
     hunt_histogram,
 )
-from oddjet.datasets.manifest import DatasetSummary
+from oddjet.datasets.skims.manifest import DatasetSummary
 from oddjet.errors import ConfigError, InputError
 
 N = 40_000

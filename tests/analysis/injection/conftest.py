@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from oddjet.datasets.jets import Truth, make_jets
-from oddjet.datasets.manifest import ChunkRecord, DatasetSummary, Manifest, write_manifest
-from oddjet.datasets.skim import Skim, open_skim, write_part
+from oddjet.datasets.skims.manifest import ChunkRecord, DatasetSummary, Manifest, write_manifest
+from oddjet.datasets.skims.skim import Skim, open_skim, write_part
 
 SIZES = {"qcd": 6000, "top": 900}
 

@@ -16,7 +16,7 @@ from oddjet.analysis.injection.run import plan_trials, run_injection
 from oddjet.analysis.injection.summary import InjectionResult
 from oddjet.analysis.injection.trial import trial_key
 from oddjet.analysis.report.sections.injection import injection_section
-from oddjet.datasets.skim import Skim
+from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import ConfigError, ProcessingError
 
 SETTINGS: dict[str, Any] = {

@@ -14,7 +14,7 @@ from oddjet.analysis.jobs.plan import RunPlan, finish_time, plan_analysis
 from oddjet.analysis.pipeline.train import train_detector
 from oddjet.condor import open_executor
 from oddjet.datasets.simulation import simulate
-from oddjet.datasets.skim import open_skim
+from oddjet.datasets.skims.skim import open_skim
 from oddjet.errors import ConfigError
 from oddjet.processors.run import run_anomaly, run_skim
 

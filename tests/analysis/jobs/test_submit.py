@@ -15,8 +15,8 @@ from oddjet.analysis.jobs import worker as batch_job
 from oddjet.analysis.jobs.status import read_status
 from oddjet.condor import open_executor
 from oddjet.datasets.files.fileset import load_fileset
-from oddjet.datasets.manifest import read_manifest
 from oddjet.datasets.simulation import simulate
+from oddjet.datasets.skims.manifest import read_manifest
 from oddjet.processors.run import run_skim
 
 SUBMIT = '#!/bin/sh\necho "$@" >>{folder}/calls\necho "1 job(s) submitted to cluster 7."\n'

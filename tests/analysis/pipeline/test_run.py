@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from oddjet.analysis.cli.app import app
 from oddjet.analysis.config import AnalysisConfig, load_config
 from oddjet.analysis.pipeline.run import RunResult, report_again, run_chain
-from oddjet.datasets.skim import open_skim
+from oddjet.datasets.skims.skim import open_skim
 from oddjet.errors import ConfigError
 from oddjet.processors.scores import open_scores
 

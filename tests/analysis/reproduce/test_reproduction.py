@@ -17,7 +17,7 @@ from oddjet.analysis.reproduce.run import run_trials
 from oddjet.analysis.reproduce.settings import make_trial
 from oddjet.analysis.reproduce.trial import Trial
 from oddjet.datasets.files.fileset import load_fileset
-from oddjet.datasets.skim import Skim
+from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import ConfigError, ProcessingError
 
 

@@ -11,7 +11,7 @@ import pytest
 from oddjet.analysis.reproduce.measure import area
 from oddjet.analysis.reproduce.trial import Trial, load_trial, run_trial, trial_key
 from oddjet.analysis.reproduce.windows import get_window
-from oddjet.datasets.skim import Skim
+from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import OddjetError
 from oddjet.ml.representations.jet_image import JetImage
 

@@ -10,7 +10,7 @@ import pytest
 from oddjet.analysis.reproduce.windows import WINDOWS, get_window, is_leading, ready_window
 from oddjet.datasets.files.fileset import load_fileset
 from oddjet.datasets.jets import Truth
-from oddjet.datasets.skim import Skim
+from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import ConfigError
 
 

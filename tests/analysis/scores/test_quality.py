@@ -6,7 +6,7 @@ from sklearn.metrics import roc_auc_score
 
 from oddjet.analysis.scores.quality import assess, signal_jets
 from oddjet.datasets.jets import Truth
-from oddjet.datasets.manifest import DatasetSummary
+from oddjet.datasets.skims.manifest import DatasetSummary
 
 N = 500
 

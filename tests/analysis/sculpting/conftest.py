@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from oddjet.datasets.jets import Truth
-from oddjet.datasets.manifest import ChunkRecord, DatasetSummary, Manifest, write_manifest
-from oddjet.datasets.skim import write_part
+from oddjet.datasets.skims.manifest import ChunkRecord, DatasetSummary, Manifest, write_manifest
+from oddjet.datasets.skims.skim import write_part
 
 N_BACKGROUND = 20_000
 

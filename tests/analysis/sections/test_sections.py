@@ -16,7 +16,7 @@ from oddjet.analysis.report.figures.training import LossCurve
 from oddjet.analysis.report.page import Section, jsonable
 from oddjet.analysis.scores.anomalies import most_anomalous
 from oddjet.analysis.scores.quality import EpochQuality, Quality
-from oddjet.datasets.manifest import DatasetSummary, Manifest
+from oddjet.datasets.skims.manifest import DatasetSummary, Manifest
 
 WINDOW = (65.0, 100.0)
 

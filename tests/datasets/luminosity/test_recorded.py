@@ -11,7 +11,7 @@ import uproot
 
 from oddjet.datasets.luminosity.mask import LumiMask
 from oddjet.datasets.luminosity.recorded import LumiTable, data_luminosity, lumi_blocks, to_ranges
-from oddjet.datasets.manifest import DatasetSummary
+from oddjet.datasets.skims.manifest import DatasetSummary
 from oddjet.errors import BadFileError, ConfigError, MissingDataError
 
 HEAD = "#run:fill,ls,time,beamstatus,E(GeV),delivered(/ub),recorded(/ub),avgpu,source"

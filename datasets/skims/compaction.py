@@ -21,8 +21,8 @@ import pyarrow.parquet as pq
 from oddjet.datasets.disk.atomic import atomic_write, write_text
 from oddjet.datasets.disk.digest import content_key
 from oddjet.datasets.disk.lock import lock_folder
-from oddjet.datasets.manifest import ChunkRecord, Manifest, write_manifest
-from oddjet.datasets.skim import (
+from oddjet.datasets.skims.manifest import ChunkRecord, Manifest, write_manifest
+from oddjet.datasets.skims.skim import (
     Skim,
     column_encodings,
     open_skim,

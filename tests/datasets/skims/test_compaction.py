@@ -12,12 +12,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from oddjet.datasets import compaction
-from oddjet.datasets.compaction import compact, copy_stored_parts, remove_unused_files
 from oddjet.datasets.disk.digest import content_key
 from oddjet.datasets.jets import make_jets
-from oddjet.datasets.manifest import ChunkRecord, DatasetSummary, Manifest, write_manifest
-from oddjet.datasets.skim import Skim, open_skim, read_part_record, write_part
+from oddjet.datasets.skims import compaction
+from oddjet.datasets.skims.compaction import compact, copy_stored_parts, remove_unused_files
+from oddjet.datasets.skims.manifest import ChunkRecord, DatasetSummary, Manifest, write_manifest
+from oddjet.datasets.skims.skim import Skim, open_skim, read_part_record, write_part
 from oddjet.errors import ConfigError, SkimError
 
 SIZES = {"qcd": [50, 0, 30, 40, 1], "w": [20, 10]}
@@ -188,7 +188,7 @@ def _count_down(function: Callable[..., Any], left: list[int]) -> Callable[..., 
 
 KILLED = """
 import os, signal, sys
-from oddjet.datasets import compaction
+from oddjet.datasets.skims import compaction
 left = int(sys.argv[2])
 for name in ("write_manifest", "write_text", "_merge_images"):
     def die(*args, function=getattr(compaction, name), **options):

@@ -70,7 +70,7 @@ class ChunkRecord(_Frozen):
         counts: Oddities counted, such as jets_without_links.
         seconds: Wall time.
         images: Whether the part has an image file.
-        stored_in: Name of the files that hold the part among others, see `oddjet.datasets.compaction`;
+        stored_in: Name of the files that hold the part among others, see `oddjet.datasets.skims.compaction`;
             None where they are its own, and have its key for a name.
         first_row: Its first row in these.
     """

@@ -9,8 +9,8 @@ from typing import Any
 import awkward as ak
 
 from oddjet.datasets.jets import Jets, concatenate
-from oddjet.datasets.manifest import ChunkRecord, Manifest
-from oddjet.datasets.skim import Skim
+from oddjet.datasets.skims.manifest import ChunkRecord, Manifest
+from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import ConfigError, SkimError
 
 __all__ = ["lazy_jets"]
@@ -124,7 +124,7 @@ def _reader_class() -> type:
 def _available(skim: Skim, record: ChunkRecord, names: list[str]) -> list[str]:
     import pyarrow.parquet as pq  # noqa: PLC0415
 
-    from oddjet.datasets.skim import part_path  # noqa: PLC0415
+    from oddjet.datasets.skims.skim import part_path  # noqa: PLC0415
 
     there = pq.read_schema(part_path(skim.folder, record, ".parquet")).names
     return [name for name in names if name in there]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from oddjet.datasets.manifest import (
+from oddjet.datasets.skims.manifest import (
     SCHEMA_VERSION,
     ChunkRecord,
     CutStep,

@@ -9,11 +9,11 @@ import awkward as ak
 import numpy as np
 import pytest
 
-from oddjet.datasets import lazy
-from oddjet.datasets.compaction import compact
 from oddjet.datasets.jets import make_jets
-from oddjet.datasets.manifest import ChunkRecord, DatasetSummary, Manifest, write_manifest
-from oddjet.datasets.skim import open_skim, write_part
+from oddjet.datasets.skims import lazy
+from oddjet.datasets.skims.compaction import compact
+from oddjet.datasets.skims.manifest import ChunkRecord, DatasetSummary, Manifest, write_manifest
+from oddjet.datasets.skims.skim import open_skim, write_part
 from oddjet.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,7 +68,7 @@ SCRIPT = """
 import sys
 import awkward as ak
 import pyarrow.parquet as pq
-from oddjet.datasets.skim import open_skim
+from oddjet.datasets.skims.skim import open_skim
 
 seen = set()
 for name in ("read", "read_row_groups"):

@@ -7,7 +7,7 @@
     skim/<dataset>/<key>.npy        images (n, 32, 32, 1) float32, optional
     skim/<dataset>/<key>.json       the chunk's record, written last: it is what makes the part count
 
-`oddjet.datasets.compaction` puts many parts into one pair of files `merged-<key>.parquet` and `.npy`; records say where.
+`oddjet.datasets.skims.compaction` puts many parts into one pair of files `merged-<key>.parquet` and `.npy`; records say where.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from oddjet.datasets.columns import CATEGORICAL_FIELDS, as_column
 from oddjet.datasets.disk.atomic import atomic_write, write_text
 from oddjet.datasets.disk.validation import require_safe_name, validate
 from oddjet.datasets.jets import Jets, concatenate, empty_jets
-from oddjet.datasets.manifest import ChunkRecord, Manifest, MissingChunk, read_manifest
+from oddjet.datasets.skims.manifest import ChunkRecord, Manifest, MissingChunk, read_manifest
 from oddjet.errors import ConfigError, InputError, SkimError, did_you_mean
 
 __all__ = [
@@ -199,7 +199,7 @@ def open_skim(folder: Path | str, *, lazy: bool = False) -> Skim | Any:
         logger.warning("%s: %s (manifest.json names all)", folder, manifest.tell_missing(shown=0))
     skim = Skim(folder=folder, manifest=manifest)
     if lazy:
-        from oddjet.datasets.lazy import lazy_jets  # noqa: PLC0415 (an extra)
+        from oddjet.datasets.skims.lazy import lazy_jets  # noqa: PLC0415 (an extra)
 
         return lazy_jets(skim)
     return skim

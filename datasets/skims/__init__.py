@@ -1,0 +1,1 @@
+"""Skims on disk."""
