@@ -32,7 +32,7 @@ from oddjet.datasets.jets import Truth, concatenate
 from oddjet.datasets.skims.skim import open_skim
 from oddjet.ml.detectors.base import Scores
 from oddjet.ml.detectors.khanal import KhanalDetector
-from oddjet.ml.evaluation import auc, evaluate, roc_curve
+from oddjet.ml.evaluation.roc import auc, evaluate, roc_curve
 
 FILESET = """\
 datasets:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy.spatial.distance import cdist
 
 from oddjet.errors import InputError, NonFiniteError
-from oddjet.ml.transport import import_pot
+from oddjet.ml.evaluation.transport import import_pot
 
 __all__ = ["earth_movers_distance"]
 

@@ -13,7 +13,7 @@ from oddjet.analysis.reproduce.windows import get_window
 from oddjet.datasets.jets import Jets
 from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ConfigError
-from oddjet.ml.evaluation import Interval
+from oddjet.ml.evaluation.roc import Interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

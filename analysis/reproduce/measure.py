@@ -15,8 +15,8 @@ import numpy.typing as npt
 from oddjet.analysis.reproduce.trial import TrialResult
 from oddjet.analysis.reproduce.windows import Role
 from oddjet.errors import TooFewJetsError
-from oddjet.ml.evaluation import Interval, auc, background_rejection
-from oddjet.ml.fixed_mass import FixedAuc, auc_at_fixed
+from oddjet.ml.evaluation.fixed_mass import FixedAuc, auc_at_fixed
+from oddjet.ml.evaluation.roc import Interval, auc, background_rejection
 
 __all__ = ["Measured", "area", "compare_areas", "measure", "share_of_ceiling"]
 

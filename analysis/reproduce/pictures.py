@@ -13,7 +13,7 @@ from oddjet.analysis.report.figures.style import Histogram, PlotLabel
 from oddjet.analysis.reproduce.document import Drawing, Results
 from oddjet.analysis.reproduce.trial import TrialResult
 from oddjet.datasets.jets import Jets
-from oddjet.ml.evaluation import auc, roc_curve
+from oddjet.ml.evaluation.roc import auc, roc_curve
 from oddjet.ml.representations.jet_image import JetImage
 
 __all__ = ["LABEL", "average_pictures", "histogram", "roc_line", "roc_picture", "score_samples"]

@@ -12,7 +12,7 @@ from oddjet.analysis.reproduce.measure import Measured, area, measure, share_of_
 from oddjet.analysis.reproduce.settings import CEILING
 from oddjet.analysis.reproduce.trial import TrialResult
 from oddjet.datasets.files.fileset import Fileset
-from oddjet.ml.bootstrap import Interval
+from oddjet.ml.evaluation.bootstrap import Interval
 
 __all__ = ["HEADERS", "Row", "make_rows", "to_markdown", "to_table"]
 

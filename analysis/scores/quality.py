@@ -13,7 +13,7 @@ from oddjet.datasets.folds import fold_of
 from oddjet.datasets.jets import Truth, concatenate
 from oddjet.datasets.skims.manifest import DatasetSummary
 from oddjet.datasets.skims.skim import Skim
-from oddjet.ml.evaluation import Evaluation, Interval, Roc, auc, evaluate, roc_curve
+from oddjet.ml.evaluation.roc import Evaluation, Interval, Roc, auc, evaluate, roc_curve
 from oddjet.processors.histograms import cut_column
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.errors import ConfigError, TooFewJetsError
-from oddjet.ml.bootstrap import Interval, percentile_interval
+from oddjet.ml.evaluation.bootstrap import Interval, percentile_interval
 
 __all__ = ["Sculpted", "mass_sculpting", "relative_entropy"]
 

@@ -20,7 +20,7 @@ from oddjet.analysis.sculpting.cut import WORKING_POINTS, checked_edges, checked
 from oddjet.analysis.sculpting.entropy import relative_entropy
 from oddjet.analysis.sculpting.stratum import equal_bins
 from oddjet.errors import InputError, TooFewJetsError
-from oddjet.ml.bootstrap import Interval, percentile_interval
+from oddjet.ml.evaluation.bootstrap import Interval, percentile_interval
 from oddjet.processors.histograms import PT_EDGES
 
 __all__ = ["JetSample", "Rung", "Shapes", "climb", "jensen_shannon", "mass_shapes"]

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from oddjet.analysis.sculpting.ladder import JetSample, Rung
-from oddjet.ml.bootstrap import Interval
-from oddjet.ml.evaluation import auc
-from oddjet.ml.fixed_mass import auc_at_fixed
+from oddjet.ml.evaluation.bootstrap import Interval
+from oddjet.ml.evaluation.fixed_mass import auc_at_fixed
+from oddjet.ml.evaluation.roc import auc
 
 __all__ = ["Separation", "separations"]
 

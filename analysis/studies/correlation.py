@@ -31,9 +31,9 @@ from oddjet.analysis.studies.study import (
 )
 from oddjet.datasets.jets import require_columns
 from oddjet.errors import TooFewJetsError
-from oddjet.ml.correlation import Correlation, correlate
-from oddjet.ml.evaluation import Evaluation
-from oddjet.ml.fixed_mass import FixedAuc, auc_at_fixed
+from oddjet.ml.evaluation.correlation import Correlation, correlate
+from oddjet.ml.evaluation.fixed_mass import FixedAuc, auc_at_fixed
+from oddjet.ml.evaluation.roc import Evaluation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

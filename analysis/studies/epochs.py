@@ -38,8 +38,8 @@ from oddjet.analysis.studies.study import (
 )
 from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError
-from oddjet.ml.bootstrap import Interval, statistic_interval
-from oddjet.ml.evaluation import auc, roc_curve
+from oddjet.ml.evaluation.bootstrap import Interval, statistic_interval
+from oddjet.ml.evaluation.roc import auc, roc_curve
 from oddjet.ml.representations.jet_image import JetImage
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from oddjet.analysis.studies.study import (
     score_test_jets,
     train_model,
 )
-from oddjet.ml.evaluation import Evaluation
+from oddjet.ml.evaluation.roc import Evaluation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

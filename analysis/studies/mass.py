@@ -29,7 +29,7 @@ from oddjet.analysis.studies.study import (
 )
 from oddjet.datasets.jets import require_columns
 from oddjet.errors import TooFewJetsError
-from oddjet.ml.bootstrap import Interval, statistic_interval
+from oddjet.ml.evaluation.bootstrap import Interval, statistic_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -20,8 +20,8 @@ from oddjet.analysis.studies.jets import StudyJets, joined, shuffled
 from oddjet.datasets.disk.digest import content_key
 from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError, DetectorError
-from oddjet.ml.bootstrap import Interval
-from oddjet.ml.evaluation import Evaluation, Roc, evaluate
+from oddjet.ml.evaluation.bootstrap import Interval
+from oddjet.ml.evaluation.roc import Evaluation, Roc, evaluate
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -30,7 +30,7 @@ from oddjet.analysis.studies.study import (
     training_jets,
 )
 from oddjet.errors import TooFewJetsError
-from oddjet.ml.thresholds import (
+from oddjet.ml.evaluation.thresholds import (
     BACKGROUND_EFFICIENCIES,
     Cut,
     background_thresholds,

@@ -31,7 +31,7 @@ from oddjet.analysis.studies.study import (
     train_model,
 )
 from oddjet.errors import ConfigError
-from oddjet.ml.evaluation import Evaluation
+from oddjet.ml.evaluation.roc import Evaluation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

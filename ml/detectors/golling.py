@@ -27,11 +27,11 @@ from oddjet.ml.detectors.golling_networks import (
     load_networks,
 )
 from oddjet.ml.detectors.latent_scores import NearestCodes, OneClassBoundary
+from oddjet.ml.evaluation.transport import emds, pt_eta_phi
 from oddjet.ml.keras_models import BatchedModel, layer_seeds, model_to_bytes
 from oddjet.ml.representations.base import Representation
 from oddjet.ml.representations.leading_constituents import ConstituentScaling, LeadingConstituents
 from oddjet.ml.training import Progress, TrainingSettings, optimise, split_rows, warn_of_collapse
-from oddjet.ml.transport import emds, pt_eta_phi
 
 __all__ = ["GollingDetector"]
 

@@ -16,7 +16,7 @@ from oddjet.analysis.report.figures.style import (
     new_figure,
     styled,
 )
-from oddjet.ml.bootstrap import Interval
+from oddjet.ml.evaluation.bootstrap import Interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -19,7 +19,7 @@ from oddjet.analysis.report.figures.style import (
     whole_numbers,
 )
 from oddjet.analysis.report.figures.training import power_of_ten
-from oddjet.ml.bootstrap import Interval
+from oddjet.ml.evaluation.bootstrap import Interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

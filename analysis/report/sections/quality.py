@@ -10,7 +10,7 @@ from oddjet.analysis.report.figures.roc import RocLine, auc_by_epoch, roc_by_epo
 from oddjet.analysis.report.figures.style import PlotLabel, legend_text
 from oddjet.analysis.report.page import Cell, Picture, Section, Table, make_picture
 from oddjet.analysis.scores.quality import EpochQuality, Quality
-from oddjet.ml.evaluation import Interval, Roc
+from oddjet.ml.evaluation.roc import Interval, Roc
 
 __all__ = ["quality_section"]
 

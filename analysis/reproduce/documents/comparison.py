@@ -11,7 +11,7 @@ from oddjet.analysis.reproduce.measure import area
 from oddjet.analysis.reproduce.settings import CEILING, ceiling, make_trial
 from oddjet.analysis.reproduce.trial import Trial, TrialResult
 from oddjet.errors import TooFewJetsError
-from oddjet.ml.fixed_mass import auc_at_fixed
+from oddjet.ml.evaluation.fixed_mass import auc_at_fixed
 
 __all__ = ["COMPARISON", "on_top"]
 

@@ -22,8 +22,8 @@ from oddjet.analysis.reproduce.pictures import (
 from oddjet.analysis.reproduce.settings import ceiling, make_trial
 from oddjet.analysis.reproduce.trial import Trial, TrialResult
 from oddjet.analysis.sculpting import Sculpted, mass_sculpting
-from oddjet.ml.bootstrap import Interval
-from oddjet.ml.evaluation import auc
+from oddjet.ml.evaluation.bootstrap import Interval
+from oddjet.ml.evaluation.roc import auc
 from oddjet.ml.representations.jet_image import JetImage
 
 __all__ = ["GOLLING"]

@@ -22,7 +22,7 @@ from oddjet.analysis.reproduce.pictures import (
 )
 from oddjet.analysis.reproduce.settings import ceiling, make_trial
 from oddjet.analysis.reproduce.trial import Trial, TrialResult
-from oddjet.ml.evaluation import auc, roc_curve
+from oddjet.ml.evaluation.roc import auc, roc_curve
 from oddjet.ml.representations.jet_image import JetImage
 
 __all__ = ["KHANAL"]

@@ -13,9 +13,9 @@ from oddjet.analysis.studies.benchmarks.detectors import random_jets
 from oddjet.datasets.jets import Jets, Truth
 from oddjet.ml import create, detector_class
 from oddjet.ml.detectors.base import Detector
+from oddjet.ml.evaluation.transport import emds, pt_eta_phi
 from oddjet.ml.representations import REPRESENTATIONS, representation_from_identity
 from oddjet.ml.representations.leading_constituents import LeadingConstituents
-from oddjet.ml.transport import emds, pt_eta_phi
 
 __all__ = [
     "detector_rates",

@@ -21,7 +21,7 @@ from oddjet.analysis.report.figures.mass_response import MassPair, mass_response
 from oddjet.analysis.report.figures.matrix import coefficient_matrix
 from oddjet.analysis.report.figures.scores import ScoreSample
 from oddjet.analysis.report.figures.thresholds import Mark, scores_with_thresholds
-from oddjet.ml.bootstrap import Interval
+from oddjet.ml.evaluation.bootstrap import Interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,7 +9,7 @@ from oddjet.analysis.reproduce.settings import CEILING, labels, make_trial, sett
 from oddjet.analysis.reproduce.windows import WINDOWS
 from oddjet.errors import ConfigError
 from oddjet.ml import create, detector_class, detector_names
-from oddjet.ml.bootstrap import Interval
+from oddjet.ml.evaluation.bootstrap import Interval
 
 
 @pytest.mark.parametrize("scale", SCALES)

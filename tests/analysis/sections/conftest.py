@@ -12,7 +12,7 @@ from oddjet.analysis.scores.quality import EpochQuality, Quality
 from oddjet.analysis.statistics.background import fit_sidebands
 from oddjet.analysis.statistics.bumphunt import JointTable, scan_jointly
 from oddjet.datasets.skims.manifest import CutStep, DatasetSummary, Manifest
-from oddjet.ml.evaluation import evaluate, roc_curve
+from oddjet.ml.evaluation.roc import evaluate, roc_curve
 
 EDGES = np.linspace(40, 240, 41)
 WINDOW = (65.0, 100.0)

@@ -29,7 +29,7 @@ from oddjet.analysis.studies.study import (
 from oddjet.datasets.jets import Truth
 from oddjet.errors import ConfigError, DetectorError
 from oddjet.ml import detector_class
-from oddjet.ml.evaluation import roc_curve
+from oddjet.ml.evaluation.roc import roc_curve
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -23,11 +23,11 @@ from oddjet.ml.detectors.golling_networks import (
     load_networks,
     loss_terms,
 )
+from oddjet.ml.evaluation.transport import energy_movers_distance
 from oddjet.ml.keras_models import import_keras, layer_seeds, model_to_bytes
 from oddjet.ml.representations.jet_image import JetImage
 from oddjet.ml.representations.leading_constituents import LeadingConstituents
 from oddjet.ml.resume import Resume
-from oddjet.ml.transport import energy_movers_distance
 
 N = 80
 WEIGHTS = {"kl_weight": 0.25, "critic_weight": 0.1, "penalty": 10.0}

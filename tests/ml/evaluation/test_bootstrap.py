@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binomtest
 
 from oddjet.errors import InputError
-from oddjet.ml.bootstrap import (
+from oddjet.ml.evaluation.bootstrap import (
     fraction_interval,
     percentile_interval,
     resampled_weights,

@@ -9,7 +9,7 @@ import pytest
 from scipy.optimize import linprog
 
 from oddjet.errors import ConfigError, InputError, NonFiniteError
-from oddjet.ml.transport import BATCH_JETS, emds, energy_movers_distance, pt_eta_phi
+from oddjet.ml.evaluation.transport import BATCH_JETS, emds, energy_movers_distance, pt_eta_phi
 
 
 def jets(n_jets: int, n: int, seed: int) -> np.ndarray:
@@ -144,7 +144,7 @@ def test_particles_that_cannot_be_are_refused() -> None:
 def test_pot_brings_no_other_library_along_and_leaves_the_environment_as_it_was() -> None:
     code = (
         "import os, sys\n"
-        "from oddjet.ml.transport import energy_movers_distance\n"
+        "from oddjet.ml.evaluation.transport import energy_movers_distance\n"
         "energy_movers_distance([[1, 0, 0]], [[1, 1, 0]], radius=1.0)\n"
         "assert not {'tensorflow', 'torch', 'jax'} & set(sys.modules)\n"
         "print(sorted(name for name in os.environ if name.startswith('POT_')))"

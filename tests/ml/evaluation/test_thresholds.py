@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import norm
 
 from oddjet.errors import InputError, TooFewJetsError
-from oddjet.ml.thresholds import (
+from oddjet.ml.evaluation.thresholds import (
     Threshold,
     background_thresholds,
     efficiencies_at,

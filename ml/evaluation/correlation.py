@@ -13,8 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.errors import TooFewJetsError
-from oddjet.ml.bootstrap import REPLICAS, Interval, percentile_interval, resampled_weights
-from oddjet.ml.evaluation import checked_columns
+from oddjet.ml.evaluation.bootstrap import (
+    REPLICAS,
+    Interval,
+    percentile_interval,
+    resampled_weights,
+)
+from oddjet.ml.evaluation.roc import checked_columns
 
 __all__ = ["Correlation", "correlate"]
 

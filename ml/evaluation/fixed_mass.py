@@ -16,8 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.errors import ConfigError, TooFewJetsError
-from oddjet.ml.bootstrap import REPLICAS, Interval, percentile_interval, resampled_weights
-from oddjet.ml.evaluation import checked, checked_columns
+from oddjet.ml.evaluation.bootstrap import (
+    REPLICAS,
+    Interval,
+    percentile_interval,
+    resampled_weights,
+)
+from oddjet.ml.evaluation.roc import checked, checked_columns
 
 __all__ = ["FixedAuc", "MassBin", "auc_at_fixed"]
 

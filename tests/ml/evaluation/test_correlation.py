@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from oddjet.errors import InputError, NonFiniteError, TooFewJetsError
-from oddjet.ml.correlation import correlate
+from oddjet.ml.evaluation.correlation import correlate
 
 RNG = np.random.default_rng(1)
 MASS = RNG.gamma(2, 20, 400)

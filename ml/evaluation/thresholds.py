@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.errors import InputError, TooFewJetsError
-from oddjet.ml.bootstrap import Interval, fraction_interval
-from oddjet.ml.evaluation import checked, checked_columns, roc_curve
+from oddjet.ml.evaluation.bootstrap import Interval, fraction_interval
+from oddjet.ml.evaluation.roc import checked, checked_columns, roc_curve
 
 __all__ = [
     "BACKGROUND_EFFICIENCIES",

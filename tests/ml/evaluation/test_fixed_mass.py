@@ -6,8 +6,8 @@ from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from oddjet.errors import ConfigError, InputError, NonFiniteError, TooFewJetsError
-from oddjet.ml.evaluation import auc
-from oddjet.ml.fixed_mass import auc_at_fixed
+from oddjet.ml.evaluation.fixed_mass import auc_at_fixed
+from oddjet.ml.evaluation.roc import auc
 
 PHI = float(norm.cdf(1 / np.sqrt(2)))
 

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.metrics import roc_curve as sklearn_roc_curve
 
 from oddjet.errors import InputError, NonFiniteError, TooFewJetsError
-from oddjet.ml.evaluation import auc, background_rejection, evaluate, roc_curve
+from oddjet.ml.evaluation.roc import auc, background_rejection, evaluate, roc_curve
 
 
 def gaussians(n: int, shift: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.errors import InputError, NonFiniteError, TooFewJetsError
-from oddjet.ml.bootstrap import REPLICAS, Interval, percentile_interval, resampled_weights
+from oddjet.ml.evaluation.bootstrap import (
+    REPLICAS,
+    Interval,
+    percentile_interval,
+    resampled_weights,
+)
 
 __all__ = [
     "Evaluation",

@@ -1,0 +1,1 @@
+"""How well scores separate and how far they depend on mass."""
