@@ -28,7 +28,7 @@ from oddjet.ml.decorrelation import check_methods, method_name
 from oddjet.ml.decorrelation.by_score import ByMethod, fit_methods, load_methods, save_methods
 from oddjet.ml.detectors.base import Detector, Scores
 from oddjet.ml.folder import read_info, reading, replace_folder, write_info
-from oddjet.ml.training import Progress
+from oddjet.ml.networks.training import Progress
 
 __all__ = ["FoldProgress", "FoldedDetector", "calibrated_name", "decorrelated_name"]
 

@@ -25,8 +25,8 @@ from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError, DetectorError
 from oddjet.ml import create
 from oddjet.ml.detectors.base import Detector
+from oddjet.ml.networks.training import split_rows
 from oddjet.ml.plugins import class_path
-from oddjet.ml.training import split_rows
 
 __all__ = ["LatentScan", "ScanProgress", "elbow", "scan_latent_sizes"]
 

@@ -20,16 +20,16 @@ from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError, DetectorError
 from oddjet.ml.detectors.base import Detector, Scores
 from oddjet.ml.detectors.standardise import Standardiser
-from oddjet.ml.keras_models import (
+from oddjet.ml.networks.keras_models import (
     BatchedModel,
     import_keras,
     layer_seeds,
     model_from_bytes,
     model_to_bytes,
 )
+from oddjet.ml.networks.training import Progress, Training, TrainingSettings, split_rows, train
 from oddjet.ml.representations.base import Representation
 from oddjet.ml.representations.jet_features import JetFeatures
-from oddjet.ml.training import Progress, Training, TrainingSettings, split_rows, train
 
 __all__ = ["AutoencoderDetector", "build_dense_autoencoder", "mean_error", "reconstruction_error"]
 

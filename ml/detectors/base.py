@@ -23,11 +23,11 @@ from oddjet.datasets.disk.digest import content_key
 from oddjet.datasets.jets import Jets
 from oddjet.errors import DetectorError, NonFiniteError, TooFewJetsError, did_you_mean
 from oddjet.ml.folder import read_info, reading, replace_folder, write_info
+from oddjet.ml.networks.resume import Resume
+from oddjet.ml.networks.training import Progress
 from oddjet.ml.plugins import class_path, import_class
 from oddjet.ml.provenance import Provenance
 from oddjet.ml.representations import Representation, representation_from_identity
-from oddjet.ml.resume import Resume
-from oddjet.ml.training import Progress
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -16,10 +16,10 @@ from oddjet.errors import ConfigError, TooFewJetsError
 from oddjet.ml.detectors.base import Detector, Scores
 from oddjet.ml.detectors.cluster_scores import BATCH_ROWS
 from oddjet.ml.detectors.trees import Trees
+from oddjet.ml.networks.training import Progress, split_rows
 from oddjet.ml.representations.base import Representation
 from oddjet.ml.representations.energy_flow import EnergyFlow
 from oddjet.ml.representations.substructure import Substructure
-from oddjet.ml.training import Progress, split_rows
 
 __all__ = ["BoostedTreesDetector", "SupervisedFeatures"]
 

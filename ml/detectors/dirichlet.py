@@ -20,15 +20,15 @@ from scipy.special import softmax
 from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError, DetectorError
 from oddjet.ml.detectors.base import Detector, Scores
-from oddjet.ml.detectors.dirichlet_network import (
+from oddjet.ml.detectors.gmm import principal_axes
+from oddjet.ml.detectors.khanal import mean_squared_error
+from oddjet.ml.networks.dirichlet import (
     SoftmaxPrior,
     build_network,
     dirichlet_losses,
     image_loss,
 )
-from oddjet.ml.detectors.gmm import principal_axes
-from oddjet.ml.detectors.khanal import mean_squared_error
-from oddjet.ml.keras_models import (
+from oddjet.ml.networks.keras_models import (
     BatchedModel,
     compile_function,
     import_keras,
@@ -36,9 +36,9 @@ from oddjet.ml.keras_models import (
     model_from_bytes,
     model_to_bytes,
 )
+from oddjet.ml.networks.training import Objective, Progress, TrainingSettings, optimise, split_rows
 from oddjet.ml.representations.base import Representation
 from oddjet.ml.representations.jet_image import JetImage
-from oddjet.ml.training import Objective, Progress, TrainingSettings, optimise, split_rows
 
 __all__ = ["DirichletDetector"]
 

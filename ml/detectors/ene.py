@@ -19,9 +19,9 @@ import numpy.typing as npt
 from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError
 from oddjet.ml.detectors.image_autoencoder import ImageAutoencoder
-from oddjet.ml.keras_models import BatchedModel, import_keras
+from oddjet.ml.networks.keras_models import BatchedModel, import_keras
+from oddjet.ml.networks.training import TrainingSettings, warn_of_collapse
 from oddjet.ml.representations.jet_image import JetImage
-from oddjet.ml.training import TrainingSettings, warn_of_collapse
 
 __all__ = ["EneDetector", "build_network"]
 

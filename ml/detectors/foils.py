@@ -17,9 +17,9 @@ from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError
 from oddjet.ml.detectors.base import Detector, Scores
 from oddjet.ml.detectors.cluster_scores import BATCH_ROWS
+from oddjet.ml.networks.training import Progress
 from oddjet.ml.representations.base import Representation
 from oddjet.ml.representations.substructure import Substructure
-from oddjet.ml.training import Progress
 
 __all__ = ["FoilDetector"]
 

@@ -21,9 +21,9 @@ from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError, DetectorError, TooFewJetsError
 from oddjet.ml.detectors.base import Detector, Scores
 from oddjet.ml.detectors.cluster_scores import BATCH_ROWS, distances_to
+from oddjet.ml.networks.training import Progress
 from oddjet.ml.representations.base import Representation
 from oddjet.ml.representations.jet_image import JetImage
-from oddjet.ml.training import Progress
 
 __all__ = ["GaussianMixtureDetector", "Mixture", "fit_mixture", "principal_axes"]
 

@@ -19,19 +19,25 @@ from scipy.special import expit
 from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError
 from oddjet.ml.detectors.base import Detector, Scores
-from oddjet.ml.detectors.golling_networks import (
+from oddjet.ml.detectors.latent_scores import NearestCodes, OneClassBoundary
+from oddjet.ml.evaluation.transport import emds, pt_eta_phi
+from oddjet.ml.networks.golling import (
     LATENT,
     Networks,
     Stage,
     adversarial_objective,
     load_networks,
 )
-from oddjet.ml.detectors.latent_scores import NearestCodes, OneClassBoundary
-from oddjet.ml.evaluation.transport import emds, pt_eta_phi
-from oddjet.ml.keras_models import BatchedModel, layer_seeds, model_to_bytes
+from oddjet.ml.networks.keras_models import BatchedModel, layer_seeds, model_to_bytes
+from oddjet.ml.networks.training import (
+    Progress,
+    TrainingSettings,
+    optimise,
+    split_rows,
+    warn_of_collapse,
+)
 from oddjet.ml.representations.base import Representation
 from oddjet.ml.representations.leading_constituents import ConstituentScaling, LeadingConstituents
-from oddjet.ml.training import Progress, TrainingSettings, optimise, split_rows, warn_of_collapse
 
 __all__ = ["GollingDetector"]
 

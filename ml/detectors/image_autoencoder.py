@@ -14,16 +14,16 @@ import numpy.typing as npt
 from oddjet.datasets.jets import Jets
 from oddjet.errors import DetectorError
 from oddjet.ml.detectors.base import Detector, Scores
-from oddjet.ml.keras_models import (
+from oddjet.ml.networks.keras_models import (
     BatchedModel,
     import_keras,
     layer_seeds,
     model_from_bytes,
     model_to_bytes,
 )
+from oddjet.ml.networks.training import Progress, TrainingSettings, split_rows, train
 from oddjet.ml.representations.image_mass import image_mass
 from oddjet.ml.representations.jet_image import JetImage
-from oddjet.ml.training import Progress, TrainingSettings, split_rows, train
 
 __all__ = ["ImageAutoencoder", "kl_divergence", "mean_squared_error"]
 

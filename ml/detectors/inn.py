@@ -19,10 +19,17 @@ from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError, DetectorError, TooFewJetsError
 from oddjet.ml.detectors.base import Detector, Scores
 from oddjet.ml.detectors.gmm import principal_axes
-from oddjet.ml.flows import Flow, log_normal, negative_log_likelihood, trainable_model
-from oddjet.ml.keras_models import compile_function, import_keras, layer_seeds
+from oddjet.ml.networks.flows import Flow, log_normal, negative_log_likelihood, trainable_model
+from oddjet.ml.networks.keras_models import compile_function, import_keras, layer_seeds
+from oddjet.ml.networks.training import (
+    Objective,
+    Progress,
+    Training,
+    TrainingSettings,
+    optimise,
+    split_rows,
+)
 from oddjet.ml.representations.energy_flow import EnergyFlow, Reweight
-from oddjet.ml.training import Objective, Progress, Training, TrainingSettings, optimise, split_rows
 
 __all__ = ["InvertibleDetector"]
 
@@ -45,7 +52,7 @@ class InvertibleDetector(Detector):
 
     The polynomials, reweighted as the representation says, are whitened by a principal component analysis
     and mapped to an 8-dimensional Gaussian by affine coupling blocks with fixed random rotations
-    between them (`oddjet.ml.flows.Flow`). Adam minimises −log p of the whitened rows; both its
+    between them (`oddjet.ml.networks.flows.Flow`). Adam minimises −log p of the whitened rows; both its
     learning rate and the noise added to the training rows fall geometrically, epoch by epoch.
 
     Scores: `log_p`, −log p of the polynomials; `log_p_third` and `log_p_log`, −log p of their cube

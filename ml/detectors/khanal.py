@@ -15,7 +15,7 @@ from oddjet.ml.detectors.image_autoencoder import (
     kl_divergence,
     mean_squared_error,
 )
-from oddjet.ml.keras_models import import_keras
+from oddjet.ml.networks.keras_models import import_keras
 from oddjet.ml.representations.jet_image import JetImage
 
 __all__ = ["KhanalDetector", "build_autoencoder", "kl_divergence", "mean_squared_error"]

@@ -24,9 +24,9 @@ from oddjet.ml.detectors.cluster_scores import (
     mean_of_nearest,
     measure_clusters,
 )
+from oddjet.ml.networks.training import Progress
 from oddjet.ml.representations.base import Representation
 from oddjet.ml.representations.jet_image import JetImage
-from oddjet.ml.training import Progress
 
 __all__ = ["KMeansDetector", "find_centroids"]
 

@@ -19,23 +19,30 @@ import numpy.typing as npt
 from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError
 from oddjet.ml.detectors.base import Detector, Scores
-from oddjet.ml.graph_networks import (
+from oddjet.ml.networks.graph_networks import (
     build_graph_autoencoder,
     graph_energy,
     summarise_graphs,
     symmetric,
 )
-from oddjet.ml.keras_models import (
+from oddjet.ml.networks.keras_models import (
     compile_function,
     import_keras,
     layer_seeds,
     model_from_bytes,
     model_to_bytes,
 )
-from oddjet.ml.langevin import Langevin, ReplayBuffer, Tensors, reflect
-from oddjet.ml.normalised import normalised_objective
+from oddjet.ml.networks.langevin import Langevin, ReplayBuffer, Tensors, reflect
+from oddjet.ml.networks.normalised import normalised_objective
+from oddjet.ml.networks.training import (
+    Objective,
+    Progress,
+    Training,
+    TrainingSettings,
+    optimise,
+    split_rows,
+)
 from oddjet.ml.representations.lund_graph import PADDING, LundGraph
-from oddjet.ml.training import Objective, Progress, Training, TrainingSettings, optimise, split_rows
 
 __all__ = ["LundAutoencoderDetector"]
 
@@ -69,7 +76,7 @@ class LundAutoencoderDetector(Detector):
 
         X ← X − (α/T) ∇_X E + β ε,   A ← A − (γ/T) ∇_A E + δ ε,
 
-    A kept symmetric and in [0, 1], with the guard of `oddjet.ml.normalised.contrast`. A sampled graph
+    A kept symmetric and in [0, 1], with the guard of `oddjet.ml.networks.normalised.contrast`. A sampled graph
     keeps the number of nodes it started with, which is that of a training jet: the density is one of
     graphs of a given size. The epoch is that of the least earth mover's distance between jets and
     samples, each graph taken as the means and spreads of its features and its edges a node.

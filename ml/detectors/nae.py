@@ -23,11 +23,11 @@ from oddjet.ml.detectors.autoencoder import (
     mean_error,
     reconstruction_error,
 )
-from oddjet.ml.keras_models import import_keras
-from oddjet.ml.langevin import Langevin, ReplayBuffer, Tensors, reflect
-from oddjet.ml.normalised import normalised_objective
+from oddjet.ml.networks.keras_models import import_keras
+from oddjet.ml.networks.langevin import Langevin, ReplayBuffer, Tensors, reflect
+from oddjet.ml.networks.normalised import normalised_objective
+from oddjet.ml.networks.training import Progress, TrainingSettings, optimise, train
 from oddjet.ml.representations.base import Representation
-from oddjet.ml.training import Progress, TrainingSettings, optimise, train
 
 __all__ = ["NormalisedAutoencoderDetector", "residual_temperature"]
 
@@ -50,7 +50,7 @@ class NormalisedAutoencoderDetector(AutoencoderDetector):
 
     1. The network of `AutoencoderDetector` is trained as an autoencoder.
     2. Then the loss is E₊ − E₋: the mean energy of training jets minus that of samples of p, guarded
-       as `oddjet.ml.normalised.contrast` says, since E₋ could else be raised for ever: the collapse.
+       as `oddjet.ml.networks.normalised.contrast` says, since E₋ could else be raised for ever: the collapse.
        Samples are ends of Langevin chains, kept from step to step in a buffer. They move in the box
        of the training features, whose walls are mirrors.
     3. After each epoch the earth mover's distance between validation jets and chains is taken, in the
@@ -79,7 +79,7 @@ class NormalisedAutoencoderDetector(AutoencoderDetector):
         temperature: T; None for that of `residual_temperature`, at which a linear network of this
             code would have the covariance of the features.
         steps: Langevin moves of a chain in a training step.
-        step_size: α of a move (`oddjet.ml.langevin.Langevin`); None for T d/10, by which a move takes
+        step_size: α of a move (`oddjet.ml.networks.langevin.Langevin`); None for T d/10, by which a move takes
             a feature about a fifth of the way to its reconstruction.
         noise: β of a move; None for √(2α), with which the chains are at temperature T.
         chains: Chains that move in a training step.

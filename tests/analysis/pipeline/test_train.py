@@ -24,7 +24,7 @@ from oddjet.datasets.skims.manifest import ChunkRecord, DatasetSummary, Manifest
 from oddjet.datasets.skims.skim import Skim, open_skim, write_part
 from oddjet.errors import ConfigError, TooFewJetsError, UnknownDetectorError
 from oddjet.ml.folds import FoldedDetector
-from oddjet.ml.resume import Resume, TrainingState
+from oddjet.ml.networks.resume import Resume, TrainingState
 
 FOILS = DetectorConfig(name="foils")
 
@@ -205,7 +205,7 @@ def test_the_keys_of_trainings_and_decorrelations_are_apart(
 
     monkeypatch.setattr(training, "source_digest", digest)
     training_key(skim, FOILS, folds=3, seed=1)
-    assert {"oddjet.ml.detectors", "oddjet.ml.folds", "oddjet.ml.training"} <= set(hashed)
+    assert {"oddjet.ml.detectors", "oddjet.ml.folds", "oddjet.ml.networks.training"} <= set(hashed)
     assert not [module for module in hashed if "decorrelation" in module or module == "oddjet.ml"]
     ddt = DecorrelationConfig(methods={"ddt": {}})
     shift = DecorrelationConfig(methods={"ddt": {"scale": False}})

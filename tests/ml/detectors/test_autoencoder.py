@@ -9,7 +9,7 @@ import pytest
 from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError, DetectorError
 from oddjet.ml.detectors.autoencoder import AutoencoderDetector, build_dense_autoencoder
-from oddjet.ml.keras_models import layer_seeds
+from oddjet.ml.networks.keras_models import layer_seeds
 from oddjet.ml.representations.jet_features import JetFeatures
 from oddjet.ml.representations.jet_image import JetImage
 

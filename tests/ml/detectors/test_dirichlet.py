@@ -17,16 +17,16 @@ from oddjet.datasets.jets import Jets, make_jets
 from oddjet.errors import ConfigError
 from oddjet.ml import create
 from oddjet.ml.detectors.dirichlet import DirichletDetector
-from oddjet.ml.detectors.dirichlet_network import (
+from oddjet.ml.networks.dirichlet import (
     SoftmaxPrior,
     build_network,
     dirichlet_losses,
     image_loss,
 )
-from oddjet.ml.keras_models import import_keras, layer_seeds
+from oddjet.ml.networks.keras_models import import_keras, layer_seeds
+from oddjet.ml.networks.resume import Resume
 from oddjet.ml.representations.energy_flow import EnergyFlow
 from oddjet.ml.representations.jet_image import JetImage
-from oddjet.ml.resume import Resume
 
 PIXELS = 8
 SMALL = JetImage(pixels=PIXELS)

@@ -10,7 +10,7 @@ from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError
 from oddjet.ml import create
 from oddjet.ml.detectors.ene import EneDetector, build_network
-from oddjet.ml.keras_models import import_keras, layer_seeds
+from oddjet.ml.networks.keras_models import import_keras, layer_seeds
 from oddjet.ml.representations.image_mass import image_mass
 from oddjet.ml.representations.jet_image import JetImage
 

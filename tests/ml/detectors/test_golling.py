@@ -15,7 +15,8 @@ from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError, DetectorError
 from oddjet.ml import create, load
 from oddjet.ml.detectors.golling import GollingDetector
-from oddjet.ml.detectors.golling_networks import (
+from oddjet.ml.evaluation.transport import energy_movers_distance
+from oddjet.ml.networks.golling import (
     LATENT,
     Networks,
     Stage,
@@ -23,11 +24,10 @@ from oddjet.ml.detectors.golling_networks import (
     load_networks,
     loss_terms,
 )
-from oddjet.ml.evaluation.transport import energy_movers_distance
-from oddjet.ml.keras_models import import_keras, layer_seeds, model_to_bytes
+from oddjet.ml.networks.keras_models import import_keras, layer_seeds, model_to_bytes
+from oddjet.ml.networks.resume import Resume
 from oddjet.ml.representations.jet_image import JetImage
 from oddjet.ml.representations.leading_constituents import LeadingConstituents
-from oddjet.ml.resume import Resume
 
 N = 80
 WEIGHTS = {"kl_weight": 0.25, "critic_weight": 0.1, "penalty": 10.0}

@@ -14,7 +14,7 @@ from oddjet.ml.detectors.image_autoencoder import (
     kl_divergence,
     mean_squared_error,
 )
-from oddjet.ml.keras_models import import_keras
+from oddjet.ml.networks.keras_models import import_keras
 from oddjet.ml.representations.image_mass import image_mass
 from oddjet.ml.representations.jet_image import JetImage
 

@@ -14,10 +14,10 @@ from oddjet.datasets.jets import Jets, concatenate
 from oddjet.errors import ConfigError, DetectorError, TooFewJetsError, TrainedOnError
 from oddjet.ml import create
 from oddjet.ml.detectors.inn import InvertibleDetector
-from oddjet.ml.flows import Flow, log_normal, trainable_model
+from oddjet.ml.networks.flows import Flow, log_normal, trainable_model
+from oddjet.ml.networks.resume import Resume
 from oddjet.ml.representations.energy_flow import EnergyFlow, Reweight
 from oddjet.ml.representations.jet_image import JetImage
-from oddjet.ml.resume import Resume
 
 SMALL: dict[str, Any] = {
     "epochs": 4,

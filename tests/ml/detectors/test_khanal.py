@@ -13,7 +13,7 @@ from oddjet.ml.detectors.khanal import (
     build_autoencoder,
     kl_divergence,
 )
-from oddjet.ml.keras_models import layer_seeds
+from oddjet.ml.networks.keras_models import layer_seeds
 from oddjet.ml.representations.jet_image import JetImage
 
 

@@ -93,7 +93,7 @@ def test_interrupted_and_resumed_is_uninterrupted(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("oddjet.ml.resume.Resume.every_seconds", 0.0)
+    monkeypatch.setattr("oddjet.ml.networks.resume.Resume.every_seconds", 0.0)
 
     def stop(epoch: int, n_epochs: int, logs: dict[str, float]) -> None:
         if epoch == 2:

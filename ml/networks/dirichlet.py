@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import log_softmax, xlogy
 
-from oddjet.ml.keras_models import import_keras
+from oddjet.ml.networks.keras_models import import_keras
 
 __all__ = ["SoftmaxPrior", "build_network", "dirichlet_losses", "image_loss"]
 

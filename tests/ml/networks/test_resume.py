@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oddjet.ml.keras_models import import_keras
-from oddjet.ml.resume import Resume
-from oddjet.ml.training import Training, TrainingSettings, train
+from oddjet.ml.networks.keras_models import import_keras
+from oddjet.ml.networks.resume import Resume
+from oddjet.ml.networks.training import Training, TrainingSettings, train
 
 
 class Interrupted(Exception):

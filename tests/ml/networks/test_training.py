@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from oddjet.errors import ConfigError, DetectorError
-from oddjet.ml.keras_models import BatchedModel, import_keras, model_from_bytes
-from oddjet.ml.training import TrainingSettings, split_rows, train, warn_of_collapse
+from oddjet.ml.networks.keras_models import BatchedModel, import_keras, model_from_bytes
+from oddjet.ml.networks.training import TrainingSettings, split_rows, train, warn_of_collapse
 
 
 def linear_model() -> Any:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.errors import ConfigError
-from oddjet.ml.keras_models import import_keras
+from oddjet.ml.networks.keras_models import import_keras
 
 __all__ = ["Langevin", "ReplayBuffer", "reflect"]
 

@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oddjet.ml.keras_models import import_keras, layer_seeds
-from oddjet.ml.langevin import Langevin, ReplayBuffer, reflect
-from oddjet.ml.normalised import contrast, normalised_objective
-from oddjet.ml.training import Objective, Training, TrainingSettings, optimise
-from oddjet.ml.wasserstein import earth_movers_distance
+from oddjet.ml.networks.keras_models import import_keras, layer_seeds
+from oddjet.ml.networks.langevin import Langevin, ReplayBuffer, reflect
+from oddjet.ml.networks.normalised import contrast, normalised_objective
+from oddjet.ml.networks.training import Objective, Training, TrainingSettings, optimise
+from oddjet.ml.networks.wasserstein import earth_movers_distance
 
 T = 0.1
 ROWS = (np.random.default_rng(1).normal(0, 1, (600, 1)) * [1.0, 0.7]).astype(np.float32)

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oddjet.ml.adversarial import gradient_penalty, reverse_gradient
-from oddjet.ml.keras_models import compile_function, import_keras
+from oddjet.ml.networks.adversarial import gradient_penalty, reverse_gradient
+from oddjet.ml.networks.keras_models import compile_function, import_keras
 
 
 def rows(n: int, m: int, seed: int) -> np.ndarray:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from oddjet.errors import ConfigError
-from oddjet.ml.keras_models import import_keras
-from oddjet.ml.langevin import Langevin, ReplayBuffer, reflect
+from oddjet.ml.networks.keras_models import import_keras
+from oddjet.ml.networks.langevin import Langevin, ReplayBuffer, reflect
 
 
 def free(tensors: list[Any]) -> list[Any]:

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.errors import ConfigError, DetectorError
-from oddjet.ml.keras_models import compile_function, import_keras, model_to_bytes
-from oddjet.ml.resume import Resume, TrainingState
+from oddjet.ml.networks.keras_models import compile_function, import_keras, model_to_bytes
+from oddjet.ml.networks.resume import Resume, TrainingState
 
 __all__ = [
     "Loss",

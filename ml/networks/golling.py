@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from oddjet.errors import DetectorError
-from oddjet.ml.adversarial import gradient_penalty, reverse_gradient
-from oddjet.ml.keras_models import compile_function, import_keras, model_from_bytes
-from oddjet.ml.training import Objective
+from oddjet.ml.networks.adversarial import gradient_penalty, reverse_gradient
+from oddjet.ml.networks.keras_models import compile_function, import_keras, model_from_bytes
+from oddjet.ml.networks.training import Objective
 
 __all__ = ["LATENT", "Networks", "Stage", "adversarial_objective", "load_networks", "loss_terms"]
 

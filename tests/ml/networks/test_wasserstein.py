@@ -7,7 +7,7 @@ from scipy.spatial.distance import cdist
 from scipy.stats import wasserstein_distance
 
 from oddjet.errors import InputError, NonFiniteError
-from oddjet.ml.wasserstein import earth_movers_distance
+from oddjet.ml.networks.wasserstein import earth_movers_distance
 
 RNG = np.random.default_rng(1)
 

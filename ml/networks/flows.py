@@ -22,7 +22,7 @@ import numpy.typing as npt
 from scipy.stats import special_ortho_group
 
 from oddjet.errors import ConfigError, DetectorError
-from oddjet.ml.keras_models import import_keras
+from oddjet.ml.networks.keras_models import import_keras
 
 __all__ = ["Flow", "log_normal", "negative_log_likelihood", "trainable_model"]
 

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.ml.keras_models import compile_function, import_keras, model_to_bytes
-from oddjet.ml.langevin import Confine, Energy, Langevin, ReplayBuffer, Tensors
-from oddjet.ml.training import Objective
-from oddjet.ml.wasserstein import earth_movers_distance
+from oddjet.ml.networks.keras_models import compile_function, import_keras, model_to_bytes
+from oddjet.ml.networks.langevin import Confine, Energy, Langevin, ReplayBuffer, Tensors
+from oddjet.ml.networks.training import Objective
+from oddjet.ml.networks.wasserstein import earth_movers_distance
 
 __all__ = ["EMD_POINTS", "contrast", "normalised_objective"]
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from oddjet.ml.keras_models import import_keras
+from oddjet.ml.networks.keras_models import import_keras
 
 __all__ = ["build_graph_autoencoder", "graph_energy", "pair_mask", "summarise_graphs", "symmetric"]
 

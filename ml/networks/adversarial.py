@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from oddjet.ml.keras_models import import_keras
+from oddjet.ml.networks.keras_models import import_keras
 
 __all__ = ["gradient_penalty", "reverse_gradient"]
 

@@ -8,9 +8,15 @@ import pytest
 from scipy.stats import multivariate_normal, norm
 
 from oddjet.errors import ConfigError, DetectorError
-from oddjet.ml.flows import TRAINED, Flow, log_normal, negative_log_likelihood, trainable_model
-from oddjet.ml.keras_models import import_keras
-from oddjet.ml.training import TrainingSettings, train
+from oddjet.ml.networks.flows import (
+    TRAINED,
+    Flow,
+    log_normal,
+    negative_log_likelihood,
+    trainable_model,
+)
+from oddjet.ml.networks.keras_models import import_keras
+from oddjet.ml.networks.training import TrainingSettings, train
 
 
 def perturbed(dimensions: int, *, blocks: int = 4, units: int = 32, seed: int = 1) -> Flow:

@@ -5,14 +5,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oddjet.ml.graph_networks import (
+from oddjet.ml.networks.graph_networks import (
     build_graph_autoencoder,
     graph_energy,
     pair_mask,
     summarise_graphs,
     symmetric,
 )
-from oddjet.ml.keras_models import import_keras, layer_seeds, model_from_bytes, model_to_bytes
+from oddjet.ml.networks.keras_models import (
+    import_keras,
+    layer_seeds,
+    model_from_bytes,
+    model_to_bytes,
+)
 
 N, F = 5, 3
 
