@@ -318,7 +318,7 @@ class _Job:
 
 
 def _look_at_job(path: Path, output: Path, state: JobState | None) -> _Job:
-    from oddjet.processors.batch import read_job  # noqa: PLC0415 (slow import)
+    from oddjet.processors.jobs import read_job  # noqa: PLC0415 (slow import)
 
     chunks = [item.chunk for item in read_job(path / "job.json").chunks]
     found = [

@@ -32,7 +32,7 @@ from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.disk.validation import read_config, validate
 from oddjet.datasets.skims.manifest import Manifest
 from oddjet.errors import ConfigError, OddjetError
-from oddjet.processors.batch import (
+from oddjet.processors.jobs import (
     FAILURES,
     INPUTS,
     AbsentExecutor,

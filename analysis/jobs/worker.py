@@ -8,7 +8,7 @@ from pathlib import Path
 
 from oddjet.condor.cluster import open_executor
 from oddjet.errors import OddjetError
-from oddjet.processors.batch import run_job
+from oddjet.processors.jobs import run_job
 
 __all__ = ["main"]
 

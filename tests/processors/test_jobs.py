@@ -12,7 +12,7 @@ from oddjet.datasets.files.fileset import Fileset
 from oddjet.datasets.skims.skim import open_skim, read_part_record
 from oddjet.errors import ConfigError, OddjetError, ProcessingError
 from oddjet.ml.representations.jet_image import JetImage
-from oddjet.processors.batch import (
+from oddjet.processors.jobs import (
     FAILURES,
     AbsentExecutor,
     BatchChunk,
