@@ -27,10 +27,10 @@ from oddjet.datasets.skims.manifest import write_manifest
 from oddjet.datasets.skims.skim import Skim, open_skim, read_part_record
 from oddjet.errors import ConfigError, ProcessingError
 from oddjet.ml.representations import representation_from_identity
-from oddjet.processors.attempts import failure_of
-from oddjet.processors.engine import raise_failures, run_plan
-from oddjet.processors.keys import code_digest
-from oddjet.processors.plan import Plan
+from oddjet.processors.engine.attempts import failure_of
+from oddjet.processors.engine.keys import code_digest
+from oddjet.processors.engine.plan import Plan
+from oddjet.processors.engine.rounds import raise_failures, run_plan
 from oddjet.processors.scoring import run_anomaly
 from oddjet.processors.selection import Selection
 from oddjet.processors.skim import SkimProcessor

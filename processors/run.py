@@ -11,23 +11,23 @@ from oddjet.datasets.disk.lock import lock_folder
 from oddjet.datasets.files.fileset import Fileset
 from oddjet.datasets.skims.manifest import Manifest, write_manifest
 from oddjet.ml.representations import Representation
-from oddjet.processors.attempts import Attempts
-from oddjet.processors.cleanup import remove_stale_parts
-from oddjet.processors.duplicates import check_unique
-from oddjet.processors.engine import run_plan
-from oddjet.processors.keys import code_digest, with_key
-from oddjet.processors.missing import find_missing
-from oddjet.processors.plan import make_plan
-from oddjet.processors.progress import Progress
-from oddjet.processors.scoring import AnomalyResult, run_anomaly
-from oddjet.processors.selection import Selection
-from oddjet.processors.skim import SkimProcessor
-from oddjet.processors.summary import (
+from oddjet.processors.engine.attempts import Attempts
+from oddjet.processors.engine.cleanup import remove_stale_parts
+from oddjet.processors.engine.duplicates import check_unique
+from oddjet.processors.engine.keys import code_digest, with_key
+from oddjet.processors.engine.missing import find_missing
+from oddjet.processors.engine.plan import make_plan
+from oddjet.processors.engine.progress import Progress
+from oddjet.processors.engine.rounds import run_plan
+from oddjet.processors.engine.summary import (
     check_sumw,
     make_manifest,
     read_luminosity,
     read_sumw_runs,
 )
+from oddjet.processors.scoring import AnomalyResult, run_anomaly
+from oddjet.processors.selection import Selection
+from oddjet.processors.skim import SkimProcessor
 
 __all__ = ["AnomalyResult", "run_anomaly", "run_skim"]
 
@@ -64,7 +64,7 @@ def run_skim(
         progress: Called with chunks done, chunks in all, events done.
         trust_code: Use parts that other versions of the code made; the manifest says so.
         require_sumw: Refuse files whose Σ genWeight is not that of their Runs tree.
-        require_unique: Refuse events that are there twice, see `oddjet.processors.duplicates`.
+        require_unique: Refuse events that are there twice, see `oddjet.processors.engine.duplicates`.
         allow_missing: Finish although files cannot be opened or chunks fail; the manifest lists
             them, Σw is over what was processed, and data keep their luminosity only with a
             `lumi_table`. Repeating the command tries what is missing again.

@@ -18,11 +18,22 @@ from oddjet.datasets.skims.manifest import ChunkRecord, Manifest, write_manifest
 from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import ConfigError, SkimError
 from oddjet.processors.anomaly import AnomalyProcessor, JetScorer, one_part, score_part
-from oddjet.processors.attempts import Attempts, attempt_chunk, without_retries
-from oddjet.processors.cleanup import remove_stale_parts
 from oddjet.processors.detection import find_detectors
-from oddjet.processors.duplicates import check_unique
-from oddjet.processors.engine import run_chunks, run_plan
+from oddjet.processors.engine.attempts import Attempts, attempt_chunk, without_retries
+from oddjet.processors.engine.cleanup import remove_stale_parts
+from oddjet.processors.engine.duplicates import check_unique
+from oddjet.processors.engine.keys import code_digest, detector_code, with_key
+from oddjet.processors.engine.missing import find_missing
+from oddjet.processors.engine.plan import make_plan
+from oddjet.processors.engine.progress import Progress
+from oddjet.processors.engine.rounds import run_chunks, run_plan
+from oddjet.processors.engine.summary import (
+    check_sumw,
+    make_manifest,
+    package_versions,
+    read_luminosity,
+    read_sumw_runs,
+)
 from oddjet.processors.histograms import (
     PT_EDGES,
     Histograms,
@@ -31,19 +42,8 @@ from oddjet.processors.histograms import (
     save_histograms,
     scale_histogram,
 )
-from oddjet.processors.keys import code_digest, detector_code, with_key
-from oddjet.processors.missing import find_missing
-from oddjet.processors.plan import make_plan
-from oddjet.processors.progress import Progress
 from oddjet.processors.selection import Selection
 from oddjet.processors.source import ChunkSource
-from oddjet.processors.summary import (
-    check_sumw,
-    make_manifest,
-    package_versions,
-    read_luminosity,
-    read_sumw_runs,
-)
 from oddjet.processors.totals import Counts, add_up
 
 __all__ = ["HISTOGRAMS", "AnomalyResult", "run_anomaly"]

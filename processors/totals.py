@@ -13,8 +13,8 @@ from coffea.processor.executor import ExecutorBase
 from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import NonFiniteError, ProcessingError
 from oddjet.processors.anomaly import JetScorer, one_part
+from oddjet.processors.engine.workers import watch_workers
 from oddjet.processors.histograms import Histograms, add_histograms
-from oddjet.processors.workers import watch_workers
 
 __all__ = ["Counts", "PartGroup", "add_group", "add_up", "group_parts"]
 

@@ -24,9 +24,9 @@ from oddjet.datasets.files.fileset import Fileset
 from oddjet.datasets.skims.manifest import ChunkRecord, DatasetSummary, Manifest
 from oddjet.datasets.skims.skim import Skim
 from oddjet.ml.representations.jet_image import JetImage
-from oddjet.processors.engine import run_plan
-from oddjet.processors.keys import code_digest, with_key
-from oddjet.processors.plan import Plan
+from oddjet.processors.engine.keys import code_digest, with_key
+from oddjet.processors.engine.plan import Plan
+from oddjet.processors.engine.rounds import run_plan
 from oddjet.processors.skim import SkimProcessor
 from oddjet.processors.source import ChunkSource
 

@@ -12,8 +12,8 @@ from oddjet.analysis.jobs.cost import Calibration, Cost, calibrate
 from oddjet.analysis.pipeline.samples import ready_samples, sample_path
 from oddjet.datasets.files.fileset import Fileset
 from oddjet.errors import ConfigError
-from oddjet.processors.memory import expected_memory
-from oddjet.processors.plan import Plan, make_plan
+from oddjet.processors.engine.memory import expected_memory
+from oddjet.processors.engine.plan import Plan, make_plan
 
 __all__ = ["DatasetPlan", "RunPlan", "describe", "finish_time", "plan_analysis"]
 

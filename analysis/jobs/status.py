@@ -24,7 +24,9 @@ __all__ = ["Fault", "State", "StepStatus", "read_status"]
 
 State = Literal["finished", "incomplete", "outdated", "going on", "stopped", "not begun"]
 
-_FAILURES = "failures.json"  # `oddjet.processors.engine` writes it, and takes seconds to import
+_FAILURES = (
+    "failures.json"  # `oddjet.processors.engine.rounds` writes it, and takes seconds to import
+)
 _PART = re.compile(r"[0-9a-f]{20}\.json")
 _TEMPORARY = re.compile(r"\.[0-9a-f]{20}\..*\.(parquet|npy|json)")
 _QUIET_SECONDS = 120.0
@@ -241,8 +243,8 @@ def _run_status(folder: Path, *, plan: bool) -> list[StepStatus]:
 
 
 def _plan_of(config: AnalysisConfig) -> _Wanted:
-    from oddjet.processors.keys import with_key  # noqa: PLC0415 (slow imports)
-    from oddjet.processors.plan import make_plan  # noqa: PLC0415
+    from oddjet.processors.engine.keys import with_key  # noqa: PLC0415 (slow imports)
+    from oddjet.processors.engine.plan import make_plan  # noqa: PLC0415
     from oddjet.processors.skim import SkimProcessor  # noqa: PLC0415
 
     image = None if config.image is None else JetImage(**config.image.model_dump())

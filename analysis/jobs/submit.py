@@ -32,6 +32,7 @@ from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.disk.validation import read_config, validate
 from oddjet.datasets.skims.manifest import Manifest
 from oddjet.errors import ConfigError, OddjetError
+from oddjet.processors.engine.keys import code_digest
 from oddjet.processors.jobs import (
     FAILURES,
     INPUTS,
@@ -44,7 +45,6 @@ from oddjet.processors.jobs import (
     read_job,
     split_chunks,
 )
-from oddjet.processors.keys import code_digest
 
 __all__ = ["Collected", "JobReport", "Step", "collect", "submit"]
 

@@ -80,7 +80,7 @@ def _check_samples(config: AnalysisConfig, fileset: Fileset) -> Findings:
 
 def _check_sources(config: AnalysisConfig, fileset: Fileset) -> Findings:
     """Open every file that exists already, and look for the branches the selection needs."""
-    from oddjet.processors.plan import make_plan  # noqa: PLC0415 (slow import)
+    from oddjet.processors.engine.plan import make_plan  # noqa: PLC0415 (slow import)
 
     there = [name for name, dataset in fileset.datasets.items() if dataset.simulate is None]
     if not there:

@@ -13,7 +13,7 @@ from oddjet.datasets.luminosity.recorded import data_luminosity
 from oddjet.datasets.skims.manifest import Manifest
 from oddjet.datasets.skims.skim import open_skim
 from oddjet.ml.representations.jet_image import JetImage
-from oddjet.processors.progress import Progress
+from oddjet.processors.engine.progress import Progress
 
 __all__ = ["detector_folders", "histogram_settings", "image_of", "score_pass", "skim_pass"]
 

@@ -284,7 +284,7 @@ def _finish(
 
 def _report_key(config: AnalysisConfig, trained: Mapping[str, FoldedDetector]) -> str:
     """Hash all that a report follows from; the same hash, the same report."""
-    from oddjet.processors.summary import package_versions  # noqa: PLC0415 (slow import)
+    from oddjet.processors.engine.summary import package_versions  # noqa: PLC0415 (slow import)
 
     injection = config.output / "injection"
     found = sorted(injection.rglob("*.json")) if injection.is_dir() else []

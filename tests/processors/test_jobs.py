@@ -12,6 +12,7 @@ from oddjet.datasets.files.fileset import Fileset
 from oddjet.datasets.skims.skim import open_skim, read_part_record
 from oddjet.errors import ConfigError, OddjetError, ProcessingError
 from oddjet.ml.representations.jet_image import JetImage
+from oddjet.processors.engine.keys import code_digest
 from oddjet.processors.jobs import (
     FAILURES,
     AbsentExecutor,
@@ -24,7 +25,6 @@ from oddjet.processors.jobs import (
     run_job,
     split_chunks,
 )
-from oddjet.processors.keys import code_digest
 from oddjet.processors.run import run_anomaly, run_skim
 from oddjet.processors.selection import Selection
 

@@ -26,7 +26,7 @@ from oddjet.condor import Cluster, open_executor
 from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.datasets.skims.skim import open_skim
 from oddjet.errors import ChunkTooLargeError
-from oddjet.processors import memory, workers
+from oddjet.processors.engine import memory, workers
 from oddjet.processors.run import run_skim
 
 Rows = list[dict[str, Any]]
@@ -256,7 +256,7 @@ def test_a_chunk_that_kills_its_worker_is_named_within_two_minutes_and_smaller_o
         advice = int(str(told.value).rsplit(" ", 1)[1])
         # The estimate is kept from seeing it: the worker is killed for real.
         with monkeypatch.context() as patch:
-            patch.setattr("oddjet.processors.engine.check_memory", lambda *_: None)
+            patch.setattr("oddjet.processors.engine.rounds.check_memory", lambda *_: None)
             started = time.monotonic()
             with pytest.raises(ChunkTooLargeError, match=r"big\.root.*smaller chunk_size"):
                 run_skim(fileset_of(path), executor=executor, chunk_size=40_000, **options)

@@ -27,7 +27,7 @@ from oddjet.errors import (
     SkimError,
 )
 from oddjet.ml.representations.jet_image import JetImage
-from oddjet.processors import engine
+from oddjet.processors.engine import rounds as engine
 from oddjet.processors.run import run_skim
 from oddjet.processors.selection import Selection
 
@@ -195,7 +195,9 @@ def test_trusted_code_does_not_change_keys(
 ) -> None:
     keys = []
     for trust, digest in [(True, "a"), (True, "b"), (False, "a"), (False, "b")]:
-        monkeypatch.setattr("oddjet.processors.keys.code_digest", lambda digest=digest: digest)
+        monkeypatch.setattr(
+            "oddjet.processors.engine.keys.code_digest", lambda digest=digest: digest
+        )
         folder = tmp_path / f"{trust}{digest}"
         manifest = run_skim(one(qcd), output=folder, executor=iterative, trust_code=trust)
         assert manifest.config["trust_code"] is trust

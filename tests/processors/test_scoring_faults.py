@@ -14,8 +14,9 @@ from coffea.processor.executor import ExecutorBase
 from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.datasets.skims.skim import open_skim
 from oddjet.errors import BadFileError, ProcessingError
-from oddjet.processors import anomaly, keys, scoring
-from oddjet.processors.attempts import Attempts
+from oddjet.processors import anomaly, scoring
+from oddjet.processors.engine import keys
+from oddjet.processors.engine.attempts import Attempts
 from oddjet.processors.run import run_anomaly
 from oddjet.processors.scores import open_scores
 

@@ -22,7 +22,7 @@ from coffea.processor import IterativeExecutor, accumulate
 from oddjet.datasets.disk.atomic import atomic_write
 from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.ml.representations import representation_from_identity
-from oddjet.processors.plan import make_plan
+from oddjet.processors.engine.plan import make_plan
 from oddjet.processors.run import run_skim
 from oddjet.processors.selection import Selection
 

@@ -15,8 +15,8 @@ from coffea.processor.executor import ExecutorBase
 
 from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.errors import DuplicateEventError, DuplicateFileError
-from oddjet.processors import duplicates
-from oddjet.processors.duplicates import check_unique
+from oddjet.processors.engine import duplicates
+from oddjet.processors.engine.duplicates import check_unique
 from oddjet.processors.run import run_skim
 
 Rewrite = Callable[..., Path]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from oddjet.processors.cleanup import remove_stale_parts, remove_temporary_files
+from oddjet.processors.engine.cleanup import remove_stale_parts, remove_temporary_files
 
 KEY, OTHER = "0123456789abcdef0123", "fedcba9876543210fedc"
 

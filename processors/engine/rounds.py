@@ -21,14 +21,14 @@ from oddjet.datasets.disk.checksums import verify_checksum
 from oddjet.datasets.skims.manifest import ChunkRecord
 from oddjet.datasets.skims.skim import read_part_record
 from oddjet.errors import ChunkTooLargeError, InputError, OddjetError, ProcessingError
-from oddjet.processors.attempts import Attempts, attempt_item, failure_of, without_retries
 from oddjet.processors.chunkwise import ChunkProcessor
-from oddjet.processors.cleanup import remove_temporary_files
-from oddjet.processors.memory import check_memory, memory_limit
-from oddjet.processors.plan import Plan
-from oddjet.processors.progress import Progress, watch_parts
+from oddjet.processors.engine.attempts import Attempts, attempt_item, failure_of, without_retries
+from oddjet.processors.engine.cleanup import remove_temporary_files
+from oddjet.processors.engine.memory import check_memory, memory_limit
+from oddjet.processors.engine.plan import Plan
+from oddjet.processors.engine.progress import Progress, watch_parts
+from oddjet.processors.engine.workers import NoWorkersError, watch_workers
 from oddjet.processors.source import ChunkSource
-from oddjet.processors.workers import NoWorkersError, watch_workers
 
 __all__ = ["FAILURES", "raise_failures", "run_chunks", "run_plan"]
 

@@ -16,7 +16,7 @@ from oddjet.condor import Cluster, open_executor
 from oddjet.datasets.skims.skim import write_part
 from oddjet.errors import ChunkTooLargeError
 from oddjet.processors.chunkwise import record_of
-from oddjet.processors.engine import FAILURES, run_chunks
+from oddjet.processors.engine.rounds import FAILURES, run_chunks
 from oddjet.processors.source import ChunkSource
 
 N_CHUNKS = 5

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from oddjet.errors import LinkError, UnreachableError
-from oddjet.processors import attempts as module
-from oddjet.processors.attempts import Attempts, attempt_chunk
+from oddjet.processors.engine import attempts as module
+from oddjet.processors.engine.attempts import Attempts, attempt_chunk
 from oddjet.processors.source import ChunkSource
 
 

@@ -21,7 +21,7 @@ from oddjet.datasets.skims.manifest import (
     merge_cutflows,
 )
 from oddjet.errors import ProcessingError
-from oddjet.processors.plan import Plan
+from oddjet.processors.engine.plan import Plan
 
 __all__ = ["check_sumw", "make_manifest", "package_versions", "read_luminosity", "read_sumw_runs"]
 

@@ -22,9 +22,9 @@ from oddjet.datasets.simulation import simulate
 from oddjet.datasets.skims.skim import open_skim
 from oddjet.errors import BadFileError, MissingDataError, NonFiniteError, ProcessingError
 from oddjet.ml.representations.jet_image import JetImage
-from oddjet.processors import attempts as attempts_module
-from oddjet.processors import engine
-from oddjet.processors.attempts import Attempts
+from oddjet.processors.engine import attempts as attempts_module
+from oddjet.processors.engine import rounds as engine
+from oddjet.processors.engine.attempts import Attempts
 from oddjet.processors.run import run_skim
 from oddjet.processors.selection import Selection
 
