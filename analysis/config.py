@@ -15,7 +15,7 @@ from oddjet.datasets.disk.validation import read_config, validate
 from oddjet.datasets.files.fileset import Fileset, load_fileset
 from oddjet.errors import ConfigError, OddjetError
 from oddjet.ml.decorrelation import check_methods, method_name
-from oddjet.processors.selection import Selection
+from oddjet.processors.events.selection import Selection
 
 __all__ = [
     "AnalysisConfig",

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from oddjet.processors.anomaly import AnomalyProcessor
+    from oddjet.processors.events.selection import Selection
     from oddjet.processors.run import run_anomaly, run_skim
     from oddjet.processors.scores import open_scores
-    from oddjet.processors.selection import Selection
     from oddjet.processors.skim import SkimProcessor
 
 _HOMES = {

@@ -13,6 +13,8 @@ from oddjet.datasets.skims.manifest import ChunkRecord, Manifest
 from oddjet.datasets.skims.skim import Skim, write_part
 from oddjet.processors.chunkwise import ChunkProcessor, guard, record_of
 from oddjet.processors.detection import DetectorReference, score_jets
+from oddjet.processors.events.select import select_jets
+from oddjet.processors.events.selection import Selection
 from oddjet.processors.histograms import (
     Histograms,
     HistogramSettings,
@@ -21,8 +23,6 @@ from oddjet.processors.histograms import (
     cut_columns,
     fill_histograms,
 )
-from oddjet.processors.select import select_jets
-from oddjet.processors.selection import Selection
 from oddjet.processors.source import ChunkSource
 
 __all__ = ["AnomalyProcessor", "JetScorer", "one_part", "score_part"]

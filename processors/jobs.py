@@ -31,8 +31,8 @@ from oddjet.processors.engine.attempts import failure_of
 from oddjet.processors.engine.keys import code_digest
 from oddjet.processors.engine.plan import Plan
 from oddjet.processors.engine.rounds import raise_failures, run_plan
+from oddjet.processors.events.selection import Selection
 from oddjet.processors.scoring import run_anomaly
-from oddjet.processors.selection import Selection
 from oddjet.processors.skim import SkimProcessor
 from oddjet.processors.source import ChunkSource
 from oddjet.processors.totals import PartGroup

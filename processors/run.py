@@ -25,8 +25,8 @@ from oddjet.processors.engine.summary import (
     read_luminosity,
     read_sumw_runs,
 )
+from oddjet.processors.events.selection import Selection
 from oddjet.processors.scoring import AnomalyResult, run_anomaly
-from oddjet.processors.selection import Selection
 from oddjet.processors.skim import SkimProcessor
 
 __all__ = ["AnomalyResult", "run_anomaly", "run_skim"]

@@ -34,6 +34,7 @@ from oddjet.processors.engine.summary import (
     read_luminosity,
     read_sumw_runs,
 )
+from oddjet.processors.events.selection import Selection
 from oddjet.processors.histograms import (
     PT_EDGES,
     Histograms,
@@ -42,7 +43,6 @@ from oddjet.processors.histograms import (
     save_histograms,
     scale_histogram,
 )
-from oddjet.processors.selection import Selection
 from oddjet.processors.source import ChunkSource
 from oddjet.processors.totals import Counts, add_up
 

@@ -16,9 +16,9 @@ from oddjet.datasets.skims.manifest import ChunkRecord
 from oddjet.datasets.skims.skim import write_part
 from oddjet.ml.representations import Representation
 from oddjet.processors.chunkwise import ChunkProcessor, record_of
+from oddjet.processors.events.select import select_jets
+from oddjet.processors.events.selection import Selection
 from oddjet.processors.images import write_images
-from oddjet.processors.select import select_jets
-from oddjet.processors.selection import Selection
 from oddjet.processors.source import ChunkSource
 
 __all__ = ["SkimProcessor"]

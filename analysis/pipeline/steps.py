@@ -21,7 +21,7 @@ from oddjet.datasets.skims.manifest import MANIFEST, Manifest, read_manifest
 from oddjet.datasets.skims.skim import open_skim
 from oddjet.errors import ConfigError
 from oddjet.ml.representations.jet_image import JetImage
-from oddjet.processors.selection import Selection
+from oddjet.processors.events.selection import Selection
 
 __all__ = ["hunt_scores", "score_jets", "skim_files"]
 

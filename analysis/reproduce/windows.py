@@ -24,7 +24,7 @@ from oddjet.datasets.folds import fold_of
 from oddjet.datasets.jets import Jets, Truth
 from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ConfigError, did_you_mean
-from oddjet.processors.selection import Selection
+from oddjet.processors.events.selection import Selection
 
 __all__ = ["ROLES", "WINDOWS", "Role", "Window", "get_window", "ready_window"]
 

@@ -17,8 +17,8 @@ from oddjet.datasets.files.rootfiles import RootFile
 from oddjet.datasets.readers import find_reader
 from oddjet.datasets.skims.manifest import FileRecord, MissingChunk
 from oddjet.errors import ConfigError, InputError, MissingBranchError
-from oddjet.processors.branches import list_branches, require_branches
-from oddjet.processors.selection import Selection
+from oddjet.processors.events.branches import list_branches, require_branches
+from oddjet.processors.events.selection import Selection
 from oddjet.processors.source import ChunkSource
 
 __all__ = ["Plan", "make_plan"]

@@ -20,8 +20,8 @@ from oddjet.condor import Cluster, open_executor
 from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.datasets.simulation import simulate
 from oddjet.ml.folds import FoldedDetector
+from oddjet.processors.events.selection import Selection
 from oddjet.processors.run import run_skim
-from oddjet.processors.selection import Selection
 
 Change = Callable[[dict[str, Any]], None]
 Rewrite = Callable[..., Path]

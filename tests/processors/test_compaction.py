@@ -14,9 +14,9 @@ from oddjet.datasets.files.dataset import Fileset
 from oddjet.datasets.skims.compaction import compact
 from oddjet.datasets.skims.skim import open_skim
 from oddjet.ml.representations.jet_image import JetImage
+from oddjet.processors.events.selection import Selection
 from oddjet.processors.run import run_anomaly, run_skim
 from oddjet.processors.scores import open_scores
-from oddjet.processors.selection import Selection
 
 
 def forbidden(*args: Any, **options: Any) -> Any:

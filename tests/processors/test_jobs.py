@@ -13,6 +13,7 @@ from oddjet.datasets.skims.skim import open_skim, read_part_record
 from oddjet.errors import ConfigError, OddjetError, ProcessingError
 from oddjet.ml.representations.jet_image import JetImage
 from oddjet.processors.engine.keys import code_digest
+from oddjet.processors.events.selection import Selection
 from oddjet.processors.jobs import (
     FAILURES,
     AbsentExecutor,
@@ -26,7 +27,6 @@ from oddjet.processors.jobs import (
     split_chunks,
 )
 from oddjet.processors.run import run_anomaly, run_skim
-from oddjet.processors.selection import Selection
 
 IMAGE = JetImage(pixels=8)
 

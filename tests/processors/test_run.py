@@ -28,8 +28,8 @@ from oddjet.errors import (
 )
 from oddjet.ml.representations.jet_image import JetImage
 from oddjet.processors.engine import rounds as engine
+from oddjet.processors.events.selection import Selection
 from oddjet.processors.run import run_skim
-from oddjet.processors.selection import Selection
 
 Rewrite = Callable[..., Path]
 

@@ -23,8 +23,8 @@ from oddjet.datasets.disk.atomic import atomic_write
 from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.ml.representations import representation_from_identity
 from oddjet.processors.engine.plan import make_plan
+from oddjet.processors.events.selection import Selection
 from oddjet.processors.run import run_skim
-from oddjet.processors.selection import Selection
 
 __all__ = ["benchmark_memory", "benchmark_skim", "read_branches", "repeat_file"]
 
@@ -198,7 +198,7 @@ import json, resource, sys, tempfile
 from pathlib import Path
 from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.analysis.studies.benchmarks import processors as benchmark
-from oddjet.processors.selection import Selection
+from oddjet.processors.events.selection import Selection
 fileset = Fileset(datasets={"bench": Dataset(files={sys.argv[1]: "Events"}, kind="background")})
 with tempfile.TemporaryDirectory(prefix="oddjet-bench-") as folder:
     output = Path(folder) / "skim"

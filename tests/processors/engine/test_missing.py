@@ -25,8 +25,8 @@ from oddjet.ml.representations.jet_image import JetImage
 from oddjet.processors.engine import attempts as attempts_module
 from oddjet.processors.engine import rounds as engine
 from oddjet.processors.engine.attempts import Attempts
+from oddjet.processors.events.selection import Selection
 from oddjet.processors.run import run_skim
-from oddjet.processors.selection import Selection
 
 Rewrite = Callable[..., Path]
 Rows = list[dict[str, Any]]

@@ -14,7 +14,7 @@ __all__ = ["Selection"]
 
 
 class Selection(BaseModel):
-    """Cuts on events, then on jets; in the order in which `oddjet.processors.select` applies them.
+    """Cuts on events, then on jets; in the order in which `oddjet.processors.events.select` applies them.
 
     The defaults are those of table 1 of D. Khanal, Anomalous Jet Detection using Unsupervised
     Learning (2023), with the tight jet ID that CMS analyses apply beside.

@@ -14,18 +14,18 @@ from oddjet.datasets.jets import Jets, Truth, make_jets
 from oddjet.datasets.luminosity.mask import LumiMask
 from oddjet.datasets.skims.manifest import CutStep
 from oddjet.errors import NonFiniteError
-from oddjet.processors.branches import AXIS, GEN_JET, GEN_PART, JET_COLUMNS, LEPTON
-from oddjet.processors.cutflow import CutFlow
-from oddjet.processors.gen_matching import match_generated
-from oddjet.processors.jet_cuts import is_leading, passes_eta, passes_pt
-from oddjet.processors.jet_id import jet_id_fields, passes_jet_id
-from oddjet.processors.noise_filters import passes_noise_filters
-from oddjet.processors.objects import Objects, concatenate_objects, read_objects
-from oddjet.processors.overlap import has_no_lepton
-from oddjet.processors.selection import Selection
+from oddjet.processors.events.branches import AXIS, GEN_JET, GEN_PART, JET_COLUMNS, LEPTON
+from oddjet.processors.events.cutflow import CutFlow
+from oddjet.processors.events.gen_matching import match_generated
+from oddjet.processors.events.jet_cuts import is_leading, passes_eta, passes_pt
+from oddjet.processors.events.jet_id import jet_id_fields, passes_jet_id
+from oddjet.processors.events.noise_filters import passes_noise_filters
+from oddjet.processors.events.objects import Objects, concatenate_objects, read_objects
+from oddjet.processors.events.overlap import has_no_lepton
+from oddjet.processors.events.selection import Selection
+from oddjet.processors.events.triggers import passes_triggers
+from oddjet.processors.events.truth import TruthMatch, match_truth
 from oddjet.processors.source import ChunkSource
-from oddjet.processors.triggers import passes_triggers
-from oddjet.processors.truth import TruthMatch, match_truth
 
 __all__ = ["SelectedJets", "select_jets"]
 

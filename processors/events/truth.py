@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.datasets.jets import Truth
-from oddjet.processors.nearest import delta_r_squared, find_nearest
-from oddjet.processors.objects import Objects
+from oddjet.processors.events.nearest import delta_r_squared, find_nearest
+from oddjet.processors.events.objects import Objects
 
 __all__ = ["TruthMatch", "match_truth"]
 

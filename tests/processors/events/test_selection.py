@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from oddjet.errors import ConfigError
-from oddjet.processors.selection import Selection
+from oddjet.processors.events.selection import Selection
 
 
 def test_khanal_is_table_1() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.datasets.skims.manifest import CutStep
-from oddjet.processors.objects import Objects
+from oddjet.processors.events.objects import Objects
 
 __all__ = ["CutFlow"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.processors.objects import Objects
+from oddjet.processors.events.objects import Objects
 
 __all__ = ["is_leading", "passes_eta", "passes_pt"]
 

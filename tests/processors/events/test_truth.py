@@ -10,8 +10,8 @@ import pytest
 import uproot
 
 from oddjet.datasets.jets import Truth
-from oddjet.processors.objects import Objects, read_objects
-from oddjet.processors.truth import match_truth
+from oddjet.processors.events.objects import Objects, read_objects
+from oddjet.processors.events.truth import match_truth
 
 DeltaR = Callable[[float, float, float, float], float]
 LAST = 1 << 13

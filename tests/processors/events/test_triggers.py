@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from oddjet.errors import MissingBranchError
-from oddjet.processors.noise_filters import passes_noise_filters
-from oddjet.processors.triggers import find_triggers, passes_triggers
+from oddjet.processors.events.noise_filters import passes_noise_filters
+from oddjet.processors.events.triggers import find_triggers, passes_triggers
 
 EVENTS = {
     "HLT_A": np.array([True, False, False, True]),

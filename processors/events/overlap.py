@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.processors.nearest import find_nearest
-from oddjet.processors.objects import Objects
+from oddjet.processors.events.nearest import find_nearest
+from oddjet.processors.events.objects import Objects
 
 __all__ = ["has_no_lepton"]
 

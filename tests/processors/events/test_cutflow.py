@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from oddjet.processors.cutflow import CutFlow
-from oddjet.processors.objects import Objects
+from oddjet.processors.events.cutflow import CutFlow
+from oddjet.processors.events.objects import Objects
 
 
 def test_events_jets_and_weights_are_counted() -> None:

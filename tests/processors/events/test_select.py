@@ -18,9 +18,9 @@ from oddjet.datasets.luminosity.mask import LumiMask
 from oddjet.datasets.readers import find_reader
 from oddjet.errors import LinkError, NonFiniteError
 from oddjet.ml.representations.jet_image import JetImage
-from oddjet.processors.branches import list_branches
-from oddjet.processors.select import SelectedJets, select_jets
-from oddjet.processors.selection import Selection
+from oddjet.processors.events.branches import list_branches
+from oddjet.processors.events.select import SelectedJets, select_jets
+from oddjet.processors.events.selection import Selection
 from oddjet.processors.source import ChunkSource
 
 FORMATS: dict[str, dict[str, Any]] = {

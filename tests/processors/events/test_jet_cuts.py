@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from oddjet.processors.jet_cuts import is_leading, passes_eta, passes_pt
-from oddjet.processors.objects import Objects
+from oddjet.processors.events.jet_cuts import is_leading, passes_eta, passes_pt
+from oddjet.processors.events.objects import Objects
 
 
 def jets(offsets: list[int], **columns: list[float]) -> Objects:

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from oddjet.processors.gen_matching import match_generated
-from oddjet.processors.nearest import find_nearest
-from oddjet.processors.objects import Objects, concatenate_objects
-from oddjet.processors.overlap import has_no_lepton
+from oddjet.processors.events.gen_matching import match_generated
+from oddjet.processors.events.nearest import find_nearest
+from oddjet.processors.events.objects import Objects, concatenate_objects
+from oddjet.processors.events.overlap import has_no_lepton
 
 DeltaR = Callable[[float, float, float, float], float]
 

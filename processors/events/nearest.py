@@ -8,7 +8,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.processors.objects import Objects
+from oddjet.processors.events.objects import Objects
 
 __all__ = ["find_nearest"]
 

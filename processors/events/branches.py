@@ -7,9 +7,9 @@ from collections.abc import Collection
 from oddjet.datasets.files.dataset import Kind
 from oddjet.datasets.readers import Reader
 from oddjet.errors import MissingBranchError
-from oddjet.processors.jet_id import jet_id_fields
-from oddjet.processors.selection import Selection
-from oddjet.processors.triggers import find_triggers
+from oddjet.processors.events.jet_id import jet_id_fields
+from oddjet.processors.events.selection import Selection
+from oddjet.processors.events.triggers import find_triggers
 
 __all__ = [
     "AXIS",

@@ -13,7 +13,7 @@ from collections.abc import Collection
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.processors.objects import Objects
+from oddjet.processors.events.objects import Objects
 
 __all__ = ["jet_id_fields", "passes_jet_id"]
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from oddjet.processors.jet_id import jet_id_fields, passes_jet_id
-from oddjet.processors.objects import Objects
+from oddjet.processors.events.jet_id import jet_id_fields, passes_jet_id
+from oddjet.processors.events.objects import Objects
 
 GOOD = {
     "eta": 0.0,

@@ -1,0 +1,1 @@
+"""The physics of one chunk of events: pure functions on arrays."""
