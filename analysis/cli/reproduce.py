@@ -41,7 +41,7 @@ def reproduce(
     workers: Annotated[int, typer.Option("-j", "--workers", min=1, help="Worker processes.")] = 2,
 ) -> None:
     """Train and measure everything the five documents report; an interrupted call goes on."""
-    from oddjet.analysis.reproduce import reproduce as run  # noqa: PLC0415 (slow import)
+    from oddjet.analysis.studies.reproduce import reproduce as run  # noqa: PLC0415 (slow import)
 
     with told_plainly():
         found = run(

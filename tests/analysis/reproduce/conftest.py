@@ -9,7 +9,7 @@ import awkward as ak
 import numpy as np
 import pytest
 
-from oddjet.analysis.reproduce.windows import WINDOWS
+from oddjet.analysis.studies.reproduce.windows import WINDOWS
 from oddjet.datasets.jets import Truth, make_jets
 from oddjet.datasets.skims.manifest import ChunkRecord, DatasetSummary, Manifest, write_manifest
 from oddjet.datasets.skims.skim import Skim, open_skim, write_part

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from oddjet.analysis.reproduce.document import SCALES, Document, Published, Scale, Trend
-from oddjet.analysis.reproduce.documents import DOCUMENTS, get_document
-from oddjet.analysis.reproduce.reproduction import refuse_equal_labels
-from oddjet.analysis.reproduce.settings import CEILING, labels, make_trial, settings
-from oddjet.analysis.reproduce.windows import WINDOWS
+from oddjet.analysis.studies.reproduce.document import SCALES, Document, Published, Scale, Trend
+from oddjet.analysis.studies.reproduce.documents import DOCUMENTS, get_document
+from oddjet.analysis.studies.reproduce.reproduction import refuse_equal_labels
+from oddjet.analysis.studies.reproduce.settings import CEILING, labels, make_trial, settings
+from oddjet.analysis.studies.reproduce.windows import WINDOWS
 from oddjet.errors import ConfigError
 from oddjet.ml import create, detector_class, detector_names
 from oddjet.ml.evaluation.bootstrap import Interval

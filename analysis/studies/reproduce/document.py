@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from oddjet.analysis.report.page import Table
-from oddjet.analysis.reproduce.trial import Trial, TrialResult
-from oddjet.analysis.reproduce.windows import get_window
+from oddjet.analysis.studies.reproduce.trial import Trial, TrialResult
+from oddjet.analysis.studies.reproduce.windows import get_window
 from oddjet.datasets.jets import Jets
 from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ConfigError

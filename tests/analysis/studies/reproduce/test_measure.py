@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from oddjet.analysis.reproduce.measure import compare_areas, share_of_ceiling
+from oddjet.analysis.studies.reproduce.measure import compare_areas, share_of_ceiling
 
 RNG = np.random.default_rng(1)
 IS_SIGNAL = np.repeat([True, False], [400, 1000])

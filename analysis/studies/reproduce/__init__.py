@@ -6,6 +6,6 @@ each document trains, prints and draws; `run` runs the trials and `table`, `choo
 
 from __future__ import annotations
 
-from oddjet.analysis.reproduce.reproduction import Reproduction, reproduce
+from oddjet.analysis.studies.reproduce.reproduction import Reproduction, reproduce
 
 __all__ = ["Reproduction", "reproduce"]

@@ -13,14 +13,14 @@ from typing import Any
 
 from oddjet.analysis.progress import Reporter, SilentReporter
 from oddjet.analysis.report.page import Table
-from oddjet.analysis.reproduce.choose import choose, choose_one_for_all
-from oddjet.analysis.reproduce.document import SCALES, Document, Results, Scale
-from oddjet.analysis.reproduce.documents import DOCUMENTS, get_document
-from oddjet.analysis.reproduce.report import Chapter, choice_table, write_reproduction
-from oddjet.analysis.reproduce.run import run_trials
-from oddjet.analysis.reproduce.table import make_rows
-from oddjet.analysis.reproduce.trial import Trial, TrialResult
-from oddjet.analysis.reproduce.windows import ready_window
+from oddjet.analysis.studies.reproduce.choose import choose, choose_one_for_all
+from oddjet.analysis.studies.reproduce.document import SCALES, Document, Results, Scale
+from oddjet.analysis.studies.reproduce.documents import DOCUMENTS, get_document
+from oddjet.analysis.studies.reproduce.report import Chapter, choice_table, write_reproduction
+from oddjet.analysis.studies.reproduce.run import run_trials
+from oddjet.analysis.studies.reproduce.table import make_rows
+from oddjet.analysis.studies.reproduce.trial import Trial, TrialResult
+from oddjet.analysis.studies.reproduce.windows import ready_window
 from oddjet.datasets.files.fileset import Fileset, load_fileset
 from oddjet.errors import ConfigError
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.analysis.reproduce.trial import TrialResult
-from oddjet.analysis.reproduce.windows import Role
+from oddjet.analysis.studies.reproduce.trial import TrialResult
+from oddjet.analysis.studies.reproduce.windows import Role
 from oddjet.errors import TooFewJetsError
 from oddjet.ml.evaluation.fixed_mass import FixedAuc, auc_at_fixed
 from oddjet.ml.evaluation.roc import Interval, auc, background_rejection

@@ -10,18 +10,25 @@ from oddjet.analysis.report.figures.mass import mass_before_after
 from oddjet.analysis.report.figures.mass_response import MassPair, masses_in_and_out
 from oddjet.analysis.report.figures.scores import score_distributions
 from oddjet.analysis.report.figures.sculpting import sculpting_curves
-from oddjet.analysis.reproduce.document import Document, Drawing, Published, Results, Scale, Trend
-from oddjet.analysis.reproduce.measure import compare_areas
-from oddjet.analysis.reproduce.pictures import (
+from oddjet.analysis.sculpting import Sculpted, mass_sculpting
+from oddjet.analysis.studies.reproduce.document import (
+    Document,
+    Drawing,
+    Published,
+    Results,
+    Scale,
+    Trend,
+)
+from oddjet.analysis.studies.reproduce.measure import compare_areas
+from oddjet.analysis.studies.reproduce.pictures import (
     LABEL,
     average_pictures,
     histogram,
     roc_picture,
     score_samples,
 )
-from oddjet.analysis.reproduce.settings import ceiling, make_trial
-from oddjet.analysis.reproduce.trial import Trial, TrialResult
-from oddjet.analysis.sculpting import Sculpted, mass_sculpting
+from oddjet.analysis.studies.reproduce.settings import ceiling, make_trial
+from oddjet.analysis.studies.reproduce.trial import Trial, TrialResult
 from oddjet.ml.evaluation.bootstrap import Interval
 from oddjet.ml.evaluation.roc import auc
 from oddjet.ml.representations.jet_image import JetImage

@@ -11,7 +11,13 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from oddjet.analysis.progress import Reporter
-from oddjet.analysis.reproduce.trial import Trial, TrialResult, load_trial, run_trial, trial_key
+from oddjet.analysis.studies.reproduce.trial import (
+    Trial,
+    TrialResult,
+    load_trial,
+    run_trial,
+    trial_key,
+)
 from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ProcessingError
 

@@ -11,9 +11,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from oddjet.analysis.reproduce.document import Scale
-from oddjet.analysis.reproduce.trial import Trial
-from oddjet.analysis.reproduce.windows import get_window
+from oddjet.analysis.studies.reproduce.document import Scale
+from oddjet.analysis.studies.reproduce.trial import Trial
+from oddjet.analysis.studies.reproduce.windows import get_window
 from oddjet.errors import ConfigError, did_you_mean
 from oddjet.ml.representations.energy_flow import EnergyFlow, Reweight
 from oddjet.ml.representations.jet_image import JetImage

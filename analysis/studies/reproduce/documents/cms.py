@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from oddjet.analysis.report.figures.normalised import NormalisedTraining, normalised_trainings
-from oddjet.analysis.reproduce.document import Document, Drawing, Published, Results, Scale, Trend
-from oddjet.analysis.reproduce.measure import compare_areas
-from oddjet.analysis.reproduce.pictures import LABEL, roc_picture
-from oddjet.analysis.reproduce.settings import ceiling, make_trial
-from oddjet.analysis.reproduce.trial import Trial
+from oddjet.analysis.studies.reproduce.document import (
+    Document,
+    Drawing,
+    Published,
+    Results,
+    Scale,
+    Trend,
+)
+from oddjet.analysis.studies.reproduce.measure import compare_areas
+from oddjet.analysis.studies.reproduce.pictures import LABEL, roc_picture
+from oddjet.analysis.studies.reproduce.settings import ceiling, make_trial
+from oddjet.analysis.studies.reproduce.trial import Trial
 
 __all__ = ["CMS"]
 

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from oddjet.analysis.reproduce.measure import Measured, area, measure, share_of_ceiling
-from oddjet.analysis.reproduce.settings import CEILING
-from oddjet.analysis.reproduce.trial import Trial, TrialResult
+from oddjet.analysis.studies.reproduce.measure import Measured, area, measure, share_of_ceiling
+from oddjet.analysis.studies.reproduce.settings import CEILING
+from oddjet.analysis.studies.reproduce.trial import Trial, TrialResult
 from oddjet.ml.evaluation.bootstrap import Interval
 
 __all__ = ["TASKS", "Choice", "Task", "choose", "choose_one_for_all"]

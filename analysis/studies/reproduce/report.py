@@ -17,9 +17,15 @@ from oddjet.analysis.report.page import (
     make_picture,
     write_report,
 )
-from oddjet.analysis.reproduce.choose import Choice
-from oddjet.analysis.reproduce.document import Document, Drawing, Trend
-from oddjet.analysis.reproduce.table import HEADERS, Row, interval_text, to_markdown, to_table
+from oddjet.analysis.studies.reproduce.choose import Choice
+from oddjet.analysis.studies.reproduce.document import Document, Drawing, Trend
+from oddjet.analysis.studies.reproduce.table import (
+    HEADERS,
+    Row,
+    interval_text,
+    to_markdown,
+    to_table,
+)
 from oddjet.datasets.disk.atomic import atomic_write, write_text
 
 __all__ = ["Chapter", "choice_table", "trend_table", "write_reproduction"]

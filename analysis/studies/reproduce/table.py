@@ -7,10 +7,10 @@ import math
 from collections.abc import Sequence
 
 from oddjet.analysis.report.page import Cell, Table
-from oddjet.analysis.reproduce.document import Document, Published
-from oddjet.analysis.reproduce.measure import Measured, area, measure, share_of_ceiling
-from oddjet.analysis.reproduce.settings import CEILING
-from oddjet.analysis.reproduce.trial import TrialResult
+from oddjet.analysis.studies.reproduce.document import Document, Published
+from oddjet.analysis.studies.reproduce.measure import Measured, area, measure, share_of_ceiling
+from oddjet.analysis.studies.reproduce.settings import CEILING
+from oddjet.analysis.studies.reproduce.trial import TrialResult
 from oddjet.datasets.files.fileset import Fileset
 from oddjet.ml.evaluation.bootstrap import Interval
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from oddjet.analysis.report.page import Cell, Table
-from oddjet.analysis.reproduce.document import Document, Published, Results, Scale, Trend
-from oddjet.analysis.reproduce.documents.buss_pictures import drawings
-from oddjet.analysis.reproduce.measure import area, compare_areas
-from oddjet.analysis.reproduce.settings import ceiling, make_trial
-from oddjet.analysis.reproduce.trial import Trial, TrialResult
+from oddjet.analysis.studies.reproduce.document import Document, Published, Results, Scale, Trend
+from oddjet.analysis.studies.reproduce.documents.buss_pictures import drawings
+from oddjet.analysis.studies.reproduce.measure import area, compare_areas
+from oddjet.analysis.studies.reproduce.settings import ceiling, make_trial
+from oddjet.analysis.studies.reproduce.trial import Trial, TrialResult
 
 __all__ = ["BUSS"]
 

@@ -10,12 +10,12 @@ from typer.testing import CliRunner
 
 from oddjet.analysis.cli.app import app
 from oddjet.analysis.progress import SilentReporter
-from oddjet.analysis.reproduce import reproduce
-from oddjet.analysis.reproduce.documents import DOCUMENTS
-from oddjet.analysis.reproduce.reproduction import _chapter
-from oddjet.analysis.reproduce.run import run_trials
-from oddjet.analysis.reproduce.settings import make_trial
-from oddjet.analysis.reproduce.trial import Trial
+from oddjet.analysis.studies.reproduce import reproduce
+from oddjet.analysis.studies.reproduce.documents import DOCUMENTS
+from oddjet.analysis.studies.reproduce.reproduction import _chapter
+from oddjet.analysis.studies.reproduce.run import run_trials
+from oddjet.analysis.studies.reproduce.settings import make_trial
+from oddjet.analysis.studies.reproduce.trial import Trial
 from oddjet.datasets.files.fileset import load_fileset
 from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import ConfigError, ProcessingError
@@ -25,7 +25,7 @@ from oddjet.errors import ConfigError, ProcessingError
 def ready(monkeypatch: pytest.MonkeyPatch, toy_skims: Callable[[str], Skim]) -> None:
     """Toy jets in the place of simulated ones."""
     monkeypatch.setattr(
-        "oddjet.analysis.reproduce.reproduction.ready_window",
+        "oddjet.analysis.studies.reproduce.reproduction.ready_window",
         lambda name, *_, **__: toy_skims(name),
     )
 
@@ -71,7 +71,7 @@ def test_a_document_becomes_a_table_a_report_and_pictures(
     page = (folder / "reproduce.html").read_text()
     assert page.count("<img") == len(list((folder / "figures").glob("*.png"))) >= 4
     # Again: nothing is trained.
-    monkeypatch.setattr("oddjet.analysis.reproduce.run.run_trial", None)
+    monkeypatch.setattr("oddjet.analysis.studies.reproduce.run.run_trial", None)
     again = CliRunner().invoke(app, [*arguments, "-o", str(skims_beside)])
     assert again.exit_code == 0, again.output
 

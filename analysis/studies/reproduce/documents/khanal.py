@@ -12,16 +12,23 @@ from oddjet.analysis.report.figures.contamination import ContaminationLine, cont
 from oddjet.analysis.report.figures.roc import RocLine, auc_by_epoch, roc_by_epoch
 from oddjet.analysis.report.figures.thresholds import Mark, scores_with_thresholds
 from oddjet.analysis.report.figures.training import LossCurve, loss_curves
-from oddjet.analysis.reproduce.document import Document, Drawing, Published, Results, Scale, Trend
-from oddjet.analysis.reproduce.measure import compare_areas
-from oddjet.analysis.reproduce.pictures import (
+from oddjet.analysis.studies.reproduce.document import (
+    Document,
+    Drawing,
+    Published,
+    Results,
+    Scale,
+    Trend,
+)
+from oddjet.analysis.studies.reproduce.measure import compare_areas
+from oddjet.analysis.studies.reproduce.pictures import (
     LABEL,
     average_pictures,
     roc_picture,
     score_samples,
 )
-from oddjet.analysis.reproduce.settings import ceiling, make_trial
-from oddjet.analysis.reproduce.trial import Trial, TrialResult
+from oddjet.analysis.studies.reproduce.settings import ceiling, make_trial
+from oddjet.analysis.studies.reproduce.trial import Trial, TrialResult
 from oddjet.ml.evaluation.roc import auc, roc_curve
 from oddjet.ml.representations.jet_image import JetImage
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from oddjet.analysis.reproduce.document import Document
-from oddjet.analysis.reproduce.documents.buss import BUSS
-from oddjet.analysis.reproduce.documents.cms import CMS
-from oddjet.analysis.reproduce.documents.comparison import COMPARISON
-from oddjet.analysis.reproduce.documents.ene import ENE
-from oddjet.analysis.reproduce.documents.golling import GOLLING
-from oddjet.analysis.reproduce.documents.khanal import KHANAL
+from oddjet.analysis.studies.reproduce.document import Document
+from oddjet.analysis.studies.reproduce.documents.buss import BUSS
+from oddjet.analysis.studies.reproduce.documents.cms import CMS
+from oddjet.analysis.studies.reproduce.documents.comparison import COMPARISON
+from oddjet.analysis.studies.reproduce.documents.ene import ENE
+from oddjet.analysis.studies.reproduce.documents.golling import GOLLING
+from oddjet.analysis.studies.reproduce.documents.khanal import KHANAL
 from oddjet.errors import ConfigError, did_you_mean
 
 __all__ = ["DOCUMENTS", "get_document"]

@@ -10,8 +10,8 @@ from oddjet.analysis.report.figures.jets import average_images
 from oddjet.analysis.report.figures.roc import RocLine, roc_curves
 from oddjet.analysis.report.figures.scores import ScoreSample
 from oddjet.analysis.report.figures.style import Histogram, PlotLabel
-from oddjet.analysis.reproduce.document import Drawing, Results
-from oddjet.analysis.reproduce.trial import TrialResult
+from oddjet.analysis.studies.reproduce.document import Drawing, Results
+from oddjet.analysis.studies.reproduce.trial import TrialResult
 from oddjet.datasets.jets import Jets
 from oddjet.ml.evaluation.roc import auc, roc_curve
 from oddjet.ml.representations.jet_image import JetImage

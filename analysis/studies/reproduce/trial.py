@@ -18,7 +18,7 @@ import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.analysis.reproduce.windows import Role, Window, get_window
+from oddjet.analysis.studies.reproduce.windows import Role, Window, get_window
 from oddjet.datasets.disk.atomic import atomic_write, write_text
 from oddjet.datasets.disk.digest import content_key, dependency_digest
 from oddjet.datasets.jets import Jets, Truth, concatenate

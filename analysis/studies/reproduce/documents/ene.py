@@ -9,11 +9,23 @@ import numpy as np
 from oddjet.analysis.report.figures.jets import reconstruction_pictures
 from oddjet.analysis.report.figures.latent_scan import latent_scan
 from oddjet.analysis.report.figures.mass import mass_before_after
-from oddjet.analysis.reproduce.document import Document, Drawing, Published, Results, Scale, Trend
-from oddjet.analysis.reproduce.measure import compare_areas
-from oddjet.analysis.reproduce.pictures import LABEL, average_pictures, histogram, roc_picture
-from oddjet.analysis.reproduce.settings import ceiling, make_trial
-from oddjet.analysis.reproduce.trial import Trial
+from oddjet.analysis.studies.reproduce.document import (
+    Document,
+    Drawing,
+    Published,
+    Results,
+    Scale,
+    Trend,
+)
+from oddjet.analysis.studies.reproduce.measure import compare_areas
+from oddjet.analysis.studies.reproduce.pictures import (
+    LABEL,
+    average_pictures,
+    histogram,
+    roc_picture,
+)
+from oddjet.analysis.studies.reproduce.settings import ceiling, make_trial
+from oddjet.analysis.studies.reproduce.trial import Trial
 from oddjet.ml.representations.jet_image import JetImage
 
 __all__ = ["ENE"]

@@ -7,7 +7,7 @@ import awkward as ak
 import numpy as np
 import pytest
 
-from oddjet.analysis.reproduce.windows import WINDOWS, get_window, is_leading, ready_window
+from oddjet.analysis.studies.reproduce.windows import WINDOWS, get_window, is_leading, ready_window
 from oddjet.datasets.files.fileset import load_fileset
 from oddjet.datasets.jets import Truth
 from oddjet.datasets.skims.skim import Skim

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from oddjet.analysis.report.page import Cell, Table
-from oddjet.analysis.reproduce.choose import TASKS, Task
-from oddjet.analysis.reproduce.document import Document, Results, Scale
-from oddjet.analysis.reproduce.measure import area
-from oddjet.analysis.reproduce.settings import CEILING, ceiling, make_trial
-from oddjet.analysis.reproduce.trial import Trial, TrialResult
+from oddjet.analysis.studies.reproduce.choose import TASKS, Task
+from oddjet.analysis.studies.reproduce.document import Document, Results, Scale
+from oddjet.analysis.studies.reproduce.measure import area
+from oddjet.analysis.studies.reproduce.settings import CEILING, ceiling, make_trial
+from oddjet.analysis.studies.reproduce.trial import Trial, TrialResult
 from oddjet.errors import TooFewJetsError
 from oddjet.ml.evaluation.fixed_mass import auc_at_fixed
 

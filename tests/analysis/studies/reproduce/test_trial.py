@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from oddjet.analysis.reproduce.measure import area
-from oddjet.analysis.reproduce.trial import Trial, load_trial, run_trial, trial_key
-from oddjet.analysis.reproduce.windows import get_window
+from oddjet.analysis.studies.reproduce.measure import area
+from oddjet.analysis.studies.reproduce.trial import Trial, load_trial, run_trial, trial_key
+from oddjet.analysis.studies.reproduce.windows import get_window
 from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import OddjetError
 from oddjet.ml.representations.jet_image import JetImage

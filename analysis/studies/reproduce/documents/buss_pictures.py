@@ -8,8 +8,8 @@ import numpy as np
 
 from oddjet.analysis.report.figures.curves import Curve, curves
 from oddjet.analysis.report.figures.mixtures import MixtureSample, mixture_pictures, mixture_weights
-from oddjet.analysis.reproduce.document import Drawing, Results
-from oddjet.analysis.reproduce.pictures import LABEL, average_pictures, roc_picture
+from oddjet.analysis.studies.reproduce.document import Drawing, Results
+from oddjet.analysis.studies.reproduce.pictures import LABEL, average_pictures, roc_picture
 from oddjet.ml.evaluation.roc import auc, background_rejection
 from oddjet.ml.representations.jet_image import JetImage
 

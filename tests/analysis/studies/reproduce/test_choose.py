@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from oddjet.analysis.reproduce.choose import TASKS, choose, choose_one_for_all
-from oddjet.analysis.reproduce.measure import area
-from oddjet.analysis.reproduce.settings import CEILING
-from oddjet.analysis.reproduce.trial import Trial, TrialResult
+from oddjet.analysis.studies.reproduce.choose import TASKS, choose, choose_one_for_all
+from oddjet.analysis.studies.reproduce.measure import area
+from oddjet.analysis.studies.reproduce.settings import CEILING
+from oddjet.analysis.studies.reproduce.trial import Trial, TrialResult
 
 TOP = next(task for task in TASKS if task.title == "top")
 AACHEN = next(task for task in TASKS if task.title == "Aachen")
