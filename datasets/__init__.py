@@ -26,15 +26,22 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "catalog": ("catalog_names", "catalog_path"),
-    "fileset": ("Dataset", "Fileset", "Simulate", "check_fileset", "load_fileset", "to_coffea"),
+    "files.fileset": (
+        "Dataset",
+        "Fileset",
+        "Simulate",
+        "check_fileset",
+        "load_fileset",
+        "to_coffea",
+    ),
     "folds": ("event_hash", "fold_of"),
     "jets": ("Jets", "Truth", "concatenate", "empty_jets", "make_jets"),
-    "lumi": ("LumiMask",),
-    "manifest": ("Manifest", "read_manifest", "write_manifest"),
+    "luminosity.mask": ("LumiMask",),
+    "skims.manifest": ("Manifest", "read_manifest", "write_manifest"),
     "public": ("read_lhc_olympics", "read_top_tagging"),
     "readers": ("READERS", "Reader", "find_reader"),
-    "rootfiles": ("RootFile", "inspect_root", "runs_sumw"),
-    "skim": ("Skim", "open_skim", "write_part"),
+    "files.rootfiles": ("RootFile", "inspect_root", "runs_sumw"),
+    "skims.skim": ("Skim", "open_skim", "write_part"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

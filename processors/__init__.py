@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "AnomalyProcessor": "anomaly",
-    "Selection": "selection",
+    "Selection": "events.selection",
     "SkimProcessor": "skim",
     "open_scores": "scores",
     "run_anomaly": "run",

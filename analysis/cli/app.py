@@ -12,19 +12,17 @@ import typer
 from rich.logging import RichHandler
 from rich.table import Table
 
-from oddjet.analysis import (
-    cli_background,
-    cli_batch,
-    cli_compact,
-    cli_hunt,
-    cli_inject,
-    cli_limits,
-    cli_plan,
-    cli_reproduce,
-    cli_sculpt,
-    cli_status,
-    cli_studies,
-)
+from oddjet.analysis.cli import background as cli_background
+from oddjet.analysis.cli import compact as cli_compact
+from oddjet.analysis.cli import hunt as cli_hunt
+from oddjet.analysis.cli import inject as cli_inject
+from oddjet.analysis.cli import jobs as cli_batch
+from oddjet.analysis.cli import limits as cli_limits
+from oddjet.analysis.cli import plan as cli_plan
+from oddjet.analysis.cli import reproduce as cli_reproduce
+from oddjet.analysis.cli import sculpt as cli_sculpt
+from oddjet.analysis.cli import status as cli_status
+from oddjet.analysis.cli import studies as cli_studies
 from oddjet.analysis.cli.console import assignments, err, out, print_rows, told_plainly
 from oddjet.analysis.progress import RichReporter
 

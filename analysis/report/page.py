@@ -273,7 +273,7 @@ def _render(report: Report) -> str:
     )
     environment.filters["cell"] = _cell
     environment.tests["number"] = _is_number
-    source = resources.files("oddjet.analysis") / "templates" / "report.html.j2"
+    source = resources.files("oddjet.analysis.report") / "templates" / "report.html.j2"
     return environment.from_string(source.read_text(encoding="utf-8")).render(report=report)
 
 

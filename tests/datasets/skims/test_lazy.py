@@ -16,7 +16,7 @@ from oddjet.datasets.skims.manifest import ChunkRecord, DatasetSummary, Manifest
 from oddjet.datasets.skims.skim import open_skim, write_part
 from oddjet.errors import ConfigError
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ def go(output: Path, executor: ExecutorBase, **options: Any) -> Any:
 )
 def workers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     # Workers inherit the path; they have to import this module.
-    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2]))
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[3]))
     with open_executor(Cluster(executor=request.param, workers=2)) as executor:
         yield executor
 
