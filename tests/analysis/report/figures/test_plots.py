@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from oddjet.analysis.bumphunt import BumpHunt
 from oddjet.analysis.report.figures.bumps import p_value_scan, toy_statistics
 from oddjet.analysis.report.figures.encode import data_uri, figure_bytes
 from oddjet.analysis.report.figures.fit import sideband_fit
@@ -22,7 +21,7 @@ from oddjet.analysis.report.figures.spectra import cut_flow_bars, spectrum
 from oddjet.analysis.report.figures.style import Histogram, PlotLabel, legend_text
 from oddjet.analysis.report.figures.training import LossCurve, loss_curves
 from oddjet.analysis.statistics.background import BackgroundFit, fit_sidebands
-from oddjet.analysis.statistics.bumphunt import scan
+from oddjet.analysis.statistics.bumphunt import BumpHunt, scan
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,9 +11,8 @@ import numpy.typing as npt
 import pytest
 from scipy import stats
 
-from oddjet.analysis.bumphunt import BumpHunt, significance
 from oddjet.analysis.report.page import jsonable
-from oddjet.analysis.statistics.bumphunt import scan
+from oddjet.analysis.statistics.bumphunt import BumpHunt, scan, significance
 from oddjet.analysis.statistics.bumphunt.result import WindowTable
 from oddjet.errors import ConfigError, FitError
 

@@ -11,9 +11,8 @@ import numpy.typing as npt
 import pytest
 from scipy import stats
 
-from oddjet.analysis.bumphunt import JointTable, scan_jointly
 from oddjet.analysis.statistics.background.many import BatchModel
-from oddjet.analysis.statistics.bumphunt import scan
+from oddjet.analysis.statistics.bumphunt import JointTable, scan, scan_jointly
 from oddjet.analysis.statistics.bumphunt.pvalues import toy_p
 
 Array = npt.NDArray[np.float64]

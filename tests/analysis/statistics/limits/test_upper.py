@@ -10,9 +10,14 @@ import pytest
 from pyhf.infer.intervals.upper_limits import toms748_scan
 from scipy import optimize, stats
 
-from oddjet.analysis.limits import LimitInputs, Systematics, build_channel, upper_limit
 from oddjet.analysis.statistics.exchange import write_workspace
-from oddjet.analysis.statistics.limits import upper
+from oddjet.analysis.statistics.limits import (
+    LimitInputs,
+    Systematics,
+    build_channel,
+    upper,
+    upper_limit,
+)
 from oddjet.analysis.statistics.limits.templates import gaussian_template
 from oddjet.errors import ConfigError, FitError
 
