@@ -9,10 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.errors import InputError, NonFiniteError, TooFewJetsError
+from oddjet.typing import Floats
 
 __all__ = ["SurvivalCalibration"]
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

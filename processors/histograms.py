@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.jets import Jets, require_columns
 from oddjet.errors import ConfigError, InputError, NonFiniteError, did_you_mean
+from oddjet.typing import Floats
 
 __all__ = [
     "ALL",
@@ -36,7 +37,6 @@ __all__ = [
     "working_point_name",
 ]
 
-Floats = npt.NDArray[np.float64]
 Histogram: TypeAlias = "hist.Hist[Any]"
 """What `make_histogram` makes."""
 

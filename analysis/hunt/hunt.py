@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +25,7 @@ from oddjet.datasets.folds import event_hash
 from oddjet.datasets.skims.manifest import DatasetSummary
 from oddjet.errors import ConfigError, FitError
 from oddjet.processors.histograms import cut_column
+from oddjet.typing import Table
 
 __all__ = [
     "Hunt",
@@ -39,7 +39,6 @@ __all__ = [
 
 PB_TO_PER_IFB = 1000.0
 
-Table = Mapping[str, npt.NDArray[Any]]
 
 _log = logging.getLogger(__name__)
 

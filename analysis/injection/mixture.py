@@ -10,13 +10,12 @@ from oddjet.analysis.scores.pseudodata import uniform_of
 from oddjet.datasets.folds import event_hash
 from oddjet.datasets.jets import Jets, concatenate
 from oddjet.errors import TooFewJetsError
+from oddjet.typing import Bools
 
 __all__ = ["draw_mixture", "hunted_rows"]
 
-Mask = npt.NDArray[np.bool_]
 
-
-def hunted_rows(jets: Jets, *, mass: str, mass_range: tuple[float, float], leading: bool) -> Mask:
+def hunted_rows(jets: Jets, *, mass: str, mass_range: tuple[float, float], leading: bool) -> Bools:
     """Mark the jets that are hunted in.
 
     Args:
@@ -34,8 +33,8 @@ def hunted_rows(jets: Jets, *, mass: str, mass_range: tuple[float, float], leadi
 
 
 def draw_mixture(
-    background: tuple[Jets, Mask],
-    signal: tuple[Jets, Mask],
+    background: tuple[Jets, Bools],
+    signal: tuple[Jets, Bools],
     *,
     share: float,
     fraction: float,
@@ -73,7 +72,7 @@ def draw_mixture(
     return concatenate([jets[keep], signal[0][chosen]])
 
 
-def _first_events(signal: tuple[Jets, Mask], wanted: int, seed: int) -> Mask:
+def _first_events(signal: tuple[Jets, Bools], wanted: int, seed: int) -> Bools:
     """Take whole events, in the order of their numbers, until `wanted` of their jets are hunted in."""
     jets, hunted = signal
     if wanted == 0:

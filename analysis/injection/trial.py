@@ -30,13 +30,13 @@ from oddjet.datasets.jets import Jets
 from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ConfigError, FitError, OddjetError
 from oddjet.processors.histograms import cut_column
+from oddjet.typing import Bools
 
 if TYPE_CHECKING:
     from oddjet.ml.folds import FoldedDetector
 
 __all__ = ["InjectionTrial", "load_trial", "run_trial", "trial_key"]
 
-Mask = npt.NDArray[np.bool_]
 Table = dict[str, npt.NDArray[Any]]
 
 CODE = (
@@ -158,7 +158,7 @@ def _jets(folder: Path, datasets: tuple[str, ...]) -> Jets:
 def _experiment(trial: InjectionTrial) -> dict[str, Any]:
     settings = trial.hunt
 
-    def hunted(jets: Jets) -> Mask:
+    def hunted(jets: Jets) -> Bools:
         return hunted_rows(
             jets,
             mass=settings.mass,
@@ -250,8 +250,8 @@ def _columns(trained: FoldedDetector, trial: InjectionTrial) -> tuple[str, ...]:
 def _cuts(
     table: Table,
     result: Hunt,
-    use: Mask,
-    is_signal: Mask,
+    use: Bools,
+    is_signal: Bools,
     signals: Table,
     settings: HuntConfig,
 ) -> list[dict[str, Any]]:
@@ -288,7 +288,7 @@ def _cuts(
     return cuts
 
 
-def _share(passed: Mask, among: Mask) -> float | None:
+def _share(passed: Bools, among: Bools) -> float | None:
     n = int(np.count_nonzero(among))
     return int(np.count_nonzero(passed & among)) / n if n else None
 

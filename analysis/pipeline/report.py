@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import awkward as ak
 import numpy as np
-import numpy.typing as npt
 
 from oddjet.analysis.config import AnalysisConfig
 from oddjet.analysis.hunt.hunt import Hunt, dataset_scales
@@ -45,6 +44,7 @@ from oddjet.datasets.skims.skim import Skim
 from oddjet.ml.decorrelation import method_name
 from oddjet.ml.representations.jet_image import JetImage
 from oddjet.processors.histograms import cut_column
+from oddjet.typing import Table
 
 if TYPE_CHECKING:
     from oddjet.ml.folds import FoldedDetector
@@ -52,8 +52,6 @@ if TYPE_CHECKING:
 __all__ = ["RunOutputs", "build_report", "decorrelated_columns", "score_columns"]
 
 AVERAGED_JETS = 10_000
-
-Table = Mapping[str, npt.NDArray[Any]]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -32,13 +32,12 @@ import numpy.typing as npt
 
 from oddjet.datasets.folds import mix64
 from oddjet.errors import ConfigError, InputError, NonFiniteError
+from oddjet.typing import Floats
 
 __all__ = ["draw_pseudodata", "largest_luminosity", "uniform_of"]
 
-Array = npt.NDArray[np.float64]
 
-
-def uniform_of(events: npt.NDArray[np.uint64], dataset: str, seed: int) -> Array:
+def uniform_of(events: npt.NDArray[np.uint64], dataset: str, seed: int) -> Floats:
     """A uniform number in [0, 1) for each event, fixed by dataset, event and seed.
 
     Args:
@@ -63,7 +62,7 @@ def largest_luminosity(expected: npt.ArrayLike, lumi_ifb: float) -> float:
     return float("inf") if expected.size == 0 else lumi_ifb / float(expected.max())
 
 
-def _check_weights(expected: Array, lumi_ifb: float) -> None:
+def _check_weights(expected: Floats, lumi_ifb: float) -> None:
     if not np.isfinite(expected).all():
         msg = f"{int((~np.isfinite(expected)).sum())} expected weights are NaN or infinite"
         raise NonFiniteError(msg)
@@ -83,7 +82,7 @@ def _check_weights(expected: Array, lumi_ifb: float) -> None:
         raise ConfigError(msg)
 
 
-def _check_events(expected: Array, events: npt.NDArray[np.uint64], dataset: str) -> None:
+def _check_events(expected: Floats, events: npt.NDArray[np.uint64], dataset: str) -> None:
     order = np.argsort(events, kind="stable")
     same = events[order][1:] == events[order][:-1]
     if not np.allclose(expected[order][1:][same], expected[order][:-1][same], rtol=1e-9, atol=0):

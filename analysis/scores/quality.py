@@ -15,14 +15,13 @@ from oddjet.datasets.skims.manifest import DatasetSummary
 from oddjet.datasets.skims.skim import Skim
 from oddjet.ml.evaluation.roc import Evaluation, Interval, Roc, auc, evaluate, roc_curve
 from oddjet.processors.histograms import cut_column
+from oddjet.typing import Bools, Table
 
 if TYPE_CHECKING:
     from oddjet.ml.folds import FoldedDetector
 
 __all__ = ["EpochQuality", "Quality", "assess", "assess_epochs", "signal_jets"]
 
-Mask = npt.NDArray[np.bool_]
-Table = Mapping[str, npt.NDArray[Any]]
 
 EPOCH_JETS = 6000
 
@@ -76,7 +75,7 @@ class EpochQuality:
     auc: dict[int, Interval]
 
 
-def signal_jets(label: npt.ArrayLike) -> tuple[Mask, str]:
+def signal_jets(label: npt.ArrayLike) -> tuple[Bools, str]:
     """Choose the jets that count as signal: the merged ones, or the matched where none is merged.
 
     Args:

@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from oddjet.analysis.sculpting.stratum import Stratum, equal_bins
 from oddjet.errors import ConfigError, InputError, NonFiniteError, TooFewJetsError
+from oddjet.typing import Floats
 
 __all__ = ["WORKING_POINTS", "Cuts", "checked_edges", "checked_jets", "make_cuts", "make_strata"]
 
-Floats = npt.NDArray[np.float64]
 
 WORKING_POINTS = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005)
 """Background efficiencies at which a score is looked at unless others are given."""

@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from oddjet.errors import ConfigError, TooFewJetsError
 from oddjet.ml.evaluation.bootstrap import Interval, percentile_interval
+from oddjet.typing import Floats
 
 __all__ = ["Sculpted", "mass_sculpting", "relative_entropy"]
 
-Floats = npt.NDArray[np.float64]
 
 REPLICAS = 100
 

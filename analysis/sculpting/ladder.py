@@ -22,10 +22,10 @@ from oddjet.analysis.sculpting.stratum import equal_bins
 from oddjet.errors import InputError, TooFewJetsError
 from oddjet.ml.evaluation.bootstrap import Interval, percentile_interval
 from oddjet.processors.histograms import PT_EDGES
+from oddjet.typing import Floats
 
 __all__ = ["JetSample", "Rung", "Shapes", "climb", "jensen_shannon", "mass_shapes"]
 
-Floats = npt.NDArray[np.float64]
 
 REPLICAS = 100
 

@@ -22,10 +22,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from oddjet.typing import Floats, Ints
+
 __all__ = ["Stratum", "equal_bins"]
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 LEAST_EXPECTED = 5.0
 """Least expected number of passing (and of failing) jets a mass bin, as is usual for χ²."""

@@ -31,10 +31,10 @@ from oddjet.analysis.sculpting.cut import (
 from oddjet.analysis.sculpting.stratum import Stratum
 from oddjet.errors import ConfigError, TooFewJetsError
 from oddjet.processors.histograms import PT_EDGES
+from oddjet.typing import Floats
 
 __all__ = ["LEAST_POWER", "LEVEL", "JudgedCell", "Outcome", "Verdict", "judge"]
 
-Floats = npt.NDArray[np.float64]
 
 LEVEL = 0.05
 """A p below this says that the mass is not independent of the score."""

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from oddjet.analysis.report.figures.dots import Dots, dot_rows
 from oddjet.analysis.report.figures.matrix import coefficient_matrix
@@ -34,6 +33,7 @@ from oddjet.errors import TooFewJetsError
 from oddjet.ml.evaluation.correlation import Correlation, correlate
 from oddjet.ml.evaluation.fixed_mass import FixedAuc, auc_at_fixed
 from oddjet.ml.evaluation.roc import Evaluation
+from oddjet.typing import Floats
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CorrelatedScore", "Correlations", "correlate_scores"]
 
-Floats = npt.NDArray[np.float64]
 
 NAMES = {"mass": "mass", "msoftdrop": "soft-drop mass", "pt": "$p_T$"}
 

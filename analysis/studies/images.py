@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from oddjet.analysis.report.figures.jets import average_images
 from oddjet.analysis.report.figures.style import legend_text
@@ -33,6 +32,7 @@ from oddjet.analysis.studies.study import (
 from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError
 from oddjet.ml.representations.jet_image import JetImage
+from oddjet.typing import Floats
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AverageImage", "AverageImages", "average_jets"]
 
-Image = npt.NDArray[np.float64]
 
 BATCH_JETS = 4096
 
@@ -67,7 +66,7 @@ class AverageImage:
     n_jets: int
     total: float
     spread: float
-    image: Image
+    image: Floats
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -107,7 +106,7 @@ class AverageImages(StudyResult):
 
     def figures(self, *, label: PlotLabel | None = None) -> dict[str, Figure]:
         """Draw the samples beside each other: all jets, and the most anomalous of each score."""
-        groups: dict[tuple[str, str], dict[str, Image]] = {}
+        groups: dict[tuple[str, str], dict[str, Floats]] = {}
         for each in self.images:
             shown = groups.setdefault((each.detector, each.score), {})
             shown[legend_text(each.sample)] = each.image
@@ -193,7 +192,7 @@ def _average(detector: str, score: str, sample: str, jets: Jets, image: JetImage
     return _of_images(detector, score, sample, total / len(jets), len(jets), image)
 
 
-def _mean_output(model: Any, jets: Jets) -> Image:
+def _mean_output(model: Any, jets: Jets) -> Floats:
     total = np.zeros(model.representation.shape)
     for start in range(0, len(jets), BATCH_JETS):
         total += model.reconstruct(jets[start : start + BATCH_JETS]).sum(axis=0, dtype=np.float64)
@@ -201,7 +200,7 @@ def _mean_output(model: Any, jets: Jets) -> Image:
 
 
 def _of_images(
-    detector: str, score: str, sample: str, mean: Image, n_jets: int, image: JetImage
+    detector: str, score: str, sample: str, mean: Floats, n_jets: int, image: JetImage
 ) -> AverageImage:
     pixels = mean.reshape(image.pixels, image.pixels)
     centres = 0.5 * (image.edges[:-1] + image.edges[1:])

@@ -15,11 +15,10 @@ from oddjet.datasets.folds import fold_of
 from oddjet.datasets.jets import Jets, Truth, concatenate
 from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import ConfigError, TooFewJetsError
+from oddjet.typing import Bools, Floats
 
 __all__ = ["StudyJets", "joined", "read_jets", "shuffled"]
 
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 MIN_TEST_JETS = 10
 

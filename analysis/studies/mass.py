@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, cast
 
 import numpy as np
-import numpy.typing as npt
 
 from oddjet.analysis.report.figures.mass_response import MassPair, mass_response, masses_in_and_out
 from oddjet.analysis.studies.jets import StudyJets
@@ -30,6 +29,7 @@ from oddjet.analysis.studies.study import (
 from oddjet.datasets.jets import require_columns
 from oddjet.errors import TooFewJetsError
 from oddjet.ml.evaluation.bootstrap import Interval, statistic_interval
+from oddjet.typing import Floats
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 __all__ = ["MassResponse", "ReconstructedMass", "weigh_reconstructions"]
 
-Floats = npt.NDArray[np.float64]
 
 CENTRAL = 0.6827
 """Share of the jets within one standard deviation of a Gaussian."""

@@ -22,6 +22,7 @@ from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError, DetectorError
 from oddjet.ml.evaluation.bootstrap import Interval
 from oddjet.ml.evaluation.roc import Evaluation, Roc, evaluate
+from oddjet.typing import Floats
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,7 +50,6 @@ __all__ = [
 ]
 
 Cell: TypeAlias = str | int | float | None
-Floats = npt.NDArray[np.float64]
 
 CURVE_POINTS = 200
 SIGNAL_EFFICIENCY = 0.2

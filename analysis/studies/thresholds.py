@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from oddjet.analysis.report.figures.scores import ScoreSample
 from oddjet.analysis.report.figures.style import legend_text
@@ -37,6 +36,7 @@ from oddjet.ml.evaluation.thresholds import (
     efficiencies_at,
     labelled_thresholds,
 )
+from oddjet.typing import Bools, Floats
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,9 +44,6 @@ if TYPE_CHECKING:
     from oddjet.analysis.report.figures.style import PlotLabel
 
 __all__ = ["CutScore", "Thresholds", "cut_scores"]
-
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -14,14 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.errors import LinkError, NonFiniteError
+from oddjet.typing import Ints, Singles
 
 __all__ = ["LinkTable", "link_candidates"]
 
 _OK, _BAD_JET, _BAD_CANDIDATE = 0, 1, 2
 
-Ints = npt.NDArray[np.int64]
 Indices = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +100,7 @@ def link_candidates(
     table: LinkTable,
     candidates: dict[str, npt.NDArray[Any]],
     *,
-    weights: Floats | None,
+    weights: Singles | None,
     slots: Ints,
     n_slots: int,
 ) -> tuple[Ints, dict[str, npt.NDArray[Any]], Ints]:
@@ -185,7 +184,7 @@ def link_candidates(
 
 
 def _refuse_non_finite(
-    table: LinkTable, candidates: dict[str, npt.NDArray[Any]], weights: Floats | None, index: int
+    table: LinkTable, candidates: dict[str, npt.NDArray[Any]], weights: Singles | None, index: int
 ) -> None:
     event = int(np.searchsorted(table.candidate_offsets, index, side="right")) - 1
     values = {name: float(candidates[name][index]) for name in ("pt", "eta", "phi", "mass")}
@@ -204,7 +203,7 @@ def _count(
     candidate_index: Indices,
     slots: Ints,
     weighted: bool,
-    weights: Floats,
+    weights: Singles,
     n_links: Ints,
     n_kept: Ints,
 ) -> tuple[int, int, int]:
@@ -237,7 +236,7 @@ def _fill(
     candidate_index: Indices,
     slots: Ints,
     weighted: bool,
-    weights: Floats,
+    weights: Singles,
     offsets: Ints,
     chosen: Ints,
 ) -> None:
@@ -258,12 +257,12 @@ def _order(
     offsets: Ints,
     chosen: Ints,
     weighted: bool,
-    weights: Floats,
-    pt: Floats,
-    eta: Floats,
-    phi: Floats,
-    mass: Floats,
-    sorted_pt: Floats,
+    weights: Singles,
+    pt: Singles,
+    eta: Singles,
+    phi: Singles,
+    mass: Singles,
+    sorted_pt: Singles,
 ) -> int:
     """Sort each jet's candidates by falling pt, ties in the order of the links.
 

@@ -28,10 +28,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from oddjet.datasets.simulation.finalstate import FinalState
 from oddjet.datasets.simulation.kinematics import Momenta, from_pt_eta_phi_mass
+from oddjet.typing import Bools, Floats, Ints
 
 __all__ = ["Candidates", "reconstruct", "track_efficiency", "track_resolution"]
 
@@ -47,10 +47,6 @@ CHARGED_HADRON, PHOTON, NEUTRAL_HADRON = 211, 22, 130
 FORWARD_HADRON, FORWARD_PHOTON = 1, 2
 ELECTRON, MUON = 11, 13
 _TRACK_MASS = {ELECTRON: 0.000511, MUON: 0.10566, CHARGED_HADRON: 0.13957}
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

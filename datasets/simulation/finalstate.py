@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from oddjet.datasets.simulation.generator import EventRecord
 from oddjet.datasets.simulation.kinematics import Momenta
+from oddjet.typing import Bools
 
 __all__ = ["FinalState", "count_dark_hadrons", "is_invisible", "select_visible"]
 
@@ -19,7 +20,6 @@ ETA_MAX = 5.5
 _DARK_MATTER = 51
 
 Ints = npt.NDArray[np.integer]
-Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

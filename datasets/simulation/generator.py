@@ -17,6 +17,7 @@ import numpy.typing as npt
 from oddjet.datasets.simulation.identifiers import Slice
 from oddjet.datasets.simulation.processes import COMMON_SETTINGS, Process
 from oddjet.errors import ProcessingError
+from oddjet.typing import Floats, Ints
 
 __all__ = ["BATCH_EVENTS", "EventRecord", "open_pythia", "read_batches", "read_record"]
 
@@ -25,8 +26,6 @@ BATCH_EVENTS = 250
 
 _EMPTY_BATCHES = 3  # in a row, before a block is given up
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 Ints32 = npt.NDArray[np.int32]
 
 

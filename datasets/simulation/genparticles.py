@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from oddjet.datasets.simulation.generator import EventRecord
 from oddjet.datasets.simulation.kinematics import Momenta
+from oddjet.typing import Bools, Ints
 
 __all__ = ["LEPTON_PT_MIN", "nano_status", "position_in_event", "prune", "status_flags"]
 
@@ -30,9 +31,6 @@ _FIRST_NEW_PARTICLE = 4900000
 _TAU = 15
 _DARK_QUARK = 4900101
 _DARK_HADRONS = (4900111, 4900113, 4900211, 4900213)
-
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 
 def prune(record: EventRecord) -> tuple[Ints, Ints]:

@@ -17,14 +17,12 @@ import numpy.typing as npt
 from fastjet import _swig
 
 from oddjet.datasets.simulation.kinematics import Momenta
+from oddjet.typing import Floats, Ints
 
 __all__ = ["ClusteredJets", "cluster", "match_nearest"]
 
 # The banner would go to standard output, where the command line writes its results.
 _swig.ClusterSequence.set_fastjet_banner_stream(None)
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Momenta", "from_pt_eta_phi_mass"]
+from oddjet.typing import Floats, Ints
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+__all__ = ["Momenta", "from_pt_eta_phi_mass"]
 
 
 @dataclass(frozen=True)

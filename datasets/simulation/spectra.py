@@ -6,14 +6,12 @@ from pathlib import Path
 
 import awkward as ak
 import numpy as np
-import numpy.typing as npt
 import uproot
 
 from oddjet.datasets.simulation.genparticles import IS_LAST_COPY
+from oddjet.typing import Floats
 
 __all__ = ["jet_pt", "matched_masses"]
-
-Floats = npt.NDArray[np.float64]
 
 
 def jet_pt(path: Path, *, eta_max: float = 2.0) -> Floats:

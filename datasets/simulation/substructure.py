@@ -18,13 +18,12 @@ import numpy.typing as npt
 
 from oddjet.datasets.simulation.jets import ClusteredJets
 from oddjet.datasets.simulation.kinematics import Momenta
+from oddjet.typing import Floats
 
 __all__ = ["Groomed", "n_subjettiness", "soft_drop"]
 
 Z_CUT = 0.1
 RADIUS = 0.8
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

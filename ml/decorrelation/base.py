@@ -40,6 +40,7 @@ from oddjet.errors import (
 )
 from oddjet.ml.decorrelation.scale import StandardScale, TailSurvival
 from oddjet.ml.plugins import class_path, import_class
+from oddjet.typing import Floats
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -48,7 +49,6 @@ __all__ = ["Decorrelation"]
 
 log = logging.getLogger(__name__)
 
-Floats = npt.NDArray[np.float64]
 
 ROWS = 50_000
 PARTS = 3

@@ -6,15 +6,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
 from oddjet.ml.decorrelation import create, method_name
 from oddjet.ml.decorrelation.base import Decorrelation
+from oddjet.typing import Floats
 
 __all__ = ["ByMethod", "fit_methods", "load_methods", "save_methods"]
 
-Floats = npt.NDArray[np.float64]
 
 ByMethod: TypeAlias = dict[str, dict[str, Decorrelation]]
 """Method → score name → decorrelation."""

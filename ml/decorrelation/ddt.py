@@ -11,10 +11,10 @@ import numpy.typing as npt
 from oddjet.errors import ConfigError
 from oddjet.ml.decorrelation.base import Decorrelation
 from oddjet.ml.decorrelation.profile import Profile
+from oddjet.typing import Floats
 
 __all__ = ["DDT", "rho"]
 
-Floats = npt.NDArray[np.float64]
 
 LEAST_MASS = 1.0
 """Lighter jets [GeV] count as this heavy: groomed jets can have mass 0, where ρ is −∞."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
+
+from oddjet.typing import Floats
 
 __all__ = ["SURVIVALS", "climb"]
 
-Floats = npt.NDArray[np.float64]
 
 SURVIVALS = np.array([0.95, 0.8, 0.65, 0.5, 0.35, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005])
 """Fractions of background above the rungs, from the lowest rung up."""

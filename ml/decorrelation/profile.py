@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.interpolate import BSpline
 
+from oddjet.typing import Floats
+
 __all__ = ["Profile"]
 
-Floats = npt.NDArray[np.float64]
 
 DEGREE = 3
 JETS_PER_COEFFICIENT = 25

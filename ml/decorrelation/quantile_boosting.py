@@ -14,10 +14,10 @@ from oddjet.ml.decorrelation.base import Decorrelation
 from oddjet.ml.decorrelation.ladder import SURVIVALS, climb
 from oddjet.ml.decorrelation.profile import Profile
 from oddjet.ml.detectors.trees import Trees
+from oddjet.typing import Floats
 
 __all__ = ["QuantileBoosting"]
 
-Floats = npt.NDArray[np.float64]
 
 JETS_BEYOND = 5
 """Jets expected beyond the quantile in a leaf: with fewer a quantile cannot be told."""

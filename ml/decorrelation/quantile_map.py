@@ -13,10 +13,10 @@ from oddjet.errors import ConfigError
 from oddjet.ml.decorrelation.base import Decorrelation
 from oddjet.ml.decorrelation.ladder import SURVIVALS, climb
 from oddjet.ml.decorrelation.profile import Profile
+from oddjet.typing import Floats
 
 __all__ = ["QuantileMap"]
 
-Floats = npt.NDArray[np.float64]
 
 LEAST_NEIGHBOURS = 100
 

@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
+from oddjet.typing import Floats
+
 __all__ = ["StandardScale", "TailSurvival"]
 
-Floats = npt.NDArray[np.float64]
 
 MAX_KNOTS = 2000
 TAIL_JETS = 50

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError, DetectorError
@@ -30,11 +29,10 @@ from oddjet.ml.networks.keras_models import (
 from oddjet.ml.networks.training import Progress, Training, TrainingSettings, split_rows, train
 from oddjet.ml.representations.base import Representation
 from oddjet.ml.representations.jet_features import JetFeatures
+from oddjet.typing import Singles
 
 __all__ = ["AutoencoderDetector", "build_dense_autoencoder", "mean_error", "reconstruction_error"]
 
-Floats = npt.NDArray[np.float64]
-Singles = npt.NDArray[np.float32]
 
 MODEL_FILE = "model.keras"
 CHECKPOINT_FILE = "epoch_{:03d}.keras"

@@ -20,13 +20,12 @@ from oddjet.ml.networks.training import Progress, split_rows
 from oddjet.ml.representations.base import Representation
 from oddjet.ml.representations.energy_flow import EnergyFlow
 from oddjet.ml.representations.substructure import Substructure
+from oddjet.typing import Bools, Floats
 
 __all__ = ["BoostedTreesDetector", "SupervisedFeatures"]
 
 log = logging.getLogger(__name__)
 
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 TREES_FILE = "trees.npz"
 HISTORY_FILE = "training.json"

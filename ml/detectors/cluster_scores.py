@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.errors import DetectorError
+from oddjet.typing import Floats
 
 __all__ = [
     "Clusters",
@@ -35,7 +36,6 @@ __all__ = [
     "measure_clusters",
 ]
 
-Floats = npt.NDArray[np.float64]
 AnyFloats = npt.NDArray[np.floating[Any]]
 
 BATCH_ROWS = 4096

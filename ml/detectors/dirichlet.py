@@ -39,13 +39,12 @@ from oddjet.ml.networks.keras_models import (
 from oddjet.ml.networks.training import Objective, Progress, TrainingSettings, optimise, split_rows
 from oddjet.ml.representations.base import Representation
 from oddjet.ml.representations.jet_image import JetImage
+from oddjet.typing import Floats, Singles
 
 __all__ = ["DirichletDetector"]
 
 log = logging.getLogger(__name__)
 
-Floats = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.float32]
 
 MODEL_FILE = "model.keras"
 CHECKPOINT_FILE = "epoch_{:03d}.keras"
@@ -262,7 +261,7 @@ class DirichletDetector(Detector):
             checkpoint=lambda: model_to_bytes(model),
         )
 
-    def _warn_of_collapse(self, rows: Rows) -> None:
+    def _warn_of_collapse(self, rows: Singles) -> None:
         """Warn of mixtures that have one weight whatever the jet."""
         batched = self._model_in_batches()
         starts = range(0, len(rows), SCORING_BATCH)
@@ -306,7 +305,7 @@ class DirichletDetector(Detector):
             rows = self._transformed(self._flat(jets[part]))
             yield part, rows.astype(np.float64), self._split(batched(rows))
 
-    def _split(self, outputs: Rows) -> tuple[Floats, Floats, Floats]:
+    def _split(self, outputs: Singles) -> tuple[Floats, Floats, Floats]:
         """(n, 2R + m) → means (n, R), log variances (n, R), decoded rows (n, m)."""
         r = len(self.alpha)
         exact = outputs.astype(np.float64)
@@ -321,7 +320,7 @@ class DirichletDetector(Detector):
         """Represent jets and flatten: (n, numbers)."""
         return self.representation(jets).reshape(len(jets), -1)
 
-    def _transformed(self, rows: npt.NDArray[np.floating[Any]]) -> Rows:
+    def _transformed(self, rows: npt.NDArray[np.floating[Any]]) -> Singles:
         """Give what the network takes: images as they are, other rows whitened, (n, m)."""
         if not self._on_images:
             rows = (rows - self.centre_) @ self.axes_.T

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError
@@ -20,10 +19,10 @@ from oddjet.ml.detectors.cluster_scores import BATCH_ROWS
 from oddjet.ml.networks.training import Progress
 from oddjet.ml.representations.base import Representation
 from oddjet.ml.representations.substructure import Substructure
+from oddjet.typing import Floats
 
 __all__ = ["FoilDetector"]
 
-Floats = npt.NDArray[np.float64]
 
 FOILS_FILE = "multiplicity.npz"
 COLUMNS = ("mass", "n_constituents", "tau1", "tau2", "tau21", "tau32")

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 from scipy.linalg import solve_triangular
 
 from oddjet.datasets.jets import Jets
@@ -24,12 +23,12 @@ from oddjet.ml.detectors.cluster_scores import BATCH_ROWS, distances_to
 from oddjet.ml.networks.training import Progress
 from oddjet.ml.representations.base import Representation
 from oddjet.ml.representations.jet_image import JetImage
+from oddjet.typing import Floats
 
 __all__ = ["GaussianMixtureDetector", "Mixture", "fit_mixture", "principal_axes"]
 
 log = logging.getLogger(__name__)
 
-Floats = npt.NDArray[np.float64]
 
 MIXTURE_FILE = "mixture.npz"
 COVARIANCES = ("spherical", "diag", "full")

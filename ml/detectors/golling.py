@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import expit
 
 from oddjet.datasets.jets import Jets
@@ -38,11 +37,10 @@ from oddjet.ml.networks.training import (
 )
 from oddjet.ml.representations.base import Representation
 from oddjet.ml.representations.leading_constituents import ConstituentScaling, LeadingConstituents
+from oddjet.typing import Floats, Singles
 
 __all__ = ["GollingDetector"]
 
-Floats = npt.NDArray[np.float64]
-Floats32 = npt.NDArray[np.float32]
 
 VALIDATION_FRACTION = 0.2
 SCORING_BATCH = 1024
@@ -63,9 +61,9 @@ class _Passed:
     """
 
     rows: Floats
-    scaled: Floats32
-    codes: Floats32
-    outputs: Floats32
+    scaled: Singles
+    codes: Singles
+    outputs: Singles
     made: Floats
 
 
@@ -180,7 +178,7 @@ class GollingDetector(Detector):
 
     # --- what it makes of jets ------------------------------------------------------------------
 
-    def encode(self, jets: Jets) -> Floats32:
+    def encode(self, jets: Jets) -> Singles:
         """Encode jets: the means of their Gaussians, shape (n, 10).
 
         Raises:
@@ -264,8 +262,8 @@ class GollingDetector(Detector):
 
     def _train(
         self,
-        rows: Floats32,
-        validation: Floats32,
+        rows: Singles,
+        validation: Singles,
         *,
         seeds: Iterator[int],
         progress: Progress | None,
@@ -301,7 +299,7 @@ class GollingDetector(Detector):
         before, n_epochs = len(self.history_.get("loss", ())), sum(self.stages)
         return lambda epoch, _, logs: progress(before + epoch, n_epochs, logs)
 
-    def _measure_latent_space(self, rows: Floats32, *, rng: np.random.Generator) -> None:
+    def _measure_latent_space(self, rows: Singles, *, rng: np.random.Generator) -> None:
         """Keep codes of training jets, and find the boundary around them."""
         codes = np.concatenate(
             [
@@ -346,10 +344,10 @@ class GollingDetector(Detector):
             outputs = self._apply("decoder", codes)
             yield part, _Passed(rows, scaled, codes, outputs, self.scaling_.invert(outputs))
 
-    def _scaled(self, rows: Floats) -> Floats32:
+    def _scaled(self, rows: Floats) -> Singles:
         return self.scaling_.apply(rows).astype(np.float32)
 
-    def _apply(self, name: str, rows: Floats32) -> Floats32:
+    def _apply(self, name: str, rows: Singles) -> Singles:
         """Apply a network to at most `SCORING_BATCH` rows."""
         if name not in self._batched:
             model = getattr(self._networks, name)

@@ -24,11 +24,11 @@ from oddjet.ml.networks.keras_models import (
 from oddjet.ml.networks.training import Progress, TrainingSettings, split_rows, train
 from oddjet.ml.representations.image_mass import image_mass
 from oddjet.ml.representations.jet_image import JetImage
+from oddjet.typing import Singles
 
 __all__ = ["ImageAutoencoder", "kl_divergence", "mean_squared_error"]
 
 Floats = npt.NDArray[np.floating[Any]]
-Images = npt.NDArray[np.float32]
 
 MODEL_FILE = "model.keras"
 CHECKPOINT_FILE = "epoch_{:03d}.keras"
@@ -86,7 +86,7 @@ class ImageAutoencoder(Detector):
             seeds: One for each random initialiser and dropout layer.
         """
 
-    def _judge(self, images: Images) -> None:
+    def _judge(self, images: Singles) -> None:
         """Look at the trained model with the validation images."""
 
     @property
@@ -95,7 +95,7 @@ class ImageAutoencoder(Detector):
         self._require_fitted("n_parameters")
         return int(self._model.count_params())
 
-    def reconstruct(self, jets: Jets) -> Images:
+    def reconstruct(self, jets: Jets) -> Singles:
         """Pass images of jets through the autoencoder.
 
         Returns:
@@ -107,7 +107,7 @@ class ImageAutoencoder(Detector):
             out[rows] = outputs
         return out
 
-    def reconstruct_by_epoch(self, jets: Jets) -> dict[int, Images]:
+    def reconstruct_by_epoch(self, jets: Jets) -> dict[int, Singles]:
         """Pass images of jets through the models kept during the training.
 
         Returns:
@@ -198,7 +198,7 @@ class ImageAutoencoder(Detector):
 
     def _passes(
         self, batched: BatchedModel, jets: Jets
-    ) -> Iterator[tuple[slice, Images, npt.NDArray[np.float32]]]:
+    ) -> Iterator[tuple[slice, Singles, npt.NDArray[np.float32]]]:
         """Draw images and pass them on, batch by batch, so that memory does not grow with jets."""
         for start in range(0, len(jets), batched.batch_size):
             rows = slice(start, min(start + batched.batch_size, len(jets)))

@@ -30,12 +30,12 @@ from oddjet.ml.networks.training import (
     split_rows,
 )
 from oddjet.ml.representations.energy_flow import EnergyFlow, Reweight
+from oddjet.typing import Floats
 
 __all__ = ["InvertibleDetector"]
 
 log = logging.getLogger(__name__)
 
-Floats = npt.NDArray[np.float64]
 
 FLOW_FILE = "flow.npz"
 WHITENING_FILE = "whitening.npz"

@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.errors import ConfigError, TooFewJetsError
+from oddjet.typing import Floats
 
 __all__ = ["NearestCodes", "OneClassBoundary"]
 
-Floats = npt.NDArray[np.float64]
 
 KERNELS_AT_ONCE = 2**22
 """Kernel values held at once, 32 MB."""

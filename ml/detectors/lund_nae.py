@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError
@@ -43,11 +42,10 @@ from oddjet.ml.networks.training import (
     split_rows,
 )
 from oddjet.ml.representations.lund_graph import PADDING, LundGraph
+from oddjet.typing import Singles
 
 __all__ = ["LundAutoencoderDetector"]
 
-Floats = npt.NDArray[np.float64]
-Singles = npt.NDArray[np.float32]
 
 MODEL_FILE = "model.keras"
 HISTORY_FILE = "training.json"

@@ -28,11 +28,10 @@ from oddjet.ml.networks.langevin import Langevin, ReplayBuffer, Tensors, reflect
 from oddjet.ml.networks.normalised import normalised_objective
 from oddjet.ml.networks.training import Progress, TrainingSettings, optimise, train
 from oddjet.ml.representations.base import Representation
+from oddjet.typing import Floats, Singles
 
 __all__ = ["NormalisedAutoencoderDetector", "residual_temperature"]
 
-Floats = npt.NDArray[np.float64]
-Singles = npt.NDArray[np.float32]
 
 SAMPLING_RUNS = 50
 """Runs of `steps` moves in a row from which `samples` takes the ends."""

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from oddjet.typing import Floats, Singles
+
 __all__ = ["Standardiser"]
 
-Floats = npt.NDArray[np.float64]
-Singles = npt.NDArray[np.float32]
 
 LEAST_SPREAD = 1e-9
 """Columns whose standard deviation is below this part of their size are only shifted."""

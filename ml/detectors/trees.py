@@ -10,11 +10,10 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from oddjet.typing import Bools, Floats, Ints
+
 __all__ = ["Trees"]
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 EVALUATION_ROWS = 4096
 

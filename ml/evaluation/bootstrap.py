@@ -16,6 +16,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from oddjet.errors import InputError
+from oddjet.typing import Floats
 
 __all__ = [
     "REPLICAS",
@@ -26,7 +27,6 @@ __all__ = [
     "statistic_interval",
 ]
 
-Floats = npt.NDArray[np.float64]
 
 REPLICAS = 200
 CONFIDENCE = 0.95

@@ -20,10 +20,9 @@ from oddjet.ml.evaluation.bootstrap import (
     resampled_weights,
 )
 from oddjet.ml.evaluation.roc import checked_columns
+from oddjet.typing import Floats
 
 __all__ = ["Correlation", "correlate"]
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -23,11 +23,9 @@ from oddjet.ml.evaluation.bootstrap import (
     resampled_weights,
 )
 from oddjet.ml.evaluation.roc import checked, checked_columns
+from oddjet.typing import Bools, Floats
 
 __all__ = ["FixedAuc", "MassBin", "auc_at_fixed"]
-
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

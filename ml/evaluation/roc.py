@@ -19,6 +19,7 @@ from oddjet.ml.evaluation.bootstrap import (
     percentile_interval,
     resampled_weights,
 )
+from oddjet.typing import Floats
 
 __all__ = [
     "Evaluation",
@@ -32,7 +33,6 @@ __all__ = [
     "roc_curve",
 ]
 
-Floats = npt.NDArray[np.float64]
 
 SIGNAL_EFFICIENCIES = (0.1, 0.2, 0.5)
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from oddjet.errors import InputError, TooFewJetsError
 from oddjet.ml.evaluation.bootstrap import Interval, fraction_interval
 from oddjet.ml.evaluation.roc import checked, checked_columns, roc_curve
+from oddjet.typing import Floats
 
 __all__ = [
     "BACKGROUND_EFFICIENCIES",
@@ -27,7 +28,6 @@ __all__ = [
     "labelled_thresholds",
 ]
 
-Floats = npt.NDArray[np.float64]
 
 BACKGROUND_EFFICIENCIES = (0.1, 0.01)
 

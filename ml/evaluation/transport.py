@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.errors import ConfigError, InputError, NonFiniteError
+from oddjet.typing import Floats
 
 __all__ = ["emds", "energy_movers_distance", "import_pot", "pt_eta_phi"]
 
-Floats = npt.NDArray[np.float64]
 
 BATCH_JETS = 1024
 """Jets whose distance matrices are held at once."""

@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import log_softmax, xlogy
 
 from oddjet.ml.networks.keras_models import import_keras
+from oddjet.typing import Floats
 
 __all__ = ["SoftmaxPrior", "build_network", "dirichlet_losses", "image_loss"]
 
-Floats = npt.NDArray[np.float64]
 
 HIDDEN = 100
 MOST_LOG_VARIANCE = 20.0

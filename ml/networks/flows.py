@@ -23,11 +23,11 @@ from scipy.stats import special_ortho_group
 
 from oddjet.errors import ConfigError, DetectorError
 from oddjet.ml.networks.keras_models import import_keras
+from oddjet.typing import Floats
 
 __all__ = ["Flow", "log_normal", "negative_log_likelihood", "trainable_model"]
 
 Array = npt.NDArray[np.floating[Any]]
-Floats = npt.NDArray[np.float64]
 
 TILE = 128
 """Rows mapped at a time: products so small that BLAS keeps them on one thread. On two busy cores the

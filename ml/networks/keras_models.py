@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from oddjet.errors import DetectorError
+from oddjet.typing import Singles
 
 __all__ = [
     "BatchedModel",
@@ -28,8 +28,6 @@ __all__ = [
     "model_from_bytes",
     "model_to_bytes",
 ]
-
-Floats = npt.NDArray[np.float32]
 
 
 @cache
@@ -161,13 +159,13 @@ class BatchedModel:
             lambda rows: model(rows, training=False), (self._step, *self._row_shape)
         )
 
-    def __call__(self, rows: Floats) -> Floats:
+    def __call__(self, rows: Singles) -> Singles:
         """Apply the model to rows of shape (n, *row shape), 0 <= n <= batch_size."""
         starts = range(0, max(len(rows), 1), self._step)
         outputs = [self._stepped(rows[start : start + self._step]) for start in starts]
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
-    def _stepped(self, rows: Floats) -> Floats:
+    def _stepped(self, rows: Singles) -> Singles:
         n = len(rows)
         if n < self._step:
             padded = np.zeros((self._step, *self._row_shape), dtype=np.float32)

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from oddjet.errors import ConfigError, DetectorError
 from oddjet.ml.networks.keras_models import compile_function, import_keras, model_to_bytes
 from oddjet.ml.networks.resume import Resume, TrainingState
+from oddjet.typing import Singles
 
 __all__ = [
     "Loss",
@@ -34,7 +35,6 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-Floats = npt.NDArray[np.float32]
 Loss = Callable[[Any, Any, bool], Any]
 """`loss(model, rows, training)` → a scalar tensor, the mean over the rows."""
 Progress = Callable[[int, int, dict[str, float]], None]
@@ -121,8 +121,8 @@ class Objective:
         checkpoint: Gives the content of a file to keep; None keeps nothing.
     """
 
-    step: Callable[[Floats], Losses]
-    evaluate: Callable[[Floats], Losses]
+    step: Callable[[Singles], Losses]
+    evaluate: Callable[[Singles], Losses]
     models: Sequence[Any]
     optimizers: Sequence[Any] = ()
     state: Sequence[Any] = ()
@@ -159,8 +159,8 @@ def split_rows(
 
 def train(
     model: Any,
-    rows: Floats,
-    validation: Floats,
+    rows: Singles,
+    validation: Singles,
     *,
     loss: Loss,
     settings: TrainingSettings,
@@ -195,8 +195,8 @@ def train(
 
 def optimise(
     objective: Objective,
-    rows: Floats,
-    validation: Floats,
+    rows: Singles,
+    validation: Singles,
     *,
     settings: TrainingSettings,
     seed: int,
@@ -312,10 +312,12 @@ def _objective(
     )
 
 
-def _by_parts(means: Callable[[Floats], list[Any]], at_once: int) -> Callable[[Floats], list[Any]]:
+def _by_parts(
+    means: Callable[[Singles], list[Any]], at_once: int
+) -> Callable[[Singles], list[Any]]:
     """Make a function that gives means over rows take them in parts of at most so many."""
 
-    def over_parts(rows: Floats) -> list[Any]:
+    def over_parts(rows: Singles) -> list[Any]:
         total: list[Any] = []
         for start in range(0, len(rows), at_once):
             part = rows[start : start + at_once]
@@ -369,8 +371,8 @@ def _assign(variables: Sequence[Any], values: Sequence[npt.NDArray[Any]]) -> Non
 
 
 def _mean_over_batches(
-    function: Callable[[Floats], Losses],
-    rows: Floats,
+    function: Callable[[Singles], Losses],
+    rows: Singles,
     batch_size: int,
     order: npt.NDArray[np.int64] | None = None,
 ) -> dict[str, float]:

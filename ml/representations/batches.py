@@ -8,15 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import awkward as ak
 import numpy as np
-import numpy.typing as npt
 
 from oddjet.datasets.jets import Jets, require_columns
 from oddjet.errors import ConfigError, NonFiniteError
+from oddjet.typing import Floats, Ints
 
 __all__ = ["BATCH", "FlatJets", "flat_batches", "flatten_jets", "over_jets"]
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 BATCH = 32_768
 """Jets flattened at a time: some 45 MB of columns, however many jets there are."""

@@ -15,11 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.ml.representations.batches import FlatJets
+from oddjet.typing import Floats, Ints
 
 __all__ = ["ClusterTrees", "cluster_trees", "groomed_mass"]
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,16 +13,15 @@ from typing import ClassVar, Literal, TypeAlias
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
 from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError
 from oddjet.ml.representations.base import Representation
 from oddjet.ml.representations.batches import FlatJets, over_jets
+from oddjet.typing import Floats
 
 __all__ = ["EnergyFlow", "Reweight"]
 
-Floats = npt.NDArray[np.float64]
 
 Reweight: TypeAlias = float | Literal["log"] | None
 """EFP → EFPⁿ for a number, its logarithm for "log" (or 0), itself for None (or 1)."""

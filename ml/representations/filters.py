@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-import numpy.typing as npt
+
+from oddjet.typing import Floats
 
 __all__ = ["TRUNCATE", "blur", "gaussian_weights"]
 
-Floats = npt.NDArray[np.float64]
 
 TRUNCATE = 4.0
 """Where the Gaussian is cut off, in units of σ; the default of `scipy.ndimage.gaussian_filter`."""

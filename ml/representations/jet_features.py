@@ -12,17 +12,15 @@ import dataclasses
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError, NonFiniteError
 from oddjet.ml.representations.base import Representation
 from oddjet.ml.representations.energy_flow import EnergyFlow
 from oddjet.ml.representations.substructure import Substructure
+from oddjet.typing import Floats
 
 __all__ = ["JetFeatures"]
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,10 +23,10 @@ from oddjet.ml.representations.base import Representation
 from oddjet.ml.representations.batches import FlatJets, flat_batches, over_jets
 from oddjet.ml.representations.filters import blur
 from oddjet.ml.representations.orient import Centre, check_centre, orient
+from oddjet.typing import Floats
 
 __all__ = ["JetImage"]
 
-Floats = npt.NDArray[np.float64]
 
 _GRID = ("pixels", "half_width")
 _BLOCK = 256

@@ -12,16 +12,14 @@ import math
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError, NonFiniteError
 from oddjet.ml.representations.base import Representation
 from oddjet.ml.representations.substructure import Substructure
+from oddjet.typing import Floats
 
 __all__ = ["JetShapes"]
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,10 +21,9 @@ from oddjet.errors import ConfigError, InputError, NonFiniteError
 from oddjet.ml.representations.base import Representation
 from oddjet.ml.representations.batches import FlatJets, over_jets
 from oddjet.ml.representations.orient import Centre, check_centre, orient
+from oddjet.typing import Floats
 
 __all__ = ["ConstituentScaling", "LeadingConstituents"]
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

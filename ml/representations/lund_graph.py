@@ -19,11 +19,10 @@ from oddjet.errors import ConfigError, InputError
 from oddjet.ml.representations.base import Representation
 from oddjet.ml.representations.batches import FlatJets, over_jets
 from oddjet.ml.representations.cambridge import ClusterTrees, cluster_trees
+from oddjet.typing import Floats, Singles
 
 __all__ = ["DenseGraphs", "LundGraph"]
 
-Floats = npt.NDArray[np.float64]
-Singles = npt.NDArray[np.float32]
 
 ROOT = -1
 PADDING = -2

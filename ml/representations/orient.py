@@ -11,14 +11,13 @@ from typing import Literal
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
 from oddjet.errors import ConfigError
 from oddjet.ml.representations.batches import FlatJets
+from oddjet.typing import Floats
 
 __all__ = ["CENTRES", "Centre", "check_centre", "orient"]
 
-Floats = npt.NDArray[np.float64]
 
 Centre = Literal["axis", "centroid"]
 CENTRES: tuple[str, ...] = ("axis", "centroid")

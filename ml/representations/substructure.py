@@ -23,10 +23,10 @@ from oddjet.ml.representations.base import Representation
 from oddjet.ml.representations.batches import FlatJets, over_jets
 from oddjet.ml.representations.cambridge import cluster_trees, groomed_mass
 from oddjet.ml.representations.orient import orient
+from oddjet.typing import Floats
 
 __all__ = ["Substructure", "n_subjettiness"]
 
-Floats = npt.NDArray[np.float64]
 
 _FROM_SOURCE = ("msoftdrop", "tau1", "tau2", "tau3", "tau4")
 

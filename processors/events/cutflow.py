@@ -7,10 +7,9 @@ import numpy.typing as npt
 
 from oddjet.datasets.skims.manifest import CutStep
 from oddjet.processors.events.objects import Objects
+from oddjet.typing import Bools
 
 __all__ = ["CutFlow"]
-
-Bools = npt.NDArray[np.bool_]
 
 
 class CutFlow:

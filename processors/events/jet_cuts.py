@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from oddjet.processors.events.objects import Objects
+from oddjet.typing import Bools
 
 __all__ = ["is_leading", "passes_eta", "passes_pt"]
-
-Bools = npt.NDArray[np.bool_]
 
 
 def passes_pt(jets: Objects, *, pt_min: float, pt_max: float | None = None) -> Bools:

@@ -11,13 +11,12 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import numpy as np
-import numpy.typing as npt
 
 from oddjet.processors.events.objects import Objects
+from oddjet.typing import Bools
 
 __all__ = ["jet_id_fields", "passes_jet_id"]
 
-Bools = npt.NDArray[np.bool_]
 
 _TIGHT_BIT = 1
 _COMPOSITION = ("chHEF", "neHEF", "neEmEF", "chMultiplicity", "neMultiplicity")

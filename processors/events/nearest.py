@@ -6,14 +6,11 @@ import math
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
 from oddjet.processors.events.objects import Objects
+from oddjet.typing import Floats, Ints
 
 __all__ = ["find_nearest"]
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 
 def find_nearest(objects: Objects, targets: Objects) -> tuple[Ints, Floats]:

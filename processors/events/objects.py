@@ -10,10 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.datasets.readers.reader import flatten
+from oddjet.typing import Ints
 
 __all__ = ["Objects", "concatenate_objects", "read_objects"]
-
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -26,12 +26,9 @@ from oddjet.processors.events.selection import Selection
 from oddjet.processors.events.triggers import passes_triggers
 from oddjet.processors.events.truth import TruthMatch, match_truth
 from oddjet.processors.source import ChunkSource
+from oddjet.typing import Bools, Floats, Ints
 
 __all__ = ["SelectedJets", "select_jets"]
-
-Bools = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,10 @@ import numpy.typing as npt
 from oddjet.datasets.jets import Truth
 from oddjet.processors.events.nearest import delta_r_squared, find_nearest
 from oddjet.processors.events.objects import Objects
+from oddjet.typing import Bools, Floats, Ints
 
 __all__ = ["TruthMatch", "match_truth"]
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 _IS_LAST_COPY = 1 << 13
 _TOP = 6

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from oddjet.analysis.report.figures.style import (
     COLOURS,
@@ -17,14 +16,13 @@ from oddjet.analysis.report.figures.style import (
     new_figure,
     styled,
 )
+from oddjet.typing import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["ContaminationLine", "contamination_curve"]
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,10 +38,10 @@ class ContaminationLine:
     """
 
     label: str
-    ratios: Array
+    ratios: Floats
     areas: Sequence[Sequence[float]]
-    low: Array
-    high: Array
+    low: Floats
+    high: Floats
 
 
 @styled
@@ -83,7 +81,7 @@ def contamination_curve(
     return figure
 
 
-def _ratio_axis(axes: Axes, ratios: Array) -> None:
+def _ratio_axis(axes: Axes, ratios: Floats) -> None:
     """A tick at every ratio, on a scale that is logarithmic above the smallest of them."""
     from matplotlib.ticker import NullLocator  # noqa: PLC0415
 

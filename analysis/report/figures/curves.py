@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from oddjet.analysis.report.figures.style import (
     COLOURS,
@@ -18,13 +17,13 @@ from oddjet.analysis.report.figures.style import (
     styled,
 )
 from oddjet.ml.evaluation.bootstrap import Interval
+from oddjet.typing import Floats
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["Curve", "curves"]
 
-Array = npt.NDArray[np.float64]
 MARKERS = "osD^vP"
 
 
@@ -41,10 +40,10 @@ class Curve:
     """
 
     label: str
-    x: Array
-    values: Array
-    low: Array
-    high: Array
+    x: Floats
+    values: Floats
+    low: Floats
+    high: Floats
 
     @classmethod
     def of_intervals(cls, label: str, x: Sequence[float], intervals: Sequence[Interval]) -> Curve:

@@ -18,13 +18,12 @@ if TYPE_CHECKING:
 
 __all__ = ["average_images", "jet_picture", "reconstruction_pictures"]
 
-Array = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.floating]
 
 BATCH_JETS = 4096
 
 
-def _square(image: Floats) -> Array:
+def _square(image: Floats) -> Floats:
     """(n, n) or (n, n, 1) → (n, n)."""
     return np.asarray(image, dtype=np.float64).reshape(image.shape[0], image.shape[1])
 
@@ -36,7 +35,7 @@ def _axis_names(axes: Axes) -> None:
 
 
 def _draw_on_black(
-    axes: Axes, image: Array, name: str, *, half_width: float, cmap: str, norm: Normalize
+    axes: Axes, image: Floats, name: str, *, half_width: float, cmap: str, norm: Normalize
 ) -> AxesImage:
     """Draw an image (n, n) on the darkest colour, its name inside."""
     from matplotlib import colormaps  # noqa: PLC0415
@@ -150,7 +149,7 @@ def reconstruction_pictures(
     return figure
 
 
-def _mean_pictures(images: Floats, outputs: Floats) -> tuple[Array, Array, Array]:
+def _mean_pictures(images: Floats, outputs: Floats) -> tuple[Floats, Floats, Floats]:
     """Average images, reconstructions and squared errors, each (n, n), some jets at a time."""
     shape = images.shape[1:3]
     sums = np.zeros((3, *shape))
@@ -164,7 +163,7 @@ def _mean_pictures(images: Floats, outputs: Floats) -> tuple[Array, Array, Array
     return means[0], means[1], means[2]
 
 
-def _three_decades(images: list[Array]) -> Normalize:
+def _three_decades(images: list[Floats]) -> Normalize:
     from matplotlib.colors import LogNorm  # noqa: PLC0415
 
     brightest = max((float(image.max(initial=0.0)) for image in images), default=0.0)

@@ -20,13 +20,13 @@ from oddjet.analysis.report.figures.style import (
     new_figure,
     styled,
 )
+from oddjet.typing import Floats
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["MassPair", "mass_response", "masses_in_and_out"]
 
-Array = npt.NDArray[np.float64]
 
 N_BINS = 40
 
@@ -42,10 +42,10 @@ class MassPair:
         weights: Of the jets.
     """
 
-    before: Array
-    after: Array
-    true: Array
-    weights: Array
+    before: Floats
+    after: Floats
+    true: Floats
+    weights: Floats
 
     def of(self, rows: npt.NDArray[np.bool_]) -> MassPair:
         """Keep some of the jets."""
@@ -145,13 +145,13 @@ def mass_response(
     return figure
 
 
-def _histogram(name: str, values: Array, edges: Array, weights: Array) -> Histogram:
+def _histogram(name: str, values: Floats, edges: Floats, weights: Floats) -> Histogram:
     counts = np.histogram(values, bins=edges, weights=weights)[0]
     variances = np.histogram(values, bins=edges, weights=weights**2)[0]
     return Histogram(name, edges, counts, variances)
 
 
-def _profile(mass: Array, ratio: Array) -> tuple[Array, Array]:
+def _profile(mass: Floats, ratio: Floats) -> tuple[Floats, Floats]:
     """Centres of up to twelve bins with equally many jets, and quantiles of the ratio there."""
     n = min(12, len(mass) // 20)
     if n < 1:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from oddjet.analysis.report.figures.style import (
     COLOURS,
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["NormalisedTraining", "normalised_trainings"]
 
-Array = npt.NDArray[np.float64]
 
 LINEAR_SHARE = 1e-2
 """Below this part of the largest energy of the least training the energy axis is linear."""

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from oddjet.analysis.report.figures.style import (
     COLOURS,
@@ -18,14 +17,13 @@ from oddjet.analysis.report.figures.style import (
     styled,
     whole_numbers,
 )
+from oddjet.typing import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["RocLine", "auc_by_epoch", "roc_by_epoch", "roc_curves"]
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,8 +39,8 @@ class RocLine:
     """
 
     label: str
-    signal_efficiency: Array
-    background_efficiency: Array
+    signal_efficiency: Floats
+    background_efficiency: Floats
     auc: float | None = None
     interval: tuple[float, float] | None = None
 
@@ -130,9 +128,9 @@ def _epoch_bar(figure: Figure, axes: Axes, epochs: Sequence[int]) -> None:
 @styled
 def auc_by_epoch(
     epochs: Sequence[int],
-    aucs: dict[str, Array],
+    aucs: dict[str, Floats],
     *,
-    intervals: dict[str, tuple[Array, Array]] | None = None,
+    intervals: dict[str, tuple[Floats, Floats]] | None = None,
     best_epoch: int | None = None,
     label: PlotLabel | None = None,
 ) -> Figure:

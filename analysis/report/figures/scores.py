@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from oddjet.analysis.report.figures.style import (
     COLOURS,
@@ -18,14 +17,13 @@ from oddjet.analysis.report.figures.style import (
     new_figure,
     styled,
 )
+from oddjet.typing import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["ScoreSample", "score_distributions"]
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,12 +38,12 @@ class ScoreSample:
     """
 
     label: str
-    values: Array
-    weights: Array | None = None
+    values: Floats
+    weights: Floats | None = None
     is_signal: bool = False
 
 
-def _edges(samples: Sequence[ScoreSample], n_bins: int, *, log: bool) -> Array:
+def _edges(samples: Sequence[ScoreSample], n_bins: int, *, log: bool) -> Floats:
     """Bins over the central 99.9 % of all scores, equal in the logarithm where `log`."""
     values = np.concatenate([sample.values for sample in samples])
     low, high = np.quantile(values, [0.0005, 0.9995]) if values.size else (0.0, 1.0)
@@ -64,7 +62,7 @@ def _wide(samples: Sequence[ScoreSample]) -> bool:
     return bool(high > 8 * low > 0)
 
 
-def _draw(axes: Axes, samples: Sequence[ScoreSample], edges: Array) -> None:
+def _draw(axes: Axes, samples: Sequence[ScoreSample], edges: Floats) -> None:
     plain = [COLOURS[0], *COLOURS[3:]]
     strong = [COLOURS[1], COLOURS[2], COLOURS[6]]
     counters = {True: 0, False: 0}

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
-import numpy.typing as npt
+
+from oddjet.typing import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -89,7 +90,6 @@ RC: Any = {
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Array = npt.NDArray[np.float64]
 
 
 def styled(function: Callable[P, R]) -> Callable[P, R]:
@@ -135,16 +135,16 @@ class Histogram:
     """
 
     label: str
-    edges: Array
-    counts: Array
-    variances: Array
+    edges: Floats
+    counts: Floats
+    variances: Floats
 
     @property
     def total(self) -> float:
         """Sum of the contents that may be shown."""
         return float(np.nansum(self.counts))
 
-    def density(self) -> tuple[Array, Array]:
+    def density(self) -> tuple[Floats, Floats]:
         """Contents and errors as a fraction of the total and per unit of the axis."""
         width = np.diff(self.edges)
         norm = self.total if self.total != 0 else 1.0
@@ -224,7 +224,7 @@ def hatch_window(axes: Axes, window: tuple[float, float], label: str | None = No
     )
 
 
-def draw_steps(axes: Axes, histogram: Histogram, values: Array, errors: Array, **kw: Any) -> None:
+def draw_steps(axes: Axes, histogram: Histogram, values: Floats, errors: Floats, **kw: Any) -> None:
     """Draw a histogram as a line of steps with a light band of its errors.
 
     Args:

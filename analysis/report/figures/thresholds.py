@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from oddjet.analysis.report.figures.scores import ScoreSample
 from oddjet.analysis.report.figures.style import (
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Mark", "scores_with_thresholds"]
 
-Array = npt.NDArray[np.float64]
 
 MOST_BINS = 50
 MARK_COLOURS = ("#111111", COLOURS[3], COLOURS[2], COLOURS[5], COLOURS[8], COLOURS[6], COLOURS[9])

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from oddjet.analysis.report.figures.style import (
     COLOURS,
@@ -17,14 +16,13 @@ from oddjet.analysis.report.figures.style import (
     styled,
     whole_numbers,
 )
+from oddjet.typing import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["LossCurve", "loss_curves", "power_of_ten"]
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,8 +37,8 @@ class LossCurve:
     """
 
     label: str
-    training: Sequence[float] | Array
-    validation: Sequence[float] | Array | None = None
+    training: Sequence[float] | Floats
+    validation: Sequence[float] | Floats | None = None
     best_epoch: int | None = None
 
 
@@ -62,7 +60,7 @@ def loss_curves(
     """
     figure = new_figure()
     axes = figure.subplots()
-    values: list[Array] = []
+    values: list[Floats] = []
     exponent = power_of_ten(np.concatenate([np.zeros(0), *(each.training for each in curves)]))
     for number, curve in enumerate(curves):
         colour = COLOURS[number % len(COLOURS)]
@@ -84,7 +82,7 @@ def loss_curves(
     return figure
 
 
-def power_of_ten(values: Array) -> int:
+def power_of_ten(values: Floats) -> int:
     """Give the power of ten to take out of an axis: 0 for values of ordinary size.
 
     Args:
@@ -96,7 +94,7 @@ def power_of_ten(values: Array) -> int:
     return power if power < -2 or power > 4 else 0
 
 
-def _draw_curve(axes: Axes, curve: LossCurve, colour: str, unit: float) -> list[Array]:
+def _draw_curve(axes: Axes, curve: LossCurve, colour: str, unit: float) -> list[Floats]:
     training = np.asarray(curve.training, dtype=np.float64) * unit
     epochs = np.arange(1, training.size + 1)
     axes.plot(epochs, training, "--", lw=1.3, color=colour, alpha=0.8)

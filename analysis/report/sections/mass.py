@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from oddjet.analysis.hunt.hunt import Hunt
 from oddjet.analysis.report.figures.mass import mass_before_after
@@ -15,8 +14,6 @@ from oddjet.analysis.report.page import Cell, Section, Table, make_picture
 from oddjet.analysis.report.sections.labels import mass_name, sample_label
 
 __all__ = ["mass_section"]
-
-Array = npt.NDArray[np.float64]
 
 
 def mass_section(

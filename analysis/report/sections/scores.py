@@ -13,10 +13,9 @@ from oddjet.analysis.report.figures.style import PlotLabel, efficiency_name, leg
 from oddjet.analysis.report.page import Section, make_picture
 from oddjet.analysis.scores.quality import signal_jets
 from oddjet.datasets.skims.manifest import DatasetSummary
+from oddjet.typing import Table
 
 __all__ = ["scores_section"]
-
-Table = Mapping[str, npt.NDArray[Any]]
 
 
 def scores_section(

@@ -8,11 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.errors import FitError
+from oddjet.typing import Bools, Floats
 
 __all__ = ["BinnedCounts", "check_counts", "check_window", "overlaps"]
 
-Array = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 Window = tuple[float, float]
 
 
@@ -28,10 +27,10 @@ class BinnedCounts:
         is_data: Whether the contents are numbers of events (variance = content).
     """
 
-    edges: Array
-    counts: Array
-    variances: Array
-    hidden: Mask
+    edges: Floats
+    counts: Floats
+    variances: Floats
+    hidden: Bools
     is_data: bool
 
     @property
@@ -40,7 +39,7 @@ class BinnedCounts:
         return int(self.counts.size)
 
     @property
-    def weight_scale(self) -> Array:
+    def weight_scale(self) -> Floats:
         """Σw²/Σw a bin, shape (n_bins,): 1 for data; a typical weight for simulation.
 
         Empty bins take the ratio of the totals, because nothing is known of their own.
@@ -54,7 +53,7 @@ class BinnedCounts:
         return np.where(filled, ratio, typical)
 
 
-def overlaps(edges: Array, window: Window) -> Mask:
+def overlaps(edges: Floats, window: Window) -> Bools:
     """Which bins share some width with a window [low, high).
 
     Args:
@@ -73,7 +72,7 @@ def overlaps(edges: Array, window: Window) -> Mask:
     return np.asarray((edges[1:] > low + slack) & (edges[:-1] < high - slack))
 
 
-def check_window(edges: Array, window: Window, *, name: str = "window") -> Mask:
+def check_window(edges: Floats, window: Window, *, name: str = "window") -> Bools:
     """Mask of the bins under a window that must lie inside the range.
 
     Args:
@@ -101,7 +100,7 @@ def check_window(edges: Array, window: Window, *, name: str = "window") -> Mask:
     return overlaps(edges, window)
 
 
-def _check_edges(edges: Array, n_bins: int) -> None:
+def _check_edges(edges: Floats, n_bins: int) -> None:
     if edges.ndim != 1 or edges.size != n_bins + 1 or n_bins < 1:
         msg = f"expected {n_bins + 1} bin edges for {n_bins} bins, received shape {edges.shape}"
         raise FitError(msg)
@@ -110,7 +109,7 @@ def _check_edges(edges: Array, n_bins: int) -> None:
         raise FitError(msg)
 
 
-def _refuse(bad: Mask, values: Array, edges: Array, what: str, fix: str) -> None:
+def _refuse(bad: Bools, values: Floats, edges: Floats, what: str, fix: str) -> None:
     if not bad.any():
         return
     first = int(np.flatnonzero(bad)[0])
@@ -172,8 +171,8 @@ def check_counts(
 
 
 def _check_variances(
-    counts: Array, edges: Array, variances: npt.ArrayLike | None, seen: Mask, *, is_data: bool
-) -> Array:
+    counts: Floats, edges: Floats, variances: npt.ArrayLike | None, seen: Bools, *, is_data: bool
+) -> Floats:
     if variances is None and not is_data:
         msg = "weighted simulation needs variances (Σw² a bin): fill with hist's Weight() storage"
         raise FitError(msg)

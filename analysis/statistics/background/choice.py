@@ -18,10 +18,11 @@ from typing import Any
 
 from scipy import stats
 
-from oddjet.analysis.statistics.background.binned import BinnedCounts, Mask
+from oddjet.analysis.statistics.background.binned import BinnedCounts
 from oddjet.analysis.statistics.background.functions import FAMILIES, MAX_PARAMETERS, make_function
 from oddjet.analysis.statistics.background.likelihood import Fitted, fit_function
 from oddjet.errors import FitError
+from oddjet.typing import Bools
 
 __all__ = [
     "ALPHA",
@@ -116,7 +117,7 @@ def _span(data: BinnedCounts) -> tuple[float, float]:
 
 
 def _climb(
-    family: str, data: BinnedCounts, use: Mask, *, scale: float, alpha: float
+    family: str, data: BinnedCounts, use: Bools, *, scale: float, alpha: float
 ) -> tuple[Fitted | None, list[TriedFunction]]:
     """Fit a family from two parameters up until one more does not pay."""
     best: Fitted | None = None
@@ -137,7 +138,7 @@ def _climb(
 
 
 def choose_function(
-    name: str, data: BinnedCounts, use: Mask, *, scale: float, alpha: float = ALPHA
+    name: str, data: BinnedCounts, use: Bools, *, scale: float, alpha: float = ALPHA
 ) -> tuple[Fitted, tuple[TriedFunction, ...]]:
     """Fit the named function, or choose one.
 

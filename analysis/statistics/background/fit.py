@@ -11,7 +11,6 @@ from scipy import stats
 
 from oddjet.analysis.statistics.background.binned import (
     BinnedCounts,
-    Mask,
     Window,
     check_counts,
     check_window,
@@ -19,10 +18,9 @@ from oddjet.analysis.statistics.background.binned import (
 from oddjet.analysis.statistics.background.choice import ALPHA, TriedFunction, choose_function
 from oddjet.analysis.statistics.background.likelihood import Fitted
 from oddjet.errors import FitError
+from oddjet.typing import Bools, Floats
 
 __all__ = ["BackgroundFit", "TriedFunction", "fit_sidebands"]
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,10 +42,10 @@ class BackgroundFit:
 
     fitted: Fitted
     data: BinnedCounts
-    use: Mask
+    use: Bools
     window: Window
-    expected: Array
-    errors: Array
+    expected: Floats
+    errors: Floats
     predicted: float
     predicted_error: float
     tried: tuple[TriedFunction, ...]
@@ -59,12 +57,12 @@ class BackgroundFit:
         return self.fitted.function.name
 
     @property
-    def edges(self) -> Array:
+    def edges(self) -> Floats:
         """Bin edges, n_bins + 1 of them [GeV]."""
         return self.data.edges
 
     @property
-    def counts(self) -> Array:
+    def counts(self) -> Floats:
         """Contents, shape (n_bins,); NaN in bins that are blinded."""
         return self.data.counts
 
@@ -74,7 +72,7 @@ class BackgroundFit:
         return float(stats.chi2.sf(self.fitted.deviance, self.fitted.ndf))
 
     @property
-    def in_window(self) -> Mask:
+    def in_window(self) -> Bools:
         """Bins that overlap the window, shape (n_bins,)."""
         return check_window(self.edges, self.window)
 
@@ -85,13 +83,13 @@ class BackgroundFit:
         return None if np.isnan(inside).any() else float(inside.sum())
 
     @property
-    def pulls(self) -> Array:
+    def pulls(self) -> Floats:
         """(content − expected) / √(expected Σw²/Σw) a bin, shape (n_bins,); NaN where blinded."""
         return np.asarray(
             (self.counts - self.expected) / np.sqrt(self.expected * self.data.weight_scale)
         )
 
-    def density(self, mass: npt.ArrayLike) -> Array:
+    def density(self, mass: npt.ArrayLike) -> Floats:
         """Expected events per GeV at some masses [GeV]."""
         return self.fitted.function(mass, self.fitted.parameters)
 
@@ -188,7 +186,7 @@ def fit_sidebands(
     )
 
 
-def _check_sidebands(data: BinnedCounts, inside: Mask, use: Mask, window: Window) -> None:
+def _check_sidebands(data: BinnedCounts, inside: Bools, use: Bools, window: Window) -> None:
     first, last = np.flatnonzero(inside)[[0, -1]]
     below, above = int(use[:first].sum()), int(use[last + 1 :].sum())
     if below == 0 or above == 0:

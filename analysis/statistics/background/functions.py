@@ -27,6 +27,7 @@ import numpy.typing as npt
 from scipy import optimize, special
 
 from oddjet.errors import ConfigError, FitError, did_you_mean
+from oddjet.typing import Floats
 
 __all__ = [
     "FAMILIES",
@@ -43,7 +44,6 @@ __all__ = [
     "make_function",
 ]
 
-Array = npt.NDArray[np.float64]
 Link = Literal["log", "positive"]
 
 N_NODES = 8
@@ -96,7 +96,7 @@ class FallingFunction(ABC):
         """The function in plain text, for reports."""
 
     @abstractmethod
-    def basis(self, mass: npt.ArrayLike) -> Array:
+    def basis(self, mass: npt.ArrayLike) -> Floats:
         """The functions φ_j that the link and the parameters make f of.
 
         Args:
@@ -110,15 +110,15 @@ class FallingFunction(ABC):
         """
 
     @abstractmethod
-    def combine(self, basis: Array, parameters: Array) -> Array:
+    def combine(self, basis: Floats, parameters: Floats) -> Floats:
         """Density from the basis, shape (..., n_parameters), and parameters (n_parameters,)."""
 
     @abstractmethod
-    def slopes(self, basis: Array, parameters: Array) -> Array:
+    def slopes(self, basis: Floats, parameters: Floats) -> Floats:
         """Derivatives of the density by each parameter, in the shape of `basis`."""
 
     @abstractmethod
-    def starting_values(self, edges: npt.ArrayLike, counts: npt.ArrayLike) -> Array:
+    def starting_values(self, edges: npt.ArrayLike, counts: npt.ArrayLike) -> Floats:
         """Parameters from a quick linear fit.
 
         Args:
@@ -129,7 +129,7 @@ class FallingFunction(ABC):
             Array of shape (n_parameters,).
         """
 
-    def __call__(self, mass: npt.ArrayLike, parameters: npt.ArrayLike) -> Array:
+    def __call__(self, mass: npt.ArrayLike, parameters: npt.ArrayLike) -> Floats:
         """Density at some masses.
 
         Args:
@@ -149,7 +149,7 @@ class FallingFunction(ABC):
         """
         return BinnedFunction(self, np.asarray(edges, dtype=np.float64))
 
-    def integrals(self, edges: npt.ArrayLike, parameters: npt.ArrayLike) -> Array:
+    def integrals(self, edges: npt.ArrayLike, parameters: npt.ArrayLike) -> Floats:
         """Integral over each bin, by Gauss–Legendre quadrature with 8 nodes a bin.
 
         Args:
@@ -167,15 +167,15 @@ class LogLinearFunction(FallingFunction):
 
     link: ClassVar[Link] = "log"
 
-    def combine(self, basis: Array, parameters: Array) -> Array:
+    def combine(self, basis: Floats, parameters: Floats) -> Floats:
         """exp(basis · parameters); see `FallingFunction.combine`."""
         return np.asarray(np.exp(np.minimum(basis @ parameters, MAX_EXPONENT)))
 
-    def slopes(self, basis: Array, parameters: Array) -> Array:
+    def slopes(self, basis: Floats, parameters: Floats) -> Floats:
         """Density times basis; see `FallingFunction.slopes`."""
         return self.combine(basis, parameters)[..., None] * basis
 
-    def starting_values(self, edges: npt.ArrayLike, counts: npt.ArrayLike) -> Array:
+    def starting_values(self, edges: npt.ArrayLike, counts: npt.ArrayLike) -> Floats:
         """Weighted straight-line fit of ln(counts / width); see `FallingFunction`."""
         edges, counts = np.asarray(edges, dtype=np.float64), np.asarray(counts, dtype=np.float64)
         use = np.isfinite(counts)
@@ -196,15 +196,15 @@ class PositiveSum(FallingFunction):
 
     link: ClassVar[Link] = "positive"
 
-    def combine(self, basis: Array, parameters: Array) -> Array:
+    def combine(self, basis: Floats, parameters: Floats) -> Floats:
         """Basis · exp(parameters); see `FallingFunction.combine`."""
         return np.asarray(basis @ np.exp(np.clip(parameters, -MAX_EXPONENT, MAX_EXPONENT)))
 
-    def slopes(self, basis: Array, parameters: Array) -> Array:
+    def slopes(self, basis: Floats, parameters: Floats) -> Floats:
         """Each term of the sum; see `FallingFunction.slopes`."""
         return np.asarray(basis * np.exp(np.clip(parameters, -MAX_EXPONENT, MAX_EXPONENT)))
 
-    def starting_values(self, edges: npt.ArrayLike, counts: npt.ArrayLike) -> Array:
+    def starting_values(self, edges: npt.ArrayLike, counts: npt.ArrayLike) -> Floats:
         """Non-negative least squares of the contents; see `FallingFunction`."""
         edges, counts = np.asarray(edges, dtype=np.float64), np.asarray(counts, dtype=np.float64)
         use = np.isfinite(counts)
@@ -241,7 +241,7 @@ class DijetFunction(LogLinearFunction):
         top = "p0" if self.n_parameters == 2 else "p0 (1 − x)^p1"
         return f"{top} / x^({exponent}), x = m / {self.scale:g} GeV"
 
-    def basis(self, mass: npt.ArrayLike) -> Array:
+    def basis(self, mass: npt.ArrayLike) -> Floats:
         """Columns 1, −ln x, ln(1 − x), −ln² x, −ln³ x, −ln⁴ x; see `FallingFunction.basis`.
 
         Raises:
@@ -278,7 +278,7 @@ class ExpPolynomial(LogLinearFunction):
         terms = ["a0", "a1 x", "a2 x²", "a3 x³", "a4 x⁴", "a5 x⁵"][: self.n_parameters]
         return f"exp({' + '.join(terms)}), x = m / {self.scale:g} GeV"
 
-    def basis(self, mass: npt.ArrayLike) -> Array:
+    def basis(self, mass: npt.ArrayLike) -> Floats:
         """Columns 1, x, x², …; see `FallingFunction.basis`."""
         x = np.asarray(mass, dtype=np.float64) / self.scale
         return np.stack([x**power for power in range(self.n_parameters)], axis=-1)
@@ -310,7 +310,7 @@ class BernsteinPolynomial(PositiveSum):
         terms = f"Σ c_k C({degree}, k) t^k (1 − t)^({degree} − k), c_k ≥ 0"
         return f"{terms}, t = (m − {low:g} GeV) / {high - low:g} GeV"
 
-    def basis(self, mass: npt.ArrayLike) -> Array:
+    def basis(self, mass: npt.ArrayLike) -> Floats:
         """The Bernstein polynomials of t; see `FallingFunction.basis`.
 
         Raises:
@@ -339,10 +339,10 @@ class BinnedFunction:
     """
 
     function: FallingFunction
-    edges: Array
+    edges: Floats
 
     @cached_property
-    def _quadrature(self) -> tuple[Array, Array]:
+    def _quadrature(self) -> tuple[Floats, Floats]:
         """The basis at the nodes (n_bins, N_NODES, n_parameters); weights (n_bins, N_NODES)."""
         nodes, weights = np.polynomial.legendre.leggauss(N_NODES)
         half = 0.5 * np.diff(self.edges)[:, None]
@@ -350,17 +350,17 @@ class BinnedFunction:
         return self.function.basis(middle + half * nodes), half * weights
 
     @cached_property
-    def design(self) -> Array:
+    def design(self) -> Floats:
         """Integrals of the basis over the bins, shape (n_bins, n_parameters)."""
         basis, weights = self._quadrature
         return np.asarray(np.einsum("bn,bnp->bp", weights, basis))
 
-    def expected(self, parameters: Array) -> Array:
+    def expected(self, parameters: Floats) -> Floats:
         """Expected events, shape (n_bins,), for parameters of shape (n_parameters,)."""
         basis, weights = self._quadrature
         return np.asarray((weights * self.function.combine(basis, parameters)).sum(axis=1))
 
-    def expected_and_jacobian(self, parameters: Array) -> tuple[Array, Array]:
+    def expected_and_jacobian(self, parameters: Floats) -> tuple[Floats, Floats]:
         """Expected events (n_bins,) and their derivatives (n_bins, n_parameters)."""
         basis, weights = self._quadrature
         slopes = self.function.slopes(basis, parameters)

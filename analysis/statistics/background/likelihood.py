@@ -15,12 +15,12 @@ import dataclasses
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 from scipy import optimize
 
-from oddjet.analysis.statistics.background.binned import BinnedCounts, Mask
+from oddjet.analysis.statistics.background.binned import BinnedCounts
 from oddjet.analysis.statistics.background.functions import MAX_EXPONENT, FallingFunction
 from oddjet.errors import FitError
+from oddjet.typing import Bools, Floats
 
 __all__ = [
     "FLOOR",
@@ -37,7 +37,6 @@ __all__ = [
     "rotation_of",
 ]
 
-Array = npt.NDArray[np.float64]
 
 NEWTON_STEPS = 30
 TINY = 1e-12
@@ -58,13 +57,13 @@ class Fitted:
     """
 
     function: FallingFunction
-    parameters: Array
-    covariance: Array
+    parameters: Floats
+    covariance: Floats
     deviance: float
     ndf: int
 
 
-def poisson_deviance(counts: Array, expected: Array, scale: Array) -> float:
+def poisson_deviance(counts: Floats, expected: Floats, scale: Floats) -> float:
     """Twice the log-likelihood ratio of the saturated model to the expectation.
 
     It follows χ² where the expectations are not small (about five effective events a bin and
@@ -83,10 +82,10 @@ def poisson_deviance(counts: Array, expected: Array, scale: Array) -> float:
 class Model(Protocol):
     """Expected events as a function of parameters."""
 
-    def expected(self, parameters: Array, /) -> Array:
+    def expected(self, parameters: Floats, /) -> Floats:
         """Expected events, shape (n_bins,)."""
 
-    def expected_and_jacobian(self, parameters: Array, /) -> tuple[Array, Array]:
+    def expected_and_jacobian(self, parameters: Floats, /) -> tuple[Floats, Floats]:
         """Expected events (n_bins,) and their derivatives (n_bins, n_parameters)."""
 
 
@@ -98,13 +97,13 @@ class LinearModel:
         design: Shape (n_bins, n_parameters).
     """
 
-    design: Array
+    design: Floats
 
-    def expected(self, parameters: Array, /) -> Array:
+    def expected(self, parameters: Floats, /) -> Floats:
         """Expected events, shape (n_bins,)."""
         return np.asarray(self.design @ parameters)
 
-    def expected_and_jacobian(self, parameters: Array, /) -> tuple[Array, Array]:
+    def expected_and_jacobian(self, parameters: Floats, /) -> tuple[Floats, Floats]:
         """Expected events (n_bins,) and the design."""
         return self.expected(parameters), self.design
 
@@ -126,14 +125,14 @@ class Problem:
         floor: Effective events a bin where the continuation begins.
     """
 
-    counts: Array
-    scale: Array
-    use: Mask
+    counts: Floats
+    scale: Floats
+    use: Bools
     model: Model
-    rotation: Array
+    rotation: Floats
     floor: float = FLOOR
 
-    def value(self, q: Array) -> float:
+    def value(self, q: Floats) -> float:
         """Half the deviance."""
         expected = self.model.expected(self.rotation @ q)[self.use]
         floor = self.floor * self.scale
@@ -144,11 +143,11 @@ class Problem:
             np.sum(extra / self.scale)
         )
 
-    def gradient(self, q: Array) -> Array:
+    def gradient(self, q: Floats) -> Floats:
         """Gradient of `value`."""
         return self.gradient_and_hessian(q)[0]
 
-    def gradient_and_hessian(self, q: Array) -> tuple[Array, Array]:
+    def gradient_and_hessian(self, q: Floats) -> tuple[Floats, Floats]:
         """Gradient and Fisher information, in q."""
         expected, jacobian = self.model.expected_and_jacobian(self.rotation @ q)
         expected, floor = expected[self.use], self.floor * self.scale
@@ -162,7 +161,7 @@ class Problem:
         )
 
 
-def descend(problem: Problem, q: Array) -> Array:
+def descend(problem: Problem, q: Floats) -> Floats:
     """Fisher-scoring steps, halved until the likelihood improves: the minimiser's start."""
     value = problem.value(q)
     for _ in range(NEWTON_STEPS):
@@ -183,7 +182,7 @@ def descend(problem: Problem, q: Array) -> Array:
     return q
 
 
-def nonnegative_coefficients(counts: Array, scale: Array, design: Array) -> Array:
+def nonnegative_coefficients(counts: Floats, scale: Floats, design: Floats) -> Floats:
     """Coefficients ≥ 0 of largest Poisson likelihood: Fisher scoring by non-negative least squares.
 
     Args:
@@ -208,12 +207,12 @@ def nonnegative_coefficients(counts: Array, scale: Array, design: Array) -> Arra
     return coefficients
 
 
-def rotation_of(design: Array) -> Array:
+def rotation_of(design: Floats) -> Floats:
     """Inverse of R in the QR decomposition of a weighted design: it makes the Hessian round."""
     return np.asarray(np.linalg.inv(np.linalg.qr(design, mode="r")))
 
 
-def fit_function(function: FallingFunction, data: BinnedCounts, use: Mask) -> Fitted:
+def fit_function(function: FallingFunction, data: BinnedCounts, use: Bools) -> Fitted:
     """Fit one function to some bins of a histogram.
 
     A family of link ``positive`` whose best coefficient is zero is fitted without that term: its
@@ -242,7 +241,7 @@ def fit_function(function: FallingFunction, data: BinnedCounts, use: Mask) -> Fi
     return fit(function, data, use)
 
 
-def _fit_log_linear(function: FallingFunction, data: BinnedCounts, use: Mask) -> Fitted:
+def _fit_log_linear(function: FallingFunction, data: BinnedCounts, use: Bools) -> Fitted:
     counts, scale = data.counts[use], data.weight_scale[use]
     start = function.starting_values(data.edges, np.where(use, data.counts, np.nan))
     centres = 0.5 * (data.edges[:-1] + data.edges[1:])[use]
@@ -260,7 +259,7 @@ def _fit_log_linear(function: FallingFunction, data: BinnedCounts, use: Mask) ->
     )
 
 
-def _fit_positive(function: FallingFunction, data: BinnedCounts, use: Mask) -> Fitted:
+def _fit_positive(function: FallingFunction, data: BinnedCounts, use: Bools) -> Fitted:
     counts, scale = data.counts[use], data.weight_scale[use]
     design = function.on(data.edges).design
     coefficients = nonnegative_coefficients(counts, scale, design[use])
@@ -302,12 +301,12 @@ class Minimum:
         deviance: −2 ln of the likelihood over that of the saturated model.
     """
 
-    parameters: Array
-    covariance: Array
+    parameters: Floats
+    covariance: Floats
     deviance: float
 
 
-def minimise(problem: Problem, start: Array, *, name: str) -> Minimum:
+def minimise(problem: Problem, start: Floats, *, name: str) -> Minimum:
     """Find the minimum and its covariance with iminuit.
 
     Args:

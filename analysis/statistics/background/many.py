@@ -25,11 +25,9 @@ from oddjet.analysis.statistics.background import kernels
 from oddjet.analysis.statistics.background.choice import ALPHA, AUTO_FAMILIES
 from oddjet.analysis.statistics.background.functions import FAMILIES, MAX_PARAMETERS, make_function
 from oddjet.errors import ConfigError, FitError
+from oddjet.typing import Floats, Ints
 
 __all__ = ["BatchModel", "SignalFits", "WindowFits"]
-
-Array = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,8 +41,8 @@ class WindowFits:
         chosen: Which of the model's functions was used, −1 where no fit is valid; same shape.
     """
 
-    background: Array
-    variance: Array
+    background: Floats
+    variance: Floats
     chosen: npt.NDArray[np.int8]
 
     @property
@@ -64,9 +62,9 @@ class SignalFits:
         chosen: Which of the model's functions was used, −1 where no fit is valid.
     """
 
-    yields: Array
-    errors: Array
-    gain: Array
+    yields: Floats
+    errors: Floats
+    gain: Floats
     chosen: npt.NDArray[np.int8]
 
 
@@ -85,11 +83,11 @@ class BatchModel:
     """
 
     names: tuple[str, ...]
-    edges: Array
-    designs: Array
-    n_parameters: Integers
-    families: Integers
-    thresholds: Array
+    edges: Floats
+    designs: Floats
+    n_parameters: Ints
+    families: Ints
+    thresholds: Floats
 
     @classmethod
     def make(
@@ -130,7 +128,7 @@ class BatchModel:
                 raise ConfigError(msg)
             basis = made.basis(centres)
             # In these axes the terms, nearly collinear over a short range, are orthonormal.
-            upper: Array = np.linalg.qr(basis * weight[:, None])[1]
+            upper: Floats = np.linalg.qr(basis * weight[:, None])[1]
             designs[index, :, : made.n_parameters] = np.linalg.solve(upper.T, basis.T).T
         ndf = np.arange(centres.size + 1)
         thresholds = np.full(ndf.size, np.inf)
@@ -151,10 +149,10 @@ class BatchModel:
         return int(self.edges.size - 1)
 
     @property
-    def _log_width(self) -> Array:
+    def _log_width(self) -> Floats:
         return np.log(np.diff(self.edges))
 
-    def start(self, spectrum: npt.ArrayLike) -> Array:
+    def start(self, spectrum: npt.ArrayLike) -> Floats:
         """Parameters near the minimum for one spectrum, from a straight-line fit of its logarithm.
 
         Args:
@@ -172,7 +170,7 @@ class BatchModel:
             starts[index, :n] = np.linalg.lstsq(design, target, rcond=None)[0]
         return starts
 
-    def fit_whole(self, spectra: npt.ArrayLike, starts: Array) -> tuple[Array, Array]:
+    def fit_whole(self, spectra: npt.ArrayLike, starts: Floats) -> tuple[Floats, Floats]:
         """Fit every function to the whole of every spectrum.
 
         Args:
@@ -191,7 +189,7 @@ class BatchModel:
         )  # fmt: skip
         return parameters, deviances
 
-    def expected(self, spectrum: npt.ArrayLike) -> tuple[Array, str]:
+    def expected(self, spectrum: npt.ArrayLike) -> tuple[Floats, str]:
         """Fit one whole spectrum with the chosen function.
 
         Args:
@@ -215,7 +213,7 @@ class BatchModel:
         return np.exp(exponent), self.names[chosen]
 
     def fit_windows(
-        self, spectra: npt.ArrayLike, starts: Array, firsts: Integers, stops: Integers
+        self, spectra: npt.ArrayLike, starts: Floats, firsts: Ints, stops: Ints
     ) -> WindowFits:
         """Fit every spectrum with each window masked.
 
@@ -230,7 +228,7 @@ class BatchModel:
         return self._fit_windows(counts, parameters, firsts, stops)
 
     def _fit_windows(
-        self, counts: Array, parameters: Array, firsts: Integers, stops: Integers
+        self, counts: Floats, parameters: Floats, firsts: Ints, stops: Ints
     ) -> WindowFits:
         shape = (counts.shape[0], firsts.size)
         fits = WindowFits(
@@ -243,7 +241,7 @@ class BatchModel:
         )  # fmt: skip
         return fits
 
-    def fit_signals(self, spectra: npt.ArrayLike, starts: Array, templates: Array) -> SignalFits:
+    def fit_signals(self, spectra: npt.ArrayLike, starts: Floats, templates: Floats) -> SignalFits:
         """Fit every spectrum with each signal on top of the background.
 
         Args:
@@ -273,6 +271,6 @@ def _function_names(function: str) -> tuple[str, ...]:
     return (function,)
 
 
-def _saturated(counts: Array) -> Array:
+def _saturated(counts: Floats) -> Floats:
     """Log-likelihood of a model that gives each content exactly, bin by bin: n ln n − n."""
     return np.where(counts > 0, counts * np.log(np.where(counts > 0, counts, 1.0)) - counts, 0.0)

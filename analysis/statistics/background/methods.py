@@ -24,7 +24,6 @@ from oddjet.errors import FitError
 
 __all__ = ["WORST_P", "Method", "MethodSpread", "compare_methods"]
 
-Array = npt.NDArray[np.float64]
 
 WORST_P = 0.01
 

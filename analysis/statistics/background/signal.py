@@ -33,17 +33,17 @@ from oddjet.analysis.statistics.background.likelihood import (
     rotation_of,
 )
 from oddjet.errors import FitError
+from oddjet.typing import Floats
 
 __all__ = ["SignalFit", "fit_signal", "gaussian_fractions"]
 
-Array = npt.NDArray[np.float64]
 
 MASKED_WIDTHS = 2.0
 """Half of the window, in widths of the signal, that is masked while a function is chosen."""
 NEWTON_STEPS = 50
 
 
-def gaussian_fractions(edges: npt.ArrayLike, *, mass: float, width: float) -> Array:
+def gaussian_fractions(edges: npt.ArrayLike, *, mass: float, width: float) -> Floats:
     """Fraction of a Gaussian in each bin.
 
     Args:
@@ -83,13 +83,13 @@ class _SignalModel:
     """
 
     background: Model
-    fractions: Array
+    fractions: Floats
 
-    def expected(self, parameters: Array, /) -> Array:
+    def expected(self, parameters: Floats, /) -> Floats:
         background = self.background.expected(parameters[:-1])
         return np.asarray(background + parameters[-1] * self.fractions)
 
-    def expected_and_jacobian(self, parameters: Array, /) -> tuple[Array, Array]:
+    def expected_and_jacobian(self, parameters: Floats, /) -> tuple[Floats, Floats]:
         expected, jacobian = self.background.expected_and_jacobian(parameters[:-1])
         return (
             expected + parameters[-1] * self.fractions,
@@ -123,19 +123,19 @@ class SignalFit:
     data: BinnedCounts
     mass: float
     width: float
-    fractions: Array
+    fractions: Floats
     yield_: float
     error: float
-    parameters: Array
-    covariance: Array
-    jacobian: Array
-    background: Array
+    parameters: Floats
+    covariance: Floats
+    jacobian: Floats
+    background: Floats
     deviance: float
     deviance_without: float
     ndf: int
 
     @property
-    def expected(self) -> Array:
+    def expected(self) -> Floats:
         """Expected events, signal and background, shape (n_bins,)."""
         return self.background + self.yield_ * self.fractions
 
@@ -151,13 +151,13 @@ class SignalFit:
         return float(stats.chi2.sf(self.deviance, self.ndf))
 
     @property
-    def pulls(self) -> Array:
+    def pulls(self) -> Floats:
         """(content − expected) / √(expected Σw²/Σw) a bin, shape (n_bins,)."""
         scale = self.data.weight_scale
         expected = np.maximum(self.expected, FLOOR * scale)
         return np.asarray((self.data.counts - expected) / np.sqrt(expected * scale))
 
-    def yield_error_from(self, covariance: Array) -> float:
+    def yield_error_from(self, covariance: Floats) -> float:
         """Uncertainty of the yield if the contents fluctuate with a covariance of their own.
 
         The fit is linearised: δN = row of C Jᵀ diag(1/(ν s)) δn. With the Poisson covariance
@@ -265,7 +265,7 @@ def fit_signal(
 
 def _signal_shape(
     data: BinnedCounts, mass: float, width: float, template: npt.ArrayLike | None
-) -> Array:
+) -> Floats:
     if template is None:
         return gaussian_fractions(data.edges, mass=mass, width=width)
     fractions = np.asarray(template, dtype=np.float64)
@@ -280,7 +280,9 @@ def _signal_shape(
     return fractions
 
 
-def _core(data: BinnedCounts, fractions: Array, mass: float, width: float) -> npt.NDArray[np.bool_]:
+def _core(
+    data: BinnedCounts, fractions: Floats, mass: float, width: float
+) -> npt.NDArray[np.bool_]:
     """Bins that are masked while the function is chosen."""
     if np.isfinite(mass) and np.isfinite(width):
         window: Window = (mass - MASKED_WIDTHS * width, mass + MASKED_WIDTHS * width)
@@ -293,8 +295,8 @@ def _core(data: BinnedCounts, fractions: Array, mass: float, width: float) -> np
 def _fit(
     background: Model,
     data: BinnedCounts,
-    fractions: Array,
-    start: Array,
+    fractions: Floats,
+    start: Floats,
     function: FallingFunction,
 ) -> tuple[_SignalModel, Minimum]:
     model = _SignalModel(background, fractions)
@@ -308,7 +310,7 @@ def _fit(
 
 
 def _fit_positive(
-    function: FallingFunction, data: BinnedCounts, fractions: Array
+    function: FallingFunction, data: BinnedCounts, fractions: Floats
 ) -> tuple[_SignalModel, Minimum]:
     """The coefficients stay ≥ 0 while the yield has either sign; terms at zero are left out."""
     design = function.on(data.edges).design
@@ -325,7 +327,7 @@ def _fit_positive(
     return model, found
 
 
-def _start_positive(data: BinnedCounts, design: Array, fractions: Array) -> tuple[Array, float]:
+def _start_positive(data: BinnedCounts, design: Floats, fractions: Floats) -> tuple[Floats, float]:
     """Fisher scoring by least squares with bounds on the coefficients and none on the yield."""
     columns = np.column_stack([design, fractions])
     unit = columns.sum(axis=0)

@@ -14,10 +14,9 @@ from oddjet.analysis.statistics.background.smoothing import SmoothTemplate, smoo
 from oddjet.analysis.statistics.background.spurious import LIMIT, SpuriousSignal, spurious_signal
 from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import ConfigError, FitError
+from oddjet.typing import Floats
 
 __all__ = ["SpuriousStudy", "leading_mass", "study_functions"]
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +67,7 @@ def leading_mass(
     *,
     mass: str = "msoftdrop",
     pt_min: float = 0.0,
-) -> tuple[Array, Array]:
+) -> tuple[Floats, Floats]:
     """Weighted mass spectrum of the leading jets of one dataset.
 
     Args:

@@ -22,10 +22,10 @@ from scipy.interpolate import BSpline
 from oddjet.analysis.statistics.background.binned import BinnedCounts, check_counts
 from oddjet.analysis.statistics.background.likelihood import poisson_deviance
 from oddjet.errors import FitError
+from oddjet.typing import Floats
 
 __all__ = ["SmoothTemplate", "smooth"]
 
-Array = npt.NDArray[np.float64]
 
 DEGREE = 3
 PENALTIES = np.logspace(-3, 7, 41)
@@ -46,8 +46,8 @@ class SmoothTemplate:
     """
 
     data: BinnedCounts
-    counts: Array
-    covariance: Array
+    counts: Floats
+    covariance: Floats
     penalty: float
     n_effective: float
     deviance: float
@@ -63,7 +63,7 @@ class SmoothTemplate:
         return float(stats.chi2.sf(self.deviance, self.ndf))
 
 
-def _spline_basis(edges: Array, n_knots: int) -> Array:
+def _spline_basis(edges: Floats, n_knots: int) -> Floats:
     """Cubic B-splines at the centres of the bins, shape (n_bins, n_knots + 2)."""
     low, high = edges[0], edges[-1]
     step = (high - low) / (n_knots - 1)
@@ -73,12 +73,12 @@ def _spline_basis(edges: Array, n_knots: int) -> Array:
 
 
 def _fit(
-    data: BinnedCounts, basis: Array, widths: Array, penalty: Array, start: Array
-) -> tuple[Array, Array, Array]:
+    data: BinnedCounts, basis: Floats, widths: Floats, penalty: Floats, start: Floats
+) -> tuple[Floats, Floats, Floats]:
     """Penalised Newton steps; coefficients, expectation and Fisher information."""
     counts, scale = data.counts, data.weight_scale
 
-    def objective(a: Array) -> float:
+    def objective(a: Floats) -> float:
         nu = widths * np.exp(np.clip(basis @ a, -50, 50))
         return float(np.sum((nu - counts * np.log(nu)) / scale) + a @ penalty @ a / 2)
 

@@ -24,6 +24,7 @@ from oddjet.analysis.statistics.background.binned import check_counts
 from oddjet.analysis.statistics.background.functions import FAMILIES, MAX_PARAMETERS, make_function
 from oddjet.analysis.statistics.background.signal import fit_signal
 from oddjet.errors import ConfigError, FitError
+from oddjet.typing import Floats
 
 __all__ = [
     "LIMIT",
@@ -34,7 +35,6 @@ __all__ = [
     "spurious_signal",
 ]
 
-Array = npt.NDArray[np.float64]
 
 LIMIT = 0.3
 ENOUGH = 100.0
@@ -143,7 +143,7 @@ class SpuriousSignal:
 
 def mass_grid(
     edges: npt.ArrayLike, *, width: float | Callable[[float], float], step: float | None = None
-) -> Array:
+) -> Floats:
     """Masses at which a signal lies in the range: two widths from either end.
 
     Args:
@@ -175,7 +175,7 @@ def spurious_signal(
     width: float | Callable[[float], float],
     covariance: npt.ArrayLike | None = None,
     n_effective: float = float("inf"),
-    masses: Sequence[float] | Array | None = None,
+    masses: Sequence[float] | Floats | None = None,
     scale: float | None = None,
     smoothed: bool = True,
     limit: float = LIMIT,
@@ -235,7 +235,7 @@ def spurious_signal(
     return found
 
 
-def _check_covariance(covariance: npt.ArrayLike | None, n_bins: int) -> Array:
+def _check_covariance(covariance: npt.ArrayLike | None, n_bins: int) -> Floats:
     if covariance is None:
         return np.zeros(n_bins)
     values = np.asarray(covariance, dtype=np.float64)

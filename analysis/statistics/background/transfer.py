@@ -25,17 +25,16 @@ from scipy import special, stats
 
 from oddjet.analysis.statistics.background.binned import (
     BinnedCounts,
-    Mask,
     Window,
     check_counts,
     check_window,
 )
 from oddjet.analysis.statistics.background.choice import ALPHA
 from oddjet.errors import ConfigError, FitError
+from oddjet.typing import Bools, Floats
 
 __all__ = ["MAX_ORDER", "TransferFit", "TriedOrder", "fit_transfer"]
 
-Array = npt.NDArray[np.float64]
 
 MAX_ORDER = 4
 
@@ -65,8 +64,8 @@ class TriedOrder:
 class _Ratio:
     """A converged fit of ln r."""
 
-    parameters: Array
-    covariance: Array
+    parameters: Floats
+    covariance: Floats
     deviance: float
     ndf: int
 
@@ -95,16 +94,16 @@ class TransferFit:
 
     data: BinnedCounts
     failing: BinnedCounts
-    use: Mask
+    use: Bools
     window: Window
     order: int
-    parameters: Array
-    covariance: Array
+    parameters: Floats
+    covariance: Floats
     deviance: float
     ndf: int
-    ratio: Array
-    expected: Array
-    errors: Array
+    ratio: Floats
+    expected: Floats
+    errors: Floats
     predicted: float
     predicted_error: float
     tried: tuple[TriedOrder, ...]
@@ -120,7 +119,7 @@ class TransferFit:
         return float(stats.chi2.sf(self.deviance, self.ndf))
 
     @property
-    def in_window(self) -> Mask:
+    def in_window(self) -> Bools:
         """Bins that overlap the window, shape (n_bins,)."""
         return check_window(self.data.edges, self.window)
 
@@ -131,7 +130,7 @@ class TransferFit:
         return None if np.isnan(inside).any() else float(inside.sum())
 
     @property
-    def pulls(self) -> Array:
+    def pulls(self) -> Floats:
         """(P − r F) / √(r F s_P + r² F s_F) a bin, shape (n_bins,); NaN where nothing is expected.
 
         s is Σw²/Σw. The errors of P and of F both enter, because both fluctuate.
@@ -237,7 +236,7 @@ def fit_transfer(
     )
 
 
-def _check_sidebands(data: BinnedCounts, fails: BinnedCounts, use: Mask, inside: Mask) -> None:
+def _check_sidebands(data: BinnedCounts, fails: BinnedCounts, use: Bools, inside: Bools) -> None:
     first, last = np.flatnonzero(inside)[[0, -1]]
     below, above = int(use[:first].sum()), int(use[last + 1 :].sum())
     if below == 0 or above == 0:
@@ -252,14 +251,14 @@ def _check_sidebands(data: BinnedCounts, fails: BinnedCounts, use: Mask, inside:
             raise FitError(msg)
 
 
-def _legendre(edges: Array, order: int) -> Array:
+def _legendre(edges: Floats, order: int) -> Floats:
     centres = 0.5 * (edges[:-1] + edges[1:])
     x = 2.0 * (centres - edges[0]) / (edges[-1] - edges[0]) - 1.0
     return np.asarray(np.polynomial.legendre.legvander(x, order))
 
 
 def _choose_order(
-    data: BinnedCounts, fails: BinnedCounts, use: Mask, *, order: int | None, alpha: float
+    data: BinnedCounts, fails: BinnedCounts, use: Bools, *, order: int | None, alpha: float
 ) -> tuple[_Ratio, tuple[TriedOrder, ...]]:
     if order is not None:
         only = _fit_ratio(data, fails, use, order)
@@ -291,7 +290,7 @@ def _f_test(smaller: _Ratio, larger: _Ratio) -> float:
     return float(stats.f.sf(gain / (max(larger.deviance, 1e-12) / larger.ndf), 1, larger.ndf))
 
 
-def _fit_ratio(data: BinnedCounts, fails: BinnedCounts, use: Mask, order: int) -> _Ratio:
+def _fit_ratio(data: BinnedCounts, fails: BinnedCounts, use: Bools, order: int) -> _Ratio:
     """Binomial fit of P among P + F in effective events, by iminuit."""
     from iminuit import Minuit  # noqa: PLC0415
 
@@ -311,12 +310,12 @@ def _fit_ratio(data: BinnedCounts, fails: BinnedCounts, use: Mask, order: int) -
     design = _legendre(data.edges, order)[filled]
     saturated = special.xlogy(on, on / (on + off)) + special.xlogy(off, off / (on + off))
 
-    def value(p: Array) -> float:
+    def value(p: Floats) -> float:
         z = design @ p + offset
         # −ln of r/(1+r) and of 1/(1+r), without overflow.
         return float(np.sum(on * np.logaddexp(0, -z) + off * np.logaddexp(0, z) + saturated))
 
-    def gradient(p: Array) -> Array:
+    def gradient(p: Floats) -> Floats:
         z = design @ p + offset
         return np.asarray(design.T @ ((on + off) * special.expit(z) - on))
 

@@ -20,11 +20,10 @@ from oddjet.analysis.statistics.background.choice import ALPHA
 from oddjet.analysis.statistics.background.likelihood import poisson_deviance
 from oddjet.analysis.statistics.background.many import BatchModel
 from oddjet.errors import FitError, NonFiniteError
+from oddjet.typing import Bools, Floats
 
 __all__ = ["JointTable", "tilted_fit"]
 
-Array = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 
 MAX_TILT = 4
 """Highest power of mass in the ratio of a pattern to all jets."""
@@ -43,9 +42,9 @@ class JointTable:
     """
 
     labels: tuple[str, ...]
-    edges: Array
-    members: Mask
-    counts: Array
+    edges: Floats
+    members: Bools
+    counts: Floats
 
     @classmethod
     def from_jets(
@@ -135,11 +134,11 @@ class JointTable:
         return int(self.counts.shape[0])
 
     @property
-    def spectra(self) -> Array:
+    def spectra(self) -> Floats:
         """Contents of each spectrum, shape (n_spectra, n_bins)."""
         return self.members @ self.counts
 
-    def expected(self, model: BatchModel) -> Array:
+    def expected(self, model: BatchModel) -> Floats:
         """Fit the whole spectrum of every pattern: what pseudo-experiments are drawn from.
 
         All jets together are fitted with the chosen function. The spectrum of a pattern is that shape
@@ -159,7 +158,7 @@ class JointTable:
         shape = model.expected(self.counts.sum(axis=0))[0]
         return np.stack([tilted_fit(counts, shape, self.edges) for counts in self.counts])
 
-    def draw(self, expected: Array, n: int, rng: np.random.Generator) -> Array:
+    def draw(self, expected: Floats, n: int, rng: np.random.Generator) -> Floats:
         """Draw the spectra of background-only pseudo-experiments.
 
         Args:
@@ -174,7 +173,7 @@ class JointTable:
         return np.asarray(np.einsum("sp,npb->nsb", self.members.astype(np.float64), patterns))
 
 
-def tilted_fit(counts: Array, shape: Array, edges: Array, *, alpha: float = ALPHA) -> Array:
+def tilted_fit(counts: Floats, shape: Floats, edges: Floats, *, alpha: float = ALPHA) -> Floats:
     """Fit a given shape times the exponential of a polynomial of mass.
 
     Beginning with a constant, a power more is accepted while it pays by the F-test, as for functions in
@@ -191,7 +190,7 @@ def tilted_fit(counts: Array, shape: Array, edges: Array, *, alpha: float = ALPH
     """
     middle = 0.5 * (edges[0] + edges[-1])
     x = (0.5 * (edges[:-1] + edges[1:]) - middle) / (0.5 * (edges[-1] - edges[0]))
-    best: Array = shape * float(counts.sum() / shape.sum())
+    best: Floats = shape * float(counts.sum() / shape.sum())
     deviance = poisson_deviance(counts, best, np.ones(counts.size))
     for power in range(1, MAX_TILT + 1):
         fitted = _poisson_regression(counts, best, np.vander(x, power + 1, increasing=True))
@@ -206,7 +205,7 @@ def tilted_fit(counts: Array, shape: Array, edges: Array, *, alpha: float = ALPH
     return np.asarray(best)
 
 
-def _poisson_regression(counts: Array, offset: Array, design: Array) -> Array | None:
+def _poisson_regression(counts: Floats, offset: Floats, design: Floats) -> Floats | None:
     """Maximum likelihood of offset · exp(design · q), by Newton's method; None where it fails."""
     q = np.zeros(design.shape[1])
     expected = offset

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special, stats
 
-__all__ = ["on_off_p", "poisson_p", "significance", "toy_p"]
+from oddjet.typing import Floats
 
-Array = npt.NDArray[np.float64]
+__all__ = ["on_off_p", "poisson_p", "significance", "toy_p"]
 
 
 def significance(p_value: float) -> float:
@@ -20,7 +20,7 @@ def significance(p_value: float) -> float:
     return max(float(stats.norm.isf(p_value)), 0.0)
 
 
-def poisson_p(observed: npt.ArrayLike, background: npt.ArrayLike) -> Array:
+def poisson_p(observed: npt.ArrayLike, background: npt.ArrayLike) -> Floats:
     """Probability of at least as many events, given the background; 1 where there is no excess.
 
     Args:
@@ -40,7 +40,7 @@ def poisson_p(observed: npt.ArrayLike, background: npt.ArrayLike) -> Array:
     return p
 
 
-def on_off_p(observed: npt.ArrayLike, background: npt.ArrayLike, variance: npt.ArrayLike) -> Array:
+def on_off_p(observed: npt.ArrayLike, background: npt.ArrayLike, variance: npt.ArrayLike) -> Floats:
     """The same for a background with an uncertainty; 1 where there is no excess, NaN without a fit.
 
     A background b ± σ is what a sideband of b²/σ² events, b/σ² times as large as the window, would
@@ -72,6 +72,6 @@ def on_off_p(observed: npt.ArrayLike, background: npt.ArrayLike, variance: npt.A
     return p
 
 
-def toy_p(n_exceeding: npt.ArrayLike, n_toys: int) -> Array:
+def toy_p(n_exceeding: npt.ArrayLike, n_toys: int) -> Floats:
     """The p-value (k + 1)/(n + 1) of k among n pseudo-experiments that were as extreme: never zero."""
     return np.asarray((np.asarray(n_exceeding, dtype=np.float64) + 1.0) / (n_toys + 1.0))

@@ -18,15 +18,12 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from oddjet.analysis.statistics.background.binned import Window
 from oddjet.analysis.statistics.bumphunt.pvalues import significance, toy_p
+from oddjet.typing import Floats, Ints
 
 __all__ = ["BumpHunt", "ChannelScan", "WindowTable"]
-
-Array = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,15 +43,15 @@ class WindowTable:
         function: The function that was chosen, empty for a given background.
     """
 
-    low: Array
-    high: Array
-    width: Integers
-    observed: Array
-    expected: Array
-    expected_error: Array
-    local_p: Array
-    local_p_fixed_background: Array
-    local_p_toys: Array
+    low: Floats
+    high: Floats
+    width: Ints
+    observed: Floats
+    expected: Floats
+    expected_error: Floats
+    local_p: Floats
+    local_p_fixed_background: Floats
+    local_p_toys: Floats
     function: tuple[str, ...]
 
     @property
@@ -196,7 +193,7 @@ class BumpHunt:
     widths: tuple[int, int]
     background: str
     function: str
-    toy_min_p: Array
+    toy_min_p: Floats
     n_toy_windows_without_fit: int = 0
     blind_window: Window | None = None
 

@@ -31,10 +31,10 @@ from oddjet.analysis.statistics.bumphunt.statistic import (
 )
 from oddjet.analysis.statistics.bumphunt.windows import Windows, make_windows
 from oddjet.errors import ConfigError, FitError
+from oddjet.typing import Floats
 
 __all__ = ["scan", "scan_jointly", "scan_signals"]
 
-Array = npt.NDArray[np.float64]
 
 FITS_AT_ONCE = 50_000
 """Windows of spectra that are fitted in one block: memory stays small, and blocks run side by side."""
@@ -48,8 +48,8 @@ _log = logging.getLogger(__name__)
 class _Toys:
     """What pseudo-experiments gave: smallest p (n_toys, n_spectra), exceeding (n_spectra, n_windows)."""
 
-    smallest: Array
-    exceeding: Array
+    smallest: Floats
+    exceeding: Floats
     n_failed: int
 
 
@@ -178,7 +178,7 @@ def scan(
 def _finish(
     table: JointTable,
     statistic: Statistic,
-    expected: Array,
+    expected: Floats,
     *,
     n_toys: int,
     seed: int,
@@ -226,8 +226,8 @@ def _finish(
 def _draw(
     table: JointTable,
     statistic: Statistic,
-    expected: Array,
-    seen: Array,
+    expected: Floats,
+    seen: Floats,
     *,
     n_toys: int,
     seed: int,
@@ -255,7 +255,7 @@ def _draw(
     )
 
 
-def _null(table: JointTable, function: str) -> tuple[BatchModel, Array, Array]:
+def _null(table: JointTable, function: str) -> tuple[BatchModel, Floats, Floats]:
     """The functions, what each pattern is expected to hold, and where fits of spectra begin."""
     model = BatchModel.make(function, table.edges, table.counts.sum(axis=0))
     expected = table.expected(model)
@@ -265,8 +265,8 @@ def _null(table: JointTable, function: str) -> tuple[BatchModel, Array, Array]:
 
 
 def _templates(
-    edges: Array, masses: Sequence[float], width: float | None, templates: npt.ArrayLike | None
-) -> Array:
+    edges: Floats, masses: Sequence[float], width: float | None, templates: npt.ArrayLike | None
+) -> Floats:
     if (width is None) == (templates is None) or not len(masses):
         msg = "expected masses, and either a width or templates of the signal"
         raise ConfigError(msg)
@@ -284,7 +284,7 @@ def _templates(
     return shapes
 
 
-def _cores(edges: Array, shapes: Array) -> Windows:
+def _cores(edges: Floats, shapes: Floats) -> Windows:
     """The shortest run of bins around the peak of each signal that holds two thirds of it."""
     firsts, stops = [], []
     for shape in shapes:
@@ -305,7 +305,7 @@ def _check_toys(n_toys: int) -> None:
         raise ConfigError(msg)
 
 
-def _check_background(background: npt.ArrayLike, edges: Array) -> Array:
+def _check_background(background: npt.ArrayLike, edges: Floats) -> Floats:
     expected = np.asarray(background, dtype=np.float64)
     if expected.shape != (edges.size - 1,):
         msg = f"expected a background of shape ({edges.size - 1},), received {expected.shape}"

@@ -7,23 +7,21 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 from scipy import stats
 
 from oddjet.analysis.statistics.background.many import BatchModel
 from oddjet.analysis.statistics.bumphunt.pvalues import on_off_p, poisson_p
 from oddjet.analysis.statistics.bumphunt.result import WindowTable
 from oddjet.analysis.statistics.bumphunt.windows import Windows
+from oddjet.typing import Floats
 
 __all__ = ["FittedBeside", "GivenBackground", "SignalFitted", "Statistic"]
-
-Array = npt.NDArray[np.float64]
 
 
 class Statistic(Protocol):
     """How the windows of spectra are tested."""
 
-    def local_p(self, spectra: Array, /) -> Array:
+    def local_p(self, spectra: Floats, /) -> Floats:
         """Local p of every window; 1 where there is no excess, NaN where no fit is valid.
 
         Args:
@@ -33,7 +31,7 @@ class Statistic(Protocol):
             Array of shape (n, n_spectra, n_windows).
         """
 
-    def tables(self, spectra: Array, exceeding: Array, /) -> list[WindowTable]:
+    def tables(self, spectra: Floats, exceeding: Floats, /) -> list[WindowTable]:
         """All that is known of the windows of the data.
 
         Args:
@@ -54,9 +52,9 @@ class FittedBeside:
 
     model: BatchModel
     windows: Windows
-    starts: Array
+    starts: Floats
 
-    def local_p(self, spectra: Array) -> Array:
+    def local_p(self, spectra: Floats) -> Floats:
         """See `Statistic.local_p`."""
         n, n_spectra, n_bins = spectra.shape
         flat = spectra.reshape(n * n_spectra, n_bins)
@@ -65,7 +63,7 @@ class FittedBeside:
         p = on_off_p(self.windows.sums(flat), fits.background, fits.variance)
         return p.reshape(n, n_spectra, -1)
 
-    def tables(self, spectra: Array, exceeding: Array) -> list[WindowTable]:
+    def tables(self, spectra: Floats, exceeding: Floats) -> list[WindowTable]:
         """See `Statistic.tables`."""
         fits = self.model.fit_windows(spectra, self.starts, self.windows.firsts, self.windows.stops)
         observed = self.windows.sums(spectra)
@@ -91,9 +89,9 @@ class GivenBackground:
     """
 
     windows: Windows
-    background: Array
+    background: Floats
 
-    def local_p(self, spectra: Array) -> Array:
+    def local_p(self, spectra: Floats) -> Floats:
         """See `Statistic.local_p`.
 
         The p of a window depends on a whole number alone, so it is worked out once for each of
@@ -109,7 +107,7 @@ class GivenBackground:
             p[(slice(None), *place)] = table[numbers[(slice(None), *place)] - lowest[place]]
         return p
 
-    def tables(self, spectra: Array, exceeding: Array) -> list[WindowTable]:
+    def tables(self, spectra: Floats, exceeding: Floats) -> list[WindowTable]:
         """See `Statistic.tables`."""
         observed, expected = self.windows.sums(spectra), self.windows.sums(self.background)
         p = poisson_p(observed, expected)
@@ -133,17 +131,17 @@ class SignalFitted:
 
     model: BatchModel
     windows: Windows
-    templates: Array
-    starts: Array
+    templates: Floats
+    starts: Floats
 
-    def local_p(self, spectra: Array) -> Array:
+    def local_p(self, spectra: Floats) -> Floats:
         """See `Statistic.local_p`."""
         n, n_spectra, n_bins = spectra.shape
         flat = spectra.reshape(n * n_spectra, n_bins)
         fits = self.model.fit_signals(flat, np.tile(self.starts, (n, 1, 1)), self.templates)
         return _one_sided(fits.yields, fits.gain).reshape(n, n_spectra, -1)
 
-    def tables(self, spectra: Array, exceeding: Array) -> list[WindowTable]:
+    def tables(self, spectra: Floats, exceeding: Floats) -> list[WindowTable]:
         """See `Statistic.tables`; expected is what was seen less the fitted signal in the core."""
         fits = self.model.fit_signals(spectra, self.starts, self.templates)
         observed = self.windows.sums(spectra)
@@ -169,16 +167,16 @@ class SignalFitted:
         )
 
 
-def _one_sided(yields: Array, gain: Array) -> Array:
+def _one_sided(yields: Floats, gain: Floats) -> Floats:
     p = np.where(yields > 0, stats.norm.sf(np.sqrt(np.maximum(gain, 0.0))), 1.0)
     return np.where(np.isnan(yields), np.nan, p)
 
 
 def _tables(
     windows: Windows,
-    observed: Array,
-    expected: tuple[Array, Array],
-    p_values: tuple[Array, Array, Array],
+    observed: Floats,
+    expected: tuple[Floats, Floats],
+    p_values: tuple[Floats, Floats, Floats],
     functions: Sequence[tuple[str, ...]],
 ) -> list[WindowTable]:
     """One table a spectrum; arrays are (n_spectra, n_windows).

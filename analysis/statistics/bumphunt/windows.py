@@ -8,12 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.errors import ConfigError, FitError
+from oddjet.typing import Bools, Floats, Ints
 
 __all__ = ["Windows", "make_windows"]
-
-Array = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,9 +23,9 @@ class Windows:
         stops: One past its last bin, shape (n_windows,).
     """
 
-    edges: Array
-    firsts: Integers
-    stops: Integers
+    edges: Floats
+    firsts: Ints
+    stops: Ints
 
     @property
     def n_windows(self) -> int:
@@ -36,21 +33,21 @@ class Windows:
         return int(self.firsts.size)
 
     @property
-    def low(self) -> Array:
+    def low(self) -> Floats:
         """Lower ends [GeV], shape (n_windows,)."""
         return self.edges[self.firsts]
 
     @property
-    def high(self) -> Array:
+    def high(self) -> Floats:
         """Upper ends [GeV], shape (n_windows,)."""
         return self.edges[self.stops]
 
     @property
-    def widths(self) -> Integers:
+    def widths(self) -> Ints:
         """Widths in bins, shape (n_windows,)."""
         return self.stops - self.firsts
 
-    def sums(self, spectra: npt.ArrayLike) -> Array:
+    def sums(self, spectra: npt.ArrayLike) -> Floats:
         """Add up the bins of every window.
 
         Args:
@@ -70,7 +67,7 @@ def make_windows(
     edges: npt.ArrayLike,
     widths: tuple[int, int],
     *,
-    hidden: Mask | None = None,
+    hidden: Bools | None = None,
     sidebands: bool = False,
 ) -> Windows:
     """List the windows.

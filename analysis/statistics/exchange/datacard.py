@@ -11,15 +11,13 @@ from typing import Any
 
 import hist
 import numpy as np
-import numpy.typing as npt
 
 from oddjet.analysis.statistics.exchange.histogram_files import write_root
 from oddjet.analysis.statistics.exchange.model import Channel, Sample
 from oddjet.datasets.disk.atomic import write_text
+from oddjet.typing import Floats
 
 __all__ = ["write_datacard"]
-
-Array = npt.NDArray[np.float64]
 
 
 def write_datacard(
@@ -61,7 +59,7 @@ def write_datacard(
     return folder / card, folder / shapes
 
 
-def _histogram(edges: Array, values: Array, variances: Array) -> Any:
+def _histogram(edges: Floats, values: Floats, variances: Floats) -> Any:
     filled = hist.Hist(hist.axis.Variable(edges, name="mass"), storage=hist.storage.Weight())
     filled.view().value = np.maximum(values, 0.0)
     filled.view().variance = variances

@@ -19,16 +19,15 @@ from urllib.parse import parse_qsl
 
 import hist
 import numpy as np
-import numpy.typing as npt
 import uhi.io.json
 
 from oddjet.analysis.statistics.background.binned import BinnedCounts, Window, check_counts
 from oddjet.datasets.disk.atomic import atomic_write
 from oddjet.errors import BadFileError, FitError, InputError, did_you_mean
+from oddjet.typing import Floats
 
 __all__ = ["MassHistogram", "check_same_edges", "histogram_names", "read_histogram", "write_root"]
 
-Array = npt.NDArray[np.float64]
 
 SYNTAX = "FILE[:NAME][?AXIS=VALUE&...]"
 MANY = 20
@@ -52,9 +51,9 @@ class MassHistogram:
     """
 
     name: str
-    edges: Array
-    counts: Array
-    variances: Array | None
+    edges: Floats
+    counts: Floats
+    variances: Floats | None
     underflow: float = 0.0
     overflow: float = 0.0
 
@@ -162,7 +161,7 @@ def write_root(path: str | Path, histograms: Mapping[str, Any]) -> None:
             file[name] = histogram
 
 
-def check_same_edges(edges: Array, wanted: Array, name: str) -> None:
+def check_same_edges(edges: Floats, wanted: Floats, name: str) -> None:
     """Check that a background or template has the bins of the spectrum.
 
     Args:

@@ -11,13 +11,11 @@ import re
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 
 from oddjet.errors import InputError
+from oddjet.typing import Floats
 
 __all__ = ["Channel", "Sample", "safe_name"]
-
-Array = npt.NDArray[np.float64]
 
 
 def safe_name(name: str) -> str:
@@ -45,11 +43,11 @@ class Sample:
     """
 
     name: str
-    expected: Array
+    expected: Floats
     is_signal: bool = False
-    shapes: Mapping[str, tuple[Array, Array]] = dataclasses.field(default_factory=dict)
+    shapes: Mapping[str, tuple[Floats, Floats]] = dataclasses.field(default_factory=dict)
     norms: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    stat_errors: Array | None = None
+    stat_errors: Floats | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,9 +62,9 @@ class Channel:
     """
 
     name: str
-    edges: Array
+    edges: Floats
     samples: tuple[Sample, ...]
-    observed: Array | None = None
+    observed: Floats | None = None
 
     def __post_init__(self) -> None:
         names = [self.name, *(sample.name for sample in self.samples), *self.nuisances]
@@ -97,7 +95,7 @@ class Channel:
         return next(sample for sample in self.samples if sample.is_signal)
 
     @property
-    def background(self) -> Array:
+    def background(self) -> Floats:
         """Events a bin that all backgrounds expect, shape (n_bins,)."""
         expected = [sample.expected for sample in self.samples if not sample.is_signal]
         return np.asarray(np.sum(expected, axis=0))
@@ -109,6 +107,6 @@ class Channel:
         return tuple(dict.fromkeys(names))
 
     @property
-    def data(self) -> Array:
+    def data(self) -> Floats:
         """What a fit takes: the observed events, or the expected background while blinded."""
         return self.background if self.observed is None else self.observed

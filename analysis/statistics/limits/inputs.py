@@ -6,15 +6,13 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from oddjet.analysis.statistics.exchange.model import Channel, Sample
 from oddjet.analysis.statistics.limits.templates import background_modes, warp_template
 from oddjet.errors import ConfigError, FitError
+from oddjet.typing import Floats
 
 __all__ = ["LimitInputs", "Systematics", "build_channel"]
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,14 +69,14 @@ class LimitInputs:
         channel: Name of the channel.
     """
 
-    edges: Array
-    observed: Array | None
-    background: Array
-    signal_shape: Array
+    edges: Floats
+    observed: Floats | None
+    background: Floats
+    signal_shape: Floats
     mass: float
     signal_yield: float
-    background_covariance: Array | None = None
-    background_variances: Array | None = None
+    background_covariance: Floats | None = None
+    background_variances: Floats | None = None
     systematics: Systematics = dataclasses.field(default_factory=Systematics)
     channel: str = "mass"
 
@@ -124,7 +122,7 @@ class LimitInputs:
         }
 
     @property
-    def total_variances(self) -> Array:
+    def total_variances(self) -> Floats:
         """Variance of the expected background a bin, shape (n_bins,)."""
         total = np.zeros(self.background.size)
         if self.background_covariance is not None:
@@ -146,7 +144,7 @@ def build_channel(inputs: LimitInputs) -> Channel:
     """
     sizes = inputs.systematics
     signal = inputs.signal_yield * inputs.signal_shape
-    warped: dict[str, tuple[Array, Array]] = {}
+    warped: dict[str, tuple[Floats, Floats]] = {}
     if sizes.mass_scale:
         warped["jms"] = (
             warp_template(signal, inputs.edges, scale=1 - sizes.mass_scale),
@@ -180,8 +178,8 @@ def build_channel(inputs: LimitInputs) -> Channel:
     )
 
 
-def _background_shapes(inputs: LimitInputs) -> dict[str, tuple[Array, Array]]:
-    changes: dict[str, Array] = {}
+def _background_shapes(inputs: LimitInputs) -> dict[str, tuple[Floats, Floats]]:
+    changes: dict[str, Floats] = {}
     if inputs.background_covariance is not None:
         modes = background_modes(inputs.background_covariance)
         changes = {f"{inputs.channel}_fit{i}": mode for i, mode in enumerate(modes)}
@@ -191,6 +189,6 @@ def _background_shapes(inputs: LimitInputs) -> dict[str, tuple[Array, Array]]:
     return {name: (nominal - change, nominal + change) for name, change in changes.items()}
 
 
-def _stat_errors(inputs: LimitInputs) -> Array | None:
+def _stat_errors(inputs: LimitInputs) -> Floats | None:
     variances = inputs.background_variances
     return None if variances is None or not variances.any() else np.sqrt(variances)

@@ -16,10 +16,10 @@ from oddjet.analysis.statistics.limits.inputs import LimitInputs, Systematics
 from oddjet.analysis.statistics.limits.templates import fit_covariance, gaussian_template
 from oddjet.analysis.statistics.limits.upper import Limit, upper_limit
 from oddjet.errors import ConfigError, FitError
+from oddjet.typing import Floats
 
 __all__ = ["LimitSettings", "SignalModel", "SpectrumLimit", "limit_inputs", "limit_spectrum"]
 
-Array = npt.NDArray[np.float64]
 
 HALF_WINDOW = 3.0
 """Half the window [widths of the signal]: 0.3 % of a Gaussian are outside."""
@@ -55,7 +55,7 @@ class SignalModel:
         half = HALF_WINDOW * self.width
         return (self.mass - half, self.mass + half)
 
-    def shape(self, edges: Array) -> Array:
+    def shape(self, edges: Floats) -> Floats:
         """Fraction of the signal in each bin, shape (n_bins,)."""
         if self.template is None:
             return gaussian_template(edges, self.mass, self.width)
@@ -202,7 +202,7 @@ def limit_inputs(
 def _with_fit(
     spectrum: MassHistogram,
     signal: SignalModel,
-    shape: Array,
+    shape: Floats,
     blind: Window | None,
     settings: LimitSettings,
 ) -> tuple[LimitInputs, BackgroundFit]:
@@ -224,12 +224,12 @@ def _with_fit(
 def _inputs(
     data: BinnedCounts,
     signal: SignalModel,
-    shape: Array,
+    shape: Floats,
     use: npt.NDArray[np.bool_],
-    expected: Array,
+    expected: Floats,
     settings: LimitSettings,
     *,
-    covariance: Array | None = None,
+    covariance: Floats | None = None,
 ) -> LimitInputs:
     first, last = np.flatnonzero(use)[[0, -1]]
     variances = np.zeros(int(use.sum())) if covariance is None else np.diag(covariance)
@@ -246,7 +246,7 @@ def _inputs(
     )
 
 
-def _reference_yield(variances: Array, shape: Array) -> float:
+def _reference_yield(variances: Floats, shape: Floats) -> float:
     """Two σ of the best estimator of the yield, and three events: about the expected limit."""
     filled = variances > 0
     information = float(np.sum(shape[filled] ** 2 / variances[filled]))

@@ -9,16 +9,16 @@ from scipy.interpolate import PchipInterpolator
 
 from oddjet.analysis.statistics.background import BackgroundFit
 from oddjet.errors import FitError
+from oddjet.typing import Floats
 
 __all__ = ["background_modes", "fit_covariance", "gaussian_template", "warp_template"]
 
-Array = npt.NDArray[np.float64]
 
 NEGLIGIBLE = 1e-6
 """A mode is left out below this fraction of the largest one's variance."""
 
 
-def gaussian_template(edges: npt.ArrayLike, mass: float, width: float) -> Array:
+def gaussian_template(edges: npt.ArrayLike, mass: float, width: float) -> Floats:
     """Integrals of a normal distribution over bins: their sum is 1 less what lies outside.
 
     Args:
@@ -39,8 +39,8 @@ def gaussian_template(edges: npt.ArrayLike, mass: float, width: float) -> Array:
 
 
 def warp_template(
-    counts: Array, edges: Array, *, scale: float = 1.0, stretch: float = 1.0
-) -> Array:
+    counts: Floats, edges: Floats, *, scale: float = 1.0, stretch: float = 1.0
+) -> Floats:
     """Move every jet of a histogram from m to scale · (m̄ + stretch · (m − m̄)), m̄ the mean.
 
     Between the edges, the cumulative distribution is interpolated by monotone cubics. Jets moved
@@ -71,7 +71,7 @@ def warp_template(
     )
 
 
-def fit_covariance(fit: BackgroundFit) -> Array:
+def fit_covariance(fit: BackgroundFit) -> Floats:
     """Covariance of the expected events between bins, from that of the fitted parameters.
 
     Args:
@@ -85,7 +85,7 @@ def fit_covariance(fit: BackgroundFit) -> Array:
     return np.asarray(jacobian @ fit.fitted.covariance @ jacobian.T)
 
 
-def background_modes(covariance: Array) -> list[Array]:
+def background_modes(covariance: Floats) -> list[Floats]:
     """Independent one-σ changes of a spectrum that together have its covariance.
 
     The eigenvectors, each times the root of its eigenvalue, largest first: V = Σ d dᵀ.

@@ -15,17 +15,16 @@ from contextlib import contextmanager
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 from scipy import stats
 
 from oddjet.analysis.statistics.exchange.model import Channel
 from oddjet.analysis.statistics.exchange.workspace import pyhf_model
 from oddjet.analysis.statistics.limits.inputs import LimitInputs, build_channel
 from oddjet.errors import FitError
+from oddjet.typing import Floats
 
 __all__ = ["BANDS", "Limit", "upper_limit"]
 
-Array = npt.NDArray[np.float64]
 Expected: TypeAlias = tuple[float, float, float, float, float]
 R = TypeVar("R")
 
@@ -268,17 +267,17 @@ def _toy_limits(channel: Channel, level: float, top: float, n_toys: int) -> tupl
     return limits[0], _five(limits[1:])
 
 
-def _cls(values: Array, with_signal: Array, without: Array) -> Array:
+def _cls(values: Floats, with_signal: Floats, without: Floats) -> Floats:
     """CLs of values of the test statistic: shares of toys at or beyond, with over without."""
 
-    def beyond(toys: Array) -> Array:
+    def beyond(toys: Floats) -> Floats:
         # Toys of equal counts are equal but for the last digits of the fit.
         return np.asarray(np.mean(toys[None, :] >= values[:, None] - 1e-6, axis=1))
 
     return np.asarray(beyond(with_signal) / np.maximum(beyond(without), 1.0 / without.size))
 
 
-def _crossing(points: Array, values: Array, level: float, n_toys: int, channel: Channel) -> float:
+def _crossing(points: Floats, values: Floats, level: float, n_toys: int, channel: Channel) -> float:
     """Where CLs from toys crosses the level; ln CLs is taken as linear between points.
 
     CLs falls with the strength, its estimates fluctuate: the mean of the largest falling curve

@@ -9,14 +9,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from oddjet.analysis.statistics.bumphunt.joint import JointTable
 from oddjet.analysis.statistics.bumphunt.scan import scan, scan_jointly
+from oddjet.typing import Floats
 
 __all__ = ["bench_bumphunt", "compare_with_pybumphunter", "refit_rate"]
 
-Array = npt.NDArray[np.float64]
 
 EDGES = np.linspace(40.0, 240.0, 61)
 WIDTHS = (2, 6)
@@ -122,7 +121,7 @@ def refit_rate(function: str, n_toys: int, *, n_bins: int = 40) -> dict[str, Any
     }
 
 
-def _falling(edges: Array) -> Array:
+def _falling(edges: Floats) -> Floats:
     """Expected events a bin of an exponential."""
     shape = -np.diff(np.exp(-edges / 45.0))
     return np.asarray(N_EVENTS * shape / shape.sum())

@@ -22,12 +22,12 @@ from oddjet.datasets.jets import Jets, make_jets
 from oddjet.ml.representations.batches import flatten_jets
 from oddjet.ml.representations.energy_flow import EnergyFlow
 from oddjet.ml.representations.jet_image import JetImage
+from oddjet.typing import Floats
 
 __all__ = ["benchmark_efps", "benchmark_images", "import_energyflow", "random_jets"]
 
 logger = logging.getLogger(__name__)
 
-Floats = npt.NDArray[np.float64]
 Runner: TypeAlias = Callable[[], npt.NDArray[np.floating[Any]]]
 
 CONSTITUENTS = 43

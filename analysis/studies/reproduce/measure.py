@@ -17,11 +17,10 @@ from oddjet.analysis.studies.reproduce.windows import Role
 from oddjet.errors import TooFewJetsError
 from oddjet.ml.evaluation.fixed_mass import FixedAuc, auc_at_fixed
 from oddjet.ml.evaluation.roc import Interval, auc, background_rejection
+from oddjet.typing import Bools, Floats
 
 __all__ = ["Measured", "area", "compare_areas", "measure", "share_of_ceiling"]
 
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 REPLICAS = 200
 SIGNAL_EFFICIENCY = 0.2

@@ -25,10 +25,10 @@ from oddjet.datasets.jets import Jets, Truth, concatenate
 from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ConfigError, OddjetError
 from oddjet.ml.representations import Representation
+from oddjet.typing import Floats
 
 __all__ = ["Trial", "TrialResult", "load_trial", "run_trial", "trial_key"]
 
-Floats = npt.NDArray[np.float64]
 
 COLUMNS = {"jet_pt": "pt", "jet_mass": "mass", "jet_msoftdrop": "msoftdrop"}
 """What is kept of the jets beside their scores, under names that no score has → their columns."""

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import awkward as ak
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from oddjet.analysis.injection.mixture import draw_mixture, hunted_rows
 from oddjet.datasets.jets import Jets
 from oddjet.errors import TooFewJetsError
-
-Mask = npt.NDArray[np.bool_]
+from oddjet.typing import Bools
 
 
 def jets_of(dataset: str, n_events: int) -> Jets:
@@ -30,7 +28,7 @@ def jets_of(dataset: str, n_events: int) -> Jets:
     )
 
 
-def with_hunted(jets: Jets, *, leading: bool = True) -> tuple[Jets, Mask]:
+def with_hunted(jets: Jets, *, leading: bool = True) -> tuple[Jets, Bools]:
     rows = hunted_rows(jets, mass="msoftdrop", mass_range=(40.0, 240.0), leading=leading)
     return jets, rows
 

@@ -5,14 +5,13 @@ import json
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from scipy import stats
 
 from oddjet.analysis.sculpting import Outcome, Verdict, judge
 from oddjet.errors import ConfigError, InputError, NonFiniteError, TooFewJetsError
+from oddjet.typing import Floats
 
-Floats = npt.NDArray[np.float64]
 EDGES = (500.0, 650.0, 800.0, 1000.0)
 
 

@@ -7,15 +7,13 @@ from typing import Any
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from oddjet.datasets import fold_of, read_lhc_olympics
 from oddjet.datasets.jets import Truth
 from oddjet.datasets.public import tables
 from oddjet.errors import BadFileError, ConfigError, InputError, NonFiniteError
-
-Floats = npt.NDArray[np.float64]
+from oddjet.typing import Floats
 
 
 def make_events(n: int, seed: int = 1) -> Floats:

@@ -12,8 +12,7 @@ from oddjet.datasets import fold_of, read_top_tagging
 from oddjet.datasets.jets import Truth
 from oddjet.datasets.public import tables
 from oddjet.errors import BadFileError, InputError, NonFiniteError
-
-Floats = npt.NDArray[np.float32]
+from oddjet.typing import Singles
 
 # As pandas writes `to_hdf(…, key="table", format="table")`.
 TABLE = np.dtype(
@@ -21,7 +20,7 @@ TABLE = np.dtype(
 )
 
 
-def make_rows(n: int, seed: int = 1) -> tuple[Floats, npt.NDArray[np.int64]]:
+def make_rows(n: int, seed: int = 1) -> tuple[Singles, npt.NDArray[np.int64]]:
     """Jets of 10 to 200 massless particles, hardest first, with zeros behind; ttv and label."""
     rng = np.random.default_rng(seed)
     floats, integers = np.zeros((n, 804), np.float32), np.zeros((n, 2), np.int64)
@@ -37,7 +36,7 @@ def make_rows(n: int, seed: int = 1) -> tuple[Floats, npt.NDArray[np.int64]]:
     return floats, integers
 
 
-def write(path: Path, floats: Floats, integers: npt.NDArray[np.int64]) -> Path:
+def write(path: Path, floats: Singles, integers: npt.NDArray[np.int64]) -> Path:
     rows = np.zeros(len(floats), TABLE)
     rows["index"] = np.arange(len(floats))[::-1]
     rows["values_block_0"], rows["values_block_1"] = floats, integers
@@ -47,12 +46,12 @@ def write(path: Path, floats: Floats, integers: npt.NDArray[np.int64]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def rows() -> tuple[Floats, npt.NDArray[np.int64]]:
+def rows() -> tuple[Singles, npt.NDArray[np.int64]]:
     return make_rows(40)
 
 
 @pytest.fixture(scope="module")
-def path(rows: tuple[Floats, npt.NDArray[np.int64]], tmp_path_factory) -> Path:
+def path(rows: tuple[Singles, npt.NDArray[np.int64]], tmp_path_factory) -> Path:
     return write(tmp_path_factory.mktemp("top") / "val.h5", *rows)
 
 

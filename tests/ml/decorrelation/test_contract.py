@@ -8,7 +8,6 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from scipy.stats import spearmanr
 
@@ -28,8 +27,7 @@ from oddjet.ml.decorrelation import (
     load,
     method_name,
 )
-
-Floats = npt.NDArray[np.float64]
+from oddjet.typing import Floats
 
 # The largest spread of the true efficiency over mass, relative to it, besides what the number of
 # jets leaves: looser for DDT, which flattens mean and spread and not the tails.

@@ -5,7 +5,6 @@ import math
 
 import awkward as ak
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,8 +13,7 @@ from oddjet.analysis.studies.benchmarks.detectors import benchmark_efps, import_
 from oddjet.datasets.jets import Jets, make_jets
 from oddjet.errors import ConfigError
 from oddjet.ml.representations.energy_flow import EnergyFlow
-
-Floats = npt.NDArray[np.float64]
+from oddjet.typing import Floats
 
 # Which vertices each polynomial's edges join, as PHYSICS and arXiv:1712.07124 draw them.
 GRAPHS = [

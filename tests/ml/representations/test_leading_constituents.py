@@ -5,7 +5,6 @@ import math
 
 import awkward as ak
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -13,8 +12,7 @@ from hypothesis import strategies as st
 from oddjet.datasets.jets import Jets, empty_jets, make_jets, sum_constituents
 from oddjet.errors import ConfigError, InputError, NonFiniteError
 from oddjet.ml.representations.leading_constituents import ConstituentScaling, LeadingConstituents
-
-Floats = npt.NDArray[np.float64]
+from oddjet.typing import Floats
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -9,8 +8,7 @@ from hypothesis import strategies as st
 from oddjet.errors import ConfigError
 from oddjet.ml.representations.batches import FlatJets
 from oddjet.ml.representations.orient import check_centre, orient
-
-Floats = npt.NDArray[np.float64]
+from oddjet.typing import Floats
 
 
 def flat(pt: Floats, right: Floats, up: Floats, axis: tuple[float, float] = (0.0, 0.0)) -> FlatJets:

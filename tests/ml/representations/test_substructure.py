@@ -16,8 +16,7 @@ from oddjet.datasets.jets import Jets, make_jets, sum_constituents
 from oddjet.errors import ConfigError, NonFiniteError
 from oddjet.ml.representations.batches import flatten_jets
 from oddjet.ml.representations.substructure import Substructure, n_subjettiness
-
-Floats = npt.NDArray[np.float64]
+from oddjet.typing import Floats
 
 
 @pytest.fixture(scope="module")

@@ -31,10 +31,10 @@ from oddjet.analysis.studies.reproduce.settings import ceiling, make_trial
 from oddjet.analysis.studies.reproduce.trial import Trial, TrialResult
 from oddjet.ml.evaluation.roc import auc, roc_curve
 from oddjet.ml.representations.jet_image import JetImage
+from oddjet.typing import Floats
 
 __all__ = ["KHANAL"]
 
-Floats = npt.NDArray[np.float64]
 
 RATIOS = (1.0, 0.25, 0.1, 0.05)
 CONTAMINATED_JETS = {"tiny": 120, "quick": 2_500, "full": 2_500}

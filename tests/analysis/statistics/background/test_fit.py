@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from scipy import optimize, stats
 
@@ -15,15 +14,14 @@ from oddjet.analysis.statistics.background.binned import check_counts
 from oddjet.analysis.statistics.background.choice import f_test, likelihood_ratio_test
 from oddjet.analysis.statistics.background.likelihood import fit_function, poisson_deviance
 from oddjet.errors import ConfigError, FitError
-
-Array = npt.NDArray[np.float64]
+from oddjet.typing import Floats
 
 EDGES = np.linspace(40, 240, 41)
 WINDOW = (65.0, 100.0)
 INSIDE = slice(5, 12)
 
 
-def spectrum(total: float, name: str = "dijet3", parameters: tuple[float, ...] = ()) -> Array:
+def spectrum(total: float, name: str = "dijet3", parameters: tuple[float, ...] = ()) -> Floats:
     """Expected events of a known function with a given total."""
     shape = np.array([0.0, *(parameters or (1.2, 8.0))])
     counts = make_function(name, scale=480.0).integrals(EDGES, shape)
@@ -48,7 +46,7 @@ def test_minimum_and_errors_equal_those_of_scipy() -> None:
     use[INSIDE] = False
     function = make_function("dijet2", scale=480.0)
 
-    def nll(p: Array) -> float:
+    def nll(p: Floats) -> float:
         nu = function.integrals(EDGES, p)[use]
         return float(np.sum(nu - counts[use] * np.log(nu)))
 

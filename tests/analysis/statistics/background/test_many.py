@@ -10,23 +10,22 @@ from iminuit import Minuit
 from oddjet.analysis.statistics.background import fit_sidebands
 from oddjet.analysis.statistics.background.many import BatchModel
 from oddjet.errors import ConfigError, FitError
-
-Array = npt.NDArray[np.float64]
+from oddjet.typing import Floats
 
 EDGES = np.linspace(40.0, 240.0, 41)
 CENTRES = 0.5 * (EDGES[:-1] + EDGES[1:])
 TRUTH = 900 * np.exp(-(CENTRES - 40) / 40) + 2
 
 
-def spectra(n: int, seed: int = 1, scale: float = 1.0) -> Array:
+def spectra(n: int, seed: int = 1, scale: float = 1.0) -> Floats:
     return np.random.default_rng(seed).poisson(scale * TRUTH, (n, 40)).astype(float)
 
 
-def starts(model: BatchModel, n: int) -> Array:
+def starts(model: BatchModel, n: int) -> Floats:
     return np.repeat(model.start(TRUTH)[None], n, axis=0)
 
 
-def minuit(counts: Array, use: npt.NDArray[np.bool_], signal: Array | None = None) -> Minuit:
+def minuit(counts: Floats, use: npt.NDArray[np.bool_], signal: Floats | None = None) -> Minuit:
     """exp(a + b x + c x²) at the bin centres, and a signal, fitted with iminuit by itself."""
     x = (CENTRES - 140) / 100
 

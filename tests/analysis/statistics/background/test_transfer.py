@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from scipy import stats
 
 from oddjet.analysis.statistics.background.transfer import fit_transfer
 from oddjet.errors import ConfigError, FitError
+from oddjet.typing import Floats
 
 EDGES = np.linspace(40, 240, 41)
 WINDOW = (65.0, 100.0)
 INSIDE = slice(5, 12)
-Array = npt.NDArray[np.float64]
 
 
-def spectra(slope: float = 0.0) -> tuple[Array, Array]:
+def spectra(slope: float = 0.0) -> tuple[Floats, Floats]:
     """A failing spectrum with a peak that no falling family has, and a passing one."""
     centres = 0.5 * (EDGES[1:] + EDGES[:-1])
     failing = 3000 * np.exp(-centres / 50) + 500 * np.exp(-(((centres - 85) / 12) ** 2))

@@ -15,14 +15,13 @@ from oddjet.analysis.report.page import jsonable
 from oddjet.analysis.statistics.bumphunt import BumpHunt, scan, significance
 from oddjet.analysis.statistics.bumphunt.result import WindowTable
 from oddjet.errors import ConfigError, FitError
-
-Array = npt.NDArray[np.float64]
+from oddjet.typing import Floats
 
 EDGES = np.linspace(40, 240, 41)
 BACKGROUND = 800.0 * np.exp(-np.arange(40) / 8.0) + 0.3
 
 
-def toy(seed: int, bump: float = 0.0) -> Array:
+def toy(seed: int, bump: float = 0.0) -> Floats:
     """Counts drawn from the background, with an excess in bins 8 to 11."""
     truth = BACKGROUND.copy()
     truth[8:12] += bump
@@ -33,7 +32,7 @@ def table_of(found: BumpHunt) -> WindowTable:
     return found.best.table
 
 
-def smallest_p(counts: npt.NDArray[np.generic], background: Array = BACKGROUND) -> float:
+def smallest_p(counts: npt.NDArray[np.generic], background: Floats = BACKGROUND) -> float:
     """The smallest Poisson tail of the windows of two to four bins, by plain loops."""
     n = len(counts)
     return float(

@@ -21,14 +21,13 @@ from oddjet.analysis.statistics.bumphunt import (
 )
 from oddjet.analysis.statistics.bumphunt.statistic import FittedBeside, GivenBackground
 from oddjet.errors import ConfigError, FitError, NonFiniteError
-
-Array = npt.NDArray[np.float64]
+from oddjet.typing import Floats
 
 EDGES = np.linspace(40.0, 240.0, 41)
 CENTRES = 0.5 * (EDGES[:-1] + EDGES[1:])
 
 
-def jets(n: int, seed: int, bump: int = 0) -> tuple[Array, npt.NDArray[np.bool_]]:
+def jets(n: int, seed: int, bump: int = 0) -> tuple[Floats, npt.NDArray[np.bool_]]:
     """Falling masses and three nested cuts that know nothing of them; a bump passes all."""
     rng = np.random.default_rng(seed)
     mass = 40 + rng.exponential(45, 3 * n)

@@ -7,15 +7,13 @@ its own fit, every window refitted, the function chosen anew.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from scipy import stats
 
 from oddjet.analysis.statistics.background.many import BatchModel
 from oddjet.analysis.statistics.bumphunt import JointTable, scan, scan_jointly
 from oddjet.analysis.statistics.bumphunt.pvalues import toy_p
-
-Array = npt.NDArray[np.float64]
+from oddjet.typing import Floats
 
 EDGES = np.linspace(50.0, 210.0, 33)
 N_EXPERIMENTS, N_TOYS = 400, 199
@@ -25,13 +23,13 @@ WORKING_POINTS = (0.2, 0.1, 0.05)
 pytestmark = pytest.mark.long
 
 
-def masses(rng: np.random.Generator, n: int) -> Array:
+def masses(rng: np.random.Generator, n: int) -> Floats:
     """A smooth falling spectrum that is in none of the families."""
     mass = 10 + rng.gamma(1.3, 38.0, 6 * n)
     return np.asarray(mass[(mass > EDGES[0]) & (mass < EDGES[-1])][: rng.poisson(n)])
 
 
-def check_uniform(p: Array) -> None:
+def check_uniform(p: Floats) -> None:
     """p takes the values 1/200 … 1; moved to the middle of its step it is compared with uniform."""
     below = float(np.mean(p <= 0.05))
     ks = float(stats.kstest(p - 0.5 / (N_TOYS + 1), "uniform").pvalue)
