@@ -50,7 +50,7 @@ class Reporter(Protocol):
             A context that gives a function to call with the number done so far.
         """
 
-    def say(self, message: str) -> None:
+    def log(self, message: str) -> None:
         """Tell one line."""
 
 
@@ -66,7 +66,7 @@ class SilentReporter:
 
         yield update
 
-    def say(self, message: str) -> None:
+    def log(self, message: str) -> None:
         """Say nothing."""
 
 
@@ -112,6 +112,6 @@ class RichReporter:
 
             yield update
 
-    def say(self, message: str) -> None:
+    def log(self, message: str) -> None:
         """Print one line."""
         self.console.print(message, highlight=False)

@@ -34,7 +34,7 @@ class Provenance:
     hashes: dict[str, Hashes] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, *jets: Jets | None) -> Provenance:
+    def from_jets(cls, *jets: Jets | None) -> Provenance:
         """Collect the events of arrays of jets; None is passed over."""
         found: dict[str, list[Hashes]] = {}
         for array in jets:

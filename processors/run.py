@@ -125,7 +125,7 @@ def run_skim(
         write_manifest(output, manifest)
         if missing:
             logger.warning(
-                "%s: %s (manifest.json names all)", output, manifest.tell_missing(shown=0)
+                "%s: %s (manifest.json names all)", output, manifest.describe_missing(shown=0)
             )
         # Parts that are left out now, such as those of a file of data of which a chunk failed, may be
         # used by the next run.

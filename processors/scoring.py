@@ -160,7 +160,9 @@ def run_anomaly(
         if selection is not None:
             msg = "selection: a skim has been selected already; leave it out, or give the fileset"
             raise ConfigError(msg)
-        run = functools.partial(_run_skim, source, attempts=attempts or Attempts.of(executor))
+        run = functools.partial(
+            _run_skim, source, attempts=attempts or Attempts.from_executor(executor)
+        )
     else:
         run = functools.partial(
             _run_fileset,
@@ -181,7 +183,7 @@ def run_anomaly(
         save_histograms(output / HISTOGRAMS, filled)
         write_manifest(output, manifest)
         if not isinstance(source, Skim) and manifest.missing:
-            missing = manifest.tell_missing(shown=0)
+            missing = manifest.describe_missing(shown=0)
             logger.warning("%s: %s (manifest.json names all)", output, missing)
         remove_stale_parts(output, result["keys"])
     return AnomalyResult(manifest, filled, passed)

@@ -23,7 +23,7 @@ from oddjet.analysis.cli import reproduce as cli_reproduce
 from oddjet.analysis.cli import sculpt as cli_sculpt
 from oddjet.analysis.cli import status as cli_status
 from oddjet.analysis.cli import studies as cli_studies
-from oddjet.analysis.cli.console import assignments, err, out, print_rows, told_plainly
+from oddjet.analysis.cli.console import assignments, err, exit_on_error, out, print_rows
 from oddjet.analysis.progress import RichReporter
 
 __all__ = ["app", "main"]
@@ -60,7 +60,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _settings(
-    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Tell more.")] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="More output.")] = False,
     show_version: Annotated[
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Tell the version."),
@@ -89,7 +89,7 @@ def run(
     from oddjet.analysis.config import load_config
     from oddjet.analysis.pipeline.run import run_chain
 
-    with told_plainly():
+    with exit_on_error():
         settings = load_config(config).with_choices(unblind=unblind, pseudo_data=pseudo_data)
         result = run_chain(settings, reporter=RichReporter(err), allow_missing=allow_missing)
     print_rows(f"{settings.name}", ("", "result"), result.summary)
@@ -110,7 +110,7 @@ def simulate(
     from oddjet.datasets.simulation import simulate as simulate_sample
 
     with (
-        told_plainly(),
+        exit_on_error(),
         RichReporter(err).track(f"simulate {process}", n_events, "events") as update,
     ):
         summary = simulate_sample(
@@ -161,7 +161,7 @@ def skim(
     """Select jets with their constituents out of NanoAOD (Khanal's selection by default)."""
     from oddjet.analysis.pipeline.steps import skim_files
 
-    with told_plainly():
+    with exit_on_error():
         manifest = skim_files(
             output,
             files=files or (),
@@ -189,7 +189,7 @@ def skim(
     for name, number in counts.items():
         out.print(f"{name.replace('_', ' ')}: {number:,}")
     if manifest.missing:
-        err.print(manifest.tell_missing(), style="bold yellow", markup=False, highlight=False)
+        err.print(manifest.describe_missing(), style="bold yellow", markup=False, highlight=False)
     out.print(f"skim: [bold]{output}[/]", highlight=False)
 
 
@@ -210,7 +210,7 @@ def train(
     from oddjet.analysis.pipeline.train import train_detector
     from oddjet.datasets.skims.skim import open_skim
 
-    with told_plainly():
+    with exit_on_error():
         settings = DetectorConfig(
             name=detector, label=label, hyper_parameters=assignments(hyper_parameters or [])
         )
@@ -240,7 +240,7 @@ def score(
     """Score every jet of a skim or of files, and fill the mass histograms."""
     from oddjet.analysis.pipeline.steps import score_jets
 
-    with told_plainly():
+    with exit_on_error():
         n_jets = score_jets(
             source,
             models,
@@ -263,7 +263,7 @@ def report(
     """Write the report of a finished run again from its outputs."""
     from oddjet.analysis.pipeline.run import report_again
 
-    with told_plainly():
+    with exit_on_error():
         result = report_again(folder, unblind=unblind, reporter=RichReporter(err))
     out.print(f"report: [bold]{result.report}[/]", highlight=False)
 
@@ -316,7 +316,7 @@ def bench(
     """Measure speed and memory: as ratios within this run, or in jets/s."""
     from oddjet.analysis.studies.benchmarks.cases import run_benchmarks
 
-    with told_plainly():
+    with exit_on_error():
         rows = run_benchmarks(
             names=names or (),
             n_events=n_events,

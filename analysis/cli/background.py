@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from oddjet.analysis.cli.console import out, told_plainly
+from oddjet.analysis.cli.console import exit_on_error, out
 
 __all__ = ["register"]
 
@@ -53,7 +53,7 @@ def spurious(
     from oddjet.datasets.skims.skim import open_skim  # noqa: PLC0415
     from oddjet.errors import ConfigError  # noqa: PLC0415
 
-    with told_plainly():
+    with exit_on_error():
         low, high = mass_range
         if not (bin_width > 0 and low < high):
             msg = f"expected --range LOW HIGH and a bin width > 0, received {low}, {high}, {bin_width}"

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from oddjet.analysis.cli.console import out, told_plainly
+from oddjet.analysis.cli.console import exit_on_error, out
 
 __all__ = ["register"]
 
@@ -24,7 +24,7 @@ def compact(
     """Merge the many small files of a skim or scores table in place; every row is kept."""
     from oddjet.datasets.skims.compaction import compact as compact_table  # noqa: PLC0415 (slow imports)
 
-    with told_plainly():
+    with exit_on_error():
         done = compact_table(folder, target_mb=target_mb)
     sizes = ", ".join(f"{size:,.1f}" for size in done.megabytes[:5])
     more = ", …" if len(done.megabytes) > 5 else ""

@@ -13,14 +13,14 @@ from rich.table import Table
 
 from oddjet.errors import ConfigError, OddjetError
 
-__all__ = ["assignments", "err", "out", "print_rows", "told_plainly"]
+__all__ = ["assignments", "err", "exit_on_error", "out", "print_rows"]
 
 out = Console()
 err = Console(stderr=True)
 
 
 @contextmanager
-def told_plainly() -> Iterator[None]:
+def exit_on_error() -> Iterator[None]:
     """Turn an error raised on purpose into one message and exit code 1."""
     try:
         yield

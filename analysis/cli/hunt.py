@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from oddjet.analysis.cli.console import err, out, print_rows, told_plainly
+from oddjet.analysis.cli.console import err, exit_on_error, out, print_rows
 
 if TYPE_CHECKING:
     from oddjet.analysis.statistics.bumphunt import BumpHunt
@@ -26,7 +26,7 @@ def hunt(
         str,
         typer.Argument(
             metavar="SCORES|FILE[:HIST]",
-            help="A scores table; or a mass histogram, ROOT or UHI JSON, whoever made it.",
+            help="A scores table; or a mass histogram, ROOT or UHI JSON, of any origin.",
         ),
     ],
     columns: Annotated[
@@ -90,7 +90,7 @@ def hunt(
         return
     from oddjet.analysis.hunt.histogram import FileHuntSettings, hunt_file  # noqa: PLC0415 (slow)
 
-    with told_plainly():
+    with exit_on_error():
         settings = FileHuntSettings(
             range=mass_range,
             function=function,
@@ -142,7 +142,7 @@ def _hunt_scores(
 ) -> None:
     from oddjet.analysis.pipeline.steps import hunt_scores  # noqa: PLC0415 (slow import)
 
-    with told_plainly():
+    with exit_on_error():
         found = hunt_scores(
             scores,
             columns,

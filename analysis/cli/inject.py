@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from oddjet.analysis.cli.console import err, out, told_plainly
+from oddjet.analysis.cli.console import err, exit_on_error, out
 from oddjet.analysis.progress import RichReporter
 
 __all__ = ["register"]
@@ -46,7 +46,7 @@ def inject(
     """
     from oddjet.analysis.injection.files import inject_and_write  # noqa: PLC0415 (slow import)
 
-    with told_plainly():
+    with exit_on_error():
         result, written = inject_and_write(
             config,
             skim=skim,

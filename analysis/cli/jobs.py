@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from oddjet.analysis.cli.console import err, out, told_plainly
+from oddjet.analysis.cli.console import err, exit_on_error, out
 from oddjet.analysis.progress import RichReporter
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def submit(
     from oddjet.analysis.jobs.submit import submit as submit_step  # noqa: PLC0415 (slow imports)
     from oddjet.errors import ConfigError  # noqa: PLC0415
 
-    with told_plainly():
+    with exit_on_error():
         if step not in ("skim", "score"):
             msg = f"--step: expected skim or score, received {step!r}"
             raise ConfigError(msg)
@@ -70,7 +70,7 @@ def collect(
     """Gather what jobs made, say what is missing and why; finish when everything is there."""
     from oddjet.analysis.jobs.submit import collect as collect_step  # noqa: PLC0415 (slow imports)
 
-    with told_plainly():
+    with exit_on_error():
         found = collect_step(
             folder, resubmit=resubmit, allow_missing=allow_missing, dry_run=dry_run
         )
@@ -89,7 +89,7 @@ def _tell(found: Collected, folder: Path) -> None:
         out.print(table)
     if found.manifest is not None:
         if found.manifest.missing:
-            text = found.manifest.tell_missing()
+            text = found.manifest.describe_missing()
             err.print(text, style="bold yellow", markup=False, highlight=False)
         jets = sum(chunk.n_jets for chunk in found.manifest.chunks)
         out.print(f"complete: {len(found.manifest.chunks)} chunks, {jets:,} jets", highlight=False)

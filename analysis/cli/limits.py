@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from oddjet.analysis.cli.console import err, out, told_plainly
+from oddjet.analysis.cli.console import err, exit_on_error, out
 
 if TYPE_CHECKING:
     from oddjet.analysis.statistics.exchange import MassHistogram
@@ -75,7 +75,7 @@ def limit(
         limit_spectrum,
     )
 
-    with told_plainly():
+    with exit_on_error():
         settings = LimitSettings(
             function=function,
             is_data=not simulation,

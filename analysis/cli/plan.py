@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from oddjet.analysis.cli.console import err, out, print_rows, told_plainly
+from oddjet.analysis.cli.console import err, exit_on_error, out, print_rows
 
 __all__ = ["register"]
 
@@ -34,7 +34,7 @@ def plan(
     from oddjet.analysis.jobs.plan import describe, plan_analysis  # noqa: PLC0415
     from oddjet.datasets.disk.atomic import write_text  # noqa: PLC0415
 
-    with told_plainly():
+    with exit_on_error():
         settings = load_config(config)
         found = plan_analysis(settings, measure=measure)
     table = Table("dataset", title=f"plan: {settings.name}", title_justify="left")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from oddjet.analysis.cli.console import err, out, told_plainly
+from oddjet.analysis.cli.console import err, exit_on_error, out
 from oddjet.analysis.progress import RichReporter
 
 __all__ = ["register"]
@@ -43,7 +43,7 @@ def reproduce(
     """Train and measure everything the five documents report; an interrupted call goes on."""
     from oddjet.analysis.studies.reproduce import reproduce as run  # noqa: PLC0415 (slow import)
 
-    with told_plainly():
+    with exit_on_error():
         found = run(
             documents or (),
             scale=scale,  # type: ignore[arg-type] # refused with a message if it is none

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from oddjet.analysis.cli.console import out, told_plainly
+from oddjet.analysis.cli.console import exit_on_error, out
 
 if TYPE_CHECKING:
-    from oddjet.analysis.sculpting.assess import Assessment
+    from oddjet.analysis.sculpting.judge import SculptingResult
 
 __all__ = ["EXIT_CODES", "register"]
 
@@ -66,11 +66,11 @@ def sculpt(
     error; 2 wrong usage.
     """
     from oddjet.analysis.config import load_config  # noqa: PLC0415 (slow import)
-    from oddjet.analysis.sculpting.assess import assess  # noqa: PLC0415
-    from oddjet.analysis.sculpting.files import write_assessment  # noqa: PLC0415
+    from oddjet.analysis.sculpting.files import write_sculpting  # noqa: PLC0415
+    from oddjet.analysis.sculpting.judge import judge_scores  # noqa: PLC0415
 
-    with told_plainly():
-        found = assess(
+    with exit_on_error():
+        found = judge_scores(
             folder,
             columns,
             datasets=datasets or (),
@@ -81,14 +81,14 @@ def sculpt(
             n_permutations=permutations,
             seed=seed,
         )
-        files = write_assessment(output, found) if output else []
+        files = write_sculpting(output, found) if output else []
     _print(found)
     if files:
         out.print(f"written: [bold]{files[0]}[/] and {len(files) - 1} figures", highlight=False)
     raise typer.Exit(EXIT_CODES[found.outcome.value])
 
 
-def _print(found: Assessment) -> None:
+def _print(found: SculptingResult) -> None:
     left_out = f", without {found.left_out}" if found.left_out else ""
     table = Table(
         title=f"sculpting of {found.mass} by cuts, {', '.join(found.datasets)}{left_out}",
@@ -121,7 +121,7 @@ def _print(found: Assessment) -> None:
             out.print(f"  {note}", markup=False, highlight=False, style="dim")
 
 
-def _print_separation(found: Assessment) -> None:
+def _print_separation(found: SculptingResult) -> None:
     table = Table(title="signal against background, with 95 % intervals", title_justify="left")
     table.add_column("score", overflow="fold")
     for heading in ("signal", "AUC", "at fixed mass", "best SIC in the window"):

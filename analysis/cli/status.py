@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from oddjet.analysis.cli.console import err, out, told_plainly
+from oddjet.analysis.cli.console import err, exit_on_error, out
 
 if TYPE_CHECKING:
     from oddjet.analysis.jobs.status import StepStatus
@@ -49,7 +49,7 @@ def status(
     from oddjet.analysis.jobs.status import read_status  # noqa: PLC0415 (slow imports)
     from oddjet.datasets.disk.atomic import write_text  # noqa: PLC0415
 
-    with told_plainly():
+    with exit_on_error():
         steps = read_status(folder, plan=plan)
     table = Table("step", "state", title=str(folder), title_justify="left")
     for heading in ("chunks", "events", "jets", "last written"):

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from oddjet.analysis.cli.console import assignments, err, out, told_plainly
+from oddjet.analysis.cli.console import assignments, err, exit_on_error, out
 from oddjet.analysis.progress import RichReporter
 
 __all__ = ["register"]
@@ -66,7 +66,7 @@ def study(
     from oddjet.analysis.studies.run import detectors_with, run_study  # noqa: PLC0415 (slow import)
     from oddjet.datasets.skims.skim import open_skim  # noqa: PLC0415
 
-    with told_plainly():
+    with exit_on_error():
         found = run_study(
             name,
             open_skim(skim_folder),

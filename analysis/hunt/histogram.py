@@ -64,7 +64,7 @@ def hunt_file(
     background: str | None = None,
     output: Path | None = None,
 ) -> FileHunt:
-    """Hunt in a mass histogram from a file, whoever made it.
+    """Hunt in a mass histogram from a file, of any origin.
 
     Args:
         source: ``FILE[:HISTOGRAM]``, ROOT or UHI JSON; see `oddjet.analysis.statistics.exchange.read_histogram`.

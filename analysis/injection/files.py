@@ -40,7 +40,7 @@ def inject_and_write(
         output: Folder; ``injection/`` in the analysis' own by default.
         detectors: Labels of the detectors to use; all without.
         fractions: Of the fractions in the configuration; all without.
-        reporter: Told about progress.
+        reporter: Receives progress.
 
     Returns:
         The result, and the files that were written, the JSON file first.
@@ -84,4 +84,4 @@ def read_injection(folder: Path) -> InjectionResult | None:
         content = json.loads((folder / FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    return InjectionResult.of(content["trials"])
+    return InjectionResult.from_trials(content["trials"])

@@ -106,7 +106,7 @@ def run_injection(
         output: Folder of the results.
         detectors: Labels of the detectors to use; all without.
         fractions: Of the fractions in the configuration; all without.
-        reporter: Told about progress.
+        reporter: Receives progress.
 
     Raises:
         ConfigError: As of `plan_trials`.
@@ -117,7 +117,7 @@ def run_injection(
     folder = output.absolute() / "trials"
     folder.mkdir(parents=True, exist_ok=True)
     todo = [trial for trial in trials if load_trial(trial, folder) is None]
-    reporter.say(f"{len(trials)} experiments, {len(trials) - len(todo)} of them done before")
+    reporter.log(f"{len(trials)} experiments, {len(trials) - len(todo)} of them done before")
     if todo:
         with (
             open_executor(config.cluster) as executor,
@@ -132,7 +132,7 @@ def run_injection(
     if lost:
         msg = f"{len(lost)} of {len(trials)} experiments left no result: {'; '.join(lost[:5])}"
         raise ProcessingError(msg)
-    return InjectionResult.of([each for _, each in found if each is not None])
+    return InjectionResult.from_trials([each for _, each in found if each is not None])
 
 
 def _raise_failures(result: dict[str, Any], n: int) -> None:

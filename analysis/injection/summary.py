@@ -66,7 +66,7 @@ class InjectionResult:
     points: tuple[PointSummary, ...]
 
     @classmethod
-    def of(cls, trials: Sequence[dict[str, Any]]) -> InjectionResult:
+    def from_trials(cls, trials: Sequence[dict[str, Any]]) -> InjectionResult:
         """Add experiments up.
 
         Args:

@@ -59,9 +59,9 @@ class StepStatus:
             files, settings or code than would be used now; going on: something was written lately;
             stopped: nothing was, and it is not finished; not begun.
         n_done: Chunks done, of those that are wanted where that is known.
-        n_planned: Chunks in all, None where nobody knows.
+        n_planned: Chunks in all, None if unknown.
         n_events: Entries of what is done.
-        n_events_planned: Entries in all, None where nobody knows.
+        n_events_planned: Entries in all, None if unknown.
         n_jets: Jets of what is done.
         n_writing: Files that are being written.
         seconds_ago: Since something was written; None where nothing was.

@@ -34,8 +34,14 @@ from oddjet.analysis.report.sections import (
 )
 from oddjet.analysis.report.sections.labels import mass_name, sample_label
 from oddjet.analysis.scores.anomalies import AnomalousJet, most_anomalous
-from oddjet.analysis.scores.quality import EpochQuality, Quality, assess, assess_epochs, signal_jets
-from oddjet.analysis.sculpting.assess import Assessment
+from oddjet.analysis.scores.quality import (
+    EpochQuality,
+    Quality,
+    epoch_quality,
+    score_quality,
+    signal_jets,
+)
+from oddjet.analysis.sculpting.judge import SculptingResult
 from oddjet.analysis.statistics.limits.spectrum import SpectrumLimit
 from oddjet.datasets.jets import Jets
 from oddjet.datasets.luminosity.recorded import data_luminosity
@@ -81,7 +87,7 @@ class RunOutputs:
     hunt: Hunt
     seconds: Mapping[str, float]
     command: str
-    sculpting: Assessment | None = None
+    sculpting: SculptingResult | None = None
     sculpting_problem: str = ""
     limits: tuple[SpectrumLimit, ...] = ()
     limit_problems: tuple[str, ...] = ()
@@ -128,7 +134,7 @@ def build_report(run: RunOutputs) -> Report:
     scales = dataset_scales(datasets, (run.lumi_ifb or 1.0) if known else None)
     columns = score_columns(run.detectors)
     cuts = [*columns, *decorrelated_columns(run.detectors)]
-    qualities = assess(run.table, datasets, cuts, scales)
+    qualities = score_quality(run.table, datasets, cuts, scales)
     label = PlotLabel("simulation", "13 TeV")
     sections = [
         _cut_flow(run, label),
@@ -177,7 +183,7 @@ def _cards(run: RunOutputs, qualities: list[Quality]) -> tuple[Card, ...]:
         sculpting=run.sculpting,
         sculpting_problem=run.sculpting_problem,
     )
-    missing = run.skim.manifest.tell_missing(shown=0)
+    missing = run.skim.manifest.describe_missing(shown=0)
     return (
         (Card("Incomplete", "parts are missing", missing, "warning"), *cards) if missing else cards
     )
@@ -203,9 +209,9 @@ def _lead(run: RunOutputs) -> str:
 
 def _cut_flow(run: RunOutputs, label: PlotLabel) -> Section:
     manifest: Manifest = run.skim.manifest
-    oddities: dict[str, dict[str, int]] = {}
+    warnings: dict[str, dict[str, int]] = {}
     for chunk in manifest.chunks:
-        counts = oddities.setdefault(chunk.dataset, {})
+        counts = warnings.setdefault(chunk.dataset, {})
         for name, number in chunk.counts.items():
             counts[name] = counts.get(name, 0) + number
     pt = np.asarray(run.table["pt"])
@@ -217,7 +223,7 @@ def _cut_flow(run: RunOutputs, label: PlotLabel) -> Section:
         counts_in = counts_in.astype(np.float64)
         spectra.append(Histogram(run.labels[name], edges, counts_in, counts_in))
     return cut_flow_section(
-        manifest.cutflow, labels=run.labels, oddities=oddities, spectra=spectra, label=label
+        manifest.cutflow, labels=run.labels, warnings=warnings, spectra=spectra, label=label
     )
 
 
@@ -262,7 +268,7 @@ def _quality(run: RunOutputs, qualities: list[Quality], label: PlotLabel) -> Sec
     best = None
     if signals:
         detector = next(iter(run.detectors.values()))
-        epochs = assess_epochs(run.skim, detector, signals[0])
+        epochs = epoch_quality(run.skim, detector, signals[0])
         best = getattr(detector.detectors[0], "best_epoch_", None)
     return quality_section(qualities, epochs, best_epoch=best, labels=run.labels, label=label)
 

@@ -29,10 +29,10 @@ from oddjet.errors import ConfigError, InputError, TooFewJetsError
 from oddjet.processors.histograms import cut_column
 
 if TYPE_CHECKING:
-    from oddjet.analysis.sculpting.assess import Assessment
+    from oddjet.analysis.sculpting.judge import SculptingResult
     from oddjet.ml.folds import FoldedDetector
 
-__all__ = ["RunResult", "hunted_scores", "ready_skim", "report_again", "run_chain"]
+__all__ = ["RunResult", "main_scores", "ready_skim", "report_again", "run_chain"]
 
 CONFIG_FILE = "config.yaml"
 TIMES_FILE = "seconds.json"
@@ -73,7 +73,7 @@ def run_chain(
 
     Args:
         config: The analysis.
-        reporter: Told about progress.
+        reporter: Receives progress.
         allow_missing: Go on although files cannot be opened or chunks fail; as for `run_skim`.
 
     Raises:
@@ -98,7 +98,7 @@ def run_chain(
             _score(config, skim, reporter)
         key = _report_key(config, trained)
         if (kept := _kept_report(config, key)) is not None:
-            reporter.say("nothing changed: the report is kept")
+            reporter.log("nothing changed: the report is kept")
             return kept
         write_text(config.output / TIMES_FILE, json.dumps(clock.seconds) + "\n")
         return _finish(config, skim, trained, clock, reporter, key)
@@ -109,7 +109,7 @@ def ready_skim(config: AnalysisConfig, reporter: Reporter) -> Skim:
 
     Args:
         config: The analysis.
-        reporter: Told about progress.
+        reporter: Receives progress.
     """
     fileset = ready_samples(
         config.resolve_fileset(), config.samples, workers=config.cluster.workers, reporter=reporter
@@ -126,7 +126,7 @@ def report_again(
     Args:
         folder: The run's output folder.
         unblind: Look into the signal window of data.
-        reporter: Told about progress.
+        reporter: Receives progress.
 
     Raises:
         ConfigError: The folder is not of a run.
@@ -185,7 +185,7 @@ def _score(config: AnalysisConfig, skim: Skim, reporter: Reporter) -> None:
         score_pass(config, executor, progress=update)
 
 
-def hunted_scores(config: AnalysisConfig, trained: Mapping[str, FoldedDetector]) -> tuple[str, ...]:
+def main_scores(config: AnalysisConfig, trained: Mapping[str, FoldedDetector]) -> tuple[str, ...]:
     """Name the score of each detector that is cut on, decorrelated where that is asked for.
 
     Args:
@@ -201,9 +201,9 @@ def hunted_scores(config: AnalysisConfig, trained: Mapping[str, FoldedDetector])
 
 def _judge(
     config: AnalysisConfig, found: Hunt, columns_there: Collection[str]
-) -> tuple[Assessment | None, str]:
+) -> tuple[SculptingResult | None, str]:
     """Judge the hunted scores and, beside decorrelated ones, their raw forms; or say why not."""
-    from oddjet.analysis.sculpting.assess import assess  # noqa: PLC0415 (slow import)
+    from oddjet.analysis.sculpting.judge import judge_scores  # noqa: PLC0415 (slow import)
 
     folder = config.output / "scores"
     columns = [cut_column(name, columns_there) for name in found.columns]
@@ -216,7 +216,9 @@ def _judge(
     if "background" not in kinds.values():
         signals = []
     try:
-        return assess(folder, columns, signals=signals, settings=config.hunt, seed=config.seed), ""
+        return judge_scores(
+            folder, columns, signals=signals, settings=config.hunt, seed=config.seed
+        ), ""
     except (InputError, TooFewJetsError, ConfigError) as error:
         return None, str(error)
 
@@ -246,7 +248,7 @@ def _finish(
         )
         found = hunt(
             table,
-            hunted_scores(config, trained),
+            main_scores(config, trained),
             sample,
             config.hunt,
             unblind=config.unblind,
@@ -256,7 +258,7 @@ def _finish(
         sculpting, problem = _judge(config, found, table)
     with clock.step("limits"):
         limits, problems = limit_hunt(found, config.hunt.window, function=config.hunt.function)
-    reporter.say("write the report …")
+    reporter.log("write the report …")
     outputs = RunOutputs(
         config=config,
         skim=skim,

@@ -35,7 +35,7 @@ def ready_samples(
         fileset: Datasets with files, or with a ``simulate`` request.
         folder: Where simulated samples are kept.
         workers: Processes to simulate with.
-        reporter: Told about progress.
+        reporter: Receives progress.
 
     Returns:
         The same datasets; simulated ones with their file, the generator's cross section and

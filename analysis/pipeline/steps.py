@@ -55,7 +55,7 @@ def skim_files(
         images: Whether to keep 32 × 32 images.
         allow_missing: Finish although files cannot be opened or chunks fail.
         report: HTML file for Dask's performance report.
-        reporter: Told about progress.
+        reporter: Receives progress.
 
     Raises:
         ConfigError: There is not exactly one source of files, or it is not valid.
@@ -134,7 +134,7 @@ def score_jets(
         workers: Worker processes.
         allow_missing: Finish although files cannot be opened or chunks of files fail.
         report: HTML file for Dask's performance report.
-        reporter: Told about progress.
+        reporter: Receives progress.
 
     Returns:
         Number of jets scored.

@@ -121,7 +121,7 @@ def train_detector(
         seed: Seed of the trainings.
         decorrelation: How its scores are made independent of mass and pt; None for not at all.
         mass: Column of the mass in that, unless `decorrelation` names one.
-        reporter: Told about progress.
+        reporter: Receives progress.
 
     Raises:
         TooFewJetsError: A fold has too few jets to train, to calibrate or to decorrelate.
@@ -137,7 +137,7 @@ def train_detector(
         return trained
     methods = decorrelation.methods if decorrelation else {}
     if methods:
-        reporter.say(f"{detector.key}: decorrelate by {', '.join(methods)} …")
+        reporter.log(f"{detector.key}: decorrelate by {', '.join(methods)} …")
     jets, weights = _jets_to_train_on(skim, detector)
     decorrelated = trained.decorrelated(jets, methods=methods, mass=mass, weights=weights)
     # Without this an interruption would leave new decorrelations under the old ones' key.
@@ -164,9 +164,9 @@ def _train(
         try:
             trained = FoldedDetector.load(output)
         except DetectorError as error:
-            reporter.say(f"{output} cannot be used again and is trained anew: {error}")
+            reporter.log(f"{output} cannot be used again and is trained anew: {error}")
         else:
-            reporter.say(f"{detector.key}: nothing changed, the training in {output} is used")
+            reporter.log(f"{detector.key}: nothing changed, the training in {output} is used")
             return trained
     jets, weights = _jets_to_train_on(skim, detector)
     with reporter.track(f"train {detector.key}", 100 * folds, "%") as update:

@@ -20,7 +20,7 @@ from oddjet.typing import Bools, Table
 if TYPE_CHECKING:
     from oddjet.ml.folds import FoldedDetector
 
-__all__ = ["EpochQuality", "Quality", "assess", "assess_epochs", "signal_jets"]
+__all__ = ["EpochQuality", "Quality", "epoch_quality", "score_quality", "signal_jets"]
 
 
 EPOCH_JETS = 6000
@@ -90,7 +90,7 @@ def signal_jets(label: npt.ArrayLike) -> tuple[Bools, str]:
     return labels >= Truth.MATCHED, "matched"
 
 
-def assess(
+def score_quality(
     table: Table,
     datasets: Mapping[str, DatasetSummary],
     columns: list[str],
@@ -125,7 +125,7 @@ def assess(
     return found
 
 
-def assess_epochs(skim: Skim, detector: FoldedDetector, signal: str) -> list[EpochQuality]:
+def epoch_quality(skim: Skim, detector: FoldedDetector, signal: str) -> list[EpochQuality]:
     """Evaluate a detector's raw scores as they were at the checkpoints of its training.
 
     One model is followed, that of fold 0: raw scores of different trainings are not comparable.

@@ -1,4 +1,4 @@
-"""Write an assessment: `sculpting.json` and its figures."""
+"""Write verdicts: `sculpting.json` and its figures."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from oddjet.analysis.report.figures.sculpting_ladder import (
 )
 from oddjet.analysis.report.figures.style import PlotLabel
 from oddjet.analysis.report.page import jsonable
-from oddjet.analysis.sculpting.assess import Assessed, Assessment
+from oddjet.analysis.sculpting.judge import ScoreVerdict, SculptingResult
 from oddjet.datasets.disk.atomic import write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["draw_assessment", "write_assessment"]
+__all__ = ["draw_sculpting", "write_sculpting"]
 
 
-def draw_assessment(found: Assessment) -> dict[str, Figure]:
+def draw_sculpting(found: SculptingResult) -> dict[str, Figure]:
     """Draw what is to be seen.
 
     Args:
-        found: The assessment.
+        found: The verdicts.
 
     Returns:
         Name of the figure to it: `mass_COLUMN` of each score, `inverse_jsd`, `relative_entropy`.
@@ -43,7 +43,7 @@ def draw_assessment(found: Assessment) -> dict[str, Figure]:
     }
 
 
-def write_assessment(folder: Path | str, found: Assessment) -> list[Path]:
+def write_sculpting(folder: Path | str, found: SculptingResult) -> list[Path]:
     """Write every number and figure.
 
     Args:
@@ -56,7 +56,7 @@ def write_assessment(folder: Path | str, found: Assessment) -> list[Path]:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / "sculpting.json"]
-    for name, figure in draw_assessment(found).items():
+    for name, figure in draw_sculpting(found).items():
         path = folder / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}.png"
         path.write_bytes(figure_bytes(figure))
         files.append(path)
@@ -65,7 +65,7 @@ def write_assessment(folder: Path | str, found: Assessment) -> list[Path]:
     return files
 
 
-def _mass(found: Assessment, each: Assessed, status: str) -> Figure:
+def _mass(found: SculptingResult, each: ScoreVerdict, status: str) -> Figure:
     from oddjet.analysis.report.sections.labels import mass_name  # noqa: PLC0415 (sections import this)
 
     return efficiency_across_mass(

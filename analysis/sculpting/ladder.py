@@ -24,7 +24,14 @@ from oddjet.ml.evaluation.bootstrap import Interval, percentile_interval
 from oddjet.processors.histograms import PT_EDGES
 from oddjet.typing import Floats
 
-__all__ = ["JetSample", "Rung", "Shapes", "climb", "jensen_shannon", "mass_shapes"]
+__all__ = [
+    "EfficiencyStep",
+    "JetSample",
+    "Shapes",
+    "jensen_shannon",
+    "mass_shapes",
+    "scan_efficiencies",
+]
 
 
 REPLICAS = 100
@@ -52,7 +59,7 @@ class JetSample:
 
 
 @dataclasses.dataclass(frozen=True)
-class Rung:
+class EfficiencyStep:
     """What one cut does in one range of pt.
 
     Attributes:
@@ -150,7 +157,7 @@ def jensen_shannon(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
     return float(min(nats / np.log(2), 1.0))
 
 
-def climb(
+def scan_efficiencies(
     background: JetSample,
     signals: Mapping[str, JetSample] | None = None,
     *,
@@ -159,7 +166,7 @@ def climb(
     pt_edges: Sequence[float] = PT_EDGES,
     n_bins: int = 25,
     seed: int = 1,
-) -> list[Rung]:
+) -> list[EfficiencyStep]:
     """Cut at a ladder of background efficiencies, and measure in all pt and in each pt bin.
 
     The bins of mass hold equally many background jets. A cut on a random number has divergences
@@ -180,7 +187,7 @@ def climb(
 
     Raises:
         TooFewJetsError: If there are fewer background jets inside the edges than bins.
-        InputError: If arrays cannot be meant; see `checked_jets` and `make_cuts`.
+        InputError: If arrays are invalid; see `checked_jets` and `make_cuts`.
     """
     edges = checked_edges(pt_edges)
     jets = _between(background.checked(), edges[0], edges[-1])
@@ -207,7 +214,7 @@ def climb(
             zip(cuts.working_points, cuts.thresholds, strict=True)
         ):
             rungs.append(
-                Rung(
+                EfficiencyStep(
                     working_point=point,
                     threshold=threshold,
                     pt_low=float(low),

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from oddjet.analysis.sculpting.ladder import JetSample, Rung
+from oddjet.analysis.sculpting.ladder import EfficiencyStep, JetSample
 from oddjet.ml.evaluation.bootstrap import Interval
 from oddjet.ml.evaluation.fixed_mass import auc_at_fixed
 from oddjet.ml.evaluation.roc import auc
@@ -36,14 +36,18 @@ class Separation:
 
 
 def separations(
-    background: JetSample, signals: Mapping[str, JetSample], ladder: Sequence[Rung], *, seed: int
+    background: JetSample,
+    signals: Mapping[str, JetSample],
+    ladder: Sequence[EfficiencyStep],
+    *,
+    seed: int,
 ) -> dict[str, Separation]:
     """Measure each signal against the background.
 
     Args:
         background: Background jets.
         signals: Signal jets by name.
-        ladder: What cuts do, over all pt; see `climb`.
+        ladder: What cuts do, over all pt; see `scan_efficiencies`.
         seed: Of the resampling.
     """
     found = {}

@@ -236,7 +236,7 @@ def judge(
         InputError: If arrays differ in length, weights are negative, or all scores are equal.
         NonFiniteError: If a value is NaN or infinite.
         TooFewJetsError: If no pt bin has as many jets as bins of mass.
-        ConfigError: If a setting cannot be meant.
+        ConfigError: If a setting is invalid.
     """
     _check_settings(n_permutations, n_power_toys, rho, tolerance)
     jets = checked_jets(scores, mass, pt, weights)

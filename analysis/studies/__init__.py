@@ -17,14 +17,14 @@ from oddjet.errors import ConfigError, did_you_mean
 __all__ = ["STUDIES", "StudyDescription", "describe_studies", "get_study"]
 
 STUDIES: dict[str, str] = {
-    "inverse": "oddjet.analysis.studies.inverse:tag_both_ways",
+    "inverse": "oddjet.analysis.studies.inverse:inverse_tagging_study",
     "contamination": "oddjet.analysis.studies.contamination:contaminate",
     "epochs": "oddjet.analysis.studies.epochs:follow_epochs",
-    "mass": "oddjet.analysis.studies.mass:weigh_reconstructions",
+    "mass": "oddjet.analysis.studies.mass:reconstructed_mass_study",
     "images": "oddjet.analysis.studies.images:average_jets",
     "thresholds": "oddjet.analysis.studies.thresholds:cut_scores",
     "correlation": "oddjet.analysis.studies.correlation:correlate_scores",
-    "wrong_signal": "oddjet.analysis.studies.wrong_signal:bet_on_signals",
+    "wrong_signal": "oddjet.analysis.studies.wrong_signal:wrong_signal_study",
 }
 """Name → `module:function`, imported when asked for."""
 

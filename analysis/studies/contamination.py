@@ -24,9 +24,9 @@ from oddjet.analysis.studies.study import (
     common_fields,
     evaluate_pair,
     interval_text,
-    of_score,
     require_unsupervised,
     score_test_jets,
+    select_score,
     titled,
     train_model,
 )
@@ -185,10 +185,10 @@ def contaminate(
                     )
                     scores = score_test_jets(model, jets)
                     for found in evaluate_pair(jets, scores, signal, seed=setting.seed):
-                        roc = roc_curve(*jets.pair(of_score(scores, found.score), signal))
+                        roc = roc_curve(*jets.pair(select_score(scores, found.score), signal))
                         counts = (n - n_signal, n_signal)
                         of = (detector.key, signal, float(ratio), seed, *counts)
-                        trainings.append(Contaminated(*of, found, Curve.of(roc)))
+                        trainings.append(Contaminated(*of, found, Curve.from_roc(roc)))
     return Contamination(
         **common_fields(jets, setting), n_training=sizes, trainings=tuple(trainings)
     )

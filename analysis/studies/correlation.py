@@ -23,8 +23,8 @@ from oddjet.analysis.studies.study import (
     common_fields,
     evaluate_pair,
     interval_text,
-    of_score,
     score_test_jets,
+    select_score,
     train_model,
     training_jets,
 )
@@ -190,7 +190,7 @@ def correlate_scores(
                     {signal: rows[i] for signal, rows in evaluations.items()},
                     {
                         signal: _at_fixed(
-                            jets, of_score(found, score), masses, signal, setting.seed
+                            jets, select_score(found, score), masses, signal, setting.seed
                         )
                         for signal in jets.signals
                     },

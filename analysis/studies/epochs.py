@@ -30,8 +30,8 @@ from oddjet.analysis.studies.study import (
     StudyResult,
     common_fields,
     interval_text,
-    of_score,
     require_unsupervised,
+    select_score,
     titled,
     train_model,
     training_jets,
@@ -217,7 +217,7 @@ def _scores_by_epoch(
         at: list[dict[str, Scores]] = [
             {name: scores[epoch] for name, scores in by_sample.items()} for epoch in epochs
         ]
-        values = [of_score(each, score) for each in at]
+        values = [select_score(each, score) for each in at]
         pairs = {signal: [jets.pair(each, signal) for each in values] for signal in jets.signals}
         found.append(
             EpochScore(
@@ -234,7 +234,7 @@ def _scores_by_epoch(
                 },
                 auc={s: tuple(auc(*pair, seed=seed) for pair in each) for s, each in pairs.items()},
                 curves={
-                    s: tuple(Curve.of(roc_curve(*pair)) for pair in each)
+                    s: tuple(Curve.from_roc(roc_curve(*pair)) for pair in each)
                     for s, each in pairs.items()
                 },
             )

@@ -23,8 +23,8 @@ from oddjet.analysis.studies.study import (
     Setting,
     StudyResult,
     common_fields,
-    of_score,
     score_test_jets,
+    select_score,
     titled,
     train_model,
     training_jets,
@@ -171,7 +171,7 @@ def average_jets(
             ]
         found = score_test_jets(model, jets)
         for score in model.score_names:
-            for name, values in of_score(found, score).items():
+            for name, values in select_score(found, score).items():
                 n = max(1, math.floor(share * len(values)))
                 highest = np.argsort(-values, kind="stable")[:n]
                 chosen = jets.test(name)[np.sort(highest)]

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from oddjet.analysis.report.figures.style import PlotLabel
 
-__all__ = ["InverseTagging", "Tagging", "tag_both_ways"]
+__all__ = ["InverseTagging", "Tagging", "inverse_tagging_study"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +117,7 @@ class InverseTagging(StudyResult):
         )
 
 
-def tag_both_ways(
+def inverse_tagging_study(
     jets: StudyJets, setting: Setting, *, n_training: int | None = None
 ) -> InverseTagging:
     """Train on the background and find each signal; train on each signal and find the background.

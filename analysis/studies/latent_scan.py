@@ -182,7 +182,7 @@ class _Place:
         self.folder = folder
         self.data = [_digest(each, detector) for each in (jets, validation)]
 
-    def of(self, detector: Detector, seed: int) -> Path:
+    def folder_for(self, detector: Detector, seed: int) -> Path:
         """Give the file of one training; its state is in the folder of the same name."""
         key = content_key(
             [
@@ -207,7 +207,7 @@ def _loss_of(
     progress: Callable[[int, int, dict[str, float]], None] | None,
 ) -> float:
     """Train, or read what an earlier call found."""
-    kept = None if place is None else place.of(detector, seed)
+    kept = None if place is None else place.folder_for(detector, seed)
     known = _read(kept)
     if known is not None:
         return known

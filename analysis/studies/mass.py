@@ -17,9 +17,9 @@ from oddjet.analysis.report.figures.mass_response import MassPair, mass_response
 from oddjet.analysis.studies.jets import StudyJets
 from oddjet.analysis.studies.study import (
     Cell,
+    ReconstructsMass,
     Setting,
     StudyResult,
-    Weighs,
     common_fields,
     interval_text,
     require_ability,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from oddjet.analysis.report.figures.style import PlotLabel
 
-__all__ = ["MassResponse", "ReconstructedMass", "weigh_reconstructions"]
+__all__ = ["MassResponse", "ReconstructedMass", "reconstructed_mass_study"]
 
 
 CENTRAL = 0.6827
@@ -118,7 +118,7 @@ class ReconstructedMass(StudyResult):
         return drawn
 
 
-def weigh_reconstructions(jets: StudyJets, setting: Setting) -> ReconstructedMass:
+def reconstructed_mass_study(jets: StudyJets, setting: Setting) -> ReconstructedMass:
     """Train on the background and compare the masses of jets before and after the network.
 
     Args:
@@ -129,7 +129,7 @@ def weigh_reconstructions(jets: StudyJets, setting: Setting) -> ReconstructedMas
         DetectorError: If a detector has no `reconstruct_masses`.
         TooFewJetsError: If a sample has too few jets, or none with a mass.
     """
-    require_ability(setting, Weighs, study="mass")
+    require_ability(setting, ReconstructsMass, study="mass")
     for name in jets.names:
         require_columns(jets.jets(name), ("mass",), where="study mass")
     responses = []
@@ -137,7 +137,7 @@ def weigh_reconstructions(jets: StudyJets, setting: Setting) -> ReconstructedMas
         some = training_jets(jets, detector, seed=setting.seed)
         model = train_model(detector, some, setting, what=jets.background_name)
         for name in jets.names:
-            before, after = cast("Weighs", model).reconstruct_masses(jets.test(name))
+            before, after = cast("ReconstructsMass", model).reconstruct_masses(jets.test(name))
             pair = MassPair(
                 np.asarray(before, dtype=np.float64),
                 np.asarray(after, dtype=np.float64),
@@ -150,7 +150,7 @@ def weigh_reconstructions(jets: StudyJets, setting: Setting) -> ReconstructedMas
 
 def _response(detector: str, sample: str, pair: MassPair, *, seed: int) -> MassResponse:
     has_mass = (pair.before > 0) & (pair.true > 0) & (pair.weights > 0)
-    kept = pair.of(has_mass)
+    kept = pair.select(has_mass)
     if not has_mass.any():
         msg = f"study mass: none of {len(has_mass)} test jets of '{sample}' has a mass."
         raise TooFewJetsError(msg)

@@ -67,7 +67,7 @@ def run_study(
         k: Number of folds; one is for testing.
         max_jets: At most so many jets of each dataset.
         seed: Fixes everything random.
-        reporter: Told about progress.
+        reporter: Receives progress.
 
     Raises:
         ConfigError: There is no such study or option, or a value is not allowed.

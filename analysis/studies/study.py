@@ -34,16 +34,16 @@ __all__ = [
     "Cell",
     "Curve",
     "Reconstructs",
+    "ReconstructsMass",
     "Setting",
     "StudyResult",
-    "Weighs",
     "common_fields",
     "evaluate_pair",
     "interval_text",
-    "of_score",
     "require_ability",
     "require_unsupervised",
     "score_test_jets",
+    "select_score",
     "titled",
     "train_model",
     "training_jets",
@@ -64,7 +64,7 @@ class Reconstructs(Protocol):
 
 
 @runtime_checkable
-class Weighs(Protocol):
+class ReconstructsMass(Protocol):
     """A detector that says what it makes of the jets' masses."""
 
     def reconstruct_masses(self, jets: Jets) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
@@ -80,7 +80,7 @@ class Setting:
         seed: Fixes everything random.
         resume_in: Folder to keep the state of trainings in; an interrupted study that is repeated
             goes on from there. Whoever runs the study removes it.
-        reporter: Told about progress.
+        reporter: Receives progress.
     """
 
     detectors: tuple[DetectorConfig, ...]
@@ -108,7 +108,7 @@ class Curve:
     background_efficiency: tuple[float, ...]
 
     @classmethod
-    def of(cls, roc: Roc) -> Curve:
+    def from_roc(cls, roc: Roc) -> Curve:
         """Thin out a curve."""
         grid = np.linspace(1 / CURVE_POINTS, 1, CURVE_POINTS).tolist()
         reached = [roc.background_efficiency(efficiency) for efficiency in grid]
@@ -241,7 +241,7 @@ def score_test_jets(model: Detector, jets: StudyJets) -> dict[str, Scores]:
     return {name: model.scores(jets.test(name)) for name in jets.names}
 
 
-def of_score(scores: Mapping[str, Scores], score: str) -> dict[str, Floats]:
+def select_score(scores: Mapping[str, Scores], score: str) -> dict[str, Floats]:
     """Pick one score: sample → (n,)."""
     return {name: found[score] for name, found in scores.items()}
 
@@ -257,7 +257,7 @@ def evaluate_pair(
 ) -> list[Evaluation]:
     """Evaluate every score of one signal against the background, or against another sample."""
     names = list(scores[signal])
-    columns = {name: jets.pair(of_score(scores, name), signal, against) for name in names}
+    columns = {name: jets.pair(select_score(scores, name), signal, against) for name in names}
     _, is_signal, weights = columns[names[0]]
     return evaluate(
         {name: values for name, (values, _, _) in columns.items()},
@@ -273,7 +273,7 @@ def require_ability(setting: Setting, ability: type, *, study: str) -> None:
 
     Args:
         setting: The detectors.
-        ability: A protocol of this module, such as `Weighs`.
+        ability: A protocol of this module, such as `ReconstructsMass`.
         study: Who asks.
 
     Raises:

@@ -23,8 +23,8 @@ from oddjet.analysis.studies.study import (
     StudyResult,
     common_fields,
     interval_text,
-    of_score,
     score_test_jets,
+    select_score,
     train_model,
     training_jets,
 )
@@ -165,7 +165,7 @@ def cut_scores(
         model = train_model(detector, some, setting, what=jets.background_name)
         scores = score_test_jets(model, jets)
         for score in model.score_names:
-            values = of_score(scores, score)
+            values = select_score(scores, score)
             found.append(
                 CutScore(
                     detector.key,

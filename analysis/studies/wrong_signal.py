@@ -2,7 +2,7 @@
 
 What it finds of the signal it was trained on is a ceiling for any detector of those jets. What it
 finds of the others is what a search that bet on that signal would have found had nature chosen
-another: the foil that unsupervised detectors have to beat.
+another: the reference that unsupervised detectors have to beat.
 
 References:
     R. Seidita for the CMS Collaboration, Advanced anomaly detection algorithms to search for
@@ -38,11 +38,11 @@ if TYPE_CHECKING:
 
     from oddjet.analysis.report.figures.style import PlotLabel
 
-__all__ = ["Foil", "WrongSignal", "bet_on_signals"]
+__all__ = ["SupervisedTraining", "WrongSignal", "wrong_signal_study"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Foil:
+class SupervisedTraining:
     """One score of one training on one signal.
 
     Attributes:
@@ -70,13 +70,13 @@ class WrongSignal(StudyResult):
 
     Attributes:
         n_training: Jets of each kind in the supervised trainings.
-        foils: One entry a detector, training, signal and score.
+        trainings: One entry a detector, training, signal and score.
     """
 
     study: ClassVar[str] = "wrong_signal"
 
     n_training: int
-    foils: tuple[Foil, ...]
+    trainings: tuple[SupervisedTraining, ...]
 
     @property
     def headers(self) -> tuple[str, ...]:
@@ -97,14 +97,14 @@ class WrongSignal(StudyResult):
                 interval_text(each.evaluation.auc),
                 interval_text(each.evaluation.rejection[SIGNAL_EFFICIENCY], digits=1),
             )
-            for each in self.foils
+            for each in self.trainings
         ]
 
     def figures(self, *, label: PlotLabel | None = None) -> dict[str, Figure]:
         """Draw the areas as a matrix of trainings and signals."""
-        names = list(dict.fromkeys(each.name for each in self.foils))
+        names = list(dict.fromkeys(each.name for each in self.trainings))
         areas = np.full((len(names), len(self.signals)), np.nan)
-        for each in self.foils:
+        for each in self.trainings:
             place = (names.index(each.name), self.signals.index(each.signal))
             areas[place] = each.evaluation.auc.value
         figure = coefficient_matrix(
@@ -119,7 +119,7 @@ class WrongSignal(StudyResult):
         return {"wrong_signal": figure}
 
 
-def bet_on_signals(
+def wrong_signal_study(
     jets: StudyJets,
     setting: Setting,
     *,
@@ -153,7 +153,7 @@ def bet_on_signals(
         setting = dataclasses.replace(setting, detectors=detectors)
     available = min(len(jets.training(name)) for name in jets.names)
     n = available if n_training is None else min(n_training, available)
-    foils: list[Foil] = []
+    trainings: list[SupervisedTraining] = []
     for detector in setting.detectors:
         is_supervised = detector_class(detector.name).supervised
         background = shuffled(jets.training(jets.background_name), seed=setting.seed)
@@ -164,9 +164,9 @@ def bet_on_signals(
                 some = shuffled(joined([background[:n]], [signal]), seed=setting.seed)
                 what = f"{what} and labelled {bet}"
             scores = score_test_jets(train_model(detector, some, setting, what=what), jets)
-            foils += [
-                Foil(detector.key, bet, signal, found)
+            trainings += [
+                SupervisedTraining(detector.key, bet, signal, found)
                 for signal in jets.signals
                 for found in evaluate_pair(jets, scores, signal, seed=setting.seed)
             ]
-    return WrongSignal(**common_fields(jets, setting), n_training=n, foils=tuple(foils))
+    return WrongSignal(**common_fields(jets, setting), n_training=n, trainings=tuple(trainings))

@@ -6,11 +6,11 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["garbage_collected"]
+__all__ = ["collect_garbage"]
 
 
 @contextmanager
-def garbage_collected() -> Iterator[None]:
+def collect_garbage() -> Iterator[None]:
     """Collect the garbage that the block makes, at its end, and look at nothing else.
 
     What describes a file with a thousand baskets a branch is tens of MB in few objects, made anew for

@@ -47,7 +47,7 @@ def lock_folder(folder: Path | str) -> Iterator[None]:
     try:
         yield
     finally:
-        # First away, then free: who opened it in between sees that it is not this file any more.
+        # Removed first, then freed: a process that opened it in between sees that it is another file.
         try:
             path.unlink(missing_ok=True)
         finally:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from oddjet.datasets.catalog import catalog_path
-from oddjet.datasets.disk.garbage import garbage_collected
+from oddjet.datasets.disk.garbage import collect_garbage
 from oddjet.datasets.disk.remote import is_remote, server_of
 from oddjet.datasets.disk.validation import read_config, validate
 from oddjet.datasets.files.dataset import Dataset, Fileset, Kind, Simulate, require_files
@@ -96,7 +96,7 @@ def check_fileset(
     listed = [(name, path) for name, d in fileset.datasets.items() for path in d.files]
     silent: Counter[str] = Counter()
     inspect = functools.partial(_inspect, fileset=fileset, silent=silent)
-    with garbage_collected():
+    with collect_garbage():
         if any(is_remote(place) for n, p in listed for place in fileset.datasets[n].places(p)):
             with ThreadPoolExecutor(_REMOTE_THREADS) as threads:
                 looked = list(threads.map(inspect, listed))

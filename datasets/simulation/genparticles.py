@@ -46,7 +46,7 @@ def prune(record: EventRecord) -> tuple[Ints, Ints]:
     kept = _select(record)
     keep = np.zeros(len(record.pdg_id), dtype=bool)
     keep[kept] = True
-    ancestor = _climb(record, record.mother(kept), lambda index: keep[index])
+    ancestor = _follow_mothers(record, record.mother(kept), lambda index: keep[index])
     return kept, position_in_event(record, kept, ancestor)
 
 
@@ -109,7 +109,7 @@ def _is_last_copy(record: EventRecord, index: Ints) -> Bools:
     return last
 
 
-def _climb(record: EventRecord, start: Ints, stop: Callable[[Ints], Bools]) -> Ints:
+def _follow_mothers(record: EventRecord, start: Ints, stop: Callable[[Ints], Bools]) -> Ints:
     """Follow first mothers from `start` until `stop` holds; -1 where it never does."""
     at = start.copy()
     moving = np.flatnonzero(at >= 0)
@@ -150,8 +150,8 @@ def status_flags(record: EventRecord, kept: Ints) -> npt.NDArray[np.uint16]:
         code = np.abs(record.pdg_id[index])
         return np.asarray(_is_hadron(code) | (code == _TAU))
 
-    origin = _climb(record, kept, ends_copies)
-    source = _climb(
+    origin = _follow_mothers(record, kept, ends_copies)
+    source = _follow_mothers(
         record, mother, lambda index: _is_hard(record.status[index]) | hadron_or_tau(index)
     )
     prompt = hard | (source < 0) | ~hadron_or_tau(source)

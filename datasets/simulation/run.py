@@ -104,7 +104,7 @@ def simulate(
         The summary.
 
     Raises:
-        ConfigError: An argument cannot be meant; the message says which.
+        ConfigError: An argument is invalid; the message says which.
         ProcessingError: Pythia does not initialise or yields no events, or a worker died.
     """
     chosen = get_process(process)

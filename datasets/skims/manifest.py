@@ -120,7 +120,7 @@ class MissingChunk(_Frozen):
         file: Path or URL.
         entry_start: First entry, None where the file could not be opened.
         entry_stop: One past the last entry, None likewise.
-        n_events: Number of entries, None where nobody knows.
+        n_events: Number of entries, None if unknown.
         error: Class of the error.
         message: What it said.
     """
@@ -191,7 +191,7 @@ class Manifest(_Frozen):
         processed_entries: Entries that were.
         failed_entries: Entries in chunks that failed; planned = processed + failed.
         missing: What failed, where missing parts were allowed; files that could not be opened are
-            here alone, since nobody knows their entries.
+            here alone, since their entries are unknown.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -208,7 +208,7 @@ class Manifest(_Frozen):
     failed_entries: int = Field(default=0, ge=0)
     missing: tuple[MissingChunk, ...] = ()
 
-    def tell_missing(self, *, shown: int = 5) -> str:
+    def describe_missing(self, *, shown: int = 5) -> str:
         """Say what is missing.
 
         Args:

@@ -196,7 +196,9 @@ def open_skim(folder: Path | str, *, lazy: bool = False) -> Skim | Any:
         )
         raise SkimError(msg)
     if manifest.missing:
-        logger.warning("%s: %s (manifest.json names all)", folder, manifest.tell_missing(shown=0))
+        logger.warning(
+            "%s: %s (manifest.json names all)", folder, manifest.describe_missing(shown=0)
+        )
     skim = Skim(folder=folder, manifest=manifest)
     if lazy:
         from oddjet.datasets.skims.lazy import lazy_jets  # noqa: PLC0415 (an extra)

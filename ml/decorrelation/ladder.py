@@ -6,7 +6,7 @@ import numpy as np
 
 from oddjet.typing import Floats
 
-__all__ = ["SURVIVALS", "climb"]
+__all__ = ["SURVIVALS", "interpolate_survival"]
 
 
 SURVIVALS = np.array([0.95, 0.8, 0.65, 0.5, 0.35, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005])
@@ -16,12 +16,12 @@ TAIL_FROM = 0.1
 LEAST_STEP = 1e-6
 
 
-def climb(values: Floats, rungs: Floats, survivals: Floats = SURVIVALS) -> Floats:
+def interpolate_survival(values: Floats, rungs: Floats, survivals: Floats = SURVIVALS) -> Floats:
     """Give −ln of the survival of each value on its own ladder.
 
     Between two rungs it is interpolated; beyond the ends it goes on with the mean slope of the
     rungs from `TAIL_FROM` up, or from the median down, since the last two are too near each other
-    to tell a slope. Rungs that cross are sorted, which never makes quantiles worse.
+    to tell a slope. EfficiencySteps that cross are sorted, which never makes quantiles worse.
 
     Args:
         values: Shape (n,).

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from oddjet.errors import ConfigError
 from oddjet.ml.decorrelation.base import Decorrelation
-from oddjet.ml.decorrelation.ladder import SURVIVALS, climb
+from oddjet.ml.decorrelation.ladder import SURVIVALS, interpolate_survival
 from oddjet.ml.decorrelation.profile import Profile
 from oddjet.ml.detectors.trees import Trees
 from oddjet.typing import Floats
@@ -84,7 +84,7 @@ class QuantileBoosting(Decorrelation):
         residual = self._profile.remove(z, mass, np.log(pt))
         rows = np.stack([mass, np.log(pt)], axis=1)
         rungs = np.stack([trees.margins(rows) for trees in self._trees], axis=1)
-        return climb(residual, rungs)
+        return interpolate_survival(residual, rungs)
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         arrays = dict(self._profile.arrays())

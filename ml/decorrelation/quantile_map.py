@@ -11,7 +11,7 @@ from scipy.spatial import KDTree
 
 from oddjet.errors import ConfigError
 from oddjet.ml.decorrelation.base import Decorrelation
-from oddjet.ml.decorrelation.ladder import SURVIVALS, climb
+from oddjet.ml.decorrelation.ladder import SURVIVALS, interpolate_survival
 from oddjet.ml.decorrelation.profile import Profile
 from oddjet.typing import Floats
 
@@ -80,7 +80,7 @@ class QuantileMap(Decorrelation):
 
     def _normalised(self, z: Floats, mass: Floats, pt: Floats) -> Floats:
         residual = self._profile.remove(z, mass, np.log(pt))
-        return climb(residual, self._interpolated(mass, pt))
+        return interpolate_survival(residual, self._interpolated(mass, pt))
 
     def _units(self, mass: Floats, pt: Floats) -> tuple[Floats, Floats]:
         """Give ranks from 0 to 1: equal steps between the lines of the grid."""

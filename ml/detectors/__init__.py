@@ -11,7 +11,7 @@ DETECTORS: dict[str, str] = {
     "ene": "oddjet.ml.detectors.ene:EneDetector",
     "kmeans": "oddjet.ml.detectors.kmeans:KMeansDetector",
     "gmm": "oddjet.ml.detectors.gmm:GaussianMixtureDetector",
-    "foils": "oddjet.ml.detectors.foils:FoilDetector",
+    "observables": "oddjet.ml.detectors.observables:ObservableDetector",
     "dirichlet": "oddjet.ml.detectors.dirichlet:DirichletDetector",
     "autoencoder": "oddjet.ml.detectors.autoencoder:AutoencoderDetector",
     "nae": "oddjet.ml.detectors.nae:NormalisedAutoencoderDetector",

@@ -83,7 +83,7 @@ class AutoencoderDetector(Detector):
     """
 
     score_names: ClassVar[tuple[str, ...]] = ("mse",)
-    who: ClassVar[str] = "autoencoder"
+    label: ClassVar[str] = "autoencoder"
     min_jets: ClassVar[int] = 100
 
     standard_: Standardiser
@@ -119,14 +119,14 @@ class AutoencoderDetector(Detector):
         """Check what any network of this kind needs, and begin without a training."""
         for name in ("hidden", "latent"):
             if getattr(self, name) < 1:
-                msg = f"{self.who}: {name} must be at least 1. Received: {getattr(self, name)}."
+                msg = f"{self.label}: {name} must be at least 1. Received: {getattr(self, name)}."
                 raise ConfigError(msg)
         if self.activation not in ACTIVATIONS:
-            msg = f"{self.who}: activation must be one of {ACTIVATIONS}. Received: {self.activation!r}."
+            msg = f"{self.label}: activation must be one of {ACTIVATIONS}. Received: {self.activation!r}."
             raise ConfigError(msg)
         if len(self.representation.shape) != 1:
             msg = (
-                f"{self.who}: expected a representation that gives a row of numbers a jet. Received one "
+                f"{self.label}: expected a representation that gives a row of numbers a jet. Received one "
                 f"of shape {self.representation.shape}."
             )
             raise ConfigError(msg)

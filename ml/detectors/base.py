@@ -61,7 +61,7 @@ class Detector(ABC):
     """Fewer jets than this are refused for training."""
 
     supervised: ClassVar[bool] = False
-    """Whether training needs signal jets too, told from the rest by their label: a foil, no search."""
+    """Whether training needs signal jets too, told from the rest by their label: a reference, no search."""
 
     representation: Representation
     seed_: int | None = None
@@ -186,7 +186,7 @@ class Detector(ABC):
             self._fit(jets, validation=validation, seed=seed, progress=progress)
         finally:
             self._resume = None
-        self.provenance_ = Provenance.of(jets, validation)
+        self.provenance_ = Provenance.from_jets(jets, validation)
         self.seed_ = int(seed)
         return self
 

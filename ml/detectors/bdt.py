@@ -1,4 +1,4 @@
-"""A boosted decision tree trained on labelled jets: the supervised foil, not an anomaly detector."""
+"""A boosted decision tree trained on labelled jets: the supervised reference, not an anomaly detector."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class SupervisedFeatures(Representation):
 
 
 class BoostedTreesDetector(Detector):
-    """Boosted decision trees trained on labelled signal jets (supervised foil).
+    """Boosted decision trees trained on labelled signal jets (supervised reference).
 
     Not an anomaly detector: `fit` takes signal and background jets together and tells them apart by
     `label`. Jets with `label >= Truth.MATCHED` are signal, all others background; both classes

@@ -140,7 +140,7 @@ class DirichletDetector(Detector):
         self._checkpoints: dict[int, bytes] = {}
         self._settings()  # refuses settings that cannot train, before any jet is read
         self._check()
-        self._prior = SoftmaxPrior.of(alpha)
+        self._prior = SoftmaxPrior.from_alpha(alpha)
 
     def mixtures(self) -> Floats:
         """Decode each theme alone: what a jet with r_i = 1 would look like.

@@ -139,7 +139,7 @@ class EneDetector(ImageAutoencoder):
         encoder = self._encoder()
         starts = range(0, len(images), encoder.batch_size)
         codes = [encoder(images[start : start + encoder.batch_size]) for start in starts]
-        warn_of_collapse(np.concatenate(codes), who="ene")
+        warn_of_collapse(np.concatenate(codes), label="ene")
 
     def _encoder(self) -> BatchedModel:
         _, keras = import_keras()

@@ -307,7 +307,7 @@ class GollingDetector(Detector):
                 for start in range(0, len(rows), SCORING_BATCH)
             ]
         ).astype(np.float64)
-        self.active_dimensions_ = warn_of_collapse(codes, who="golling")
+        self.active_dimensions_ = warn_of_collapse(codes, label="golling")
         few, some = (
             codes[np.sort(rng.permutation(len(codes))[:most])]
             for most in (self.svm_jets, self.stored_codes)

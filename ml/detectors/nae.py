@@ -106,7 +106,7 @@ class NormalisedAutoencoderDetector(AutoencoderDetector):
     """
 
     score_names: ClassVar[tuple[str, ...]] = ("energy",)
-    who: ClassVar[str] = "nae"
+    label: ClassVar[str] = "nae"
 
     def __init__(
         self,

@@ -128,11 +128,11 @@ def auc_at_fixed(
         )
         raise TooFewJetsError(msg)
     kind, where, weight = signal[inside], place[inside], w[inside]
-    ranked = _RankedInBins.of(values[inside], kind, where, len(used))
+    ranked = _RankedInBins.from_scores(values[inside], kind, where, len(used))
     drawn = resampled_weights(weight, kind, replicas=replicas, seed=seed)
     samples = [ranked.mean_area(each) for each in drawn]
     areas, _ = ranked.areas(weight)
-    by_mass = _RankedInBins.of(masses[inside], kind, where, len(used))
+    by_mass = _RankedInBins.from_scores(masses[inside], kind, where, len(used))
     shown = [float(area) if np.isfinite(area) else None for area in areas]
     columns = (edges[:-1].tolist(), edges[1:].tolist(), n_signal.tolist(), n_background.tolist())
     return FixedAuc(
@@ -162,7 +162,7 @@ class _RankedInBins:
     n_bins: int
 
     @classmethod
-    def of(
+    def from_scores(
         cls, scores: Floats, signal: Bools, place: npt.NDArray[np.int64], n_bins: int
     ) -> _RankedInBins:
         order = np.lexsort((-scores, place))
@@ -231,7 +231,7 @@ def _cut(mass: Floats, signal: Bools, min_jets: int) -> float | None:
 def _separates(mass: Floats, signal: Bools, weights: Floats, tolerance: float) -> bool:
     """Whether the mass's own area is off 0.5 by more than the tolerance and two sigma."""
     one_bin = np.zeros(len(mass), dtype=np.int64)
-    area = _RankedInBins.of(mass, signal, one_bin, 1).areas(weights)[0][0]
+    area = _RankedInBins.from_scores(mass, signal, one_bin, 1).areas(weights)[0][0]
     if np.isnan(area):
         return False
     n_effective = [

@@ -95,7 +95,7 @@ def roc_curve(
         NonFiniteError: If a score or weight is NaN or infinite.
         InputError: If a weight is negative, or shapes differ.
     """
-    ranked = _Ranked.of(scores, is_signal, weights)
+    ranked = _Ranked.from_scores(scores, is_signal, weights)
     fpr, tpr = ranked.rates(ranked.weights)
     return Roc(fpr, tpr, np.concatenate([[np.inf], ranked.thresholds]))
 
@@ -117,7 +117,7 @@ def auc(
         replicas: Resamplings.
         seed: Of the resampling.
     """
-    ranked = _Ranked.of(scores, is_signal, weights)
+    ranked = _Ranked.from_scores(scores, is_signal, weights)
     return _bootstrap(ranked, [_area], replicas, seed)[0]
 
 
@@ -140,7 +140,7 @@ def background_rejection(
         replicas: Resamplings.
         seed: Of the resampling.
     """
-    ranked = _Ranked.of(scores, is_signal, weights)
+    ranked = _Ranked.from_scores(scores, is_signal, weights)
     return _bootstrap(ranked, [_rejection_at(signal_efficiency)], replicas, seed)[0]
 
 
@@ -170,7 +170,7 @@ def evaluate(
     statistics = [_area, *(_rejection_at(efficiency) for efficiency in signal_efficiencies)]
     table = []
     for name, values in scores.items():
-        ranked = _Ranked.of(values, signal, weights)
+        ranked = _Ranked.from_scores(values, signal, weights)
         area, *rejections = _bootstrap(ranked, statistics, replicas, seed)
         n_signal = int(np.count_nonzero(signal))
         table.append(
@@ -208,7 +208,7 @@ class _Ranked:
     thresholds: Floats
 
     @classmethod
-    def of(
+    def from_scores(
         cls, scores: npt.ArrayLike, is_signal: npt.ArrayLike, weights: npt.ArrayLike | None
     ) -> _Ranked:
         values, signal, w = checked(scores, is_signal, weights)

@@ -41,7 +41,7 @@ class SoftmaxPrior:
     References:
         arXiv:2202.00686, eq. (14), where the variance is printed as σ̃; arXiv:1703.01488, eq. (6).
 
-    >>> SoftmaxPrior.of([1.0, 0.1]).variances
+    >>> SoftmaxPrior.from_alpha([1.0, 0.1]).variances
     array([2.75, 2.75])
     """
 
@@ -49,7 +49,7 @@ class SoftmaxPrior:
     variances: Floats
 
     @classmethod
-    def of(cls, alpha: Sequence[float]) -> SoftmaxPrior:
+    def from_alpha(cls, alpha: Sequence[float]) -> SoftmaxPrior:
         """Give the prior for the parameters α of a Dirichlet distribution, R >= 2, positive."""
         values = np.asarray(alpha, dtype=np.float64)
         logs, inverse, r = np.log(values), 1 / values, len(values)

@@ -247,12 +247,12 @@ def optimise(
     return Training(now.history, now.best_epoch, now.checkpoints)
 
 
-def warn_of_collapse(codes: npt.NDArray[np.floating[Any]], *, who: str) -> int:
+def warn_of_collapse(codes: npt.NDArray[np.floating[Any]], *, label: str) -> int:
     """Count the latent dimensions that carry something, and warn of those that do not.
 
     Args:
         codes: Encoded jets, for a variational network their means, shape (n, d).
-        who: Who asks, for the message.
+        label: The caller, for the message.
 
     Returns:
         The number of dimensions whose standard deviation over the jets is at least 1 % of the
@@ -265,7 +265,7 @@ def warn_of_collapse(codes: npt.NDArray[np.floating[Any]], *, who: str) -> int:
             "%s: %d of %d latent dimensions are the same for every jet (the latent space has "
             "collapsed there). Scores of the latent space tell as much as the others do; lower the "
             "weight of the KL term, or the number of dimensions, to change that.",
-            who,
+            label,
             len(spread) - active,
             len(spread),
         )

@@ -77,20 +77,20 @@ class FlatJets:
         return len(np.union1d(jets, np.flatnonzero(~np.isfinite(axes).all(axis=0))))
 
 
-def flatten_jets(jets: Jets, *, who: str, masses: bool = False) -> FlatJets:
+def flatten_jets(jets: Jets, *, label: str, masses: bool = False) -> FlatJets:
     """Lay jets out flat, in float64.
 
     Args:
         jets: n jets: `eta`, `phi` and `constituents: var * {pt [GeV], eta, phi[, mass]}`.
-        who: Who asks, for messages.
+        label: The caller, for messages.
         masses: Whether the constituents' masses are needed.
 
     Raises:
         InputError: If a column is missing.
     """
-    require_columns(jets, ("eta", "phi", "constituents"), where=who)
+    require_columns(jets, ("eta", "phi", "constituents"), where=label)
     constituents = jets["constituents"]
-    require_columns(constituents, ("pt", "eta", "phi"), where=f"{who}, constituents")
+    require_columns(constituents, ("pt", "eta", "phi"), where=f"{label}, constituents")
     counts = np.asarray(ak.num(constituents["pt"], axis=1), dtype=np.int64)
     pt, eta, phi = (
         np.asarray(ak.flatten(constituents[name], axis=1), dtype=np.float64)
@@ -109,12 +109,12 @@ def flatten_jets(jets: Jets, *, who: str, masses: bool = False) -> FlatJets:
     )
 
 
-def flat_batches(jets: Jets, *, who: str, masses: bool = False) -> Iterator[tuple[int, FlatJets]]:
+def flat_batches(jets: Jets, *, label: str, masses: bool = False) -> Iterator[tuple[int, FlatJets]]:
     """Lay jets out flat, batch by batch.
 
     Args:
         jets: As for `flatten_jets`.
-        who: Who asks, for messages.
+        label: The caller, for messages.
         masses: Whether the constituents' masses are needed.
 
     Yields:
@@ -127,13 +127,13 @@ def flat_batches(jets: Jets, *, who: str, masses: bool = False) -> Iterator[tupl
     """
     bad = 0
     for start in range(0, len(jets), BATCH):
-        flat = flatten_jets(jets[start : start + BATCH], who=who, masses=masses)
+        flat = flatten_jets(jets[start : start + BATCH], label=label, masses=masses)
         bad += flat.not_finite()
         if not bad:
             yield start, flat
     if bad:
         msg = (
-            f"{who}: {bad} of {len(jets)} jets have a NaN or infinity in their axis or in a "
+            f"{label}: {bad} of {len(jets)} jets have a NaN or infinity in their axis or in a "
             f"constituent. Drop them first."
         )
         raise NonFiniteError(msg)
@@ -143,7 +143,7 @@ def over_jets(
     jets: Jets,
     work: Callable[[FlatJets, slice], None],
     *,
-    who: str,
+    label: str,
     threads: int = 1,
     masses: bool = False,
 ) -> None:
@@ -152,7 +152,7 @@ def over_jets(
     Args:
         jets: n jets: `eta`, `phi` and `constituents: var * {pt [GeV], eta, phi[, mass]}`.
         work: Called with some of the jets and the rows they are, which no other call has.
-        who: Who asks, for messages.
+        label: The caller, for messages.
         threads: How many calls of `work` may run at once; kernels should release the GIL.
         masses: Whether the constituents' masses are needed.
 
@@ -163,10 +163,10 @@ def over_jets(
             called for some of the other jets.
     """
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-        msg = f"{who}: threads must be a positive integer. Received: {threads!r}."
+        msg = f"{label}: threads must be a positive integer. Received: {threads!r}."
         raise ConfigError(msg)
     with ThreadPoolExecutor(threads) as pool:
-        for start, flat in flat_batches(jets, who=who, masses=masses):
+        for start, flat in flat_batches(jets, label=label, masses=masses):
             _share(work, flat, start, pool, threads)
 
 
@@ -182,9 +182,9 @@ def _share(
         return
     borders = np.linspace(0, len(flat), threads + 1, dtype=np.int64)
 
-    def of(thread: int) -> None:
+    def run(thread: int) -> None:
         lo, hi = int(borders[thread]), int(borders[thread + 1])
         if lo < hi:
             work(flat.part(lo, hi), slice(start + lo, start + hi))
 
-    list(pool.map(of, range(threads)))
+    list(pool.map(run, range(threads)))

@@ -120,7 +120,7 @@ class EnergyFlow(Representation):
                 part.pt, part.eta, part.phi, part.offsets, self.kappa, self.beta, efps[rows]
             )
 
-        over_jets(jets, work, who="EnergyFlow", threads=threads)
+        over_jets(jets, work, label="EnergyFlow", threads=threads)
         return efps
 
     def reweighted(self, efps: Floats, n: Reweight) -> Floats:

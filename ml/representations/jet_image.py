@@ -92,7 +92,7 @@ class JetImage(Representation):
         if not 0 < self.half_width <= math.pi:
             msg = f"JetImage: half_width must be in (0, π]. Received: {self.half_width!r}."
             raise ConfigError(msg)
-        check_centre(self.centre, who="JetImage")
+        check_centre(self.centre, label="JetImage")
         for name in ("rotate", "flip"):
             if not isinstance(getattr(self, name), bool):
                 msg = f"JetImage: {name} must be true or false. Received: {getattr(self, name)!r}."
@@ -164,7 +164,7 @@ class JetImage(Representation):
         over_jets(
             jets,
             lambda part, rows: self._draw(part, images[rows]),
-            who="JetImage",
+            label="JetImage",
             threads=threads,
         )
         return images[..., np.newaxis]  # (n, pixels, pixels, 1)
@@ -186,7 +186,7 @@ class JetImage(Representation):
             yield from super().blocks(jets, size)
             return
         canvas = np.empty((min(size, len(jets)), self.pixels, self.pixels), dtype=np.float32)
-        for _, flat in flat_batches(jets, who="JetImage"):
+        for _, flat in flat_batches(jets, label="JetImage"):
             for start in range(0, len(flat), size):
                 part = flat.part(start, min(start + size, len(flat)))
                 images = canvas[: len(part)]

@@ -120,7 +120,7 @@ class LeadingConstituents(Representation):
         if not isinstance(self.scale, bool):
             msg = f"LeadingConstituents: scale must be true or false. Received: {self.scale!r}."
             raise ConfigError(msg)
-        check_centre(self.centre, who="LeadingConstituents")
+        check_centre(self.centre, label="LeadingConstituents")
 
     @property
     def shape(self) -> tuple[int]:
@@ -161,7 +161,7 @@ class LeadingConstituents(Representation):
                 raise InputError(msg)
             rows[where] /= np.where(mine > 0, mine, 1.0)[:, np.newaxis, np.newaxis]
 
-        over_jets(jets, work, who="LeadingConstituents", threads=threads)
+        over_jets(jets, work, label="LeadingConstituents", threads=threads)
         return rows.reshape(len(jets), 4 * self.n)  # (n_jets, n, 4) -> (n_jets, 4n)
 
     def fit_scaling(self, jets: Jets, *, threads: int = 1) -> ConstituentScaling:

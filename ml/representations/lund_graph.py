@@ -122,7 +122,7 @@ class LundGraph(Representation):
             mine[jet[kept], node[kept], 0] = trees.parent[kept]
             mine[jet[kept], node[kept], 1:] = features[kept]
 
-        over_jets(jets, work, who="LundGraph", threads=threads, masses=True)
+        over_jets(jets, work, label="LundGraph", threads=threads, masses=True)
         return packed
 
     def graphs(self, jets: Jets, *, threads: int = 1) -> DenseGraphs:
@@ -181,7 +181,7 @@ class LundGraph(Representation):
             nodes = ak.zip({**columns, "parent": trees.parent, "is_hard": trees.is_hard})
             parts[where.start] = ak.unflatten(nodes, np.diff(trees.offsets))
 
-        over_jets(jets, work, who="LundGraph", threads=threads, masses=True)
+        over_jets(jets, work, label="LundGraph", threads=threads, masses=True)
         if not parts:
             empty = {name: np.empty(0) for name in self.names}
             nodes = ak.zip({**empty, "parent": np.empty(0, np.int64), "is_hard": np.empty(0, bool)})

@@ -23,14 +23,14 @@ Centre = Literal["axis", "centroid"]
 CENTRES: tuple[str, ...] = ("axis", "centroid")
 
 
-def check_centre(centre: str, *, who: str) -> None:
+def check_centre(centre: str, *, label: str) -> None:
     """Refuse a centre that is none.
 
     Raises:
         ConfigError: If it is not one of `CENTRES`.
     """
     if centre not in CENTRES:
-        msg = f"{who}: centre must be one of {', '.join(CENTRES)}. Received: {centre!r}."
+        msg = f"{label}: centre must be one of {', '.join(CENTRES)}. Received: {centre!r}."
         raise ConfigError(msg)
 
 

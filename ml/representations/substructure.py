@@ -125,7 +125,7 @@ class Substructure(Representation):
                 mine[:, place["msoftdrop"]] = groomed_mass(part, trees, z_cut=0.1, beta=0.0)
             mine[:, [place[f"tau{n}"] for n in orders]] = n_subjettiness(part, orders)
 
-        over_jets(jets, work, who="Substructure", threads=threads, masses=True)
+        over_jets(jets, work, label="Substructure", threads=threads, masses=True)
         for name in given:
             rows[:, place[name]] = _column(jets, name)
         for upper, lower in ((2, 1), (3, 2)):

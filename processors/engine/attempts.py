@@ -13,7 +13,7 @@ from typing import Any
 
 from coffea.processor.executor import ExecutorBase
 
-from oddjet.datasets.disk.garbage import garbage_collected
+from oddjet.datasets.disk.garbage import collect_garbage
 from oddjet.datasets.disk.remote import (
     is_remote,
     is_transient,
@@ -61,7 +61,7 @@ class Attempts:
     run: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     @classmethod
-    def of(cls, executor: ExecutorBase) -> Attempts:
+    def from_executor(cls, executor: ExecutorBase) -> Attempts:
         """Give the attempts of an executor: its `retries`, and at least the default."""
         return cls(retries=max(getattr(executor, "retries", 0), cls.retries))
 
@@ -111,7 +111,7 @@ def attempt_chunk(
     while True:
         started = time.monotonic()
         try:
-            with garbage_collected():
+            with collect_garbage():
                 return work(n_tries)
         except Exception as error:  # noqa: BLE001 (every failure is listed with its chunk)
             n_tries += 1

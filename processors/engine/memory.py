@@ -43,7 +43,7 @@ def memory_limit(executor: ExecutorBase) -> float | None:
 
     Returns:
         Bytes: the least limit of a Dask cluster's workers, otherwise this machine's memory (or that
-        of the container) over the number of processes. None where nobody knows, such as in a
+        of the container) over the number of processes. None if unknown, such as in a
         cluster that has no workers yet.
     """
     client = getattr(executor, "client", None)
@@ -67,7 +67,7 @@ def check_memory(
     Args:
         chunks: The chunks to do.
         entry_bytes: Uncompressed bytes an entry of the branches that are read, by file.
-        limit: Memory of a worker [bytes], None if nobody knows.
+        limit: Memory of a worker [bytes], None if unknown.
 
     Raises:
         ChunkTooLargeError: If one would need more; the message gives a chunk size that fits.

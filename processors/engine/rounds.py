@@ -85,7 +85,7 @@ def run_plan(
     Raises:
         ProcessingError: If chunks failed or entries do not add up.
     """
-    attempts = attempts or Attempts.of(executor)
+    attempts = attempts or Attempts.from_executor(executor)
     attempts = replace(attempts, output=output.absolute(), images=images)
 
     def run(todo: list[ChunkSource]) -> dict[str, Any]:

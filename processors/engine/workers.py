@@ -84,7 +84,7 @@ def any_works(scheduler_info: dict[str, Any]) -> bool:
 
 
 def cancel_all(client: Any) -> None:
-    """Cancel everything a client waits for; who waits gets a `CancelledError`."""
+    """Cancel everything a client waits for; waiting callers get a `CancelledError`."""
     from distributed import Future  # noqa: PLC0415
 
     client.cancel([Future(key, client) for key in list(client.futures)], force=True)

@@ -3,7 +3,7 @@
 ::
 
     OddjetError
-    ├── ConfigError            a configuration or fileset that cannot be meant
+    ├── ConfigError            a configuration or fileset that is invalid
     ├── InputError             something is wrong with an input file or array
     │   ├── BadFileError         not a ROOT file, truncated, unreadable
     │   ├── MissingBranchError   branches the job needs are not in the file
@@ -61,7 +61,7 @@ class OddjetError(Exception):
 
 
 class ConfigError(OddjetError):
-    """A configuration or fileset that cannot be meant: unknown key, wrong value, bad name."""
+    """A configuration or fileset that is invalid: unknown key, wrong value, bad name."""
 
 
 class InputError(OddjetError):

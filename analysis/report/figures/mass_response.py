@@ -47,7 +47,7 @@ class MassPair:
     true: Floats
     weights: Floats
 
-    def of(self, rows: npt.NDArray[np.bool_]) -> MassPair:
+    def select(self, rows: npt.NDArray[np.bool_]) -> MassPair:
         """Keep some of the jets."""
         return MassPair(self.before[rows], self.after[rows], self.true[rows], self.weights[rows])
 

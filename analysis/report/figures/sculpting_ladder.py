@@ -22,7 +22,7 @@ from oddjet.analysis.report.figures.style import (
     shade_window,
     styled,
 )
-from oddjet.analysis.sculpting.ladder import Rung, Shapes
+from oddjet.analysis.sculpting.ladder import EfficiencyStep, Shapes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,7 +100,7 @@ def efficiency_across_mass(
 
 @styled
 def inverse_divergence(
-    ladders: Mapping[str, Sequence[Rung]], *, label: PlotLabel | None = None
+    ladders: Mapping[str, Sequence[EfficiencyStep]], *, label: PlotLabel | None = None
 ) -> Figure:
     """Draw 1/JSD against the background rejection, one curve a score.
 
@@ -145,7 +145,7 @@ def inverse_divergence(
 
 @styled
 def relative_entropies(
-    ladders: Mapping[str, Sequence[Rung]], *, label: PlotLabel | None = None
+    ladders: Mapping[str, Sequence[EfficiencyStep]], *, label: PlotLabel | None = None
 ) -> Figure:
     """Draw the relative entropy against the rejection, and the signal efficiency beside.
 
@@ -207,11 +207,11 @@ def relative_entropies(
     return figure
 
 
-def _rejections(rungs: Sequence[Rung]) -> list[float]:
+def _rejections(rungs: Sequence[EfficiencyStep]) -> list[float]:
     return [1 / rung.efficiency for rung in rungs]
 
 
-def _rejection_axis(axes: Axes, rungs: Sequence[Rung]) -> None:
+def _rejection_axis(axes: Axes, rungs: Sequence[EfficiencyStep]) -> None:
     from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter  # noqa: PLC0415
 
     axes.set_xscale("log")

@@ -17,7 +17,7 @@ def cut_flow_section(
     cutflow: Mapping[str, Sequence[CutStep]],
     *,
     labels: Mapping[str, str] | None = None,
-    oddities: Mapping[str, Mapping[str, int]] | None = None,
+    warnings: Mapping[str, Mapping[str, int]] | None = None,
     spectra: Sequence[Histogram] = (),
     label: PlotLabel | None = None,
 ) -> Section:
@@ -26,7 +26,7 @@ def cut_flow_section(
     Args:
         cutflow: Steps by dataset, in order.
         labels: Names of the datasets in legends.
-        oddities: Things that were counted, such as jets_without_links, by dataset.
+        warnings: Things that were counted, such as jets_without_links, by dataset.
         spectra: Jet pt of each dataset after the selection.
         label: Text above the axes.
     """
@@ -34,7 +34,7 @@ def cut_flow_section(
     tables = tuple(_flow_table(names[name], steps) for name, steps in cutflow.items())
     found = [
         (names.get(dataset, dataset), what.replace("_", " "), count)
-        for dataset, counts in (oddities or {}).items()
+        for dataset, counts in (warnings or {}).items()
         for what, count in counts.items()
     ]
     if found:
@@ -76,7 +76,7 @@ def cut_flow_section(
         numbers={
             name: {
                 "cutflow": [step.model_dump() for step in steps],
-                "counts": dict((oddities or {}).get(name, {})),
+                "counts": dict((warnings or {}).get(name, {})),
             }
             for name, steps in cutflow.items()
         },

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from oddjet.analysis.report.page import Cell, Picture, Section, Table, make_picture, p_text
-from oddjet.analysis.sculpting.assess import Assessed, Assessment
-from oddjet.analysis.sculpting.files import draw_assessment
+from oddjet.analysis.sculpting.files import draw_sculpting
+from oddjet.analysis.sculpting.judge import ScoreVerdict, SculptingResult
 from oddjet.analysis.sculpting.verdict import LEAST_POWER, LEVEL, Outcome
 
 __all__ = ["sculpting_section"]
@@ -24,11 +24,11 @@ CAPTIONS = {
 }
 
 
-def sculpting_section(found: Assessment) -> Section:
+def sculpting_section(found: SculptingResult) -> Section:
     """Show the verdicts, what the cuts do, and the masses before and after.
 
     Args:
-        found: The assessment.
+        found: The verdicts.
     """
     first = found.scores[0].verdict
     low, high = found.mass_range
@@ -60,7 +60,7 @@ def sculpting_section(found: Assessment) -> Section:
     )
 
 
-def _verdicts(found: Assessment) -> Table:
+def _verdicts(found: SculptingResult) -> Table:
     rows = tuple(
         (
             each.column,
@@ -82,9 +82,9 @@ def _verdicts(found: Assessment) -> Table:
     )
 
 
-def _pictures(found: Assessment) -> tuple[Picture, ...]:
+def _pictures(found: SculptingResult) -> tuple[Picture, ...]:
     pictures = []
-    for name, figure in draw_assessment(found).items():
+    for name, figure in draw_sculpting(found).items():
         column = name.removeprefix("mass_")
         caption = CAPTIONS.get(
             name,
@@ -96,7 +96,7 @@ def _pictures(found: Assessment) -> tuple[Picture, ...]:
     return tuple(pictures)
 
 
-def _details(each: Assessed) -> tuple[Table, Table]:
+def _details(each: ScoreVerdict) -> tuple[Table, Table]:
     cells = Table(
         ("Cut", "pt [GeV]", "Jets", "Pass", "Efficiency", "Local p", "Variation"),
         tuple((f"{100 * row[0]:g} %", *row[1:]) for row in each.verdict.rows()),

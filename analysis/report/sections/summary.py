@@ -8,7 +8,7 @@ from typing import Any, Literal
 from oddjet.analysis.hunt.hunt import Hunt
 from oddjet.analysis.report.page import Card, p_text
 from oddjet.analysis.scores.quality import Quality
-from oddjet.analysis.sculpting.assess import Assessment
+from oddjet.analysis.sculpting.judge import SculptingResult
 from oddjet.analysis.sculpting.verdict import Outcome
 
 __all__ = ["headline_cards", "headline_numbers"]
@@ -19,7 +19,7 @@ def headline_cards(
     n_jets: int,
     qualities: Sequence[Quality] = (),
     hunt: Hunt | None = None,
-    sculpting: Assessment | None = None,
+    sculpting: SculptingResult | None = None,
     sculpting_problem: str = "",
 ) -> tuple[Card, ...]:
     """Make the cards at the top of the report.
@@ -46,7 +46,7 @@ def headline_cards(
     return (*cards, *([] if hunt is None else _hunt_cards(hunt)))
 
 
-def _verdict_card(sculpting: Assessment | None, problem: str) -> Card:
+def _verdict_card(sculpting: SculptingResult | None, problem: str) -> Card:
     if sculpting is None:
         return Card("Does the cut sculpt the mass?", "not judged", problem[:120], "warning")
     first = sculpting.scores[0]
@@ -91,7 +91,7 @@ def headline_numbers(
     n_jets: int,
     qualities: Sequence[Quality] = (),
     hunt: Hunt | None = None,
-    sculpting: Assessment | None = None,
+    sculpting: SculptingResult | None = None,
 ) -> dict[str, Any]:
     """The same headline for the JSON.
 

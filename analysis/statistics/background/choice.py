@@ -116,7 +116,7 @@ def _span(data: BinnedCounts) -> tuple[float, float]:
     return float(data.edges[0]), float(data.edges[-1])
 
 
-def _climb(
+def _add_parameters(
     family: str, data: BinnedCounts, use: Bools, *, scale: float, alpha: float
 ) -> tuple[Fitted | None, list[TriedFunction]]:
     """Fit a family from two parameters up until one more does not pay."""
@@ -164,7 +164,7 @@ def choose_function(
     tried: list[TriedFunction] = []
     candidates: list[Fitted] = []
     for family in families:
-        best, attempts = _climb(family, data, use, scale=scale, alpha=alpha)
+        best, attempts = _add_parameters(family, data, use, scale=scale, alpha=alpha)
         tried += attempts
         if best is not None:
             candidates.append(best)

@@ -78,7 +78,7 @@ def scan_jointly(
 
     Raises:
         FitError: No window fits into the range, or a spectrum cannot be fitted beside any.
-        ConfigError: The widths, the function or the number of toys cannot be meant.
+        ConfigError: The widths, the function or the number of toys are invalid.
     """
     _check_toys(n_toys)
     windows = make_windows(table.edges, widths, sidebands=True)
@@ -161,7 +161,7 @@ def scan(
 
     Raises:
         FitError: The histogram or background is not fit for it, or no window remains.
-        ConfigError: The widths or the number of toys cannot be meant.
+        ConfigError: The widths or the number of toys are invalid.
     """
     _check_toys(n_toys)
     data = check_counts(counts, edges, blind_window=blind_window)

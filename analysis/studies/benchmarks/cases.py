@@ -84,7 +84,7 @@ def run_benchmarks(
         files: ROOT files for ``scale`` to skim, at least two, the first one also for what runs on one
             core; by default four with `n_events` in all.
         output: Where to write every number as JSON.
-        reporter: Told about progress.
+        reporter: Receives progress.
 
     Raises:
         ConfigError: There is no benchmark of that name.
@@ -110,7 +110,7 @@ def run_benchmarks(
                 else measure(Path(folder), n_events)
             )
             for row in measured:
-                reporter.say(f"{row.name}: {row.measured}")
+                reporter.log(f"{row.name}: {row.measured}")
                 rows.append(row)
     if output is not None:
         content = [dataclasses.asdict(row) | {"passed": row.passed} for row in rows]

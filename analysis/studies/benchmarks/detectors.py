@@ -79,7 +79,7 @@ def benchmark_efps(n_jets: int = 20_000, seed: int = 1) -> dict[str, float]:
     jets = random_jets(n_jets, np.random.default_rng(seed))
     efps = EnergyFlow()
     efps(jets[:1])  # compiles, or loads the compiled kernel
-    flat = flatten_jets(jets[: min(n_jets, 500)], who="benchmark_efps")
+    flat = flatten_jets(jets[: min(n_jets, 500)], label="benchmark_efps")
     events = [
         np.stack([flat.pt[lo:hi], flat.eta[lo:hi], flat.phi[lo:hi]], axis=1)
         for lo, hi in itertools.pairwise(flat.offsets)

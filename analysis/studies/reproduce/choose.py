@@ -104,7 +104,7 @@ def choose(results: Sequence[TrialResult], tasks: Sequence[Task] = TASKS) -> lis
     for task in tasks:
         candidates = _candidates(results, task)
         if candidates:
-            best = max(candidates, key=lambda c: area(c[0], task.signal, c[1], "choose"))
+            best = max(candidates, key=lambda c: area(c[0], task.signal, c[1], "validation"))
             choices.append(_quote(results, task, best, len(candidates)))
     return choices
 
@@ -135,7 +135,7 @@ def choose_one_for_all(
     def worth(key: str) -> float:
         found = [complete[key][task] for task in chosen]
         areas = [
-            area(result, task.signal, score, "choose") - 0.5
+            area(result, task.signal, score, "validation") - 0.5
             for task, (result, score) in zip(chosen, found, strict=True)
         ]
         scale = [_best_area(results, task) - 0.5 for task in chosen]
@@ -147,7 +147,7 @@ def choose_one_for_all(
 
 def _best_area(results: Sequence[TrialResult], task: Task) -> float:
     """The best area among the unsupervised scores: what shares are taken of where they choose."""
-    return max(area(r, task.signal, s, "choose") for r, s in _candidates(results, task))
+    return max(area(r, task.signal, s, "validation") for r, s in _candidates(results, task))
 
 
 def _candidates(results: Sequence[TrialResult], task: Task) -> list[tuple[TrialResult, str]]:
@@ -165,10 +165,10 @@ def _quote(
     ceiling = task.ceiling(results)
     share, limit = None, None
     if ceiling is not None:
-        limit = area(ceiling, task.signal, "log_odds", "quote")
+        limit = area(ceiling, task.signal, "log_odds", "test")
         share = share_of_ceiling(
-            result.pair(task.signal, "quote", score),
-            ceiling.pair(task.signal, "quote", "log_odds"),
+            result.pair(task.signal, "test", score),
+            ceiling.pair(task.signal, "test", "log_odds"),
         )
     return Choice(
         task=task,

@@ -130,7 +130,7 @@ class Results:
         """
         window = get_window(result.trial.window)
         nominal = dataset == result.trial.background
-        jets = window.jets(self.skim(result), dataset, "quote", nominal=nominal)
+        jets = window.jets(self.skim(result), dataset, "test", nominal=nominal)
         return jets[: result.trial.max_scored][:n]
 
 

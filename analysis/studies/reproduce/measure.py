@@ -1,6 +1,6 @@
 """How well a score finds a signal: area, area at fixed mass, rejection, and the ceiling's share.
 
-Everything quoted is of jets with the role "quote", which neither trained nor chose anything.
+Everything quoted is of jets with the role "test", which neither trained nor chose anything.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def measure(
         signal_efficiency: ε_s at which the rejection is given.
         seed: Of the resampling.
     """
-    values, is_signal = result.pair(signal, "quote", score)
-    mass, _ = result.pair(signal, "quote", "jet_mass")
+    values, is_signal = result.pair(signal, "test", score)
+    mass, _ = result.pair(signal, "test", "jet_mass")
     try:
         fixed = auc_at_fixed(values, is_signal, mass, seed=seed)
     except TooFewJetsError:
@@ -130,7 +130,7 @@ def _paired(
     seed: int,
 ) -> Interval:
     same_jets = first[1].shape == second[1].shape and bool((first[1] == second[1]).all())
-    areas = (_Areas.of(*first), _Areas.of(*second))
+    areas = (_Areas.from_scores(*first), _Areas.from_scores(*second))
     rng = np.random.default_rng(seed)
     samples = np.empty(REPLICAS)
     for i in range(REPLICAS):
@@ -153,7 +153,7 @@ class _Areas:
     order: npt.NDArray[np.int64]
 
     @classmethod
-    def of(cls, values: Floats, is_signal: Bools) -> _Areas:
+    def from_scores(cls, values: Floats, is_signal: Bools) -> _Areas:
         signal, background = values[is_signal], values[~is_signal]
         order = np.argsort(background, kind="stable")
         ranked = background[order]

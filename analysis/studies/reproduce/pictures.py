@@ -28,7 +28,7 @@ Curve = tuple[str, TrialResult, str, str]
 
 def roc_line(name: str, result: TrialResult, signal: str, score: str) -> RocLine:
     """Make a curve with its area, of the jets that are quoted."""
-    values, is_signal = result.pair(signal, "quote", score)
+    values, is_signal = result.pair(signal, "test", score)
     curve, area = roc_curve(values, is_signal), auc(values, is_signal, replicas=100)
     step = max(1, len(curve.fpr) // ROC_POINTS)
     chosen = np.unique(np.r_[np.arange(0, len(curve.fpr), step), len(curve.fpr) - 1])
@@ -81,7 +81,7 @@ def score_samples(result: TrialResult, names: Mapping[str, str], score: str) -> 
     """
     return [
         ScoreSample(
-            name, result.tables[dataset, "quote"][score], None, dataset != result.trial.background
+            name, result.tables[dataset, "test"][score], None, dataset != result.trial.background
         )
         for dataset, name in names.items()
     ]

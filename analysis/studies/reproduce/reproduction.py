@@ -65,7 +65,7 @@ def reproduce(
         samples: Folder of the simulated samples.
         workers: Processes for simulation, skims and trainings.
         fileset: The samples: `catalog:reproduce`, or a file with the same datasets.
-        reporter: Told about progress.
+        reporter: Receives progress.
 
     Raises:
         ConfigError: If there is no such document or scale, or a dataset is missing.
@@ -87,7 +87,7 @@ def reproduce(
     )
     chapters, waiting = [], iter(results)
     for document in chosen:
-        reporter.say(f"{document.name}: measuring and drawing …")
+        reporter.log(f"{document.name}: measuring and drawing …")
         mine = list(itertools.islice(waiting, len(trials[document.name])))
         chapters.append(_chapter(document, mine, output / "skims", loaded))
     choices = _choices(results)

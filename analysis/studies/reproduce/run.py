@@ -50,7 +50,7 @@ def run_trials(
         skims: Name of a window → folder of its skim.
         output: Folder of the trials.
         workers: Processes.
-        reporter: Told about progress.
+        reporter: Receives progress.
 
     Returns:
         One result a trial, in the order given.
@@ -94,9 +94,9 @@ def _run(
         for done, (trial, error) in enumerate(_finished(trials, skims, output, workers), start=1):
             update(done)
             if error is None:
-                reporter.say(f"{trial.label} ({trial.background})")
+                reporter.log(f"{trial.label} ({trial.background})")
             else:
-                reporter.say(f"{trial.label} ({trial.background}) failed: {error}")
+                reporter.log(f"{trial.label} ({trial.background}) failed: {error}")
                 failures.append(str(error))
     if failures:
         msg = (

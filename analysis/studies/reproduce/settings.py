@@ -43,7 +43,7 @@ class Settings:
     max_scored: int | None = None
     cost: float = 60.0
 
-    def but(
+    def replace(
         self,
         *,
         max_jets: int | None = None,
@@ -81,7 +81,7 @@ def _published() -> dict[str, Settings]:
         "nae without guard": Settings("nae", {"guard": False}, cost=600),
         "lund autoencoder": Settings("lund_nae", {"normalised": False}, cost=1200),
         "lund nae": Settings("lund_nae", cost=3000),
-        "foils": Settings("foils", cost=15),
+        "observables": Settings("observables", cost=15),
         CEILING: Settings("bdt", cost=30),
         "gmm images": Settings("gmm", cost=240),
         "dirichlet EFP": Settings(
@@ -130,26 +130,26 @@ def _quick(published: Mapping[str, Settings]) -> dict[str, Settings]:
     """Give what two cores train in an hour, all documents together."""
     quick = dict(published)
     quick |= {
-        "khanal": published["khanal"].but(epochs=15, batch_size=64, cost=150),
-        "ene": published["ene"].but(
+        "khanal": published["khanal"].replace(epochs=15, batch_size=64, cost=150),
+        "ene": published["ene"].replace(
             epochs=6, batch_size=128, epsilon=1e-10, max_jets=5_000, max_scored=3_000, cost=600
         ),
-        "ene, 32 filters": published["ene, 32 filters"].but(
+        "ene, 32 filters": published["ene, 32 filters"].replace(
             epochs=8, batch_size=128, epsilon=1e-10, max_jets=5_000, cost=60
         ),
-        "golling": published["golling"].but(stages=[20, 4, 20], max_jets=12_000, cost=200),
-        "gmm images": published["gmm images"].but(max_jets=5_000, cost=90),
-        "lund autoencoder": published["lund autoencoder"].but(max_jets=8_000, cost=150),
-        "lund nae": published["lund nae"].but(max_jets=8_000, cost=250),
+        "golling": published["golling"].replace(stages=[20, 4, 20], max_jets=12_000, cost=200),
+        "gmm images": published["gmm images"].replace(max_jets=5_000, cost=90),
+        "lund autoencoder": published["lund autoencoder"].replace(max_jets=8_000, cost=150),
+        "lund nae": published["lund nae"].replace(max_jets=8_000, cost=250),
     }
     # Smaller flows that learn faster come within 0.03 of the published one's areas in a fiftieth of the time.
     flow: dict[str, Any] = {"epochs": 30, "blocks": 8, "units": 128, "learning_rate": 1e-3}
     flow |= {"learning_rate_decay": 0.87, "noise_decay": 0.6}
     for label, each in published.items():
         if each.detector == "inn":
-            quick[label] = each.but(cost=25, **flow)
+            quick[label] = each.replace(cost=25, **flow)
         elif each.detector == "dirichlet":
-            quick[label] = each.but(epochs=100, cost=60)
+            quick[label] = each.replace(epochs=100, cost=60)
     return quick
 
 
@@ -171,7 +171,7 @@ _TINY: dict[str, dict[str, Any]] = {
 
 def _tiny(quick: Mapping[str, Settings]) -> dict[str, Settings]:
     return {
-        label: each.but(max_jets=200, cost=1.0, **_TINY.get(each.detector, {}))
+        label: each.replace(max_jets=200, cost=1.0, **_TINY.get(each.detector, {}))
         for label, each in quick.items()
     }
 

@@ -121,9 +121,9 @@ def _row(
     efficiency = published.rejection[0] if published and published.rejection else 0.2
     share, top = None, None
     if limit is not None:
-        top = area(limit, signal, "log_odds", "quote")
+        top = area(limit, signal, "log_odds", "test")
         share = share_of_ceiling(
-            result.pair(signal, "quote", score), limit.pair(signal, "quote", "log_odds")
+            result.pair(signal, "test", score), limit.pair(signal, "test", "log_odds")
         )
     return Row(
         document=document.name,

@@ -132,7 +132,7 @@ class TrialResult:
 
         Args:
             signal: Dataset that counts as signal.
-            role: "choose" or "quote".
+            role: "validation" or "test".
             name: Score or column.
 
         Returns:
@@ -237,14 +237,16 @@ def _train_and_score(
     detector.save(folder / DETECTOR_FOLDER)
     tables: dict[tuple[str, Role], dict[str, Floats]] = {}
     n_scored, score_seconds = 0, 0.0
-    roles: tuple[Role, ...] = ("choose", "quote")
+    roles: tuple[Role, ...] = ("validation", "test")
     for dataset in (trial.background, *trial.others):
         for role in roles:
             some = window.jets(skim, dataset, role, nominal=dataset == trial.background)
             some = some[: trial.max_scored]
             before = time.perf_counter()
             # With signal in the training, the jets that would choose it are among those seen.
-            scores = detector.scores(some, allow_trained=role == "choose" and trial.knows_signal)
+            scores = detector.scores(
+                some, allow_trained=role == "validation" and trial.knows_signal
+            )
             score_seconds += time.perf_counter() - before
             n_scored += len(some)
             columns = {

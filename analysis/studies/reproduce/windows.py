@@ -28,12 +28,12 @@ from oddjet.processors.events.selection import Selection
 
 __all__ = ["ROLES", "WINDOWS", "Role", "Window", "get_window", "ready_window"]
 
-Role: TypeAlias = Literal["train", "choose", "quote"]
+Role: TypeAlias = Literal["train", "validation", "test"]
 
 FOLDS = 4
 ROLES: dict[str, dict[Role, tuple[int, ...]]] = {
-    "background": {"train": (2, 3), "choose": (0,), "quote": (1,)},
-    "signal": {"train": (0, 2), "choose": (0, 2), "quote": (1, 3)},
+    "background": {"train": (2, 3), "validation": (0,), "test": (1,)},
+    "signal": {"train": (0, 2), "validation": (0, 2), "test": (1, 3)},
 }
 """Folds of events by role. What trains on signal, the supervised ceiling, chooses nothing with it."""
 CHUNK_SIZE = 100_000
@@ -207,7 +207,7 @@ def ready_window(
         samples: Folder of the simulated samples.
         workers: Processes.
         fileset: Where the samples come from; `catalog:reproduce` by default.
-        reporter: Told about progress.
+        reporter: Receives progress.
 
     Returns:
         The skim, which holds the datasets of all windows that share it.

@@ -23,7 +23,7 @@ SETTINGS: dict[str, Any] = {
     "name": "toy",
     "output": "unused",
     "fileset": {"datasets": {"qcd": {"kind": "background", "files": {"toy.root": "Events"}}}},
-    "detectors": [{"name": "foils", "cut": "tau21"}],
+    "detectors": [{"name": "observables", "cut": "tau21"}],
     "decorrelation": {"methods": ["ddt"]},
     "hunt": {
         "range": [40, 240], "bin_width": 10, "window": [100, 140], "working_points": [0.2],

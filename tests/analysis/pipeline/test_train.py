@@ -26,7 +26,7 @@ from oddjet.errors import ConfigError, TooFewJetsError, UnknownDetectorError
 from oddjet.ml.folds import FoldedDetector
 from oddjet.ml.networks.resume import Resume, TrainingState
 
-FOILS = DetectorConfig(name="foils")
+OBSERVABLES = DetectorConfig(name="observables")
 
 
 def write_skim(folder: Path, kinds: dict[str, str], n: int = 900) -> Skim:
@@ -90,15 +90,15 @@ def test_background_is_trained_on_or_else_data(tmp_path: Path) -> None:
 def test_the_key_holds_all_that_matters(tmp_path: Path) -> None:
     skim = write_skim(tmp_path / "a", {"q": "background", "w": "signal"}, n=5)
     other = write_skim(tmp_path / "b", {"w": "signal", "q": "background"}, n=5)
-    key = training_key(skim, FOILS, folds=3, seed=1)
-    assert key == training_key(skim, FOILS, folds=3, seed=1)
+    key = training_key(skim, OBSERVABLES, folds=3, seed=1)
+    assert key == training_key(skim, OBSERVABLES, folds=3, seed=1)
     khanal = DetectorConfig(name="khanal", hyper_parameters={"epochs": 2})
     keys = {
         key,
-        training_key(skim, FOILS, folds=4, seed=1),
-        training_key(skim, FOILS, folds=3, seed=2),
+        training_key(skim, OBSERVABLES, folds=4, seed=1),
+        training_key(skim, OBSERVABLES, folds=3, seed=2),
         training_key(skim, khanal, folds=3, seed=1),
-        training_key(other, FOILS, folds=3, seed=1),
+        training_key(other, OBSERVABLES, folds=3, seed=1),
     }
     assert len(keys) == 5
 
@@ -108,28 +108,30 @@ def test_the_key_holds_the_code_of_a_detector_from_elsewhere(
 ) -> None:
     skim = write_skim(tmp_path / "skim", {"q": "background"}, n=5)
     monkeypatch.syspath_prepend(tmp_path)
-    code = "from oddjet.ml.detectors.foils import FoilDetector\n\nclass Theirs(FoilDetector):\n    pass\n"
+    code = "from oddjet.ml.detectors.observables import ObservableDetector\n\nclass Theirs(ObservableDetector):\n    pass\n"
     keys = set()
     for more in ("", "# changed\n"):
-        (tmp_path / "their_foils.py").write_text(code + more)
+        (tmp_path / "their_observables.py").write_text(code + more)
         source_digest.cache_clear()
-        keys.add(training_key(skim, DetectorConfig(name="their_foils:Theirs"), folds=3, seed=1))
+        keys.add(
+            training_key(skim, DetectorConfig(name="their_observables:Theirs"), folds=3, seed=1)
+        )
     assert len(keys) == 2
 
 
 def test_a_training_that_still_holds_is_used_again(tmp_path: Path) -> None:
     skim = write_skim(tmp_path / "skim", {"q": "background", "w": "signal"})
-    output = tmp_path / "models" / "foils"
-    first = train_detector(skim, FOILS, output)
+    output = tmp_path / "models" / "observables"
+    first = train_detector(skim, OBSERVABLES, output)
     files = {path: path.stat().st_mtime_ns for path in output.rglob("*")}
-    again = train_detector(skim, FOILS, output)
+    again = train_detector(skim, OBSERVABLES, output)
     assert {path: path.stat().st_mtime_ns for path in output.rglob("*")} == files
     jets = skim.jets("w")
     for name, values in first.scores(jets).items():
         np.testing.assert_array_equal(values, again.scores(jets)[name])
-    train_detector(skim, FOILS, output, seed=2)
+    train_detector(skim, OBSERVABLES, output, seed=2)
     assert {path: path.stat().st_mtime_ns for path in output.rglob("*")} != files
-    assert output.with_name(f"foils.{KEY_FILE}").exists()
+    assert output.with_name(f"observables.{KEY_FILE}").exists()
 
 
 def test_a_supervised_detector_gets_signal_and_is_calibrated_without(tmp_path: Path) -> None:
@@ -148,22 +150,22 @@ def test_another_decorrelation_trains_nothing_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     skim = write_skim(tmp_path / "skim", {"q": "background", "w": "signal"})
-    output = tmp_path / "models" / "foils"
-    plain = train_detector(skim, FOILS, output)
+    output = tmp_path / "models" / "observables"
+    plain = train_detector(skim, OBSERVABLES, output)
     monkeypatch.setattr(FoldedDetector, "fit", None)  # from here on a training would fail
     jets = skim.jets("w")
     ddt = DecorrelationConfig(methods={"ddt": {}})
     both = DecorrelationConfig(methods=["ddt", "quantile_map"])
     for wanted in (ddt, both, None):
-        trained = train_detector(skim, FOILS, output, decorrelation=wanted)
+        trained = train_detector(skim, OBSERVABLES, output, decorrelation=wanted)
         assert trained.methods == tuple(wanted.methods if wanted else ())
         scores = trained.scores(jets)
         for name, values in plain.scores(jets).items():
             np.testing.assert_array_equal(scores[name], values)
     assert trained.fingerprint == plain.fingerprint
-    train_detector(skim, FOILS, output, decorrelation=both)
+    train_detector(skim, OBSERVABLES, output, decorrelation=both)
     files = {path: path.stat().st_mtime_ns for path in output.rglob("*")}
-    assert train_detector(skim, FOILS, output, decorrelation=both).methods == (
+    assert train_detector(skim, OBSERVABLES, output, decorrelation=both).methods == (
         "ddt",
         "quantile_map",
     )
@@ -174,9 +176,9 @@ def test_an_interrupted_decorrelation_is_done_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     skim = write_skim(tmp_path / "skim", {"q": "background"})
-    output = tmp_path / "models" / "foils"
+    output = tmp_path / "models" / "observables"
     ddt, flat = (DecorrelationConfig(methods=[name]) for name in ("ddt", "quantile_map"))
-    train_detector(skim, FOILS, output, decorrelation=ddt)
+    train_detector(skim, OBSERVABLES, output, decorrelation=ddt)
     write, calls = training._write_keys, []
 
     def interrupted(*keys: object) -> None:
@@ -187,10 +189,10 @@ def test_an_interrupted_decorrelation_is_done_again(
 
     monkeypatch.setattr(training, "_write_keys", interrupted)
     with pytest.raises(Interrupted):
-        train_detector(skim, FOILS, output, decorrelation=flat)
+        train_detector(skim, OBSERVABLES, output, decorrelation=flat)
     monkeypatch.undo()
     assert FoldedDetector.load(output).methods == ("quantile_map",)
-    assert train_detector(skim, FOILS, output, decorrelation=ddt).methods == ("ddt",)
+    assert train_detector(skim, OBSERVABLES, output, decorrelation=ddt).methods == ("ddt",)
 
 
 def test_the_keys_of_trainings_and_decorrelations_are_apart(
@@ -204,7 +206,7 @@ def test_the_keys_of_trainings_and_decorrelations_are_apart(
         return ""
 
     monkeypatch.setattr(training, "source_digest", digest)
-    training_key(skim, FOILS, folds=3, seed=1)
+    training_key(skim, OBSERVABLES, folds=3, seed=1)
     assert {"oddjet.ml.detectors", "oddjet.ml.folds", "oddjet.ml.networks.training"} <= set(hashed)
     assert not [module for module in hashed if "decorrelation" in module or module == "oddjet.ml"]
     ddt = DecorrelationConfig(methods={"ddt": {}})

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from oddjet.analysis.scores.quality import assess, signal_jets
+from oddjet.analysis.scores.quality import score_quality, signal_jets
 from oddjet.datasets.jets import Truth
 from oddjet.datasets.skims.manifest import DatasetSummary
 
@@ -41,7 +41,7 @@ def test_backgrounds_add_with_their_scales() -> None:
     columns = table()
     datasets = {"low": summary("background"), "high": summary("background"), "w": summary("signal")}
     scales = {"low": 10.0, "high": 1.0, "w": 1.0}
-    (found,) = assess(columns, datasets, ["d_s"], scales)
+    (found,) = score_quality(columns, datasets, ["d_s"], scales)
     is_signal = columns["label"] == Truth.MERGED
     use = is_signal | (columns["dataset"] != "w")
     weights = np.array([scales[name] for name in columns["dataset"]])
@@ -59,6 +59,6 @@ def test_nothing_to_evaluate_without_signal_or_background() -> None:
     columns = table()
     scales = {"low": 1.0, "high": 1.0, "w": 1.0}
     only = {"low": summary("data"), "high": summary("data"), "w": summary("signal")}
-    assert assess(columns, only, ["d_s"], scales) == []
+    assert score_quality(columns, only, ["d_s"], scales) == []
     none = {"low": summary("background"), "high": summary("background"), "w": summary("background")}
-    assert assess(columns, none, ["d_s"], scales) == []
+    assert score_quality(columns, none, ["d_s"], scales) == []

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import jensenshannon
 
-from oddjet.analysis.sculpting.ladder import JetSample, climb, jensen_shannon, mass_shapes
+from oddjet.analysis.sculpting.ladder import (
+    JetSample,
+    jensen_shannon,
+    mass_shapes,
+    scan_efficiencies,
+)
 from oddjet.errors import InputError, TooFewJetsError
 
 
@@ -38,7 +43,9 @@ def test_what_has_no_shape_is_refused(pair: tuple[list[int], list[int]], words: 
 def test_a_blind_cut_has_on_average_what_is_said_to_be_chance() -> None:
     points = (0.5, 0.1)
     ladders = [
-        climb(_background(4000, seed=seed), working_points=points, pt_edges=(500, 900), n_bins=10)
+        scan_efficiencies(
+            _background(4000, seed=seed), working_points=points, pt_edges=(500, 900), n_bins=10
+        )
         for seed in range(60)
     ]
     for k in range(2):
@@ -49,7 +56,9 @@ def test_a_blind_cut_has_on_average_what_is_said_to_be_chance() -> None:
 
 
 def test_a_cut_on_the_mass_has_its_closed_form() -> None:
-    (rung,) = climb(_background(slope=1e6), working_points=(0.2,), pt_edges=(500, 900), n_bins=20)
+    (rung,) = scan_efficiencies(
+        _background(slope=1e6), working_points=(0.2,), pt_edges=(500, 900), n_bins=20
+    )
     assert rung.efficiency == pytest.approx(0.2, abs=1e-3)
     assert rung.entropy.value == pytest.approx(np.log(5), rel=1e-3)
     assert rung.jsd.value == pytest.approx(1.0, abs=1e-3)
@@ -57,13 +66,15 @@ def test_a_cut_on_the_mass_has_its_closed_form() -> None:
 
 
 def test_pt_bins_follow_the_inclusive_cuts_and_thin_ones_are_left_out() -> None:
-    ladder = climb(_background(), working_points=(0.5, 0.1), pt_edges=(500, 700, 900, 2000))
+    ladder = scan_efficiencies(
+        _background(), working_points=(0.5, 0.1), pt_edges=(500, 700, 900, 2000)
+    )
     assert [(rung.pt_low, rung.working_point) for rung in ladder] == [
         (500, 0.5), (500, 0.1), (500, 0.5), (500, 0.1), (700, 0.5), (700, 0.1),
     ]  # fmt: skip
     assert [rung.pt_high for rung in ladder[::2]] == [2000, 700, 900]
     with pytest.raises(TooFewJetsError, match="10 background jets"):
-        climb(_background(10))
+        scan_efficiencies(_background(10))
 
 
 def test_signal_efficiencies_follow_their_definitions() -> None:
@@ -71,7 +82,7 @@ def test_signal_efficiencies_follow_their_definitions() -> None:
     rng = np.random.default_rng(2)
     mass = rng.uniform(50, 250, 5000)
     signal = JetSample(rng.random(5000) + 0.01 * mass, mass, np.full(5000, 600.0))
-    (rung,) = climb(
+    (rung,) = scan_efficiencies(
         background, {"s": signal}, window=(80, 90), working_points=(0.2,), pt_edges=(500, 900)
     )
     # A signal just like the background has its efficiency, over all masses and in the window.

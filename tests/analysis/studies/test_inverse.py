@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from oddjet.analysis.studies.inverse import InverseTagging, tag_both_ways
+from oddjet.analysis.studies.inverse import InverseTagging, inverse_tagging_study
 from oddjet.analysis.studies.jets import StudyJets, shuffled
 from oddjet.analysis.studies.study import Setting
 from oddjet.errors import ConfigError
@@ -17,7 +17,7 @@ MakeSetting = Callable[..., Setting]
 @pytest.fixture(scope="module")
 def result(study_jets: StudyJets, setting: MakeSetting) -> InverseTagging:
     """Both signals."""
-    return tag_both_ways(study_jets, setting())
+    return inverse_tagging_study(study_jets, setting())
 
 
 def test_either_direction_is_tested_on_the_other(
@@ -42,10 +42,10 @@ def test_either_direction_is_tested_on_the_other(
 
 
 def test_the_same_seed_gives_the_same_result(study_jets: StudyJets, setting: MakeSetting) -> None:
-    first = tag_both_ways(study_jets, setting(), n_training=100)
+    first = inverse_tagging_study(study_jets, setting(), n_training=100)
     assert first.n_training == 100
-    assert first.to_json() == tag_both_ways(study_jets, setting(), n_training=100).to_json()
-    other = tag_both_ways(study_jets, setting(seed=2), n_training=100)
+    assert first.to_json() == inverse_tagging_study(study_jets, setting(), n_training=100).to_json()
+    other = inverse_tagging_study(study_jets, setting(seed=2), n_training=100)
     assert other.taggings != first.taggings
 
 
@@ -59,4 +59,4 @@ def test_table_and_figures_name_everything(result: InverseTagging) -> None:
 
 def test_supervised_detectors_are_refused(study_jets: StudyJets, setting: MakeSetting) -> None:
     with pytest.raises(ConfigError, match="supervised"):
-        tag_both_ways(study_jets, setting("bdt"))
+        inverse_tagging_study(study_jets, setting("bdt"))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from oddjet.analysis.studies.jets import StudyJets
-from oddjet.analysis.studies.mass import ReconstructedMass, weigh_reconstructions
+from oddjet.analysis.studies.mass import ReconstructedMass, reconstructed_mass_study
 from oddjet.analysis.studies.study import Setting
 from oddjet.errors import DetectorError, TooFewJetsError
 
@@ -18,7 +18,7 @@ MakeSetting = Callable[..., Setting]
 @pytest.fixture(scope="module")
 def result(study_jets: StudyJets, setting: MakeSetting) -> ReconstructedMass:
     """Of the toy that weighs its reconstructions."""
-    return weigh_reconstructions(study_jets, setting("Epochs"))
+    return reconstructed_mass_study(study_jets, setting("Epochs"))
 
 
 def test_response_and_resolution_are_those_put_in(
@@ -42,12 +42,12 @@ def test_jets_without_mass_are_left_out_and_counted(
     background = study_jets.background
     mass = np.where(np.arange(len(background)) % 2, background.mass, 0.0)
     half = dataclasses.replace(study_jets, background=ak.with_field(background, mass, "mass"))
-    response = weigh_reconstructions(half, setting("Epochs")).responses[0]
+    response = reconstructed_mass_study(half, setting("Epochs")).responses[0]
     assert response.n_massless == pytest.approx(response.n_jets / 2, rel=0.2)
     assert len(response.pair.before) == response.n_jets - response.n_massless
     none = dataclasses.replace(study_jets, background=ak.with_field(background, 0 * mass, "mass"))
     with pytest.raises(TooFewJetsError, match="has a mass"):
-        weigh_reconstructions(none, setting("Epochs"))
+        reconstructed_mass_study(none, setting("Epochs"))
 
 
 def test_table_and_figures(result: ReconstructedMass) -> None:
@@ -59,4 +59,4 @@ def test_a_detector_that_weighs_nothing_is_refused(
     study_jets: StudyJets, setting: MakeSetting
 ) -> None:
     with pytest.raises(DetectorError, match="reconstruct_masses"):
-        weigh_reconstructions(study_jets, setting("Epochs", "foils"))
+        reconstructed_mass_study(study_jets, setting("Epochs", "observables"))

@@ -11,7 +11,7 @@ import pytest
 
 from oddjet.analysis.config import DetectorConfig
 from oddjet.analysis.progress import SilentReporter, Update
-from oddjet.analysis.studies.inverse import tag_both_ways
+from oddjet.analysis.studies.inverse import inverse_tagging_study
 from oddjet.analysis.studies.jets import StudyJets
 from oddjet.analysis.studies.study import Setting
 
@@ -43,12 +43,12 @@ def test_an_interrupted_study_goes_on(study_jets: StudyJets, tmp_path: Path) -> 
         name="khanal", hyper_parameters={"epochs": 2, "batch_size": 128, "checkpoint_every": 0}
     )
     jets = dataclasses.replace(study_jets, signals={"w": study_jets.signals["w"]})
-    plain = tag_both_ways(jets, Setting((khanal,)), n_training=200)
+    plain = inverse_tagging_study(jets, Setting((khanal,)), n_training=200)
     stopped = Setting((khanal,), 1, tmp_path, Counting(stop_in="on w"))
     with pytest.raises(KeyboardInterrupt):
-        tag_both_ways(jets, stopped, n_training=200)
+        inverse_tagging_study(jets, stopped, n_training=200)
     counting = Counting()
-    resumed = tag_both_ways(jets, Setting((khanal,), 1, tmp_path, counting), n_training=200)
+    resumed = inverse_tagging_study(jets, Setting((khanal,), 1, tmp_path, counting), n_training=200)
     # Nothing is left to do of the training that was complete: only its end is told.
     assert counting.seen["khanal on qcd"] == [100]
     assert counting.seen["khanal on w"][-1] == 100

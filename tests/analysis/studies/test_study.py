@@ -17,9 +17,9 @@ from oddjet.analysis.studies.study import (
     Cell,
     Curve,
     Reconstructs,
+    ReconstructsMass,
     Setting,
     StudyResult,
-    Weighs,
     common_fields,
     require_ability,
     require_unsupervised,
@@ -88,7 +88,7 @@ def test_results_become_json(study_jets: StudyJets, setting: MakeSetting) -> Non
 def test_thinned_curves_follow_the_curve() -> None:
     rng = np.random.default_rng(1)
     is_signal = np.arange(20_000) % 2 == 0
-    curve = Curve.of(roc_curve(rng.normal(is_signal * 1.0), is_signal))
+    curve = Curve.from_roc(roc_curve(rng.normal(is_signal * 1.0), is_signal))
     expected = norm.sf(norm.isf(np.array(curve.signal_efficiency)) + 1)
     np.testing.assert_allclose(curve.background_efficiency[:-2], expected[:-2], atol=0.02)
 
@@ -97,21 +97,21 @@ def test_supervised_detectors_get_labelled_signal(study_jets: StudyJets) -> None
     labels = training_jets(study_jets, DetectorConfig(name="bdt"), seed=1).label.to_numpy()
     n_signal = sum(len(study_jets.training(name)) for name in study_jets.signals)
     assert np.count_nonzero(labels == Truth.MERGED) == n_signal
-    plain = training_jets(study_jets, DetectorConfig(name="foils"), seed=1)
+    plain = training_jets(study_jets, DetectorConfig(name="observables"), seed=1)
     assert len(plain) == len(study_jets.training("qcd"))
 
 
 def test_supervised_detectors_are_refused_where_labels_are_not_asked(setting: MakeSetting) -> None:
-    require_unsupervised(setting("foils"), study="inverse")
+    require_unsupervised(setting("observables"), study="inverse")
     with pytest.raises(ConfigError, match="'bdt' is supervised"):
-        require_unsupervised(setting("foils", "bdt"), study="inverse")
+        require_unsupervised(setting("observables", "bdt"), study="inverse")
 
 
 def test_what_a_detector_lacks_is_said_before_it_is_trained(setting: MakeSetting) -> None:
-    require_ability(setting("Epochs"), Weighs, study="mass")
+    require_ability(setting("Epochs"), ReconstructsMass, study="mass")
     assert issubclass(detector_class("khanal"), Reconstructs)
-    with pytest.raises(DetectorError, match=r"'foils' has no method reconstruct_masses"):
-        require_ability(setting("foils"), Weighs, study="mass")
+    with pytest.raises(DetectorError, match=r"'observables' has no method reconstruct_masses"):
+        require_ability(setting("observables"), ReconstructsMass, study="mass")
 
 
 def test_labels_of_detectors_must_differ(setting: MakeSetting) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from oddjet.analysis.studies.jets import StudyJets
 from oddjet.analysis.studies.study import Setting
-from oddjet.analysis.studies.wrong_signal import bet_on_signals
+from oddjet.analysis.studies.wrong_signal import wrong_signal_study
 from oddjet.errors import ConfigError
 from oddjet.ml import create
 
@@ -15,8 +15,8 @@ MakeSetting = Callable[..., Setting]
 
 
 def test_each_bet_is_tested_on_every_signal(study_jets: StudyJets, setting: MakeSetting) -> None:
-    result = bet_on_signals(study_jets, setting("Ratio", "Width"))
-    found = {(f.detector, f.trained_on, f.signal, f.evaluation.score): f for f in result.foils}
+    result = wrong_signal_study(study_jets, setting("Ratio", "Width"))
+    found = {(f.detector, f.trained_on, f.signal, f.evaluation.score): f for f in result.trainings}
     bets = [("Ratio", bet, s, "ratio") for bet in ("w", "top") for s in ("w", "top")]
     beside = [("Width", None, s, score) for s in ("w", "top") for score in ("distance", "width")]
     assert set(found) == {*bets, *beside}
@@ -33,7 +33,7 @@ def test_bets_are_made_on_equal_numbers_of_test_free_jets(
     monkeypatch.setattr(
         "oddjet.ml.create", lambda *a, **k: models.append(create(*a, **k)) or models[-1]
     )
-    result = bet_on_signals(study_jets, setting("Ratio"), n_training=150)
+    result = wrong_signal_study(study_jets, setting("Ratio"), n_training=150)
     assert result.n_training == 150
     assert [model.n_ for model in models] == [[150, 150]] * 2
     for model in models:
@@ -42,7 +42,7 @@ def test_bets_are_made_on_equal_numbers_of_test_free_jets(
 
 
 def test_table_and_figures(study_jets: StudyJets, setting: MakeSetting) -> None:
-    result = bet_on_signals(study_jets, setting("Ratio", "Width"))
+    result = wrong_signal_study(study_jets, setting("Ratio", "Width"))
     rows = result.rows()
     assert all(len(row) == len(result.headers) for row in rows)
     assert rows[0][:4] == ("Ratio", "ratio", "w", "w")
@@ -57,12 +57,12 @@ def test_table_and_figures(study_jets: StudyJets, setting: MakeSetting) -> None:
 def test_boosted_trees_are_added_where_nothing_is_supervised(
     study_jets: StudyJets, setting: MakeSetting
 ) -> None:
-    result = bet_on_signals(study_jets, setting("Width"), n_training=60)
+    result = wrong_signal_study(study_jets, setting("Width"), n_training=60)
     assert [each.name for each in result.detectors] == ["bdt", "study_plugins:Width"]
-    assert {f.trained_on for f in result.foils if f.detector == "bdt"} == {"w", "top"}
+    assert {f.trained_on for f in result.trainings if f.detector == "bdt"} == {"w", "top"}
 
 
 def test_one_signal_is_no_choice(study_jets: StudyJets, setting: MakeSetting) -> None:
     one = StudyJets(study_jets.background, {"w": study_jets.jets("w")}, "qcd")
     with pytest.raises(ConfigError, match="two signals"):
-        bet_on_signals(one, setting("Ratio"))
+        wrong_signal_study(one, setting("Ratio"))

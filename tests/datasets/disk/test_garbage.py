@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from oddjet.datasets.disk.garbage import garbage_collected
+from oddjet.datasets.disk.garbage import collect_garbage
 
 
 class Node:
@@ -29,7 +29,7 @@ def no_collector() -> Iterator[None]:
 def test_what_the_block_makes_is_freed_and_nothing_else(no_collector: None) -> None:
     older = weakref.ref(Node())
     kept: list[Node] = []
-    with garbage_collected():
+    with collect_garbage():
         younger = weakref.ref(Node())
         kept.append(Node())
     assert younger() is None
@@ -41,6 +41,6 @@ def test_what_the_block_makes_is_freed_and_nothing_else(no_collector: None) -> N
 
 def test_after_an_error_too(no_collector: None) -> None:
     frozen = gc.get_freeze_count()
-    with pytest.raises(KeyError), garbage_collected():
+    with pytest.raises(KeyError), collect_garbage():
         raise KeyError
     assert gc.get_freeze_count() == frozen == 0

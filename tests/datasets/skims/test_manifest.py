@@ -107,15 +107,15 @@ def test_what_is_missing_is_told() -> None:
         )  # fmt: skip
 
     whole = Manifest(kind="skim", planned_entries=50, processed_entries=50)
-    assert whole.tell_missing() == ""
+    assert whole.describe_missing() == ""
     missing = tuple(lost(n) for n in (None, 0, 10, 20))
     manifest = whole.model_copy(
         update={"processed_entries": 20, "failed_entries": 30, "missing": missing}
     )
-    assert manifest.tell_missing(shown=2).splitlines() == [
+    assert manifest.describe_missing(shown=2).splitlines() == [
         "missing: 1 file that could not be opened; 30 of 50 entries, in 3 chunks",
         "  a: f.root, all entries: LinkError: an index",
         "  a: f.root, entries [0, 10): LinkError: an index",
         "  and 2 more; the manifest names all",
     ]
-    assert manifest.tell_missing(shown=0) == manifest.tell_missing().splitlines()[0]
+    assert manifest.describe_missing(shown=0) == manifest.describe_missing().splitlines()[0]

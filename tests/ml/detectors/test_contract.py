@@ -28,7 +28,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "ene": {"epochs": 6, "batch_size": 32, "filters": 4, "epsilon": 1e-10, "checkpoint_every": 3},
     "kmeans": {"k": 8, "starts": 2},
     "gmm": {"components": 5},
-    "foils": {},
+    "observables": {},
     "autoencoder": {"epochs": 6, "batch_size": 32, "checkpoint_every": 3},
     "nae": {
         "epochs": 6,
@@ -61,12 +61,12 @@ QUICK: dict[str, dict[str, Any]] = {
 """Hyper-parameters that train in seconds and still tell two prongs from one."""
 
 BLIND: dict[str, set[str]] = {
-    "foils": {"tau32", "n_pf"},
+    "observables": {"tau32", "n_pf"},
     "dirichlet": {"kl", "latent"},  # one-prong jets have no themes: the latent space collapses
 }
 """Scores of something in which the toy jets of either kind are alike."""
 
-SEEDLESS = {"foils"}
+SEEDLESS = {"observables"}
 """Detectors with nothing random in their training."""
 
 

@@ -91,14 +91,14 @@ def of_two_themes() -> DirichletDetector:
 
 
 def test_prior_of_the_document() -> None:
-    prior = SoftmaxPrior.of([1.0, 0.1])
+    prior = SoftmaxPrior.from_alpha([1.0, 0.1])
     # log α = 0, -2.303, of mean -1.151; (1 + 1/0.1) / 4.
     np.testing.assert_allclose(prior.means, [1.1513, -1.1513], atol=1e-4)
     np.testing.assert_allclose(prior.variances, [2.75, 2.75])
 
 
 def test_prior_of_three_mixtures() -> None:
-    prior = SoftmaxPrior.of([1.0, 0.25, 0.1])
+    prior = SoftmaxPrior.from_alpha([1.0, 0.25, 0.1])
     np.testing.assert_allclose(prior.means, np.log([1, 0.25, 0.1]) + np.log(40) / 3)
     # (1 + 4 + 10) / 9, and a third of 1/α.
     np.testing.assert_allclose(prior.variances, 15 / 9 + np.array([1, 4, 10]) / 3)
@@ -106,7 +106,7 @@ def test_prior_of_three_mixtures() -> None:
 
 @pytest.mark.parametrize("alpha", [[50.0, 20.0], [60.0, 30.0, 90.0]])
 def test_prior_has_the_moments_of_a_dirichlet_distribution(alpha: list[float]) -> None:
-    prior = SoftmaxPrior.of(alpha)
+    prior = SoftmaxPrior.from_alpha(alpha)
     logs = np.log(np.random.default_rng(1).dirichlet(alpha, 100_000))
     z = logs - logs.mean(axis=1, keepdims=True)  # the softmax undoes it
     np.testing.assert_allclose(z.mean(axis=0), prior.means, atol=0.02)
@@ -125,7 +125,7 @@ def divergence_by_integration(mean: float, variance: float, prior: Any, i: int) 
 
 @pytest.mark.parametrize("alpha", [[1.0, 0.1], [1.0, 0.25, 0.1]])
 def test_kl_divergence_is_the_integral(alpha: list[float]) -> None:
-    prior, r = SoftmaxPrior.of(alpha), len(alpha)
+    prior, r = SoftmaxPrior.from_alpha(alpha), len(alpha)
     rng = np.random.default_rng(1)
     means, log_variances = rng.normal(0, 3, (5, r)), rng.normal(-1, 2, (5, r))
     expected = [
@@ -150,7 +150,7 @@ def test_image_loss_is_the_divergence_and_zero_for_an_empty_image() -> None:
 
 def test_noise_enters_as_the_document_says() -> None:
     tf, _ = import_keras()
-    prior = SoftmaxPrior.of([1.0, 0.1])
+    prior = SoftmaxPrior.from_alpha([1.0, 0.1])
     model = build_network(6, 2, seeds=layer_seeds(1))
     rng = np.random.default_rng(1)
     rows, noise = rng.normal(size=(4, 6)), rng.normal(size=(4, 2))

@@ -169,12 +169,12 @@ def test_collapsed_latent_dimensions_are_counted_and_warned_of(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     codes = np.random.default_rng(1).normal(size=(100, 3))
-    assert warn_of_collapse(codes, who="me") == 3
+    assert warn_of_collapse(codes, label="me") == 3
     assert not caplog.records
     codes[:, 1] = 0.5
-    assert warn_of_collapse(codes, who="me") == 2
+    assert warn_of_collapse(codes, label="me") == 2
     assert "me: 1 of 3 latent dimensions" in caplog.text
-    assert warn_of_collapse(np.ones((100, 3)), who="me") == 0
+    assert warn_of_collapse(np.ones((100, 3)), label="me") == 0
 
 
 def test_batches_taken_in_parts_make_the_same_steps() -> None:

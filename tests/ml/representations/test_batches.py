@@ -24,7 +24,7 @@ def represent(name: str) -> Any:
 
 def test_flat_columns_are_the_constituents_in_order(toy_jets) -> None:
     jets = toy_jets(20, prongs=2, seed=11)[[5, 3, 19, 3]]
-    flat = flatten_jets(jets, who="test", masses=True)
+    flat = flatten_jets(jets, label="test", masses=True)
     assert len(flat) == 4
     for i in range(4):
         mine = slice(flat.offsets[i], flat.offsets[i + 1])
@@ -40,7 +40,7 @@ def test_flat_columns_are_the_constituents_in_order(toy_jets) -> None:
 def test_masses_are_zero_without_a_column(toy_jets) -> None:
     jets = toy_jets(3, prongs=1, seed=12)
     jets = ak.with_field(jets, jets.constituents[["pt", "eta", "phi"]], "constituents")
-    flat = flatten_jets(jets, who="test", masses=True)
+    flat = flatten_jets(jets, label="test", masses=True)
     assert flat.mass.shape == flat.pt.shape
     assert not flat.mass.any()
 
@@ -56,7 +56,7 @@ def test_every_row_is_worked_on_once(toy_jets, monkeypatch, threads: int) -> Non
         seen[rows] += 1
         axes[rows] = part.axis_eta
 
-    over_jets(jets, work, who="test", threads=threads)
+    over_jets(jets, work, label="test", threads=threads)
     assert (seen == 1).all()
     np.testing.assert_array_equal(axes, np.asarray(jets.eta))
 
@@ -71,22 +71,22 @@ def test_jets_that_are_not_finite_are_counted_over_all_batches(toy_jets, monkeyp
     jets = ak.with_field(jets, axis, "eta")
     jets = ak.with_field(jets, ak.with_field(jets.constituents, pt, "pt"), "constituents")
     with pytest.raises(NonFiniteError, match="test: 2 of 12 jets"):
-        over_jets(jets, nothing, who="test")
+        over_jets(jets, nothing, label="test")
 
 
 def test_a_missing_column_is_named(toy_jets) -> None:
     jets = toy_jets(2, prongs=1, seed=15)
     with pytest.raises(InputError, match="phi"):
-        over_jets(jets[["pt", "eta", "constituents"]], nothing, who="test")
+        over_jets(jets[["pt", "eta", "constituents"]], nothing, label="test")
     bare = ak.with_field(jets, jets.constituents[["pt", "eta"]], "constituents")
     with pytest.raises(InputError, match=r"constituents: .* phi"):
-        over_jets(bare, nothing, who="test")
+        over_jets(bare, nothing, label="test")
 
 
 @pytest.mark.parametrize("threads", [0, -1, 1.5, True])
 def test_impossible_numbers_of_threads_are_refused(toy_jets, threads) -> None:
     with pytest.raises(ConfigError, match="threads"):
-        over_jets(empty_jets(), nothing, who="test", threads=threads)
+        over_jets(empty_jets(), nothing, label="test", threads=threads)
 
 
 @pytest.mark.parametrize("name", NAMES)

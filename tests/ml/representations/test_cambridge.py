@@ -88,7 +88,7 @@ def depth_first(trees: ClusterTrees, jet: int) -> list[tuple[float, ...]]:
 
 def test_is_a_plain_recursive_clustering(jets: Jets) -> None:
     few = jets[[0, 1, 2, 3, 5, 20, 21, 50, 51, 52]]
-    flat = flatten_jets(few, who="test", masses=True)
+    flat = flatten_jets(few, label="test", masses=True)
     trees = cluster_trees(flat)
     np.testing.assert_array_equal(np.diff(trees.offsets), np.maximum(flat.counts - 1, 0))
     for jet in range(len(few)):
@@ -106,7 +106,7 @@ def test_is_a_plain_recursive_clustering(jets: Jets) -> None:
 
 
 def test_parents_children_and_leaves_are_one_tree(jets: Jets) -> None:
-    flat = flatten_jets(jets, who="test", masses=True)
+    flat = flatten_jets(jets, label="test", masses=True)
     trees = cluster_trees(flat)
     for jet in range(len(jets)):
         mine = slice(trees.offsets[jet], trees.offsets[jet + 1])
@@ -148,7 +148,7 @@ def primary(flat: FlatJets, trees: ClusterTrees, jet: int) -> list[tuple[float, 
 
 def test_primary_declusterings_are_fastjets(jets: Jets) -> None:
     some = jets[2:]
-    flat = flatten_jets(some, who="test", masses=True)
+    flat = flatten_jets(some, label="test", masses=True)
     trees = cluster_trees(flat)
     theirs = sequence(some).exclusive_jets_lund_declusterings(1)
     compared = 0
@@ -162,7 +162,7 @@ def test_primary_declusterings_are_fastjets(jets: Jets) -> None:
 @pytest.mark.parametrize(("z_cut", "beta"), [(0.1, 0.0), (0.2, 1.0), (0.05, -0.5)])
 def test_soft_drop_mass_is_fastjets(jets: Jets, z_cut: float, beta: float) -> None:
     some = jets[2:]
-    flat = flatten_jets(some, who="test", masses=True)
+    flat = flatten_jets(some, label="test", masses=True)
     ours = groomed_mass(flat, cluster_trees(flat), z_cut=z_cut, beta=beta)
     groomed = sequence(some).exclusive_jets_softdrop_grooming(1, beta=beta, symmetry_cut=z_cut)
     theirs = ak.to_numpy(ak.flatten(groomed.msoftdrop, axis=None))
@@ -171,7 +171,7 @@ def test_soft_drop_mass_is_fastjets(jets: Jets, z_cut: float, beta: float) -> No
 
 
 def test_a_jet_of_one_constituent_keeps_its_mass(jets: Jets) -> None:
-    flat = flatten_jets(jets[:2], who="test", masses=True)
+    flat = flatten_jets(jets[:2], label="test", masses=True)
     masses = groomed_mass(flat, cluster_trees(flat), z_cut=0.1, beta=0.0)
     np.testing.assert_allclose(masses, [0.0, 0.13957], rtol=1e-6)
 

@@ -211,7 +211,7 @@ def test_default_is_the_plain_loop_to_the_last_bit(toy_jets) -> None:
 )
 def test_steps_are_done_in_the_documented_order(toy_jets, image: JetImage) -> None:
     jets = toy_jets(80, prongs=2, seed=31)
-    places = flatten_jets(jets, who="test")
+    places = flatten_jets(jets, label="test")
     right, up = orient(places, centre=image.centre, rotate=image.rotate, flip=image.flip)
     images = image(jets)[..., 0]
     for i, (lo, hi) in enumerate(itertools.pairwise(places.offsets)):
@@ -247,7 +247,7 @@ def test_turned_mirrored_moved_and_scaled_jets_have_the_same_image(
     pt, x, y = rng.exponential(20.0, n) + 1.0, rng.normal(0, 0.25, n), rng.normal(0, 0.1, n)
     image = JetImage.buss(power=0.5, sigma=1.0)
     plain = jet(list(zip(pt, x, y, strict=True)))
-    right, up = orient(flatten_jets(plain, who=""), centre="centroid", rotate=True, flip=True)
+    right, up = orient(flatten_jets(plain, label=""), centre="centroid", rotate=True, flip=True)
     assume(away_from_edges(right, up, image) and min(np.abs(right).min(), np.abs(up).min()) > 1e-4)
     quadrants = sorted(pt[(a * right > 0) & (b * up > 0)].sum() for a in (1, -1) for b in (1, -1))
     assume(quadrants[-1] - quadrants[-2] > 1e-3)

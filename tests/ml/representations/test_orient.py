@@ -158,4 +158,4 @@ def test_a_jet_of_none_or_one_is_only_moved(n: int) -> None:
 
 def test_an_unknown_centre_is_refused() -> None:
     with pytest.raises(ConfigError, match="axis, centroid"):
-        check_centre("middle", who="test")
+        check_centre("middle", label="test")

@@ -191,7 +191,7 @@ def test_an_empty_jet_is_all_zero(jets: Jets) -> None:
 
 
 def test_orders_can_be_chosen(jets: Jets) -> None:
-    flat = flatten_jets(jets, who="test", masses=True)
+    flat = flatten_jets(jets, label="test", masses=True)
     every = n_subjettiness(flat, [1, 2, 3, 4, 5])
     np.testing.assert_array_equal(n_subjettiness(flat, [5, 2]), every[:, [4, 1]])
     assert n_subjettiness(flat, []).shape == (60, 0)

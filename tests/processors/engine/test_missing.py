@@ -122,7 +122,7 @@ def test_a_broken_file_among_ten(
     with caplog.at_level(logging.WARNING, logger="oddjet"):
         assert open_skim(output).missing == manifest.missing
     assert "missing: 1 file that could not be opened" in caplog.text
-    assert "file3.root, all entries: BadFileError" in manifest.tell_missing()
+    assert "file3.root, all entries: BadFileError" in manifest.describe_missing()
 
 
 def damage(path: Path) -> None:

@@ -35,7 +35,14 @@ def _trials(scale: Scale) -> list[Trial]:
     trials += [make_trial(DIRICHLET.format(n, 1), "dark", scale) for n in POWERS]
     # Without the filter, which the document finds to be needed.
     trials.append(make_trial(DIRICHLET.format(0.1, 0), "dark", scale))
-    others = ("dirichlet EFP", "dirichlet R=3", "inn", "inn without PCA", "foils", "gmm images")
+    others = (
+        "dirichlet EFP",
+        "dirichlet R=3",
+        "inn",
+        "inn without PCA",
+        "observables",
+        "gmm images",
+    )
     trials += [make_trial(label, "dark", scale) for label in others]
     trials += [
         make_trial("kmeans n=1 σ=3", "top", scale, label=IN_TOP),
@@ -55,9 +62,7 @@ def _trends(results: Results) -> Iterator[Trend]:
 def _trend(
     results: Results, statement: str, first: tuple[str, str, str], second: tuple[str, str, str]
 ) -> Trend:
-    pairs = [
-        results[label].pair(signal, "quote", score) for label, signal, score in (first, second)
-    ]
+    pairs = [results[label].pair(signal, "test", score) for label, signal, score in (first, second)]
     meaning = f"AUC of {first[0]} {first[2]} minus that of {second[0]} {second[2]}"
     return Trend(statement, compare_areas(pairs[0], pairs[1]), meaning)
 
@@ -116,9 +121,7 @@ def _score_trends(results: Results) -> Iterator[Trend]:
     mine, best = worst["mll1d"], rivals[rival]
     yield Trend(
         "MLL1D is the most even score over the five tasks",
-        compare_areas(
-            mine[1].pair(mine[2], "quote", "mll1d"), best[1].pair(best[2], "quote", rival)
-        ),
+        compare_areas(mine[1].pair(mine[2], "test", "mll1d"), best[1].pair(best[2], "test", rival)),
         f"the least AUC over the tasks: MLL1D ({mine[2]}) minus the best other, {rival} ({best[2]})",
     )
 
@@ -138,7 +141,7 @@ def _tasks(results: Results) -> Sequence[tuple[TrialResult, str]]:
 def _worst(results: Results, score: str) -> tuple[float, TrialResult, str]:
     """The task a score does worst at: its AUC, trial and signal."""
     areas = [
-        (area(trial, signal, score, "quote"), trial, signal) for trial, signal in _tasks(results)
+        (area(trial, signal, score, "test"), trial, signal) for trial, signal in _tasks(results)
     ]
     return min(areas, key=lambda found: found[0])
 

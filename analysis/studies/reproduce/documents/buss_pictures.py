@@ -123,7 +123,7 @@ def _powers(results: Results) -> Iterator[Drawing]:
             ("Dirichlet", "dirichlet n={:g} σ=1", "reconstruction"),
         ):
             areas = [
-                auc(*results[label.format(n)].pair(signal, "quote", score), replicas=100)
+                auc(*results[label.format(n)].pair(signal, "test", score), replicas=100)
                 for n in sorted(POWERS)
             ]
             found.append(Curve.of_intervals(name, sorted(POWERS), areas))

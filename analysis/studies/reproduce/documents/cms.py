@@ -48,20 +48,20 @@ def _trials(scale: Scale) -> list[Trial]:
     trials += [
         make_trial(key, "svj", scale, label=label, changes=fast) for key, label in FAST.items()
     ]
-    foils = [(RIGHT, SVJ), (WRONG, TOP)]
+    references = [(RIGHT, SVJ), (WRONG, TOP)]
     trials += [
         make_trial("supervised ceiling", "svj", scale, signal=signal, label=label)
-        for label, signal in foils
+        for label, signal in references
     ]
     trials += [ceiling("svj", signal, scale, nominal=TOP) for signal in (SVJ, QCD)]
     return trials
 
 
 def _trends(results: Results) -> Iterator[Trend]:
-    simple = results["autoencoder"].pair(SVJ, "quote", "mse")
+    simple = results["autoencoder"].pair(SVJ, "test", "mse")
     yield Trend(
         "Even a simple autoencoder outperforms a BDT trained on the wrong signal",
-        compare_areas(simple, results[WRONG].pair(SVJ, "quote", "log_odds")),
+        compare_areas(simple, results[WRONG].pair(SVJ, "test", "log_odds")),
         "AUC of the autoencoder minus that of the BDT, SVJ among QCD jets",
     )
     for kind in ("", "lund "):
@@ -71,14 +71,14 @@ def _trends(results: Results) -> Iterator[Trend]:
             yield Trend(
                 f"Normalised, the {kind}autoencoder trained on top finds {name} better",
                 compare_areas(
-                    results[normalised].pair(signal, "quote", scores[1]),
-                    results[plain].pair(signal, "quote", scores[0]),
+                    results[normalised].pair(signal, "test", scores[1]),
+                    results[plain].pair(signal, "test", scores[0]),
                 ),
                 "AUC of the normalised one minus that of the plain one",
             )
     yield Trend(
         "Trained on QCD, the simple autoencoder finds SVJ; trained on top it does not",
-        compare_areas(simple, results[on_top("autoencoder")].pair(SVJ, "quote", "mse")),
+        compare_areas(simple, results[on_top("autoencoder")].pair(SVJ, "test", "mse")),
         "AUC among QCD jets minus AUC among top jets",
     )
 

@@ -31,7 +31,7 @@ EVERYWHERE = (
     "inn log",
     "autoencoder",
     "nae",
-    "foils",
+    "observables",
 )
 """Trained on every sample, with the same settings."""
 LARGE = ("ene, 32 filters", "lund autoencoder", "lund nae", "gmm images")
@@ -82,9 +82,9 @@ def _tables(results: Results) -> Iterator[Table]:
 
 
 def _areas(result: TrialResult, task: Task, score: str) -> str:
-    values, is_signal = result.pair(task.signal, "quote", score)
-    mass, _ = result.pair(task.signal, "quote", "jet_mass")
-    found = f"{area(result, task.signal, score, 'quote'):.3f}"
+    values, is_signal = result.pair(task.signal, "test", score)
+    mass, _ = result.pair(task.signal, "test", "jet_mass")
+    found = f"{area(result, task.signal, score, 'test'):.3f}"
     try:
         fixed = auc_at_fixed(values, is_signal, mass, replicas=1).auc.value
     except TooFewJetsError:

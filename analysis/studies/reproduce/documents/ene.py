@@ -43,7 +43,7 @@ def _scan_label(latent: int, training: int) -> str:
 def _trials(scale: Scale) -> list[Trial]:
     trials = [
         make_trial("ene", "ene", scale),
-        make_trial("foils", "ene", scale),
+        make_trial("observables", "ene", scale),
         ceiling("ene", "top", scale),
     ]
     if scale == "full":
@@ -66,8 +66,8 @@ def _trends(results: Results) -> Iterator[Trend]:
     yield Trend(
         "The autoencoder does not outperform a cut on τ3/τ2",
         compare_areas(
-            results["foils"].pair("top", "quote", "tau32"),
-            results["ene"].pair("top", "quote", "mse"),
+            results["observables"].pair("top", "test", "tau32"),
+            results["ene"].pair("top", "test", "mse"),
         ),
         "AUC of −τ3/τ2 minus AUC of the MSE",
     )
@@ -91,7 +91,7 @@ def _drawings(results: Results) -> Iterator[Drawing]:
     yield roc_picture(
         "ene-roc",
         "The autoencoder beside τ3/τ2",
-        [("MSE", result, "top", "mse"), ("τ3/τ2", results["foils"], "top", "tau32")],
+        [("MSE", result, "top", "mse"), ("τ3/τ2", results["observables"], "top", "tau32")],
     )
     yield _mass_drawing(results)
     if _scan_label(LATENT_SIZES[0], 1) in results.by_label:
@@ -99,7 +99,7 @@ def _drawings(results: Results) -> Iterator[Drawing]:
 
 
 def _mass_drawing(results: Results) -> Drawing:
-    table = results["ene"].tables["qcd_top", "quote"]
+    table = results["ene"].tables["qcd_top", "test"]
     edges = np.linspace(0, 300, 31)
     before = histogram("all QCD jets", table["jet_mass"], edges)
     after = []
@@ -129,7 +129,7 @@ ENE = Document(
     trials=_trials,
     published=(
         Published("ene", "mse", "top", rejection=(0.1, 35.0)),
-        Published("foils", "tau32", "top", note="better than the autoencoder"),
+        Published("observables", "tau32", "top", note="better than the autoencoder"),
     ),
     drawings=_drawings,
     trends=_trends,

@@ -47,7 +47,7 @@ def _trials(scale: Scale) -> list[Trial]:
     return [
         make_trial("golling", "golling", scale),
         make_trial("golling", "golling", scale, nominal="top_boosted", label=ON_TOP),
-        make_trial("foils", "golling", scale),
+        make_trial("observables", "golling", scale),
         *(ceiling("golling", signal, scale) for signal in SIGNALS),
     ]
 
@@ -55,16 +55,16 @@ def _trials(scale: Scale) -> list[Trial]:
 def _sculpting(
     result: TrialResult, score: str, signal: str, efficiencies: tuple[float, ...]
 ) -> list[Sculpted]:
-    table = result.tables[QCD, "quote"]
+    table = result.tables[QCD, "test"]
     background = (table[score], table["jet_mass"])
     return mass_sculpting(
-        background, result.tables[signal, "quote"][score], efficiencies=efficiencies
+        background, result.tables[signal, "test"][score], efficiencies=efficiencies
     )
 
 
 def _trends(results: Results) -> Iterator[Trend]:
     result = results["golling"]
-    area = auc(*result.pair("stealth80", "quote", "emd"))
+    area = auc(*result.pair("stealth80", "test", "emd"))
     yield Trend(
         "The EMD finds StealthB(80)",
         Interval(area.value - 0.5, area.low - 0.5, area.high - 0.5),
@@ -74,7 +74,7 @@ def _trends(results: Results) -> Iterator[Trend]:
         yield Trend(
             f"StealthB(80) is found better by the EMD than by {other}",
             compare_areas(
-                result.pair("stealth80", "quote", "emd"), result.pair("stealth80", "quote", other)
+                result.pair("stealth80", "test", "emd"), result.pair("stealth80", "test", other)
             ),
             f"AUC of the EMD minus AUC of {other}",
         )
@@ -146,7 +146,7 @@ def _drawings(results: Results) -> Iterator[Drawing]:
 
 def _sculpting_drawings(result: TrialResult) -> Iterator[Drawing]:
     edges = np.linspace(0, 400, 41)
-    table = result.tables[QCD, "quote"]
+    table = result.tables[QCD, "test"]
     before = histogram("all QCD jets", table["jet_mass"], edges)
     for score in ("mse", "emd"):
         after = []

@@ -59,14 +59,14 @@ def _trials(scale: Scale) -> list[Trial]:
     ]
     return [
         make_trial("khanal", "w", scale),
-        make_trial("foils", "w", scale),
+        make_trial("observables", "w", scale),
         ceiling("w", "w", scale),
         *(dataclasses.replace(trial, cost=trial.cost / 4) for trial in contaminated),
     ]
 
 
 def _trends(results: Results) -> Iterator[Trend]:
-    clean, full = (results[_label(ratio)].pair("w", "quote", "mse") for ratio in (0.05, 1.0))
+    clean, full = (results[_label(ratio)].pair("w", "test", "mse") for ratio in (0.05, 1.0))
     yield Trend(
         "AUC of the MSE falls slowly with less W in the training set (0.84 at w/Q = 1, 0.82 at 0.05)",
         compare_areas(full, clean),
@@ -114,17 +114,19 @@ def _drawings(results: Results) -> Iterator[Drawing]:
         "khanal-loss", loss_curves([curve], loss_name="MSE", label=LABEL), "Losses (figure 12)"
     )
     curves = [("MSE", result, "w", "mse"), ("KL", result, "w", "kl")]
-    foils = [(f"foil: {name}", results["foils"], "w", name) for name in ("tau21", "mass")]
+    observables = [
+        (f"observable: {name}", results["observables"], "w", name) for name in ("tau21", "mass")
+    ]
     yield roc_picture(
-        "khanal-roc", "ROC curves of the scores, beside single observables", [*curves, *foils]
+        "khanal-roc", "ROC curves of the scores, beside single observables", [*curves, *observables]
     )
     yield _contamination_drawing(results)
 
 
 def _threshold_drawings(result: TrialResult) -> Iterator[Drawing]:
     for score in result.score_names:
-        background = result.tables["qcd_w", "quote"][score]
-        signal = result.tables["w", "quote"][score]
+        background = result.tables["qcd_w", "test"][score]
+        signal = result.tables["w", "test"][score]
         marks = [
             Mark(
                 f"{name} of QCD",
@@ -168,7 +170,7 @@ def _contamination_drawing(results: Results) -> Drawing:
     ratios = (0.0, *sorted(RATIOS))
     lines = []
     for score in results["khanal"].score_names:
-        areas = [auc(*results[_label(r)].pair("w", "quote", score), replicas=100) for r in ratios]
+        areas = [auc(*results[_label(r)].pair("w", "test", score), replicas=100) for r in ratios]
         lines.append(
             ContaminationLine(
                 score.upper(),

@@ -9,7 +9,12 @@ from oddjet.analysis.report.figures.sculpting_ladder import (
     inverse_divergence,
     relative_entropies,
 )
-from oddjet.analysis.sculpting.ladder import JetSample, Rung, climb, mass_shapes
+from oddjet.analysis.sculpting.ladder import (
+    EfficiencyStep,
+    JetSample,
+    mass_shapes,
+    scan_efficiencies,
+)
 
 EDGES = (500.0, 900.0)
 
@@ -20,10 +25,10 @@ def _jets(slope: float = 0.0) -> JetSample:
     return JetSample(rng.random(2000) + slope * mass, mass, np.full(2000, 600.0))
 
 
-def _ladders() -> dict[str, list[Rung]]:
+def _ladders() -> dict[str, list[EfficiencyStep]]:
     signals = {"w": _jets(), "top": _jets()}
     return {
-        name: climb(_jets(slope), signals, pt_edges=EDGES)
+        name: scan_efficiencies(_jets(slope), signals, pt_edges=EDGES)
         for name, slope in (("_blind$", 0.0), ("sculpts", 0.01))
     }
 
@@ -61,6 +66,6 @@ def test_entropies_have_signals_beside() -> None:
 
 
 def test_without_a_signal_it_is_said() -> None:
-    figure = relative_entropies({"blind": climb(_jets(), pt_edges=EDGES)})
+    figure = relative_entropies({"blind": scan_efficiencies(_jets(), pt_edges=EDGES)})
     assert any("no signal" in text.get_text() for text in figure.axes[1].texts)
     assert figure_bytes(figure).startswith(b"\x89PNG")

@@ -7,15 +7,15 @@ import pytest
 
 from oddjet.analysis.report.page import Report, write_report
 from oddjet.analysis.report.sections.sculpting import sculpting_section
-from oddjet.analysis.sculpting.assess import Assessed, Assessment
-from oddjet.analysis.sculpting.ladder import JetSample, climb, mass_shapes
+from oddjet.analysis.sculpting.judge import ScoreVerdict, SculptingResult
+from oddjet.analysis.sculpting.ladder import JetSample, mass_shapes, scan_efficiencies
 from oddjet.analysis.sculpting.verdict import judge
 
 EDGES = (450.0, 1000.0)
 
 
 @pytest.fixture(scope="module")
-def found() -> Assessment:
+def found() -> SculptingResult:
     rng = np.random.default_rng(1)
     mass = 50 + rng.uniform(0, 200, 6000)
     pt = rng.uniform(450, 1000, 6000)
@@ -23,16 +23,16 @@ def found() -> Assessment:
     for name, slope in (("blind", 0.0), ("sculpts", 1.0)):
         jets = JetSample(rng.standard_normal(6000) + slope * (mass - 150) / 58, mass, pt)
         signal = JetSample(rng.normal(1, 1, 500), rng.normal(82, 8, 500), np.full(500, 600.0))
-        ladder = climb(jets, {"w": signal}, window=(65, 105), pt_edges=EDGES)
+        ladder = scan_efficiencies(jets, {"w": signal}, window=(65, 105), pt_edges=EDGES)
         verdict = judge(jets.scores, mass, pt, pt_edges=EDGES)
         shapes = mass_shapes(jets, edges=np.linspace(50, 250, 21))
-        scores.append(Assessed(name, verdict, tuple(ladder), shapes))
-    return Assessment(
+        scores.append(ScoreVerdict(name, verdict, tuple(ladder), shapes))
+    return SculptingResult(
         ("qcd",), "background", ("w",), "msoftdrop", (50, 250), (65, 105), (), tuple(scores)
     )
 
 
-def test_verdicts_are_told_and_a_sculpted_mass_is_warned_of(found: Assessment) -> None:
+def test_verdicts_are_told_and_a_sculpted_mass_is_warned_of(found: SculptingResult) -> None:
     section = sculpting_section(found)
     assert [row[2] for row in section.tables[0].rows] == ["PASS", "FAIL"]
     assert len(section.warnings) == 1
@@ -43,7 +43,7 @@ def test_verdicts_are_told_and_a_sculpted_mass_is_warned_of(found: Assessment) -
     assert section.folded[1].headers[-1] == "w left in the window"
 
 
-def test_the_section_fits_into_a_report(found: Assessment, tmp_path: Path) -> None:
+def test_the_section_fits_into_a_report(found: SculptingResult, tmp_path: Path) -> None:
     page = write_report(tmp_path / "r.html", Report("t", "", (sculpting_section(found),)))
     assert "Does the cut sculpt the mass?" in page.read_text()
     assert '"sculpts"' in page.with_suffix(".json").read_text()

@@ -50,7 +50,7 @@ def scores_table(n: int = 300) -> dict[str, Any]:
 
 def test_cut_flow(manifest: Manifest) -> None:
     section = sections.cut_flow_section(
-        manifest.cutflow, labels={"qcd": "QCD"}, oddities={"qcd": {"jets_without_links": 2}}
+        manifest.cutflow, labels={"qcd": "QCD"}, warnings={"qcd": {"jets_without_links": 2}}
     )
     assert section.tables[0].rows[1] == ("jet pt", 40, 50, 40.0, "40 %")
     assert section.tables[-1].rows == (("QCD", "jets without links", 2),)

@@ -28,7 +28,7 @@ def a_result(
     trial = Trial(task.window, "kmeans", name, settings=name, nominal=task.nominal, signal=signal)  # type: ignore[attr-defined]
     tables = {}
     for dataset in (trial.background, *trial.others):
-        for place, role in enumerate(("choose", "quote")):
+        for place, role in enumerate(("validation", "test")):
             n = 1000
             moved = dataset == task.signal  # type: ignore[attr-defined]
             scores = {k: rng.normal(size=n) + moved * v[place] for k, v in shifts.items()}
@@ -45,8 +45,8 @@ def test_the_best_where_it_chooses_is_quoted_elsewhere() -> None:
     limit = a_result(CEILING, TOP, {"log_odds": (2.0, 2.0)}, signal="top", seed=3)
     (choice,) = choose([lucky, steady, limit])
     assert (choice.task, choice.detector, choice.n_candidates) == (TOP, "lucky: a", 3)
-    assert choice.measured.auc.value == area(lucky, "top", "a", "quote")
-    assert choice.ceiling == area(limit, "top", "log_odds", "quote")
+    assert choice.measured.auc.value == area(lucky, "top", "a", "test")
+    assert choice.ceiling == area(limit, "top", "log_odds", "test")
     expected = (choice.measured.auc.value - 0.5) / (choice.ceiling - 0.5)
     assert choice.share is not None
     assert choice.share.value == pytest.approx(expected, abs=1e-9)

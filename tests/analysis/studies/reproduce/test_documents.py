@@ -61,9 +61,9 @@ def test_the_same_training_has_one_identity_whatever_it_is_called() -> None:
 
 
 def test_different_trainings_of_one_name_are_refused() -> None:
-    one, other = (make_trial("foils", "w", "quick", seed=seed) for seed in (1, 2))
+    one, other = (make_trial("observables", "w", "quick", seed=seed) for seed in (1, 2))
     refuse_equal_labels({"me": [one, one]})
-    with pytest.raises(ConfigError, match="'me' has two different trials called 'foils'"):
+    with pytest.raises(ConfigError, match="'me' has two different trials called 'observables'"):
         refuse_equal_labels({"me": [one, other]})
 
 

@@ -91,7 +91,7 @@ def test_what_cannot_be_meant_is_refused(tmp_path: Path) -> None:
 def test_a_failure_does_not_stop_the_other_trials(
     tmp_path: Path, toy_skims: Callable[[str], Skim]
 ) -> None:
-    fine = make_trial("foils", "top", "tiny")
+    fine = make_trial("observables", "top", "tiny")
     broken = Trial("top", "kmeans", "too many", hyper_parameters={"k": 10_000}, cost=99.0)
     skims = {"top": toy_skims("top").folder}
     with pytest.raises(ProcessingError, match=r"1 of 2 trials failed(.|\n)*'too many'"):
@@ -102,7 +102,7 @@ def test_a_failure_does_not_stop_the_other_trials(
 
 @pytest.mark.slow
 def test_processes_give_what_one_gives(tmp_path: Path, toy_skims: Callable[[str], Skim]) -> None:
-    trials = [make_trial(label, "top", "tiny") for label in ("foils", "gmm shapes")]
+    trials = [make_trial(label, "top", "tiny") for label in ("observables", "gmm shapes")]
     skims = {"top": toy_skims("top").folder}
     found = [
         run_trials(trials, skims, tmp_path / str(n), workers=n, reporter=SilentReporter())

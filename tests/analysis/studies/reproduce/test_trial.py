@@ -31,14 +31,14 @@ def test_a_trial_scores_all_that_chooses_and_is_quoted(
     window = get_window("top")
     assert result.n_train == len(window.jets(skim, "qcd_top", "train", nominal=True))
     assert set(result.tables) == {
-        (dataset, role) for dataset in ("qcd_top", "top") for role in ("choose", "quote")
+        (dataset, role) for dataset in ("qcd_top", "top") for role in ("validation", "test")
     }
     assert result.score_names == ("min_d", "knc5", "mlled", "mll1d", "mlln")
-    jets = window.jets(skim, "top", "quote", nominal=False)
+    jets = window.jets(skim, "top", "test", nominal=False)
     expected = result.load_detector().scores(jets)["min_d"]
-    np.testing.assert_allclose(result.tables["top", "quote"]["min_d"], expected)
-    np.testing.assert_allclose(result.tables["top", "quote"]["jet_mass"], jets["mass"])
-    values, is_signal = result.pair("top", "quote", "min_d")
+    np.testing.assert_allclose(result.tables["top", "test"]["min_d"], expected)
+    np.testing.assert_allclose(result.tables["top", "test"]["jet_mass"], jets["mass"])
+    values, is_signal = result.pair("top", "test", "min_d")
     assert is_signal.sum() == len(jets)
     np.testing.assert_allclose(values[is_signal], expected)
 
@@ -84,8 +84,8 @@ def test_inverse_tagging_trains_on_the_signal_and_finds_the_background(
     result = run_trial(dataclasses.replace(KMEANS, nominal="top"), skim, tmp_path)
     assert result.trial.others == ("qcd_top",)
     assert result.n_train == len(window.jets(skim, "top", "train", nominal=True))
-    assert len(result.tables["qcd_top", "quote"]["jet_pt"]) == len(
-        window.jets(skim, "qcd_top", "quote", nominal=False)
+    assert len(result.tables["qcd_top", "test"]["jet_pt"]) == len(
+        window.jets(skim, "qcd_top", "test", nominal=False)
     )
 
 
@@ -119,4 +119,4 @@ def test_a_supervised_trial_finds_what_counts_as_signal(
     trees = Trial(
         "top", "bdt", "b", hyper_parameters={"iterations": 20}, signal=signal, nominal=nominal
     )
-    assert area(run_trial(trees, toy_skims("top"), tmp_path), signal, "log_odds", "quote") > 0.7
+    assert area(run_trial(trees, toy_skims("top"), tmp_path), signal, "log_odds", "test") > 0.7

@@ -39,13 +39,13 @@ def test_the_pt_hat_of_a_background_lies_well_below_its_cut() -> None:
 
 def test_roles_share_no_event_and_leave_none_out(toy_skims: Callable[[str], Skim]) -> None:
     window, skim = get_window("top"), toy_skims("top")
-    roles = [window.jets(skim, "qcd_top", r, nominal=True) for r in ("train", "choose", "quote")]
+    roles = [window.jets(skim, "qcd_top", r, nominal=True) for r in ("train", "validation", "test")]
     events = [set(np.asarray(jets["event"])) for jets in roles]
     assert sum(len(jets) for jets in roles) == len(skim.jets("qcd_top"))
     assert not (events[0] & events[1])
     assert not (events[0] & events[2])
     assert not (events[1] & events[2])
-    chosen, quoted = (window.jets(skim, "top", r, nominal=False) for r in ("choose", "quote"))
+    chosen, quoted = (window.jets(skim, "top", r, nominal=False) for r in ("validation", "test"))
     assert len(chosen) + len(quoted) == len(skim.jets("top"))
     assert not set(np.asarray(chosen["event"])) & set(np.asarray(quoted["event"]))
 
@@ -54,10 +54,10 @@ def test_a_window_keeps_its_labels_its_pt_and_leading_jets(
     toy_skims: Callable[[str], Skim],
 ) -> None:
     skim = toy_skims("ene")
-    jets = get_window("ene").jets(skim, "top", "quote", nominal=False)
+    jets = get_window("ene").jets(skim, "top", "test", nominal=False)
     assert len(set(np.asarray(jets["event"]))) == len(jets)
     assert (np.asarray(jets["label"]) >= Truth.MERGED).all()
-    narrow = get_window("top").jets(skim, "top", "quote", nominal=False)
+    narrow = get_window("top").jets(skim, "top", "test", nominal=False)
     assert ((narrow["pt"] >= 550) & (narrow["pt"] < 650)).to_list() == [True] * len(narrow)
 
 

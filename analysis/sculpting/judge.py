@@ -14,13 +14,19 @@ from oddjet.analysis.config import HuntConfig
 from oddjet.analysis.hunt.hunt import dataset_scales
 from oddjet.analysis.scores.quality import signal_jets
 from oddjet.analysis.sculpting.cut import WORKING_POINTS
-from oddjet.analysis.sculpting.ladder import JetSample, Rung, Shapes, climb, mass_shapes
+from oddjet.analysis.sculpting.ladder import (
+    EfficiencyStep,
+    JetSample,
+    Shapes,
+    mass_shapes,
+    scan_efficiencies,
+)
 from oddjet.analysis.sculpting.separation import Separation, separations
 from oddjet.analysis.sculpting.verdict import Outcome, Verdict, judge
 from oddjet.errors import ConfigError, did_you_mean
 from oddjet.processors.scores import Scores, open_scores
 
-__all__ = ["Assessed", "Assessment", "assess", "worst_outcome"]
+__all__ = ["ScoreVerdict", "SculptingResult", "judge_scores", "worst_outcome"]
 
 Columns = dict[str, npt.NDArray[Any]]
 
@@ -28,7 +34,7 @@ N_SHAPE_BINS = 40
 
 
 @dataclasses.dataclass(frozen=True)
-class Assessed:
+class ScoreVerdict:
     """One score.
 
     Attributes:
@@ -41,12 +47,12 @@ class Assessed:
 
     column: str
     verdict: Verdict
-    ladder: tuple[Rung, ...]
+    ladder: tuple[EfficiencyStep, ...]
     shapes: Shapes
     separation: Mapping[str, Separation] = dataclasses.field(default_factory=dict)
 
     @property
-    def inclusive(self) -> list[Rung]:
+    def inclusive(self) -> list[EfficiencyStep]:
         """The cuts over all pt."""
         first = self.ladder[0]
         return [
@@ -62,7 +68,7 @@ class Assessed:
 
 
 @dataclasses.dataclass(frozen=True)
-class Assessment:
+class SculptingResult:
     """Scores of one background.
 
     Attributes:
@@ -83,7 +89,7 @@ class Assessment:
     mass_range: tuple[float, float]
     window: tuple[float, float]
     excluded: tuple[tuple[float, float], ...]
-    scores: tuple[Assessed, ...]
+    scores: tuple[ScoreVerdict, ...]
 
     @property
     def left_out(self) -> str:
@@ -124,7 +130,7 @@ def worst_outcome(outcomes: Sequence[Outcome]) -> Outcome:
     return min(outcomes, key=order.index)
 
 
-def assess(
+def judge_scores(
     folder: Path | str,
     columns: Sequence[str],
     *,
@@ -135,7 +141,7 @@ def assess(
     working_points: Sequence[float] = WORKING_POINTS,
     seed: int = 1,
     **choices: Any,
-) -> Assessment:
+) -> SculptingResult:
     """Judge scores on the jets that a hunt would look at.
 
     Only jets inside the hunt's mass range and pt edges count, the leading ones of each event if
@@ -180,7 +186,7 @@ def assess(
     for column in dict.fromkeys(columns):
         jets = _sample(background, column, settings)
         samples = {name: _sample(rows, column, settings) for name, rows in others.items()}
-        ladder = climb(
+        ladder = scan_efficiencies(
             jets,
             samples,
             window=None if excluded else settings.window,
@@ -199,9 +205,9 @@ def assess(
             **choices,
         )
         shapes = mass_shapes(jets, edges=edges, working_points=working_points)
-        inclusive = Assessed(column, verdict, tuple(ladder), shapes).inclusive
+        inclusive = ScoreVerdict(column, verdict, tuple(ladder), shapes).inclusive
         found.append(
-            Assessed(
+            ScoreVerdict(
                 column,
                 verdict,
                 tuple(ladder),
@@ -209,7 +215,7 @@ def assess(
                 separations(jets, samples, inclusive, seed=seed),
             )
         )
-    return Assessment(
+    return SculptingResult(
         datasets=tuple(chosen),
         kind=kind,
         signals=tuple(signals),

@@ -8,7 +8,7 @@ import pytest
 
 from oddjet.analysis.config import HuntConfig
 from oddjet.analysis.sculpting import Outcome
-from oddjet.analysis.sculpting.assess import assess, worst_outcome
+from oddjet.analysis.sculpting.judge import judge_scores, worst_outcome
 from oddjet.errors import ConfigError, SkimError
 
 
@@ -19,12 +19,12 @@ def test_the_worst_verdict_counts() -> None:
 
 
 def test_leading_jets_in_range_are_judged(table: Path) -> None:
-    found = assess(table, ["blind", "sculpts"], signals=["w"])
+    found = judge_scores(table, ["blind", "sculpts"], signals=["w"])
     assert [each.verdict.outcome for each in found.scores] == [Outcome.PASS, Outcome.FAIL]
     assert found.outcome is Outcome.FAIL
     assert found.kind == "background"
     assert found.excluded == ()
-    everything = assess(table, ["blind"], settings=HuntConfig(jets="all"))
+    everything = judge_scores(table, ["blind"], settings=HuntConfig(jets="all"))
     n_leading = found.scores[0].verdict.n_jets
     assert everything.scores[0].verdict.n_jets == pytest.approx(n_leading * 4 / 3, rel=0.01)
     # The signal is shifted by as much in both scores, and has no mass to profit from.
@@ -36,7 +36,7 @@ def test_leading_jets_in_range_are_judged(table: Path) -> None:
 
 
 def test_of_data_the_window_is_left_out(table: Path) -> None:
-    found = assess(table, ["blind"], datasets=["data"])
+    found = judge_scores(table, ["blind"], datasets=["data"])
     assert (found.kind, found.excluded) == ("data", ((65.0, 105.0),))
     (score,) = found.scores
     centres = 0.5 * (score.shapes.edges[1:] + score.shapes.edges[:-1])
@@ -47,7 +47,7 @@ def test_of_data_the_window_is_left_out(table: Path) -> None:
 
 
 def test_of_data_the_window_stays_shut_whatever_else_is_left_out(table: Path) -> None:
-    found = assess(table, ["blind"], datasets=["data"], exclude=(200.0, 210.0))
+    found = judge_scores(table, ["blind"], datasets=["data"], exclude=(200.0, 210.0))
     assert found.excluded == ((65.0, 105.0), (200.0, 210.0))
     (score,) = found.scores
     centres = 0.5 * (score.shapes.edges[1:] + score.shapes.edges[:-1])
@@ -74,4 +74,4 @@ def test_what_cannot_be_judged_is_refused(
     words: str,
 ) -> None:
     with pytest.raises(error, match=words):
-        assess(table, columns, **options)
+        judge_scores(table, columns, **options)

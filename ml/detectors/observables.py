@@ -21,14 +21,14 @@ from oddjet.ml.representations.base import Representation
 from oddjet.ml.representations.substructure import Substructure
 from oddjet.typing import Floats
 
-__all__ = ["FoilDetector"]
+__all__ = ["ObservableDetector"]
 
 
-FOILS_FILE = "multiplicity.npz"
+OBSERVABLES_FILE = "multiplicity.npz"
 COLUMNS = ("mass", "n_constituents", "tau1", "tau2", "tau21", "tau32")
 
 
-class FoilDetector(Detector):
+class ObservableDetector(Detector):
     """Single observables, each in a direction fixed beforehand.
 
     Scores: `tau21`, −τ2/τ1, and `tau32`, −τ3/τ2: more prongs are more anomalous. `mass` [GeV]:
@@ -57,7 +57,7 @@ class FoilDetector(Detector):
         names = tuple(getattr(self.representation, "names", ()))
         if missing := [name for name in COLUMNS if name not in names]:
             msg = (
-                f"foils: the representation must have the columns {', '.join(COLUMNS)}. "
+                f"observables: the representation must have the columns {', '.join(COLUMNS)}. "
                 f"{type(self.representation).__name__} lacks {', '.join(missing)}: "
                 f"use Substructure."
             )
@@ -98,8 +98,8 @@ class FoilDetector(Detector):
         return columns
 
     def _save(self, folder: Path) -> None:
-        np.savez(folder / FOILS_FILE, median=self.median_, range=self.range_)
+        np.savez(folder / OBSERVABLES_FILE, median=self.median_, range=self.range_)
 
     def _load(self, folder: Path) -> None:
-        with np.load(folder / FOILS_FILE, allow_pickle=False) as data:
+        with np.load(folder / OBSERVABLES_FILE, allow_pickle=False) as data:
             self.median_, self.range_ = float(data["median"]), float(data["range"])

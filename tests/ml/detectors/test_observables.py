@@ -7,14 +7,14 @@ import pytest
 from oddjet.datasets.jets import Jets, make_jets
 from oddjet.errors import ConfigError
 from oddjet.ml import create
-from oddjet.ml.detectors.foils import FoilDetector
+from oddjet.ml.detectors.observables import ObservableDetector
 from oddjet.ml.representations.energy_flow import EnergyFlow
 from oddjet.ml.representations.substructure import Substructure
 
 
 @pytest.fixture(scope="module")
-def fitted(background: Jets) -> FoilDetector:
-    return FoilDetector().fit(background, seed=1)
+def fitted(background: Jets) -> ObservableDetector:
+    return ObservableDetector().fit(background, seed=1)
 
 
 def with_taus(jets: Jets, **taus: float) -> Jets:
@@ -23,7 +23,7 @@ def with_taus(jets: Jets, **taus: float) -> Jets:
     return jets
 
 
-def test_directions_are_fixed(fitted: FoilDetector, other_background: Jets) -> None:
+def test_directions_are_fixed(fitted: ObservableDetector, other_background: Jets) -> None:
     few = other_background[:4]
     scores = fitted.scores(with_taus(few, tau1=0.4, tau2=0.1, tau3=0.05, tau4=0.01))
     np.testing.assert_allclose(scores["tau21"], -0.25)
@@ -33,7 +33,7 @@ def test_directions_are_fixed(fitted: FoilDetector, other_background: Jets) -> N
 
 
 def test_neither_more_nor_fewer_constituents_are_anomalous_by_themselves(
-    fitted: FoilDetector, background: Jets
+    fitted: ObservableDetector, background: Jets
 ) -> None:
     counts = ak.to_numpy(ak.num(background.constituents.pt))
     lower, median, upper = np.percentile(counts, [25, 50, 75])
@@ -48,7 +48,7 @@ def test_neither_more_nor_fewer_constituents_are_anomalous_by_themselves(
 
 
 def test_heavier_and_two_pronged_jets_score_higher(
-    fitted: FoilDetector, other_background: Jets, signal: Jets
+    fitted: ObservableDetector, other_background: Jets, signal: Jets
 ) -> None:
     ordinary, unlike = fitted.scores(other_background), fitted.scores(signal)
     for name in ("mass", "tau21"):
@@ -56,7 +56,7 @@ def test_heavier_and_two_pronged_jets_score_higher(
 
 
 def test_jets_of_few_particles_are_not_many_pronged(
-    fitted: FoilDetector, other_background: Jets
+    fitted: ObservableDetector, other_background: Jets
 ) -> None:
     few = other_background[:3]
     for left, name in ((0, "tau21"), (1, "tau21"), (2, "tau32")):
@@ -68,18 +68,18 @@ def test_jets_of_few_particles_are_not_many_pronged(
 
 def test_jets_of_one_multiplicity_have_a_range(background: Jets) -> None:
     same = ak.with_field(background, background.constituents[:, :15], "constituents")
-    assert FoilDetector().fit(same, seed=1).range_ == 1.0
+    assert ObservableDetector().fit(same, seed=1).range_ == 1.0
 
 
 def test_batches_of_jets_change_nothing(
-    fitted: FoilDetector, other_background: Jets, monkeypatch: pytest.MonkeyPatch
+    fitted: ObservableDetector, other_background: Jets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = fitted.scores(other_background)
-    monkeypatch.setattr("oddjet.ml.detectors.foils.BATCH_ROWS", 37)
+    monkeypatch.setattr("oddjet.ml.detectors.observables.BATCH_ROWS", 37)
     for name, values in fitted.scores(other_background).items():
         np.testing.assert_allclose(values, expected[name])
 
 
 def test_a_representation_without_the_columns_is_refused() -> None:
     with pytest.raises(ConfigError, match="EnergyFlow lacks mass"):
-        create("foils", representation=EnergyFlow())
+        create("observables", representation=EnergyFlow())
