@@ -11,7 +11,7 @@ from rich.table import Table
 from oddjet.analysis.cli.console import exit_on_error, out
 
 if TYPE_CHECKING:
-    from oddjet.analysis.sculpting.judge import SculptingResult
+    from oddjet.analysis.sculpting.scores import SculptingResult
 
 __all__ = ["EXIT_CODES", "register"]
 
@@ -67,7 +67,7 @@ def sculpt(
     """
     from oddjet.analysis.config import load_config  # noqa: PLC0415 (slow import)
     from oddjet.analysis.sculpting.files import write_sculpting  # noqa: PLC0415
-    from oddjet.analysis.sculpting.judge import judge_scores  # noqa: PLC0415
+    from oddjet.analysis.sculpting.scores import judge_scores  # noqa: PLC0415
 
     with exit_on_error():
         found = judge_scores(

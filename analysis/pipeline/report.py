@@ -41,7 +41,7 @@ from oddjet.analysis.scores.quality import (
     score_quality,
     signal_jets,
 )
-from oddjet.analysis.sculpting.judge import SculptingResult
+from oddjet.analysis.sculpting.scores import SculptingResult
 from oddjet.analysis.statistics.limits.spectrum import SpectrumLimit
 from oddjet.datasets.jets import Jets
 from oddjet.datasets.luminosity.recorded import data_luminosity

@@ -29,7 +29,7 @@ from oddjet.errors import ConfigError, InputError, TooFewJetsError
 from oddjet.processors.histograms import cut_column
 
 if TYPE_CHECKING:
-    from oddjet.analysis.sculpting.judge import SculptingResult
+    from oddjet.analysis.sculpting.scores import SculptingResult
     from oddjet.ml.folds import FoldedDetector
 
 __all__ = ["RunResult", "main_scores", "ready_skim", "report_again", "run_chain"]
@@ -203,7 +203,7 @@ def _judge(
     config: AnalysisConfig, found: Hunt, columns_there: Collection[str]
 ) -> tuple[SculptingResult | None, str]:
     """Judge the hunted scores and, beside decorrelated ones, their raw forms; or say why not."""
-    from oddjet.analysis.sculpting.judge import judge_scores  # noqa: PLC0415 (slow import)
+    from oddjet.analysis.sculpting.scores import judge_scores  # noqa: PLC0415 (slow import)
 
     folder = config.output / "scores"
     columns = [cut_column(name, columns_there) for name in found.columns]

@@ -15,7 +15,7 @@ from oddjet.analysis.report.figures.sculpting_ladder import (
 )
 from oddjet.analysis.report.figures.style import PlotLabel
 from oddjet.analysis.report.page import jsonable
-from oddjet.analysis.sculpting.judge import ScoreVerdict, SculptingResult
+from oddjet.analysis.sculpting.scores import ScoreVerdict, SculptingResult
 from oddjet.datasets.disk.atomic import write_text
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import math
 
 from oddjet.analysis.report.page import Cell, Picture, Section, Table, make_picture, p_text
 from oddjet.analysis.sculpting.files import draw_sculpting
-from oddjet.analysis.sculpting.judge import ScoreVerdict, SculptingResult
+from oddjet.analysis.sculpting.scores import ScoreVerdict, SculptingResult
 from oddjet.analysis.sculpting.verdict import LEAST_POWER, LEVEL, Outcome
 
 __all__ = ["sculpting_section"]

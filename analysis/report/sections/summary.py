@@ -8,7 +8,7 @@ from typing import Any, Literal
 from oddjet.analysis.hunt.hunt import Hunt
 from oddjet.analysis.report.page import Card, p_text
 from oddjet.analysis.scores.quality import Quality
-from oddjet.analysis.sculpting.judge import SculptingResult
+from oddjet.analysis.sculpting.scores import SculptingResult
 from oddjet.analysis.sculpting.verdict import Outcome
 
 __all__ = ["headline_cards", "headline_numbers"]

@@ -8,7 +8,7 @@ import pytest
 
 from oddjet.analysis.config import HuntConfig
 from oddjet.analysis.sculpting import Outcome
-from oddjet.analysis.sculpting.judge import judge_scores, worst_outcome
+from oddjet.analysis.sculpting.scores import judge_scores, worst_outcome
 from oddjet.errors import ConfigError, SkimError
 
 
