@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from oddjet.analysis.cli.console import RichReporter
 from oddjet.analysis.pipeline.steps import skim_files
-from oddjet.analysis.progress import RichReporter
 from oddjet.analysis.report.figures.roc import RocLine, auc_by_epoch, roc_by_epoch
 from oddjet.analysis.report.figures.style import PlotLabel
 from oddjet.analysis.report.figures.training import LossCurve, loss_curves

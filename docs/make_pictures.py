@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from oddjet.analysis.cli.console import RichReporter
 from oddjet.analysis.config import load_config
 from oddjet.analysis.pipeline.run import run_chain
-from oddjet.analysis.progress import RichReporter
 from oddjet.analysis.report.figures.bumps import p_value_scan
 from oddjet.analysis.report.figures.fit import sideband_fit
 from oddjet.analysis.report.sections.labels import mass_name, sample_label

@@ -23,8 +23,14 @@ from oddjet.analysis.cli import reproduce as cli_reproduce
 from oddjet.analysis.cli import sculpt as cli_sculpt
 from oddjet.analysis.cli import status as cli_status
 from oddjet.analysis.cli import studies as cli_studies
-from oddjet.analysis.cli.console import assignments, err, exit_on_error, out, print_rows
-from oddjet.analysis.progress import RichReporter
+from oddjet.analysis.cli.console import (
+    RichReporter,
+    assignments,
+    err,
+    exit_on_error,
+    out,
+    print_rows,
+)
 
 __all__ = ["app", "main"]
 

@@ -1,19 +1,33 @@
-"""What all commands share: where they print, how an error is told, tables of two columns."""
+"""What all commands share: where they print, how errors are shown, progress bars, tables of two columns."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 import yaml
 from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
+from rich.text import Text
 
 from oddjet.errors import ConfigError, OddjetError
 
-__all__ = ["assignments", "err", "exit_on_error", "out", "print_rows"]
+if TYPE_CHECKING:
+    from oddjet.processors.engine.progress import Update
+
+__all__ = ["RichReporter", "assignments", "err", "exit_on_error", "out", "print_rows"]
 
 out = Console()
 err = Console(stderr=True)
@@ -52,3 +66,50 @@ def print_rows(title: str, headings: tuple[str, str], rows: Sequence[tuple[str, 
     for name, value in rows:
         table.add_row(name, value)
     out.print(table)
+
+
+class _RateColumn(ProgressColumn):
+    """Units done, and units a second since the step began."""
+
+    def render(self, task: Task) -> Text:
+        units, unit = task.fields["units"], task.fields["unit"]
+        seconds = task.finished_time or task.elapsed or 0.0
+        rate = f" {units / seconds:,.0f} {unit}/s" if seconds > 0 and units else ""
+        return Text(f"{units:,} {unit}{rate}", style="progress.data.speed")
+
+
+class RichReporter:
+    """Bars with rates on a terminal; one line a finished step elsewhere.
+
+    Args:
+        console: Where to draw.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True)
+
+    @contextmanager
+    def track(self, description: str, total: int, unit: str) -> Iterator[Update]:
+        """Follow one step with a bar."""
+        bar = Progress(
+            SpinnerColumn(finished_text="✓"),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=28),
+            TextColumn("{task.percentage:>3.0f}%"),
+            _RateColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=self.console,
+        )
+        with bar:
+            task = bar.add_task(description, total=total or None, unit=unit, units=0)
+
+            def update(done: int, total: int | None = None, units: int | None = None) -> None:
+                done_units = done if units is None else units
+                bar.update(task, completed=done, total=total, units=done_units)
+
+            yield update
+
+    def log(self, message: str) -> None:
+        """Print one line."""
+        self.console.print(message, highlight=False)

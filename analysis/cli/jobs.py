@@ -9,8 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from oddjet.analysis.cli.console import err, exit_on_error, out
-from oddjet.analysis.progress import RichReporter
+from oddjet.analysis.cli.console import RichReporter, err, exit_on_error, out
 
 if TYPE_CHECKING:
     from oddjet.analysis.jobs.submit import Collected

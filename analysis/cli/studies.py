@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from oddjet.analysis.cli.console import assignments, err, exit_on_error, out
-from oddjet.analysis.progress import RichReporter
+from oddjet.analysis.cli.console import RichReporter, assignments, err, exit_on_error, out
 
 __all__ = ["register"]
 

@@ -10,13 +10,13 @@ from oddjet.analysis.config import load_config
 from oddjet.analysis.injection.run import run_injection
 from oddjet.analysis.injection.summary import InjectionResult
 from oddjet.analysis.pipeline.run import ready_skim
-from oddjet.analysis.progress import Reporter
 from oddjet.analysis.report.figures.encode import figure_bytes
 from oddjet.analysis.report.figures.injection import injected_significance, injected_yield
 from oddjet.analysis.report.figures.style import PlotLabel
 from oddjet.analysis.report.page import jsonable
 from oddjet.datasets.disk.atomic import atomic_write, write_text
 from oddjet.datasets.skims.skim import open_skim
+from oddjet.processors.engine.progress import Reporter
 
 __all__ = ["inject_and_write", "read_injection", "write_injection"]
 

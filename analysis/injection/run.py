@@ -14,10 +14,10 @@ from oddjet.analysis.config import AnalysisConfig
 from oddjet.analysis.injection.settings import InjectionConfig
 from oddjet.analysis.injection.summary import InjectionResult
 from oddjet.analysis.injection.trial import InjectionTrial, load_trial, run_trial, trial_key
-from oddjet.analysis.progress import Reporter, SilentReporter, Update
 from oddjet.condor.cluster import open_executor
 from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import ConfigError, ProcessingError, did_you_mean
+from oddjet.processors.engine.progress import Reporter, SilentReporter, Update
 
 __all__ = ["plan_trials", "run_injection"]
 

@@ -24,7 +24,6 @@ from oddjet.analysis.pipeline.passes import (
     skim_pass,
 )
 from oddjet.analysis.pipeline.samples import ready_samples
-from oddjet.analysis.progress import Reporter, SilentReporter
 from oddjet.condor.cluster import Cluster
 from oddjet.condor.events import JobState, read_events, tail
 from oddjet.condor.submit import pack_package, remove_jobs, submit_jobs, write_submission
@@ -33,6 +32,7 @@ from oddjet.datasets.disk.validation import read_config, validate
 from oddjet.datasets.skims.manifest import Manifest
 from oddjet.errors import ConfigError, OddjetError
 from oddjet.processors.engine.keys import code_digest
+from oddjet.processors.engine.progress import Reporter, SilentReporter
 from oddjet.processors.jobs import (
     FAILURES,
     INPUTS,

@@ -17,7 +17,6 @@ from oddjet.analysis.hunt.hunt import Hunt, choose_sample, hunt
 from oddjet.analysis.pipeline.passes import image_of, score_pass, skim_pass
 from oddjet.analysis.pipeline.samples import ready_samples
 from oddjet.analysis.pipeline.train import train_detector
-from oddjet.analysis.progress import Reporter, SilentReporter
 from oddjet.condor.cluster import open_executor
 from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.disk.digest import content_key, source_digest
@@ -26,6 +25,7 @@ from oddjet.datasets.luminosity.recorded import data_luminosity
 from oddjet.datasets.skims.manifest import read_manifest
 from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ConfigError, InputError, TooFewJetsError
+from oddjet.processors.engine.progress import Reporter, SilentReporter
 from oddjet.processors.histograms import cut_column
 
 if TYPE_CHECKING:

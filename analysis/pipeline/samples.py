@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from oddjet.analysis.progress import Reporter, SilentReporter
 from oddjet.datasets.disk.digest import content_key, source_digest
 from oddjet.datasets.files.fileset import Dataset, Fileset, Simulate
+from oddjet.processors.engine.progress import Reporter, SilentReporter
 
 __all__ = ["ready_samples", "sample_path"]
 

@@ -10,7 +10,6 @@ from oddjet.analysis.config import AnalysisConfig, HuntConfig, PseudoData, load_
 from oddjet.analysis.hunt.hunt import Hunt, choose_sample, hunt
 from oddjet.analysis.pipeline.performance import performance_report
 from oddjet.analysis.pipeline.samples import ready_samples
-from oddjet.analysis.progress import Reporter, SilentReporter
 from oddjet.analysis.report.page import jsonable
 from oddjet.condor.cluster import Cluster, open_executor
 from oddjet.datasets.disk.atomic import write_text
@@ -21,6 +20,7 @@ from oddjet.datasets.skims.manifest import MANIFEST, Manifest, read_manifest
 from oddjet.datasets.skims.skim import open_skim
 from oddjet.errors import ConfigError
 from oddjet.ml.representations.jet_image import JetImage
+from oddjet.processors.engine.progress import Reporter, SilentReporter
 from oddjet.processors.events.selection import Selection
 
 __all__ = ["hunt_scores", "score_jets", "skim_files"]

@@ -15,12 +15,12 @@ import numpy.typing as npt
 from oddjet import ml
 from oddjet.analysis.config import DecorrelationConfig, DetectorConfig
 from oddjet.analysis.hunt.hunt import dataset_scales
-from oddjet.analysis.progress import Reporter, SilentReporter
 from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.disk.digest import content_key, source_digest
 from oddjet.datasets.jets import Jets, Truth
 from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import ConfigError, DetectorError
+from oddjet.processors.engine.progress import Reporter, SilentReporter
 
 if TYPE_CHECKING:
     from oddjet.ml.folds import FoldedDetector

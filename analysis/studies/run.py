@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, cast
 
 from oddjet.analysis.config import DetectorConfig
-from oddjet.analysis.progress import Reporter, SilentReporter
 from oddjet.analysis.report.figures.encode import figure_bytes
 from oddjet.analysis.report.figures.style import PlotLabel
 from oddjet.analysis.studies import describe_studies, get_study
@@ -18,6 +17,7 @@ from oddjet.analysis.studies.study import Setting, StudyResult
 from oddjet.datasets.disk.atomic import atomic_write, write_text
 from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import ConfigError, did_you_mean
+from oddjet.processors.engine.progress import Reporter, SilentReporter
 
 __all__ = ["StudyRun", "detectors_with", "run_study", "write_study"]
 

@@ -14,7 +14,6 @@ import numpy.typing as npt
 from pydantic import BaseModel
 
 from oddjet.analysis.config import DetectorConfig
-from oddjet.analysis.progress import Reporter, SilentReporter
 from oddjet.analysis.report.page import jsonable
 from oddjet.analysis.studies.jets import StudyJets, joined, shuffled
 from oddjet.datasets.disk.digest import content_key
@@ -22,6 +21,7 @@ from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError, DetectorError
 from oddjet.ml.evaluation.bootstrap import Interval
 from oddjet.ml.evaluation.roc import Evaluation, Roc, evaluate
+from oddjet.processors.engine.progress import Reporter, SilentReporter
 from oddjet.typing import Floats
 
 if TYPE_CHECKING:

@@ -1,19 +1,67 @@
-"""Progress of a run, seen from the parts that are there."""
+"""Progress of long steps: what receives it, and how it is read from the parts that exist."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from oddjet.processors.source import ChunkSource
 
-__all__ = ["Progress", "watch_parts"]
+__all__ = ["Progress", "Reporter", "SilentReporter", "Update", "watch_parts"]
 
 Progress: TypeAlias = Callable[[int, int, int], None]
 """`progress(done_chunks, total_chunks, done_events)`; what is scored from a skim counts in jets."""
+
+
+class Update(Protocol):
+    """Moves the bar of a step."""
+
+    def __call__(self, done: int, total: int | None = None, units: int | None = None) -> None:
+        """Show how far the step is.
+
+        Args:
+            done: Steps done so far.
+            total: Steps in all, where that became known or changed.
+            units: Units done so far, for the rate, where they are not the steps themselves.
+        """
+
+
+class Reporter(Protocol):
+    """Receives the progress of the steps of a chain."""
+
+    def track(self, description: str, total: int, unit: str) -> AbstractContextManager[Update]:
+        """Follow one step.
+
+        Args:
+            description: What is done.
+            total: How many steps there are.
+            unit: What the rate counts.
+
+        Returns:
+            A context that gives a function to call with the number done so far.
+        """
+
+    def log(self, message: str) -> None:
+        """Show one line."""
+
+
+class SilentReporter:
+    """Shows nothing."""
+
+    @contextmanager
+    def track(self, description: str, total: int, unit: str) -> Iterator[Update]:  # noqa: ARG002
+        """Follow one step silently."""
+
+        def update(done: int, total: int | None = None, units: int | None = None) -> None:
+            del done, total, units
+
+        yield update
+
+    def log(self, message: str) -> None:
+        """Show nothing."""
 
 
 @contextmanager

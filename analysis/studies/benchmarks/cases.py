@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from oddjet.analysis.progress import Reporter, SilentReporter
 from oddjet.datasets.disk.atomic import write_text
 from oddjet.errors import ConfigError, did_you_mean
+from oddjet.processors.engine.progress import Reporter, SilentReporter
 
 __all__ = ["BenchmarkRow", "run_benchmarks"]
 

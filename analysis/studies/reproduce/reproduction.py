@@ -11,7 +11,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from oddjet.analysis.progress import Reporter, SilentReporter
 from oddjet.analysis.report.page import Table
 from oddjet.analysis.studies.reproduce.choose import choose, choose_one_for_all
 from oddjet.analysis.studies.reproduce.document import SCALES, Document, Results, Scale
@@ -23,6 +22,7 @@ from oddjet.analysis.studies.reproduce.trial import Trial, TrialResult
 from oddjet.analysis.studies.reproduce.windows import ready_window
 from oddjet.datasets.files.fileset import Fileset, load_fileset
 from oddjet.errors import ConfigError
+from oddjet.processors.engine.progress import Reporter, SilentReporter
 
 __all__ = ["Reproduction", "refuse_equal_labels", "reproduce"]
 

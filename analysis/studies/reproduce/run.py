@@ -10,7 +10,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-from oddjet.analysis.progress import Reporter
 from oddjet.analysis.studies.reproduce.trial import (
     Trial,
     TrialResult,
@@ -20,6 +19,7 @@ from oddjet.analysis.studies.reproduce.trial import (
 )
 from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ProcessingError
+from oddjet.processors.engine.progress import Reporter
 
 __all__ = ["run_trials"]
 

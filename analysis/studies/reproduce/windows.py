@@ -17,13 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.analysis.pipeline.samples import ready_samples
-from oddjet.analysis.progress import Reporter, SilentReporter
 from oddjet.condor.cluster import Cluster, open_executor
 from oddjet.datasets.files.fileset import Fileset, load_fileset
 from oddjet.datasets.folds import fold_of
 from oddjet.datasets.jets import Jets, Truth
 from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ConfigError, did_you_mean
+from oddjet.processors.engine.progress import Reporter, SilentReporter
 from oddjet.processors.events.selection import Selection
 
 __all__ = ["ROLES", "WINDOWS", "Role", "Window", "get_window", "ready_window"]

@@ -17,7 +17,6 @@ from oddjet.analysis.pipeline.train import (
     train_detector,
     training_key,
 )
-from oddjet.analysis.progress import SilentReporter
 from oddjet.datasets.disk.digest import source_digest
 from oddjet.datasets.jets import Truth, make_jets
 from oddjet.datasets.skims.manifest import ChunkRecord, DatasetSummary, Manifest, write_manifest
@@ -25,6 +24,7 @@ from oddjet.datasets.skims.skim import Skim, open_skim, write_part
 from oddjet.errors import ConfigError, TooFewJetsError, UnknownDetectorError
 from oddjet.ml.folds import FoldedDetector
 from oddjet.ml.networks.resume import Resume, TrainingState
+from oddjet.processors.engine.progress import SilentReporter
 
 OBSERVABLES = DetectorConfig(name="observables")
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from oddjet.analysis.config import DetectorConfig
-from oddjet.analysis.progress import SilentReporter, Update
 from oddjet.analysis.studies.inverse import inverse_tagging_study
 from oddjet.analysis.studies.jets import StudyJets
 from oddjet.analysis.studies.study import Setting
+from oddjet.processors.engine.progress import SilentReporter, Update
 
 
 class Counting(SilentReporter):

@@ -9,7 +9,6 @@ import pytest
 from typer.testing import CliRunner
 
 from oddjet.analysis.cli.app import app
-from oddjet.analysis.progress import SilentReporter
 from oddjet.analysis.studies.reproduce import reproduce
 from oddjet.analysis.studies.reproduce.documents import DOCUMENTS
 from oddjet.analysis.studies.reproduce.reproduction import _chapter
@@ -19,6 +18,7 @@ from oddjet.analysis.studies.reproduce.trial import Trial
 from oddjet.datasets.files.fileset import load_fileset
 from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import ConfigError, ProcessingError
+from oddjet.processors.engine.progress import SilentReporter
 
 
 @pytest.fixture
