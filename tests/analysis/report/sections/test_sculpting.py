@@ -7,8 +7,8 @@ import pytest
 
 from oddjet.analysis.report.page import Report, write_report
 from oddjet.analysis.report.sections.sculpting import sculpting_section
-from oddjet.analysis.sculpting.scores import ScoreVerdict, SculptingResult
 from oddjet.analysis.sculpting.ladder import JetSample, mass_shapes, scan_efficiencies
+from oddjet.analysis.sculpting.scores import ScoreVerdict, SculptingResult
 from oddjet.analysis.sculpting.verdict import judge
 
 EDGES = (450.0, 1000.0)
