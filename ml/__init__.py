@@ -84,8 +84,8 @@ def create(name: str, **hyper_parameters: Any) -> Detector:
 
     Args:
         name: A registered name or `"their_package.module:Class"`.
-        **hyper_parameters: As the class takes them. `representation` may be a `Representation` or
-            its identity, `{"class": "JetImage", "fields": {"pixels": 32}}`.
+        **hyper_parameters: As the class takes them. `representation` may be a `Representation`,
+            its name, or its name and fields, `{"jet_image": {"pixels": 32}}`.
 
     Raises:
         UnknownDetectorError: If there is no such name.

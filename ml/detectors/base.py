@@ -106,7 +106,7 @@ class Detector(ABC):
         """Make an untrained detector from a mapping, as configurations hold it.
 
         Args:
-            hyper_parameters: Name → value; `representation` may be an identity.
+            hyper_parameters: Name → value; `representation` may be a name or an identity.
 
         Raises:
             DetectorError: If there is no such hyper-parameter.
@@ -121,7 +121,7 @@ class Detector(ABC):
                     f"Known: {', '.join(known)}."
                 )
                 raise DetectorError(msg)
-        if isinstance(values.get("representation"), Mapping):
+        if isinstance(values.get("representation"), str | Mapping):
             values["representation"] = representation_from_identity(values["representation"])
         return cls(**values)
 

@@ -9,7 +9,13 @@ from __future__ import annotations
 from oddjet.ml.representations.base import (
     REPRESENTATIONS,
     Representation,
+    representation_class,
     representation_from_identity,
 )
 
-__all__ = ["REPRESENTATIONS", "Representation", "representation_from_identity"]
+__all__ = [
+    "REPRESENTATIONS",
+    "Representation",
+    "representation_class",
+    "representation_from_identity",
+]

@@ -14,16 +14,21 @@ from oddjet.datasets.jets import Jets
 from oddjet.errors import DetectorError, did_you_mean
 from oddjet.ml.plugins import class_path, import_class
 
-__all__ = ["REPRESENTATIONS", "Representation", "representation_from_identity"]
+__all__ = [
+    "REPRESENTATIONS",
+    "Representation",
+    "representation_class",
+    "representation_from_identity",
+]
 
 REPRESENTATIONS: dict[str, str] = {
-    "EnergyFlow": "oddjet.ml.representations.energy_flow:EnergyFlow",
-    "JetFeatures": "oddjet.ml.representations.jet_features:JetFeatures",
-    "JetImage": "oddjet.ml.representations.jet_image:JetImage",
-    "JetShapes": "oddjet.ml.representations.jet_shapes:JetShapes",
-    "LeadingConstituents": "oddjet.ml.representations.leading_constituents:LeadingConstituents",
-    "LundGraph": "oddjet.ml.representations.lund_graph:LundGraph",
-    "Substructure": "oddjet.ml.representations.substructure:Substructure",
+    "energy_flow": "oddjet.ml.representations.energy_flow:EnergyFlow",
+    "jet_features": "oddjet.ml.representations.jet_features:JetFeatures",
+    "jet_image": "oddjet.ml.representations.jet_image:JetImage",
+    "jet_shapes": "oddjet.ml.representations.jet_shapes:JetShapes",
+    "leading_constituents": "oddjet.ml.representations.leading_constituents:LeadingConstituents",
+    "lund_graph": "oddjet.ml.representations.lund_graph:LundGraph",
+    "substructure": "oddjet.ml.representations.substructure:Substructure",
 }
 """Name → `module:Class`, imported when asked for."""
 
@@ -72,13 +77,12 @@ class Representation(ABC):
         """Say in JSON types which recipe this is.
 
         Returns:
-            `{"class": registered name or "module:Class", "version": int, "fields": {...}}`;
+            `{"class": name of a registered class or "module:Class", "version": int, "fields": {...}}`;
             equal identities give equal numbers.
         """
         path = class_path(type(self))
-        names = {registered: name for name, registered in REPRESENTATIONS.items()}
         return {
-            "class": names.get(path, path),
+            "class": type(self).__name__ if path in REPRESENTATIONS.values() else path,
             "version": self.version,
             "fields": dataclasses.asdict(self),
         }
@@ -92,36 +96,22 @@ class Representation(ABC):
         return representation_from_identity(identity)
 
 
-def representation_from_identity(identity: Mapping[str, Any]) -> Representation:
-    """Build the representation that `Representation.identity` described.
+def representation_from_identity(identity: str | Mapping[str, Any]) -> Representation:
+    """Build a representation from its name, its name and fields, or its identity on disk.
 
     Args:
-        identity: A mapping with `class` and, optionally, `version` (default: the present one)
-            and `fields` (default: none given, so the class's defaults).
+        identity: A name of `REPRESENTATIONS` or `"their_package.module:Class"`; a mapping of one
+            such name to the fields, `{"jet_image": {"pixels": 20}}`; or what
+            `Representation.identity` gave, of which `version` (default: the present one) and
+            `fields` (default: the class's own defaults) may be left out.
 
     Raises:
         DetectorError: If the class is unknown or no representation, if the version is not the
             one this code computes, or if the fields do not fit.
     """
-    unknown_keys = set(identity) - {"class", "version", "fields"}
-    name = identity.get("class")
-    if not isinstance(name, str) or unknown_keys:
-        msg = (
-            f"a representation's identity has the keys 'class', 'version' and 'fields'. "
-            f"Received: {dict(identity)!r}."
-        )
-        raise DetectorError(msg)
-    if name not in REPRESENTATIONS and ":" not in name:
-        msg = (
-            f"unknown representation {name!r}.{did_you_mean(name, REPRESENTATIONS)} Known: "
-            f"{', '.join(sorted(REPRESENTATIONS))}; or write 'their_package.module:Class'."
-        )
-        raise DetectorError(msg)
-    cls = cast(
-        "type[Representation]", import_class(REPRESENTATIONS.get(name, name), Representation)
-    )
-    version = identity.get("version", cls.version)
-    if version != cls.version:
+    name, version, fields = _name_version_fields(identity)
+    cls = representation_class(name)
+    if version not in (None, cls.version):
         msg = (
             f"representation {name!r} was saved as version {version}, this oddjet computes version "
             f"{cls.version}: the numbers would differ. Use the oddjet that wrote it, or make the "
@@ -129,8 +119,46 @@ def representation_from_identity(identity: Mapping[str, Any]) -> Representation:
         )
         raise DetectorError(msg)
     try:
-        return cls(**identity.get("fields", {}))
+        return cls(**fields)
     except (TypeError, ValueError) as error:
         known = [field.name for field in dataclasses.fields(cls)]
         msg = f"representation {name!r} has the fields {known}: {error}."
         raise DetectorError(msg) from error
+
+
+def representation_class(name: str) -> type[Representation]:
+    """Find the class of a representation.
+
+    Args:
+        name: A name of `REPRESENTATIONS`, the name of one of these classes, or
+            `"their_package.module:Class"` for a subclass of `Representation`.
+
+    Raises:
+        DetectorError: If there is no such name, or the class is no representation.
+    """
+    by_class = {path.rpartition(":")[2]: path for path in REPRESENTATIONS.values()}
+    paths = {**by_class, **REPRESENTATIONS}
+    if name not in paths and ":" not in name:
+        msg = (
+            f"unknown representation {name!r}.{did_you_mean(name, paths)} Known: "
+            f"{', '.join(sorted(REPRESENTATIONS))}; or write 'their_package.module:Class'."
+        )
+        raise DetectorError(msg)
+    return cast("type[Representation]", import_class(paths.get(name, name), Representation))
+
+
+def _name_version_fields(identity: str | Mapping[str, Any]) -> tuple[str, int | None, Any]:
+    if isinstance(identity, str):
+        return identity, None, {}
+    if len(identity) == 1 and "class" not in identity:
+        name, fields = next(iter(identity.items()))
+        if isinstance(fields, Mapping | None):
+            return name, None, fields or {}
+    class_name = identity.get("class")
+    if not isinstance(class_name, str) or set(identity) - {"class", "version", "fields"}:
+        msg = (
+            f"a representation's identity has the keys 'class', 'version' and 'fields', or is a "
+            f"name with its fields. Received: {dict(identity)!r}."
+        )
+        raise DetectorError(msg)
+    return class_name, identity.get("version"), identity.get("fields", {})

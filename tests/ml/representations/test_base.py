@@ -9,7 +9,12 @@ import pytest
 
 from oddjet.datasets.jets import Jets
 from oddjet.errors import DetectorError
-from oddjet.ml.representations import REPRESENTATIONS, Representation, representation_from_identity
+from oddjet.ml.representations import (
+    REPRESENTATIONS,
+    Representation,
+    representation_class,
+    representation_from_identity,
+)
 from oddjet.ml.representations.jet_image import JetImage
 
 
@@ -68,6 +73,19 @@ def test_refusals(identity: dict[str, Any], message: str) -> None:
         representation_from_identity(identity)
 
 
-def test_every_registered_name_is_its_class() -> None:
-    for name in REPRESENTATIONS:
-        assert representation_from_identity({"class": name}).identity()["class"] == name
+@pytest.mark.parametrize("name", REPRESENTATIONS)
+def test_every_registered_name_is_its_class(name: str) -> None:
+    representation = representation_from_identity(name)
+    class_name = REPRESENTATIONS[name].rpartition(":")[2]
+    assert type(representation) is representation_class(class_name)
+    assert representation.identity()["class"] == class_name
+    assert representation_from_identity({"class": name}) == representation
+    assert representation_from_identity({name: None}) == representation
+
+
+def test_a_name_may_come_with_fields() -> None:
+    assert representation_from_identity({"jet_image": {"pixels": 20}}) == JetImage(pixels=20)
+    with pytest.raises(DetectorError, match="Did you mean 'jet_image'"):
+        representation_from_identity({"jet_imag": {"pixels": 20}})
+    with pytest.raises(DetectorError, match="has the fields"):
+        representation_from_identity({"jet_image": {"pixel": 20}})
