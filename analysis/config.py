@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from oddjet.analysis.injection.settings import InjectionConfig
 from oddjet.analysis.statistics.background.choice import DEFAULT
-from oddjet.condor.cluster import Cluster
+from oddjet.condor.site import Cluster
 from oddjet.datasets.disk.validation import read_config, validate
 from oddjet.datasets.files.fileset import Fileset, load_fileset
 from oddjet.errors import ConfigError, OddjetError

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import loky
 from coffea.processor import DaskExecutor, FuturesExecutor, IterativeExecutor, accumulate
 
 from oddjet.errors import ConfigError
@@ -43,8 +44,6 @@ class LastingPool(concurrent.futures.Executor):
         self._pool = self._open()
 
     def _open(self) -> concurrent.futures.Executor:
-        import loky  # noqa: PLC0415
-
         pool: concurrent.futures.Executor = loky.ProcessPoolExecutor(
             max_workers=self._workers,
             env=self._env,

@@ -1,4 +1,7 @@
-"""Dask workers as jobs of HTCondor or Slurm, or of a scheduler that runs already; always with TLS."""
+"""Dask workers: on this machine, as jobs of HTCondor or Slurm, or of a scheduler that runs already.
+
+All but those on this machine are reached with TLS.
+"""
 
 from __future__ import annotations
 
@@ -11,23 +14,45 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from coffea.processor.executor import ExecutorBase
+from distributed import Client, LocalCluster, Security
 
 from oddjet.condor.events import read_events, tail
 from oddjet.condor.executors import WorkersExecutor
-from oddjet.condor.site import Site
+from oddjet.condor.site import Cluster, Site
 from oddjet.condor.submit import WORKER_ENVIRONMENT, site_lines
 from oddjet.errors import ConfigError, ProcessingError
 
-if TYPE_CHECKING:
-    from oddjet.condor.cluster import Cluster
-
-__all__ = ["open_address", "open_jobs"]
+__all__ = ["open_address", "open_jobs", "open_local"]
 
 _POLL = 1.0
 _LOOPBACK = re.compile(r"(127(\.\d+){3}|localhost|\[::1\])(:\d+)?/?")
+
+
+@contextmanager
+def open_local(cluster: Cluster) -> Iterator[ExecutorBase]:
+    """Start a scheduler and workers on loopback only: anyone who reaches a scheduler can run code there.
+
+    Args:
+        cluster: With the number of workers.
+
+    Yields:
+        The executor.
+    """
+    with (
+        LocalCluster(
+            n_workers=cluster.workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            env=WORKER_ENVIRONMENT,
+        ) as workers,
+        Client(workers, set_as_default=False) as client,
+    ):
+        yield WorkersExecutor(client=client, retries=cluster.retries)
 
 
 @contextmanager
@@ -46,8 +71,6 @@ def open_jobs(cluster: Cluster) -> Iterator[ExecutorBase]:
         ConfigError: If dask-jobqueue is missing or workers do not see our files.
         ProcessingError: If no worker came in time, with what the jobs' logs say.
     """
-    from distributed import Client  # noqa: PLC0415
-
     if not cluster.shared_files:
         msg = (
             "cluster: Dask's workers write parts themselves, so they have to see our folders; with"
@@ -69,7 +92,7 @@ def open_jobs(cluster: Cluster) -> Iterator[ExecutorBase]:
 
 @contextmanager
 def open_address(cluster: Cluster) -> Iterator[ExecutorBase]:
-    """Connect to a scheduler that somebody else runs, and leave it running.
+    """Connect to a scheduler that was started elsewhere, and leave it running.
 
     Args:
         cluster: With `address`, and `tls_…` files where the scheduler wants them.
@@ -79,15 +102,13 @@ def open_address(cluster: Cluster) -> Iterator[ExecutorBase]:
 
     Raises:
         ConfigError: If the address has no TLS and is not on this machine.
-        ProcessingError: If nobody answers there, or it has no workers in time.
+        ProcessingError: If none answers there, or it has no workers in time.
     """
-    from distributed import Client  # noqa: PLC0415
-
     address = str(cluster.address)
     scheme, _, host = address.rpartition("://")
     if scheme != "tls" and not _LOOPBACK.fullmatch(host):
         msg = (
-            f"cluster: address {address} is not on this machine and has no TLS, so that anybody on the way could"
+            f"cluster: address {address} is not on this machine and has no TLS, so that others on the network could"
             " run code there: expected tls://HOST:PORT"
         )
         raise ConfigError(msg)
@@ -109,9 +130,7 @@ def open_address(cluster: Cluster) -> Iterator[ExecutorBase]:
 def _jobqueue(cluster: Cluster, logs: Path) -> Any:
     """Start the scheduler; its dashboard is on loopback, everything else speaks TLS."""
     try:
-        from dask_jobqueue.htcondor import HTCondorCluster  # noqa: PLC0415
-        from dask_jobqueue.slurm import SLURMCluster  # noqa: PLC0415
-        from distributed import Security  # noqa: PLC0415
+        from dask_jobqueue import htcondor, slurm  # noqa: PLC0415 (optional)
 
         security = _given_security(cluster) or Security.temporary()
     except ImportError as error:
@@ -143,14 +162,14 @@ def _jobqueue(cluster: Cluster, logs: Path) -> Any:
     if cluster.executor == "htcondor":
         # The shell that starts a worker is that of the container.
         lines = {"transfer_executable": "False"} if cluster.image else {}
-        return HTCondorCluster(
+        return htcondor.HTCondorCluster(
             disk=cluster.disk, job_extra_directives={**lines, **site_lines(cluster)}, **options
         )
     if cluster.proxy:
         options["job_script_prologue"].append(
             f"export X509_USER_PROXY={shlex.quote(str(cluster.proxy.absolute()))}"
         )
-    return SLURMCluster(**options, **_slurm_options(cluster))
+    return slurm.SLURMCluster(**options, **_slurm_options(cluster))
 
 
 def _slurm_options(site: Site) -> dict[str, Any]:
@@ -168,8 +187,6 @@ def _slurm_options(site: Site) -> dict[str, Any]:
 
 
 def _given_security(cluster: Cluster) -> Any:
-    from distributed import Security  # noqa: PLC0415
-
     if cluster.tls_ca is None:
         return None
     files = {name: str(getattr(cluster, f"tls_{name}").absolute()) for name in ("cert", "key")}

@@ -1,17 +1,24 @@
-"""What a batch pool gives a job and wants to be told: a small YAML file, or keys of `cluster:`."""
+"""Where work runs, as settings: a batch pool's profile in a small YAML file, and the keys of `cluster:`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from dask.utils import parse_bytes
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from oddjet.errors import ConfigError, did_you_mean
 
-__all__ = ["SITES", "Site", "read_site"]
+__all__ = ["SITES", "Cluster", "Site", "read_site"]
 
 SITES = Path(__file__).resolve().parent / "sites"
 """Folder of the profiles that come with the package."""
@@ -115,6 +122,58 @@ class Site(BaseModel):
     def disk_kb(self) -> int:
         """Disk of a job [kB, 2¹⁰ bytes]."""
         return int(parse_bytes(self.disk) // 2**10)
+
+
+class Cluster(Site):
+    """Where chunks run: how, and the keys of a site profile, which may be named or given here.
+
+    Attributes:
+        executor: ``iterative`` in this process; ``futures`` in a pool of processes; ``dask`` in the
+            workers of a Dask cluster on this machine; ``htcondor`` and ``slurm`` in Dask workers
+            that are jobs of a batch pool; ``address`` in the workers of a Dask scheduler that runs.
+        workers: Workers, one core each; ignored by ``iterative`` and ``address``.
+        retries: How often a failing chunk is tried again, for files read over a network.
+        site: Name or path of a site profile; keys given beside it win.
+        adaptive: Replace jobs that are lost.
+        start_timeout: Longest wait for the first worker [s].
+        address: Of the scheduler, ``tls://HOST:PORT``.
+        tls_ca: Certificate of the authority; temporary certificates by default.
+        tls_cert: Our certificate.
+        tls_key: Its key.
+    """
+
+    executor: Literal["iterative", "futures", "dask", "htcondor", "slurm", "address"] = "iterative"
+    workers: int = Field(default=1, ge=1)
+    retries: int = Field(default=0, ge=0)
+    site: str | None = None
+    adaptive: bool = True
+    start_timeout: float = Field(default=3600.0, gt=0)
+    address: str | None = None
+    tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_site(cls, data: Any) -> Any:
+        """Fill in what the site says."""
+        if not isinstance(data, dict) or not isinstance(data.get("site"), str):
+            return data
+        try:
+            return {**read_site(data["site"]), **data}
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Cluster:
+        if (self.executor == "address") != (self.address is not None):
+            msg = "expected an address with executor: address, and with no other"
+            raise ValueError(msg)
+        given = [name for name in ("tls_ca", "tls_cert", "tls_key") if getattr(self, name)]
+        if given and len(given) < 3:
+            msg = f"expected tls_ca, tls_cert and tls_key together, received {', '.join(given)}"
+            raise ValueError(msg)
+        return self
 
 
 def read_site(site: str) -> dict[str, Any]:

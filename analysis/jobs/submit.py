@@ -24,8 +24,8 @@ from oddjet.analysis.pipeline.passes import (
     skim_pass,
 )
 from oddjet.analysis.pipeline.samples import ready_samples
-from oddjet.condor.cluster import Cluster
 from oddjet.condor.events import JobState, read_events, tail
+from oddjet.condor.site import Cluster
 from oddjet.condor.submit import pack_package, remove_jobs, submit_jobs, write_submission
 from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.disk.validation import read_config, validate

@@ -17,8 +17,8 @@ from coffea.processor.executor import ExecutorBase
 from pydantic import ValidationError
 
 from oddjet.condor import Cluster, open_executor
-from oddjet.condor.cluster import WORKER_ENVIRONMENT
 from oddjet.condor.executors import PoolExecutor
+from oddjet.condor.submit import WORKER_ENVIRONMENT
 from oddjet.errors import ConfigError
 
 KINDS = {"iterative": IterativeExecutor, "futures": FuturesExecutor, "dask": DaskExecutor}

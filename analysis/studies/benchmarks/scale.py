@@ -17,7 +17,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from oddjet.condor.cluster import WORKER_ENVIRONMENT, Cluster, open_executor
+from oddjet.condor.cluster import open_executor
+from oddjet.condor.site import Cluster
+from oddjet.condor.submit import WORKER_ENVIRONMENT
 from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.datasets.files.fileset import load_fileset
 from oddjet.datasets.skims.manifest import ChunkRecord

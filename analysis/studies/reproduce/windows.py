@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.analysis.pipeline.samples import ready_samples
-from oddjet.condor.cluster import Cluster, open_executor
+from oddjet.condor.cluster import open_executor
+from oddjet.condor.site import Cluster
 from oddjet.datasets.files.fileset import Fileset, load_fileset
 from oddjet.datasets.folds import fold_of
 from oddjet.datasets.jets import Jets, Truth
