@@ -29,8 +29,9 @@ from oddjet.ml.decorrelation.by_score import ByMethod, fit_methods, load_methods
 from oddjet.ml.detectors.base import Detector, Scores
 from oddjet.ml.folder import read_info, reading, replace_folder, write_info
 from oddjet.ml.networks.training import Progress
+from oddjet.ml.score_names import ScoreName
 
-__all__ = ["FoldProgress", "FoldedDetector", "calibrated_name", "decorrelated_name"]
+__all__ = ["FoldProgress", "FoldedDetector"]
 
 log = logging.getLogger(__name__)
 
@@ -39,16 +40,6 @@ FoldProgress = Callable[[int, int, int, int, dict[str, float]], None]
 
 INFO_FILE = "folds.json"
 MIN_CALIBRATION_JETS = 10
-
-
-def calibrated_name(score: str) -> str:
-    """Name the calibrated form of a score: `"mse"` → `"mse_calibrated"`."""
-    return f"{score}_calibrated"
-
-
-def decorrelated_name(score: str, method: str) -> str:
-    """Name the decorrelated form of a score: `"mse"`, `"ddt"` → `"mse_ddt"`."""
-    return f"{score}_{method_name(method)}"
 
 
 @dataclass(eq=False)
@@ -169,8 +160,8 @@ class FoldedDetector:
             for score in self.raw_score_names
             for name in (
                 score,
-                calibrated_name(score),
-                *(decorrelated_name(score, method) for method in self.methods),
+                ScoreName(score).calibrated,
+                *(ScoreName(score, method_name(method)).column for method in self.methods),
             )
         )
 
@@ -363,7 +354,7 @@ class FoldedDetector:
     def _fill(self, scores: Scores, fold: int, rows: npt.NDArray[np.int64], found: Scores) -> None:
         for name, values in found.items():
             scores[name][rows] = values
-            scores[calibrated_name(name)][rows] = self.calibrations[fold][name](values)
+            scores[ScoreName(name).calibrated][rows] = self.calibrations[fold][name](values)
 
     def _fill_decorrelated(
         self, scores: Scores, fold: int, rows: npt.NDArray[np.int64], found: Scores, jets: Jets
@@ -373,7 +364,8 @@ class FoldedDetector:
         at = _column(jets, self.decorrelation_mass)[rows], _column(jets, "pt")[rows]
         for method, by_score in self.decorrelations[fold].items():
             for name, values in found.items():
-                scores[decorrelated_name(name, method)][rows] = by_score[name](values, *at)
+                column = ScoreName(name, method_name(method)).column
+                scores[column][rows] = by_score[name](values, *at)
 
 
 def _read_info(folder: Path) -> dict[str, Any]:

@@ -47,14 +47,12 @@ class JetScorer:
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns of the raw scores."""
-        return tuple(column for detector in self.detectors for column in detector.columns)
+        return tuple(name.column for d in self.detectors for name in d.names if not name.method)
 
     @property
     def decorrelated_columns(self) -> tuple[str, ...]:
         """Columns of the decorrelated scores."""
-        return tuple(
-            column for detector in self.detectors for column in detector.decorrelated_columns
-        )
+        return tuple(name.column for d in self.detectors for name in d.names if name.method)
 
     @property
     def cuts(self) -> dict[str, str]:

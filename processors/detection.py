@@ -16,6 +16,7 @@ from oddjet.datasets.jets import Jets, require_columns
 from oddjet.errors import ConfigError, DetectorError, NonFiniteError
 from oddjet.ml.decorrelation import method_name
 from oddjet.ml.folds import FoldedDetector
+from oddjet.ml.score_names import ScoreName
 
 __all__ = ["DetectorReference", "find_detectors", "score_jets"]
 
@@ -49,14 +50,9 @@ class DetectorReference:
     methods: tuple[str, ...] = ()
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        """Columns of the raw scores."""
-        return tuple(f"{self.label}_{score}" for score in self.score_names)
-
-    @property
-    def decorrelated_columns(self) -> tuple[str, ...]:
-        """Columns of the decorrelated scores."""
-        return tuple(f"{column}_{method}" for column in self.columns for method in self.methods)
+    def names(self) -> tuple[ScoreName, ...]:
+        """Its scores, raw ones first."""
+        return ScoreName.from_label(self.label, self.score_names, self.methods)
 
 
 def find_detectors(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.jets import Jets, require_columns
-from oddjet.errors import ConfigError, InputError, NonFiniteError, did_you_mean
+from oddjet.errors import ConfigError, InputError, NonFiniteError
+from oddjet.ml.score_names import ScoreName
 from oddjet.typing import Floats
 
 __all__ = [
@@ -27,7 +28,6 @@ __all__ = [
     "Histograms",
     "check_rows",
     "count_passed",
-    "cut_column",
     "cut_columns",
     "fill_histograms",
     "load_histograms",
@@ -49,8 +49,6 @@ ALL = "all"
 
 PT_EDGES = (150.0, 200.0, 300.0, 400.0, 500.0, 650.0, 800.0, 1000.0, 13000.0)
 """Edges of the pt axis [GeV] unless others are given."""
-
-_CALIBRATED = "_calibrated"
 
 
 class HistogramSettings(BaseModel):
@@ -114,37 +112,8 @@ def cut_columns(names: Iterable[str], decorrelated: Iterable[str] = ()) -> dict[
     >>> cut_columns(["k_mse"], ["k_mse_ddt"])
     {'k_mse': 'k_mse_calibrated', 'k_mse_ddt': 'k_mse_ddt'}
     """
-    calibrated = {name: name + _CALIBRATED for name in names}
+    calibrated = {name: ScoreName(name).calibrated for name in names}
     return {**calibrated, **{name: name for name in decorrelated}}
-
-
-def cut_column(name: str, columns: Collection[str]) -> str:
-    """Tell which column of a scores table the histogram `name` is cut on.
-
-    Args:
-        name: Column of a raw or of a decorrelated score.
-        columns: All columns of the table.
-
-    Returns:
-        `{name}_calibrated` for a raw score, `name` for a decorrelated one.
-
-    Raises:
-        InputError: If the table has no such score.
-
-    >>> cut_column("k_mse_ddt", ["k_mse", "k_mse_calibrated", "k_mse_ddt"])
-    'k_mse_ddt'
-    """
-    if name + _CALIBRATED in columns:
-        return name + _CALIBRATED
-    # A decorrelated score is named after a raw one, which is in the table too.
-    raw = {column.removesuffix(_CALIBRATED) for column in columns if column.endswith(_CALIBRATED)}
-    if name in columns and any(name.startswith(f"{column}_") for column in raw):
-        return name
-    msg = (
-        f"the scores table has no score {name!r} to cut on.{did_you_mean(name, columns)} Expected a "
-        f"raw score ({', '.join(sorted(raw)) or 'there is none'}), or a decorrelated one."
-    )
-    raise InputError(msg)
 
 
 def make_histogram(datasets: Sequence[str], settings: HistogramSettings) -> Histogram:

@@ -24,7 +24,7 @@ from oddjet.analysis.statistics.bumphunt import (
 from oddjet.datasets.folds import event_hash
 from oddjet.datasets.skims.manifest import DatasetSummary
 from oddjet.errors import ConfigError, FitError
-from oddjet.processors.histograms import cut_column
+from oddjet.ml.score_names import ScoreName
 from oddjet.typing import Table
 
 __all__ = [
@@ -152,7 +152,7 @@ def hunt(
         InputError: The table has no such score.
     """
     scores = (columns,) if isinstance(columns, str) else tuple(columns)
-    cuts = {name: cut_column(name, table) for name in scores}
+    cuts = {name: ScoreName.find(name, table).cut for name in scores}
     if settings.mass not in table:
         msg = f"the scores table has no column '{settings.mass}': it has {', '.join(sorted(table))}"
         raise ConfigError(msg)

@@ -22,6 +22,7 @@ from oddjet.analysis.hunt.hunt import Hunt, HuntSample, WorkingPoint, hunt
 from oddjet.analysis.injection.mixture import draw_mixture, hunted_rows
 from oddjet.analysis.injection.settings import InjectionConfig
 from oddjet.analysis.report.page import jsonable
+from oddjet.analysis.scores.columns import main_scores
 from oddjet.analysis.statistics.background.signal import fit_signal
 from oddjet.analysis.statistics.bumphunt import on_off_p, significance
 from oddjet.datasets.disk.atomic import write_text
@@ -29,7 +30,7 @@ from oddjet.datasets.disk.digest import content_key, dependency_digest
 from oddjet.datasets.jets import Jets
 from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ConfigError, FitError, OddjetError
-from oddjet.processors.histograms import cut_column
+from oddjet.ml.score_names import ScoreName
 from oddjet.typing import Bools
 
 if TYPE_CHECKING:
@@ -240,11 +241,9 @@ def _score(jets: Jets, trained: FoldedDetector, trial: InjectionTrial) -> Table:
 
 def _columns(trained: FoldedDetector, trial: InjectionTrial) -> tuple[str, ...]:
     """The scores to hunt with: the decorrelated one, and the raw one."""
-    detector = trial.detector
-    raw = f"{detector.key}_{detector.cut or trained.raw_score_names[0]}"
-    if trial.decorrelation is None:
-        return (raw,)
-    return (f"{raw}_{trial.decorrelation.cut_method}", raw)
+    raw_scores = {trial.detector.key: trained.raw_score_names}
+    (name,) = main_scores([trial.detector], trial.decorrelation, raw_scores)
+    return tuple(dict.fromkeys((name.column, name.raw)))
 
 
 def _cuts(
@@ -262,7 +261,7 @@ def _cuts(
     """
     mass = np.asarray(table[settings.mass], dtype=np.float64)
     window = use & (mass >= settings.window[0]) & (mass < settings.window[1])
-    column = cut_column(result.column, table)
+    column = ScoreName.find(result.column, table).cut
     cuts = []
     for point in result.main_points:
         least = -np.log10(point.efficiency) if point.column else -np.inf

@@ -34,6 +34,7 @@ from oddjet.analysis.report.sections import (
 )
 from oddjet.analysis.report.sections.labels import mass_name, sample_label
 from oddjet.analysis.scores.anomalies import AnomalousJet, most_anomalous
+from oddjet.analysis.scores.columns import scores_of
 from oddjet.analysis.scores.quality import (
     EpochQuality,
     Quality,
@@ -47,15 +48,14 @@ from oddjet.datasets.jets import Jets
 from oddjet.datasets.luminosity.recorded import data_luminosity
 from oddjet.datasets.skims.manifest import Manifest
 from oddjet.datasets.skims.skim import Skim
-from oddjet.ml.decorrelation import method_name
 from oddjet.ml.representations.jet_image import JetImage
-from oddjet.processors.histograms import cut_column
+from oddjet.ml.score_names import ScoreName
 from oddjet.typing import Table
 
 if TYPE_CHECKING:
     from oddjet.ml.folds import FoldedDetector
 
-__all__ = ["RunOutputs", "build_report", "decorrelated_columns", "score_columns"]
+__all__ = ["RunOutputs", "build_report"]
 
 AVERAGED_JETS = 10_000
 
@@ -107,21 +107,6 @@ class RunOutputs:
         return {name: d.label or name for name, d in self.skim.manifest.datasets.items()}
 
 
-def score_columns(detectors: Mapping[str, FoldedDetector]) -> list[str]:
-    """Name the raw scores' columns of the scores table."""
-    return [f"{label}_{s}" for label, model in detectors.items() for s in model.raw_score_names]
-
-
-def decorrelated_columns(detectors: Mapping[str, FoldedDetector]) -> list[str]:
-    """Name the decorrelated scores' columns of the scores table."""
-    return [
-        f"{label}_{score}_{method_name(method)}"
-        for label, model in detectors.items()
-        for score in model.raw_score_names
-        for method in model.methods
-    ]
-
-
 def build_report(run: RunOutputs) -> Report:
     """Gather a run's outputs into a report.
 
@@ -132,9 +117,9 @@ def build_report(run: RunOutputs) -> Report:
     # Without a luminosity the samples are still added in the ratio of their cross sections.
     known = all(d.kind == "data" or d.cross_section_pb for d in datasets.values())
     scales = dataset_scales(datasets, (run.lumi_ifb or 1.0) if known else None)
-    columns = score_columns(run.detectors)
-    cuts = [*columns, *decorrelated_columns(run.detectors)]
-    qualities = score_quality(run.table, datasets, cuts, scales)
+    names = scores_of(run.detectors)
+    columns = [name.column for name in names if not name.method]
+    qualities = score_quality(run.table, datasets, [name.column for name in names], scales)
     label = PlotLabel("simulation", "13 TeV")
     sections = [
         _cut_flow(run, label),
@@ -298,7 +283,7 @@ def _spectra(run: RunOutputs, names: list[str], scales: Mapping[str, float]) -> 
     if settings.jets == "leading":
         use &= table["rank"] == 0
     mass = np.asarray(table[settings.mass], dtype=np.float64)[use]
-    survival = table[cut_column(run.hunt.column, table)][use]
+    survival = table[ScoreName.find(run.hunt.column, table).cut][use]
     weights = table["weight"][use] * np.array([scales[name] for name in table["dataset"][use]])
     spectra = []
     for point in run.hunt.main_points:
@@ -335,7 +320,7 @@ def _anomalies(run: RunOutputs) -> Section:
         mass = run.table[settings.mass]
         allowed &= (mass < settings.window[0]) | (mass >= settings.window[1])
     files = {file.uuid: file.path for file in run.skim.manifest.files}
-    column = cut_column(hunt.column, run.table)
+    column = ScoreName.find(hunt.column, run.table).cut
     found = most_anomalous(run.table, column, n=10, allowed=allowed, files=files)
     image = JetImage() if run.config.image is None else JetImage(**run.config.image.model_dump())
     images, constituents = {}, {}

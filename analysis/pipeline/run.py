@@ -17,6 +17,7 @@ from oddjet.analysis.hunt.hunt import Hunt, choose_sample, hunt
 from oddjet.analysis.pipeline.passes import image_of, score_pass, skim_pass
 from oddjet.analysis.pipeline.samples import ready_samples
 from oddjet.analysis.pipeline.train import train_detector
+from oddjet.analysis.scores.columns import main_scores
 from oddjet.condor.cluster import open_executor
 from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.disk.digest import content_key, source_digest
@@ -25,14 +26,14 @@ from oddjet.datasets.luminosity.recorded import data_luminosity
 from oddjet.datasets.skims.manifest import read_manifest
 from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ConfigError, InputError, TooFewJetsError
+from oddjet.ml.score_names import ScoreName
 from oddjet.processors.engine.progress import Reporter, SilentReporter
-from oddjet.processors.histograms import cut_column
 
 if TYPE_CHECKING:
     from oddjet.analysis.sculpting.scores import SculptingResult
     from oddjet.ml.folds import FoldedDetector
 
-__all__ = ["RunResult", "main_scores", "ready_skim", "report_again", "run_chain"]
+__all__ = ["RunResult", "ready_skim", "report_again", "run_chain"]
 
 CONFIG_FILE = "config.yaml"
 TIMES_FILE = "seconds.json"
@@ -185,20 +186,6 @@ def _score(config: AnalysisConfig, skim: Skim, reporter: Reporter) -> None:
         score_pass(config, executor, progress=update)
 
 
-def main_scores(config: AnalysisConfig, trained: Mapping[str, FoldedDetector]) -> tuple[str, ...]:
-    """Name the score of each detector that is cut on, decorrelated where that is asked for.
-
-    Args:
-        config: The analysis.
-        trained: Detectors by label.
-    """
-    method = f"_{config.decorrelation.cut_method}" if config.decorrelation else ""
-    return tuple(
-        f"{each.key}_{each.cut or trained[each.key].raw_score_names[0]}{method}"
-        for each in config.detectors
-    )
-
-
 def _judge(
     config: AnalysisConfig, found: Hunt, columns_there: Collection[str]
 ) -> tuple[SculptingResult | None, str]:
@@ -206,11 +193,10 @@ def _judge(
     from oddjet.analysis.sculpting.scores import judge_scores  # noqa: PLC0415 (slow import)
 
     folder = config.output / "scores"
-    columns = [cut_column(name, columns_there) for name in found.columns]
+    names = [ScoreName.find(name, columns_there) for name in found.columns]
+    columns = [name.cut for name in names]
     if config.decorrelation is not None:
-        method = f"_{config.decorrelation.cut_method}"
-        raw = [name.removesuffix(method) for name in found.columns]
-        columns += [cut_column(name, columns_there) for name in raw]
+        columns += [ScoreName(name.raw).cut for name in names]
     kinds = {name: dataset.kind for name, dataset in read_manifest(folder).datasets.items()}
     signals = [name for name, kind in kinds.items() if kind == "signal"]
     if "background" not in kinds.values():
@@ -239,6 +225,7 @@ def _finish(
     from oddjet.processors.scores import open_scores  # noqa: PLC0415
 
     table = open_scores(config.output / "scores").columns()
+    raw_scores = {label: detector.raw_score_names for label, detector in trained.items()}
     with clock.step("hunt"):
         sample = choose_sample(
             table,
@@ -248,7 +235,10 @@ def _finish(
         )
         found = hunt(
             table,
-            main_scores(config, trained),
+            [
+                name.column
+                for name in main_scores(config.detectors, config.decorrelation, raw_scores)
+            ],
             sample,
             config.hunt,
             unblind=config.unblind,

@@ -14,7 +14,7 @@ from oddjet.datasets.jets import Truth, concatenate
 from oddjet.datasets.skims.manifest import DatasetSummary
 from oddjet.datasets.skims.skim import Skim
 from oddjet.ml.evaluation.roc import Evaluation, Interval, Roc, auc, evaluate, roc_curve
-from oddjet.processors.histograms import cut_column
+from oddjet.ml.score_names import ScoreName
 from oddjet.typing import Bools, Table
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def score_quality(
         if not is_signal.any() or not background.any():
             continue
         use = background | is_signal
-        scores = {c: np.asarray(table[cut_column(c, table)])[use] for c in columns}
+        scores = {c: np.asarray(table[ScoreName.find(c, table).cut])[use] for c in columns}
         for column, row in zip(
             columns, evaluate(scores, is_signal[use], weights[use]), strict=True
         ):

@@ -13,6 +13,7 @@ from typing import Any, cast
 from oddjet.errors import ConfigError, did_you_mean
 from oddjet.ml.decorrelation.base import Decorrelation
 from oddjet.ml.plugins import import_class
+from oddjet.ml.score_names import CALIBRATED
 
 __all__ = ["DECORRELATIONS", "Decorrelation", "check_methods", "create", "load", "method_name"]
 
@@ -74,7 +75,7 @@ def check_methods(methods: Mapping[str, Mapping[str, Any]]) -> None:
         DetectorError: If a class cannot be imported.
     """
     columns = [method_name(name) for name in methods]
-    if len(set(columns)) != len(columns) or "calibrated" in columns:
+    if len(set(columns)) != len(columns) or CALIBRATED in columns:
         msg = (
             f"decorrelation: expected methods with columns of their own, none called 'calibrated'. "
             f"Received: {', '.join(methods)}."

@@ -13,8 +13,6 @@ from oddjet.processors.histograms import (
     HistogramSettings,
     check_scales,
     count_passed,
-    cut_column,
-    cut_columns,
     fill_histograms,
     load_histograms,
     make_histogram,
@@ -167,15 +165,3 @@ def test_decorrelated_scores_are_cut_on_as_they_are() -> None:
     assert counts["d_s"] == {"all": 4, "0.1": 3, "0.01": 1}
     with pytest.raises(InputError, match="d_s_ddt"):
         count_passed(table(), names=[], settings=SETTINGS, decorrelated=["d_s_ddt"])
-
-
-def test_the_column_that_is_cut_on() -> None:
-    columns = ["pt", "d_s", "d_s_calibrated", "d_s_ddt"]
-    assert cut_column("d_s", columns) == "d_s_calibrated"
-    assert cut_column("d_s_ddt", columns) == "d_s_ddt"
-    assert cut_columns(["d_s"], ["d_s_ddt"]) == {
-        name: cut_column(name, columns) for name in ("d_s", "d_s_ddt")
-    }
-    for wrong in ("pt", "d_s_dtd", "d_s_quantile_map", "e_s"):
-        with pytest.raises(InputError, match=r"raw score \(d_s\)"):
-            cut_column(wrong, columns)

@@ -13,6 +13,7 @@ from oddjet.analysis.report.figures.style import PlotLabel, efficiency_name, leg
 from oddjet.analysis.report.page import Section, make_picture
 from oddjet.analysis.scores.quality import signal_jets
 from oddjet.datasets.skims.manifest import DatasetSummary
+from oddjet.ml.score_names import ScoreName
 from oddjet.typing import Table
 
 __all__ = ["scores_section"]
@@ -43,7 +44,7 @@ def scores_section(
     numbers: dict[str, Any] = {}
     for column in columns if classes else ():
         raw = _samples(table, column, classes)
-        calibrated = _samples(table, f"{column}_calibrated", classes)
+        calibrated = _samples(table, ScoreName(column).calibrated, classes)
         figure = score_distributions(
             raw, calibrated, name=column, working_points=marks, label=label
         )
