@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from oddjet.analysis.injection.settings import InjectionConfig
 from oddjet.analysis.statistics.background.choice import DEFAULT
 from oddjet.condor.site import Cluster
 from oddjet.datasets.disk.validation import read_config, validate
@@ -23,6 +22,7 @@ __all__ = [
     "DetectorConfig",
     "HuntConfig",
     "ImageConfig",
+    "InjectionConfig",
     "PseudoData",
     "load_config",
 ]
@@ -30,6 +30,7 @@ __all__ = [
 NAME = r"^[A-Za-z0-9_-]+$"
 
 Efficiency = Annotated[float, Field(gt=0, lt=1)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
 class _Settings(BaseModel):
@@ -202,6 +203,37 @@ class HuntConfig(_Settings):
     def n_bins(self) -> int:
         """Number of mass bins."""
         return round((self.range[1] - self.range[0]) / self.bin_width)
+
+
+class InjectionConfig(_Settings):
+    """Signal injected into background, as if both were data.
+
+    A fraction is the number of injected signal jets over that of background jets, both counted among
+    the jets that are hunted in (in the mass range, before any cut on a score). 0 injects nothing: there a
+    bump would be one that the chain made.
+
+    Attributes:
+        signal: Dataset that is injected.
+        fractions: Fractions of signal.
+        seeds: One experiment each: they draw other events and train from other beginnings.
+        background_share: Share of the background's events in one experiment. Below 1, so that
+            seeds have different backgrounds; those of two seeds still share this share of theirs.
+        n_toys: Pseudo-experiments of each scan.
+    """
+
+    signal: str
+    fractions: tuple[Fraction, ...] = (0.0, 0.0025, 0.005, 0.01, 0.02)
+    seeds: tuple[int, ...] = (1, 2, 3)
+    background_share: float = Field(default=0.5, gt=0, le=1)
+    n_toys: int = Field(default=200, ge=100)
+
+    @field_validator("fractions", "seeds")
+    @classmethod
+    def _distinct(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if not value or len(set(value)) != len(value):
+            msg = f"expected at least one, none twice, received {list(value)}"
+            raise ValueError(msg)
+        return tuple(sorted(value))
 
 
 class AnalysisConfig(_Settings):

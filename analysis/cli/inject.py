@@ -43,7 +43,7 @@ def inject(
 
     Experiments that are done are not repeated; an interrupted call goes on.
     """
-    from oddjet.analysis.injection.files import inject_and_write  # noqa: PLC0415 (slow import)
+    from oddjet.analysis.pipeline.inject import inject_and_write  # noqa: PLC0415 (slow import)
 
     with exit_on_error():
         result, written = inject_and_write(

@@ -1,23 +1,20 @@
-"""All experiments: each once, over the executor, those that are done left alone."""
+"""All experiments of an analysis: planned, run once each, and summed up."""
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import itertools
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from oddjet.analysis.config import AnalysisConfig
-from oddjet.analysis.injection.settings import InjectionConfig
+from oddjet.analysis.config import AnalysisConfig, InjectionConfig
 from oddjet.analysis.injection.summary import InjectionResult
-from oddjet.analysis.injection.trial import InjectionTrial, load_trial, run_trial, trial_key
-from oddjet.condor.cluster import open_executor
+from oddjet.analysis.injection.trial import InjectionTrial, run_trial, trial_key
+from oddjet.analysis.trials import Task, keep_json, read_json, run_tasks
 from oddjet.datasets.skims.skim import Skim
-from oddjet.errors import ConfigError, ProcessingError, did_you_mean
-from oddjet.processors.engine.progress import Reporter, SilentReporter, Update
+from oddjet.errors import ConfigError, did_you_mean
+from oddjet.processors.engine.progress import Reporter
 
 __all__ = ["plan_trials", "run_injection"]
 
@@ -44,13 +41,13 @@ def plan_trials(
     if injection is None:
         msg = "the configuration has no 'injection:' block: injection: {signal: NAME}"
         raise ConfigError(msg)
-    known = {each.key: each for each in config.detectors}
+    known = {detector.key: detector for detector in config.detectors}
     for name in detectors:
         if name not in known:
             msg = f"no detector '{name}' in the configuration.{did_you_mean(name, known)}"
             raise ConfigError(msg)
     background = _background(skim, injection)
-    wanted = [each for key, each in known.items() if not detectors or key in detectors]
+    wanted = [known[key] for key in known if not detectors or key in detectors]
     chosen = [f for f in injection.fractions if not fractions or f in fractions]
     if not chosen:
         msg = f"expected fractions among {list(injection.fractions)}, received {list(fractions)}"
@@ -98,7 +95,7 @@ def run_injection(
     """Run the experiments that were not run yet, and add up all of them.
 
     Each is kept under a key of jets, settings and code, so a second call repeats nothing and an
-    interrupted one goes on. A failure does not stop the others; all are told at the end.
+    interrupted one continues. A failure does not stop the others; all are named at the end.
 
     Args:
         config: The analysis.
@@ -112,52 +109,19 @@ def run_injection(
         ConfigError: As of `plan_trials`.
         ProcessingError: Experiments failed; the results of the others are kept.
     """
-    reporter = reporter or SilentReporter()
     trials = plan_trials(config, skim, detectors=detectors, fractions=fractions)
     folder = output.absolute() / "trials"
-    folder.mkdir(parents=True, exist_ok=True)
-    todo = [trial for trial in trials if load_trial(trial, folder) is None]
-    reporter.log(f"{len(trials)} experiments, {len(trials) - len(todo)} of them done before")
-    if todo:
-        with (
-            open_executor(config.cluster) as executor,
-            reporter.track("inject", len(todo), "experiments") as update,
-            _watched(todo, folder, update),
-        ):
-            work = functools.partial(run_trial, output=folder)
-            result, _ = executor(todo, work, None)
-        _raise_failures(result, len(todo))
-    found = [(trial, load_trial(trial, folder)) for trial in trials]
-    lost = [trial.label for trial, each in found if each is None]
-    if lost:
-        msg = f"{len(lost)} of {len(trials)} experiments left no result: {'; '.join(lost[:5])}"
-        raise ProcessingError(msg)
-    return InjectionResult.from_trials([each for _, each in found if each is not None])
+    tasks = [_task(trial, folder / f"{trial_key(trial)}.json") for trial in trials]
+    results = run_tasks(
+        tasks, cluster=config.cluster, step="inject", unit="experiments", reporter=reporter
+    )
+    return InjectionResult.from_trials(results)
 
 
-def _raise_failures(result: dict[str, Any], n: int) -> None:
-    failures = dict(result.get("failures", {}))
-    if failures:
-        lines = [f"{label}: {message}" for label, message in failures.items()]
-        msg = "\n".join([f"{len(failures)} of {n} experiments failed; the others are kept", *lines])
-        raise ProcessingError(msg)
-
-
-@contextlib.contextmanager
-def _watched(todo: Sequence[InjectionTrial], folder: Path, update: Update) -> Iterator[None]:
-    """Move the bar as results appear on disk, whichever worker wrote them."""
-    files = [folder / f"{trial_key(trial)}.json" for trial in todo]
-    ended = threading.Event()
-
-    def watch() -> None:
-        while not ended.wait(1.0):
-            update(sum(file.exists() for file in files))
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-        update(sum(file.exists() for file in files))
+def _task(trial: InjectionTrial, file: Path) -> Task[dict[str, Any]]:
+    return Task(
+        trial.label,
+        file,
+        read=functools.partial(read_json, file),
+        run=functools.partial(keep_json, run_trial, trial, file),
+    )

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-__all__ = ["InjectionResult", "PointSummary"]
+__all__ = ["FILE", "InjectionResult", "PointSummary", "read_injection"]
+
+FILE = "injection.json"
 
 HEADERS = (
     "signal", "cut", "significance [σ]", "global p", "signal kept", "background kept", "SIC",
@@ -83,7 +87,7 @@ class InjectionResult:
                         -cut["background_efficiency"],
                     )
                     groups.setdefault(key, []).append((score, cut))
-        points = [_point(key, found) for key, found in sorted(groups.items())]
+        points = [_point(key, cuts) for key, cuts in sorted(groups.items())]
         return cls(tuple(trials), tuple(points))
 
     def by_score(self) -> dict[str, list[PointSummary]]:
@@ -110,13 +114,26 @@ class InjectionResult:
         return {"points": points, "trials": list(self.trials)}
 
 
+def read_injection(folder: Path) -> InjectionResult | None:
+    """Read what was written of injections; None where nothing was injected.
+
+    Args:
+        folder: Where it is.
+    """
+    try:
+        content = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return InjectionResult.from_trials(content["trials"])
+
+
 def _point(
-    key: tuple[str, str, float, float], found: Sequence[tuple[dict[str, Any], dict[str, Any]]]
+    key: tuple[str, str, float, float], cuts: Sequence[tuple[dict[str, Any], dict[str, Any]]]
 ) -> PointSummary:
     def values(name: str) -> tuple[float, ...]:
-        return tuple(float(cut[name]) for _, cut in found if cut.get(name) is not None)
+        return tuple(float(cut[name]) for _, cut in cuts if cut.get(name) is not None)
 
-    fitted = [cut for _, cut in found if cut.get("yield") is not None]
+    fitted = [cut for _, cut in cuts if cut.get("yield") is not None]
     bias = tuple(float(cut["yield"] - cut["n_signal"]) for cut in fitted)
     return PointSummary(
         detector=key[0],
@@ -124,7 +141,7 @@ def _point(
         fraction=key[2],
         background_efficiency=-key[3],
         significance=values("window_significance"),
-        global_p=tuple(float(s["global_p"]) for s, _ in found if s["global_p"] is not None),
+        global_p=tuple(float(s["global_p"]) for s, _ in cuts if s["global_p"] is not None),
         signal_efficiency=values("signal_efficiency_in_window"),
         window_efficiency=values("background_efficiency_in_window"),
         bias=bias,

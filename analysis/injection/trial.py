@@ -1,42 +1,43 @@
 """One experiment: jets drawn, and taken through the whole chain as if they were data.
 
 The detector is trained, calibrated and decorrelated on background and signal together, out of fold,
-because that is what is there in data. What is signal is looked at only at the end.
+as in data. Which jets are signal is used only at the end.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.analysis.config import DecorrelationConfig, DetectorConfig, HuntConfig
+from oddjet.analysis.config import (
+    DecorrelationConfig,
+    DetectorConfig,
+    HuntConfig,
+    InjectionConfig,
+)
 from oddjet.analysis.hunt.hunt import Hunt, HuntSample, WorkingPoint, hunt
 from oddjet.analysis.injection.mixture import draw_mixture, hunted_rows
-from oddjet.analysis.injection.settings import InjectionConfig
 from oddjet.analysis.report.page import jsonable
 from oddjet.analysis.scores.columns import main_scores
 from oddjet.analysis.statistics.background.signal import fit_signal
 from oddjet.analysis.statistics.bumphunt import on_off_p, significance
-from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.disk.digest import content_key, dependency_digest
 from oddjet.datasets.jets import Jets
 from oddjet.datasets.skims.skim import Skim, open_skim
-from oddjet.errors import ConfigError, FitError, OddjetError
+from oddjet.errors import ConfigError, FitError
+from oddjet.ml import detector_class
+from oddjet.ml.folds import FoldedDetector
 from oddjet.ml.score_names import ScoreName
 from oddjet.typing import Bools
 
-if TYPE_CHECKING:
-    from oddjet.ml.folds import FoldedDetector
-
-__all__ = ["InjectionTrial", "load_trial", "run_trial", "trial_key"]
+__all__ = ["InjectionTrial", "run_trial", "trial_key"]
 
 Table = dict[str, npt.NDArray[Any]]
 
@@ -89,8 +90,6 @@ def trial_key(trial: InjectionTrial) -> str:
     Args:
         trial: The trial.
     """
-    from oddjet.ml import detector_class  # noqa: PLC0415 (keeps the command line quick)
-
     skim = _open(trial.skim)
     used = (*trial.background, trial.injection.signal)
     parts = sorted(chunk.key for chunk in skim.manifest.chunks if chunk.dataset in used)
@@ -110,39 +109,24 @@ def trial_key(trial: InjectionTrial) -> str:
     return content_key([parts, settings, code])
 
 
-def load_trial(trial: InjectionTrial, output: Path) -> dict[str, Any] | None:
-    """Read what a trial found; None if it was not run.
+def run_trial(trial: InjectionTrial) -> dict[str, Any]:
+    """Do one experiment.
 
     Args:
         trial: The trial.
-        output: Folder of the trials.
-    """
-    try:
-        found = json.loads((output / f"{trial_key(trial)}.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return dict(found)
-
-
-def run_trial(trial: InjectionTrial, *, output: Path) -> dict[str, Any]:
-    """Do one experiment and keep what it found; a function of one item, for executors.
-
-    Args:
-        trial: The trial.
-        output: Folder of the trials; one JSON file each.
 
     Returns:
-        {"done": {key: seconds}} or, if it failed on purpose, {"failures": {label: message}}.
+        Ready for JSON: detector, fraction, seed, the numbers of jets, what each score found, and the
+        wall time in seconds.
+
+    Raises:
+        ConfigError: The detector is supervised.
+        OddjetError: A step of the analysis failed.
     """
-    key = trial_key(trial)
     started = time.perf_counter()
-    try:
-        found = _experiment(trial)
-    except OddjetError as error:
-        return {"failures": {trial.label: f"{type(error).__name__}: {error}"}}
-    found["seconds"] = time.perf_counter() - started
-    write_text(output / f"{key}.json", json.dumps(jsonable(found), indent=1) + "\n")
-    return {"done": {key: found["seconds"]}}
+    result = _experiment(trial)
+    result["seconds"] = time.perf_counter() - started
+    return dict(jsonable(result))
 
 
 @functools.lru_cache(maxsize=2)
@@ -181,7 +165,7 @@ def _experiment(trial: InjectionTrial) -> dict[str, Any]:
     signals = _score(ak.to_packed(signal[hunted(signal)]), trained, trial)
     is_signal = np.asarray(ak.to_list(jets["dataset"])) == trial.injection.signal
     use = hunted(jets)
-    found: dict[str, Any] = {
+    numbers: dict[str, Any] = {
         "detector": trial.detector.key,
         "fraction": trial.fraction,
         "seed": trial.seed,
@@ -193,7 +177,7 @@ def _experiment(trial: InjectionTrial) -> dict[str, Any]:
     changed = {"n_toys": trial.injection.n_toys, "seed": trial.seed}
     for column in _columns(trained, trial):
         result = hunt(table, column, sample, settings.model_copy(update=changed))
-        found["scores"].append(
+        numbers["scores"].append(
             {
                 "score": column,
                 "global_p": None if result.bump_hunt is None else result.bump_hunt.global_p,
@@ -203,14 +187,11 @@ def _experiment(trial: InjectionTrial) -> dict[str, Any]:
                 "cuts": _cuts(table, result, use, is_signal, signals, settings),
             }
         )
-    return found
+    return numbers
 
 
 def _train(jets: Jets, trial: InjectionTrial) -> FoldedDetector:
-    """Train, calibrate and decorrelate on everything that is there."""
-    from oddjet.ml import detector_class  # noqa: PLC0415 (TensorFlow)
-    from oddjet.ml.folds import FoldedDetector  # noqa: PLC0415
-
+    """Train, calibrate and decorrelate on all jets, as in data."""
     detector = trial.detector
     if detector_class(detector.name).supervised:
         msg = (

@@ -219,7 +219,7 @@ def _finish(
 ) -> RunResult:
     """Hunt, judge, limit and report; `key` says what the report follows from, for the next call."""
     from oddjet.analysis.hunt.limit import limit_hunt  # noqa: PLC0415
-    from oddjet.analysis.injection.files import read_injection  # noqa: PLC0415 (slow import)
+    from oddjet.analysis.injection.summary import read_injection  # noqa: PLC0415 (slow import)
     from oddjet.analysis.pipeline.report import RunOutputs, build_report  # noqa: PLC0415
     from oddjet.analysis.report.page import write_report  # noqa: PLC0415
     from oddjet.processors.scores import open_scores  # noqa: PLC0415

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 from oddjet.analysis.config import AnalysisConfig
-from oddjet.analysis.injection import run as injection_run
-from oddjet.analysis.injection.files import read_injection, write_injection
+from oddjet.analysis.injection.files import write_injection
 from oddjet.analysis.injection.run import plan_trials, run_injection
-from oddjet.analysis.injection.summary import InjectionResult
+from oddjet.analysis.injection.summary import InjectionResult, read_injection
 from oddjet.analysis.injection.trial import trial_key
 from oddjet.analysis.report.sections.injection import injection_section
 from oddjet.datasets.skims.skim import Skim
@@ -83,7 +82,7 @@ def test_nothing_is_done_twice_and_an_interruption_is_gone_on_from(
     def refuse(*args: Any, **kwargs: Any) -> None:
         pytest.fail("nothing is left to do")
 
-    monkeypatch.setattr(injection_run, "open_executor", refuse)
+    monkeypatch.setattr("oddjet.analysis.trials.open_executor", refuse)
     assert run_injection(config(), toy_skim, tmp_path).to_dict() == both.to_dict()
 
 

@@ -1,0 +1,47 @@
+"""The step `inject` of an analysis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from oddjet.analysis.config import load_config
+from oddjet.analysis.injection.files import write_injection
+from oddjet.analysis.injection.run import run_injection
+from oddjet.analysis.injection.summary import InjectionResult
+from oddjet.analysis.pipeline.run import ready_skim
+from oddjet.datasets.skims.skim import open_skim
+from oddjet.processors.engine.progress import Reporter
+
+__all__ = ["inject_and_write"]
+
+
+def inject_and_write(
+    config: Path,
+    *,
+    skim: Path | None = None,
+    output: Path | None = None,
+    detectors: Sequence[str] = (),
+    fractions: Sequence[float] = (),
+    reporter: Reporter,
+) -> tuple[InjectionResult, list[Path]]:
+    """Run the injections of an analysis and write them.
+
+    Args:
+        config: The analysis, a YAML file.
+        skim: A skim to use instead of the analysis' own, which is made where it is missing.
+        output: Folder; ``injection/`` in the analysis' own by default.
+        detectors: Labels of the detectors to use; all without.
+        fractions: Of the fractions in the configuration; all without.
+        reporter: Receives progress.
+
+    Returns:
+        The result, and the files that were written, the JSON file first.
+    """
+    settings = load_config(config)
+    jets = open_skim(skim) if skim is not None else ready_skim(settings, reporter)
+    folder = output or settings.output / "injection"
+    result = run_injection(
+        settings, jets, folder, detectors=detectors, fractions=fractions, reporter=reporter
+    )
+    return result, write_injection(folder, result)
