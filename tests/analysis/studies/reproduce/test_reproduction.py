@@ -71,7 +71,7 @@ def test_a_document_becomes_a_table_a_report_and_pictures(
     page = (folder / "reproduce.html").read_text()
     assert page.count("<img") == len(list((folder / "figures").glob("*.png"))) >= 4
     # Again: nothing is trained.
-    monkeypatch.setattr("oddjet.analysis.studies.reproduce.run.run_trial", None)
+    monkeypatch.setattr("oddjet.analysis.trials.open_executor", None)
     again = CliRunner().invoke(app, [*arguments, "-o", str(skims_beside)])
     assert again.exit_code == 0, again.output
 
