@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from oddjet.analysis.cli.console import exit_on_error, out
+from oddjet.analysis.cli.console import exit_on_error, print_section, print_written
 
 __all__ = ["register"]
 
@@ -42,14 +40,12 @@ def spurious(
     """Test how much signal a fit finds in simulated background, function by function."""
     import numpy as np  # noqa: PLC0415 (slow imports)
 
-    from oddjet.analysis.report.figures.background_spurious import spurious_against_mass  # noqa: PLC0415
-    from oddjet.analysis.report.figures.style import PlotLabel  # noqa: PLC0415
-    from oddjet.analysis.report.page import jsonable  # noqa: PLC0415
+    from oddjet.analysis.report.sections.spurious import spurious_section  # noqa: PLC0415
+    from oddjet.analysis.report.write import write_section  # noqa: PLC0415
     from oddjet.analysis.statistics.background.simulated import (  # noqa: PLC0415
         leading_mass,
         study_functions,
     )
-    from oddjet.datasets.disk.atomic import write_text  # noqa: PLC0415
     from oddjet.datasets.skims.skim import open_skim  # noqa: PLC0415
     from oddjet.errors import ConfigError  # noqa: PLC0415
 
@@ -70,27 +66,7 @@ def spurious(
             relative_width=width,
             functions=functions or (),
         )
-        output.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(jsonable(study.to_dict()), indent=1, allow_nan=False)
-        write_text(output / "spurious.json", text + "\n")
-        right = f"{background}, {n_data:g} jets"
-        figure = spurious_against_mass(study.tests, label=PlotLabel(right=right))
-        figure.savefig(output / "spurious.png", dpi=150)
-    table = Table(
-        "function", "worst mass [GeV]", "N_spur/σ", "σ_MC/σ", "(|N_spur| − σ_MC)/σ", "accepted"
-    )
-    for test in study.tests:
-        worst = test.worst
-        cells = [f"{worst.mass:.0f}", "fit failed", "–", "–"]
-        if not worst.failure:
-            ratio, mc = worst.ratio, worst.sigma_mc / worst.sigma
-            cells = [f"{worst.mass:.0f}", f"{ratio:+.2f}", f"{mc:.2f}", f"{worst.excess:.2f}"]
-        table.add_row(test.function, *cells, "yes" if test.accepted else "no")
-    out.print(table)
-    fit = study.template
-    out.print(
-        f"simulation: {fit.data.counts.sum():.5g} jets in the range, template scaled to {n_data:g}, "
-        f"p = {fit.p_value:.2g} with {fit.n_effective:.1f} effective parameters",
-        highlight=False,
-    )
-    out.print(f"written: [bold]{output / 'spurious.json'}[/] and a figure", highlight=False)
+        section = spurious_section(study, background=background)
+        written = write_section(output, section)
+    print_section(section)
+    print_written(written)

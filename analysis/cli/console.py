@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -25,9 +26,19 @@ from rich.text import Text
 from oddjet.errors import ConfigError, OddjetError
 
 if TYPE_CHECKING:
+    from oddjet.analysis.report.page import Section
     from oddjet.processors.engine.progress import Update
 
-__all__ = ["RichReporter", "assignments", "err", "exit_on_error", "out", "print_rows"]
+__all__ = [
+    "RichReporter",
+    "assignments",
+    "err",
+    "exit_on_error",
+    "out",
+    "print_rows",
+    "print_section",
+    "print_written",
+]
 
 out = Console()
 err = Console(stderr=True)
@@ -113,3 +124,20 @@ class RichReporter:
     def log(self, message: str) -> None:
         """Print one line."""
         self.console.print(message, highlight=False)
+
+
+def print_section(section: Section) -> None:
+    """Print what came out: tables, sentences, and warnings to the error stream."""
+    from oddjet.analysis.report.tables import rich_table  # noqa: PLC0415 (slow import)
+
+    for table in section.tables:
+        out.print(rich_table(table, width=out.width))
+    for statement in section.statements:
+        out.print(Text(statement), soft_wrap=True)
+    for warning in section.warnings:
+        err.print(Text(warning), style="bold yellow", soft_wrap=True)
+
+
+def print_written(files: Sequence[Path]) -> None:
+    """Print which file was written first, and how many beside it."""
+    out.print(f"written: [bold]{files[0]}[/] and {len(files) - 1} more", highlight=False)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from oddjet.analysis.cli.console import err, exit_on_error, out, print_rows
-
-if TYPE_CHECKING:
-    from oddjet.analysis.statistics.bumphunt import BumpHunt
+from oddjet.analysis.cli.console import err, exit_on_error, out, print_section, print_written
 
 __all__ = ["register"]
 
@@ -89,6 +86,8 @@ def hunt(
         )
         return
     from oddjet.analysis.hunt.histogram import FileHuntSettings, hunt_file  # noqa: PLC0415 (slow)
+    from oddjet.analysis.report.sections.hunt import histogram_section  # noqa: PLC0415
+    from oddjet.analysis.report.write import write_section  # noqa: PLC0415
 
     with exit_on_error():
         settings = FileHuntSettings(
@@ -100,34 +99,14 @@ def hunt(
             seed=seed,
             workers=workers,
         )
-        found = hunt_file(source, settings, background=background, output=output)
-    if found.spectrum.flow_note:
-        err.print(found.spectrum.flow_note, markup=False, highlight=False, soft_wrap=True)
-    best, scan = found.bump_hunt.best, found.bump_hunt
-    bound = "≤ " if scan.global_p_is_bound else ""
-    window = f"{best.window[0]:g}–{best.window[1]:g} GeV" if best.has_excess else "no excess"
-    rows = [
-        ("most improbable window", window),
-        ("seen", f"{best.observed:.0f}"),
-        ("expected", f"{best.expected:.1f} ± {best.expected_error:.1f} ({_background(scan)})"),
-        ("local p", f"{best.local_p:.3g} ({best.local_significance:.1f}σ)"),
-        ("local p, fixed background", f"{best.local_p_fixed_background:.3g}"),
-        ("local p of toys in this window", f"{best.local_p_toys:.3g}"),
-        (
-            f"global p over {scan.n_windows} windows",
-            f"{bound}{scan.global_p:.3g} ({scan.global_significance:.1f}σ, {scan.n_toys} toys)",
-        ),
-    ]
-    print_rows(source, ("", "scan"), rows)
-    if found.written:
-        out.print(
-            f"written: [bold]{found.written[0]}[/] and {len(found.written) - 1} figures",
-            highlight=False,
-        )
-
-
-def _background(scan: BumpHunt) -> str:
-    return f"{scan.background}, {scan.function}" if scan.function else scan.background
+        result = hunt_file(source, settings, background=background)
+        section = histogram_section(result)
+        written = write_section(output, section) if output else []
+    if result.spectrum.flow_note:
+        err.print(result.spectrum.flow_note, markup=False, highlight=False, soft_wrap=True)
+    print_section(section)
+    if written:
+        print_written(written)
 
 
 def _hunt_scores(

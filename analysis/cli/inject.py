@@ -6,9 +6,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from oddjet.analysis.cli.console import RichReporter, err, exit_on_error, out
+from oddjet.analysis.cli.console import (
+    RichReporter,
+    err,
+    exit_on_error,
+    print_section,
+    print_written,
+)
 
 __all__ = ["register"]
 
@@ -44,6 +49,7 @@ def inject(
     Experiments that are done are not repeated; an interrupted call goes on.
     """
     from oddjet.analysis.pipeline.inject import inject_and_write  # noqa: PLC0415 (slow import)
+    from oddjet.analysis.report.sections.injection import injection_section  # noqa: PLC0415
 
     with exit_on_error():
         result, written = inject_and_write(
@@ -54,11 +60,5 @@ def inject(
             fractions=fractions or (),
             reporter=RichReporter(err),
         )
-    for score, rows in result.rows().items():
-        table = Table(title=score, title_justify="left")
-        for heading in result.headers:
-            table.add_column(heading, justify="right", overflow="fold")
-        for row in rows:
-            table.add_row(*row)
-        out.print(table)
-    out.print(f"written: [bold]{written[0]}[/] and {len(written) - 1} figures", highlight=False)
+    print_section(injection_section(result))
+    print_written(written)

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-from oddjet.analysis.cli.console import err, exit_on_error, out
+from oddjet.analysis.cli.console import err, exit_on_error, print_section, print_written
 
 if TYPE_CHECKING:
     from oddjet.analysis.statistics.exchange import MassHistogram
-    from oddjet.analysis.statistics.limits import Limit, SpectrumLimit
 
 __all__ = ["register"]
-
-POOR_FIT = 0.01
 
 
 def register(app: typer.Typer) -> None:
@@ -66,7 +61,8 @@ def limit(
 ) -> None:
     """Set a CLs limit on a signal in a mass histogram; write it for pyhf and Combine as well."""
     from oddjet.analysis.report.figures.style import PlotLabel  # noqa: PLC0415
-    from oddjet.analysis.report.limit_files import write_limits  # noqa: PLC0415
+    from oddjet.analysis.report.sections.limits import limits_section  # noqa: PLC0415
+    from oddjet.analysis.report.write import write_limits  # noqa: PLC0415
     from oddjet.analysis.statistics.exchange import read_histogram  # noqa: PLC0415 (slow import)
     from oddjet.analysis.statistics.limits import (  # noqa: PLC0415
         LimitSettings,
@@ -104,56 +100,5 @@ def limit(
         )
         label = PlotLabel("simulation" if simulation else "data")
         written = write_limits(output, results, label=label)
-    _print(results)
-    out.print(f"written: [bold]{written[0]}[/] and {len(written) - 1} files", highlight=False)
-
-
-def _print(results: Sequence[SpectrumLimit]) -> None:
-    first = results[0].limit
-    title = f"upper limits on signal events, {100 * first.cl:g} % CL (CLs)"
-    table = Table(title=title, title_justify="left")
-    headings = ["mass [GeV]", "expected (68 %)", "observed", "best fit", "local p"]
-    if first.lumi_ifb is not None:
-        headings += ["exp. [pb]", "obs. [pb]"]
-    for heading in headings:
-        table.add_column(heading, justify="right")
-    for result in results:
-        table.add_row(*_row(result.limit))
-    out.print(table)
-    for result in results:
-        _print_fit(result)
-
-
-def _row(limit: Limit) -> list[str]:
-    low, middle, high = (_text(limit.in_events(mu)) for mu in limit.expected[1:4])
-    row = [f"{limit.mass:g}", f"{middle} ({low}–{high})", "blinded", "blinded", "blinded"]
-    observed, mu_hat, mu_error, p0 = limit.observed, limit.mu_hat, limit.mu_error, limit.p0
-    if observed is not None and mu_hat is not None and mu_error is not None and p0 is not None:
-        best = f"{_text(limit.in_events(mu_hat))} ± {_text(limit.in_events(mu_error))}"
-        row[2:] = [_text(limit.in_events(observed)), best, f"{p0:.2g}"]
-    if limit.lumi_ifb is not None:
-        row.append(f"{limit.in_pb(limit.expected[2]):.3g}")
-        row.append("blinded" if observed is None else f"{limit.in_pb(observed):.3g}")
-    return row
-
-
-def _text(events: float) -> str:
-    return f"{events:.0f}" if 100 <= abs(events) < 1e6 else f"{events:.3g}"
-
-
-def _print_fit(result: SpectrumLimit) -> None:
-    fit, mass = result.fit, f"{result.limit.mass:g} GeV"
-    if fit is None:
-        return
-    out.print(
-        f"{mass}: {fit.predicted:.5g} ± {fit.predicted_error:.2g} background in the window from "
-        f"{fit.name}, goodness of fit p = {fit.p_value:.2g}",
-        highlight=False,
-        soft_wrap=True,
-    )
-    if fit.p_value < POOR_FIT:
-        err.print(
-            f"{mass}: {fit.name} does not describe the sidebands: the limit does not hold",
-            style="bold yellow",
-            soft_wrap=True,
-        )
+    print_section(limits_section(results))
+    print_written(written)

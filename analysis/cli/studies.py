@@ -8,7 +8,15 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from oddjet.analysis.cli.console import RichReporter, assignments, err, exit_on_error, out
+from oddjet.analysis.cli.console import (
+    RichReporter,
+    assignments,
+    err,
+    exit_on_error,
+    out,
+    print_section,
+    print_written,
+)
 
 __all__ = ["register"]
 
@@ -79,12 +87,5 @@ def study(
             seed=seed,
             reporter=RichReporter(err),
         )
-    table = Table(title=f"study {name}, background {background}", title_justify="left")
-    for heading in found.result.headers:
-        table.add_column(heading, overflow="fold")
-    for row in found.result.rows():
-        table.add_row(*("–" if cell is None else f"{cell}" for cell in row))
-    out.print(table)
-    out.print(
-        f"written: [bold]{found.files[0]}[/] and {len(found.files) - 1} figures", highlight=False
-    )
+    print_section(found.section)
+    print_written(found.files)

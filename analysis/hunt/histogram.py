@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-from pathlib import Path
 
 from oddjet.analysis.hunt.hunt import hunt_histogram
-from oddjet.analysis.report.figures.bumps import p_value_scan, toy_statistics
-from oddjet.analysis.report.figures.encode import figure_bytes
-from oddjet.analysis.report.page import jsonable
 from oddjet.analysis.statistics.background import DEFAULT
 from oddjet.analysis.statistics.bumphunt import BumpHunt
 from oddjet.analysis.statistics.exchange import MassHistogram, check_same_edges, read_histogram
-from oddjet.datasets.disk.atomic import atomic_write, write_text
 
 __all__ = ["FileHunt", "FileHuntSettings", "hunt_file"]
 
@@ -49,12 +43,10 @@ class FileHunt:
     Attributes:
         bump_hunt: The scan.
         spectrum: The histogram, as it was used.
-        written: What was written.
     """
 
     bump_hunt: BumpHunt
     spectrum: MassHistogram
-    written: tuple[Path, ...] = ()
 
 
 def hunt_file(
@@ -62,7 +54,6 @@ def hunt_file(
     settings: FileHuntSettings,
     *,
     background: str | None = None,
-    output: Path | None = None,
 ) -> FileHunt:
     """Hunt in a mass histogram from a file, of any origin.
 
@@ -71,7 +62,6 @@ def hunt_file(
         settings: How to scan.
         background: Expected background, of the same form, taken as known; by default a function is
             fitted beside every window.
-        output: Folder for ``hunt.json`` and figures; none by default.
 
     Raises:
         InputError: A file or histogram cannot be read.
@@ -99,18 +89,4 @@ def hunt_file(
         workers=settings.workers,
         label=spectrum.name,
     )
-    written = () if output is None else _write_hunt(output, found)
-    return FileHunt(found, spectrum, written)
-
-
-def _write_hunt(output: Path, found: BumpHunt) -> tuple[Path, ...]:
-    figures = {
-        "p_values.png": p_value_scan(found.best, found, axis_label="Mass [GeV]"),
-        "toys.png": toy_statistics(found),
-    }
-    output.mkdir(parents=True, exist_ok=True)
-    write_text(output / "hunt.json", json.dumps(jsonable(found.to_dict()), indent=1) + "\n")
-    for name, figure in figures.items():
-        with atomic_write(output / name) as temporary:
-            temporary.write_bytes(figure_bytes(figure))
-    return (output / "hunt.json", *(output / name for name in figures))
+    return FileHunt(found, spectrum)

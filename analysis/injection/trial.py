@@ -24,11 +24,11 @@ from oddjet.analysis.config import (
 )
 from oddjet.analysis.hunt.hunt import Hunt, HuntSample, WorkingPoint, hunt
 from oddjet.analysis.injection.mixture import draw_mixture, hunted_rows
-from oddjet.analysis.report.page import jsonable
 from oddjet.analysis.scores.columns import main_scores
 from oddjet.analysis.statistics.background.signal import fit_signal
 from oddjet.analysis.statistics.bumphunt import on_off_p, significance
 from oddjet.datasets.disk.digest import content_key, dependency_digest
+from oddjet.datasets.disk.numbers import jsonable
 from oddjet.datasets.jets import Jets
 from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ConfigError, FitError

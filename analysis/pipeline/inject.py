@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from oddjet.analysis.config import load_config
-from oddjet.analysis.injection.files import write_injection
 from oddjet.analysis.injection.run import run_injection
 from oddjet.analysis.injection.summary import InjectionResult
 from oddjet.analysis.pipeline.run import ready_skim
+from oddjet.analysis.report.figures.style import PlotLabel
+from oddjet.analysis.report.sections.injection import injection_section
+from oddjet.analysis.report.write import write_section
 from oddjet.datasets.skims.skim import open_skim
 from oddjet.processors.engine.progress import Reporter
 
@@ -44,4 +46,5 @@ def inject_and_write(
     result = run_injection(
         settings, jets, folder, detectors=detectors, fractions=fractions, reporter=reporter
     )
-    return result, write_injection(folder, result)
+    section = injection_section(result, label=PlotLabel("simulation", "13 TeV"))
+    return result, write_section(folder, section)

@@ -10,10 +10,10 @@ from oddjet.analysis.config import AnalysisConfig, HuntConfig, PseudoData, load_
 from oddjet.analysis.hunt.hunt import Hunt, choose_sample, hunt
 from oddjet.analysis.pipeline.performance import performance_report
 from oddjet.analysis.pipeline.samples import ready_samples
-from oddjet.analysis.report.page import jsonable
 from oddjet.condor.cluster import open_executor
 from oddjet.condor.site import Cluster
 from oddjet.datasets.disk.atomic import write_text
+from oddjet.datasets.disk.numbers import jsonable
 from oddjet.datasets.disk.validation import validate
 from oddjet.datasets.files.fileset import Fileset, load_fileset
 from oddjet.datasets.luminosity.recorded import data_luminosity

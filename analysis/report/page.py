@@ -7,23 +7,24 @@ escaped, pictures are inside the file, and nothing is loaded from anywhere.
 
 from __future__ import annotations
 
+import base64
 import dataclasses
-import json
+import functools
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+import jinja2
 import numpy as np
+from matplotlib.figure import Figure
 
 from oddjet.analysis.report.figures.encode import data_uri
 from oddjet.datasets.disk.atomic import write_text
+from oddjet.datasets.disk.numbers import jsonable, write_json
 from oddjet.errors import ConfigError
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 __all__ = [
     "Block",
@@ -32,8 +33,8 @@ __all__ = [
     "Report",
     "Section",
     "Table",
-    "jsonable",
-    "make_picture",
+    "cell_text",
+    "is_number",
     "p_text",
     "write_report",
 ]
@@ -83,26 +84,49 @@ class Table:
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """A picture with its caption.
+    """A picture with its caption. It is drawn when it is first shown or written.
 
     Attributes:
-        uri: A ``data:`` URI.
+        source: A function that draws the figure; or a ``data:`` URI.
         caption: What is to be seen.
         hint: How to read it.
-        alt: A few words for those who cannot see it.
-        width: Width on the page [CSS pixels], 0 for the picture's own.
+        alt: A few words for screen readers; by default the caption.
+        name: Of a file with this picture alone, without its suffix.
     """
 
-    uri: str
+    source: Callable[[], Figure] | str
     caption: str
     hint: str = ""
     alt: str = ""
-    width: int = 0
+    name: str = ""
 
     def __post_init__(self) -> None:
-        if not self.uri.startswith("data:image/"):
-            msg = f"a report's pictures are inside it: expected a data URI, received {self.uri:.40}"
+        if isinstance(self.source, str) and not self.source.startswith("data:image/"):
+            msg = f"a report's pictures are inside it: expected a data URI, received {self.source:.40}"
             raise ConfigError(msg)
+
+    @functools.cached_property
+    def _drawn(self) -> tuple[str, int]:
+        if isinstance(self.source, str):
+            return self.source, 0
+        figure = self.source()
+        # The same scale for all, so that letters have one size throughout the page.
+        return data_uri(figure), round(CSS_PIXELS_PER_INCH * figure.get_figwidth())
+
+    @property
+    def uri(self) -> str:
+        """The picture as a ``data:`` URI."""
+        return self._drawn[0]
+
+    @property
+    def width(self) -> int:
+        """Width on the page [CSS pixels], 0 for the picture's own."""
+        return self._drawn[1]
+
+    @property
+    def png(self) -> bytes:
+        """The content of the picture's file."""
+        return base64.b64decode(self.uri.partition(",")[2])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,14 +144,15 @@ class Block:
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-    """One section.
+    """One section: what a result has to say, for a page, the command line and files.
 
     Attributes:
         title: Heading.
         anchor: Name in links and in the JSON: lower case letters, digits, hyphens.
         paragraphs: Plain text.
         warnings: Plain text that must not be overlooked.
-        tables: Shown after the paragraphs.
+        statements: What came out, in sentences; the command line prints them too.
+        tables: Shown after the sentences.
         pictures: Shown after the tables.
         gallery: Small pictures, several in a row.
         folded: Tables of detail that unfold together.
@@ -140,6 +165,7 @@ class Section:
     anchor: str
     paragraphs: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    statements: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
     pictures: tuple[Picture, ...] = ()
     gallery: tuple[Picture, ...] = ()
@@ -195,41 +221,6 @@ class Report:
         return dict(jsonable(content))
 
 
-def make_picture(figure: Figure, caption: str, *, hint: str = "", alt: str = "") -> Picture:
-    """Render a figure into a report's picture.
-
-    Args:
-        figure: The figure.
-        caption: What is to be seen.
-        hint: How to read it.
-        alt: A few words for those who cannot see it; by default the caption.
-    """
-    # The same scale for all, so that letters have one size throughout the page.
-    width = round(CSS_PIXELS_PER_INCH * figure.get_figwidth())
-    return Picture(data_uri(figure), caption, hint, alt or caption, width)
-
-
-def jsonable(value: Any) -> Any:
-    """Turn results into what JSON knows: NaN and infinity become null, arrays lists.
-
-    >>> jsonable({"p": float("nan"), 3: (np.float32(0.5), None)})
-    {'p': None, '3': [0.5, None]}
-    """
-    if isinstance(value, Mapping):
-        return {str(key): jsonable(each) for key, each in value.items()}
-    if isinstance(value, np.ndarray):
-        return jsonable(value.tolist())
-    if isinstance(value, np.generic):
-        return jsonable(value.item())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    if isinstance(value, Sequence | set | frozenset):
-        return [jsonable(each) for each in value]
-    return str(value)
-
-
 def p_text(value: float) -> str:
     r"""A p-value as people write it, in one piece.
 
@@ -245,7 +236,12 @@ def p_text(value: float) -> str:
     return f"{mantissa}\u202f×\u202f10{raised}"
 
 
-def _cell(value: Cell) -> str:
+def cell_text(value: Cell) -> str:
+    """A cell as it is shown: four digits, thin spaces between thousands, a dash for nothing.
+
+    >>> cell_text(None), cell_text(0.123456), cell_text(12345)
+    ('–', '0.1235', '12\u202f345')
+    """
     if value is None:
         return "–"
     if isinstance(value, str):
@@ -261,18 +257,17 @@ def _cell(value: Cell) -> str:
     return f"{value:.4g}"
 
 
-def _is_number(value: Cell) -> bool:
+def is_number(value: Cell) -> bool:
+    """Whether a cell is aligned to the right."""
     return value is None or not isinstance(value, str)
 
 
 def _render(report: Report) -> str:
-    import jinja2  # noqa: PLC0415
-
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["cell"] = _cell
-    environment.tests["number"] = _is_number
+    environment.filters["cell"] = cell_text
+    environment.tests["number"] = is_number
     source = resources.files("oddjet.analysis.report") / "templates" / "report.html.j2"
     return environment.from_string(source.read_text(encoding="utf-8")).render(report=report)
 
@@ -288,9 +283,7 @@ def write_report(path: Path | str, report: Report) -> Path:
         The path of the HTML file.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     page = _render(report)
-    numbers = json.dumps(report.to_dict(), indent=1, allow_nan=False, ensure_ascii=False)
-    write_text(path.with_suffix(".json"), numbers + "\n")
+    write_json(path.with_suffix(".json"), report.to_dict())
     write_text(path, page)
     return path

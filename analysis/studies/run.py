@@ -9,19 +9,18 @@ from pathlib import Path
 from typing import Any, cast
 
 from oddjet.analysis.config import DetectorConfig
-from oddjet.analysis.report.figures.encode import figure_bytes
 from oddjet.analysis.report.figures.style import PlotLabel
+from oddjet.analysis.report.page import Section
+from oddjet.analysis.report.write import write_section
 from oddjet.analysis.studies import describe_studies, get_study
 from oddjet.analysis.studies.jets import read_jets
 from oddjet.analysis.studies.study import Setting, StudyResult
-from oddjet.datasets.disk.atomic import atomic_write, write_text
 from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import ConfigError, did_you_mean
 from oddjet.processors.engine.progress import Reporter, SilentReporter
 
-__all__ = ["StudyRun", "detectors_with", "run_study", "write_study"]
+__all__ = ["StudyRun", "detectors_with", "run_study"]
 
-STUDY_FILE = "study.json"
 RESUME_FOLDER = "training"
 
 
@@ -31,10 +30,12 @@ class StudyRun:
 
     Attributes:
         result: What it found.
+        section: Its table, figures and numbers.
         files: What was written: the JSON file, then the figures.
     """
 
     result: StudyResult
+    section: Section
     files: tuple[Path, ...]
 
 
@@ -81,33 +82,10 @@ def run_study(
     setting = Setting(tuple(detectors), seed, resume_in, reporter or SilentReporter())
     result = cast("StudyResult", get_study(name)(jets, setting, **options))
     is_data = skim.manifest.datasets[background].kind == "data"
-    files = write_study(result, output, label=PlotLabel("data" if is_data else "simulation"))
+    section = result.section(label=PlotLabel("data" if is_data else "simulation"))
+    files = write_section(output, section)
     shutil.rmtree(resume_in, ignore_errors=True)
-    return StudyRun(result, files)
-
-
-def write_study(
-    result: StudyResult, folder: Path, *, label: PlotLabel | None = None
-) -> tuple[Path, ...]:
-    """Write a study's numbers as `study.json` and its figures as PNG files.
-
-    Args:
-        result: What was found.
-        folder: Where to write.
-        label: Text above the axes.
-
-    Returns:
-        The files.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    files = [folder / STUDY_FILE]
-    write_text(files[0], result.to_json())
-    for name, figure in result.figures(label=label).items():
-        path = folder / f"{name}.png"
-        with atomic_write(path) as temporary:
-            temporary.write_bytes(figure_bytes(figure))
-        files.append(path)
-    return tuple(files)
+    return StudyRun(result, section, tuple(files))
 
 
 def detectors_with(

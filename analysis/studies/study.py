@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel
 
 from oddjet.analysis.config import DetectorConfig
-from oddjet.analysis.report.page import jsonable
+from oddjet.analysis.report.page import Cell, Picture, Section, Table
 from oddjet.analysis.studies.jets import StudyJets, joined, shuffled
 from oddjet.datasets.disk.digest import content_key
+from oddjet.datasets.disk.numbers import jsonable
 from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError, DetectorError
 from oddjet.ml.evaluation.bootstrap import Interval
@@ -48,8 +49,6 @@ __all__ = [
     "train_model",
     "training_jets",
 ]
-
-Cell: TypeAlias = str | int | float | None
 
 CURVE_POINTS = 200
 SIGNAL_EFFICIENCY = 0.2
@@ -158,9 +157,23 @@ class StudyResult(ABC):
         """Give every number, ready for JSON; fields marked `shown_only` are left out."""
         return {"study": self.study, **dict(jsonable(_plain(self)))}
 
-    def to_json(self) -> str:
-        """Write every number as JSON text."""
-        return json.dumps(self.to_dict(), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    def section(self, *, label: PlotLabel | None = None) -> Section:
+        """Show the study: its table, figures and numbers.
+
+        Args:
+            label: Text above the axes.
+        """
+        figures = self.figures(label=label)
+        title = f"Study {self.study}, background {self.background}"
+        return Section(
+            title=title,
+            anchor="study",
+            tables=(Table(self.headers, tuple(self.rows()), title),),
+            pictures=tuple(
+                Picture(partial(figures.__getitem__, name), name, name=name) for name in figures
+            ),
+            numbers=self.to_dict(),
+        )
 
 
 def common_fields(jets: StudyJets, setting: Setting) -> dict[str, Any]:

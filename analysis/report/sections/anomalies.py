@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from oddjet.analysis.report.figures.jets import jet_picture
-from oddjet.analysis.report.page import Cell, Picture, Section, Table, make_picture
+from oddjet.analysis.report.page import Cell, Picture, Section, Table
 from oddjet.analysis.scores.anomalies import AnomalousJet
 from oddjet.datasets.jets import Truth
 
@@ -110,5 +111,5 @@ def _picture(
         f"score {jet.score:.4g} · entry {jet.entry}, jet {jet.jet_index}\n"
         f"{jet.file or jet.file_id}"
     )
-    figure = jet_picture(image, half_width=half_width, constituents=constituents)
-    return make_picture(figure, caption, alt=f"Image of jet {jet.event_id}")
+    draw = partial(jet_picture, image, half_width=half_width, constituents=constituents)
+    return Picture(draw, caption, alt=f"Image of jet {jet.event_id}")

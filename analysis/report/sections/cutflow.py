@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from oddjet.analysis.report.figures.spectra import cut_flow_bars, spectrum
 from oddjet.analysis.report.figures.style import Histogram, PlotLabel, legend_text
-from oddjet.analysis.report.page import Section, Table, make_picture
+from oddjet.analysis.report.page import Picture, Section, Table
 from oddjet.datasets.skims.manifest import CutStep
 
 __all__ = ["cut_flow_section"]
@@ -44,8 +45,8 @@ def cut_flow_section(
     shown = {legend_text(names[n]): _jet_steps(steps) for n, steps in cutflow.items() if steps}
     if shown and len({len(steps) for steps in shown.values()}) == 1:
         pictures.append(
-            make_picture(
-                cut_flow_bars(shown, label=label),
+            Picture(
+                partial(cut_flow_bars, shown, label=label),
                 "Events left after each step of the selection, as a fraction of all events read.",
                 hint="one long step down means that this cut decides; check it first.",
                 alt="Bars of the fraction of events left after each cut",
@@ -54,8 +55,8 @@ def cut_flow_section(
     if spectra:
         spectra = [dataclasses.replace(each, label=legend_text(each.label)) for each in spectra]
         pictures.append(
-            make_picture(
-                spectrum(spectra, label=label),
+            Picture(
+                partial(spectrum, spectra, label=label),
                 "Transverse momentum of the selected jets, as simulated or recorded (unweighted).",
                 hint="it has to fall from the cut on; a turn-on above the cut means that the "
                 "sample was generated too hard.",

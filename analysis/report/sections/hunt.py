@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from oddjet.analysis.hunt.histogram import FileHunt
 from oddjet.analysis.hunt.hunt import Hunt, WorkingPoint
 from oddjet.analysis.report.figures.bumps import p_value_scan, toy_statistics
 from oddjet.analysis.report.figures.fit import sideband_fit
-from oddjet.analysis.report.page import Cell, Picture, Section, Table, make_picture, p_text
+from oddjet.analysis.report.page import Cell, Picture, Section, Table, p_text
 from oddjet.analysis.report.sections.labels import mass_name, sample_label
 from oddjet.analysis.statistics.background import BackgroundFit
 from oddjet.analysis.statistics.bumphunt import BumpHunt, ChannelScan
 
-__all__ = ["bump_hunt_section", "fit_section"]
+__all__ = ["bump_hunt_section", "fit_section", "histogram_section"]
 
 POOR_FIT = 0.01
 
@@ -118,8 +121,9 @@ def _fit_row(point: WorkingPoint, fit: BackgroundFit) -> tuple[Cell, ...]:
 
 
 def _fit_picture(hunt: Hunt, point: WorkingPoint, fit: BackgroundFit) -> Picture:
-    return make_picture(
-        sideband_fit(fit, axis_label=mass_name(hunt.mass), label=sample_label(hunt.sample)),
+    axis, label = mass_name(hunt.mass), sample_label(hunt.sample)
+    return Picture(
+        partial(sideband_fit, fit, axis_label=axis, label=label),
         f"{point.name}: the mass spectrum with the fitted function {fit.name}, "
         f"{fit.fitted.function.formula}, its uncertainty, and the pull of every bin.",
         hint="filled points were fitted, open ones were not. Pulls of fitted bins scatter around "
@@ -256,11 +260,9 @@ def _scan_row(found: ChannelScan) -> tuple[Cell, ...]:
 def _scan_picture(
     hunt: Hunt, point: WorkingPoint, channel: ChannelScan, found: BumpHunt
 ) -> Picture:
-    figure = p_value_scan(
-        channel, found, axis_label=mass_name(hunt.mass), label=sample_label(hunt.sample)
-    )
-    return make_picture(
-        figure,
+    axis, label = mass_name(hunt.mass), sample_label(hunt.sample)
+    return Picture(
+        partial(p_value_scan, channel, found, axis_label=axis, label=label),
         f"{point.name}: local p of every window, a bar from its lower to its upper end; on the right "
         "the global p it is worth after everything that was scanned. Red is the most improbable one.",
         hint="a real bump pulls many overlapping windows down together, like an icicle; "
@@ -270,10 +272,55 @@ def _scan_picture(
 
 
 def _toys_picture(hunt: Hunt, found: BumpHunt) -> Picture:
-    return make_picture(
-        toy_statistics(found, label=sample_label(hunt.sample)),
+    return Picture(
+        partial(toy_statistics, found, label=sample_label(hunt.sample)),
         "The smallest local p of each background-only pseudo-experiment, over all windows of all "
         "spectra, as −ln p, and what was observed.",
         hint="the global p is the share of the histogram at and beyond the line.",
         alt="Pseudo-experiments",
+    )
+
+
+def histogram_section(hunt: FileHunt) -> Section:
+    """Show the scan of one histogram.
+
+    Args:
+        hunt: The hunt in a histogram from a file.
+    """
+    scan, best = hunt.bump_hunt, hunt.bump_hunt.best
+    bound = "≤ " if scan.global_p_is_bound else ""
+    background = f"{scan.background}, {scan.function}" if scan.function else scan.background
+    rows = (
+        (
+            "most improbable window",
+            f"{best.window[0]:g}–{best.window[1]:g} GeV" if best.has_excess else "no excess",
+        ),
+        ("seen", f"{best.observed:.0f}"),
+        ("expected", f"{best.expected:.1f} ± {best.expected_error:.1f} ({background})"),
+        ("local p", f"{best.local_p:.3g} ({best.local_significance:.1f}σ)"),
+        ("local p, fixed background", f"{best.local_p_fixed_background:.3g}"),
+        ("local p of toys in this window", f"{best.local_p_toys:.3g}"),
+        (
+            f"global p over {scan.n_windows} windows",
+            f"{bound}{scan.global_p:.3g} ({scan.global_significance:.1f}σ, {scan.n_toys} toys)",
+        ),
+    )
+    pictures = (
+        Picture(
+            partial(p_value_scan, best, scan, axis_label="Mass [GeV]"),
+            "Local p of every window, a bar from its lower to its upper end.",
+            name="p_values",
+        ),
+        Picture(
+            partial(toy_statistics, scan),
+            "The smallest local p of each pseudo-experiment, as −ln p.",
+            name="toys",
+        ),
+    )
+    return Section(
+        title="Bump hunt",
+        anchor="hunt",
+        tables=(Table(("", "scan"), rows, hunt.spectrum.name),),
+        pictures=pictures,
+        numbers=scan.to_dict(),
     )

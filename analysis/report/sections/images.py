@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from oddjet.analysis.report.figures.jets import average_images
 from oddjet.analysis.report.figures.style import PlotLabel, legend_text
-from oddjet.analysis.report.page import Section, make_picture
+from oddjet.analysis.report.page import Picture, Section
 
 __all__ = ["images_section"]
 
@@ -34,12 +35,9 @@ def images_section(
     counts = ", ".join(f"{name}: {count:,} jets" for name, count in (n_jets or {}).items())
     pixels = next((np.shape(image)[0] for image in images.values()), 0)
     caption = "Average jet image of each class" + (f" ({counts})." if counts else ".")
-    picture = make_picture(
-        average_images(
-            {legend_text(name): image for name, image in images.items()},
-            half_width=half_width,
-            label=label,
-        ),
+    shown = {legend_text(name): image for name, image in images.items()}
+    picture = Picture(
+        partial(average_images, shown, half_width=half_width, label=label),
         caption,
         hint="a jet with two prongs is broader, but its prongs lie at any angle, so the average "
         "is a wider blob rather than two spots. The colour scale is logarithmic.",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from oddjet.analysis.injection.summary import InjectionResult
 from oddjet.analysis.report.figures.injection import injected_significance, injected_yield
 from oddjet.analysis.report.figures.style import PlotLabel
-from oddjet.analysis.report.page import Section, Table, make_picture
+from oddjet.analysis.report.page import Picture, Section, Table
 
 __all__ = ["injection_section"]
 
@@ -20,22 +22,24 @@ def injection_section(result: InjectionResult, *, label: PlotLabel | None = None
     pictures = []
     for score, points in result.by_score().items():
         pictures.append(
-            make_picture(
-                injected_significance(points, label=label),
+            Picture(
+                partial(injected_significance, points, label=label),
                 f"{score}: significance in the signal window, from the fit beside it, against the "
                 "injected fraction. One open marker a seed, the line is their mean.",
                 hint="a cut is worth it where its line lies above that of no cut, and the score can be "
                 "trusted where all lines begin near zero.",
                 alt=f"Injected signal, {score}",
+                name=f"{score}_significance",
             )
         )
         pictures.append(
-            make_picture(
-                injected_yield(points, label=label),
+            Picture(
+                partial(injected_yield, points, label=label),
                 f"{score}: fitted yield less the number of injected jets that passed, in units of the "
                 "uncertainty of the fit. The band is ±1.",
                 hint="markers that leave the band together are a bias.",
                 alt=f"Bias of the yield, {score}",
+                name=f"{score}_yield",
             )
         )
     return Section(

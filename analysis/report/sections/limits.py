@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from oddjet.analysis.report.figures.limits import limit_band, signal_at_limit
 from oddjet.analysis.report.figures.style import PlotLabel
-from oddjet.analysis.report.page import Cell, Picture, Section, Table, make_picture, p_text
+from oddjet.analysis.report.page import Cell, Picture, Section, Table, p_text
 from oddjet.analysis.statistics.limits.spectrum import SpectrumLimit
 from oddjet.analysis.statistics.limits.upper import Limit
 
-__all__ = ["limits_section"]
+__all__ = ["limits_section", "spectrum_picture"]
 
 POOR_FIT = 0.01
 
@@ -64,6 +65,13 @@ def limits_section(
             ),
         ),
         warnings=warnings,
+        statements=tuple(
+            f"{result.limit.mass:g} GeV: {result.fit.predicted:.5g} ± {result.fit.predicted_error:.2g} "
+            f"background in the window from {result.fit.name}, goodness of fit "
+            f"p = {p_text(result.fit.p_value)}"
+            for result in results
+            if result.fit is not None
+        ),
         tables=(Table(headers, tuple(_row(limit) for limit in limits), caption),),
         pictures=(_picture(limits, label, axis_label),),
         numbers=[result.to_dict() for result in results],
@@ -100,15 +108,30 @@ def _pb(limit: Limit, mu: float) -> str:
 
 def _picture(limits: Sequence[Limit], label: PlotLabel | None, axis_label: str) -> Picture:
     if len(limits) == 1:
-        return make_picture(
-            signal_at_limit(limits[0], axis_label=axis_label, label=label),
-            f"The bins of the model at {limits[0].mass:g} GeV, with a signal at its limit.",
-            hint="a signal above the red line is excluded.",
-            alt="Signal at its limit",
-        )
-    return make_picture(
-        limit_band(limits, label=label),
+        return spectrum_picture(limits[0], label=label, axis_label=axis_label)
+    return Picture(
+        partial(limit_band, limits, label=label),
         "Upper limits over the mass of the signal.",
         hint="an observed line above the bands is an excess there, below them a deficit.",
         alt="Limits over mass",
+        name="limits",
+    )
+
+
+def spectrum_picture(
+    limit: Limit, *, label: PlotLabel | None = None, axis_label: str = "Jet mass [GeV]"
+) -> Picture:
+    """Show the spectrum that a limit was set on, with a signal at the limit.
+
+    Args:
+        limit: The limit.
+        label: Text above the axes.
+        axis_label: The mass with its unit.
+    """
+    return Picture(
+        partial(signal_at_limit, limit, axis_label=axis_label, label=label),
+        f"The bins of the model at {limit.mass:g} GeV, with a signal at its limit.",
+        hint="a signal above the red line is excluded.",
+        alt="Signal at its limit",
+        name="limit",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from oddjet.analysis.hunt.hunt import Hunt
 from oddjet.analysis.report.figures.mass import mass_before_after
 from oddjet.analysis.report.figures.style import Histogram, PlotLabel
-from oddjet.analysis.report.page import Cell, Section, Table, make_picture
+from oddjet.analysis.report.page import Cell, Picture, Section, Table
 from oddjet.analysis.report.sections.labels import mass_name, sample_label
 
 __all__ = ["mass_section"]
@@ -36,12 +37,10 @@ def mass_section(
     axis = mass_name(hunt.mass)
     pictures = []
     if len(background) > 1:
-        figure = mass_before_after(
-            background[0], background[1:], axis_label=axis, window=window, label=label
-        )
+        draw = partial(mass_before_after, background[0], background[1:], axis_label=axis)
         pictures.append(
-            make_picture(
-                figure,
+            Picture(
+                partial(draw, window=window, label=label),
                 "Mass of simulated background jets before and after each cut, each with area 1; "
                 "below, the ratio to all jets.",
                 hint="a flat ratio means that the cut does not sculpt the mass. A ratio that "
@@ -51,17 +50,10 @@ def mass_section(
         )
     hunted = _hunted(hunt)
     if hunted[0].total > 0:
-        figure = mass_before_after(
-            hunted[0],
-            hunted[1:],
-            axis_label=axis,
-            window=window,
-            blind=hunt.blinded,
-            label=sample_label(hunt.sample),
-        )
+        draw = partial(mass_before_after, hunted[0], hunted[1:], axis_label=axis, window=window)
         pictures.append(
-            make_picture(
-                figure,
+            Picture(
+                partial(draw, blind=hunt.blinded, label=sample_label(hunt.sample)),
                 f"The same for the jets that are hunted in ({hunt.sample.kind})."
                 + (" The signal window is blinded." if hunt.blinded else ""),
                 hint="a bump that grows from cut to cut, where the background's ratio above is "

@@ -6,7 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from oddjet.analysis.report.page import Block, Cell, Section, Table, jsonable
+import yaml
+
+from oddjet.analysis.report.page import Block, Cell, Section, Table
+from oddjet.datasets.disk.numbers import jsonable
 from oddjet.datasets.skims.manifest import Manifest
 
 __all__ = ["provenance_section"]
@@ -57,8 +60,6 @@ def provenance_section(
 
 
 def _as_text(config: Mapping[str, Any]) -> str:
-    import yaml  # noqa: PLC0415
-
     # Through JSON, so that only plain values reach the YAML writer.
     plain = json.loads(json.dumps(jsonable(config)))
     return str(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
 from oddjet.analysis.report.figures.roc import RocLine, auc_by_epoch, roc_by_epoch, roc_curves
 from oddjet.analysis.report.figures.style import PlotLabel, legend_text
-from oddjet.analysis.report.page import Cell, Picture, Section, Table, make_picture
+from oddjet.analysis.report.page import Cell, Picture, Section, Table
 from oddjet.analysis.scores.quality import EpochQuality, Quality
 from oddjet.ml.evaluation.roc import Interval, Roc
 
@@ -103,8 +104,8 @@ def _line(name: str, roc: Roc, area: Interval | None) -> RocLine:
 
 def _roc_picture(signal: str, qualities: Sequence[Quality], label: PlotLabel | None) -> Picture:
     lines = [_line(q.column, q.roc, q.evaluation.auc) for q in qualities]
-    return make_picture(
-        roc_curves(lines, label=label),
+    return Picture(
+        partial(roc_curves, lines, label=label),
         f"ROC curves for {signal} ({qualities[0].which} jets): efficiencies (left), and rejection "
         "of background at a signal efficiency (right).",
         hint="up and to the left is better on the left, up and to the right on the right; "
@@ -119,9 +120,10 @@ def _epoch_pictures(
     pictures = []
     for each in epochs:
         order = sorted(each.roc)
+        lines = [_line("", each.roc[epoch], None) for epoch in order]
         pictures.append(
-            make_picture(
-                roc_by_epoch(order, [_line("", each.roc[e], None) for e in order], label=label),
+            Picture(
+                partial(roc_by_epoch, order, lines, label=label),
                 f"ROC curve of the raw score {each.score} at each saved epoch of one fold's model.",
                 hint="curves that stop moving mean that more training brings nothing for this "
                 "signal; the reconstruction may still improve.",
@@ -138,9 +140,10 @@ def _epoch_pictures(
             )
             for e in epochs
         }
+        draw = partial(auc_by_epoch, order, aucs, intervals=intervals, best_epoch=best_epoch)
         pictures.append(
-            make_picture(
-                auc_by_epoch(order, aucs, intervals=intervals, best_epoch=best_epoch, label=label),
+            Picture(
+                partial(draw, label=label),
                 "Area under these curves by epoch, with 95 % bootstrap bands.",
                 alt="AUC by epoch",
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from oddjet.analysis.report.figures.scores import ScoreSample, score_distributions
 from oddjet.analysis.report.figures.style import PlotLabel, efficiency_name, legend_text
-from oddjet.analysis.report.page import Section, make_picture
+from oddjet.analysis.report.page import Picture, Section
 from oddjet.analysis.scores.quality import signal_jets
 from oddjet.datasets.skims.manifest import DatasetSummary
 from oddjet.ml.score_names import ScoreName
@@ -45,12 +46,10 @@ def scores_section(
     for column in columns if classes else ():
         raw = _samples(table, column, classes)
         calibrated = _samples(table, ScoreName(column).calibrated, classes)
-        figure = score_distributions(
-            raw, calibrated, name=column, working_points=marks, label=label
-        )
+        draw = partial(score_distributions, raw, calibrated, name=column, working_points=marks)
         pictures.append(
-            make_picture(
-                figure,
+            Picture(
+                partial(draw, label=label),
                 f"{column}: as the detector gives it (left), and calibrated to −log10 of the "
                 "background's survival in the calibration fold (right). Dotted: the working "
                 "points. The outermost bins hold what lies beyond the axis.",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
 from oddjet.analysis.report.figures.style import PlotLabel
 from oddjet.analysis.report.figures.training import LossCurve, loss_curves
-from oddjet.analysis.report.page import Cell, Section, Table, make_picture
+from oddjet.analysis.report.page import Cell, Picture, Section, Table
 
 __all__ = ["training_section"]
 
@@ -33,8 +34,8 @@ def training_section(
     for detector, curves in trainings.items():
         rows += [_row(detector, curve) for curve in curves]
         pictures.append(
-            make_picture(
-                loss_curves(curves, loss_name=loss_name, label=label),
+            Picture(
+                partial(loss_curves, curves, loss_name=loss_name, label=label),
                 f"Loss by epoch of {detector}: training (dashed) and validation (solid), one "
                 "colour a fold. The circle marks the epoch whose weights are used.",
                 hint="solid and dashed fall together and level off; a solid line that turns up "

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from oddjet.analysis.report.figures.encode import figure_bytes
 from oddjet.analysis.report.page import (
     Cell,
     Picture,
     Report,
     Section,
     Table,
-    make_picture,
     write_report,
 )
+from oddjet.analysis.report.write import write_pictures
 from oddjet.analysis.studies.reproduce.choose import Choice
 from oddjet.analysis.studies.reproduce.document import Document, Drawing, Trend
 from oddjet.analysis.studies.reproduce.table import (
@@ -26,7 +26,7 @@ from oddjet.analysis.studies.reproduce.table import (
     to_markdown,
     to_table,
 )
-from oddjet.datasets.disk.atomic import atomic_write, write_text
+from oddjet.datasets.disk.atomic import write_text
 
 __all__ = ["Chapter", "choice_table", "trend_table", "write_reproduction"]
 
@@ -117,18 +117,12 @@ def write_reproduction(
     """
     sections = [_choices_section(choices)] if choices else []
     for chapter in chapters:
-        pictures = [_kept_picture(output / "figures", drawing) for drawing in chapter.drawings]
-        sections.append(_section(chapter, pictures))
+        sections.append(_section(chapter))
+        write_pictures(output / "figures", sections[-1].pictures)
     report = Report(title, lead, tuple(sections), footer=footer, summary=numbers)
     path = write_report(output / "reproduce.html", report)
     write_text(output / "reproduce.md", _markdown(title, lead, chapters, choices, footer))
     return path
-
-
-def _kept_picture(folder: Path, drawing: Drawing) -> Picture:
-    with atomic_write(folder / f"{drawing.name}.png") as temporary:
-        temporary.write_bytes(figure_bytes(drawing.figure, dpi=110))
-    return make_picture(drawing.figure, drawing.caption)
 
 
 def _choices_section(choices: Sequence[Table]) -> Section:
@@ -145,7 +139,7 @@ def _choices_section(choices: Sequence[Table]) -> Section:
     )
 
 
-def _section(chapter: Chapter, pictures: Sequence[Picture]) -> Section:
+def _section(chapter: Chapter) -> Section:
     document = chapter.document
     tables = [*chapter.tables]
     if chapter.trends:
@@ -156,7 +150,10 @@ def _section(chapter: Chapter, pictures: Sequence[Picture]) -> Section:
         anchor=document.name,
         paragraphs=(document.reference, *document.remarks),
         tables=tuple(tables),
-        pictures=tuple(pictures),
+        pictures=tuple(
+            Picture(partial(getattr, drawing, "figure"), drawing.caption, name=drawing.name)
+            for drawing in chapter.drawings
+        ),
         numbers={
             "rows": [dataclasses.asdict(row) for row in chapter.rows],
             "trends": [

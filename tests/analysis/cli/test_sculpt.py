@@ -16,9 +16,11 @@ def _sculpt(*arguments: object) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def test_a_blind_score_passes_with_0_and_everything_is_written(table: Path, tmp_path: Path) -> None:
+def test_a_blind_score_passes_with_0_and_everything_is_written(
+    scores_table: Path, tmp_path: Path
+) -> None:
     output = tmp_path / "out"
-    code, text = _sculpt(table, "--column", "blind", "--signal", "w", "-o", output)
+    code, text = _sculpt(scores_table, "--column", "blind", "--signal", "w", "-o", output)
     assert code == 0
     assert "blind: PASS: p = " in text
     content = json.loads((output / "sculpting.json").read_text())
@@ -42,11 +44,11 @@ def test_the_exit_code_is_that_of_the_worst_verdict(
     assert word in text
 
 
-def test_an_error_is_1_and_wrong_usage_2(table: Path, tmp_path: Path) -> None:
-    assert _sculpt(table, "--column", "nothing")[0] == 1
+def test_an_error_is_1_and_wrong_usage_2(scores_table: Path, tmp_path: Path) -> None:
+    assert _sculpt(scores_table, "--column", "nothing")[0] == 1
     assert _sculpt(tmp_path, "--column", "blind")[0] == 1
-    assert _sculpt(table)[0] == 2
-    assert _sculpt(table, "--column", "blind", "--permutations", "10")[0] == 2
+    assert _sculpt(scores_table)[0] == 2
+    assert _sculpt(scores_table, "--column", "blind", "--permutations", "10")[0] == 2
 
 
 def test_the_exit_codes_are_in_the_help() -> None:
@@ -55,7 +57,7 @@ def test_the_exit_codes_are_in_the_help() -> None:
     assert "4 at least one INCONCLUSIVE" in " ".join(text.split())
 
 
-def test_a_window_is_left_out(table: Path, tmp_path: Path) -> None:
+def test_a_window_is_left_out(scores_table: Path, tmp_path: Path) -> None:
     options = ["--exclude-window", 60, 110, "-o", tmp_path]
-    assert _sculpt(table, "--column", "blind", *options)[0] in {0, 3}
+    assert _sculpt(scores_table, "--column", "blind", *options)[0] in {0, 3}
     assert json.loads((tmp_path / "sculpting.json").read_text())["excluded"] == [[60, 110]]

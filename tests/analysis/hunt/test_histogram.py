@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 
 from oddjet.analysis.cli.app import app
 from oddjet.analysis.hunt.histogram import FileHuntSettings, hunt_file
+from oddjet.analysis.report.sections.hunt import histogram_section
+from oddjet.analysis.report.write import write_section
 from oddjet.errors import FitError
 
 EDGES = np.linspace(50.0, 250.0, 41)
@@ -37,16 +39,17 @@ def root_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_bump_in_a_root_histogram_is_found(root_file: Path, tmp_path: Path) -> None:
-    found = hunt_file(f"{root_file}:cr/mass", SETTINGS, output=tmp_path / "out")
-    scan = found.bump_hunt
+    result = hunt_file(f"{root_file}:cr/mass", SETTINGS)
+    written = write_section(tmp_path / "out", histogram_section(result))
+    scan = result.bump_hunt
     assert scan.window[0] < 120 < scan.window[1]
     assert scan.background == "fit beside each window"
     assert scan.global_p == 1 / 101
     content = json.loads((tmp_path / "out" / "hunt.json").read_text())
     assert content["window"] == list(scan.window)
     assert content["local_p"] == scan.local_p
-    assert {file.name for file in found.written} == {"hunt.json", "p_values.png", "toys.png"}
-    assert all(file.stat().st_size > 1000 for file in found.written)
+    assert {file.name for file in written} == {"hunt.json", "p_values.png", "toys.png"}
+    assert all(file.stat().st_size > 1000 for file in written)
 
 
 def test_a_background_can_be_given(root_file: Path) -> None:

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from oddjet.analysis.config import AnalysisConfig
-from oddjet.analysis.injection.files import write_injection
 from oddjet.analysis.injection.run import plan_trials, run_injection
 from oddjet.analysis.injection.summary import InjectionResult, read_injection
 from oddjet.analysis.injection.trial import trial_key
 from oddjet.analysis.report.sections.injection import injection_section
+from oddjet.analysis.report.write import write_section
 from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import ConfigError, ProcessingError
 
@@ -112,7 +112,8 @@ def test_what_cannot_be_meant_is_refused(toy_skim: Skim, tmp_path: Path) -> None
 
 
 def test_numbers_and_figures_are_written_and_read(result: InjectionResult, tmp_path: Path) -> None:
-    written = write_injection(tmp_path, result)
+    section = injection_section(result)
+    written = write_section(tmp_path, section)
     assert len(written) == 1 + 2 * len(result.by_score())
     assert all(file.stat().st_size > 5000 for file in written)
     assert json.loads(written[0].read_text())["points"]
@@ -120,6 +121,5 @@ def test_numbers_and_figures_are_written_and_read(result: InjectionResult, tmp_p
     assert read is not None
     assert read.rows() == result.rows()
     assert read_injection(tmp_path / "nowhere") is None
-    section = injection_section(result)
     assert len(section.tables) == len(result.by_score())
     assert len(section.tables[0].rows) == 4

@@ -18,13 +18,13 @@ def test_the_worst_verdict_counts() -> None:
     assert worst_outcome(everything[:2]) is Outcome.INCONCLUSIVE
 
 
-def test_leading_jets_in_range_are_judged(table: Path) -> None:
-    found = judge_scores(table, ["blind", "sculpts"], signals=["w"])
+def test_leading_jets_in_range_are_judged(scores_table: Path) -> None:
+    found = judge_scores(scores_table, ["blind", "sculpts"], signals=["w"])
     assert [each.verdict.outcome for each in found.scores] == [Outcome.PASS, Outcome.FAIL]
     assert found.outcome is Outcome.FAIL
     assert found.kind == "background"
     assert found.excluded == ()
-    everything = judge_scores(table, ["blind"], settings=HuntConfig(jets="all"))
+    everything = judge_scores(scores_table, ["blind"], settings=HuntConfig(jets="all"))
     n_leading = found.scores[0].verdict.n_jets
     assert everything.scores[0].verdict.n_jets == pytest.approx(n_leading * 4 / 3, rel=0.01)
     # The signal is shifted by as much in both scores, and has no mass to profit from.
@@ -35,8 +35,8 @@ def test_leading_jets_in_range_are_judged(table: Path) -> None:
     assert np.isnan(found.scores[0].jsd(0.3))
 
 
-def test_of_data_the_window_is_left_out(table: Path) -> None:
-    found = judge_scores(table, ["blind"], datasets=["data"])
+def test_of_data_the_window_is_left_out(scores_table: Path) -> None:
+    found = judge_scores(scores_table, ["blind"], datasets=["data"])
     assert (found.kind, found.excluded) == ("data", ((65.0, 105.0),))
     (score,) = found.scores
     centres = 0.5 * (score.shapes.edges[1:] + score.shapes.edges[:-1])
@@ -46,8 +46,8 @@ def test_of_data_the_window_is_left_out(table: Path) -> None:
     assert score.inclusive[0].in_window == {}
 
 
-def test_of_data_the_window_stays_shut_whatever_else_is_left_out(table: Path) -> None:
-    found = judge_scores(table, ["blind"], datasets=["data"], exclude=(200.0, 210.0))
+def test_of_data_the_window_stays_shut_whatever_else_is_left_out(scores_table: Path) -> None:
+    found = judge_scores(scores_table, ["blind"], datasets=["data"], exclude=(200.0, 210.0))
     assert found.excluded == ((65.0, 105.0), (200.0, 210.0))
     (score,) = found.scores
     centres = 0.5 * (score.shapes.edges[1:] + score.shapes.edges[:-1])
@@ -67,11 +67,11 @@ def test_of_data_the_window_stays_shut_whatever_else_is_left_out(table: Path) ->
     ],
 )
 def test_what_cannot_be_judged_is_refused(
-    table: Path,
+    scores_table: Path,
     columns: list[str],
     options: dict[str, Any],
     error: type[Exception],
     words: str,
 ) -> None:
     with pytest.raises(error, match=words):
-        judge_scores(table, columns, **options)
+        judge_scores(scores_table, columns, **options)

@@ -44,7 +44,7 @@ def test_either_direction_is_tested_on_the_other(
 def test_the_same_seed_gives_the_same_result(study_jets: StudyJets, setting: MakeSetting) -> None:
     first = inverse_tagging_study(study_jets, setting(), n_training=100)
     assert first.n_training == 100
-    assert first.to_json() == inverse_tagging_study(study_jets, setting(), n_training=100).to_json()
+    assert first.to_dict() == inverse_tagging_study(study_jets, setting(), n_training=100).to_dict()
     other = inverse_tagging_study(study_jets, setting(seed=2), n_training=100)
     assert other.taggings != first.taggings
 

@@ -52,4 +52,4 @@ def test_an_interrupted_study_goes_on(study_jets: StudyJets, tmp_path: Path) -> 
     # Nothing is left to do of the training that was complete: only its end is told.
     assert counting.seen["khanal on qcd"] == [100]
     assert counting.seen["khanal on w"][-1] == 100
-    assert resumed.to_json() == plain.to_json()
+    assert resumed.to_dict() == plain.to_dict()

@@ -75,7 +75,7 @@ def test_results_become_json(study_jets: StudyJets, setting: MakeSetting) -> Non
         curve=curve,
         hidden=3,
     )
-    content = json.loads(result.to_json())
+    content = json.loads(json.dumps(result.to_dict(), allow_nan=False))
     assert content["study"] == "toy"
     assert content["numbers"] == [1.0, None]
     assert content["curve"]["background_efficiency"] == [0.1, 1.0]

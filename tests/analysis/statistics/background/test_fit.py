@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from oddjet.analysis.report.page import jsonable
 from oddjet.analysis.statistics.background import fit_sidebands, make_function
 from oddjet.analysis.statistics.background.binned import check_counts
 from oddjet.analysis.statistics.background.choice import f_test, likelihood_ratio_test
 from oddjet.analysis.statistics.background.likelihood import fit_function, poisson_deviance
+from oddjet.datasets.disk.numbers import jsonable
 from oddjet.errors import ConfigError, FitError
 from oddjet.typing import Floats
 

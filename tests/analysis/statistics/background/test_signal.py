@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pytest
 from scipy import stats
 
-from oddjet.analysis.report.page import jsonable
 from oddjet.analysis.statistics.background import DEFAULT, make_function
 from oddjet.analysis.statistics.background.signal import fit_signal, gaussian_fractions
+from oddjet.datasets.disk.numbers import jsonable
 from oddjet.errors import FitError
 
 EDGES = np.linspace(40, 240, 41)

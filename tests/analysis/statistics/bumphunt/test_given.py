@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pytest
 from scipy import stats
 
-from oddjet.analysis.report.page import jsonable
 from oddjet.analysis.statistics.bumphunt import BumpHunt, scan, significance
 from oddjet.analysis.statistics.bumphunt.result import WindowTable
+from oddjet.datasets.disk.numbers import jsonable
 from oddjet.errors import ConfigError, FitError
 from oddjet.typing import Floats
 

@@ -9,7 +9,6 @@ import numpy.typing as npt
 import pytest
 from scipy import stats
 
-from oddjet.analysis.report.page import jsonable
 from oddjet.analysis.statistics.background import fit_sidebands
 from oddjet.analysis.statistics.background.many import BatchModel
 from oddjet.analysis.statistics.bumphunt import (
@@ -20,6 +19,7 @@ from oddjet.analysis.statistics.bumphunt import (
     scan_signals,
 )
 from oddjet.analysis.statistics.bumphunt.statistic import FittedBeside, GivenBackground
+from oddjet.datasets.disk.numbers import jsonable
 from oddjet.errors import ConfigError, FitError, NonFiniteError
 from oddjet.typing import Floats
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from oddjet.analysis.report.limit_files import write_limits
+from oddjet.analysis.report.write import write_limits
 from oddjet.analysis.statistics.exchange import MassHistogram
 from oddjet.analysis.statistics.limits import (
     LimitSettings,

@@ -67,7 +67,7 @@ def write_table(folder: Path, n: int = N_BACKGROUND) -> Path:
 
 
 @pytest.fixture(scope="session")
-def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def scores_table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_table(tmp_path_factory.mktemp("scores"))
 
 

@@ -1,0 +1,91 @@
+"""The one writer of results: their numbers as JSON, their pictures as PNG, each atomically."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from oddjet.analysis.report.figures.style import PlotLabel
+from oddjet.analysis.report.page import Picture, Section
+from oddjet.analysis.report.sections.limits import limits_section, spectrum_picture
+from oddjet.analysis.statistics.exchange.datacard import write_datacard
+from oddjet.analysis.statistics.exchange.workspace import write_workspace
+from oddjet.analysis.statistics.limits.inputs import build_channel
+from oddjet.analysis.statistics.limits.spectrum import SpectrumLimit
+from oddjet.datasets.disk.atomic import atomic_write
+from oddjet.datasets.disk.numbers import write_json
+
+__all__ = ["write_limits", "write_pictures", "write_section"]
+
+
+def write_section(
+    folder: Path | str, section: Section, *, name: str = "", numbers: Any = None
+) -> list[Path]:
+    """Write the numbers of a section, and its pictures that have a name.
+
+    Args:
+        folder: Made where it is missing.
+        section: What to write.
+        name: Of the JSON file, without its suffix; the section's anchor by default.
+        numbers: What to write instead of the section's numbers.
+
+    Returns:
+        The files, the JSON file first.
+    """
+    numbers = section.numbers if numbers is None else numbers
+    written = write_json(Path(folder) / f"{name or section.anchor}.json", numbers)
+    return [written, *write_pictures(folder, section.pictures)]
+
+
+def write_pictures(folder: Path | str, pictures: Iterable[Picture]) -> list[Path]:
+    """Write pictures as PNG files; those without a name are left out.
+
+    Args:
+        folder: Made where it is missing.
+        pictures: Each goes to the file of its name; unusual letters of it become ``_``.
+    """
+    paths = []
+    for picture in pictures:
+        if picture.name:
+            path = Path(folder) / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', picture.name)}.png"
+            with atomic_write(path) as temporary:
+                temporary.write_bytes(picture.png)
+            paths.append(path)
+    return paths
+
+
+def write_limits(
+    folder: Path | str,
+    results: Sequence[SpectrumLimit],
+    *,
+    label: PlotLabel | None = None,
+    axis_label: str = "Jet mass [GeV]",
+) -> list[Path]:
+    """Write ``limits.json`` and pictures, and for each mass a model for pyhf and Combine.
+
+    The model of a mass is ``workspace.json``, ``datacard.txt`` and ``shapes.root``; with several
+    masses each has a folder of its own, such as ``m85``.
+
+    Args:
+        folder: Where to.
+        results: At least one.
+        label: Text above the axes of pictures.
+        axis_label: The mass with its unit.
+
+    Returns:
+        The files, ``limits.json`` first.
+    """
+    folder, single = Path(folder), len(results) == 1
+    section = limits_section(results, label=label, axis_label=axis_label)
+    written = write_section(folder, section, numbers={"limits": section.numbers})
+    for result in results:
+        at = folder if single else folder / f"m{result.limit.mass:g}"
+        channel = build_channel(result.limit.inputs)
+        write_workspace(at / "workspace.json", channel)
+        written += [at / "workspace.json", *write_datacard(at, channel)]
+        if not single:
+            picture = spectrum_picture(result.limit, label=label, axis_label=axis_label)
+            written += write_pictures(at, [picture])
+    return written
