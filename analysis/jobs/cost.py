@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import psutil
 
 from oddjet.analysis.config import AnalysisConfig
+from oddjet.analysis.pipeline.folder import Run
 from oddjet.condor.executors import SerialExecutor
 from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.disk.digest import content_key
@@ -112,9 +113,10 @@ def calibrate(
     Raises:
         OddjetError: If events cannot be processed.
     """
-    image = None if config.image is None else JetImage(**config.image.model_dump())
+    run = Run(config)
+    image = run.image
     sources = _first_chunks(plan, n_events or CALIBRATION_EVENTS)
-    detectors = trained_detectors(config)
+    detectors = trained_detectors(run)
     path = config.output / _CACHE
     key = content_key(
         [
@@ -134,10 +136,9 @@ def calibrate(
     return calibration
 
 
-def trained_detectors(config: AnalysisConfig) -> dict[str, Path]:
-    """Find the detectors of an analysis that are trained already, by label."""
-    folders = {d.key: config.output / "models" / d.key for d in config.detectors}
-    return folders if all(folder.is_dir() for folder in folders.values()) else {}
+def trained_detectors(run: Run) -> dict[str, Path]:
+    """Give the folders of an analysis' detectors by label; none where one is not trained yet."""
+    return run.models if all(folder.is_dir() for folder in run.models.values()) else {}
 
 
 def _fingerprint(folder: Path) -> str:

@@ -13,20 +13,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from oddjet.analysis.config import AnalysisConfig, load_config
+from oddjet.analysis.jobs.submit import BATCH, read_batch
+from oddjet.analysis.pipeline.folder import CONFIG_FILE, UNFINISHED, Run
 from oddjet.condor.events import JobState, read_events
 from oddjet.datasets.skims.manifest import MANIFEST, ChunkRecord, Manifest, read_manifest
 from oddjet.datasets.skims.skim import read_part_record
 from oddjet.errors import ConfigError, OddjetError
-from oddjet.ml.representations.jet_image import JetImage
+from oddjet.processors.engine.keys import with_key
+from oddjet.processors.engine.plan import make_plan
+from oddjet.processors.engine.rounds import FAILURES
+from oddjet.processors.jobs import read_job
+from oddjet.processors.skim import SkimProcessor
 
 __all__ = ["Fault", "State", "StepStatus", "read_status"]
 
 State = Literal["finished", "incomplete", "outdated", "going on", "stopped", "not begun"]
 
-_FAILURES = (
-    "failures.json"  # `oddjet.processors.engine.rounds` writes it, and takes seconds to import
-)
 _PART = re.compile(r"[0-9a-f]{20}\.json")
 _TEMPORARY = re.compile(r"\.[0-9a-f]{20}\..*\.(parquet|npy|json)")
 _QUIET_SECONDS = 120.0
@@ -115,11 +117,11 @@ def read_status(folder: Path | str, *, plan: bool = True) -> list[StepStatus]:
         ConfigError: If the folder is none of these.
     """
     folder = Path(folder)
-    if (folder / "batch.json").is_file():
+    if (folder / BATCH).is_file():
         return _batch_status(folder)
-    if (folder / "config.yaml").is_file():
+    if (folder / CONFIG_FILE).is_file():
         return _run_status(folder, plan=plan)
-    if (folder / MANIFEST).is_file() or (folder / _FAILURES).is_file() or _parts(folder):
+    if (folder / MANIFEST).is_file() or (folder / FAILURES).is_file() or _parts(folder):
         return [_folder_status(folder, "")]
     msg = (
         f"{folder} {'holds nothing that oddjet made' if folder.is_dir() else 'does not exist'}: expected a"
@@ -206,7 +208,7 @@ def _wanted_by_manifest(manifest: Manifest) -> _Wanted:
 
 def _faults(folder: Path, manifest: Manifest | None) -> Iterator[Fault]:
     """Tell what the last run could not do: from its failures, else from the manifest."""
-    failures = _read_failures(folder / _FAILURES)
+    failures = _read_failures(folder / FAILURES)
     if failures:
         yield from failures
     elif manifest is not None:
@@ -223,32 +225,28 @@ def _read_failures(path: Path) -> list[Fault]:
 
 
 def _run_status(folder: Path, *, plan: bool) -> list[StepStatus]:
-    config = load_config(folder / "config.yaml").model_copy(update={"output": folder})
+    run = Run.open(folder)
     wanted, problem = None, ""
     if plan:
         try:
-            wanted = _plan_of(config)
+            wanted = _plan_of(run)
         except OddjetError as error:
             problem = str(error)
-    skim = _folder_status(folder / "skim", "skim", wanted)
+    skim = _folder_status(run.skim_folder, "skim", wanted)
     if problem:
         skim = StepStatus(**{**vars(skim), "note": f"what is planned is not known: {problem}"})
-    made = _manifest(folder / "skim")
+    made = _manifest(run.skim_folder)
     scored = None if made is None else _Wanted(len(made.chunks), made.processed_entries)
-    steps = [skim, *(_training_status(folder, d.key) for d in config.detectors)]
-    steps.append(_folder_status(folder / "scores", "scores", scored))
-    report = folder / "report.html"
-    steps.append(StepStatus("report", report, "finished" if report.is_file() else "not begun"))
+    steps = [skim, *(_training_status(place, key) for key, place in run.models.items())]
+    steps.append(_folder_status(run.scores_folder, "scores", scored))
+    reported: State = "finished" if run.report.is_file() else "not begun"
+    steps.append(StepStatus("report", run.report, reported))
     return steps
 
 
-def _plan_of(config: AnalysisConfig) -> _Wanted:
-    from oddjet.processors.engine.keys import with_key  # noqa: PLC0415 (slow imports)
-    from oddjet.processors.engine.plan import make_plan  # noqa: PLC0415
-    from oddjet.processors.skim import SkimProcessor  # noqa: PLC0415
-
-    image = None if config.image is None else JetImage(**config.image.model_dump())
-    settings = SkimProcessor(config.selection, config.output, image).settings()
+def _plan_of(run: Run) -> _Wanted:
+    config = run.config
+    settings = SkimProcessor(config.selection, run.folder, run.image).settings()
     plan = make_plan(
         config.resolve_fileset(),
         selection=config.selection,
@@ -261,8 +259,8 @@ def _plan_of(config: AnalysisConfig) -> _Wanted:
     return _Wanted(len(keys), plan.n_entries, keys, faults)
 
 
-def _training_status(folder: Path, key: str) -> StepStatus:
-    place, unfinished = folder / "models" / key, folder / "models" / f"{key}.unfinished"
+def _training_status(place: Path, key: str) -> StepStatus:
+    unfinished = place.with_name(f"{place.name}{UNFINISHED}")
     if unfinished.is_dir():
         newest = max((_mtime(path) for path in unfinished.rglob("*")), default=0.0)
         ago = time.time() - newest if newest else None
@@ -275,11 +273,9 @@ def _training_status(folder: Path, key: str) -> StepStatus:
 
 def _batch_status(folder: Path) -> list[StepStatus]:
     """Look at submitted jobs, round by round; what a later round did counts in each that has it."""
-    batch = json.loads((folder / "batch.json").read_text(encoding="utf-8"))
-    step = batch["step"]
-    output = Path(batch["config"]["output"]) / {"skim": "skim", "score": "scores"}[step]
+    batch = read_batch(folder)
     rounds = sorted(folder.glob("round-*"), key=lambda path: int(path.name.partition("-")[2]))
-    return [_round_status(place, step, output) for place in rounds]
+    return [_round_status(place, batch.step, batch.output) for place in rounds]
 
 
 def _round_status(place: Path, step: str, output: Path) -> StepStatus:
@@ -320,8 +316,6 @@ class _Job:
 
 
 def _look_at_job(path: Path, output: Path, state: JobState | None) -> _Job:
-    from oddjet.processors.jobs import read_job  # noqa: PLC0415 (slow import)
-
     chunks = [item.chunk for item in read_job(path / "job.json").chunks]
     found = [
         read_part_record(path / "parts", chunk.dataset, chunk.key)
@@ -334,7 +328,7 @@ def _look_at_job(path: Path, output: Path, state: JobState | None) -> _Job:
         name = "failed"
     faults: list[Fault] = []
     if len(done) < len(chunks):
-        faults += _read_failures(path / "parts" / _FAILURES)
+        faults += _read_failures(path / "parts" / FAILURES)
         if state is None or not state.is_active:
             reason = (state.reason if state else "") or "chunks of it are missing"
             faults.append(Fault(f"{path.parents[1].name}, job {path.name}", name, reason))

@@ -16,14 +16,9 @@ from coffea.processor.executor import ExecutorBase
 from pydantic import BaseModel, ConfigDict
 
 from oddjet.analysis.config import AnalysisConfig
-from oddjet.analysis.pipeline.passes import (
-    detector_folders,
-    histogram_settings,
-    image_of,
-    score_pass,
-    skim_pass,
-)
+from oddjet.analysis.pipeline.folder import Run, histogram_settings
 from oddjet.analysis.pipeline.samples import ready_samples
+from oddjet.analysis.pipeline.steps import score_skim, skim_events
 from oddjet.condor.events import JobState, read_events, tail
 from oddjet.condor.site import Cluster
 from oddjet.condor.submit import pack_package, remove_jobs, submit_jobs, write_submission
@@ -46,17 +41,26 @@ from oddjet.processors.jobs import (
     split_chunks,
 )
 
-__all__ = ["Collected", "JobReport", "Step", "collect", "submit"]
+__all__ = ["BATCH", "Batch", "Collected", "JobReport", "Step", "collect", "read_batch", "submit"]
 
 Step = Literal["skim", "score"]
 
-_BATCH = "batch.json"
+BATCH = "batch.json"
+"""What was submitted, in the folder of the jobs."""
+
 _CLUSTER = "cluster.txt"
 _MODULE = "oddjet.analysis.jobs.worker"
 
 
-class _Batch(BaseModel):
-    """`batch.json`: what is done, with absolute paths, and how it is spread."""
+class Batch(BaseModel):
+    """`batch.json`: what is done, and how it is spread.
+
+    Attributes:
+        step: skim or score.
+        code: Digest of the code that planned it.
+        config: The analysis, with absolute paths.
+        chunks_per_job: Most chunks of a job.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -67,7 +71,9 @@ class _Batch(BaseModel):
 
     @property
     def output(self) -> Path:
-        return self.config.output / {"skim": "skim", "score": "scores"}[self.step]
+        """Folder of the skim or the scores."""
+        run = Run(self.config)
+        return run.skim_folder if self.step == "skim" else run.scores_folder
 
 
 @dataclass(frozen=True)
@@ -145,7 +151,7 @@ def submit(
         ConfigError: If the folder has been used, or there is no HTCondor.
         OddjetError: If something is wrong with files or settings.
     """
-    if (folder / _BATCH).exists():
+    if (folder / BATCH).exists():
         msg = f"{folder} holds jobs already: use `oddjet collect {folder} --resubmit`, or another folder"
         raise ConfigError(msg)
     config = _absolute(config, site, reporter or SilentReporter())
@@ -158,15 +164,27 @@ def submit(
     else:
         return Collected(len(manifest.chunks), len(manifest.chunks), manifest=manifest)
     groups = split_chunks(absent.chunks, jobs=jobs, chunks_per_job=chunks_per_job)
-    batch = _Batch(
+    batch = Batch(
         step=step,
         code=code_digest(),
         config=config,
         chunks_per_job=max(len(group) for group in groups),
     )
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / _BATCH, batch.model_dump_json(indent=1) + "\n")
+    write_text(folder / BATCH, batch.model_dump_json(indent=1) + "\n")
     return _start_round(batch, folder, groups, n_done=0, dry_run=dry_run)
+
+
+def read_batch(folder: Path) -> Batch:
+    """Read what was submitted.
+
+    Args:
+        folder: As given to `submit`.
+
+    Raises:
+        ConfigError: Nothing was submitted there, or it cannot be read.
+    """
+    return validate(Batch, read_config(folder / BATCH), str(folder / BATCH))
 
 
 def collect(
@@ -188,7 +206,7 @@ def collect(
         OddjetError: If the whole is wrong, as `run_skim` and `run_anomaly` say it.
     """
     folder = folder.absolute()
-    batch = validate(_Batch, read_config(folder / _BATCH), str(folder / _BATCH))
+    batch = read_batch(folder)
     if batch.code != code_digest():
         msg = (
             f"{folder}: submitted with other code of oddjet than this (digest {batch.code[:12]}, now"
@@ -243,32 +261,32 @@ def _merge(
     config: AnalysisConfig, step: Step, executor: ExecutorBase, *, allow_missing: bool = False
 ) -> Manifest:
     """Do a step as `oddjet run` does it, on an executor that has nothing left to do."""
+    run, reporter = Run(config), SilentReporter()
     if step == "skim":
-        return skim_pass(config, executor, allow_missing=allow_missing)
-    return score_pass(config, executor)
+        return skim_events(run, reporter, executor=executor, allow_missing=allow_missing)
+    return score_skim(run, reporter, executor=executor)
 
 
-def _batch_step(batch: _Batch) -> BatchStep:
-    config = batch.config
+def _batch_step(batch: Batch) -> BatchStep:
+    run = Run(batch.config)
     if batch.step == "skim":
-        image = image_of(config)
         return BatchStep(
             step="skim",
             code=batch.code,
-            selection=config.selection,
-            representation=image.identity() if image else None,
+            selection=run.config.selection,
+            representation=run.image.identity() if run.image else None,
         )
     return BatchStep(
         step="score",
         code=batch.code,
-        skim=config.output / "skim",
-        detectors=detector_folders(config),
-        histograms=histogram_settings(config),
+        skim=run.skim_folder,
+        detectors=run.models,
+        histograms=histogram_settings(run.config.hunt),
     )
 
 
 def _start_round(
-    batch: _Batch,
+    batch: Batch,
     folder: Path,
     groups: Sequence[Sequence[BatchChunk]],
     *,

@@ -8,10 +8,12 @@ from pathlib import Path
 from oddjet.analysis.config import load_config
 from oddjet.analysis.injection.run import run_injection
 from oddjet.analysis.injection.summary import InjectionResult
-from oddjet.analysis.pipeline.run import ready_skim
+from oddjet.analysis.pipeline.folder import Run
+from oddjet.analysis.pipeline.steps import ready_skim
 from oddjet.analysis.report.figures.style import PlotLabel
 from oddjet.analysis.report.sections.injection import injection_section
 from oddjet.analysis.report.write import write_section
+from oddjet.datasets.disk.logs import write_log
 from oddjet.datasets.skims.skim import open_skim
 from oddjet.processors.engine.progress import Reporter
 
@@ -42,9 +44,10 @@ def inject_and_write(
     """
     settings = load_config(config)
     jets = open_skim(skim) if skim is not None else ready_skim(settings, reporter)
-    folder = output or settings.output / "injection"
-    result = run_injection(
-        settings, jets, folder, detectors=detectors, fractions=fractions, reporter=reporter
-    )
-    section = injection_section(result, label=PlotLabel("simulation", "13 TeV"))
-    return result, write_section(folder, section)
+    folder = output or Run(settings).injection_folder
+    with write_log(folder):
+        result = run_injection(
+            settings, jets, folder, detectors=detectors, fractions=fractions, reporter=reporter
+        )
+        section = injection_section(result, label=PlotLabel("simulation", "13 TeV"))
+        return result, write_section(folder, section)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import awkward as ak
 import numpy as np
 
-from oddjet.analysis.config import AnalysisConfig
-from oddjet.analysis.hunt.hunt import Hunt, dataset_scales
-from oddjet.analysis.injection.summary import InjectionResult
+from oddjet.analysis.pipeline.folder import Run
 from oddjet.analysis.report.figures.style import Histogram, PlotLabel
 from oddjet.analysis.report.figures.training import LossCurve
 from oddjet.analysis.report.page import Card, Report, Section
@@ -42,85 +39,32 @@ from oddjet.analysis.scores.quality import (
     score_quality,
     signal_jets,
 )
-from oddjet.analysis.sculpting.scores import SculptingResult
-from oddjet.analysis.statistics.limits.spectrum import SpectrumLimit
 from oddjet.datasets.jets import Jets
-from oddjet.datasets.luminosity.recorded import data_luminosity
 from oddjet.datasets.skims.manifest import Manifest
 from oddjet.datasets.skims.skim import Skim
 from oddjet.ml.representations.jet_image import JetImage
 from oddjet.ml.score_names import ScoreName
-from oddjet.typing import Table
 
-if TYPE_CHECKING:
-    from oddjet.ml.folds import FoldedDetector
-
-__all__ = ["RunOutputs", "build_report"]
+__all__ = ["build_report"]
 
 AVERAGED_JETS = 10_000
 
 
-@dataclasses.dataclass(frozen=True)
-class RunOutputs:
-    """What a run has made, ready to be reported.
-
-    Attributes:
-        config: The resolved configuration.
-        skim: The jets.
-        detectors: Trained detectors by label.
-        table: Columns of the scores table, each of shape (n_jets,).
-        hunt: The hunt with the first detector's score.
-        seconds: Wall time of each step.
-        command: The command line that makes the same again.
-        sculpting: The verdicts on the hunted scores and their raw forms; None without simulation or
-            sidebands to judge on.
-        sculpting_problem: Why there is no verdict.
-        limits: The upper limit at the tightest cut, where there is one.
-        limit_problems: Why there is none.
-        injection: What `oddjet inject` found, where it was run.
-    """
-
-    config: AnalysisConfig
-    skim: Skim
-    detectors: Mapping[str, FoldedDetector]
-    table: Table
-    hunt: Hunt
-    seconds: Mapping[str, float]
-    command: str
-    sculpting: SculptingResult | None = None
-    sculpting_problem: str = ""
-    limits: tuple[SpectrumLimit, ...] = ()
-    limit_problems: tuple[str, ...] = ()
-    injection: InjectionResult | None = None
-
-    @property
-    def lumi_ifb(self) -> float | None:
-        """Luminosity that simulation is scaled to [1/fb]."""
-        pseudo_data = self.config.pseudo_data
-        if pseudo_data:
-            return pseudo_data.lumi_ifb
-        return data_luminosity(self.skim.manifest.datasets, self.config.lumi_ifb)
-
-    @property
-    def labels(self) -> dict[str, str]:
-        """Names of the datasets in legends."""
-        return {name: d.label or name for name, d in self.skim.manifest.datasets.items()}
-
-
-def build_report(run: RunOutputs) -> Report:
+def build_report(run: Run, seconds: Mapping[str, float]) -> Report:
     """Gather a run's outputs into a report.
 
     Args:
         run: The outputs.
+        seconds: Wall time of each step.
     """
-    datasets = run.skim.manifest.datasets
+    datasets = run.datasets
     # Without a luminosity the samples are still added in the ratio of their cross sections.
-    known = all(d.kind == "data" or d.cross_section_pb for d in datasets.values())
-    scales = dataset_scales(datasets, (run.lumi_ifb or 1.0) if known else None)
+    scales = run.scales(unknown_lumi_ifb=1.0)
     names = scores_of(run.detectors)
     columns = [name.column for name in names if not name.method]
     qualities = score_quality(run.table, datasets, [name.column for name in names], scales)
     label = PlotLabel("simulation", "13 TeV")
+    injection = run.injection
     sections = [
         _cut_flow(run, label),
         _images(run, label),
@@ -138,13 +82,13 @@ def build_report(run: RunOutputs) -> Report:
         fit_section(run.hunt),
         bump_hunt_section(run.hunt),
         *_limits(run),
-        *([] if run.injection is None else [injection_section(run.injection, label=label)]),
+        *([] if injection is None else [injection_section(injection, label=label)]),
         _anomalies(run),
         provenance_section(
             config=run.config.model_dump(mode="json"),
             manifest=run.skim.manifest,
             commands=[run.command],
-            seconds=run.seconds,
+            seconds=seconds,
         ),
     ]
     return Report(
@@ -159,7 +103,7 @@ def build_report(run: RunOutputs) -> Report:
     )
 
 
-def _cards(run: RunOutputs, qualities: list[Quality]) -> tuple[Card, ...]:
+def _cards(run: Run, qualities: list[Quality]) -> tuple[Card, ...]:
     """The headline, with what is missing said first."""
     cards = headline_cards(
         n_jets=run.skim.n_jets,
@@ -174,8 +118,8 @@ def _cards(run: RunOutputs, qualities: list[Quality]) -> tuple[Card, ...]:
     )
 
 
-def _lead(run: RunOutputs) -> str:
-    kinds = [d.kind for d in run.skim.manifest.datasets.values()]
+def _lead(run: Run) -> str:
+    kinds = [d.kind for d in run.datasets.values()]
     trained = "background" if "background" in kinds else "data"
     text = (
         f"{run.skim.n_jets:,} jets from {len(kinds)} datasets; detectors trained on {trained} "
@@ -192,7 +136,7 @@ def _lead(run: RunOutputs) -> str:
     )
 
 
-def _cut_flow(run: RunOutputs, label: PlotLabel) -> Section:
+def _cut_flow(run: Run, label: PlotLabel) -> Section:
     manifest: Manifest = run.skim.manifest
     warnings: dict[str, dict[str, int]] = {}
     for chunk in manifest.chunks:
@@ -212,12 +156,11 @@ def _cut_flow(run: RunOutputs, label: PlotLabel) -> Section:
     )
 
 
-def _images(run: RunOutputs, label: PlotLabel) -> Section:
+def _images(run: Run, label: PlotLabel) -> Section:
     """Average images by class; jets of data are left out, they may lie in a blinded window."""
-    settings = run.config.image
-    image = JetImage() if settings is None else JetImage(**settings.model_dump())
+    image = run.image or JetImage()
     means, counts = {}, {}
-    for name, dataset in run.skim.manifest.datasets.items():
+    for name, dataset in run.datasets.items():
         if dataset.kind == "data":
             continue
         jets = run.skim.jets(name)
@@ -231,7 +174,7 @@ def _images(run: RunOutputs, label: PlotLabel) -> Section:
     return images_section(means, half_width=image.half_width, n_jets=counts, label=label)
 
 
-def _training(run: RunOutputs) -> Section:
+def _training(run: Run) -> Section:
     trainings = {}
     for name, model in run.detectors.items():
         curves = []
@@ -247,8 +190,8 @@ def _training(run: RunOutputs) -> Section:
     return training_section(trainings)
 
 
-def _quality(run: RunOutputs, qualities: list[Quality], label: PlotLabel) -> Section:
-    signals = [n for n, d in run.skim.manifest.datasets.items() if d.kind == "signal"]
+def _quality(run: Run, qualities: list[Quality], label: PlotLabel) -> Section:
+    signals = [n for n, d in run.datasets.items() if d.kind == "signal"]
     epochs: list[EpochQuality] = []
     best = None
     if signals:
@@ -258,8 +201,8 @@ def _quality(run: RunOutputs, qualities: list[Quality], label: PlotLabel) -> Sec
     return quality_section(qualities, epochs, best_epoch=best, labels=run.labels, label=label)
 
 
-def _mass(run: RunOutputs, scales: Mapping[str, float], label: PlotLabel) -> Section:
-    datasets = run.skim.manifest.datasets
+def _mass(run: Run, scales: Mapping[str, float], label: PlotLabel) -> Section:
+    datasets = run.datasets
     kinds = {name: dataset.kind for name, dataset in datasets.items()}
     backgrounds = [name for name, kind in kinds.items() if kind == "background"]
     signals = {
@@ -276,7 +219,7 @@ def _mass(run: RunOutputs, scales: Mapping[str, float], label: PlotLabel) -> Sec
     )
 
 
-def _spectra(run: RunOutputs, names: list[str], scales: Mapping[str, float]) -> list[Histogram]:
+def _spectra(run: Run, names: list[str], scales: Mapping[str, float]) -> list[Histogram]:
     """Simulated mass at each working point of the hunt, scaled to the luminosity."""
     table, settings = run.table, run.config.hunt
     use = np.isin(table["dataset"], names)
@@ -294,7 +237,7 @@ def _spectra(run: RunOutputs, names: list[str], scales: Mapping[str, float]) -> 
     return spectra
 
 
-def _limits(run: RunOutputs) -> list[Section]:
+def _limits(run: Run) -> list[Section]:
     if not run.limits:
         return [Section("Limits", "limits", warnings=run.limit_problems)]
     section = limits_section(
@@ -310,7 +253,7 @@ def _limits(run: RunOutputs) -> list[Section]:
     ]
 
 
-def _anomalies(run: RunOutputs) -> Section:
+def _anomalies(run: Run) -> Section:
     """The ten most anomalous of the jets that are hunted in, with pictures."""
     hunt, settings = run.hunt, run.config.hunt
     allowed = hunt.sample.rows.copy()
@@ -322,7 +265,7 @@ def _anomalies(run: RunOutputs) -> Section:
     files = {file.uuid: file.path for file in run.skim.manifest.files}
     column = ScoreName.find(hunt.column, run.table).cut
     found = most_anomalous(run.table, column, n=10, allowed=allowed, files=files)
-    image = JetImage() if run.config.image is None else JetImage(**run.config.image.model_dump())
+    image = run.image or JetImage()
     images, constituents = {}, {}
     for jet in found:
         jets = _find(run.skim, jet)

@@ -1,15 +1,20 @@
-"""Single steps of the chain, as the command line offers them: skim, score, hunt."""
+"""Steps of the chain one by one: samples, skim, train, score, hunt, on any executor."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+
+from coffea.processor.executor import ExecutorBase
 
 from oddjet.analysis.config import AnalysisConfig, HuntConfig, PseudoData, load_config
 from oddjet.analysis.hunt.hunt import Hunt, choose_sample, hunt
-from oddjet.analysis.pipeline.performance import performance_report
+from oddjet.analysis.pipeline.folder import Run, histogram_settings
 from oddjet.analysis.pipeline.samples import ready_samples
+from oddjet.analysis.pipeline.train import train_detector
 from oddjet.condor.cluster import open_executor
 from oddjet.condor.site import Cluster
 from oddjet.datasets.disk.atomic import write_text
@@ -18,13 +23,27 @@ from oddjet.datasets.disk.validation import validate
 from oddjet.datasets.files.fileset import Fileset, load_fileset
 from oddjet.datasets.luminosity.recorded import data_luminosity
 from oddjet.datasets.skims.manifest import MANIFEST, Manifest, read_manifest
-from oddjet.datasets.skims.skim import open_skim
+from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ConfigError
+from oddjet.ml.folds import FoldedDetector
 from oddjet.ml.representations.jet_image import JetImage
 from oddjet.processors.engine.progress import Reporter, SilentReporter
 from oddjet.processors.events.selection import Selection
+from oddjet.processors.run import run_skim
+from oddjet.processors.scores import open_scores
+from oddjet.processors.scoring import run_anomaly
 
-__all__ = ["hunt_scores", "score_jets", "skim_files"]
+__all__ = [
+    "hunt_scores",
+    "performance_report",
+    "ready_skim",
+    "score_jets",
+    "score_skim",
+    "skim_events",
+    "skim_files",
+    "train_detectors",
+    "with_samples",
+]
 
 CHUNK_SIZE = 100_000
 
@@ -63,8 +82,6 @@ def skim_files(
         InputError: A file cannot be used.
         ProcessingError: A chunk failed.
     """
-    from oddjet.processors.run import run_skim  # noqa: PLC0415 (slow import)
-
     reporter = reporter or SilentReporter()
     analysis = None if config is None else load_config(config)
     samples = _chosen_fileset(files, fileset, analysis)
@@ -145,8 +162,6 @@ def score_jets(
         ConfigError: Two models have the same name, or the source is no skim and no fileset.
         InputError: A file cannot be used.
     """
-    from oddjet.processors.scoring import run_anomaly  # noqa: PLC0415 (slow import)
-
     reporter = reporter or SilentReporter()
     analysis = None if config is None else load_config(config)
     settings = analysis.hunt if analysis else HuntConfig()
@@ -209,8 +224,6 @@ def hunt_scores(
         ConfigError: No column is named, or there is nothing to hunt in.
         InputError: A column does not exist.
     """
-    from oddjet.processors.scores import open_scores  # noqa: PLC0415 (slow import)
-
     if not columns:
         msg = f"{scores} is a scores table: name the scores to cut on (--column khanal_mse)"
         raise ConfigError(msg)
@@ -240,3 +253,153 @@ def hunt_scores(
         output.parent.mkdir(parents=True, exist_ok=True)
         write_text(output, json.dumps(jsonable(found.to_dict()), indent=1) + "\n")
     return found
+
+
+def with_samples(config: AnalysisConfig, reporter: Reporter) -> AnalysisConfig:
+    """Simulate the samples of an analysis that do not exist yet.
+
+    Args:
+        config: The analysis.
+        reporter: Receives progress.
+
+    Returns:
+        The analysis with a fileset of files.
+    """
+    fileset = ready_samples(
+        config.resolve_fileset(), config.samples, workers=config.cluster.workers, reporter=reporter
+    )
+    return config.model_copy(update={"fileset": fileset})
+
+
+def skim_events(
+    run: Run,
+    reporter: Reporter,
+    *,
+    executor: ExecutorBase | None = None,
+    allow_missing: bool = False,
+) -> Manifest:
+    """Skim the files of an analysis.
+
+    Args:
+        run: With samples that exist.
+        reporter: Receives progress.
+        executor: Where to run; by default where the analysis' cluster says.
+        allow_missing: As for `run_skim`.
+
+    Returns:
+        The skim's manifest.
+    """
+    config = run.config
+    with (
+        _executor_of(run, executor) as workers,
+        reporter.track("skim", 0, "events") as update,
+    ):
+        return run_skim(
+            config.resolve_fileset(),
+            selection=config.selection,
+            output=run.skim_folder,
+            representation=run.image,
+            executor=workers,
+            chunk_size=config.chunk_size,
+            progress=update,
+            allow_missing=allow_missing,
+        )
+
+
+def score_skim(run: Run, reporter: Reporter, *, executor: ExecutorBase | None = None) -> Manifest:
+    """Score the skim of an analysis with its trained detectors, and fill histograms.
+
+    Args:
+        run: With a skim and trained detectors.
+        reporter: Receives progress.
+        executor: Where to run; by default where the analysis' cluster says.
+
+    Returns:
+        The scores table's manifest.
+    """
+    with (
+        _executor_of(run, executor) as workers,
+        reporter.track("score", run.skim.n_jets, "jets") as update,
+    ):
+        return run_anomaly(
+            run.skim,
+            detectors=run.models,
+            output=run.scores_folder,
+            scales=run.scales(),
+            executor=workers,
+            progress=update,
+            **histogram_settings(run.config.hunt),
+        ).manifest
+
+
+def _executor_of(run: Run, executor: ExecutorBase | None) -> AbstractContextManager[ExecutorBase]:
+    return open_executor(run.config.cluster) if executor is None else nullcontext(executor)
+
+
+def ready_skim(config: AnalysisConfig, reporter: Reporter) -> Skim:
+    """Give the skim of an analysis; samples are simulated and files skimmed where they were not yet.
+
+    Args:
+        config: The analysis.
+        reporter: Receives progress.
+    """
+    run = Run(with_samples(config, reporter))
+    skim_events(run, reporter)
+    return run.skim
+
+
+def train_detectors(run: Run, reporter: Reporter) -> dict[str, FoldedDetector]:
+    """Train the detectors of an analysis on its skim, those whose training does not hold any more.
+
+    Args:
+        run: With a skim.
+        reporter: Receives progress.
+
+    Returns:
+        Label to detector.
+    """
+    config = run.config
+    return {
+        detector.key: train_detector(
+            run.skim,
+            detector,
+            run.models[detector.key],
+            folds=config.folds,
+            seed=config.seed,
+            decorrelation=config.decorrelation,
+            mass=config.hunt.mass,
+            reporter=reporter,
+        )
+        for detector in config.detectors
+    }
+
+
+@contextmanager
+def performance_report(executor: ExecutorBase, path: Path | None) -> Iterator[None]:
+    """Write Dask's own report of what runs in the block: what every worker did when.
+
+    Args:
+        executor: Where it runs.
+        path: The HTML file; None for no report.
+
+    Yields:
+        Nothing; the run is the block.
+
+    Raises:
+        ConfigError: The executor is not a Dask cluster, or Bokeh, which draws it, is missing.
+    """
+    if path is None:
+        yield
+        return
+    client = getattr(executor, "client", None)
+    if client is None:
+        msg = "performance report: expected a Dask executor (dask, htcondor, slurm or address)"
+        raise ConfigError(msg)
+    if importlib.util.find_spec("bokeh") is None:
+        msg = "performance report: Bokeh draws it: pip install 'oddjet[batch]'"
+        raise ConfigError(msg)
+    from distributed import performance_report as dask_report  # noqa: PLC0415 (slow import)
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with client.as_current(), dask_report(filename=str(path)):
+        yield

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from oddjet import ml
 from oddjet.analysis.config import DecorrelationConfig, DetectorConfig
 from oddjet.analysis.hunt.hunt import dataset_scales
+from oddjet.analysis.pipeline.folder import UNFINISHED
 from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.disk.digest import content_key, source_digest
 from oddjet.datasets.jets import Jets, Truth
@@ -29,7 +30,6 @@ __all__ = ["KEY_FILE", "decorrelation_key", "train_detector", "training_key"]
 
 KEY_FILE = "training.json"
 AFTER_TRAINING = {"decorrelation"}
-UNFINISHED = ".unfinished"
 
 
 def training_key(skim: Skim, detector: DetectorConfig, *, folds: int, seed: int) -> str:

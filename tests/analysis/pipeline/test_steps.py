@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from oddjet.analysis.cli.app import app
-from oddjet.analysis.pipeline.performance import performance_report
+from oddjet.analysis.pipeline.steps import performance_report
 from oddjet.condor import Cluster, open_executor
 from oddjet.datasets.simulation import simulate
 from oddjet.errors import ConfigError

@@ -1,0 +1,280 @@
+"""`Run`: one analysis and its output folder; every other module asks it where things are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from oddjet.analysis.config import AnalysisConfig, HuntConfig, load_config
+from oddjet.analysis.hunt.hunt import Hunt, choose_sample, dataset_scales, hunt
+from oddjet.analysis.hunt.limit import limit_hunt
+from oddjet.analysis.injection.summary import InjectionResult, read_injection
+from oddjet.analysis.scores.columns import ScoreName, main_scores
+from oddjet.analysis.sculpting.scores import SculptingResult, judge_scores
+from oddjet.analysis.statistics.limits.spectrum import SpectrumLimit
+from oddjet.datasets.disk.atomic import write_text
+from oddjet.datasets.luminosity.recorded import data_luminosity
+from oddjet.datasets.skims.manifest import DatasetSummary
+from oddjet.datasets.skims.skim import Skim, open_skim
+from oddjet.errors import ConfigError, InputError, TooFewJetsError
+from oddjet.ml.folds import FoldedDetector
+from oddjet.ml.representations.jet_image import JetImage
+from oddjet.processors.scores import Scores, open_scores
+from oddjet.typing import Table
+
+__all__ = ["CONFIG_FILE", "UNFINISHED", "Run", "histogram_settings"]
+
+CONFIG_FILE = "config.yaml"
+"""The settings of a run, which make its folder one."""
+
+UNFINISHED = ".unfinished"
+"""Ends the name of the folder, beside a detector's, of a training that is not finished."""
+
+
+def histogram_settings(settings: HuntConfig) -> dict[str, Any]:
+    """Give the histograms' axes and cuts, as arguments of `run_anomaly`."""
+    return {
+        "working_points": settings.working_points,
+        "mass": settings.mass,
+        "mass_range": settings.range,
+        "n_bins": settings.n_bins,
+        "pt_edges": settings.pt_edges,
+        "leading_only": settings.jets == "leading",
+    }
+
+
+@dataclass(eq=False)
+class Run:
+    """An analysis: its settings, the places of its outputs, and the outputs, read when asked for.
+
+    Nothing is read or written when one is made; an output that does not exist yet raises the error of
+    the function that opens it.
+
+    Attributes:
+        config: The settings; its `output` is the folder.
+    """
+
+    config: AnalysisConfig
+
+    @classmethod
+    def open(cls, folder: Path | str, *, unblind: bool = False) -> Run:
+        """Open the output folder of `oddjet run`, wherever it was moved.
+
+        Args:
+            folder: The folder.
+            unblind: Look into the signal window of data.
+
+        Raises:
+            ConfigError: The folder is not of a run.
+        """
+        path = Path(folder) / CONFIG_FILE
+        if not path.is_file():
+            msg = f"{folder} is not the output of a run: it holds no {CONFIG_FILE}"
+            raise ConfigError(msg)
+        config = load_config(path).with_choices(unblind=unblind)
+        return cls(config.model_copy(update={"output": path.parent}))
+
+    @property
+    def folder(self) -> Path:
+        """Folder of all outputs."""
+        return self.config.output
+
+    @property
+    def config_file(self) -> Path:
+        """The settings as they were resolved."""
+        return self.folder / CONFIG_FILE
+
+    @property
+    def skim_folder(self) -> Path:
+        """Folder of the selected jets."""
+        return self.folder / "skim"
+
+    @property
+    def scores_folder(self) -> Path:
+        """Folder of the scores table and the histograms."""
+        return self.folder / "scores"
+
+    @property
+    def injection_folder(self) -> Path:
+        """Folder of `oddjet inject`."""
+        return self.folder / "injection"
+
+    @property
+    def models(self) -> dict[str, Path]:
+        """Folder of each detector by its label, trained or not."""
+        return {d.key: self.folder / "models" / d.key for d in self.config.detectors}
+
+    @property
+    def seconds_file(self) -> Path:
+        """Wall time of each step."""
+        return self.folder / "seconds.json"
+
+    @property
+    def report(self) -> Path:
+        """The HTML report; its numbers are in the JSON file beside it."""
+        return self.folder / "report.html"
+
+    @property
+    def report_key_file(self) -> Path:
+        """What the report follows from, and the headline."""
+        return self.folder / "report.key.json"
+
+    @property
+    def command(self) -> str:
+        """The command line that makes the same again."""
+        return f"oddjet run {self.config_file}"
+
+    def write_config(self) -> None:
+        """Write the settings into the folder."""
+        content = self.config.model_dump(mode="json")
+        write_text(self.config_file, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+
+    @property
+    def image(self) -> JetImage | None:
+        """The representation whose images the skim keeps, None for none."""
+        image = self.config.image
+        return None if image is None else JetImage(**image.model_dump())
+
+    @cached_property
+    def skim(self) -> Skim:
+        """The selected jets."""
+        skim = open_skim(self.skim_folder)
+        if self.image is not None:
+            skim.check_representation(self.image.identity())
+        return skim
+
+    @property
+    def datasets(self) -> Mapping[str, DatasetSummary]:
+        """What the skim knows of each dataset."""
+        return self.skim.manifest.datasets
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Names of the datasets in legends."""
+        return {name: dataset.label or name for name, dataset in self.datasets.items()}
+
+    @property
+    def lumi_ifb(self) -> float | None:
+        """Luminosity of the data, or that pseudo-data are drawn for [1/fb]; None if unknown."""
+        if self.config.pseudo_data is not None:
+            return self.config.pseudo_data.lumi_ifb
+        return data_luminosity(self.datasets, self.config.lumi_ifb)
+
+    def scales(self, unknown_lumi_ifb: float | None = None) -> dict[str, float]:
+        """Give the factor on the weights of each dataset; 1 without cross sections.
+
+        Args:
+            unknown_lumi_ifb: Luminosity to scale to where none is known [1/fb]; None for factors 1.
+        """
+        simulated = [d for d in self.datasets.values() if d.kind != "data"]
+        is_known = all(dataset.cross_section_pb for dataset in simulated)
+        lumi_ifb = self.lumi_ifb or unknown_lumi_ifb
+        return dataset_scales(self.datasets, lumi_ifb if is_known else None)
+
+    @cached_property
+    def detectors(self) -> dict[str, FoldedDetector]:
+        """Trained detectors by label."""
+        return {label: FoldedDetector.load(folder) for label, folder in self.models.items()}
+
+    @cached_property
+    def scores(self) -> Scores:
+        """The scores table, one row a jet."""
+        return open_scores(self.scores_folder)
+
+    @cached_property
+    def table(self) -> Table:
+        """All columns of the scores table in memory, (n_jets,) each."""
+        return self.scores.columns()
+
+    @property
+    def main_scores(self) -> list[ScoreName]:
+        """The score of each detector that is cut on, decorrelated where that is asked for."""
+        raw_scores = {label: model.raw_score_names for label, model in self.detectors.items()}
+        return main_scores(self.config.detectors, self.config.decorrelation, raw_scores)
+
+    @cached_property
+    def hunt(self) -> Hunt:
+        """The bump hunt with the main scores."""
+        sample = choose_sample(
+            self.table,
+            self.datasets,
+            pseudo_data=self.config.pseudo_data,
+            lumi_ifb=self.lumi_ifb,
+        )
+        return hunt(
+            self.table,
+            [name.column for name in self.main_scores],
+            sample,
+            self.config.hunt,
+            unblind=self.config.unblind,
+            workers=self.config.cluster.workers,
+        )
+
+    @property
+    def sculpting(self) -> SculptingResult | None:
+        """Verdicts on the main scores and their raw forms; None where there is nothing to judge on."""
+        return self._sculpting[0]
+
+    @property
+    def sculpting_problem(self) -> str:
+        """Why there are no verdicts; empty where there are."""
+        return self._sculpting[1]
+
+    @cached_property
+    def _sculpting(self) -> tuple[SculptingResult | None, str]:
+        names = [ScoreName.find(name.column, self.table) for name in self.main_scores]
+        columns = [name.cut for name in names]
+        if self.config.decorrelation is not None:
+            columns += [ScoreName(name.raw).cut for name in names]
+        datasets = self.scores.manifest.datasets
+        signals = [name for name, dataset in datasets.items() if dataset.kind == "signal"]
+        if not any(dataset.kind == "background" for dataset in datasets.values()):
+            signals = []
+        try:
+            verdicts = judge_scores(
+                self.scores_folder,
+                columns,
+                signals=signals,
+                settings=self.config.hunt,
+                seed=self.config.seed,
+            )
+        except (InputError, TooFewJetsError, ConfigError) as error:
+            return None, str(error)
+        return verdicts, ""
+
+    @property
+    def limits(self) -> tuple[SpectrumLimit, ...]:
+        """The upper limit at the tightest cut; none where it cannot be set."""
+        return self._limits[0]
+
+    @property
+    def limit_problems(self) -> tuple[str, ...]:
+        """Why there is no limit; empty where there is."""
+        return self._limits[1]
+
+    @cached_property
+    def _limits(self) -> tuple[tuple[SpectrumLimit, ...], tuple[str, ...]]:
+        settings = self.config.hunt
+        return limit_hunt(self.hunt, settings.window, function=settings.function)
+
+    @property
+    def injection(self) -> InjectionResult | None:
+        """What `oddjet inject` found, where it was run."""
+        return read_injection(self.injection_folder)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Wall time of each step of the last complete run [s]."""
+        return dict(json.loads(self.seconds_file.read_text(encoding="utf-8")))
+
+    @property
+    def summary(self) -> list[tuple[str, str]]:
+        """Name and value of the headline results, as in the report."""
+        content = json.loads(self.report_key_file.read_text(encoding="utf-8"))
+        return [(name, value) for name, value in content["summary"]]

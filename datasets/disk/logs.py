@@ -1,0 +1,54 @@
+"""A log file in each output folder: what was run there, when, and what was worth a message."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+__all__ = ["LOG", "write_log"]
+
+LOG = "oddjet.log"
+"""Name of the log in an output folder."""
+
+_logger = logging.getLogger("oddjet")
+
+
+@contextmanager
+def write_log(path: Path | str) -> Iterator[None]:
+    """Append the messages of oddjet's loggers to a file while the block runs.
+
+    The first line names the version and the command; an exception that ends the block is the last.
+    Which messages there are is decided by the level of the logger ``oddjet``, which the command
+    line sets to INFO.
+
+    Args:
+        path: A folder, whose `oddjet.log` is written, or another file; made if it does not exist.
+
+    Yields:
+        Nothing.
+    """
+    path = Path(path)
+    if path.suffix != ".log":
+        path = path / LOG
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+
+    def note(level: int, message: str) -> None:
+        record = logging.LogRecord(_logger.name, level, __file__, 0, message, None, None)
+        handler.handle(record)
+
+    _logger.addHandler(handler)
+    try:
+        note(logging.INFO, f"oddjet {version('oddjet')}: {' '.join(sys.argv)}")
+        yield
+    except BaseException as error:
+        note(logging.ERROR, f"{type(error).__name__}: {error}")
+        raise
+    finally:
+        _logger.removeHandler(handler)
+        handler.close()
