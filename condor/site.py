@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from dask.utils import parse_bytes
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -73,7 +72,7 @@ class Site(BaseModel):
     @classmethod
     def _is_size(cls, value: str) -> str:
         try:
-            size = parse_bytes(value)
+            size = _bytes_of(value)
         except ValueError:
             size = 0
         if size < 1e6:
@@ -116,12 +115,12 @@ class Site(BaseModel):
     @property
     def memory_mb(self) -> int:
         """Memory of a job [MB, 2²⁰ bytes]."""
-        return int(parse_bytes(self.memory) // 2**20)
+        return _bytes_of(self.memory) // 2**20
 
     @property
     def disk_kb(self) -> int:
         """Disk of a job [kB, 2¹⁰ bytes]."""
-        return int(parse_bytes(self.disk) // 2**10)
+        return _bytes_of(self.disk) // 2**10
 
 
 class Cluster(Site):
@@ -174,6 +173,12 @@ class Cluster(Site):
             msg = f"expected tls_ca, tls_cert and tls_key together, received {', '.join(given)}"
             raise ValueError(msg)
         return self
+
+
+def _bytes_of(size: str) -> int:
+    from dask.utils import parse_bytes  # noqa: PLC0415 (checking a configuration stays quick)
+
+    return int(parse_bytes(size))
 
 
 def read_site(site: str) -> dict[str, Any]:

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from oddjet.analysis.config import AnalysisConfig, DetectorConfig, load_config
-from oddjet.analysis.statistics.background.functions import FAMILIES, make_function
+from oddjet.analysis.statistics.background import DEFAULT
 from oddjet.datasets.files.fileset import Fileset
+from oddjet.datasets.simulation import process_names
 from oddjet.errors import ConfigError, OddjetError
+from oddjet.ml import create
 
 __all__ = ["check_config"]
 
@@ -63,15 +65,12 @@ def _check_samples(config: AnalysisConfig, fileset: Fileset) -> Findings:
     if not {"background", "data"} & set(kinds.values()):
         yield False, "no dataset of kind 'background' or 'data': there is nothing to train on"
     requests = {n: d.simulate for n, d in fileset.datasets.items() if d.simulate is not None}
-    if requests:
-        from oddjet.datasets.simulation import process_names  # noqa: PLC0415 (slow import)
-
-        for name, request in requests.items():
-            if request.process not in process_names():
-                known = ", ".join(process_names())
-                yield False, f"dataset '{name}': no process '{request.process}'; there are {known}"
-            else:
-                yield True, f"dataset '{name}': {request.n_events:,} events to simulate"
+    for name, request in requests.items():
+        if request.process not in process_names():
+            known = ", ".join(process_names())
+            yield False, f"dataset '{name}': no process '{request.process}'; there are {known}"
+        else:
+            yield True, f"dataset '{name}': {request.n_events:,} events to simulate"
     if config.pseudo_data:
         for name, dataset in fileset.datasets.items():
             if dataset.simulate is None and dataset.kind != "data" and not dataset.cross_section_pb:
@@ -80,12 +79,12 @@ def _check_samples(config: AnalysisConfig, fileset: Fileset) -> Findings:
 
 def _check_sources(config: AnalysisConfig, fileset: Fileset) -> Findings:
     """Open every file that exists already, and look for the branches the selection needs."""
+    names = [name for name, dataset in fileset.datasets.items() if dataset.simulate is None]
+    if not names:
+        return
     from oddjet.processors.engine.plan import make_plan  # noqa: PLC0415 (slow import)
 
-    there = [name for name, dataset in fileset.datasets.items() if dataset.simulate is None]
-    if not there:
-        return
-    plan = make_plan(fileset.only(there), selection=config.selection, chunk_size=config.chunk_size)
+    plan = make_plan(fileset.only(names), selection=config.selection, chunk_size=config.chunk_size)
     yield (
         True,
         f"{len(plan.files)} files with {plan.n_entries:,} events and every branch that is needed",
@@ -101,8 +100,6 @@ def _check_detectors(config: AnalysisConfig, fileset: Fileset) -> Findings:  # n
 
 
 def _check_detector(settings: DetectorConfig) -> str:
-    from oddjet.ml import create  # noqa: PLC0415 (slow import)
-
     detector = create(settings.name, **settings.hyper_parameters)
     if settings.cut is not None and settings.cut not in detector.score_names:
         msg = (
@@ -115,8 +112,11 @@ def _check_detector(settings: DetectorConfig) -> str:
 
 def _check_function(config: AnalysisConfig, fileset: Fileset) -> Findings:  # noqa: ARG001
     name = config.hunt.function
-    if name != "auto" and name not in FAMILIES:
-        make_function(name, scale=1.0)
+    if name not in (DEFAULT, "auto"):
+        from oddjet.analysis.statistics.background import functions  # noqa: PLC0415 (slow import)
+
+        if name not in functions.FAMILIES:
+            functions.make_function(name, scale=1.0)
     yield True, f"background function '{name}'"
 
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
-import uuid
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-from coffea.processor.executor import WorkItem
 
 from oddjet.datasets.files.dataset import Kind
 from oddjet.datasets.files.fileset import Fileset, check_fileset
@@ -72,26 +69,6 @@ class Plan:
             for name, dataset in self.fileset.datasets.items()
             for path in dataset.files
             if path in self.files
-        )
-
-    def work_item(self, source: ChunkSource) -> WorkItem:
-        """Give a chunk in coffea's form; its branches are read together and once.
-
-        Args:
-            source: A chunk with its key.
-
-        Returns:
-            The work item.
-        """
-        return WorkItem(
-            source.dataset,
-            source.file,
-            source.tree,
-            source.entry_start,
-            source.entry_stop,
-            uuid.UUID(source.file_uuid).bytes,
-            source.to_metadata(),
-            self.branches[source.file],
         )
 
 

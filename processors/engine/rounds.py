@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
+import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from typing import Any
 
 from coffea.nanoevents.schemas import BaseSchema
 from coffea.processor import Runner, accumulate
-from coffea.processor.executor import ExecutorBase
+from coffea.processor.executor import ExecutorBase, WorkItem
 
 from oddjet import errors
 from oddjet.datasets.disk.atomic import write_text
@@ -102,7 +103,7 @@ def run_plan(
             savemetrics=False,
             attempts=attempts,
         )
-        items = [plan.work_item(chunk) for chunk in todo]
+        items = [_work_item(chunk, plan.branches[chunk.file]) for chunk in todo]
         result = runner.run(
             items,
             processor,
@@ -120,6 +121,20 @@ def run_plan(
         images=images,
         progress=progress,
         allow_missing=allow_missing,
+    )
+
+
+def _work_item(source: ChunkSource, branches: frozenset[str]) -> WorkItem:
+    """Give a chunk in coffea's form; its branches are read together and once."""
+    return WorkItem(
+        source.dataset,
+        source.file,
+        source.tree,
+        source.entry_start,
+        source.entry_stop,
+        uuid.UUID(source.file_uuid).bytes,
+        source.to_metadata(),
+        branches,
     )
 
 
