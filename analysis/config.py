@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from oddjet.analysis.statistics.background.choice import DEFAULT
 from oddjet.condor.site import Cluster
 from oddjet.datasets.disk.validation import read_config, validate
 from oddjet.datasets.files.fileset import Fileset, load_fileset
@@ -25,6 +25,8 @@ __all__ = [
     "InjectionConfig",
     "PseudoData",
     "load_config",
+    "make_config",
+    "read_settings",
 ]
 
 NAME = r"^[A-Za-z0-9_-]+$"
@@ -84,7 +86,11 @@ class DecorrelationConfig(_Settings):
     cut: str | None = None
     mass: Literal["msoftdrop", "mass"] | None = None
 
-    @field_validator("methods", mode="before")
+    @field_validator(
+        "methods",
+        mode="before",
+        json_schema_input_type=dict[str, dict[str, Any] | None] | list[str],
+    )
     @classmethod
     def _names_alone(cls, value: Any) -> Any:
         if isinstance(value, list | tuple):
@@ -149,7 +155,7 @@ class HuntConfig(_Settings):
     working_points: tuple[Efficiency, ...] = (0.1, 0.01)
     pt_edges: tuple[float, ...] = (200.0, 300.0, 450.0, 650.0, 1000.0, 13000.0)
     jets: Literal["leading", "all"] = "leading"
-    function: str = DEFAULT
+    function: str = "exppoly6"
     widths: tuple[int, int] = (2, 8)
     signal_width: float | None = Field(default=None, gt=0)
     n_toys: int = Field(default=1000, ge=100)
@@ -286,22 +292,6 @@ class AnalysisConfig(_Settings):
             raise ValueError(msg)
         return value
 
-    def with_choices(
-        self, *, unblind: bool = False, pseudo_data: tuple[float, int] | None = None
-    ) -> AnalysisConfig:
-        """Take over what was said on the command line.
-
-        Args:
-            unblind: Look into the window of data.
-            pseudo_data: Luminosity [1/fb] and seed of pseudo-data.
-        """
-        changes: dict[str, Any] = {"unblind": True} if unblind else {}
-        if pseudo_data is not None:
-            lumi_ifb, seed = pseudo_data
-            values = {"lumi_ifb": lumi_ifb, "seed": seed}
-            changes["pseudo_data"] = validate(PseudoData, values, where="--pseudo-data")
-        return self.model_copy(update=changes)
-
     def resolve_fileset(self) -> Fileset:
         """Give the fileset, loaded where only its place is named.
 
@@ -311,7 +301,7 @@ class AnalysisConfig(_Settings):
         return self.fileset if isinstance(self.fileset, Fileset) else load_fileset(self.fileset)
 
 
-def load_config(path: Path | str) -> AnalysisConfig:
+def load_config(path: Path | str, changes: Mapping[str, Any] | None = None) -> AnalysisConfig:
     """Read and validate an analysis configuration.
 
     A ``fileset:`` path is relative to the configuration's own folder; ``output:`` and
@@ -319,6 +309,7 @@ def load_config(path: Path | str) -> AnalysisConfig:
 
     Args:
         path: A YAML file.
+        changes: Values by dotted key, such as ``hunt.bin_width``, that replace those of the file.
 
     Raises:
         ConfigError: The file is missing, is not YAML, or a key or value is wrong; every
@@ -332,4 +323,62 @@ def load_config(path: Path | str) -> AnalysisConfig:
     fileset = data.get("fileset")
     if isinstance(fileset, str) and not fileset.startswith("catalog:"):
         data["fileset"] = str(path.parent / fileset)
-    return validate(AnalysisConfig, data, where=str(path))
+    return make_config(data, changes, where=str(path))
+
+
+def read_settings(
+    config: Path | None, changes: Mapping[str, Any], *, output: Path, fileset: str | Path = ""
+) -> AnalysisConfig:
+    """Read an analysis configuration, or give the default one where there is no file.
+
+    Args:
+        config: A YAML file; None for the default settings.
+        changes: Values by dotted key that replace those of the file or the default.
+        output: Folder that is written to; the samples of default settings are beside it.
+        fileset: Name of the fileset of default settings.
+
+    Raises:
+        ConfigError: As `load_config`.
+    """
+    if config is not None:
+        return load_config(config, changes)
+    default = {
+        "name": output.name,
+        "output": output,
+        "samples": output.parent / "samples",
+        "fileset": fileset,
+    }
+    return make_config(default, changes, where="settings")
+
+
+def make_config(
+    data: Mapping[str, Any], changes: Mapping[str, Any] | None = None, *, where: str
+) -> AnalysisConfig:
+    """Validate settings as an analysis configuration.
+
+    Args:
+        data: Nested settings.
+        changes: Values by dotted key that replace those of `data`.
+        where: Where the settings come from, for messages.
+
+    Raises:
+        ConfigError: A key or value is wrong; every problem is listed.
+    """
+    changed: Any = data
+    for key, value in (changes or {}).items():
+        changed = _with_value(changed, key.split("."), value, key)
+    return validate(AnalysisConfig, changed, where=where)
+
+
+def _with_value(data: Any, path: Sequence[str], value: Any, key: str) -> Any:
+    """Give a copy of nested dicts and lists with a value at a path; `key` is for the message."""
+    if not path:
+        return value
+    name, *rest = path
+    if isinstance(data, list | tuple) and name.isdecimal() and int(name) < len(data):
+        place = int(name)
+        return [*data[:place], _with_value(data[place], rest, value, key), *data[place + 1 :]]
+    if data is None or isinstance(data, Mapping):
+        return {**(data or {}), name: _with_value((data or {}).get(name), rest, value, key)}
+    msg = f"{key}: expected a place in the configuration, but there is no {name!r} in {data!r}"
+    raise ConfigError(msg)

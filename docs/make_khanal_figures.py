@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.analysis.cli.console import RichReporter
+from oddjet.analysis.config import read_settings
 from oddjet.analysis.pipeline.steps import skim_files
 from oddjet.analysis.report.figures.roc import RocLine, auc_by_epoch, roc_by_epoch
 from oddjet.analysis.report.figures.style import PlotLabel
@@ -55,7 +56,9 @@ def main(output: Path, fileset: str | None = None) -> None:
     if fileset is None:
         (output / "fileset.yaml").write_text(FILESET, encoding="utf-8")
         fileset = str(output / "fileset.yaml")
-    skim_files(output / "skim", fileset=fileset, workers=2, executor="futures", reporter=reporter)
+    cluster = {"cluster.executor": "futures", "cluster.workers": 2}
+    settings = read_settings(None, cluster, output=output / "skim", fileset=fileset)
+    skim_files(settings, output / "skim", reporter=reporter)
     skim = open_skim(output / "skim")
     qcd, signal = skim.jets("qcd"), skim.jets("w")
     merged = signal[signal.label == Truth.MERGED]

@@ -5,20 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
-from oddjet.analysis.cli.console import exit_on_error, print_section, print_written
+from oddjet.analysis.cli.console import exit_on_error
+from oddjet.analysis.cli.options import SkimFolder
+from oddjet.analysis.cli.results import print_result
+from oddjet.analysis.report.sections.spurious import spurious_section
+from oddjet.analysis.report.write import write_section
+from oddjet.analysis.statistics.background.simulated import leading_mass, study_functions
+from oddjet.datasets.skims.skim import open_skim
+from oddjet.errors import ConfigError
 
-__all__ = ["register"]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to the command line."""
-    app.command()(spurious)
+__all__ = ["spurious"]
 
 
 def spurious(
-    skim_folder: Annotated[Path, typer.Argument(metavar="SKIM", help="A skim.")],
+    skim_folder: SkimFolder,
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Folder of `spurious.json` and the figure.")
     ],
@@ -38,17 +41,6 @@ def spurious(
     pt_min: Annotated[float, typer.Option(help="Smallest pt of a jet [GeV].")] = 0.0,
 ) -> None:
     """Test how much signal a fit finds in simulated background, function by function."""
-    import numpy as np  # noqa: PLC0415 (slow imports)
-
-    from oddjet.analysis.report.sections.spurious import spurious_section  # noqa: PLC0415
-    from oddjet.analysis.report.write import write_section  # noqa: PLC0415
-    from oddjet.analysis.statistics.background.simulated import (  # noqa: PLC0415
-        leading_mass,
-        study_functions,
-    )
-    from oddjet.datasets.skims.skim import open_skim  # noqa: PLC0415
-    from oddjet.errors import ConfigError  # noqa: PLC0415
-
     with exit_on_error():
         low, high = mass_range
         if not (bin_width > 0 and low < high):
@@ -68,5 +60,4 @@ def spurious(
         )
         section = spurious_section(study, background=background)
         written = write_section(output, section)
-    print_section(section)
-    print_written(written)
+    print_result(section, written)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Literal
 
 import typer
-import yaml
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -23,21 +22,19 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from oddjet.errors import ConfigError, OddjetError
+from oddjet.errors import OddjetError
 
 if TYPE_CHECKING:
-    from oddjet.analysis.report.page import Section
     from oddjet.processors.engine.progress import Update
 
 __all__ = [
     "RichReporter",
-    "assignments",
     "err",
     "exit_on_error",
     "out",
+    "print_note",
     "print_rows",
-    "print_section",
-    "print_written",
+    "print_table",
 ]
 
 out = Console()
@@ -55,28 +52,44 @@ def exit_on_error() -> Iterator[None]:
         raise typer.Exit(1) from error
 
 
-def assignments(texts: Sequence[str]) -> dict[str, Any]:
-    """Read NAME=VALUE pairs, the value as YAML reads it.
-
-    Raises:
-        ConfigError: If a text is no such pair.
-    """
-    values = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            msg = f"expected --set NAME=VALUE, received {text!r}"
-            raise ConfigError(msg)
-        values[name] = yaml.safe_load(value)
-    return values
-
-
 def print_rows(title: str, headings: tuple[str, str], rows: Sequence[tuple[str, str]]) -> None:
     """Print a table of two columns."""
-    table = Table(*headings, title=title, title_justify="left")
-    for name, value in rows:
-        table.add_row(name, value)
+    print_table(title, headings, rows, right=())
+
+
+def print_table(
+    title: str,
+    headings: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    right: Sequence[str] | None = None,
+    lines: bool = False,
+    styles: Sequence[str] = (),
+) -> None:
+    """Print a table; None is shown as a dash, and `Text` in its style.
+
+    Args:
+        title: Above the table.
+        headings: Of the columns.
+        rows: Their cells.
+        right: Headings of the columns that are justified to the right; by default all but the first.
+        lines: Whether lines separate the rows.
+        styles: Of the rows, where they differ.
+    """
+    table = Table(title=title or None, title_justify="left", show_lines=lines)
+    numbers = headings[1:] if right is None else right
+    for heading in headings:
+        justify: Literal["left", "right"] = "right" if heading in numbers else "left"
+        table.add_column(heading, justify=justify, overflow="fold")
+    for cells, style in zip_longest(rows, styles):
+        shown = ["–" if cell is None else cell for cell in cells]
+        table.add_row(*(x if isinstance(x, Text) else str(x) for x in shown), style=style)
     out.print(table)
+
+
+def print_note(text: str) -> None:
+    """Print a note about an input as it is, to the errors' stream."""
+    err.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 class _RateColumn(ProgressColumn):
@@ -124,20 +137,3 @@ class RichReporter:
     def log(self, message: str) -> None:
         """Print one line."""
         self.console.print(message, highlight=False)
-
-
-def print_section(section: Section) -> None:
-    """Print what came out: tables, sentences, and warnings to the error stream."""
-    from oddjet.analysis.report.tables import rich_table  # noqa: PLC0415 (slow import)
-
-    for table in section.tables:
-        out.print(rich_table(table, width=out.width))
-    for statement in section.statements:
-        out.print(Text(statement), soft_wrap=True)
-    for warning in section.warnings:
-        err.print(Text(warning), style="bold yellow", soft_wrap=True)
-
-
-def print_written(files: Sequence[Path]) -> None:
-    """Print which file was written first, and how many beside it."""
-    out.print(f"written: [bold]{files[0]}[/] and {len(files) - 1} more", highlight=False)

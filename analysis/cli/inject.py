@@ -7,26 +7,21 @@ from typing import Annotated
 
 import typer
 
-from oddjet.analysis.cli.console import (
-    RichReporter,
-    err,
-    exit_on_error,
-    print_section,
-    print_written,
-)
+from oddjet.analysis.cli.console import RichReporter, err, exit_on_error
+from oddjet.analysis.cli.options import Settings, chosen
+from oddjet.analysis.cli.results import print_result
+from oddjet.analysis.config import load_config
+from oddjet.analysis.pipeline.inject import inject_and_write
+from oddjet.analysis.report.sections.injection import injection_section
 
-__all__ = ["register"]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to the command line."""
-    app.command()(inject)
+__all__ = ["inject"]
 
 
 def inject(
     config: Annotated[
         Path, typer.Argument(help="The analysis, a YAML file with an `injection:` block.")
     ],
+    settings: Settings = None,
     skim: Annotated[
         Path | None, typer.Option(help="A skim to use instead of the analysis' own.")
     ] = None,
@@ -48,17 +43,13 @@ def inject(
 
     Experiments that are done are not repeated; an interrupted call goes on.
     """
-    from oddjet.analysis.pipeline.inject import inject_and_write  # noqa: PLC0415 (slow import)
-    from oddjet.analysis.report.sections.injection import injection_section  # noqa: PLC0415
-
     with exit_on_error():
         result, written = inject_and_write(
-            config,
+            load_config(config, chosen(settings, {})),
             skim=skim,
             output=output,
             detectors=detectors or (),
             fractions=fractions or (),
             reporter=RichReporter(err),
         )
-    print_section(injection_section(result))
-    print_written(written)
+    print_result(injection_section(result), written)

@@ -7,16 +7,17 @@ from typing import Annotated
 
 import typer
 
-from oddjet.analysis.cli.console import exit_on_error, out, print_section, print_written
+from oddjet.analysis.cli.console import exit_on_error, out
+from oddjet.analysis.cli.options import ConfigOption, Seed, Settings, chosen
+from oddjet.analysis.cli.results import print_result
+from oddjet.analysis.config import read_settings
+from oddjet.analysis.report.sections.sculpting import sculpting_section
+from oddjet.analysis.report.write import write_section
+from oddjet.analysis.sculpting.scores import judge_scores
 
-__all__ = ["EXIT_CODES", "register"]
+__all__ = ["EXIT_CODES", "sculpt"]
 
 EXIT_CODES = {"PASS": 0, "FAIL": 3, "INCONCLUSIVE": 4}
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to the command line."""
-    app.command()(sculpt)
 
 
 def sculpt(
@@ -25,9 +26,8 @@ def sculpt(
         list[str],
         typer.Option("--column", help="A score: raw, calibrated or decorrelated; repeatable."),
     ],
-    config: Annotated[
-        Path | None, typer.Option(help="Take mass, range, window and pt edges from an analysis.")
-    ] = None,
+    config: ConfigOption = None,
+    settings: Settings = None,
     datasets: Annotated[
         list[str] | None,
         typer.Option(
@@ -50,7 +50,7 @@ def sculpt(
         float, typer.Option(min=0, help="Variation of the efficiency across mass that may be.")
     ] = 0.05,
     permutations: Annotated[int, typer.Option(min=299, help="Permutations of the mass.")] = 299,
-    seed: Annotated[int, typer.Option(min=0, help="Fixes everything random.")] = 1,
+    seed: Seed = 1,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="Folder of `sculpting.json` and figures."),
@@ -61,29 +61,22 @@ def sculpt(
     Exit codes: 0 all PASS; 3 at least one FAIL; 4 at least one INCONCLUSIVE and no FAIL; 1 an
     error; 2 wrong usage.
     """
-    from oddjet.analysis.config import load_config  # noqa: PLC0415 (slow import)
-    from oddjet.analysis.report.sections.sculpting import sculpting_section  # noqa: PLC0415
-    from oddjet.analysis.report.write import write_section  # noqa: PLC0415
-    from oddjet.analysis.sculpting.scores import judge_scores  # noqa: PLC0415
-
     with exit_on_error():
         result = judge_scores(
             folder,
             columns,
             datasets=datasets or (),
             signals=signals or (),
-            settings=load_config(config).hunt if config else None,
+            settings=read_settings(config, chosen(settings, {}), output=folder).hunt,
             exclude=exclude,
             tolerance=tolerance,
             n_permutations=permutations,
             seed=seed,
         )
         section = sculpting_section(result)
-        files = write_section(output, section) if output else []
-    print_section(section)
+        written = write_section(output, section) if output else []
+    print_result(section, written)
     for score in result.scores:
         for note in score.verdict.notes:
             out.print(f"{score.column}: {note}", markup=False, highlight=False, style="dim")
-    if files:
-        print_written(files)
     raise typer.Exit(EXIT_CODES[result.outcome.value])

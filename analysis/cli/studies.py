@@ -1,4 +1,4 @@
-"""The command `oddjet study`."""
+"""The commands `oddjet study`, `reproduce` and `bench`."""
 
 from __future__ import annotations
 
@@ -6,42 +6,39 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from oddjet.analysis.cli.console import (
-    RichReporter,
+from oddjet.analysis.cli.console import RichReporter, err, exit_on_error, out, print_table
+from oddjet.analysis.cli.options import (
+    HyperParameters,
+    OutputFile,
+    Seed,
+    SkimFolder,
     assignments,
-    err,
-    exit_on_error,
-    out,
-    print_section,
-    print_written,
 )
+from oddjet.analysis.cli.results import print_result
+from oddjet.analysis.studies import describe_studies
+from oddjet.analysis.studies.benchmarks.cases import run_benchmarks
+from oddjet.analysis.studies.reproduce import reproduce as reproduce_documents
+from oddjet.analysis.studies.run import detectors_with, run_study
+from oddjet.datasets.skims.skim import open_skim
 
-__all__ = ["register"]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to the command line."""
-    app.command()(study)
+__all__ = ["bench", "reproduce", "study"]
 
 
 def _print_list(wanted: bool) -> None:
-    from oddjet.analysis.studies import describe_studies  # noqa: PLC0415 (slow import)
-
     if not wanted:
         return
-    table = Table("name", "what", "options", show_lines=True)
-    for each in describe_studies():
-        options = ", ".join(f"{name}={value}" for name, value in each.options.items())
-        table.add_row(each.name, each.summary, options)
-    out.print(table)
+    rows = [
+        (study.name, study.summary, ", ".join(f"{k}={v}" for k, v in study.options.items()))
+        for study in describe_studies()
+    ]
+    print_table("", ("name", "what", "options"), rows, right=(), lines=True)
     raise typer.Exit
 
 
 def study(
     name: Annotated[str, typer.Argument(help="The study; `--list` names them all.")],
-    skim_folder: Annotated[Path, typer.Argument(metavar="SKIM", help="A skim.")],
+    skim_folder: SkimFolder,
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Folder of `study.json` and figures.")
     ],
@@ -51,10 +48,7 @@ def study(
         list[str],
         typer.Option("--detector", help="Name, or `package.module:Class`; repeatable."),
     ],
-    hyper_parameters: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="A hyper-parameter of the detectors."),
-    ] = None,
+    hyper_parameters: HyperParameters = None,
     options: Annotated[
         list[str] | None,
         typer.Option("--option", metavar="NAME=VALUE", help="An option of the study."),
@@ -63,18 +57,15 @@ def study(
     max_jets: Annotated[
         int | None, typer.Option(min=1, help="At most so many jets of each dataset.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Fixes everything random.")] = 1,
+    seed: Seed = 1,
     show_list: Annotated[  # noqa: ARG001 (typer calls it)
         bool,
         typer.Option("--list", callback=_print_list, is_eager=True, help="List the studies."),
     ] = False,
 ) -> None:
     """Ask a question of detectors: what they find when trained the other way round, and others."""
-    from oddjet.analysis.studies.run import detectors_with, run_study  # noqa: PLC0415 (slow import)
-    from oddjet.datasets.skims.skim import open_skim  # noqa: PLC0415
-
     with exit_on_error():
-        found = run_study(
+        done = run_study(
             name,
             open_skim(skim_folder),
             output,
@@ -87,5 +78,91 @@ def study(
             seed=seed,
             reporter=RichReporter(err),
         )
-    print_section(found.section)
-    print_written(found.files)
+    print_result(done.section, done.files)
+
+
+def reproduce(
+    documents: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="`khanal`, `ene`, `golling`, `cms`, `buss`, or `comparison`; all by default."
+        ),
+    ] = None,
+    scale: Annotated[
+        str, typer.Option(help="`quick`: an hour on two cores; `full`: the published sizes.")
+    ] = "quick",
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Folder of skims, trainings and report.")
+    ] = Path("runs/reproduce"),
+    samples: Annotated[
+        Path, typer.Option(help="Folder of the simulated samples, which are kept.")
+    ] = Path("runs/samples"),
+    fileset: Annotated[
+        str, typer.Option(help="Where the samples come from.")
+    ] = "catalog:reproduce",
+    workers: Annotated[int, typer.Option("-j", "--workers", min=1, help="Worker processes.")] = 2,
+) -> None:
+    """Train and measure everything the five documents report; an interrupted call goes on."""
+    with exit_on_error():
+        reproduction = reproduce_documents(
+            documents or (),
+            scale=scale,  # type: ignore[arg-type] # refused with a message if it is none
+            output=output,
+            samples=samples,
+            workers=workers,
+            fileset=fileset,
+            reporter=RichReporter(err),
+        )
+    headings = (*("detector", "score", "signal", "published", "AUC", "fixed mass", "jets", "s"),)
+    for chapter in reproduction.chapters:
+        rows = [
+            (
+                row.detector,
+                row.score,
+                f"{row.signal} in {row.background}",
+                row.published,
+                row.measured.auc,
+                row.measured.at_fixed_mass and row.measured.at_fixed_mass.auc,
+                f"{row.n_train:,}",
+                f"{row.train_seconds:.0f}",
+            )
+            for row in chapter.rows
+        ]
+        print_table(chapter.document.title, headings, rows, right=())
+    for choice in reproduction.choices:
+        print_table(choice.caption, choice.headers, choice.rows, right=())
+    out.print(f"report: [bold]{reproduction.report}[/]", highlight=False)
+
+
+def bench(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="`representations` (or of these `images`, `efps`), `detectors`, `simulation`, "
+            "`skim`, `memory`, `bumphunt`, `scale`; all by default."
+        ),
+    ] = None,
+    n_events: Annotated[int, typer.Option(min=1000, help="Events of the skimmed file.")] = 40_000,
+    files: Annotated[
+        list[Path] | None,
+        typer.Option("-f", "--file", help="ROOT file that `scale` skims; give at least two."),
+    ] = None,
+    output: OutputFile = None,
+) -> None:
+    """Measure speed and memory: as ratios within this run, or in jets/s."""
+    with exit_on_error():
+        measured = run_benchmarks(
+            names=names or (),
+            n_events=n_events,
+            files=files or (),
+            output=output,
+            reporter=RichReporter(err),
+        )
+    headings = ("benchmark", "measured", "against", "ratio", "expected")
+    rows = [
+        (row.name, row.measured, row.reference, row.ratio_text, row.expected) for row in measured
+    ]
+    styles = ["" if row.passed else "bold red" for row in measured]
+    print_table("benchmarks", headings, rows, right=headings[3:], styles=styles)
+    if not all(row.passed for row in measured):
+        raise typer.Exit(1)

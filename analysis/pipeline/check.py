@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from oddjet.analysis.config import AnalysisConfig, DetectorConfig, load_config
 from oddjet.analysis.statistics.background import DEFAULT
@@ -17,19 +18,22 @@ __all__ = ["check_config"]
 Findings = Iterator[tuple[bool, str]]
 
 
-def check_config(path: Path | str) -> tuple[list[str], list[str]]:
+def check_config(
+    path: Path | str, changes: Mapping[str, Any] | None = None
+) -> tuple[list[str], list[str]]:
     """Check an analysis without running it.
 
     Opens every file of the fileset (header, size, uuid, branches), but reads no event.
 
     Args:
         path: The configuration.
+        changes: Values by dotted key that replace those of the file.
 
     Returns:
         What is wrong, and what was found to be right; nothing wrong means that the run can start.
     """
     try:
-        config = load_config(path)
+        config = load_config(path, changes)
         fileset = config.resolve_fileset()
     except OddjetError as error:
         return [str(error)], []

@@ -77,7 +77,7 @@ class Run:
         if not path.is_file():
             msg = f"{folder} is not the output of a run: it holds no {CONFIG_FILE}"
             raise ConfigError(msg)
-        config = load_config(path).with_choices(unblind=unblind)
+        config = load_config(path, {"unblind": True} if unblind else None)
         return cls(config.model_copy(update={"output": path.parent}))
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from oddjet.analysis.config import load_config
+from oddjet.analysis.config import AnalysisConfig
 from oddjet.analysis.injection.run import run_injection
 from oddjet.analysis.injection.summary import InjectionResult
 from oddjet.analysis.pipeline.folder import Run
@@ -21,7 +21,7 @@ __all__ = ["inject_and_write"]
 
 
 def inject_and_write(
-    config: Path,
+    config: AnalysisConfig,
     *,
     skim: Path | None = None,
     output: Path | None = None,
@@ -32,7 +32,7 @@ def inject_and_write(
     """Run the injections of an analysis and write them.
 
     Args:
-        config: The analysis, a YAML file.
+        config: The analysis.
         skim: A skim to use instead of the analysis' own, which is made where it is missing.
         output: Folder; ``injection/`` in the analysis' own by default.
         detectors: Labels of the detectors to use; all without.
@@ -42,12 +42,11 @@ def inject_and_write(
     Returns:
         The result, and the files that were written, the JSON file first.
     """
-    settings = load_config(config)
-    jets = open_skim(skim) if skim is not None else ready_skim(settings, reporter)
-    folder = output or Run(settings).injection_folder
+    jets = open_skim(skim) if skim is not None else ready_skim(config, reporter)
+    folder = output or Run(config).injection_folder
     with write_log(folder):
         result = run_injection(
-            settings, jets, folder, detectors=detectors, fractions=fractions, reporter=reporter
+            config, jets, folder, detectors=detectors, fractions=fractions, reporter=reporter
         )
         section = injection_section(result, label=PlotLabel("simulation", "13 TeV"))
         return result, write_section(folder, section)

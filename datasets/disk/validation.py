@@ -105,13 +105,13 @@ def read_config(path: Path | str) -> Any:
     try:
         if path.suffix == ".json":
             return json.loads(text, object_pairs_hook=_unique_pairs)
-        return _parse_yaml(text)
+        return parse_yaml(text)
     except (json.JSONDecodeError, yaml.YAMLError, ConfigError) as error:
         msg = f"{path}: {error}"
         raise ConfigError(msg) from error
 
 
-def _parse_yaml(text: str) -> Any:
+def parse_yaml(text: str) -> Any:
     loader = _StrictLoader(text)
     try:
         return loader.get_single_data()

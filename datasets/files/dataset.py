@@ -8,7 +8,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from oddjet.datasets.disk.remote import TIMEOUT, alternatives
 from oddjet.datasets.disk.validation import is_safe_name, require_safe_name, validate
@@ -21,6 +29,13 @@ logger = logging.getLogger(__name__)
 _CHECKSUM = re.compile(r"adler32:[0-9a-f]{8}|sha256:[0-9a-f]{64}")
 
 Kind: TypeAlias = Literal["data", "background", "signal"]
+
+_FILES_SCHEMA = {
+    "anyOf": [
+        {"type": "object", "additionalProperties": {"type": "string"}},
+        {"type": "array", "items": {"type": "string"}},
+    ]
+}
 
 _STRICT = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, coerce_numbers_to_str=True)
 
@@ -85,7 +100,7 @@ class Dataset(BaseModel):
 
     model_config = _STRICT
 
-    files: dict[str, str] = Field(default_factory=dict)
+    files: Annotated[dict[str, str], WithJsonSchema(_FILES_SCHEMA)] = Field(default_factory=dict)
     das: str | None = None
     simulate: Simulate | None = None
     tree: str = "Events"

@@ -5,7 +5,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from oddjet.analysis.config import AnalysisConfig, DecorrelationConfig, HuntConfig, load_config
+from oddjet.analysis.config import (
+    AnalysisConfig,
+    DecorrelationConfig,
+    HuntConfig,
+    load_config,
+    read_settings,
+)
+from oddjet.analysis.statistics.background import DEFAULT
 from oddjet.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,15 +109,46 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         load_config(tmp_path / "none.yaml")
 
 
-def test_choices_of_the_command_line(tmp_path: Path) -> None:
-    config = load_config(write(tmp_path))
-    changed = config.with_choices(unblind=True, pseudo_data=(0.5, 7))
+def test_values_by_dotted_key_replace_those_of_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path, detectors=[{"name": "khanal"}, {"name": "kmeans"}])
+    drawn = {"lumi_ifb": 0.5, "seed": 7}
+    changes = {
+        "unblind": True,
+        "pseudo_data": drawn,
+        "hunt.bin_width": 4,
+        "detectors.1.hyper_parameters.k": 9,
+        "decorrelation.methods": ["ddt"],
+    }
+    changed = load_config(path, changes)
     assert changed.unblind
     assert changed.pseudo_data is not None
-    assert (changed.pseudo_data.lumi_ifb, changed.pseudo_data.seed) == (0.5, 7)
-    assert config.with_choices() == config
-    with pytest.raises(ConfigError, match="lumi_ifb"):
-        config.with_choices(pseudo_data=(-1.0, 7))
+    assert changed.pseudo_data.model_dump() == drawn
+    assert changed.hunt.bin_width == 4
+    assert changed.detectors[1].hyper_parameters == {"k": 9}
+    assert changed.decorrelation is not None
+    assert load_config(path, {}) == load_config(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"pseudo_data": {"lumi_ifb": -1.0, "seed": 7}}, "lumi_ifb"),
+        ({"hunt.widnow": [65, 105]}, r"widnow.*window"),
+        ({"detectors.7.name": "kmeans"}, r"detectors\.7\.name.*no '7'"),
+        ({"name.first": "x"}, r"name\.first.*no 'first' in 'test'"),
+    ],
+)
+def test_wrong_changes_are_refused(tmp_path: Path, changes: dict[str, object], words: str) -> None:
+    path = write(tmp_path, detectors=[{"name": "khanal"}])
+    with pytest.raises(ConfigError, match=words):
+        load_config(path, changes)
+
+
+def test_default_settings_have_the_background_function_of_statistics(tmp_path: Path) -> None:
+    config = read_settings(None, {"hunt.n_toys": 200}, output=tmp_path / "out")
+    assert config.hunt == HuntConfig(n_toys=200)
+    assert config.hunt.function == DEFAULT
+    assert read_settings(write(tmp_path), {}, output=tmp_path).name == "test"
 
 
 def test_a_fileset_path_is_relative_to_the_configuration(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from oddjet.analysis.report.sections.labels import mass_name, sample_label
 from oddjet.analysis.statistics.background import BackgroundFit
 from oddjet.analysis.statistics.bumphunt import BumpHunt, ChannelScan
 
-__all__ = ["bump_hunt_section", "fit_section", "histogram_section"]
+__all__ = ["bump_hunt_section", "fit_section", "histogram_section", "scores_section"]
 
 POOR_FIT = 0.01
 
@@ -232,6 +232,31 @@ def _scan_paragraphs(found: BumpHunt | None) -> tuple[str, ...]:
             f"({found.n_toys} + 1), {more}{found.global_significance:.1f}σ after everything that was "
             "looked at."
         ),
+    )
+
+
+def scores_section(hunt: Hunt) -> Section:
+    """Show the whole hunt in a scores table at a glance, a line a spectrum.
+
+    Args:
+        hunt: The hunt.
+    """
+    scan = hunt.bump_hunt
+    statements = []
+    if scan is not None:
+        bound = "≤ " if scan.global_p_is_bound else ""
+        statements.append(
+            f"global p over {scan.n_windows} windows of {len(scan.channels)} spectra: "
+            f"{bound}{scan.global_p:.3g} ({scan.global_significance:.1f}σ, {scan.n_toys} toys)"
+        )
+    headers = ("cut", "jets", "fit", "χ² p", "window [GeV]", "local p", "p over its windows")
+    return Section(
+        title="Hunt",
+        anchor="hunt",
+        statements=tuple(statements),
+        tables=(Table(headers, tuple(hunt.rows()), f"{hunt.mass}: {hunt.tests}"),),
+        pictures=(*fit_section(hunt).pictures, *bump_hunt_section(hunt).pictures),
+        numbers=hunt.to_dict(),
     )
 
 

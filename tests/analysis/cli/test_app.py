@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+import inspect
+import json
+import os
 import shutil
+import subprocess
+import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from oddjet.analysis.cli.app import app
+from oddjet.analysis.cli.app import COMMANDS, app
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def oddjet(*words: str | Path) -> Result:
@@ -24,6 +30,56 @@ def test_help_names_every_command() -> None:
         *("report", "detectors", "check", "bench"),
     ):
         assert command in result.output
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_says_the_first_line_of_each_docstring(name: str) -> None:
+    module = import_module(f"oddjet.analysis.cli.{COMMANDS[name].module}")
+    docstring = inspect.getdoc(getattr(module, name)) or ""
+    assert COMMANDS[name].help == docstring.partition("\n")[0]
+
+
+def test_help_imports_neither_physics_nor_numpy() -> None:
+    code = "import sys; from oddjet.analysis.cli.app import COMMANDS, app; app(['--help'], standalone_mode=False)"
+    code += "; print('loaded', sorted({'numpy', 'awkward', 'pydantic', 'yaml'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("loaded []\n")
+
+
+def test_commands_are_completed_in_the_shell() -> None:
+    code = "from oddjet.analysis.cli.app import COMMANDS, app; app(prog_name='oddjet')"
+    env = {"_ODDJET_COMPLETE": "complete_bash", "COMP_WORDS": "oddjet sk", "COMP_CWORD": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=os.environ | env,
+        check=False,
+    )
+    assert done.stdout.split() == ["skim"]
+
+
+def test_settings_can_be_changed_on_the_command_line(tmp_path: Path) -> None:
+    config = ROOT / "analysis" / "quickstart.yaml"
+    output = f"output={tmp_path / 'out'}"
+    for texts, words in (
+        (["hunt.function=dijet9"], "dijet9"),
+        (["hunt.widnow=[60, 110]"], "window"),
+        (["hunt.window"], "NAME=VALUE"),
+    ):
+        options = [part for text in (output, *texts) for part in ("--set", text)]
+        result = oddjet("check", config, *options)
+        assert result.exit_code == 1
+        assert words in result.output
+
+
+def test_the_schema_is_printed_or_written(tmp_path: Path) -> None:
+    result = oddjet("schema", "fileset", "-o", tmp_path / "new" / "fileset.json")
+    assert result.exit_code == 0
+    written = json.loads((tmp_path / "new" / "fileset.json").read_text())
+    assert written == json.loads(oddjet("schema", "fileset").stdout)
+    assert "datasets" in written["properties"]
+    assert "hunt" in json.loads(oddjet("schema").stdout)["properties"]
 
 
 def test_version() -> None:

@@ -1,0 +1,48 @@
+"""The commands `oddjet run` and `oddjet report`: a whole analysis."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from oddjet.analysis.cli.console import RichReporter, err, exit_on_error, out, print_rows
+from oddjet.analysis.cli.options import (
+    AllowMissing,
+    ConfigFile,
+    PseudoData,
+    Settings,
+    Unblind,
+    chosen,
+)
+from oddjet.analysis.config import load_config
+from oddjet.analysis.pipeline.run import report_again, run_chain
+
+__all__ = ["report", "run"]
+
+
+def run(
+    config: ConfigFile,
+    settings: Settings = None,
+    unblind: Unblind = False,
+    pseudo_data: PseudoData = None,
+    allow_missing: AllowMissing = False,
+) -> None:
+    """Run a whole analysis: simulate, skim, train, score, hunt, report; redo only what changed."""
+    with exit_on_error():
+        changes = chosen(settings, {"unblind": unblind, "pseudo_data": pseudo_data})
+        analysis = load_config(config, changes)
+        result = run_chain(analysis, reporter=RichReporter(err), allow_missing=allow_missing)
+    print_rows(analysis.name, ("", "result"), result.summary)
+    out.print(f"report: [bold]{result.report}[/]", highlight=False)
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(help="The output folder of `oddjet run`.")],
+    unblind: Unblind = False,
+) -> None:
+    """Write the report of a finished run again from its outputs."""
+    with exit_on_error():
+        result = report_again(folder, unblind=unblind, reporter=RichReporter(err))
+    out.print(f"report: [bold]{result.report}[/]", highlight=False)

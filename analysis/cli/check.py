@@ -1,0 +1,59 @@
+"""The commands `oddjet check`, `schema` and `detectors`: what can be known before anything runs."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Literal
+
+import typer
+
+from oddjet.analysis.cli.console import err, exit_on_error, out, print_table
+from oddjet.analysis.cli.options import ConfigFile, OutputFile, Settings, chosen
+from oddjet.analysis.pipeline.check import check_config
+from oddjet.analysis.pipeline.schema import json_schema
+from oddjet.datasets.disk.atomic import write_text
+from oddjet.ml import describe_detectors
+
+__all__ = ["check", "detectors", "schema"]
+
+
+def check(config: ConfigFile, settings: Settings = None) -> None:
+    """Find everything that can be known to be wrong before running."""
+    with exit_on_error():
+        problems, facts = check_config(config, chosen(settings, {}))
+    for fact in facts:
+        out.print(f"[green]✓[/] {fact}", highlight=False)
+    for problem in problems:
+        err.print("[bold red]✗[/] ", end="")
+        err.print(problem, markup=False, highlight=False, soft_wrap=True)
+    if problems:
+        raise typer.Exit(1)
+
+
+def schema(
+    what: Annotated[
+        Literal["analysis", "fileset"], typer.Argument(help="What the schema describes.")
+    ] = "analysis",
+    output: OutputFile = None,
+) -> None:
+    """Write the JSON Schema of configurations or filesets, which editors use."""
+    text = json.dumps(json_schema(what), indent=1, ensure_ascii=False) + "\n"
+    if output is None:
+        typer.echo(text, nl=False)
+        return
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_text(output, text)
+
+
+def detectors() -> None:
+    """List the detectors with their scores and hyper-parameters."""
+    rows = [
+        (
+            detector.name,
+            detector.summary,
+            ", ".join(detector.score_names),
+            ", ".join(f"{name}={value}" for name, value in detector.hyper_parameters.items()),
+        )
+        for detector in describe_detectors()
+    ]
+    print_table("", ("name", "what", "scores", "hyper-parameters"), rows, right=(), lines=True)

@@ -1,0 +1,189 @@
+"""The commands of single steps: `oddjet simulate`, `skim`, `train`, `score` and `compact`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from oddjet.analysis.cli.console import (
+    RichReporter,
+    err,
+    exit_on_error,
+    out,
+    print_rows,
+    print_table,
+)
+from oddjet.analysis.cli.options import (
+    AllowMissing,
+    HyperParameters,
+    Output,
+    PerformanceReport,
+    Running,
+    Seed,
+    SkimFolder,
+    assignments,
+    spread_options,
+)
+from oddjet.analysis.config import DetectorConfig, read_settings
+from oddjet.analysis.pipeline.steps import score_jets, skim_files
+from oddjet.analysis.pipeline.train import train_detector
+from oddjet.datasets.files.fileset import load_fileset
+from oddjet.datasets.simulation import simulate as simulate_sample
+from oddjet.datasets.skims.compaction import compact as compact_table
+from oddjet.datasets.skims.skim import open_skim
+from oddjet.errors import ConfigError
+
+__all__ = ["compact", "score", "simulate", "skim", "train"]
+
+
+def simulate(
+    process: Annotated[str, typer.Argument(help="One of the built-in processes.")],
+    n_events: Annotated[int, typer.Option("-n", "--n-events", min=1, help="Events.")],
+    output: Output,
+    seed: Seed = 1,
+    pt_hat_min: Annotated[float | None, typer.Option(help="Lowest pT̂ [GeV].")] = None,
+    pt_hat_max: Annotated[float | None, typer.Option(help="Highest pT̂ [GeV].")] = None,
+    workers: Annotated[int, typer.Option("-j", "--workers", min=1, help="Worker processes.")] = 1,
+) -> None:
+    """Simulate a built-in process as NanoAODv15-like ROOT; the same seed gives the same events."""
+    with (
+        exit_on_error(),
+        RichReporter(err).track(f"simulate {process}", n_events, "events") as update,
+    ):
+        summary = simulate_sample(
+            process,
+            n_events,
+            seed=seed,
+            output=output,
+            pt_hat_min=pt_hat_min,
+            pt_hat_max=pt_hat_max,
+            workers=workers,
+            progress=update,
+        )
+    sigma, error = summary.cross_section_pb, summary.cross_section_error_pb
+    rows = [
+        ("events", f"{summary.n_events:,}"),
+        ("cross section", f"{sigma:.4g} ± {error:.2g} pb"),
+        ("rate", f"{summary.n_events / summary.seconds:.0f} events/s"),
+        ("file", str(output)),
+    ]
+    if summary.r_inv is not None:
+        rows.insert(2, ("r_inv (dark hadrons that are invisible)", f"{summary.r_inv:.3f}"))
+    print_rows(f"{process}, seed {seed}", ("", "simulated"), rows)
+
+
+@spread_options
+def skim(
+    output: Output,
+    running: Running,
+    files: Annotated[
+        list[str] | None, typer.Argument(help="ROOT files, folders, globs, or a fileset.")
+    ] = None,
+    fileset: Annotated[
+        str | None, typer.Option(help="A fileset: YAML, JSON or `catalog:NAME`.")
+    ] = None,
+    chunk_size: Annotated[int | None, typer.Option(min=100, help="Events a chunk.")] = None,
+    images: Annotated[
+        bool | None, typer.Option("--images/--no-images", help="Keep 32 × 32 images [default].")
+    ] = None,
+    allow_missing: AllowMissing = False,
+    performance_report: PerformanceReport = None,
+) -> None:
+    """Select jets with their constituents out of NanoAOD (Khanal's selection by default)."""
+    with exit_on_error():
+        if files and fileset:
+            msg = f"expected files or --fileset, received both: {', '.join(files)} and {fileset}"
+            raise ConfigError(msg)
+        sources = files or ([fileset] if fileset else [])
+        if not sources and running.config is None:
+            msg = "nothing to skim: name ROOT files, a --fileset, or a --config with one"
+            raise ConfigError(msg)
+        changes = running.changes(chunk_size=chunk_size)
+        if sources:
+            changes["fileset"] = load_fileset(sources[0] if len(sources) == 1 else sources)
+        analysis = read_settings(running.config, changes, output=output)
+        if images is False:
+            analysis = analysis.model_copy(update={"image": None})
+        manifest = skim_files(
+            analysis,
+            output,
+            allow_missing=allow_missing,
+            report=performance_report,
+            reporter=RichReporter(err),
+        )
+    for dataset, steps in manifest.cutflow.items():
+        rows = [(s.name, f"{s.n_events:,}", f"{s.n_jets:,}", f"{s.sumw:.6g}") for s in steps]
+        print_table(f"cut flow: {dataset}", ("cut", "events", "jets", "Σw"), rows)
+    counts: Counter[str] = Counter()
+    for chunk in manifest.chunks:
+        counts.update(chunk.counts)
+    for name, number in counts.items():
+        out.print(f"{name.replace('_', ' ')}: {number:,}")
+    if manifest.missing:
+        err.print(manifest.describe_missing(), style="bold yellow", markup=False, highlight=False)
+    out.print(f"skim: [bold]{output}[/]", highlight=False)
+
+
+def train(
+    skim_folder: SkimFolder,
+    output: Output,
+    detector: Annotated[str, typer.Option(help="Name, or `package.module:Class`.")] = "khanal",
+    label: Annotated[str, typer.Option(help="Prefix of its columns; the name by default.")] = "",
+    hyper_parameters: HyperParameters = None,
+    folds: Annotated[int, typer.Option(min=3, help="Folds: train, calibrate, apply.")] = 3,
+    seed: Seed = 1,
+) -> None:
+    """Train a detector on the background of a skim, k-fold, with calibration."""
+    with exit_on_error():
+        settings = DetectorConfig(
+            name=detector, label=label, hyper_parameters=assignments(hyper_parameters or [])
+        )
+        trained = train_detector(
+            open_skim(skim_folder),
+            settings,
+            output,
+            folds=folds,
+            seed=seed,
+            reporter=RichReporter(err),
+        )
+    rows = [("scores", ", ".join(trained.raw_score_names)), ("folds", str(trained.k))]
+    print_rows(settings.key, ("", "trained"), [*rows, ("folder", str(output))])
+
+
+@spread_options
+def score(
+    source: Annotated[str, typer.Argument(help="A skim; or ROOT files or a fileset.")],
+    models: Annotated[list[Path], typer.Option("-m", "--model", help="A trained detector.")],
+    output: Output,
+    running: Running,
+    allow_missing: AllowMissing = False,
+    performance_report: PerformanceReport = None,
+) -> None:
+    """Score every jet of a skim or of files, and fill the mass histograms."""
+    with exit_on_error():
+        n_jets = score_jets(
+            read_settings(running.config, running.changes(), output=output),
+            source,
+            models,
+            output,
+            allow_missing=allow_missing,
+            report=performance_report,
+            reporter=RichReporter(err),
+        )
+    out.print(f"{n_jets:,} jets scored: [bold]{output}[/]", highlight=False)
+
+
+def compact(
+    folder: Annotated[Path, typer.Argument(help="A finished skim or scores table.")],
+    target_mb: Annotated[float, typer.Option(help="Size of a file [MB].")] = 256.0,
+) -> None:
+    """Merge the many small files of a skim or scores table in place; every row is kept."""
+    with exit_on_error():
+        done = compact_table(folder, target_mb=target_mb)
+    sizes = ", ".join(f"{size:,.1f}" for size in done.megabytes[:5])
+    more = ", …" if len(done.megabytes) > 5 else ""
+    text = f"{done.n_parts:,} parts: {done.n_files_before:,} → {done.n_files:,} files ({sizes}{more} MB)"
+    out.print(text, highlight=False)
