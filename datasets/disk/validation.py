@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from oddjet.errors import ConfigError, did_you_mean
 
-__all__ = ["is_safe_name", "read_config", "require_safe_name", "validate"]
+__all__ = ["is_safe_name", "parse_yaml", "read_config", "require_safe_name", "validate"]
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -112,6 +112,11 @@ def read_config(path: Path | str) -> Any:
 
 
 def parse_yaml(text: str) -> Any:
+    """Parse YAML as `read_config` does.
+
+    Raises:
+        YAMLError: If it cannot be parsed, or repeats a key.
+    """
     loader = _StrictLoader(text)
     try:
         return loader.get_single_data()
