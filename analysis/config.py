@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
 from oddjet.condor.site import Cluster
 from oddjet.datasets.disk.validation import read_config, validate
 from oddjet.datasets.files.fileset import Fileset, load_fileset
@@ -128,7 +129,7 @@ class PseudoData(_Settings):
     seed: int = Field(default=1, ge=0)
 
 
-class HuntConfig(_Settings):
+class HuntConfig(ScanSettings):
     """The mass histogram, the cut and the scan.
 
     Attributes:
@@ -139,9 +140,6 @@ class HuntConfig(_Settings):
         working_points: Background efficiencies of the anomaly cuts.
         pt_edges: Edges of the pt axis of the histograms [GeV].
         jets: ``leading`` takes the leading selected jet of each event, ``all`` every one.
-        function: Background function such as ``dijet4``; a family for its order chosen by F-test; or
-            ``auto`` for the family too.
-        widths: Narrowest and widest window of the scan [bins].
         signal_width: Standard deviation of a Gaussian signal that is fitted at every bin edge instead
             of testing windows [GeV]; ``null`` for windows.
         n_toys: Background-only pseudo-experiments of the scan, each fitted again in every window.
@@ -155,8 +153,6 @@ class HuntConfig(_Settings):
     working_points: tuple[Efficiency, ...] = (0.1, 0.01)
     pt_edges: tuple[float, ...] = (200.0, 300.0, 450.0, 650.0, 1000.0, 13000.0)
     jets: Literal["leading", "all"] = "leading"
-    function: str = "exppoly6"
-    widths: tuple[int, int] = (2, 8)
     signal_width: float | None = Field(default=None, gt=0)
     n_toys: int = Field(default=1000, ge=100)
     seed: int = Field(default=1, ge=0)

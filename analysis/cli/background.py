@@ -14,6 +14,7 @@ from oddjet.analysis.cli.results import print_result
 from oddjet.analysis.report.sections.spurious import spurious_section
 from oddjet.analysis.report.write import write_section
 from oddjet.analysis.statistics.background.simulated import leading_mass, study_functions
+from oddjet.analysis.statistics.spectrum import Spectrum
 from oddjet.datasets.skims.skim import open_skim
 from oddjet.errors import ConfigError
 
@@ -51,9 +52,7 @@ def spurious(
             open_skim(skim_folder), background, edges, mass=mass, pt_min=pt_min
         )
         study = study_functions(
-            counts,
-            edges,
-            variances=variances,
+            Spectrum(edges, counts, variances, is_data=False),
             n_data=n_data,
             relative_width=width,
             functions=functions or (),

@@ -20,10 +20,12 @@ from oddjet.analysis.cli.options import (
 )
 from oddjet.analysis.cli.results import print_result
 from oddjet.analysis.config import read_settings
-from oddjet.analysis.hunt.histogram import FileHuntSettings, hunt_file
+from oddjet.analysis.hunt.histogram import hunt_file
 from oddjet.analysis.pipeline.steps import hunt_scores
 from oddjet.analysis.report.sections.hunt import histogram_section, scores_section
 from oddjet.analysis.report.write import write_section
+from oddjet.analysis.statistics.background import DEFAULT
+from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
 
 __all__ = ["hunt"]
 
@@ -54,7 +56,7 @@ class OfHistogram:
     ] = None
     function: Annotated[
         str, typer.Option(help="Of a histogram: background function, a family, or `auto`.")
-    ] = "exppoly6"
+    ] = DEFAULT
     mass_range: MassRange = None
     widths: Annotated[
         tuple[int, int],
@@ -67,16 +69,15 @@ class OfHistogram:
     toys: Annotated[int, typer.Option(min=1, help="Of a histogram: pseudo-experiments.")] = 1000
     seed: Annotated[int, typer.Option(min=0, help="Of a histogram: fixes the toys.")] = 1
 
-    def scan(self, workers: int) -> FileHuntSettings:
-        """Give the settings of the scan, with a number of threads."""
-        return FileHuntSettings(
+    def scan(self) -> ScanSettings:
+        """Give the settings of the scan."""
+        return ScanSettings(
             range=self.mass_range,
             function=self.function,
             widths=self.widths,
             signal_width=self.signal_width,
             n_toys=self.toys,
             seed=self.seed,
-            workers=workers,
         )
 
 
@@ -106,7 +107,12 @@ def hunt(
         _hunt_scores(Path(source), of_scores, output, workers)
         return
     with exit_on_error():
-        result = hunt_file(source, of_histogram.scan(workers), background=of_histogram.background)
+        result = hunt_file(
+            source,
+            of_histogram.scan(),
+            background=of_histogram.background,
+            workers=workers,
+        )
         section = histogram_section(result)
         written = write_section(output, section) if output else []
     if result.spectrum.flow_note:

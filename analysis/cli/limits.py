@@ -14,13 +14,10 @@ from oddjet.analysis.cli.results import print_result
 from oddjet.analysis.report.figures.style import PlotLabel
 from oddjet.analysis.report.sections.limits import limits_section
 from oddjet.analysis.report.write import write_limits
-from oddjet.analysis.statistics.exchange import MassHistogram, read_histogram
-from oddjet.analysis.statistics.limits import (
-    LimitSettings,
-    SignalModel,
-    Systematics,
-    limit_spectrum,
-)
+from oddjet.analysis.statistics.exchange.histogram_files import read_histogram
+from oddjet.analysis.statistics.limits.inputs import Systematics
+from oddjet.analysis.statistics.limits.spectrum import LimitSettings, SignalModel, limit_spectrum
+from oddjet.analysis.statistics.spectrum import Spectrum
 
 __all__ = ["limit"]
 
@@ -92,7 +89,7 @@ def limit(
 ) -> None:
     """Set a CLs limit on a signal in a mass histogram; write it for pyhf and Combine as well."""
 
-    def read(name: str) -> MassHistogram:
+    def read(name: str) -> Spectrum:
         histogram = read_histogram(name)
         return histogram if mass_range is None else histogram.within(*mass_range)
 

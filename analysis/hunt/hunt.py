@@ -12,20 +12,19 @@ import numpy.typing as npt
 from oddjet.analysis.config import HuntConfig, PseudoData
 from oddjet.analysis.hunt.result import Hunt, HuntSample, WorkingPoint
 from oddjet.analysis.scores.pseudodata import draw_pseudodata
-from oddjet.analysis.statistics.background import DEFAULT, FAMILIES, fit_sidebands
+from oddjet.analysis.statistics.background.fit import fit_sidebands
+from oddjet.analysis.statistics.background.functions import FAMILIES
 from oddjet.analysis.statistics.background.methods import compare_methods
-from oddjet.analysis.statistics.bumphunt import (
-    BumpHunt,
-    JointTable,
-    scan,
-    scan_jointly,
-    scan_signals,
-)
+from oddjet.analysis.statistics.bumphunt.joint import JointTable
+from oddjet.analysis.statistics.bumphunt.result import BumpHunt
+from oddjet.analysis.statistics.bumphunt.scan import scan, scan_table
+from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
+from oddjet.analysis.statistics.spectrum import Histogram, Spectrum, whole_bins
 from oddjet.datasets.folds import event_hash
 from oddjet.datasets.skims.manifest import DatasetSummary
 from oddjet.errors import ConfigError, FitError
 from oddjet.ml.score_names import ScoreName
-from oddjet.typing import Table
+from oddjet.typing import Floats, Table
 
 __all__ = [
     "Hunt",
@@ -178,73 +177,31 @@ def hunt(
 
 
 def hunt_histogram(
-    counts: npt.NDArray[np.float64],
-    edges: npt.NDArray[np.float64],
+    histogram: Histogram,
+    settings: ScanSettings,
     *,
-    background: npt.NDArray[np.float64] | None = None,
-    function: str = DEFAULT,
-    widths: tuple[int, int] = (2, 8),
-    signal_width: float | None = None,
-    n_toys: int,
-    seed: int,
+    background: Floats | None = None,
     workers: int = 1,
-    label: str = "",
 ) -> BumpHunt:
     """Scan a mass histogram of numbers of events, wherever it comes from.
 
     Args:
-        counts: Numbers of events, shape (n_bins,).
-        edges: Bin edges, n_bins + 1 of them [GeV].
+        histogram: A `Spectrum`, or any UHI histogram of numbers of events.
+        settings: How to scan; its range is not applied here.
         background: Expected events, shape (n_bins,), taken as known; a function is fitted beside each
             window without.
-        function: The function, as in `HuntConfig`.
-        widths: Narrowest and widest window [bins].
-        signal_width: As in `HuntConfig`.
-        n_toys: Background-only pseudo-experiments.
-        seed: Their seed.
         workers: Threads.
-        label: Its name, for tables.
 
     Raises:
-        FitError: The histogram is not fit for it: see `check_counts`; or nothing can be fitted.
+        FitError: The histogram is not fit for it: see `Spectrum.checked`; or nothing can be fitted.
         ConfigError: A background and a signal width are given: one of them.
     """
-    if background is not None:
-        if signal_width is not None:
-            msg = "a signal is fitted with a function of the background: give no --background"
-            raise ConfigError(msg)
-        return scan(
-            counts, edges, background, n_toys=n_toys, seed=seed, widths=widths, label=label,
-            workers=workers,
-        )  # fmt: skip
-    joint = JointTable.from_histogram(counts, edges, label=label)
-    return _scan_table(
-        joint, function=function, widths=widths, signal_width=signal_width, n_toys=n_toys,
-        seed=seed, workers=workers,
-    )  # fmt: skip
-
-
-def _scan_table(
-    joint: JointTable,
-    *,
-    function: str,
-    widths: tuple[int, int],
-    signal_width: float | None,
-    n_toys: int,
-    seed: int,
-    workers: int,
-) -> BumpHunt:
-    if signal_width is None:
-        return scan_jointly(
-            joint, n_toys=n_toys, seed=seed, widths=widths, function=function, workers=workers
-        )
-    # A signal that the range cuts off at its core is the background's shape.
-    edges = joint.edges
-    masses = edges[(edges >= edges[0] + signal_width) & (edges <= edges[-1] - signal_width)]
-    return scan_signals(
-        joint, masses.tolist(), width=signal_width, n_toys=n_toys, seed=seed, function=function,
-        workers=workers,
-    )  # fmt: skip
+    if background is None:
+        return scan_table(JointTable.from_histogram(histogram), settings, workers=workers)
+    if settings.signal_width is not None:
+        msg = "a signal is fitted with a function of the background: give no --background"
+        raise ConfigError(msg)
+    return scan(histogram, background, settings, workers=workers)
 
 
 def _fit_one(
@@ -259,24 +216,19 @@ def _fit_one(
     edges = _edges(settings)
     if blinded:
         # Counts in the window never come to exist.
-        overlap = (edges[1:] > settings.window[0]) & (edges[:-1] < settings.window[1])
-        low, high = edges[:-1][overlap].min(), edges[1:][overlap].max()
+        low, high = whole_bins(edges, settings.window)
         mass = mass[(mass < low) | (mass >= high)]
-    counts = np.histogram(mass, edges)[0].astype(np.float64)
+    spectrum = Spectrum.from_histogram(
+        np.histogram(mass, edges), blind_window=settings.window if blinded else None
+    )
+    counts = spectrum.counts
     try:
-        fit = fit_sidebands(
-            counts,
-            edges,
-            window=settings.window,
-            function=settings.function,
-            blind_window=settings.window if blinded else None,
-        )
+        fit = fit_sidebands(spectrum, window=settings.window, function=settings.function)
     except FitError as error:
         _log.warning("%s at %g: no fit: %s", column or "all jets", efficiency, error)
-        hidden = np.where(overlap, np.nan, counts) if blinded else counts
-        return WorkingPoint(column, efficiency, edges, hidden, None, None, f"no fit: {error}")
+        return WorkingPoint(column, efficiency, edges, counts, None, None, f"no fit: {error}")
     problem = "blinded: not scanned" if blinded else ""
-    return WorkingPoint(column, efficiency, edges, fit.counts, fit, None, problem)
+    return WorkingPoint(column, efficiency, edges, counts, fit, None, problem)
 
 
 def _with_methods(
@@ -286,15 +238,13 @@ def _with_methods(
     if point.fit is None:
         return point
     families = [name for name in FAMILIES if not settings.function.startswith(name)]
-    window = settings.window if blinded else None
+    failing = np.nan_to_num(everything.counts - point.counts)
     try:
         spread = compare_methods(
-            np.where(np.isnan(point.counts), 0.0, point.counts),
-            point.edges,
+            Spectrum(point.edges, point.counts, blind_window=settings.window if blinded else None),
             window=settings.window,
             functions=(settings.function, *families),
-            failing=np.nan_to_num(everything.counts - point.counts) if point.column else None,
-            blind_window=window,
+            failing=(failing, point.edges) if point.column else None,
         )
     except FitError as error:
         _log.info("%s: no spread of methods: %s", point.name, error)
@@ -320,15 +270,7 @@ def _scan(
             _edges(settings),
             labels=[points[i].name for i in used],
         )
-        found = _scan_table(
-            joint,
-            function=settings.function,
-            widths=settings.widths,
-            signal_width=settings.signal_width,
-            n_toys=settings.n_toys,
-            seed=settings.seed,
-            workers=workers,
-        )
+        found = scan_table(joint, settings, workers=workers)
     except FitError as error:
         _log.warning("no scan: %s", error)
         return None, f"no scan: {error}"

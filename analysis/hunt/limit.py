@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from oddjet.analysis.hunt.hunt import Hunt
-from oddjet.analysis.statistics.exchange import MassHistogram
 from oddjet.analysis.statistics.limits.spectrum import (
     LimitSettings,
     SignalModel,
     SpectrumLimit,
     limit_spectrum,
 )
+from oddjet.analysis.statistics.spectrum import Spectrum
 from oddjet.errors import FitError
 
 __all__ = ["limit_hunt"]
@@ -35,7 +35,7 @@ def limit_hunt(
         The limit, or none and why.
     """
     point = hunt.tightest
-    spectrum = MassHistogram(point.name, point.edges, point.counts, None)
+    spectrum = Spectrum(point.edges, point.counts, name=point.name)
     settings = LimitSettings(function=function, unblind=not hunt.blinded)
     signal = SignalModel(0.5 * (window[0] + window[1]), (window[1] - window[0]) / WINDOW_WIDTHS)
     try:

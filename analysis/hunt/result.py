@@ -8,9 +8,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.analysis.statistics.background import BackgroundFit
+from oddjet.analysis.statistics.background.fit import BackgroundFit
 from oddjet.analysis.statistics.background.methods import MethodSpread
-from oddjet.analysis.statistics.bumphunt import BumpHunt, ChannelScan
+from oddjet.analysis.statistics.bumphunt.result import BumpHunt, ChannelScan
 
 __all__ = ["Hunt", "HuntSample", "WorkingPoint"]
 

@@ -26,7 +26,7 @@ from oddjet.analysis.hunt.hunt import Hunt, HuntSample, WorkingPoint, hunt
 from oddjet.analysis.injection.mixture import draw_mixture, hunted_rows
 from oddjet.analysis.scores.columns import main_scores
 from oddjet.analysis.statistics.background.signal import fit_signal
-from oddjet.analysis.statistics.bumphunt import on_off_p, significance
+from oddjet.analysis.statistics.bumphunt.pvalues import on_off_p, significance
 from oddjet.datasets.disk.digest import content_key, dependency_digest
 from oddjet.datasets.disk.numbers import jsonable
 from oddjet.datasets.jets import Jets
@@ -298,7 +298,7 @@ def _fitted(
         return {"yield_problem": "no simulated signal passes the cut"}
     template = shape / shape.sum()
     try:
-        fit = fit_signal(point.counts, point.edges, template=template, function=settings.function)
+        fit = fit_signal((point.counts, point.edges), template=template, function=settings.function)
     except FitError as error:
         return {"yield_problem": str(error)}
     return {"yield": fit.yield_, "yield_error": fit.error, "fit_significance": fit.significance}

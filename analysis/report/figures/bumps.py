@@ -18,7 +18,7 @@ from oddjet.analysis.report.figures.style import (
     shade_window,
     styled,
 )
-from oddjet.analysis.statistics.bumphunt import BumpHunt, ChannelScan
+from oddjet.analysis.statistics.bumphunt.result import BumpHunt, ChannelScan
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

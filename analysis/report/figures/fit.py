@@ -89,7 +89,7 @@ def _draw_counts(axes: Axes, fit: BackgroundFit, name: str | None) -> None:
     # Contents are drawn per bin of the first bin's width, so that the curve meets them.
     unit = float(width[0])
     values = fit.counts / width * unit
-    errors = np.sqrt(np.maximum(fit.data.variances, 0)) / width * unit
+    errors = np.sqrt(np.maximum(fit.data.sumw2, 0)) / width * unit
     name = name or ("data" if fit.data.is_data else "simulation")
     for mask, face in ((fit.use, DATA), (~fit.use, "white")):
         shown = mask & np.isfinite(values) & (values > 0)

@@ -10,8 +10,8 @@ from oddjet.analysis.report.figures.bumps import p_value_scan, toy_statistics
 from oddjet.analysis.report.figures.fit import sideband_fit
 from oddjet.analysis.report.page import Cell, Picture, Section, Table, p_text
 from oddjet.analysis.report.sections.labels import mass_name, sample_label
-from oddjet.analysis.statistics.background import BackgroundFit
-from oddjet.analysis.statistics.bumphunt import BumpHunt, ChannelScan
+from oddjet.analysis.statistics.background.fit import BackgroundFit
+from oddjet.analysis.statistics.bumphunt.result import BumpHunt, ChannelScan
 
 __all__ = ["bump_hunt_section", "fit_section", "histogram_section", "scores_section"]
 

@@ -15,18 +15,19 @@ import dataclasses
 from typing import Protocol
 
 import numpy as np
-from scipy import optimize
+from iminuit import Minuit
+from scipy import optimize, stats
 
-from oddjet.analysis.statistics.background.binned import BinnedCounts
 from oddjet.analysis.statistics.background.functions import MAX_EXPONENT, FallingFunction
+from oddjet.analysis.statistics.spectrum import Spectrum
 from oddjet.errors import FitError
 from oddjet.typing import Bools, Floats
 
 __all__ = [
     "FLOOR",
+    "FitResult",
     "Fitted",
     "LinearModel",
-    "Minimum",
     "Model",
     "Problem",
     "descend",
@@ -44,23 +45,37 @@ FLOOR = 1e-2
 """Effective events a bin below which the logarithm of the expectation is continued."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Fitted:
-    """A converged fit of one function.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FitResult:
+    """A converged fit.
 
     Attributes:
-        function: The function.
         parameters: Best values, shape (n_parameters,).
         covariance: Their covariance, shape (n_parameters, n_parameters).
         deviance: −2 ln of the likelihood over that of the saturated model.
         ndf: Fitted bins minus parameters.
     """
 
-    function: FallingFunction
     parameters: Floats
     covariance: Floats
     deviance: float
     ndf: int
+
+    @property
+    def p_value(self) -> float:
+        """Goodness of fit: tail probability of the deviance under χ²(ndf)."""
+        return float(stats.chi2.sf(self.deviance, self.ndf))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Fitted(FitResult):
+    """A converged fit of one function.
+
+    Attributes:
+        function: The function.
+    """
+
+    function: FallingFunction
 
 
 def poisson_deviance(counts: Floats, expected: Floats, scale: Floats) -> float:
@@ -198,9 +213,9 @@ def nonnegative_coefficients(counts: Floats, scale: Floats, design: Floats) -> F
     unit = np.abs(design).sum(axis=0)
     for _ in range(NEWTON_STEPS):
         root = np.sqrt(expected * scale)
-        found = optimize.nnls(design / unit / root[:, None], counts / root)[0] / unit
-        done = np.allclose(found, coefficients, rtol=1e-10, atol=0)
-        coefficients = found
+        before = coefficients
+        coefficients = optimize.nnls(design / unit / root[:, None], counts / root)[0] / unit
+        done = np.allclose(coefficients, before, rtol=1e-10, atol=0)
         expected = np.maximum(design @ coefficients, FLOOR * scale)
         if done:
             break
@@ -212,7 +227,7 @@ def rotation_of(design: Floats) -> Floats:
     return np.asarray(np.linalg.inv(np.linalg.qr(design, mode="r")))
 
 
-def fit_function(function: FallingFunction, data: BinnedCounts, use: Bools) -> Fitted:
+def fit_function(function: FallingFunction, data: Spectrum, use: Bools) -> Fitted:
     """Fit one function to some bins of a histogram.
 
     A family of link ``positive`` whose best coefficient is zero is fitted without that term: its
@@ -241,25 +256,17 @@ def fit_function(function: FallingFunction, data: BinnedCounts, use: Bools) -> F
     return fit(function, data, use)
 
 
-def _fit_log_linear(function: FallingFunction, data: BinnedCounts, use: Bools) -> Fitted:
+def _fit_log_linear(function: FallingFunction, data: Spectrum, use: Bools) -> Fitted:
     counts, scale = data.counts[use], data.weight_scale[use]
     start = function.starting_values(data.edges, np.where(use, data.counts, np.nan))
-    centres = 0.5 * (data.edges[:-1] + data.edges[1:])[use]
     root = np.sqrt(np.maximum(counts, 0.5) / scale)
-    rotation = rotation_of(function.basis(centres) * root[:, None])
+    rotation = rotation_of(function.basis(data.centres[use]) * root[:, None])
     problem = Problem(counts, scale, use, function.on(data.edges), rotation, TINY)
     q = descend(problem, np.asarray(np.linalg.solve(rotation, start), dtype=np.float64))
-    found = minimise(problem, q, name=function.name)
-    return Fitted(
-        function=function,
-        parameters=found.parameters,
-        covariance=found.covariance,
-        deviance=found.deviance,
-        ndf=int(use.sum()) - function.n_parameters,
-    )
+    return Fitted(function=function, **vars(minimise(problem, q, name=function.name)))
 
 
-def _fit_positive(function: FallingFunction, data: BinnedCounts, use: Bools) -> Fitted:
+def _fit_positive(function: FallingFunction, data: Spectrum, use: Bools) -> Fitted:
     counts, scale = data.counts[use], data.weight_scale[use]
     design = function.on(data.edges).design
     coefficients = nonnegative_coefficients(counts, scale, design[use])
@@ -272,41 +279,44 @@ def _fit_positive(function: FallingFunction, data: BinnedCounts, use: Bools) -> 
     root = np.sqrt(np.maximum(terms[use] @ coefficients[free], FLOOR * scale) * scale)
     rotation = rotation_of(terms[use] / root[:, None])
     problem = Problem(counts, scale, use, LinearModel(terms), rotation)
-    found = minimise(problem, np.linalg.solve(rotation, coefficients[free]), name=function.name)
-    if np.any(found.parameters <= 0):
+    fit = minimise(problem, np.linalg.solve(rotation, coefficients[free]), name=function.name)
+    if np.any(fit.parameters <= 0):
         msg = f"the fit of '{function.name}' left the region of coefficients ≥ 0: use fewer"
         raise FitError(msg)
     parameters = np.full(function.n_parameters, -MAX_EXPONENT)
-    parameters[free] = np.log(found.parameters)
+    parameters[free] = np.log(fit.parameters)
     covariance = np.zeros((function.n_parameters, function.n_parameters))
     # The errors of the logarithms: large where a coefficient is small, harmless in ν itself.
-    relative = found.covariance / np.outer(found.parameters, found.parameters)
+    relative = fit.covariance / np.outer(fit.parameters, fit.parameters)
     covariance[np.ix_(free, free)] = relative
     return Fitted(
         function=function,
         parameters=parameters,
         covariance=covariance,
-        deviance=found.deviance,
+        deviance=fit.deviance,
         ndf=int(use.sum()) - function.n_parameters,
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class Minimum:
-    """A valid minimum.
+class Objective(Protocol):
+    """A likelihood that `minimise` takes, in rotated parameters q."""
 
-    Attributes:
-        parameters: Best values, rotated back, shape (n_parameters,).
-        covariance: Their covariance, shape (n_parameters, n_parameters).
-        deviance: −2 ln of the likelihood over that of the saturated model.
-    """
+    @property
+    def use(self) -> Bools:
+        """Bins that are fitted, shape (n_bins,)."""
 
-    parameters: Floats
-    covariance: Floats
-    deviance: float
+    @property
+    def rotation(self) -> Floats:
+        """Parameters p = rotation · q, shape (n_parameters, n_parameters)."""
+
+    def value(self, q: Floats, /) -> float:
+        """Half the deviance."""
+
+    def gradient(self, q: Floats, /) -> Floats:
+        """Gradient of `value`."""
 
 
-def minimise(problem: Problem, start: Floats, *, name: str) -> Minimum:
+def minimise(problem: Objective, start: Floats, *, name: str) -> FitResult:
     """Find the minimum and its covariance with iminuit.
 
     Args:
@@ -317,8 +327,6 @@ def minimise(problem: Problem, start: Floats, *, name: str) -> Minimum:
     Raises:
         FitError: The minimum is not valid, or its covariance not accurate and positive.
     """
-    from iminuit import Minuit  # noqa: PLC0415
-
     minuit = Minuit(problem.value, start, grad=problem.gradient)
     minuit.errordef = Minuit.LIKELIHOOD
     minuit.strategy = 1
@@ -336,8 +344,9 @@ def minimise(problem: Problem, start: Floats, *, name: str) -> Minimum:
             f"minimum {minuit.fmin.edm:.2g}): use fewer parameters or another function"
         )
         raise FitError(msg)
-    return Minimum(
+    return FitResult(
         parameters=problem.rotation @ q,
         covariance=problem.rotation @ covariance @ problem.rotation.T,
         deviance=2.0 * problem.value(q),
+        ndf=int(problem.use.sum()) - q.size,
     )

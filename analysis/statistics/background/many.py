@@ -22,8 +22,9 @@ import numpy.typing as npt
 from scipy import stats
 
 from oddjet.analysis.statistics.background import kernels
-from oddjet.analysis.statistics.background.choice import ALPHA, AUTO_FAMILIES
+from oddjet.analysis.statistics.background.choice import AUTO_FAMILIES
 from oddjet.analysis.statistics.background.functions import FAMILIES, MAX_PARAMETERS, make_function
+from oddjet.analysis.statistics.background.nested import ALPHA
 from oddjet.errors import ConfigError, FitError
 from oddjet.typing import Floats, Ints
 
@@ -139,7 +140,7 @@ class BatchModel:
             edges=edges,
             designs=designs,
             n_parameters=np.array([int(name[-1]) for name in names], dtype=np.int64),
-            families=np.array([families.index(each) for each in families], dtype=np.int64),
+            families=np.array([families.index(family) for family in families], dtype=np.int64),
             thresholds=thresholds,
         )
 
@@ -267,7 +268,7 @@ def _function_names(function: str) -> tuple[str, ...]:
     if function in FAMILIES or function == "auto":
         families: Sequence[str] = AUTO_FAMILIES if function == "auto" else (function,)
         return tuple(f"{family}{n}" for family in families for n in range(2, MAX_PARAMETERS + 1))
-    make_function(function, scale=1.0)  # tells an unknown name, with the known ones
+    make_function(function, scale=1.0)  # refuses an unknown name, with the known ones
     return (function,)
 
 

@@ -9,17 +9,18 @@ fit is below `WORST_P`, or that fails, is listed and not used.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from oddjet.analysis.statistics.background.binned import Window
-from oddjet.analysis.statistics.background.choice import ALPHA
-from oddjet.analysis.statistics.background.fit import BackgroundFit, fit_sidebands
+from oddjet.analysis.statistics.background.estimate import SidebandEstimate
+from oddjet.analysis.statistics.background.fit import fit_sidebands
 from oddjet.analysis.statistics.background.functions import FAMILIES
-from oddjet.analysis.statistics.background.transfer import TransferFit, fit_transfer
+from oddjet.analysis.statistics.background.nested import ALPHA
+from oddjet.analysis.statistics.background.transfer import fit_transfer
+from oddjet.analysis.statistics.spectrum import Histogram, Spectrum, Window
 from oddjet.errors import FitError
 
 __all__ = ["WORST_P", "Method", "MethodSpread", "compare_methods"]
@@ -66,7 +67,7 @@ class MethodSpread:
     @property
     def used(self) -> tuple[Method, ...]:
         """The methods that take part; the first is the central one."""
-        return tuple(each for each in self.methods if each.used)
+        return tuple(method for method in self.methods if method.used)
 
     @property
     def central(self) -> float:
@@ -83,7 +84,7 @@ class MethodSpread:
         """Largest distance of another method from the central one; None if there is no other."""
         if len(self.used) < 2:
             return None
-        return max(abs(each.predicted - self.central) for each in self.used[1:])
+        return max(abs(method.predicted - self.central) for method in self.used[1:])
 
     @property
     def total_error(self) -> float:
@@ -100,37 +101,27 @@ class MethodSpread:
             "systematic_error": self.systematic,
             "total_error": self.total_error,
             "smallest_goodness_of_fit_p": WORST_P,
-            "methods": [dataclasses.asdict(each) for each in self.methods],
+            "methods": [dataclasses.asdict(method) for method in self.methods],
         }
 
 
 def compare_methods(
-    counts: npt.ArrayLike,
-    edges: npt.ArrayLike,
+    histogram: Histogram,
     *,
     window: Window,
     functions: Sequence[str] = tuple(FAMILIES),
-    failing: npt.ArrayLike | None = None,
-    variances: npt.ArrayLike | None = None,
-    failing_variances: npt.ArrayLike | None = None,
-    is_data: bool = True,
-    blind_window: Window | None = None,
+    failing: Histogram | None = None,
     scale: float | None = None,
     alpha: float = ALPHA,
 ) -> MethodSpread:
     """Estimate the background in a window by several methods.
 
     Args:
-        counts: Contents, shape (n_bins,).
-        edges: Bin edges, n_bins + 1 of them [GeV].
+        histogram: A `Spectrum`, or any UHI histogram of numbers of events.
         window: The signal window, masked in every fit [GeV].
         functions: Families, functions or ``auto``; the first that is good is the central one.
-        failing: Contents of the jets that fail the cut, shape (n_bins,); with them the transfer
-            factor is a method too.
-        variances: Σw² a bin, shape (n_bins,); may be left out for data.
-        failing_variances: The same of the failing jets.
-        is_data: Whether contents are numbers of events.
-        blind_window: Window whose contents are not looked at [GeV].
+        failing: The jets that fail the cut, in the same bins; with them the transfer factor is a
+            method too.
         scale: The mass that x = 1 stands for [GeV]; twice the upper edge by default.
         alpha: An extra parameter is accepted below this F-test probability.
 
@@ -138,49 +129,24 @@ def compare_methods(
         FitError: No method describes the sidebands; the message names what became of each.
         ConfigError: There is no function of one of the names.
     """
-    methods = []
-    for name in functions:
-        try:
-            fit = fit_sidebands(
-                counts,
-                edges,
-                window=window,
-                function=name,
-                variances=variances,
-                is_data=is_data,
-                blind_window=blind_window,
-                scale=scale,
-                alpha=alpha,
-            )
-        except FitError as error:
-            methods.append(Method(name, name, why_not=str(error)))
-        else:
-            methods.append(_judge(name, fit))
+    spectrum = Spectrum.from_histogram(histogram)
+    fit = partial(fit_sidebands, spectrum, window=window, scale=scale, alpha=alpha)
+    methods = [_judge(name, partial(fit, function=name)) for name in functions]
     if failing is not None:
-        try:
-            transfer = fit_transfer(
-                counts,
-                failing,
-                edges,
-                window=window,
-                passing_variances=variances,
-                failing_variances=failing_variances,
-                is_data=is_data,
-                blind_window=blind_window,
-                alpha=alpha,
-            )
-        except FitError as error:
-            methods.append(Method("transfer", "transfer", why_not=str(error)))
-        else:
-            methods.append(_judge("transfer", transfer))
-    if not any(each.used for each in methods):
-        told = "\n".join(f"  {each.name}: {each.why_not}" for each in methods)
-        msg = f"no method describes the sidebands of [{window[0]:g}, {window[1]:g}) GeV:\n{told}"
+        transfer = partial(fit_transfer, spectrum, failing, window=window, alpha=alpha)
+        methods.append(_judge("transfer", transfer))
+    if not any(method.used for method in methods):
+        reasons = "\n".join(f"  {method.name}: {method.why_not}" for method in methods)
+        msg = f"no method describes the sidebands of [{window[0]:g}, {window[1]:g}) GeV:\n{reasons}"
         raise FitError(msg)
     return MethodSpread((float(window[0]), float(window[1])), tuple(methods))
 
 
-def _judge(requested: str, fit: BackgroundFit | TransferFit) -> Method:
+def _judge(requested: str, estimate: Callable[[], SidebandEstimate]) -> Method:
+    try:
+        fit = estimate()
+    except FitError as error:
+        return Method(requested, requested, why_not=str(error))
     good = fit.p_value >= WORST_P
     return Method(
         requested=requested,

@@ -18,13 +18,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize, stats
 
-from oddjet.analysis.statistics.background.binned import BinnedCounts, Window, check_counts
-from oddjet.analysis.statistics.background.choice import ALPHA, choose_function
+from oddjet.analysis.statistics.background.choice import choose_function
 from oddjet.analysis.statistics.background.functions import FallingFunction
 from oddjet.analysis.statistics.background.likelihood import (
     FLOOR,
+    FitResult,
     LinearModel,
-    Minimum,
     Model,
     Problem,
     descend,
@@ -32,8 +31,10 @@ from oddjet.analysis.statistics.background.likelihood import (
     minimise,
     rotation_of,
 )
+from oddjet.analysis.statistics.background.nested import ALPHA
+from oddjet.analysis.statistics.spectrum import Histogram, Spectrum, check_counts
 from oddjet.errors import FitError
-from oddjet.typing import Floats
+from oddjet.typing import Bools, Floats
 
 __all__ = ["SignalFit", "fit_signal", "gaussian_fractions"]
 
@@ -120,7 +121,7 @@ class SignalFit:
     """
 
     function: FallingFunction
-    data: BinnedCounts
+    data: Spectrum
     mass: float
     width: float
     fractions: Floats
@@ -198,15 +199,12 @@ class SignalFit:
 
 
 def fit_signal(
-    counts: npt.ArrayLike,
-    edges: npt.ArrayLike,
+    histogram: Histogram,
     *,
     mass: float = np.nan,
     width: float = np.nan,
     template: npt.ArrayLike | None = None,
     function: str = "auto",
-    variances: npt.ArrayLike | None = None,
-    is_data: bool = True,
     scale: float | None = None,
     alpha: float = ALPHA,
 ) -> SignalFit:
@@ -216,14 +214,11 @@ def fit_signal(
     widths to either side, so that the signal has no part in the choice; all bins enter the fit.
 
     Args:
-        counts: Contents, shape (n_bins,).
-        edges: Bin edges, n_bins + 1 of them [GeV].
+        histogram: A `Spectrum`, or any UHI histogram of numbers of events.
         mass: Mean of a Gaussian signal [GeV].
         width: Its standard deviation [GeV].
         template: Fraction of the signal in each bin, shape (n_bins,), instead of a Gaussian.
         function: ``auto``, a family or one function, such as ``dijet3``.
-        variances: Σw² a bin, shape (n_bins,); may be left out for data.
-        is_data: Whether contents are numbers of events. Weighted simulation says False.
         scale: The mass that x = 1 stands for [GeV]; twice the upper edge by default.
         alpha: An extra parameter is accepted below this F-test probability.
 
@@ -231,20 +226,19 @@ def fit_signal(
         FitError: The histogram or the signal is not fit for it, or a minimum is not valid.
         ConfigError: There is no function of that name.
     """
-    data = check_counts(counts, edges, variances=variances, is_data=is_data)
+    data = check_counts(histogram)
     fractions = _signal_shape(data, mass, width, template)
     everything = np.ones(data.n_bins, dtype=np.bool_)
     outside = ~_core(data, fractions, mass, width)
-    chosen_scale = 2.0 * float(data.edges[-1]) if scale is None else scale
-    chosen, _ = choose_function(function, data, outside, scale=chosen_scale, alpha=alpha)
+    chosen, _ = choose_function(function, data, outside, scale=scale, alpha=alpha)
     alone = fit_function(chosen.function, data, everything)
     if chosen.function.link == "positive":
-        model, found = _fit_positive(chosen.function, data, fractions)
+        model, fit = _fit_positive(chosen.function, data, fractions)
     else:
         start = np.append(alone.parameters, 0.0)
-        model, found = _fit(chosen.function.on(data.edges), data, fractions, start, alone.function)
-    expected, jacobian = model.expected_and_jacobian(found.parameters)
-    number = float(found.parameters[-1])
+        model, fit = _fit(chosen.function.on(data.edges), data, fractions, start, alone.function)
+    expected, jacobian = model.expected_and_jacobian(fit.parameters)
+    number = float(fit.parameters[-1])
     return SignalFit(
         function=chosen.function,
         data=data,
@@ -252,19 +246,19 @@ def fit_signal(
         width=float(width),
         fractions=fractions,
         yield_=number,
-        error=float(np.sqrt(found.covariance[-1, -1])),
-        parameters=found.parameters,
-        covariance=found.covariance,
+        error=float(np.sqrt(fit.covariance[-1, -1])),
+        parameters=fit.parameters,
+        covariance=fit.covariance,
         jacobian=jacobian,
         background=expected - number * fractions,
-        deviance=found.deviance,
+        deviance=fit.deviance,
         deviance_without=alone.deviance,
         ndf=data.n_bins - chosen.function.n_parameters - 1,
     )
 
 
 def _signal_shape(
-    data: BinnedCounts, mass: float, width: float, template: npt.ArrayLike | None
+    data: Spectrum, mass: float, width: float, template: npt.ArrayLike | None
 ) -> Floats:
     if template is None:
         return gaussian_fractions(data.edges, mass=mass, width=width)
@@ -280,25 +274,23 @@ def _signal_shape(
     return fractions
 
 
-def _core(
-    data: BinnedCounts, fractions: Floats, mass: float, width: float
-) -> npt.NDArray[np.bool_]:
+def _core(data: Spectrum, fractions: Floats, mass: float, width: float) -> Bools:
     """Bins that are masked while the function is chosen."""
     if np.isfinite(mass) and np.isfinite(width):
-        window: Window = (mass - MASKED_WIDTHS * width, mass + MASKED_WIDTHS * width)
-        return np.asarray((data.edges[1:] > window[0]) & (data.edges[:-1] < window[1]))
-    densest = np.argsort(-fractions / np.diff(data.edges))
+        low, high = mass - MASKED_WIDTHS * width, mass + MASKED_WIDTHS * width
+        return np.asarray((data.edges[1:] > low) & (data.edges[:-1] < high))
+    densest = np.argsort(-fractions / data.widths)
     needed = int(np.searchsorted(np.cumsum(fractions[densest]), 0.95 * fractions.sum())) + 1
     return np.isin(np.arange(data.n_bins), densest[:needed])
 
 
 def _fit(
     background: Model,
-    data: BinnedCounts,
+    data: Spectrum,
     fractions: Floats,
     start: Floats,
     function: FallingFunction,
-) -> tuple[_SignalModel, Minimum]:
+) -> tuple[_SignalModel, FitResult]:
     model = _SignalModel(background, fractions)
     expected, jacobian = model.expected_and_jacobian(start)
     root = np.sqrt(np.maximum(expected, FLOOR * data.weight_scale) * data.weight_scale)
@@ -310,30 +302,30 @@ def _fit(
 
 
 def _fit_positive(
-    function: FallingFunction, data: BinnedCounts, fractions: Floats
-) -> tuple[_SignalModel, Minimum]:
+    function: FallingFunction, data: Spectrum, fractions: Floats
+) -> tuple[_SignalModel, FitResult]:
     """The coefficients stay ≥ 0 while the yield has either sign; terms at zero are left out."""
     design = function.on(data.edges).design
     coefficients, number = _start_positive(data, design, fractions)
     free = coefficients * design.sum(axis=0) > FLOOR / 10
     start = np.append(coefficients[free], number)
-    model, found = _fit(LinearModel(design[:, free]), data, fractions, start, function)
-    if np.any(found.parameters[:-1] < 0):
+    model, fit = _fit(LinearModel(design[:, free]), data, fractions, start, function)
+    if np.any(fit.parameters[:-1] < 0):
         msg = (
             f"the fit of '{function.name}' with a signal left the region of coefficients ≥ 0: "
             "use fewer parameters or another function"
         )
         raise FitError(msg)
-    return model, found
+    return model, fit
 
 
-def _start_positive(data: BinnedCounts, design: Floats, fractions: Floats) -> tuple[Floats, float]:
+def _start_positive(data: Spectrum, design: Floats, fractions: Floats) -> tuple[Floats, float]:
     """Fisher scoring by least squares with bounds on the coefficients and none on the yield."""
     columns = np.column_stack([design, fractions])
     unit = columns.sum(axis=0)
     lower = np.append(np.zeros(design.shape[1]), -np.inf)
     expected = np.maximum(data.counts, 0.5 * data.weight_scale)
-    found = np.zeros(unit.size)
+    scaled = np.zeros(unit.size)
     for _ in range(NEWTON_STEPS):
         root = np.sqrt(expected * data.weight_scale)
         solved = optimize.lsq_linear(
@@ -341,9 +333,9 @@ def _start_positive(data: BinnedCounts, design: Floats, fractions: Floats) -> tu
         ).x
         # What is left of a coefficient at its bound by rounding is a zero.
         solved[:-1][solved[:-1] < 1e-9 * solved[:-1].max()] = 0.0
-        done = np.allclose(solved, found, rtol=1e-9, atol=1e-9)
-        found = solved
-        expected = np.maximum(columns @ (found / unit), FLOOR * data.weight_scale)
+        done = np.allclose(solved, scaled, rtol=1e-9, atol=1e-9)
+        scaled = solved
+        expected = np.maximum(columns @ (scaled / unit), FLOOR * data.weight_scale)
         if done:
             break
-    return found[:-1] / unit[:-1], float(found[-1] / unit[-1])
+    return scaled[:-1] / unit[:-1], float(scaled[-1] / unit[-1])

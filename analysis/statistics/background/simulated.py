@@ -12,6 +12,7 @@ import numpy.typing as npt
 from oddjet.analysis.statistics.background.functions import function_names
 from oddjet.analysis.statistics.background.smoothing import SmoothTemplate, smooth
 from oddjet.analysis.statistics.background.spurious import LIMIT, SpuriousSignal, spurious_signal
+from oddjet.analysis.statistics.spectrum import Histogram, Spectrum
 from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import ConfigError, FitError
 from oddjet.typing import Floats
@@ -38,8 +39,8 @@ class SpuriousStudy:
     @property
     def accepted(self) -> tuple[SpuriousSignal, ...]:
         """Functions that are accepted, fewest parameters first."""
-        good = [each for each in self.tests if each.accepted]
-        return tuple(sorted(good, key=lambda each: (int(each.function[-1]), each.worst.excess)))
+        good = [test for test in self.tests if test.accepted]
+        return tuple(sorted(good, key=lambda test: (int(test.function[-1]), test.worst.excess)))
 
     def to_dict(self) -> dict[str, Any]:
         """Every number, ready for JSON."""
@@ -49,14 +50,14 @@ class SpuriousStudy:
             "template": {
                 "edges": self.template.data.edges.tolist(),
                 "simulation": self.template.data.counts.tolist(),
-                "variances": self.template.data.variances.tolist(),
+                "variances": self.template.data.sumw2.tolist(),
                 "smooth": self.template.counts.tolist(),
                 "penalty": self.template.penalty,
                 "n_effective_parameters": self.template.n_effective,
                 "goodness_of_fit_p": self.template.p_value,
             },
-            "accepted": [each.function for each in self.accepted],
-            "tests": [each.to_dict() for each in self.tests],
+            "accepted": [test.function for test in self.accepted],
+            "tests": [test.to_dict() for test in self.tests],
         }
 
 
@@ -102,22 +103,18 @@ def leading_mass(
 
 
 def study_functions(
-    counts: npt.ArrayLike,
-    edges: npt.ArrayLike,
+    simulation: Histogram,
     *,
-    variances: npt.ArrayLike,
     n_data: float,
     relative_width: float = 0.1,
     functions: Sequence[str] = (),
     masses: Sequence[float] | None = None,
     limit: float = LIMIT,
 ) -> SpuriousStudy:
-    """Smooth a simulated spectrum, scale it to some number of events, and test functions on it.
+    """Smooth a simulated spectrum, scale it to a number of events, and test functions on it.
 
     Args:
-        counts: Σw a bin of the simulation, shape (n_bins,).
-        edges: Bin edges, n_bins + 1 of them [GeV].
-        variances: Σw² a bin, shape (n_bins,).
+        simulation: Any histogram of weighted simulation, with Σw².
         n_data: Events in the range that data would have.
         relative_width: Standard deviation of the signal over its mass.
         functions: Names; all by default.
@@ -132,14 +129,13 @@ def study_functions(
         if not (np.isfinite(value) and value > 0):
             msg = f"the {what} must be positive and finite, received {value:g}"
             raise ConfigError(msg)
-    template = smooth(counts, edges, variances=variances)
+    template = smooth(Spectrum.from_histogram(simulation, is_data=False))
     factor = n_data / float(template.counts.sum())
     data = template.data
-    n_effective = float(data.counts.sum() ** 2 / data.variances.sum())
+    n_effective = float(data.counts.sum() ** 2 / data.sumw2.sum())
     tests = tuple(
         spurious_signal(
-            template.counts * factor,
-            data.edges,
+            (template.counts * factor, data.edges),
             function=name,
             width=lambda mass: relative_width * mass,
             covariance=template.covariance * factor**2,

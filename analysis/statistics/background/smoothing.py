@@ -15,12 +15,11 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-import numpy.typing as npt
 from scipy import stats
 from scipy.interpolate import BSpline
 
-from oddjet.analysis.statistics.background.binned import BinnedCounts, check_counts
 from oddjet.analysis.statistics.background.likelihood import poisson_deviance
+from oddjet.analysis.statistics.spectrum import Histogram, Spectrum, check_counts
 from oddjet.errors import FitError
 from oddjet.typing import Floats
 
@@ -45,7 +44,7 @@ class SmoothTemplate:
         deviance: −2 ln of the likelihood of the histogram over that of the saturated model.
     """
 
-    data: BinnedCounts
+    data: Spectrum
     counts: Floats
     covariance: Floats
     penalty: float
@@ -63,17 +62,16 @@ class SmoothTemplate:
         return float(stats.chi2.sf(self.deviance, self.ndf))
 
 
-def _spline_basis(edges: Floats, n_knots: int) -> Floats:
+def _spline_basis(data: Spectrum, n_knots: int) -> Floats:
     """Cubic B-splines at the centres of the bins, shape (n_bins, n_knots + 2)."""
-    low, high = edges[0], edges[-1]
+    low, high = data.edges[0], data.edges[-1]
     step = (high - low) / (n_knots - 1)
     knots = low + step * np.arange(-DEGREE, n_knots + DEGREE)
-    centres = 0.5 * (edges[:-1] + edges[1:])
-    return np.asarray(BSpline.design_matrix(centres, knots, DEGREE).toarray())
+    return np.asarray(BSpline.design_matrix(data.centres, knots, DEGREE).toarray())
 
 
 def _fit(
-    data: BinnedCounts, basis: Floats, widths: Floats, penalty: Floats, start: Floats
+    data: Spectrum, basis: Floats, widths: Floats, penalty: Floats, start: Floats
 ) -> tuple[Floats, Floats, Floats]:
     """Penalised Newton steps; coefficients, expectation and Fisher information."""
     counts, scale = data.counts, data.weight_scale
@@ -101,35 +99,26 @@ def _fit(
     return a, nu, basis.T @ (basis * (nu / scale)[:, None])
 
 
-def smooth(
-    counts: npt.ArrayLike,
-    edges: npt.ArrayLike,
-    *,
-    variances: npt.ArrayLike | None = None,
-    is_data: bool = False,
-    n_knots: int = 25,
-) -> SmoothTemplate:
+def smooth(histogram: Histogram, *, n_knots: int = 25) -> SmoothTemplate:
     """Smooth a falling spectrum.
 
     Args:
-        counts: Contents, shape (n_bins,).
-        edges: Bin edges, n_bins + 1 of them [GeV].
-        variances: Σw² a bin, shape (n_bins,).
-        is_data: Whether contents are numbers of events.
+        histogram: A `Spectrum` of weighted simulation or data, or any UHI histogram of numbers of
+            events.
         n_knots: Knots of the spline; more than the spectrum needs, the penalty does the rest.
 
     Raises:
         FitError: The histogram is not fit for it, or holds fewer than 8 bins.
     """
-    data = check_counts(counts, edges, variances=variances, is_data=is_data)
+    data = check_counts(histogram)
     if data.n_bins < 8 or np.count_nonzero(data.counts) < 5:
         msg = (
             f"a smooth template needs 8 bins of which 5 are filled, received {data.n_bins} with "
             f"{np.count_nonzero(data.counts)} filled: use finer bins or more simulation"
         )
         raise FitError(msg)
-    widths = np.diff(data.edges)
-    basis = _spline_basis(data.edges, min(n_knots, data.n_bins))
+    widths = data.widths
+    basis = _spline_basis(data, min(n_knots, data.n_bins))
     differences = np.diff(np.eye(basis.shape[1]), n=3, axis=0)
     # A whisper of a ridge: splines at the ends see few bins.
     shape = differences.T @ differences

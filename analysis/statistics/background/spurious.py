@@ -20,17 +20,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.analysis.statistics.background.binned import check_counts
-from oddjet.analysis.statistics.background.functions import FAMILIES, MAX_PARAMETERS, make_function
+from oddjet.analysis.statistics.background.functions import make_function
 from oddjet.analysis.statistics.background.signal import fit_signal
-from oddjet.errors import ConfigError, FitError
+from oddjet.analysis.statistics.spectrum import Histogram, Spectrum
+from oddjet.errors import FitError
 from oddjet.typing import Floats
 
 __all__ = [
     "LIMIT",
     "SpuriousPoint",
     "SpuriousSignal",
-    "choose_by_spurious_signal",
     "mass_grid",
     "spurious_signal",
 ]
@@ -84,7 +83,6 @@ class SpuriousSignal:
         points: One entry a mass.
         n_data: Events in the range at the luminosity of the data.
         n_effective: Effective events of the simulation, (Σw)²/Σw²; infinite for a given truth.
-        smoothed: Whether the template is smooth, rather than the simulation itself.
         limit: |N_spur| − σ_MC must stay below so many σ.
     """
 
@@ -92,13 +90,12 @@ class SpuriousSignal:
     points: tuple[SpuriousPoint, ...]
     n_data: float
     n_effective: float
-    smoothed: bool
     limit: float = LIMIT
 
     @property
     def worst(self) -> SpuriousPoint:
         """The mass with the largest (|N_spur| − σ_MC) / σ."""
-        return max(self.points, key=lambda each: each.excess)
+        return max(self.points, key=lambda point: point.excess)
 
     @property
     def accepted(self) -> bool:
@@ -134,7 +131,6 @@ class SpuriousSignal:
             "n_data": self.n_data,
             "n_effective": self.n_effective,
             "has_enough_simulation": self.has_enough_simulation,
-            "smoothed": self.smoothed,
             "points": [
                 {**dataclasses.asdict(p), "ratio": p.ratio, "excess": p.excess} for p in self.points
             ],
@@ -168,8 +164,7 @@ def mass_grid(
 
 
 def spurious_signal(
-    template: npt.ArrayLike,
-    edges: npt.ArrayLike,
+    template: Histogram,
     *,
     function: str,
     width: float | Callable[[float], float],
@@ -177,15 +172,13 @@ def spurious_signal(
     n_effective: float = float("inf"),
     masses: Sequence[float] | Floats | None = None,
     scale: float | None = None,
-    smoothed: bool = True,
     limit: float = LIMIT,
 ) -> SpuriousSignal:
     """Fit signal and background to a background-only template at every mass.
 
     Args:
-        template: Expected background at the luminosity of the data, shape (n_bins,), such as
-            `SmoothTemplate.counts` times a factor.
-        edges: Bin edges, n_bins + 1 of them [GeV].
+        template: Expected background at the luminosity of the data, such as
+            `SmoothTemplate.counts` times a factor; its contents need not be whole numbers.
         function: One function, such as ``dijet4``.
         width: Standard deviation of the signal, or a function of its mass [GeV].
         covariance: Covariance of the template from the simulation's statistics, shape
@@ -193,16 +186,15 @@ def spurious_signal(
         n_effective: Effective events of the simulation.
         masses: Masses of the signal [GeV]; `mass_grid` by default.
         scale: The mass that x = 1 stands for [GeV]; twice the upper edge by default.
-        smoothed: Whether the template is smooth.
         limit: |N_spur| − σ_MC must stay below so many σ.
 
     Raises:
         FitError: The template is not fit for it, or no covariance of the right shape was given.
         ConfigError: The function is no single function.
     """
-    counts = np.asarray(template, dtype=np.float64)
+    given = Spectrum.from_histogram(template)
     # The likelihood of data: one event counts one, although the template is not whole numbers.
-    data = check_counts(counts, edges, variances=counts, is_data=False)
+    data = dataclasses.replace(given, variances=given.counts, is_data=False).checked()
     make_function(function, scale=2.0 * float(data.edges[-1]) if scale is None else scale)
     uncertainty = _check_covariance(covariance, data.n_bins)
     grid = mass_grid(data.edges, width=width) if masses is None else np.asarray(masses, float)
@@ -210,16 +202,7 @@ def spurious_signal(
     for mass in grid.tolist():
         own = float(width(mass) if callable(width) else width)
         try:
-            fit = fit_signal(
-                data.counts,
-                data.edges,
-                mass=mass,
-                width=own,
-                function=function,
-                variances=data.variances,
-                is_data=False,
-                scale=scale,
-            )
+            fit = fit_signal(data, mass=mass, width=own, function=function, scale=scale)
         except FitError as error:
             points.append(SpuriousPoint(mass, own, np.nan, np.nan, np.nan, str(error)))
             continue
@@ -228,11 +211,9 @@ def spurious_signal(
     if not points:
         msg = "the spurious-signal test was given no masses"
         raise FitError(msg)
-    found = SpuriousSignal(
-        function, tuple(points), float(counts.sum()), n_effective, smoothed, limit
-    )
-    _log.info("%s: worst (|N_spur| - sigma_mc)/sigma %.3g", function, found.worst.excess)
-    return found
+    test = SpuriousSignal(function, tuple(points), float(data.counts.sum()), n_effective, limit)
+    _log.info("%s: worst (|N_spur| - sigma_mc)/sigma %.3g", function, test.worst.excess)
+    return test
 
 
 def _check_covariance(covariance: npt.ArrayLike | None, n_bins: int) -> Floats:
@@ -251,32 +232,3 @@ def _check_covariance(covariance: npt.ArrayLike | None, n_bins: int) -> Floats:
         msg = f"a variance of the template is negative ({variances.min():g}): fix the weights"
         raise FitError(msg)
     return values
-
-
-def choose_by_spurious_signal(
-    test: Callable[[str], SpuriousSignal], *, families: Sequence[str] = tuple(FAMILIES)
-) -> tuple[SpuriousSignal | None, tuple[SpuriousSignal, ...]]:
-    """Find the function of fewest parameters that is accepted; ties go to the smaller worst mass.
-
-    Args:
-        test: Tests one function, such as `spurious_signal` with everything else filled in.
-        families: Families to look through.
-
-    Returns:
-        The function to use, None if none is accepted, and all that were tested.
-
-    Raises:
-        ConfigError: There is no family of that name.
-    """
-    unknown = sorted(set(families) - set(FAMILIES))
-    if unknown:
-        msg = f"unknown families of functions {unknown}: expected some of {sorted(FAMILIES)}"
-        raise ConfigError(msg)
-    tested = tuple(
-        test(f"{family}{order}") for family in families for order in range(2, MAX_PARAMETERS + 1)
-    )
-    accepted = [each for each in tested if each.accepted]
-    if not accepted:
-        return None, tested
-    best = min(accepted, key=lambda each: (int(each.function[-1]), each.worst.excess))
-    return best, tested

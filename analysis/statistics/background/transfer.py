@@ -17,19 +17,22 @@ References:
 from __future__ import annotations
 
 import dataclasses
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from scipy import special, stats
+from scipy import special
 
-from oddjet.analysis.statistics.background.binned import (
-    BinnedCounts,
+from oddjet.analysis.statistics.background.estimate import SidebandEstimate, sidebands
+from oddjet.analysis.statistics.background.likelihood import FitResult, minimise
+from oddjet.analysis.statistics.background.nested import ALPHA, Attempt, add_parameters
+from oddjet.analysis.statistics.spectrum import (
+    Histogram,
+    Spectrum,
     Window,
     check_counts,
-    check_window,
+    check_same_edges,
 )
-from oddjet.analysis.statistics.background.choice import ALPHA
 from oddjet.errors import ConfigError, FitError
 from oddjet.typing import Bools, Floats
 
@@ -60,74 +63,32 @@ class TriedOrder:
     failure: str = ""
 
 
-@dataclasses.dataclass(frozen=True)
-class _Ratio:
-    """A converged fit of ln r."""
-
-    parameters: Floats
-    covariance: Floats
-    deviance: float
-    ndf: int
-
-
-@dataclasses.dataclass(frozen=True)
-class TransferFit:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TransferFit(SidebandEstimate):
     """The passing background, predicted from the failing jets.
 
+    The fitted parameters are the Legendre coefficients of ln r, the range mapped to [−1, 1].
+    Errors come from r and from the statistics of the failing jets. Filled bins alone count in ndf.
+
     Attributes:
-        data: The passing histogram; NaN in bins that are blinded.
         failing: The failing histogram.
-        use: Bins that entered the fit, shape (n_bins,).
-        window: The window that was masked [GeV].
-        order: Degree of ln r in the mass.
-        parameters: Legendre coefficients of ln r, the range mapped to [−1, 1].
-        covariance: Their covariance.
-        deviance: −2 ln of the likelihood over that of the saturated model.
-        ndf: Fitted bins that are not empty minus parameters.
         ratio: r in every bin, shape (n_bins,).
-        expected: Expected passing events, r F, shape (n_bins,).
-        errors: Their uncertainty from r and from the statistics of F, shape (n_bins,).
-        predicted: Expected passing events in all bins that overlap the window.
-        predicted_error: Its uncertainty, with the correlations between bins.
         tried: Every order that was fitted.
     """
 
-    data: BinnedCounts
-    failing: BinnedCounts
-    use: Bools
-    window: Window
-    order: int
-    parameters: Floats
-    covariance: Floats
-    deviance: float
-    ndf: int
+    failing: Spectrum
     ratio: Floats
-    expected: Floats
-    errors: Floats
-    predicted: float
-    predicted_error: float
     tried: tuple[TriedOrder, ...]
+
+    @property
+    def order(self) -> int:
+        """Degree of ln r in the mass."""
+        return int(self.fitted.parameters.size - 1)
 
     @property
     def name(self) -> str:
         """Method and order, such as ``transfer1``."""
         return f"transfer{self.order}"
-
-    @property
-    def p_value(self) -> float:
-        """Goodness of fit: tail probability of the deviance under χ²(ndf)."""
-        return float(stats.chi2.sf(self.deviance, self.ndf))
-
-    @property
-    def in_window(self) -> Bools:
-        """Bins that overlap the window, shape (n_bins,)."""
-        return check_window(self.data.edges, self.window)
-
-    @property
-    def observed(self) -> float | None:
-        """Passing events in the bins that overlap the window; None while any is blinded."""
-        inside = self.data.counts[self.in_window]
-        return None if np.isnan(inside).any() else float(inside.sum())
 
     @property
     def pulls(self) -> Floats:
@@ -142,40 +103,22 @@ class TransferFit:
     def to_dict(self) -> dict[str, Any]:
         """Every number, ready for JSON; NaN marks what is blinded."""
         return {
+            **super().to_dict(),
             "method": self.name,
             "order": self.order,
-            "parameters": self.parameters.tolist(),
-            "covariance": self.covariance.tolist(),
-            "window": list(self.window),
-            "chi2": self.deviance,
-            "ndf": self.ndf,
-            "goodness_of_fit_p": self.p_value,
-            "predicted_in_window": self.predicted,
-            "predicted_in_window_error": self.predicted_error,
-            "observed_in_window": self.observed,
-            "edges": self.data.edges.tolist(),
-            "counts": self.data.counts.tolist(),
+            "parameters": self.fitted.parameters.tolist(),
             "failing": self.failing.counts.tolist(),
-            "fitted_bins": self.use.tolist(),
             "ratio": self.ratio.tolist(),
-            "expected": self.expected.tolist(),
-            "expected_errors": self.errors.tolist(),
-            "pulls": self.pulls.tolist(),
-            "tried": [dataclasses.asdict(each) for each in self.tried],
+            "tried": [dataclasses.asdict(attempt) for attempt in self.tried],
         }
 
 
 def fit_transfer(
-    passing: npt.ArrayLike,
-    failing: npt.ArrayLike,
-    edges: npt.ArrayLike,
+    passing: Histogram,
+    failing: Histogram,
     *,
     window: Window,
     order: int | None = None,
-    passing_variances: npt.ArrayLike | None = None,
-    failing_variances: npt.ArrayLike | None = None,
-    is_data: bool = True,
-    blind_window: Window | None = None,
     alpha: float = ALPHA,
 ) -> TransferFit:
     """Predict the passing spectrum in a window from the failing one.
@@ -184,15 +127,10 @@ def fit_transfer(
     its number: harmless for a tight cut.
 
     Args:
-        passing: Contents after the cut, shape (n_bins,).
-        failing: Contents of the jets that fail it, shape (n_bins,); seen in the window too.
-        edges: Bin edges, n_bins + 1 of them [GeV].
+        passing: Jets after the cut: a `Spectrum`, or any UHI histogram of numbers of events.
+        failing: The jets that fail it, in the same bins; seen in the window too.
         window: The signal window, masked in the fit [GeV].
         order: Degree of ln r in the mass; by F-test up to `MAX_ORDER` if None.
-        passing_variances: Σw² a bin, shape (n_bins,); may be left out for data.
-        failing_variances: The same of the failing jets.
-        is_data: Whether contents are numbers of events.
-        blind_window: Window whose passing contents are not looked at [GeV].
         alpha: A higher order is accepted below this F-test probability.
 
     Raises:
@@ -203,30 +141,26 @@ def fit_transfer(
     if order is not None and not 0 <= order <= MAX_ORDER:
         msg = f"expected an order of the transfer factor in 0 to {MAX_ORDER}, received {order}"
         raise ConfigError(msg)
-    data = check_counts(
-        passing, edges, variances=passing_variances, is_data=is_data, blind_window=blind_window
-    )
-    fails = check_counts(failing, edges, variances=failing_variances, is_data=is_data)
-    inside = check_window(data.edges, window)
-    use = ~(inside | data.hidden)
-    _check_sidebands(data, fails, use, inside)
+    data, fails = check_counts(passing), check_counts(failing)
+    check_same_edges(fails.edges, data.edges, "the histogram of the failing jets")
+    inside, use = sidebands(data, window)
+    for what, counts in (("passing", data.counts), ("failing", fails.counts)):
+        if not counts[use].sum() > 0:
+            msg = f"no {what} events in the {int(use.sum())} sideband bins: move the cut"
+            raise FitError(msg)
     fitted, tried = _choose_order(data, fails, use, order=order, alpha=alpha)
-    design = _legendre(data.edges, fitted.parameters.size - 1)
+    design = _legendre(data, fitted.parameters.size - 1)
     ratio = np.exp(design @ fitted.parameters)
     expected = ratio * fails.counts
     slopes = expected[:, None] * design
-    own = ratio**2 * fails.variances
+    own = ratio**2 * fails.sumw2
     total = np.diag(own) + slopes @ fitted.covariance @ slopes.T
     return TransferFit(
         data=data,
         failing=fails,
         use=use,
         window=(float(window[0]), float(window[1])),
-        order=fitted.parameters.size - 1,
-        parameters=fitted.parameters,
-        covariance=fitted.covariance,
-        deviance=fitted.deviance,
-        ndf=fitted.ndf,
+        fitted=fitted,
         ratio=ratio,
         expected=expected,
         errors=np.sqrt(np.diag(total)),
@@ -236,64 +170,73 @@ def fit_transfer(
     )
 
 
-def _check_sidebands(data: BinnedCounts, fails: BinnedCounts, use: Bools, inside: Bools) -> None:
-    first, last = np.flatnonzero(inside)[[0, -1]]
-    below, above = int(use[:first].sum()), int(use[last + 1 :].sum())
-    if below == 0 or above == 0:
-        msg = (
-            f"the window leaves {below} sideband bins below and {above} above: the ratio would be "
-            "extrapolated into it; widen the mass range"
-        )
-        raise FitError(msg)
-    for what, counts in (("passing", data.counts), ("failing", fails.counts)):
-        if not counts[use].sum() > 0:
-            msg = f"no {what} events in the {int(use.sum())} sideband bins: move the cut"
-            raise FitError(msg)
-
-
-def _legendre(edges: Floats, order: int) -> Floats:
-    centres = 0.5 * (edges[:-1] + edges[1:])
-    x = 2.0 * (centres - edges[0]) / (edges[-1] - edges[0]) - 1.0
+def _legendre(data: Spectrum, order: int) -> Floats:
+    edges = data.edges
+    x = 2.0 * (data.centres - edges[0]) / (edges[-1] - edges[0]) - 1.0
     return np.asarray(np.polynomial.legendre.legvander(x, order))
 
 
 def _choose_order(
-    data: BinnedCounts, fails: BinnedCounts, use: Bools, *, order: int | None, alpha: float
-) -> tuple[_Ratio, tuple[TriedOrder, ...]]:
+    data: Spectrum, fails: Spectrum, use: Bools, *, order: int | None, alpha: float
+) -> tuple[FitResult, tuple[TriedOrder, ...]]:
+    fit = partial(_fit_ratio, data, fails, use)
     if order is not None:
-        only = _fit_ratio(data, fails, use, order)
+        only = fit(order)
         return only, (TriedOrder(order, only.deviance, only.ndf, chosen=True),)
-    best: _Ratio | None = None
-    tried: list[TriedOrder] = []
-    for degree in range(MAX_ORDER + 1):
-        try:
-            fitted = _fit_ratio(data, fails, use, degree)
-        except FitError as error:
-            if best is None:
-                raise
-            tried.append(TriedOrder(degree, failure=str(error)))
-            break
-        p = None if best is None else _f_test(best, fitted)
-        tried.append(TriedOrder(degree, fitted.deviance, fitted.ndf, p))
-        if p is not None and p >= alpha:
-            break
-        best = fitted
-    if best is None:  # pragma: no cover - the loop raises or fills it
-        msg = "no order of the transfer factor could be fitted"
-        raise FitError(msg)
-    chosen = best.parameters.size - 1
-    return best, tuple(dataclasses.replace(t, chosen=t.order == chosen) for t in tried)
+    best, attempts = add_parameters(fit, range(MAX_ORDER + 1), alpha=alpha)
+    if best is None:
+        raise FitError(attempts[0].failure)
+    return best, tuple(_record(attempt, chosen=attempt.fit is best) for attempt in attempts)
 
 
-def _f_test(smaller: _Ratio, larger: _Ratio) -> float:
-    gain = max(smaller.deviance - larger.deviance, 0.0)
-    return float(stats.f.sf(gain / (max(larger.deviance, 1e-12) / larger.ndf), 1, larger.ndf))
+def _record(attempt: Attempt[FitResult], *, chosen: bool) -> TriedOrder:
+    if attempt.fit is None:
+        return TriedOrder(attempt.order, failure=attempt.failure)
+    fit = attempt.fit
+    return TriedOrder(attempt.order, fit.deviance, fit.ndf, attempt.f_test_p, chosen)
 
 
-def _fit_ratio(data: BinnedCounts, fails: BinnedCounts, use: Bools, order: int) -> _Ratio:
-    """Binomial fit of P among P + F in effective events, by iminuit."""
-    from iminuit import Minuit  # noqa: PLC0415
+@dataclasses.dataclass(frozen=True)
+class _Binomial:
+    """Likelihood of the Legendre coefficients of ln r: P among P + F in effective events.
 
+    Attributes:
+        on: Effective passing events in the filled bins, shape (n_use,).
+        off: The same of the failing jets.
+        offset: ln of s_F / s_P, shape (n_use,): effective events have the ratio r s_F / s_P.
+        design: Legendre polynomials, shape (n_use, n_parameters).
+        use: Bins that are fitted, shape (n_bins,).
+    """
+
+    on: Floats
+    off: Floats
+    offset: Floats
+    design: Floats
+    use: Bools
+
+    @property
+    def rotation(self) -> Floats:
+        return np.eye(self.design.shape[1])
+
+    @cached_property
+    def saturated(self) -> Floats:
+        total = self.on + self.off
+        return np.asarray(
+            special.xlogy(self.on, self.on / total) + special.xlogy(self.off, self.off / total)
+        )
+
+    def value(self, p: Floats) -> float:
+        z = self.design @ p + self.offset
+        # −ln of r/(1+r) and of 1/(1+r), without overflow.
+        logs = self.on * np.logaddexp(0, -z) + self.off * np.logaddexp(0, z)
+        return float(np.sum(logs + self.saturated))
+
+    def gradient(self, p: Floats) -> Floats:
+        z = self.design @ p + self.offset
+        return np.asarray(self.design.T @ ((self.on + self.off) * special.expit(z) - self.on))
+
+
+def _fit_ratio(data: Spectrum, fails: Spectrum, use: Bools, order: int) -> FitResult:
     on, off = data.counts / data.weight_scale, fails.counts / fails.weight_scale
     filled = use & (np.nan_to_num(on) + off > 0)
     n_bins = int(filled.sum())
@@ -305,33 +248,8 @@ def _fit_ratio(data: BinnedCounts, fails: BinnedCounts, use: Bools, order: int) 
         )
         raise FitError(msg)
     on, off = on[filled], off[filled]
-    # Effective events have the ratio r s_F / s_P.
     offset = np.log(fails.weight_scale[filled] / data.weight_scale[filled])
-    design = _legendre(data.edges, order)[filled]
-    saturated = special.xlogy(on, on / (on + off)) + special.xlogy(off, off / (on + off))
-
-    def value(p: Floats) -> float:
-        z = design @ p + offset
-        # −ln of r/(1+r) and of 1/(1+r), without overflow.
-        return float(np.sum(on * np.logaddexp(0, -z) + off * np.logaddexp(0, z) + saturated))
-
-    def gradient(p: Floats) -> Floats:
-        z = design @ p + offset
-        return np.asarray(design.T @ ((on + off) * special.expit(z) - on))
-
+    problem = _Binomial(on, off, offset, _legendre(data, order)[filled], filled)
     start = np.zeros(order + 1)
     start[0] = np.log(on.sum() / off.sum()) - np.average(offset, weights=on + off)
-    minuit = Minuit(value, start, grad=gradient)
-    minuit.errordef = Minuit.LIKELIHOOD
-    minuit.migrad()
-    minuit.hesse()
-    if not (minuit.valid and minuit.accurate and minuit.covariance is not None):
-        msg = (
-            f"the transfer factor of order {order} did not converge on {n_bins} sideband bins "
-            f"(valid minimum: {minuit.valid}, accurate covariance: {minuit.accurate}): use a lower "
-            "order or a looser cut"
-        )
-        raise FitError(msg)
-    parameters = np.array(minuit.values, dtype=np.float64)
-    covariance = np.array(minuit.covariance, dtype=np.float64)
-    return _Ratio(parameters, covariance, 2.0 * value(parameters), n_bins - order - 1)
+    return minimise(problem, start, name=f"transfer{order}")

@@ -13,12 +13,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
-from oddjet.analysis.statistics.background.binned import check_counts
-from oddjet.analysis.statistics.background.choice import ALPHA
 from oddjet.analysis.statistics.background.likelihood import poisson_deviance
 from oddjet.analysis.statistics.background.many import BatchModel
+from oddjet.analysis.statistics.background.nested import ALPHA, add_parameters
+from oddjet.analysis.statistics.spectrum import Histogram, Spectrum, check_counts
 from oddjet.errors import FitError, NonFiniteError
 from oddjet.typing import Bools, Floats
 
@@ -90,27 +89,18 @@ class JointTable:
         return cls(tuple(labels), edges, patterns.T.copy(), counts.astype(np.float64)).checked()
 
     @classmethod
-    def from_histogram(
-        cls,
-        counts: npt.ArrayLike,
-        edges: npt.ArrayLike,
-        *,
-        label: str = "",
-        variances: npt.ArrayLike | None = None,
-    ) -> JointTable:
+    def from_histogram(cls, histogram: Histogram) -> JointTable:
         """Take one spectrum that is already a histogram of numbers of events.
 
         Args:
-            counts: Numbers of events, shape (n_bins,).
-            edges: Bin edges, n_bins + 1 of them [GeV].
-            label: Its name.
-            variances: Σw² a bin, if known; must equal the contents.
+            histogram: A `Spectrum`, or any UHI histogram; its name is the label.
 
         Raises:
-            FitError: The contents are not numbers of events; see `check_counts`.
+            FitError: The contents are not numbers of events, or there are none.
         """
-        data = check_counts(counts, edges, variances=variances)
-        return cls((label,), data.edges, np.ones((1, 1), np.bool_), data.counts[None]).checked()
+        data = Spectrum.from_histogram(histogram).checked(is_data=True)
+        table = cls((data.name,), data.edges, np.ones((1, 1), np.bool_), data.counts[None])
+        return table.checked()
 
     def checked(self) -> JointTable:
         """Refuse spectra without events, and contents that are no numbers of events.
@@ -119,7 +109,7 @@ class JointTable:
             FitError: Of the spectrum that is wrong, by name.
         """
         for label, spectrum in zip(self.labels, self.spectra, strict=True):
-            check_counts(spectrum, self.edges)
+            check_counts((spectrum, self.edges))
             if not spectrum.sum() > 0:
                 msg = (
                     f"no events of '{label}' between {self.edges[0]:g} and {self.edges[-1]:g} GeV: "
@@ -173,11 +163,20 @@ class JointTable:
         return np.asarray(np.einsum("sp,npb->nsb", self.members.astype(np.float64), patterns))
 
 
+@dataclasses.dataclass(frozen=True)
+class _Tilt:
+    """Expected jets (n_bins,) of one power of mass."""
+
+    expected: Floats
+    deviance: float
+    ndf: int
+
+
 def tilted_fit(counts: Floats, shape: Floats, edges: Floats, *, alpha: float = ALPHA) -> Floats:
     """Fit a given shape times the exponential of a polynomial of mass.
 
-    Beginning with a constant, a power more is accepted while it pays by the F-test, as for functions in
-    `choice`. A constant keeps the total.
+    Beginning with a constant, a power more is accepted while it pays by the F-test. A constant keeps
+    the total.
 
     Args:
         counts: Jets a bin, shape (n_bins,); at least one in all.
@@ -190,36 +189,37 @@ def tilted_fit(counts: Floats, shape: Floats, edges: Floats, *, alpha: float = A
     """
     middle = 0.5 * (edges[0] + edges[-1])
     x = (0.5 * (edges[:-1] + edges[1:]) - middle) / (0.5 * (edges[-1] - edges[0]))
-    best: Floats = shape * float(counts.sum() / shape.sum())
-    deviance = poisson_deviance(counts, best, np.ones(counts.size))
-    for power in range(1, MAX_TILT + 1):
-        fitted = _poisson_regression(counts, best, np.vander(x, power + 1, increasing=True))
-        if fitted is None:
-            break
-        ndf = counts.size - power - 1
-        new = poisson_deviance(counts, fitted, np.ones(counts.size))
-        gain = max(deviance - new, 0.0) / (max(new, 1e-12) / ndf) if ndf > 0 else 0.0
-        if not stats.f.sf(gain, 1, max(ndf, 1)) < alpha:
-            break
-        best, deviance = fitted, new
-    return np.asarray(best)
+    expected: Floats = shape * float(counts.sum() / shape.sum())
+
+    def fit(power: int) -> _Tilt:
+        nonlocal expected
+        if power > 0:
+            design = np.vander(x, power + 1, increasing=True)
+            expected = _poisson_regression(counts, expected, design)
+        deviance = poisson_deviance(counts, expected, np.ones(counts.size))
+        return _Tilt(expected, deviance, counts.size - power - 1)
+
+    best, _ = add_parameters(fit, range(MAX_TILT + 1), alpha=alpha)
+    assert best is not None  # a constant always fits
+    return best.expected
 
 
-def _poisson_regression(counts: Floats, offset: Floats, design: Floats) -> Floats | None:
-    """Maximum likelihood of offset · exp(design · q), by Newton's method; None where it fails."""
+def _poisson_regression(counts: Floats, offset: Floats, design: Floats) -> Floats:
+    """Maximum likelihood of offset · exp(design · q), by Newton's method; FitError if it fails."""
     q = np.zeros(design.shape[1])
     expected = offset
     for _ in range(NEWTON_STEPS):
         gradient = design.T @ (expected - counts)
         try:
             step = np.linalg.solve(design.T @ (expected[:, None] * design), gradient)
-        except np.linalg.LinAlgError:
-            return None
+        except np.linalg.LinAlgError as error:
+            raise FitError(str(error)) from error
         # Steps of more than a factor e are cut: the exponential is trusted no further.
         q = q - step / max(1.0, float(np.abs(design @ step).max()))
         expected = offset * np.exp(design @ q)
         if not np.isfinite(expected).all():
-            return None
+            break
         if float(step @ gradient) < 1e-8:
             return expected
-    return None
+    msg = f"a polynomial of {q.size} terms did not converge"
+    raise FitError(msg)

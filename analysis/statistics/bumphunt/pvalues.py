@@ -59,7 +59,7 @@ def on_off_p(observed: npt.ArrayLike, background: npt.ArrayLike, variance: npt.A
     0.02322
     """
     n, b, v = np.broadcast_arrays(
-        *(np.asarray(each, dtype=np.float64) for each in (observed, background, variance))
+        *(np.asarray(values, dtype=np.float64) for values in (observed, background, variance))
     )
     p = np.ones(n.shape)
     p[~(np.isfinite(b) & np.isfinite(v))] = np.nan

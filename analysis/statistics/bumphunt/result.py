@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from oddjet.analysis.statistics.background.binned import Window
 from oddjet.analysis.statistics.bumphunt.pvalues import significance, toy_p
+from oddjet.analysis.statistics.spectrum import Window
 from oddjet.typing import Floats, Ints
 
 __all__ = ["BumpHunt", "ChannelScan", "WindowTable"]
@@ -71,7 +71,7 @@ class WindowTable:
 
     def to_dict(self) -> dict[str, Any]:
         """All columns, ready for JSON."""
-        columns = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
+        columns = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {name: np.asarray(values).tolist() for name, values in columns.items()}
 
 

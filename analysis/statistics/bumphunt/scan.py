@@ -17,12 +17,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.analysis.statistics.background.binned import Window, check_counts
 from oddjet.analysis.statistics.background.many import BatchModel
 from oddjet.analysis.statistics.background.signal import gaussian_fractions
 from oddjet.analysis.statistics.bumphunt.joint import JointTable
 from oddjet.analysis.statistics.bumphunt.pvalues import toy_p
 from oddjet.analysis.statistics.bumphunt.result import BumpHunt, ChannelScan
+from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
 from oddjet.analysis.statistics.bumphunt.statistic import (
     FittedBeside,
     GivenBackground,
@@ -30,10 +30,11 @@ from oddjet.analysis.statistics.bumphunt.statistic import (
     Statistic,
 )
 from oddjet.analysis.statistics.bumphunt.windows import Windows, make_windows
+from oddjet.analysis.statistics.spectrum import Histogram, Spectrum
 from oddjet.errors import ConfigError, FitError
 from oddjet.typing import Floats
 
-__all__ = ["scan", "scan_jointly", "scan_signals"]
+__all__ = ["scan", "scan_jointly", "scan_signals", "scan_table"]
 
 
 FITS_AT_ONCE = 50_000
@@ -53,15 +54,13 @@ class _Toys:
     n_failed: int
 
 
-def scan_jointly(
-    table: JointTable,
-    *,
-    n_toys: int,
-    seed: int,
-    widths: tuple[int, int] = (2, 8),
-    function: str = "auto",
-    workers: int = 1,
-) -> BumpHunt:
+def scan_table(table: JointTable, settings: ScanSettings, *, workers: int = 1) -> BumpHunt:
+    """Scan windows, or fit signals where the settings have a width: see the two functions below."""
+    test = scan_jointly if settings.signal_width is None else scan_signals
+    return test(table, settings, workers=workers)
+
+
+def scan_jointly(table: JointTable, settings: ScanSettings, *, workers: int = 1) -> BumpHunt:
     """Scan spectra that share jets; each window is tested against a fit of everything beside it.
 
     The function is chosen again beside every window of every spectrum, in the data and in the
@@ -70,78 +69,55 @@ def scan_jointly(
 
     Args:
         table: Jets by mass and by which spectra they are in.
-        n_toys: Background-only pseudo-experiments.
-        seed: Their seed; the result does not depend on `workers`.
-        widths: Narrowest and widest window [bins].
-        function: ``auto``, a family (``dijet``, ``exppoly``) or one function (``dijet3``).
-        workers: Threads.
+        settings: Windows, function, pseudo-experiments.
+        workers: Threads; the result does not depend on them.
 
     Raises:
         FitError: No window fits into the range, or a spectrum cannot be fitted beside any.
         ConfigError: The widths, the function or the number of toys are invalid.
     """
-    _check_toys(n_toys)
-    windows = make_windows(table.edges, widths, sidebands=True)
-    model, expected, starts = _null(table, function)
+    windows = make_windows(table.edges, settings.widths, sidebands=True)
+    model, expected, starts = _null(table, settings.function)
     statistic = FittedBeside(model, windows, starts)
-    return _finish(
-        table, statistic, expected, n_toys=n_toys, seed=seed, widths=widths, workers=workers,
-        background="fit beside each window", function=function,
-    )  # fmt: skip
+    background = "fit beside each window"
+    return _finish(table, statistic, expected, settings, background=background, workers=workers)
 
 
 def scan_signals(
     table: JointTable,
-    masses: Sequence[float],
+    settings: ScanSettings,
     *,
-    width: float | None = None,
+    masses: Sequence[float] | None = None,
     templates: npt.ArrayLike | None = None,
-    n_toys: int,
-    seed: int,
-    function: str = "auto",
     workers: int = 1,
 ) -> BumpHunt:
     """Scan for a signal of given shape: at each mass it is fitted together with the background.
 
     Args:
         table: Jets by mass and by which spectra they are in.
-        masses: Masses of the signal [GeV].
-        width: Its standard deviation, for a Gaussian [GeV].
+        settings: Width of a Gaussian signal, function, pseudo-experiments.
+        masses: Masses of the signal [GeV]; the bin edges by default, but for those that are less than
+            its width from an end: a signal that is cut off at its core looks like background.
         templates: Instead of a Gaussian, the fraction of each signal in each bin, shape
             (n_masses, n_bins).
-        n_toys: Background-only pseudo-experiments.
-        seed: Their seed.
-        function: As in `scan_jointly`.
         workers: Threads.
 
     Raises:
         FitError: A mass is outside the range, or a spectrum cannot be fitted.
-        ConfigError: Neither or both of width and templates are given, or shapes do not fit.
+        ConfigError: Neither or both of a width and templates are given, or shapes do not fit.
     """
-    _check_toys(n_toys)
-    shapes = _templates(table.edges, masses, width, templates)
+    shapes = _templates(table.edges, settings.signal_width, masses, templates)
     windows = _cores(table.edges, shapes)
-    model, expected, starts = _null(table, function)
+    model, expected, starts = _null(table, settings.function)
     statistic = SignalFitted(model, windows, shapes, starts)
-    spans = windows.widths
-    return _finish(
-        table, statistic, expected, n_toys=n_toys, seed=seed,
-        widths=(int(spans.min()), int(spans.max())), workers=workers,
-        background="signal plus background", function=function,
-    )  # fmt: skip
+    spans = (int(windows.widths.min()), int(windows.widths.max()))
+    settings = settings.model_copy(update={"widths": spans})
+    background = "signal plus background"
+    return _finish(table, statistic, expected, settings, background=background, workers=workers)
 
 
 def scan(
-    counts: npt.ArrayLike,
-    edges: npt.ArrayLike,
-    background: npt.ArrayLike,
-    *,
-    n_toys: int,
-    seed: int,
-    widths: tuple[int, int] = (2, 8),
-    blind_window: Window | None = None,
-    label: str = "",
-    workers: int = 1,
+    histogram: Histogram, background: npt.ArrayLike, settings: ScanSettings, *, workers: int = 1
 ) -> BumpHunt:
     """Scan one histogram against a background that is given and taken as known.
 
@@ -149,77 +125,71 @@ def scan(
     out the fit. They are too large if it saw the bump, for it follows it, and too small if it did not.
 
     Args:
-        counts: Numbers of events (data or pseudo-data), shape (n_bins,).
-        edges: Bin edges, n_bins + 1 of them [GeV].
+        histogram: Numbers of events (data or pseudo-data): a `Spectrum`, or any UHI histogram. No
+            tested window touches its blind window.
         background: Expected events > 0, shape (n_bins,).
-        n_toys: Background-only pseudo-experiments.
-        seed: Their seed.
-        widths: Narrowest and widest window [bins].
-        blind_window: Window whose contents are not looked at [GeV]; no tested window touches it.
-        label: What is scanned, for tables and plots.
+        settings: Windows and pseudo-experiments.
         workers: Threads.
 
     Raises:
         FitError: The histogram or background is not fit for it, or no window remains.
         ConfigError: The widths or the number of toys are invalid.
     """
-    _check_toys(n_toys)
-    data = check_counts(counts, edges, blind_window=blind_window)
+    data = Spectrum.from_histogram(histogram).checked(is_data=True)
     expected = _check_background(background, data.edges)
-    windows = make_windows(data.edges, widths, hidden=data.hidden)
+    windows = make_windows(data.edges, settings.widths, hidden=data.hidden)
     seen = np.where(data.hidden, 0.0, data.counts)
-    table = JointTable((label,), data.edges, np.ones((1, 1), np.bool_), seen[None])
-    return _finish(
-        table, GivenBackground(windows, expected[None]), expected[None], n_toys=n_toys, seed=seed,
-        widths=widths, workers=workers, background="given", function="", blind_window=blind_window,
-    )  # fmt: skip
+    table = JointTable((data.name,), data.edges, np.ones((1, 1), np.bool_), seen[None])
+    statistic = GivenBackground(windows, expected[None])
+    settings = settings.model_copy(update={"function": ""})
+    result = _finish(
+        table, statistic, expected[None], settings, background="given", workers=workers
+    )
+    return dataclasses.replace(result, blind_window=data.blind_window)
 
 
 def _finish(
     table: JointTable,
     statistic: Statistic,
     expected: Floats,
+    settings: ScanSettings,
     *,
-    n_toys: int,
-    seed: int,
-    widths: tuple[int, int],
-    workers: int,
     background: str,
-    function: str,
-    blind_window: Window | None = None,
+    workers: int,
 ) -> BumpHunt:
     """Test the data, draw and test the pseudo-experiments, and compare."""
+    n_toys = settings.n_toys
+    if n_toys < 1:
+        msg = f"expected at least one pseudo-experiment, received n_toys={n_toys}"
+        raise ConfigError(msg)
     seen = statistic.local_p(table.spectra[None])[0]
     for label, row in zip(table.labels, seen, strict=True):
         if np.isnan(row).all():
             msg = (
-                f"'{label}': no function of '{function}' can be fitted beside any window: too few "
-                "events or bins; loosen the cut, or use fewer parameters or a wider range"
+                f"'{label}': no function of '{settings.function}' can be fitted beside any window: "
+                "too few events or bins; loosen the cut, or use fewer parameters or a wider range"
             )
             raise FitError(msg)
     smallest = np.nanmin(seen, axis=1)
-    toys = _draw(table, statistic, expected, seen, n_toys=n_toys, seed=seed, workers=workers)
-    local = toy_p(toys.exceeding, n_toys)
-    channels = tuple(
-        ChannelScan(label, found, int(np.sum(toys.smallest[:, i] <= smallest[i] * SLACK)), n_toys)
-        for i, (label, found) in enumerate(
-            zip(table.labels, statistic.tables(table.spectra, local), strict=True)
-        )
-    )
+    toys = _draw(table, statistic, expected, seen, settings, workers)
+    exceeding = np.sum(toys.smallest <= smallest * SLACK, axis=0)
+    tables = statistic.tables(table.spectra, toy_p(toys.exceeding, n_toys))
     all_smallest = toys.smallest.min(axis=1)
     n_exceeding = int(np.sum(all_smallest <= smallest.min() * SLACK))
     _log.info("bump hunt: local p %.3g, %d of %d toys", smallest.min(), n_exceeding, n_toys)
     return BumpHunt(
-        channels=channels,
+        channels=tuple(
+            ChannelScan(label, windows, int(number), n_toys)
+            for label, windows, number in zip(table.labels, tables, exceeding, strict=True)
+        ),
         n_exceeding=n_exceeding,
         n_toys=n_toys,
-        seed=seed,
-        widths=widths,
+        seed=settings.seed,
+        widths=settings.widths,
         background=background,
-        function=function,
+        function=settings.function,
         toy_min_p=all_smallest,
         n_toy_windows_without_fit=toys.n_failed,
-        blind_window=blind_window,
     )
 
 
@@ -228,15 +198,14 @@ def _draw(
     statistic: Statistic,
     expected: Floats,
     seen: Floats,
-    *,
-    n_toys: int,
-    seed: int,
+    settings: ScanSettings,
     workers: int,
 ) -> _Toys:
     """Draw and test pseudo-experiments in blocks, each with a seed of its own."""
+    n_toys = settings.n_toys
     size = max(1, min(n_toys, FITS_AT_ONCE // max(1, seen.size)))
     sizes = [min(size, n_toys - start) for start in range(0, n_toys, size)]
-    seeds = np.random.SeedSequence(seed).spawn(len(sizes))
+    seeds = np.random.SeedSequence(settings.seed).spawn(len(sizes))
 
     def block(index: int) -> _Toys:
         rng = np.random.default_rng(seeds[index])
@@ -249,9 +218,9 @@ def _draw(
     with ThreadPoolExecutor(workers) as pool:
         blocks = list(pool.map(block, range(len(sizes))))
     return _Toys(
-        np.concatenate([each.smallest for each in blocks]),
-        np.sum([each.exceeding for each in blocks], axis=0),
-        sum(each.n_failed for each in blocks),
+        np.concatenate([toys.smallest for toys in blocks]),
+        np.sum([toys.exceeding for toys in blocks], axis=0),
+        sum(toys.n_failed for toys in blocks),
     )
 
 
@@ -265,14 +234,19 @@ def _null(table: JointTable, function: str) -> tuple[BatchModel, Floats, Floats]
 
 
 def _templates(
-    edges: Floats, masses: Sequence[float], width: float | None, templates: npt.ArrayLike | None
+    edges: Floats,
+    width: float | None,
+    masses: Sequence[float] | None,
+    templates: npt.ArrayLike | None,
 ) -> Floats:
-    if (width is None) == (templates is None) or not len(masses):
+    """Fraction of each signal in each bin, shape (n_masses, n_bins)."""
+    if masses is None and width is not None:
+        masses = edges[(edges >= edges[0] + width) & (edges <= edges[-1] - width)].tolist()
+    if (width is None) == (templates is None) or masses is None or not len(masses):
         msg = "expected masses, and either a width or templates of the signal"
         raise ConfigError(msg)
-    if templates is None:
-        assert width is not None
-        return np.stack([gaussian_fractions(edges, mass=m, width=width) for m in masses])
+    if width is not None:
+        return np.stack([gaussian_fractions(edges, mass=mass, width=width) for mass in masses])
     shapes = np.asarray(templates, dtype=np.float64)
     good = shapes.shape == (len(masses), edges.size - 1) and bool(np.all(shapes >= 0))
     if not (good and bool(np.all(shapes.sum(axis=1) > 0))):
@@ -297,12 +271,6 @@ def _cores(edges: Floats, shapes: Floats) -> Windows:
         firsts.append(first)
         stops.append(stop)
     return Windows(edges, np.array(firsts, dtype=np.int64), np.array(stops, dtype=np.int64))
-
-
-def _check_toys(n_toys: int) -> None:
-    if n_toys < 1:
-        msg = f"expected at least one pseudo-experiment, received n_toys={n_toys}"
-        raise ConfigError(msg)
 
 
 def _check_background(background: npt.ArrayLike, edges: Floats) -> Floats:

@@ -88,7 +88,7 @@ def _card(channel: Channel, shapes: str) -> str:
         ["process", "", *(sample.name for sample in samples)],
         ["process", "", *(str(number) for number in range(len(samples)))],
         ["rate", "", *(f"{sample.expected.sum():.10g}" for sample in samples)],
-        *([name, kind, *(_entry(name, each) for each in samples)] for name, kind in nuisances),
+        *([name, kind, *(_entry(name, sample) for sample in samples)] for name, kind in nuisances),
     ]
     lines += [*_aligned(rows[:4]), "-" * 72, *_aligned(rows[4:])]
     if any(sample.stat_errors is not None for sample in samples):

@@ -18,101 +18,22 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import hist
-import numpy as np
 import uhi.io.json
+import uproot
 
-from oddjet.analysis.statistics.background.binned import BinnedCounts, Window, check_counts
+from oddjet.analysis.statistics.spectrum import Spectrum
 from oddjet.datasets.disk.atomic import atomic_write
-from oddjet.errors import BadFileError, FitError, InputError, did_you_mean
-from oddjet.typing import Floats
+from oddjet.errors import BadFileError, InputError, did_you_mean
 
-__all__ = ["MassHistogram", "check_same_edges", "histogram_names", "read_histogram", "write_root"]
+__all__ = ["histogram_names", "read_histogram", "write_root"]
 
 
 SYNTAX = "FILE[:NAME][?AXIS=VALUE&...]"
 MANY = 20
 """Names that a message lists at most."""
 
-SAME_EDGES = 1e-6
-"""How far apart edges of equal bins may be [narrowest bin]."""
 
-
-@dataclasses.dataclass(frozen=True)
-class MassHistogram:
-    """One histogram of mass, as it stands in a file; `checked` looks at its contents.
-
-    Attributes:
-        name: Name in the file.
-        edges: Bin edges, n_bins + 1 of them [GeV].
-        counts: Contents, shape (n_bins,).
-        variances: Σw² a bin, shape (n_bins,); None where the file keeps none.
-        underflow: Content below the first edge.
-        overflow: Content above the last edge.
-    """
-
-    name: str
-    edges: Floats
-    counts: Floats
-    variances: Floats | None
-    underflow: float = 0.0
-    overflow: float = 0.0
-
-    @property
-    def n_bins(self) -> int:
-        """Number of bins."""
-        return int(self.counts.size)
-
-    @property
-    def flow_note(self) -> str:
-        """A sentence about what lies outside the range, empty where nothing does."""
-        if self.underflow == 0 and self.overflow == 0:
-            return ""
-        return (
-            f"{self.name}: {self.underflow:g} below {self.edges[0]:g} GeV and {self.overflow:g} "
-            f"above {self.edges[-1]:g} GeV are not used"
-        )
-
-    def within(self, low: float, high: float) -> MassHistogram:
-        """Take the bins that lie wholly in [low, high] [GeV]; the others count as flow.
-
-        Raises:
-            InputError: No bin does.
-        """
-        slack = 1e-9 * (self.edges[-1] - self.edges[0])
-        keep = (self.edges[:-1] >= low - slack) & (self.edges[1:] <= high + slack)
-        if not keep.any():
-            msg = (
-                f"{self.name}: no bin lies in [{low:g}, {high:g}] GeV; the histogram covers "
-                f"[{self.edges[0]:g}, {self.edges[-1]:g}] GeV"
-            )
-            raise InputError(msg)
-        first, last = np.flatnonzero(keep)[[0, -1]]
-        return MassHistogram(
-            self.name,
-            self.edges[first : last + 2],
-            self.counts[first : last + 1],
-            None if self.variances is None else self.variances[first : last + 1],
-            self.underflow + float(self.counts[:first].sum()),
-            self.overflow + float(self.counts[last + 1 :].sum()),
-        )
-
-    def checked(self, *, is_data: bool, blind_window: Window | None = None) -> BinnedCounts:
-        """Check the contents; see `check_counts`.
-
-        Raises:
-            FitError: Negative, NaN or infinite contents; Σw² ≠ Σw in what is called data; no
-                variances in what is not.
-        """
-        return check_counts(
-            self.counts,
-            self.edges,
-            variances=self.variances,
-            is_data=is_data,
-            blind_window=blind_window,
-        )
-
-
-def read_histogram(source: str | Path) -> MassHistogram:
+def read_histogram(source: str | Path) -> Spectrum:
     """Read one histogram of mass.
 
     A ROOT histogram without Sumw2 was filled without weights, so its variances are its contents;
@@ -154,32 +75,9 @@ def write_root(path: str | Path, histograms: Mapping[str, Any]) -> None:
         histograms: Name, with folders as in ``signal/mass``, to any histogram that uproot writes:
             of hist or boost-histogram, or a tuple (contents, edges).
     """
-    import uproot  # noqa: PLC0415
-
     with atomic_write(path) as temporary, uproot.recreate(temporary) as file:
         for name, histogram in histograms.items():
             file[name] = histogram
-
-
-def check_same_edges(edges: Floats, wanted: Floats, name: str) -> None:
-    """Check that a background or template has the bins of the spectrum.
-
-    Args:
-        edges: Its bin edges [GeV].
-        wanted: Those of the spectrum [GeV].
-        name: What it is called in the message.
-
-    Raises:
-        FitError: It has others.
-    """
-    width = float(np.diff(wanted).min())
-    if edges.shape == wanted.shape and np.allclose(edges, wanted, rtol=0, atol=SAME_EDGES * width):
-        return
-    msg = (
-        f"{name} has {edges.size - 1} bins in [{edges[0]:g}, {edges[-1]:g}] GeV, the spectrum "
-        f"{wanted.size - 1} in [{wanted[0]:g}, {wanted[-1]:g}] GeV: give both the same bins"
-    )
-    raise FitError(msg)
 
 
 def _parts(source: str) -> tuple[Path, str, dict[str, str]]:
@@ -218,8 +116,6 @@ def _choose(path: Path, name: str, names: list[str]) -> str:
 
 
 def _open_root(path: Path) -> Any:
-    import uproot  # noqa: PLC0415
-
     try:
         return uproot.open(path)
     except (OSError, ValueError, KeyError, IndexError, uproot.DeserializationError) as error:
@@ -232,21 +128,13 @@ def _root_names(file: Any) -> list[str]:
     return [key for key, kind in classes.items() if kind.startswith(("TH", "TProfile"))]
 
 
-def _from_root(path: Path, name: str) -> MassHistogram:
+def _from_root(path: Path, name: str) -> Spectrum:
     with _open_root(path) as file:
         if name and (kind := file.classnames(cycle=False).get(name, "")):
             _check_class(path, name, kind)
         chosen = _choose(path, name, _root_names(file))
         _check_class(path, chosen, file.classnames(cycle=False)[chosen])
-        histogram = file[chosen]
-        values = np.asarray(histogram.values(flow=True), np.float64)
-        variances = values
-        if histogram.weighted:
-            variances = np.asarray(histogram.variances(flow=True), np.float64)
-        edges = np.asarray(histogram.axis().edges(), np.float64)
-    return MassHistogram(
-        chosen, edges, values[1:-1], variances[1:-1], float(values[0]), float(values[-1])
-    )
+        return Spectrum.from_histogram(file[chosen], name=chosen)
 
 
 def _check_class(path: Path, name: str, kind: str) -> None:
@@ -271,45 +159,28 @@ def _load_json(path: Path) -> dict[str, Any]:
     if isinstance(content, dict):
         if "axes" in content:
             return {path.stem: content}
-        found = {
-            name: each
-            for name, each in content.items()
-            if isinstance(each, dict) and "axes" in each
+        histograms = {
+            name: value
+            for name, value in content.items()
+            if isinstance(value, dict) and "axes" in value
         }
-        if found:
-            return found
+        if histograms:
+            return histograms
     msg = f"{path} holds no histograms in UHI JSON: expected axes and storage"
     raise InputError(msg)
 
 
-def _from_json(path: Path, name: str, choices: dict[str, str]) -> MassHistogram:
-    found = _load_json(path)
-    chosen = _choose(path, name, sorted(found))
+def _from_json(path: Path, name: str, choices: dict[str, str]) -> Spectrum:
+    histograms = _load_json(path)
+    chosen = _choose(path, name, sorted(histograms))
     where = f"{path}:{chosen}"
     try:
-        histogram: hist.Hist[Any] = hist.Hist(found[chosen])
+        histogram: hist.Hist[Any] = hist.Hist(histograms[chosen])
     except (ValueError, TypeError, KeyError) as error:
         msg = f"{where} is no histogram in UHI JSON: {error!r}"
         raise InputError(msg) from error
-    if histogram.kind != "COUNT":
-        msg = f"{where} is a profile: it holds means, not counts"
-        raise InputError(msg)
-    histogram = _project(histogram, choices, where)
-    axis = histogram.axes[0]
-    if not hasattr(axis, "edges") or isinstance(axis, hist.axis.StrCategory):
-        msg = f"{where}: the axis that is left, '{axis.name}', is of categories, not of mass"
-        raise InputError(msg)
-    flow = np.asarray(histogram.values(flow=True), np.float64)
-    under, over = int(axis.traits.underflow), int(axis.traits.overflow)
-    variances = histogram.variances()
-    return MassHistogram(
-        chosen,
-        np.asarray(axis.edges, np.float64),
-        np.asarray(histogram.values(), np.float64),
-        None if variances is None else np.asarray(variances, np.float64),
-        float(flow[0]) if under else 0.0,
-        float(flow[-1]) if over else 0.0,
-    )
+    spectrum = Spectrum.from_histogram(_project(histogram, choices, where), name=where)
+    return dataclasses.replace(spectrum, name=chosen)
 
 
 def _project(histogram: hist.Hist[Any], choices: dict[str, str], where: str) -> hist.Hist[Any]:

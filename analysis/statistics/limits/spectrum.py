@@ -7,16 +7,21 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from oddjet.analysis.statistics.background import BackgroundFit, fit_sidebands
-from oddjet.analysis.statistics.background.binned import BinnedCounts, Window, check_window
-from oddjet.analysis.statistics.exchange.histogram_files import MassHistogram, check_same_edges
+from oddjet.analysis.statistics.background.fit import BackgroundFit, fit_sidebands
+from oddjet.analysis.statistics.background.signal import gaussian_fractions
 from oddjet.analysis.statistics.limits.inputs import LimitInputs, Systematics
-from oddjet.analysis.statistics.limits.templates import fit_covariance, gaussian_template
+from oddjet.analysis.statistics.limits.templates import fit_covariance
 from oddjet.analysis.statistics.limits.upper import Limit, upper_limit
+from oddjet.analysis.statistics.spectrum import (
+    Histogram,
+    Spectrum,
+    Window,
+    check_same_edges,
+    check_window,
+)
 from oddjet.errors import ConfigError, FitError
-from oddjet.typing import Floats
+from oddjet.typing import Bools, Floats
 
 __all__ = ["LimitSettings", "SignalModel", "SpectrumLimit", "limit_inputs", "limit_spectrum"]
 
@@ -38,7 +43,7 @@ class SignalModel:
 
     mass: float
     width: float
-    template: MassHistogram | None = None
+    template: Spectrum | None = None
     events: float | None = None
 
     def __post_init__(self) -> None:
@@ -58,7 +63,7 @@ class SignalModel:
     def shape(self, edges: Floats) -> Floats:
         """Fraction of the signal in each bin, shape (n_bins,)."""
         if self.template is None:
-            return gaussian_template(edges, self.mass, self.width)
+            return gaussian_fractions(edges, mass=self.mass, width=self.width)
         template = self.template.checked(is_data=False)
         check_same_edges(template.edges, edges, f"the signal template {self.template.name}")
         total = float(template.counts.sum())
@@ -68,7 +73,7 @@ class SignalModel:
         return template.counts / total
 
     def yield_or(self, reference: float) -> float:
-        """Events at μ = 1, or the reference where nobody says."""
+        """Events at μ = 1, or the reference if unknown."""
         if self.events is not None:
             return self.events
         return reference if self.template is None else float(self.template.counts.sum())
@@ -128,16 +133,16 @@ class SpectrumLimit:
 
 
 def limit_spectrum(
-    spectrum: MassHistogram,
+    spectrum: Histogram,
     signals: Sequence[SignalModel],
     *,
-    background: MassHistogram | None = None,
+    background: Histogram | None = None,
     settings: LimitSettings | None = None,
 ) -> tuple[SpectrumLimit, ...]:
     """Set a limit on each of some signals.
 
     Args:
-        spectrum: The mass spectrum.
+        spectrum: The mass spectrum, as `Spectrum` or any UHI histogram.
         signals: The hypotheses.
         background: Expected background with variances, in the same bins; fitted without one.
         settings: How.
@@ -162,10 +167,10 @@ def limit_spectrum(
 
 
 def limit_inputs(
-    spectrum: MassHistogram,
+    histogram: Histogram,
     signal: SignalModel,
     *,
-    background: MassHistogram | None = None,
+    background: Histogram | None = None,
     settings: LimitSettings,
 ) -> tuple[LimitInputs, BackgroundFit | None]:
     """Gather what one limit is computed from.
@@ -175,7 +180,7 @@ def limit_inputs(
     bins. While blinded, bins under the window are replaced by NaN before anything is computed.
 
     Args:
-        spectrum: The mass spectrum.
+        histogram: The mass spectrum, as `Spectrum` or any UHI histogram.
         signal: The hypothesis.
         background: Expected background with variances, in the same bins; fitted without one.
         settings: How.
@@ -186,35 +191,25 @@ def limit_inputs(
     Raises:
         FitError: The spectrum or background is not fit for it, or the fit failed.
     """
-    check_window(spectrum.edges, signal.window, name="signal window (mass ± 3 widths)")
-    shape = signal.shape(spectrum.edges)
     blind = None if settings.unblind or not settings.is_data else signal.window
+    spectrum = Spectrum.from_histogram(histogram)
+    check_window(spectrum.edges, signal.window, name="signal window (mass ± 3 widths)")
+    data = Spectrum.from_histogram(spectrum, is_data=settings.is_data, blind_window=blind)
+    shape = signal.shape(data.edges)
     if background is None:
-        return _with_fit(spectrum, signal, shape, blind, settings)
-    data = spectrum.checked(is_data=settings.is_data, blind_window=blind)
-    given = background.checked(is_data=False)
-    check_same_edges(given.edges, spectrum.edges, f"the background {background.name}")
+        return _with_fit(data, signal, shape, settings)
+    data = data.checked()
+    given = Spectrum.from_histogram(background, is_data=False).checked()
+    check_same_edges(given.edges, data.edges, f"the background {given.name}")
     everything = np.ones(data.n_bins, np.bool_)
     inputs = _inputs(data, signal, shape, everything, given.counts, settings)
     return dataclasses.replace(inputs, background_variances=given.variances), None
 
 
 def _with_fit(
-    spectrum: MassHistogram,
-    signal: SignalModel,
-    shape: Floats,
-    blind: Window | None,
-    settings: LimitSettings,
+    spectrum: Spectrum, signal: SignalModel, shape: Floats, settings: LimitSettings
 ) -> tuple[LimitInputs, BackgroundFit]:
-    fit = fit_sidebands(
-        spectrum.counts,
-        spectrum.edges,
-        window=signal.window,
-        function=settings.function,
-        variances=spectrum.variances,
-        is_data=settings.is_data,
-        blind_window=blind,
-    )
+    fit = fit_sidebands(spectrum, window=signal.window, function=settings.function)
     inside = fit.in_window
     covariance = fit_covariance(fit)[np.ix_(inside, inside)]
     inputs = _inputs(fit.data, signal, shape, inside, fit.expected, settings, covariance=covariance)
@@ -222,10 +217,10 @@ def _with_fit(
 
 
 def _inputs(
-    data: BinnedCounts,
+    data: Spectrum,
     signal: SignalModel,
     shape: Floats,
-    use: npt.NDArray[np.bool_],
+    use: Bools,
     expected: Floats,
     settings: LimitSettings,
     *,

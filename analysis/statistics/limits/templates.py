@@ -3,39 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
-from scipy import special
 from scipy.interpolate import PchipInterpolator
 
-from oddjet.analysis.statistics.background import BackgroundFit
-from oddjet.errors import FitError
+from oddjet.analysis.statistics.background.fit import BackgroundFit
 from oddjet.typing import Floats
 
-__all__ = ["background_modes", "fit_covariance", "gaussian_template", "warp_template"]
+__all__ = ["background_modes", "fit_covariance", "warp_template"]
 
 
 NEGLIGIBLE = 1e-6
 """A mode is left out below this fraction of the largest one's variance."""
-
-
-def gaussian_template(edges: npt.ArrayLike, mass: float, width: float) -> Floats:
-    """Integrals of a normal distribution over bins: their sum is 1 less what lies outside.
-
-    Args:
-        edges: Bin edges, n_bins + 1 of them [GeV].
-        mass: Its mean [GeV].
-        width: Its standard deviation [GeV].
-
-    Raises:
-        FitError: The width is not positive.
-
-    >>> bool(np.isclose(gaussian_template([70.0, 80.0, 90.0], 80.0, 10.0).sum(), 0.682689))
-    True
-    """
-    if not (np.isfinite(mass) and np.isfinite(width) and width > 0):
-        msg = f"expected a signal with a mass and a width > 0 GeV, received {mass:g} and {width:g}"
-        raise FitError(msg)
-    return np.asarray(np.diff(special.ndtr((np.asarray(edges, np.float64) - mass) / width)))
 
 
 def warp_template(

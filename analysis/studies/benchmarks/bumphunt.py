@@ -12,6 +12,7 @@ import numpy as np
 
 from oddjet.analysis.statistics.bumphunt.joint import JointTable
 from oddjet.analysis.statistics.bumphunt.scan import scan, scan_jointly
+from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
 from oddjet.typing import Floats
 
 __all__ = ["bench_bumphunt", "compare_with_pybumphunter", "refit_rate"]
@@ -58,10 +59,9 @@ def compare_with_pybumphunter(n_toys: int, *, seed: int = 1, bump: float = 30.0)
     truth[20:24] += bump
     counts = np.random.default_rng(seed).poisson(truth).astype(np.float64)
     # Numba and the pages of memory are met before the clock runs.
-    scan(counts, EDGES, background, n_toys=2, seed=seed, widths=WIDTHS)
-    found, seconds = _timed(
-        lambda: scan(counts, EDGES, background, n_toys=n_toys, seed=seed, widths=WIDTHS)
-    )
+    settings = ScanSettings(n_toys=n_toys, seed=seed, widths=WIDTHS)
+    scan((counts, EDGES), background, settings.model_copy(update={"n_toys": 2}))
+    found, seconds = _timed(lambda: scan((counts, EDGES), background, settings))
     numbers: dict[str, Any] = {
         "n_toys": n_toys,
         "n_bins": EDGES.size - 1,
@@ -108,9 +108,10 @@ def refit_rate(function: str, n_toys: int, *, n_bins: int = 40) -> dict[str, Any
     """
     edges = np.linspace(EDGES[0], EDGES[-1], n_bins + 1)
     counts = np.random.default_rng(1).poisson(_falling(edges)).astype(np.float64)
-    table = JointTable.from_histogram(counts, edges)
-    scan_jointly(table, n_toys=2, seed=1, function=function)
-    found, seconds = _timed(lambda: scan_jointly(table, n_toys=n_toys, seed=1, function=function))
+    table = JointTable.from_histogram((counts, edges))
+    scan_jointly(table, ScanSettings(n_toys=2, function=function))
+    settings = ScanSettings(n_toys=n_toys, function=function)
+    found, seconds = _timed(lambda: scan_jointly(table, settings))
     return {
         "function": function,
         "n_toys": n_toys,

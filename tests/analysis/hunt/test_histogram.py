@@ -12,15 +12,16 @@ import uproot
 from typer.testing import CliRunner
 
 from oddjet.analysis.cli.app import app
-from oddjet.analysis.hunt.histogram import FileHuntSettings, hunt_file
+from oddjet.analysis.hunt.histogram import hunt_file
 from oddjet.analysis.report.sections.hunt import histogram_section
 from oddjet.analysis.report.write import write_section
+from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
 from oddjet.errors import FitError
 
 EDGES = np.linspace(50.0, 250.0, 41)
 CENTRES = 0.5 * (EDGES[:-1] + EDGES[1:])
 EXPECTED = 500 * np.exp(-(CENTRES - 50) / 45) + 1
-SETTINGS = FileHuntSettings(n_toys=100, function="exppoly3")
+SETTINGS = ScanSettings(n_toys=100, function="exppoly3")
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +64,7 @@ def test_a_background_can_be_given(root_file: Path) -> None:
 
 
 def test_a_range_and_a_signal_width(root_file: Path) -> None:
-    settings = FileHuntSettings(range=(60, 240), signal_width=7, function="exppoly3", n_toys=50)
+    settings = ScanSettings(range=(60, 240), signal_width=7, function="exppoly3", n_toys=50)
     found = hunt_file(f"{root_file}:cr/mass", settings)
     assert found.spectrum.edges[[0, -1]].tolist() == [60, 240]
     assert found.bump_hunt.background == "signal plus background"

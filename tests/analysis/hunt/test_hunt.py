@@ -14,6 +14,7 @@ from oddjet.analysis.hunt.hunt import (
     hunt,
     hunt_histogram,
 )
+from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
 from oddjet.datasets.skims.manifest import DatasetSummary
 from oddjet.errors import ConfigError, InputError
 
@@ -211,11 +212,11 @@ def test_a_signal_of_given_width_is_scanned_for_instead_of_windows() -> None:
 def test_any_histogram_can_be_scanned() -> None:
     edges = np.linspace(50, 250, 41)
     counts = np.histogram(table_of(bump=600)["msoftdrop"], edges)[0].astype(float)
-    fitted = hunt_histogram(counts, edges, n_toys=50, seed=1)
+    fitted = hunt_histogram((counts, edges), ScanSettings(n_toys=50))
     assert fitted.window[0] < 82 < fitted.window[1]
     assert fitted.function == "exppoly6"
     background = np.histogram(table_of(bump=0)["msoftdrop"], edges)[0] + 0.5
-    given = hunt_histogram(counts, edges, background=background, n_toys=50, seed=1)
+    given = hunt_histogram((counts, edges), ScanSettings(n_toys=50), background=background)
     assert given.background == "given"
     with pytest.raises(ConfigError, match="no --background"):
-        hunt_histogram(counts, edges, background=background, signal_width=5, n_toys=50, seed=1)
+        hunt_histogram((counts, edges), ScanSettings(signal_width=5), background=background)

@@ -20,8 +20,11 @@ from oddjet.analysis.report.figures.scores import ScoreSample, score_distributio
 from oddjet.analysis.report.figures.spectra import cut_flow_bars, spectrum
 from oddjet.analysis.report.figures.style import Histogram, PlotLabel, legend_text
 from oddjet.analysis.report.figures.training import LossCurve, loss_curves
-from oddjet.analysis.statistics.background import BackgroundFit, fit_sidebands
-from oddjet.analysis.statistics.bumphunt import BumpHunt, scan
+from oddjet.analysis.statistics.background.fit import BackgroundFit, fit_sidebands
+from oddjet.analysis.statistics.bumphunt.result import BumpHunt
+from oddjet.analysis.statistics.bumphunt.scan import scan
+from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
+from oddjet.analysis.statistics.spectrum import Spectrum
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,13 +37,17 @@ LABEL = PlotLabel("pseudo-data", "4 pb$^{-1}$ (13 TeV)")
 
 
 def a_fit(*, blind: bool = False) -> BackgroundFit:
-    return fit_sidebands(COUNTS, EDGES, window=WINDOW, blind_window=WINDOW if blind else None)
+    return fit_sidebands(
+        Spectrum(EDGES, COUNTS, blind_window=WINDOW if blind else None), window=WINDOW
+    )
 
 
 def a_scan(*, blind: bool = False) -> BumpHunt:
     background = a_fit().expected
     window = WINDOW if blind else None
-    return scan(COUNTS, EDGES, background, n_toys=500, seed=1, blind_window=window)
+    return scan(
+        Spectrum(EDGES, COUNTS, blind_window=window), background, ScanSettings(n_toys=500, seed=1)
+    )
 
 
 def drawn(found: BumpHunt) -> Figure:
@@ -112,9 +119,15 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "fit, blinded": lambda: sideband_fit(a_fit(blind=True), label=LABEL),
     "scan": lambda: drawn(a_scan()),
     "scan, blinded": lambda: drawn(a_scan(blind=True)),
-    "scan, no excess": lambda: drawn(scan(np.zeros(40), EDGES, np.full(40, 5.0), n_toys=5, seed=1)),
+    "scan, no excess": lambda: drawn(
+        scan((np.zeros(40), EDGES), np.full(40, 5.0), ScanSettings(n_toys=5, seed=1))
+    ),
     "scan, impossible excess": lambda: drawn(
-        scan(COUNTS + 1e6 * (np.arange(40) == 9), EDGES, COUNTS + 1.0, n_toys=5, seed=1)
+        scan(
+            (COUNTS + 1e6 * (np.arange(40) == 9), EDGES),
+            COUNTS + 1.0,
+            ScanSettings(n_toys=5, seed=1),
+        )
     ),
     "toys": lambda: toy_statistics(a_scan(), label=LABEL),
     "images": lambda: average_images({"QCD": an_image(), "W": an_image()}, half_width=0.8),
@@ -193,7 +206,10 @@ def test_blinded_pictures_do_not_depend_on_the_window() -> None:
     altered[5:12] = 12345
     pictures = [
         figure_bytes(
-            sideband_fit(fit_sidebands(counts, EDGES, window=WINDOW, blind_window=WINDOW)), dpi=60
+            sideband_fit(
+                fit_sidebands(Spectrum(EDGES, counts, blind_window=WINDOW), window=WINDOW)
+            ),
+            dpi=60,
         )
         for counts in (COUNTS, altered)
     ]

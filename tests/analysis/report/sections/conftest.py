@@ -9,8 +9,11 @@ import pytest
 
 from oddjet.analysis.hunt.hunt import Hunt, HuntSample, WorkingPoint
 from oddjet.analysis.scores.quality import EpochQuality, Quality
-from oddjet.analysis.statistics.background import fit_sidebands
-from oddjet.analysis.statistics.bumphunt import JointTable, scan_jointly
+from oddjet.analysis.statistics.background.fit import fit_sidebands
+from oddjet.analysis.statistics.bumphunt.joint import JointTable
+from oddjet.analysis.statistics.bumphunt.scan import scan_jointly
+from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
+from oddjet.analysis.statistics.spectrum import Spectrum
 from oddjet.datasets.skims.manifest import CutStep, DatasetSummary, Manifest
 from oddjet.ml.evaluation.roc import evaluate, roc_curve
 
@@ -30,14 +33,16 @@ def make_hunt(*, blinded: bool) -> Hunt:
         counts = np.histogram(mass[passed], EDGES)[0].astype(float)
         if blinded:
             counts[5:12] = 54321
-        fit = fit_sidebands(counts, EDGES, window=WINDOW, blind_window=WINDOW if blinded else None)
+        fit = fit_sidebands(
+            Spectrum(EDGES, counts, blind_window=WINDOW if blinded else None), window=WINDOW
+        )
         problem = "blinded: not scanned" if blinded else ""
         points.append(WorkingPoint(column, efficiency, EDGES, fit.counts, fit, None, problem))
     found = None
     if not blinded:
         labels = [point.name for point in points]
         table = JointTable.from_jets(mass, passes, EDGES, labels=labels)
-        found = scan_jointly(table, n_toys=30, seed=1, function="exppoly2")
+        found = scan_jointly(table, ScanSettings(n_toys=30, seed=1, function="exppoly2"))
         points = [
             dataclasses.replace(point, scan=channel)
             for point, channel in zip(points, found.channels, strict=True)

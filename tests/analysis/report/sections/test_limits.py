@@ -8,8 +8,10 @@ import pytest
 from oddjet.analysis.report.figures.encode import figure_bytes
 from oddjet.analysis.report.figures.limits import limit_band, signal_at_limit
 from oddjet.analysis.report.sections.limits import limits_section
-from oddjet.analysis.statistics.limits import Limit, LimitInputs, SpectrumLimit
-from oddjet.analysis.statistics.limits.templates import gaussian_template
+from oddjet.analysis.statistics.background.signal import gaussian_fractions
+from oddjet.analysis.statistics.limits.inputs import LimitInputs
+from oddjet.analysis.statistics.limits.spectrum import SpectrumLimit
+from oddjet.analysis.statistics.limits.upper import Limit
 from oddjet.errors import ConfigError
 
 EDGES = np.linspace(65.0, 105.0, 9)
@@ -20,7 +22,7 @@ def make(mass: float, *, blinded: bool) -> Limit:
         edges=EDGES,
         observed=None if blinded else np.full(8, 101.0),
         background=np.full(8, 100.0),
-        signal_shape=gaussian_template(EDGES, mass, 6.0),
+        signal_shape=gaussian_fractions(EDGES, mass=mass, width=6.0),
         mass=mass,
         signal_yield=50.0,
     )

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy import optimize
 
-from oddjet.analysis.statistics.background import fit_sidebands, make_function
-from oddjet.analysis.statistics.background.binned import check_counts
-from oddjet.analysis.statistics.background.functions import MAX_EXPONENT
+from oddjet.analysis.statistics.background.fit import fit_sidebands
+from oddjet.analysis.statistics.background.functions import MAX_EXPONENT, make_function
 from oddjet.analysis.statistics.background.likelihood import fit_function, nonnegative_coefficients
+from oddjet.analysis.statistics.spectrum import Spectrum, check_counts
 from oddjet.errors import ConfigError, FitError
 
 EDGES = np.linspace(40, 240, 41)
@@ -34,7 +34,7 @@ def test_known_coefficients_are_met() -> None:
     truth = np.log([60.0, 30.0, 12.0, 5.0])
     counts = function.integrals(EDGES, truth)
     fit = fit_sidebands(
-        counts, EDGES, window=(65, 100), function="bernstein4", variances=counts, is_data=False
+        Spectrum(EDGES, counts, counts, is_data=False), window=(65, 100), function="bernstein4"
     )
     assert fit.fitted.parameters == pytest.approx(truth, rel=1e-4)
     assert fit.predicted == pytest.approx(counts[5:12].sum(), rel=1e-5)
@@ -44,7 +44,7 @@ def test_best_coefficients_equal_a_bounded_minimiser_and_zeros_have_no_wild_erro
     # A spectrum that vanishes at the upper end: the last coefficients want to be negative.
     mean = np.diff(-4e3 * np.exp(-(EDGES - 40) / 15))
     counts = np.random.default_rng(1).poisson(mean).astype(float)
-    data = check_counts(counts, EDGES)
+    data = check_counts((counts, EDGES))
     function = make_function("bernstein4", scale=480.0, span=(40.0, 240.0))
     use = np.ones(40, bool)
     fitted = fit_function(function, data, use)
@@ -88,4 +88,4 @@ def test_empty_span_is_refused() -> None:
 def test_too_few_bins_are_refused() -> None:
     counts = np.array([9.0, 8.0, 7.0, 6.0, 5.0, 4.0])
     with pytest.raises(FitError, match="too few sideband bins for 'bernstein5'"):
-        fit_sidebands(counts, np.linspace(40, 100, 7), window=(60, 80), function="bernstein5")
+        fit_sidebands((counts, np.linspace(40, 100, 7)), window=(60, 80), function="bernstein5")

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from oddjet.analysis.statistics.background import fit_sidebands, make_function
-from oddjet.analysis.statistics.background.binned import check_counts
-from oddjet.analysis.statistics.background.choice import f_test, likelihood_ratio_test
+from oddjet.analysis.statistics.background.fit import fit_sidebands
+from oddjet.analysis.statistics.background.functions import make_function
 from oddjet.analysis.statistics.background.likelihood import fit_function, poisson_deviance
+from oddjet.analysis.statistics.background.nested import f_test, likelihood_ratio_test
+from oddjet.analysis.statistics.spectrum import Spectrum, check_counts
 from oddjet.datasets.disk.numbers import jsonable
 from oddjet.errors import ConfigError, FitError
 from oddjet.typing import Floats
@@ -31,7 +32,7 @@ def spectrum(total: float, name: str = "dijet3", parameters: tuple[float, ...] =
 def test_noiseless_spectrum_is_met_exactly() -> None:
     truth = spectrum(1e6)
     fit = fit_sidebands(
-        truth, EDGES, window=WINDOW, function="dijet3", variances=truth, is_data=False
+        Spectrum(EDGES, truth, truth, is_data=False), window=WINDOW, function="dijet3"
     )
     assert fit.expected == pytest.approx(truth, rel=1e-4)
     assert fit.predicted == pytest.approx(truth[INSIDE].sum(), rel=1e-4)
@@ -41,7 +42,7 @@ def test_noiseless_spectrum_is_met_exactly() -> None:
 
 def test_minimum_and_errors_equal_those_of_scipy() -> None:
     counts = np.random.default_rng(2).poisson(spectrum(20_000)).astype(float)
-    fit = fit_sidebands(counts, EDGES, window=WINDOW, function="dijet2")
+    fit = fit_sidebands((counts, EDGES), window=WINDOW, function="dijet2")
     use = np.ones(40, bool)
     use[INSIDE] = False
     function = make_function("dijet2", scale=480.0)
@@ -80,7 +81,7 @@ def test_prediction_in_the_window_is_unbiased_with_honest_errors() -> None:
     pulls, in_band = [], []
     for _ in range(200):
         counts = rng.poisson(truth).astype(float)
-        fit = fit_sidebands(counts, EDGES, window=WINDOW, function="dijet3")
+        fit = fit_sidebands((counts, EDGES), window=WINDOW, function="dijet3")
         pulls.append((fit.predicted - truth[INSIDE].sum()) / fit.predicted_error)
         in_band.append(np.abs(fit.expected - truth) < fit.errors)
     assert abs(np.mean(pulls)) < 3 / np.sqrt(200)
@@ -94,7 +95,7 @@ def test_goodness_of_fit_is_uniform() -> None:
     rng = np.random.default_rng(4)
     values = [
         fit_sidebands(
-            rng.poisson(truth).astype(float), EDGES, window=WINDOW, function="dijet3"
+            (rng.poisson(truth).astype(float), EDGES), window=WINDOW, function="dijet3"
         ).p_value
         for _ in range(150)
     ]
@@ -106,15 +107,15 @@ def test_injected_bump_is_recovered_because_its_window_is_masked() -> None:
     bump = 500 * np.diff(stats.norm.cdf(EDGES, 82, 8))
     inside = bump[INSIDE].sum()
     rng = np.random.default_rng(5)
-    found = []
+    excesses = []
     for _ in range(40):
         counts = rng.poisson(truth + bump).astype(float)
-        fit = fit_sidebands(counts, EDGES, window=WINDOW, function="dijet3")
+        fit = fit_sidebands((counts, EDGES), window=WINDOW, function="dijet3")
         assert fit.observed == counts[INSIDE].sum()
-        found.append(fit.observed - fit.predicted)
+        excesses.append(fit.observed - fit.predicted)
     spread = np.sqrt(truth[INSIDE].sum() + inside + fit.predicted_error**2)
     # What leaks out of the window pulls the fit up by a few per cent of the bump.
-    assert np.mean(found) == pytest.approx(inside, abs=3 * spread / np.sqrt(40) + 0.05 * inside)
+    assert np.mean(excesses) == pytest.approx(inside, abs=3 * spread / np.sqrt(40) + 0.05 * inside)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +134,7 @@ def test_f_test_finds_the_order_of_a_known_truth(
     family, order = name[:-1], int(name[-1])
     chosen = [
         fit_sidebands(
-            rng.poisson(truth).astype(float), EDGES, window=WINDOW, function=family
+            (rng.poisson(truth).astype(float), EDGES), window=WINDOW, function=family
         ).fitted.function.n_parameters
         for _ in range(25)
     ]
@@ -144,9 +145,9 @@ def test_f_test_finds_the_order_of_a_known_truth(
 
 def test_choice_is_recorded() -> None:
     counts = np.random.default_rng(7).poisson(spectrum(20_000)).astype(float)
-    fit = fit_sidebands(counts, EDGES, window=WINDOW)
-    assert [each.name for each in fit.tried if each.chosen] == [fit.name]
-    assert {each.name[:-1] for each in fit.tried} == {"dijet", "exppoly"}
+    fit = fit_sidebands((counts, EDGES), window=WINDOW)
+    assert [attempt.name for attempt in fit.tried if attempt.chosen] == [fit.name]
+    assert {attempt.name[:-1] for attempt in fit.tried} == {"dijet", "exppoly"}
     assert fit.tried[0].f_test_p is None
     assert fit.tried[1].f_test_p is not None
     assert fit.tried[1].f_test_p < 0.05
@@ -154,7 +155,7 @@ def test_choice_is_recorded() -> None:
 
 def test_f_test_equals_its_definition() -> None:
     counts = np.random.default_rng(8).poisson(spectrum(20_000)).astype(float)
-    data = check_counts(counts, EDGES)
+    data = check_counts((counts, EDGES))
     use = np.ones(40, bool)
     small, large = (
         fit_function(make_function(name, scale=480.0), data, use) for name in ("dijet3", "dijet4")
@@ -170,7 +171,8 @@ def test_blinded_window_has_no_influence_and_leaves_no_trace() -> None:
     altered = counts.copy()
     altered[INSIDE] = 1e9
     fits = [
-        fit_sidebands(each, EDGES, window=WINDOW, blind_window=WINDOW) for each in (counts, altered)
+        fit_sidebands(Spectrum(EDGES, contents, blind_window=WINDOW), window=WINDOW)
+        for contents in (counts, altered)
     ]
     texts = [json.dumps(jsonable(fit.to_dict()), allow_nan=False) for fit in fits]
     assert texts[0] == texts[1]
@@ -182,9 +184,9 @@ def test_blinded_window_has_no_influence_and_leaves_no_trace() -> None:
 
 def test_weights_scale_yields_and_errors_like_an_effective_sample() -> None:
     counts = np.random.default_rng(10).poisson(spectrum(20_000)).astype(float)
-    plain = fit_sidebands(counts, EDGES, window=WINDOW, function="dijet3")
+    plain = fit_sidebands((counts, EDGES), window=WINDOW, function="dijet3")
     heavy = fit_sidebands(
-        3 * counts, EDGES, window=WINDOW, function="dijet3", variances=9 * counts, is_data=False
+        Spectrum(EDGES, 3 * counts, 9 * counts, is_data=False), window=WINDOW, function="dijet3"
     )
     assert heavy.predicted == pytest.approx(3 * plain.predicted, rel=1e-3)
     assert heavy.predicted_error == pytest.approx(3 * plain.predicted_error, rel=1e-2)
@@ -193,7 +195,7 @@ def test_weights_scale_yields_and_errors_like_an_effective_sample() -> None:
 
 def test_low_counts_are_fitted() -> None:
     counts = np.random.default_rng(11).poisson(spectrum(150)).astype(float)
-    fit = fit_sidebands(counts, EDGES, window=WINDOW, function="dijet2")
+    fit = fit_sidebands((counts, EDGES), window=WINDOW, function="dijet2")
     sideband = counts.sum() - counts[INSIDE].sum()
     # The normalisation is free, so a fit conserves the events it saw.
     assert fit.expected[fit.use].sum() == pytest.approx(sideband, rel=1e-3)
@@ -201,50 +203,50 @@ def test_low_counts_are_fitted() -> None:
 
 def test_window_outside_the_range_is_refused() -> None:
     with pytest.raises(FitError, match="outside the histogram's range"):
-        fit_sidebands(np.ones(40), EDGES, window=(230.0, 250.0))
+        fit_sidebands((np.ones(40), EDGES), window=(230.0, 250.0))
 
 
 def test_window_without_a_sideband_is_refused() -> None:
     with pytest.raises(FitError, match="leaves 0 sideband bins below and 33 above"):
-        fit_sidebands(np.ones(40), EDGES, window=(40.0, 75.0))
+        fit_sidebands((np.ones(40), EDGES), window=(40.0, 75.0))
 
 
 def test_too_few_bins_are_refused_with_the_numbers() -> None:
     with pytest.raises(
         FitError, match=r"too few sideband bins for 'dijet3'.*received 3 of which 3"
     ):
-        fit_sidebands([50, 40, 30, 20], [50, 60, 70, 80, 90], window=(60, 70), function="dijet3")
+        fit_sidebands(([50, 40, 30, 20], [50, 60, 70, 80, 90]), window=(60, 70), function="dijet3")
 
 
 def test_too_few_bins_for_any_function_are_refused() -> None:
     with pytest.raises(FitError, match="no function of 'auto' could be fitted to 2 bins"):
-        fit_sidebands([50, 40, 30], [50, 60, 70, 80], window=(60, 70))
+        fit_sidebands(([50, 40, 30], [50, 60, 70, 80]), window=(60, 70))
 
 
 def test_mostly_empty_sidebands_are_refused() -> None:
     counts = np.zeros(40)
     counts[2] = 5
     with pytest.raises(FitError, match=r"too few sideband bins.*of which 1 are filled"):
-        fit_sidebands(counts, EDGES, window=WINDOW, function="dijet2")
+        fit_sidebands((counts, EDGES), window=WINDOW, function="dijet2")
 
 
 def test_nothing_after_the_cut_is_refused() -> None:
     with pytest.raises(FitError, match="no events in the 33 sideband bins"):
-        fit_sidebands(np.zeros(40), EDGES, window=WINDOW)
+        fit_sidebands((np.zeros(40), EDGES), window=WINDOW)
 
 
 def test_unknown_function_is_refused() -> None:
     with pytest.raises(ConfigError, match="unknown background function 'dijte3'"):
-        fit_sidebands(np.ones(40), EDGES, window=WINDOW, function="dijte3")
+        fit_sidebands((np.ones(40), EDGES), window=WINDOW, function="dijte3")
 
 
 def test_weighted_histogram_called_data_is_refused() -> None:
     with pytest.raises(FitError, match="is_data=False"):
-        fit_sidebands(np.ones(40), EDGES, window=WINDOW, variances=np.full(40, 0.5))
+        fit_sidebands(Spectrum(EDGES, np.ones(40), np.full(40, 0.5)), window=WINDOW)
 
 
 def test_single_bin_in_the_window_and_two_around_it() -> None:
     counts = np.random.default_rng(12).poisson(spectrum(20_000)).astype(float)
-    fit = fit_sidebands(counts, EDGES, window=(81.0, 84.0), function="dijet3")
+    fit = fit_sidebands((counts, EDGES), window=(81.0, 84.0), function="dijet3")
     assert fit.in_window.sum() == 1
     assert fit.observed == counts[8]

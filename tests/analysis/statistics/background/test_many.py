@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 from iminuit import Minuit
 
-from oddjet.analysis.statistics.background import fit_sidebands
+from oddjet.analysis.statistics.background.fit import fit_sidebands
 from oddjet.analysis.statistics.background.many import BatchModel
 from oddjet.errors import ConfigError, FitError
 from oddjet.typing import Floats
@@ -90,7 +90,7 @@ def test_the_choice_is_that_of_single_fits(scale: float) -> None:
     for s in range(6):
         for w in range(2):
             window = (float(EDGES[first[w]]), float(EDGES[stop[w]]))
-            fit = fit_sidebands(counts[s], EDGES, window=window)
+            fit = fit_sidebands((counts[s], EDGES), window=window)
             same += model.names[fits.chosen[s, w]] == fit.name
             if model.names[fits.chosen[s, w]] == fit.name:
                 assert fits.background[s, w] == pytest.approx(fit.predicted, rel=1e-2)

@@ -9,8 +9,10 @@ import numpy.typing as npt
 import pytest
 from scipy import stats
 
-from oddjet.analysis.statistics.background import DEFAULT, make_function
+from oddjet.analysis.statistics.background import DEFAULT
+from oddjet.analysis.statistics.background.functions import make_function
 from oddjet.analysis.statistics.background.signal import fit_signal, gaussian_fractions
+from oddjet.analysis.statistics.spectrum import Spectrum
 from oddjet.datasets.disk.numbers import jsonable
 from oddjet.errors import FitError
 
@@ -30,7 +32,7 @@ def test_pulls_of_an_injected_bump_are_standard_normal(function: str) -> None:
     pulls = []
     for _ in range(400):
         counts = rng.poisson(truth).astype(float)
-        fit = fit_signal(counts, EDGES, mass=82, width=8, function=function)
+        fit = fit_signal((counts, EDGES), mass=82, width=8, function=function)
         pulls.append((fit.yield_ - 300) / fit.error)
     assert abs(np.mean(pulls)) < 0.15
     assert np.std(pulls) == pytest.approx(1.0, abs=0.1)
@@ -46,7 +48,7 @@ def test_noiseless_yield_of_either_sign_is_exact(function: str, number: float) -
         background = shape.integrals(EDGES, np.log([200.0, 120.0, 60.0, 30.0]))
     truth = background + number * gaussian_fractions(EDGES, mass=120, width=10)
     fit = fit_signal(
-        truth, EDGES, mass=120, width=10, function=function, variances=truth, is_data=False
+        Spectrum(EDGES, truth, truth, is_data=False), mass=120, width=10, function=function
     )
     assert fit.yield_ == pytest.approx(number, abs=0.02 * fit.error)
     assert np.sign(fit.significance) in {0.0, np.sign(fit.yield_)}
@@ -56,22 +58,19 @@ def test_noiseless_yield_of_either_sign_is_exact(function: str, number: float) -
 def test_significance_squared_is_the_gain_in_deviance_and_close_to_yield_over_error() -> None:
     truth = falling(50_000) + 500 * gaussian_fractions(EDGES, mass=120, width=12)
     counts = np.random.default_rng(12).poisson(truth).astype(float)
-    fit = fit_signal(counts, EDGES, mass=120, width=12, function="dijet3")
+    fit = fit_signal((counts, EDGES), mass=120, width=12, function="dijet3")
     assert fit.significance**2 == pytest.approx(fit.deviance_without - fit.deviance)
     assert fit.significance == pytest.approx(fit.yield_ / fit.error, rel=0.1)
 
 
 def test_scaled_simulation_has_errors_of_the_sample_that_exists() -> None:
     counts = np.random.default_rng(13).poisson(falling(20_000)).astype(float)
-    plain = fit_signal(counts, EDGES, mass=120, width=12, function="dijet3")
+    plain = fit_signal((counts, EDGES), mass=120, width=12, function="dijet3")
     scaled = fit_signal(
-        counts * 0.25,
-        EDGES,
+        Spectrum(EDGES, counts * 0.25, counts / 16, is_data=False),
         mass=120,
         width=12,
         function="dijet3",
-        variances=counts / 16,
-        is_data=False,
     )
     assert scaled.yield_ == pytest.approx(plain.yield_ / 4, abs=0.01 * plain.error)
     assert scaled.error == pytest.approx(plain.error / 4, rel=1e-2)
@@ -80,7 +79,7 @@ def test_scaled_simulation_has_errors_of_the_sample_that_exists() -> None:
 
 def test_linear_response_to_the_poisson_covariance_is_the_error() -> None:
     counts = np.random.default_rng(14).poisson(falling(20_000)).astype(float)
-    fit = fit_signal(counts, EDGES, mass=120, width=12, function="dijet3")
+    fit = fit_signal((counts, EDGES), mass=120, width=12, function="dijet3")
     assert fit.yield_error_from(fit.expected) == pytest.approx(fit.error, rel=0.03)
     assert fit.yield_error_from(np.diag(fit.expected)) == pytest.approx(
         fit.yield_error_from(fit.expected)
@@ -90,14 +89,14 @@ def test_linear_response_to_the_poisson_covariance_is_the_error() -> None:
 def test_template_equals_the_gaussian_it_was_made_from() -> None:
     counts = np.random.default_rng(15).poisson(falling(20_000)).astype(float)
     template = gaussian_fractions(EDGES, mass=120, width=12)
-    one = fit_signal(counts, EDGES, mass=120, width=12, function="dijet3")
-    two = fit_signal(counts, EDGES, template=template, function="dijet3")
+    one = fit_signal((counts, EDGES), mass=120, width=12, function="dijet3")
+    two = fit_signal((counts, EDGES), template=template, function="dijet3")
     assert two.yield_ == pytest.approx(one.yield_, abs=1e-2 * one.error)
 
 
 def test_sparse_tail_with_a_negative_signal_stays_finite() -> None:
     counts = np.random.default_rng(16).poisson(falling(300)).astype(float)
-    fit = fit_signal(counts, EDGES, mass=200, width=8, function="dijet2")
+    fit = fit_signal((counts, EDGES), mass=200, width=8, function="dijet2")
     assert np.isfinite(fit.yield_)
     assert np.isfinite(fit.pulls).all()
     assert fit.expected.min() > -0.05
@@ -105,7 +104,7 @@ def test_sparse_tail_with_a_negative_signal_stays_finite() -> None:
 
 def test_result_is_ready_for_json() -> None:
     counts = np.random.default_rng(17).poisson(falling(20_000)).astype(float)
-    fit = fit_signal(counts, EDGES, mass=120, width=12, function="dijet")
+    fit = fit_signal((counts, EDGES), mass=120, width=12, function="dijet")
     told = json.loads(json.dumps(jsonable(fit.to_dict())))
     assert told["yield"] == fit.yield_
     assert told["function"].startswith("dijet")
@@ -128,7 +127,7 @@ def test_fractions_are_those_of_the_normal_distribution() -> None:
 )
 def test_bad_signals_are_refused(bad: dict[str, object], told: str) -> None:
     with pytest.raises(FitError, match=told):
-        fit_signal(np.full(40, 50.0), EDGES, function="exppoly2", **bad)  # type: ignore[arg-type]
+        fit_signal((np.full(40, 50.0), EDGES), **bad, function="exppoly2")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -139,12 +138,12 @@ def test_bad_contents_are_refused(value: float, told: str) -> None:
     counts = np.full(40, 50.0)
     counts[3] = value
     with pytest.raises(FitError, match=told):
-        fit_signal(counts, EDGES, mass=120, width=12)
+        fit_signal((counts, EDGES), mass=120, width=12)
 
 
 def test_weights_in_data_and_simulation_without_variances_are_refused() -> None:
     counts = np.full(40, 50.0)
     with pytest.raises(FitError, match="in what is called data"):
-        fit_signal(counts, EDGES, mass=120, width=12, variances=counts * 2)
+        fit_signal(Spectrum(EDGES, counts, counts * 2), mass=120, width=12)
     with pytest.raises(FitError, match="needs variances"):
-        fit_signal(counts, EDGES, mass=120, width=12, is_data=False)
+        fit_signal(Spectrum(EDGES, counts, is_data=False), mass=120, width=12)

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from oddjet.analysis.statistics.background.transfer import fit_transfer
+from oddjet.analysis.statistics.spectrum import Spectrum
 from oddjet.errors import ConfigError, FitError
 from oddjet.typing import Floats
 
@@ -25,7 +26,7 @@ def spectra(slope: float = 0.0) -> tuple[Floats, Floats]:
 def test_constant_ratio_has_its_closed_form() -> None:
     rng = np.random.default_rng(1)
     passing, failing = (rng.poisson(x).astype(float) for x in spectra())
-    fit = fit_transfer(passing, failing, EDGES, window=WINDOW, order=0)
+    fit = fit_transfer((passing, EDGES), (failing, EDGES), window=WINDOW, order=0)
     on, off = passing[fit.use].sum(), failing[fit.use].sum()
     assert fit.ratio == pytest.approx(np.full(40, on / off), rel=1e-4)
     inside = failing[INSIDE].sum()
@@ -41,9 +42,8 @@ def test_prediction_is_unbiased_with_honest_errors_where_no_falling_function_fit
     pulls, values = [], []
     for _ in range(200):
         fit = fit_transfer(
-            rng.poisson(passing).astype(float),
-            rng.poisson(failing).astype(float),
-            EDGES,
+            (rng.poisson(passing).astype(float), EDGES),
+            (rng.poisson(failing).astype(float), EDGES),
             window=WINDOW,
             order=1,
         )
@@ -58,7 +58,7 @@ def test_prediction_is_unbiased_with_honest_errors_where_no_falling_function_fit
 def test_f_test_finds_the_order(slope: float, order: int) -> None:
     rng = np.random.default_rng(3)
     chosen = [
-        fit_transfer(*(rng.poisson(x).astype(float) for x in spectra(slope)), EDGES, window=WINDOW)
+        fit_transfer(*((rng.poisson(x), EDGES) for x in spectra(slope)), window=WINDOW)
         for _ in range(25)
     ]
     assert [fit.order for fit in chosen].count(order) >= 20
@@ -68,16 +68,12 @@ def test_f_test_finds_the_order(slope: float, order: int) -> None:
 def test_weights_scale_out() -> None:
     rng = np.random.default_rng(4)
     passing, failing = (rng.poisson(x).astype(float) for x in spectra(0.5))
-    plain = fit_transfer(passing, failing, EDGES, window=WINDOW, order=1)
+    plain = fit_transfer((passing, EDGES), (failing, EDGES), window=WINDOW, order=1)
     scaled = fit_transfer(
-        0.5 * passing,
-        2.0 * failing,
-        EDGES,
+        Spectrum(EDGES, 0.5 * passing, 0.25 * passing, is_data=False),
+        Spectrum(EDGES, 2.0 * failing, 4.0 * failing, is_data=False),
         window=WINDOW,
         order=1,
-        passing_variances=0.25 * passing,
-        failing_variances=4.0 * failing,
-        is_data=False,
     )
     assert scaled.predicted == pytest.approx(plain.predicted / 2, rel=1e-4)
     assert scaled.predicted_error == pytest.approx(plain.predicted_error / 2, rel=1e-3)
@@ -90,7 +86,7 @@ def test_blinded_window_is_not_looked_at() -> None:
     changed = passing.copy()
     changed[INSIDE] += 1000
     one, two = (
-        fit_transfer(p, failing, EDGES, window=WINDOW, blind_window=WINDOW)
+        fit_transfer(Spectrum(EDGES, p, blind_window=WINDOW), (failing, EDGES), window=WINDOW)
         for p in (passing, changed)
     )
     assert one.predicted == two.predicted
@@ -99,18 +95,21 @@ def test_blinded_window_is_not_looked_at() -> None:
 
 
 def test_bad_input_is_refused() -> None:
-    passing, failing = (np.round(x) for x in spectra())
+    counts = [np.round(x) for x in spectra()]
+    passing, failing = ((x, EDGES) for x in counts)
     with pytest.raises(FitError, match="outside the histogram's range"):
-        fit_transfer(passing, failing, EDGES, window=(20, 60))
+        fit_transfer(passing, failing, window=(20, 60))
     with pytest.raises(FitError, match="widen the mass range"):
-        fit_transfer(passing, failing, EDGES, window=(40, 60))
+        fit_transfer(passing, failing, window=(40, 60))
     with pytest.raises(FitError, match="no passing events"):
-        fit_transfer(0 * passing, failing, EDGES, window=WINDOW)
+        fit_transfer((0 * counts[0], EDGES), failing, window=WINDOW)
     with pytest.raises(FitError, match="negative contents"):
-        fit_transfer(passing, -failing, EDGES, window=WINDOW)
+        fit_transfer(passing, (-counts[1], EDGES), window=WINDOW)
     with pytest.raises(FitError, match="needs variances"):
-        fit_transfer(passing, failing, EDGES, window=WINDOW, is_data=False)
+        fit_transfer(Spectrum(EDGES, counts[0], is_data=False), failing, window=WINDOW)
     with pytest.raises(ConfigError, match="order of the transfer factor"):
-        fit_transfer(passing, failing, EDGES, window=WINDOW, order=9)
+        fit_transfer(passing, failing, window=WINDOW, order=9)
     with pytest.raises(FitError, match="too few sideband bins"):
-        fit_transfer(passing[:4], failing[:4], EDGES[:5], window=(45, 55), order=2)
+        fit_transfer(*((x[:4], EDGES[:5]) for x in counts), window=(45, 55), order=2)
+    with pytest.raises(FitError, match="give both the same bins"):
+        fit_transfer(passing, (counts[1][:4], EDGES[:5]), window=WINDOW)

@@ -11,8 +11,11 @@ import numpy.typing as npt
 import pytest
 from scipy import stats
 
-from oddjet.analysis.statistics.bumphunt import BumpHunt, scan, significance
-from oddjet.analysis.statistics.bumphunt.result import WindowTable
+from oddjet.analysis.statistics.bumphunt.pvalues import significance
+from oddjet.analysis.statistics.bumphunt.result import BumpHunt, WindowTable
+from oddjet.analysis.statistics.bumphunt.scan import scan
+from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
+from oddjet.analysis.statistics.spectrum import Spectrum
 from oddjet.datasets.disk.numbers import jsonable
 from oddjet.errors import ConfigError, FitError
 from oddjet.typing import Floats
@@ -48,7 +51,9 @@ def smallest_p(counts: npt.NDArray[np.generic], background: Floats = BACKGROUND)
 
 def test_local_p_is_the_poisson_tail_of_every_window() -> None:
     counts = toy(1, bump=40)
-    table = table_of(scan(counts, EDGES, BACKGROUND, n_toys=1, seed=1, widths=(2, 5)))
+    table = table_of(
+        scan((counts, EDGES), BACKGROUND, ScanSettings(n_toys=1, seed=1, widths=(2, 5)))
+    )
     row = 0
     for width in range(2, 6):
         for first in range(40 - width + 1):
@@ -66,7 +71,7 @@ def test_smallest_p_and_window_equal_pybumphunters(seed: int) -> None:
     from pyBumpHunter import BumpHunter1D  # noqa: PLC0415
 
     counts = toy(seed, bump=30)
-    found = scan(counts, EDGES, BACKGROUND, n_toys=20, seed=1, widths=(2, 6))
+    found = scan((counts, EDGES), BACKGROUND, ScanSettings(n_toys=20, seed=1, widths=(2, 6)))
     hunter = BumpHunter1D(width_min=2, width_max=6, npe=20, nworker=1, seed=4)
     with contextlib.redirect_stdout(io.StringIO()):
         hunter.bump_scan(counts.astype(int), BACKGROUND, is_hist=True)
@@ -77,13 +82,13 @@ def test_smallest_p_and_window_equal_pybumphunters(seed: int) -> None:
 
 
 def test_global_p_counts_toys_and_is_never_zero() -> None:
-    found = scan(toy(1, bump=400), EDGES, BACKGROUND, n_toys=200, seed=1)
+    found = scan((toy(1, bump=400), EDGES), BACKGROUND, ScanSettings(n_toys=200, seed=1))
     assert found.n_exceeding == 0
     assert found.global_p == 1 / 201
     assert found.global_p_is_bound
     assert found.window[0] >= EDGES[7]
     assert found.window[1] <= EDGES[13]
-    weak = scan(toy(5), EDGES, BACKGROUND, n_toys=200, seed=1)
+    weak = scan((toy(5), EDGES), BACKGROUND, ScanSettings(n_toys=200, seed=1))
     exceeding = int((weak.toy_min_p <= weak.local_p).sum())
     assert weak.global_p == (exceeding + 1) / 201
     assert weak.global_p > 0.01
@@ -91,7 +96,7 @@ def test_global_p_counts_toys_and_is_never_zero() -> None:
 
 def test_global_p_agrees_with_independent_toys() -> None:
     counts = toy(6, bump=20)
-    found = scan(counts, EDGES, BACKGROUND, n_toys=1500, seed=2, widths=(2, 4))
+    found = scan((counts, EDGES), BACKGROUND, ScanSettings(n_toys=1500, seed=2, widths=(2, 4)))
     rng = np.random.default_rng(99)
     smallest = np.array([smallest_p(rng.poisson(BACKGROUND)) for _ in range(1500)])
     expected = np.mean(smallest <= found.local_p)
@@ -102,7 +107,9 @@ def test_global_p_agrees_with_independent_toys() -> None:
 @pytest.mark.slow
 def test_global_p_is_uniform_under_a_known_background() -> None:
     values = [
-        scan(toy(1000 + i), EDGES, BACKGROUND, n_toys=199, seed=i, widths=(2, 6)).global_p
+        scan(
+            (toy(1000 + i), EDGES), BACKGROUND, ScanSettings(n_toys=199, seed=i, widths=(2, 6))
+        ).global_p
         for i in range(150)
     ]
     assert stats.kstest(values, "uniform").pvalue > 0.01
@@ -110,15 +117,15 @@ def test_global_p_is_uniform_under_a_known_background() -> None:
 
 def test_the_seed_decides_whatever_the_number_of_threads() -> None:
     counts = toy(1)
-    first = scan(counts, EDGES, BACKGROUND, n_toys=50, seed=1, workers=3)
-    same = scan(counts, EDGES, BACKGROUND, n_toys=50, seed=1)
-    other = scan(counts, EDGES, BACKGROUND, n_toys=50, seed=2)
+    first = scan((counts, EDGES), BACKGROUND, ScanSettings(n_toys=50, seed=1), workers=3)
+    same = scan((counts, EDGES), BACKGROUND, ScanSettings(n_toys=50, seed=1))
+    other = scan((counts, EDGES), BACKGROUND, ScanSettings(n_toys=50, seed=2))
     assert np.array_equal(first.toy_min_p, same.toy_min_p)
     assert not np.array_equal(first.toy_min_p, other.toy_min_p)
 
 
 def test_nothing_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    scan(toy(1), EDGES, BACKGROUND, n_toys=5, seed=1)
+    scan((toy(1), EDGES), BACKGROUND, ScanSettings(n_toys=5, seed=1))
     assert capsys.readouterr().out == ""
 
 
@@ -128,8 +135,12 @@ def test_blinded_window_is_neither_read_nor_crossed() -> None:
     altered[5:12] = 1e6
     window = (65.0, 100.0)
     found, same = (
-        scan(each, EDGES, BACKGROUND, n_toys=50, seed=1, blind_window=window)
-        for each in (counts, altered)
+        scan(
+            Spectrum(EDGES, contents, blind_window=window),
+            BACKGROUND,
+            ScanSettings(n_toys=50, seed=1),
+        )
+        for contents in (counts, altered)
     )
     assert json.dumps(found.to_dict()) == json.dumps(same.to_dict())
     assert np.all((table_of(found).high <= 65.0) | (table_of(found).low >= 100.0))
@@ -139,7 +150,9 @@ def test_blinded_window_is_neither_read_nor_crossed() -> None:
 def test_blinded_scan_is_the_scan_of_both_sides() -> None:
     counts = toy(7)
     both = scan(
-        counts, EDGES, BACKGROUND, n_toys=400, seed=3, widths=(2, 4), blind_window=(65, 100)
+        Spectrum(EDGES, counts, blind_window=(65, 100)),
+        BACKGROUND,
+        ScanSettings(n_toys=400, seed=3, widths=(2, 4)),
     )
     parts = (slice(0, 5), slice(12, 40))
     sides = [smallest_p(counts[part], BACKGROUND[part]) for part in parts]
@@ -153,7 +166,7 @@ def test_blinded_scan_is_the_scan_of_both_sides() -> None:
 
 
 def test_no_excess_anywhere() -> None:
-    found = scan(np.zeros(40), EDGES, BACKGROUND, n_toys=20, seed=1)
+    found = scan((np.zeros(40), EDGES), BACKGROUND, ScanSettings(n_toys=20, seed=1))
     assert not found.best.has_excess
     assert found.local_p == 1.0
     assert found.global_p == 1.0
@@ -163,13 +176,15 @@ def test_no_excess_anywhere() -> None:
 def test_impossible_excess_does_not_break() -> None:
     counts = toy(1)
     counts[20] = 1e6
-    found = scan(counts, EDGES, BACKGROUND, n_toys=20, seed=1, widths=(1, 3))
+    found = scan((counts, EDGES), BACKGROUND, ScanSettings(n_toys=20, seed=1, widths=(1, 3)))
     assert found.local_p == 0.0
     assert json.dumps(jsonable(found.to_dict()), allow_nan=False)
 
 
 def test_json_carries_the_names_of_the_p_values() -> None:
-    content = scan(toy(1), EDGES, BACKGROUND, n_toys=20, seed=1, label="all").to_dict()
+    content = scan(
+        Spectrum(EDGES, toy(1), name="all"), BACKGROUND, ScanSettings(n_toys=20, seed=1)
+    ).to_dict()
     assert content["background"] == "given"
     names = {"local_p", "local_p_toys", "local_p_fixed_background", "global_p", "window"}
     assert names <= set(content)
@@ -184,18 +199,26 @@ def test_significance(p_value: float, sigma: float) -> None:
 def test_bad_input_is_refused() -> None:
     counts = toy(1)
     with pytest.raises(FitError, match="fractional contents"):
-        scan(counts + 0.5, EDGES, BACKGROUND, n_toys=5, seed=1)
+        scan((counts + 0.5, EDGES), BACKGROUND, ScanSettings(n_toys=5, seed=1))
     with pytest.raises(FitError, match="negative contents"):
-        scan(counts - 1e4, EDGES, BACKGROUND, n_toys=5, seed=1)
+        scan((counts - 1e4, EDGES), BACKGROUND, ScanSettings(n_toys=5, seed=1))
     with pytest.raises(FitError, match="finite and positive in every bin; 40 are not"):
-        scan(counts, EDGES, np.zeros(40), n_toys=5, seed=1)
+        scan((counts, EDGES), np.zeros(40), ScanSettings(n_toys=5, seed=1))
     with pytest.raises(FitError, match="background of shape"):
-        scan(counts, EDGES, BACKGROUND[:-1], n_toys=5, seed=1)
+        scan((counts, EDGES), BACKGROUND[:-1], ScanSettings(n_toys=5, seed=1))
     with pytest.raises(ConfigError, match="narrowest ≤ widest"):
-        scan(counts, EDGES, BACKGROUND, n_toys=5, seed=1, widths=(4, 2))
+        scan((counts, EDGES), BACKGROUND, ScanSettings(n_toys=5, seed=1, widths=(4, 2)))
     with pytest.raises(ConfigError, match="at least one pseudo-experiment"):
-        scan(counts, EDGES, BACKGROUND, n_toys=0, seed=1)
+        scan((counts, EDGES), BACKGROUND, ScanSettings(n_toys=0, seed=1))
     with pytest.raises(FitError, match="nothing is left"):
-        scan(counts, EDGES, BACKGROUND, n_toys=5, seed=1, blind_window=(40, 240))
+        scan(
+            Spectrum(EDGES, counts, blind_window=(40, 240)),
+            BACKGROUND,
+            ScanSettings(n_toys=5, seed=1),
+        )
     with pytest.raises(FitError, match="no window fits"):
-        scan(counts, EDGES, BACKGROUND, n_toys=5, seed=1, blind_window=(45, 235), widths=(2, 3))
+        scan(
+            Spectrum(EDGES, counts, blind_window=(45, 235)),
+            BACKGROUND,
+            ScanSettings(n_toys=5, seed=1, widths=(2, 3)),
+        )

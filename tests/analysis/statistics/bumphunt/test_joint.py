@@ -9,16 +9,15 @@ import numpy.typing as npt
 import pytest
 from scipy import stats
 
-from oddjet.analysis.statistics.background import fit_sidebands
+from oddjet.analysis.statistics.background.fit import fit_sidebands
 from oddjet.analysis.statistics.background.many import BatchModel
-from oddjet.analysis.statistics.bumphunt import (
-    JointTable,
-    make_windows,
-    on_off_p,
-    scan_jointly,
-    scan_signals,
-)
+from oddjet.analysis.statistics.bumphunt.joint import JointTable
+from oddjet.analysis.statistics.bumphunt.pvalues import on_off_p
+from oddjet.analysis.statistics.bumphunt.scan import scan_jointly, scan_signals
+from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
 from oddjet.analysis.statistics.bumphunt.statistic import FittedBeside, GivenBackground
+from oddjet.analysis.statistics.bumphunt.windows import make_windows
+from oddjet.analysis.statistics.spectrum import Spectrum
 from oddjet.datasets.disk.numbers import jsonable
 from oddjet.errors import ConfigError, FitError, NonFiniteError
 from oddjet.typing import Floats
@@ -71,12 +70,12 @@ def test_sparse_patterns_keep_their_totals() -> None:
 
 def test_every_window_is_that_of_the_sideband_fit() -> None:
     table = table_of(bump=150)
-    found = scan_jointly(table, n_toys=3, seed=1, widths=(3, 5))
+    found = scan_jointly(table, ScanSettings(n_toys=3, seed=1, widths=(3, 5), function="auto"))
     for channel, spectrum in zip(found.channels, table.spectra, strict=True):
         rows = channel.table
         for row in (0, 40, 77):
             window = (float(rows.low[row]), float(rows.high[row]))
-            fit = fit_sidebands(spectrum, EDGES, window=window)
+            fit = fit_sidebands((spectrum, EDGES), window=window)
             assert rows.function[row] == fit.name
             assert rows.expected[row] == pytest.approx(fit.predicted, rel=2e-3)
             assert rows.expected_error[row] == pytest.approx(fit.predicted_error, rel=0.02)
@@ -88,10 +87,7 @@ def test_local_p_is_a_counting_experiment_where_one_exists() -> None:
     """Flat in all but the window: the fit of a constant is the mean of the bins beside it."""
     counts = np.full(40, 100.0)
     counts[18:22] = 130.0
-    found = scan_jointly(
-        JointTable.from_histogram(counts, EDGES), n_toys=2, seed=1, widths=(4, 4),
-        function="exppoly2",
-    )  # fmt: skip
+    found = scan_jointly(JointTable.from_histogram((counts, EDGES)), ScanSettings(n_toys=2, seed=1, widths=(4, 4), function="exppoly2"))  # fmt: skip
     n_on, n_off, tau = 520, 3600, 9.0
     exact = stats.binom.sf(n_on - 1, n_on + n_off, 1 / (1 + tau))
     assert found.window == (EDGES[18], EDGES[22])
@@ -103,8 +99,10 @@ def test_a_masked_fit_keeps_the_bump_that_a_full_fit_swallows() -> None:
     truth = 400 * np.exp(-(CENTRES - 40) / 60)
     signal = 5 * np.sqrt(truth[14:20].sum()) * np.diff(stats.norm.cdf(EDGES, 125, 10))
     counts = np.rint(truth + signal)
-    table = JointTable.from_histogram(counts, EDGES)
-    rows = scan_jointly(table, n_toys=1, seed=1, widths=(8, 8), function="exppoly5").best.table
+    table = JointTable.from_histogram((counts, EDGES))
+    rows = scan_jointly(
+        table, ScanSettings(n_toys=1, seed=1, widths=(8, 8), function="exppoly5")
+    ).best.table
     masked = float((rows.observed - rows.expected).max() / signal.sum())
     model = BatchModel.make("exppoly5", EDGES, counts)
     whole = model.expected(counts)[0]
@@ -115,7 +113,9 @@ def test_a_masked_fit_keeps_the_bump_that_a_full_fit_swallows() -> None:
 
 
 def test_a_bump_is_found_in_the_spectrum_that_shows_it_best() -> None:
-    found = scan_jointly(table_of(bump=150), n_toys=100, seed=1, workers=2)
+    found = scan_jointly(
+        table_of(bump=150), ScanSettings(n_toys=100, seed=1, function="auto"), workers=2
+    )
     assert found.best.label == "5 %"
     assert found.window[0] < 120 < found.window[1]
     assert found.global_p == 1 / 101
@@ -130,7 +130,10 @@ def test_a_bump_is_found_in_the_spectrum_that_shows_it_best() -> None:
 
 def test_the_global_p_counts_toys_over_all_spectra_and_threads_do_not_matter() -> None:
     table = table_of(seed=6)
-    found, same = (scan_jointly(table, n_toys=60, seed=3, workers=w) for w in (1, 2))
+    found, same = (
+        scan_jointly(table, ScanSettings(n_toys=60, seed=3, function="auto"), workers=w)
+        for w in (1, 2)
+    )
     assert np.array_equal(found.toy_min_p, same.toy_min_p)
     assert found.global_p == (np.sum(found.toy_min_p <= found.local_p) + 1) / 61
     # Looking at more places can only make the same excess less surprising.
@@ -139,7 +142,11 @@ def test_the_global_p_counts_toys_over_all_spectra_and_threads_do_not_matter() -
 
 def test_signals_are_found_with_their_yield() -> None:
     table = table_of(20_000, bump=300)
-    found = scan_signals(table, np.arange(60, 220, 5), width=7.0, n_toys=50, seed=1)
+    found = scan_signals(
+        table,
+        ScanSettings(signal_width=7.0, n_toys=50, seed=1, function="auto"),
+        masses=np.arange(60, 220, 5),
+    )
     assert abs(0.5 * sum(found.window) - 120) <= 5
     assert found.best.local_p < 1e-5
     assert found.global_p == 1 / 51
@@ -150,13 +157,22 @@ def test_signal_templates_may_be_given() -> None:
     table = table_of(bump=200)
     masses = np.arange(80, 160, 10.0)
     shapes = np.stack([np.diff(stats.norm.cdf(EDGES, mass, 7.0)) for mass in masses])
-    given = scan_signals(table, masses, templates=shapes, n_toys=20, seed=1)
-    gaussian = scan_signals(table, masses, width=7.0, n_toys=20, seed=1)
+    given = scan_signals(
+        table, ScanSettings(n_toys=20, seed=1, function="auto"), masses=masses, templates=shapes
+    )
+    gaussian = scan_signals(
+        table, ScanSettings(signal_width=7.0, n_toys=20, seed=1, function="auto"), masses=masses
+    )
     assert given.to_dict() == gaussian.to_dict()
     with pytest.raises(ConfigError, match="templates"):
-        scan_signals(table, masses, templates=shapes[:2], n_toys=20, seed=1)
+        scan_signals(
+            table,
+            ScanSettings(n_toys=20, seed=1, function="auto"),
+            masses=masses,
+            templates=shapes[:2],
+        )
     with pytest.raises(ConfigError, match="either a width or templates"):
-        scan_signals(table, masses, n_toys=20, seed=1)
+        scan_signals(table, ScanSettings(n_toys=20, seed=1, function="auto"), masses=masses)
 
 
 def test_bad_input_is_refused() -> None:
@@ -173,21 +189,21 @@ def test_bad_input_is_refused() -> None:
     with pytest.raises(FitError, match="passes"):
         JointTable.from_jets(mass, passes[:, :2], EDGES, labels=labels)
     with pytest.raises(FitError, match="variance"):
-        JointTable.from_histogram(np.full(40, 5.0), EDGES, variances=np.full(40, 9.0))
+        JointTable.from_histogram(Spectrum(EDGES, np.full(40, 5.0), np.full(40, 9.0)))
     table = table_of(1000)
     with pytest.raises(FitError, match="no window fits"):
-        scan_jointly(table, n_toys=5, seed=1, widths=(39, 40))
+        scan_jointly(table, ScanSettings(n_toys=5, seed=1, widths=(39, 40), function="auto"))
     with pytest.raises(ConfigError, match="cannot be used in a scan that is refitted"):
-        scan_jointly(table, n_toys=5, seed=1, function="bernstein4")
-    few = JointTable.from_histogram(np.bincount([3, 3, 3], minlength=40).astype(float), EDGES)
+        scan_jointly(table, ScanSettings(n_toys=5, seed=1, function="bernstein4"))
+    few = JointTable.from_histogram((np.bincount([3, 3, 3], minlength=40).astype(float), EDGES))
     with pytest.raises(FitError, match="can be fitted"):
-        scan_jointly(few, n_toys=5, seed=1)
+        scan_jointly(few, ScanSettings(n_toys=5, seed=1, function="auto"))
 
 
 def test_the_same_toys_without_refit_are_another_distribution() -> None:
     """What the long null tests show in full: a fit leaves more extreme windows than the truth does."""
     counts = np.random.default_rng(5).poisson(3000 * np.exp(-CENTRES / 45)).astype(float)
-    table = JointTable.from_histogram(counts, EDGES)
+    table = JointTable.from_histogram((counts, EDGES))
     model = BatchModel.make("auto", EDGES, counts)
     expected = table.expected(model)
     toys = table.draw(expected, 200, np.random.default_rng(1))

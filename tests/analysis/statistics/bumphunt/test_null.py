@@ -11,8 +11,10 @@ import pytest
 from scipy import stats
 
 from oddjet.analysis.statistics.background.many import BatchModel
-from oddjet.analysis.statistics.bumphunt import JointTable, scan, scan_jointly
+from oddjet.analysis.statistics.bumphunt.joint import JointTable
 from oddjet.analysis.statistics.bumphunt.pvalues import toy_p
+from oddjet.analysis.statistics.bumphunt.scan import scan, scan_jointly
+from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
 from oddjet.typing import Floats
 
 EDGES = np.linspace(50.0, 210.0, 33)
@@ -43,8 +45,14 @@ def test_one_spectrum() -> None:
     for seed in range(N_EXPERIMENTS):
         rng = np.random.default_rng([1, seed])
         counts = np.histogram(masses(rng, 5000), EDGES)[0]
-        table = JointTable.from_histogram(counts, EDGES)
-        p.append(scan_jointly(table, n_toys=N_TOYS, seed=seed, widths=WIDTHS, workers=2).global_p)
+        table = JointTable.from_histogram((counts, EDGES))
+        p.append(
+            scan_jointly(
+                table,
+                ScanSettings(n_toys=N_TOYS, seed=seed, widths=WIDTHS, function="auto"),
+                workers=2,
+            ).global_p
+        )
     check_uniform(np.array(p))
 
 
@@ -59,7 +67,13 @@ def test_two_detectors_with_three_nested_working_points() -> None:
         second = np.where(rng.random(mass.size) < 0.5, first, rng.random(mass.size))
         passes = np.stack([s < w for s in (first, second) for w in WORKING_POINTS], axis=1)
         table = JointTable.from_jets(mass, passes, EDGES, labels=labels)
-        p.append(scan_jointly(table, n_toys=N_TOYS, seed=seed, widths=WIDTHS, workers=2).global_p)
+        p.append(
+            scan_jointly(
+                table,
+                ScanSettings(n_toys=N_TOYS, seed=seed, widths=WIDTHS, function="auto"),
+                workers=2,
+            ).global_p
+        )
     check_uniform(np.array(p))
 
 
@@ -74,10 +88,12 @@ def test_without_refit_the_same_fails() -> None:
         rng = np.random.default_rng([1, seed])
         counts = np.histogram(masses(rng, 5000), EDGES)[0]
         fitted = BatchModel.make("auto", EDGES, counts).expected(counts)[0]
-        fixed = scan(counts, EDGES, fitted, n_toys=N_TOYS, seed=seed, widths=WIDTHS)
+        fixed = scan((counts, EDGES), fitted, ScanSettings(n_toys=N_TOYS, seed=seed, widths=WIDTHS))
         whole.append(fixed.global_p)
-        table = JointTable.from_histogram(counts, EDGES)
-        found = scan_jointly(table, n_toys=1, seed=seed, widths=WIDTHS)
+        table = JointTable.from_histogram((counts, EDGES))
+        found = scan_jointly(
+            table, ScanSettings(n_toys=1, seed=seed, widths=WIDTHS, function="auto")
+        )
         beside.append(toy_p(np.sum(fixed.toy_min_p <= found.local_p), N_TOYS))
     assert np.mean(np.array(beside) <= 0.05) > 0.08
     assert np.mean(whole) > 0.55

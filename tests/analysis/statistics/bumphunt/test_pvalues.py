@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from oddjet.analysis.statistics.bumphunt import on_off_p, poisson_p
-from oddjet.analysis.statistics.bumphunt.pvalues import toy_p
+from oddjet.analysis.statistics.bumphunt.pvalues import on_off_p, poisson_p, toy_p
 
 
 @pytest.mark.parametrize(("n", "b"), [(3, 1.0), (10, 2.5), (200, 150.0)])

@@ -9,7 +9,11 @@ import pytest
 import uhi.io.json
 import uproot
 
-from oddjet.analysis.statistics.exchange import histogram_names, read_histogram, write_root
+from oddjet.analysis.statistics.exchange.histogram_files import (
+    histogram_names,
+    read_histogram,
+    write_root,
+)
 from oddjet.errors import BadFileError, FitError, InputError
 from oddjet.processors.histograms import HistogramSettings, make_histogram, save_histograms
 
@@ -58,7 +62,7 @@ def test_root_without_sumw2_has_poisson_variances(
 ) -> None:
     found = read_histogram(f"{root_file}:{name}")
     assert found.counts.tolist() == counts
-    assert found.checked(is_data=True).variances.tolist() == counts
+    assert found.checked(is_data=True).sumw2.tolist() == counts
     assert found.flow_note == ""
 
 

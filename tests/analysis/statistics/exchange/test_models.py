@@ -7,13 +7,9 @@ import numpy as np
 import pytest
 import uproot
 
-from oddjet.analysis.statistics.exchange import (
-    Channel,
-    Sample,
-    pyhf_model,
-    write_datacard,
-    write_workspace,
-)
+from oddjet.analysis.statistics.exchange.datacard import write_datacard
+from oddjet.analysis.statistics.exchange.model import Channel, Sample
+from oddjet.analysis.statistics.exchange.workspace import pyhf_model, write_workspace
 from oddjet.errors import InputError
 
 EDGES = np.array([60.0, 70.0, 80.0, 90.0])

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from oddjet.analysis.report.write import write_limits
-from oddjet.analysis.statistics.exchange import MassHistogram
-from oddjet.analysis.statistics.limits import (
+from oddjet.analysis.statistics.background.signal import gaussian_fractions
+from oddjet.analysis.statistics.limits.inputs import Systematics
+from oddjet.analysis.statistics.limits.spectrum import (
     LimitSettings,
     SignalModel,
-    Systematics,
+    limit_inputs,
     limit_spectrum,
 )
-from oddjet.analysis.statistics.limits.spectrum import limit_inputs
-from oddjet.analysis.statistics.limits.templates import gaussian_template
+from oddjet.analysis.statistics.spectrum import Spectrum
 from oddjet.errors import ConfigError, FitError
 
 EDGES = np.linspace(40.0, 160.0, 25)
@@ -26,12 +26,12 @@ SIGNAL = SignalModel(85.0, 6.0)
 OPEN = LimitSettings(unblind=True, function="exppoly2", systematics=Systematics.none())
 
 
-def histogram(counts: np.ndarray, variances: np.ndarray | None = None) -> MassHistogram:
-    return MassHistogram("mass", EDGES, counts, counts if variances is None else variances)
+def histogram(counts: np.ndarray, variances: np.ndarray | None = None) -> Spectrum:
+    return Spectrum(EDGES, counts, counts if variances is None else variances, name="mass")
 
 
-def data(signal_events: float = 0.0) -> MassHistogram:
-    expected = BACKGROUND + signal_events * gaussian_template(EDGES, 85.0, 6.0)
+def data(signal_events: float = 0.0) -> Spectrum:
+    expected = BACKGROUND + signal_events * gaussian_fractions(EDGES, mass=85.0, width=6.0)
     return histogram(np.round(expected))
 
 
@@ -76,7 +76,7 @@ def test_given_background_uses_all_bins() -> None:
     assert fit is None
     assert inputs.edges.tolist() == EDGES.tolist()
     assert inputs.background_variances == pytest.approx(1e-4 * BACKGROUND)
-    template = histogram(50 * gaussian_template(EDGES, 85.0, 6.0))
+    template = histogram(50 * gaussian_fractions(EDGES, mass=85.0, width=6.0))
     same, _ = limit_inputs(
         data(), SignalModel(85.0, 6.0, template), background=given, settings=OPEN
     )
@@ -115,6 +115,6 @@ def test_files_of_a_scan(tmp_path: Path) -> None:
     names = {str(path.relative_to(tmp_path)) for path in written}
     assert {"limits.json", "limits.png", "m85/workspace.json", "m95/datacard.txt"} <= names
     numbers = json.loads((tmp_path / "limits.json").read_text())["limits"]
-    assert [each["mass"] for each in numbers] == [85.0, 95.0]
+    assert [limit["mass"] for limit in numbers] == [85.0, 95.0]
     assert numbers[0]["expected"]["median"]["mu"] == results[0].limit.expected[2]
     assert numbers[0]["background_fit"]["function"] == "exppoly2"

@@ -10,15 +10,11 @@ import pytest
 from pyhf.infer.intervals.upper_limits import toms748_scan
 from scipy import optimize, stats
 
-from oddjet.analysis.statistics.exchange import write_workspace
-from oddjet.analysis.statistics.limits import (
-    LimitInputs,
-    Systematics,
-    build_channel,
-    upper,
-    upper_limit,
-)
-from oddjet.analysis.statistics.limits.templates import gaussian_template
+from oddjet.analysis.statistics.background.signal import gaussian_fractions
+from oddjet.analysis.statistics.exchange.workspace import write_workspace
+from oddjet.analysis.statistics.limits import upper
+from oddjet.analysis.statistics.limits.inputs import LimitInputs, Systematics, build_channel
+from oddjet.analysis.statistics.limits.upper import upper_limit
 from oddjet.errors import ConfigError, FitError
 
 
@@ -99,7 +95,7 @@ def spectrum(**changes: object) -> LimitInputs:
         edges=edges,
         observed=np.array([310.0, 260.0, 230.0, 180.0, 160.0]),
         background=background,
-        signal_shape=gaussian_template(edges, 85.0, 7.0),
+        signal_shape=gaussian_fractions(edges, mass=85.0, width=7.0),
         mass=85.0,
         signal_yield=60.0,
         background_covariance=np.outer(0.02 * background, 0.02 * background),

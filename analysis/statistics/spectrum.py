@@ -1,0 +1,388 @@
+"""Binned spectra: what may enter a fit or a scan, and which bins a window covers."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from uhi.typing.plottable import PlottableHistogram
+
+from oddjet.errors import FitError, InputError
+from oddjet.typing import Bools, Floats
+
+__all__ = [
+    "Histogram",
+    "Spectrum",
+    "Window",
+    "check_counts",
+    "check_same_edges",
+    "check_window",
+    "overlaps",
+    "whole_bins",
+]
+
+SAME_EDGES = 1e-6
+"""How far apart edges of equal bins may be [narrowest bin]."""
+SLACK = 1e-9
+"""An edge written as 0.1 × 7 must not drag its neighbour in [range]."""
+
+Window: TypeAlias = tuple[float, float]
+"""Lower and upper end of a range of masses, [low, high) [GeV]."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Spectrum:
+    """A histogram of mass. Contents in blinded bins are replaced by NaN when it is made.
+
+    Functions of `oddjet.analysis.statistics` check the contents themselves, see `checked`.
+
+    Attributes:
+        edges: Bin edges, n_bins + 1 of them [GeV].
+        counts: Contents, shape (n_bins,); NaN in the bins that are blinded.
+        variances: Σw² a bin, shape (n_bins,); NaN in the bins that are blinded, None if unknown.
+        name: What it is called in tables and messages.
+        is_data: Whether contents are numbers of events; False for weighted simulation.
+        blind_window: Window whose contents are not looked at [GeV]; covers whole bins.
+        underflow: Content below the first edge.
+        overflow: Content above the last edge.
+
+    Raises:
+        FitError: Shapes do not fit, edges do not increase, the window lies outside the range or
+            leaves no bin.
+    """
+
+    edges: Floats
+    counts: Floats
+    variances: Floats | None = None
+    _: dataclasses.KW_ONLY
+    name: str = ""
+    is_data: bool = True
+    blind_window: Window | None = None
+    underflow: float = 0.0
+    overflow: float = 0.0
+
+    def __post_init__(self) -> None:
+        counts = np.array(self.counts, dtype=np.float64)
+        edges = np.asarray(self.edges, dtype=np.float64)
+        if counts.ndim != 1:
+            msg = f"expected counts of shape (n_bins,), received shape {counts.shape}"
+            raise FitError(msg)
+        _check_edges(edges, counts.size)
+        object.__setattr__(self, "edges", edges)
+        object.__setattr__(self, "counts", counts)
+        hidden = self.hidden
+        if hidden.all():
+            msg = f"all {hidden.size} bins are blinded by [{self.blind_window}) GeV: nothing is left to use"
+            raise FitError(msg)
+        counts[hidden] = np.nan
+        if self.variances is not None:
+            variances = np.array(self.variances, dtype=np.float64)
+            if variances.shape != counts.shape:
+                msg = f"expected variances of shape {counts.shape}, received {variances.shape}"
+                raise FitError(msg)
+            variances[hidden] = np.nan
+            object.__setattr__(self, "variances", variances)
+
+    @classmethod
+    def from_histogram(
+        cls,
+        histogram: Histogram,
+        *,
+        name: str | None = None,
+        is_data: bool | None = None,
+        blind_window: Window | None = None,
+    ) -> Spectrum:
+        """Take any histogram of one axis: of hist, boost-histogram, uproot, or another with UHI.
+
+        Args:
+            histogram: It follows UHI's PlottableHistogram, is a tuple (contents, edges) as
+                `numpy.histogram` makes it, or is a `Spectrum`.
+            name: Its name; its own if None.
+            is_data: Whether contents are numbers of events; they are unless a `Spectrum` says
+                otherwise.
+            blind_window: Window whose contents are not looked at [GeV].
+
+        Raises:
+            InputError: It is a profile, or has other than one axis of numbers.
+            FitError: As for `Spectrum`.
+        """
+        if isinstance(histogram, tuple):
+            contents, edges = (np.asarray(part, dtype=np.float64) for part in histogram)
+            histogram = cls(edges, contents)
+        elif not isinstance(histogram, Spectrum):
+            histogram = _from_uhi(histogram, name)
+        changes: dict[str, Any] = {"name": name, "is_data": is_data, "blind_window": blind_window}
+        changes = {key: value for key, value in changes.items() if value is not None}
+        return dataclasses.replace(histogram, **changes) if changes else histogram
+
+    @property
+    def n_bins(self) -> int:
+        """Number of bins."""
+        return int(self.counts.size)
+
+    @property
+    def centres(self) -> Floats:
+        """Centres of the bins [GeV], shape (n_bins,)."""
+        return 0.5 * (self.edges[:-1] + self.edges[1:])
+
+    @property
+    def widths(self) -> Floats:
+        """Widths of the bins [GeV], shape (n_bins,)."""
+        return np.diff(self.edges)
+
+    @property
+    def hidden(self) -> Bools:
+        """Bins that are blinded, shape (n_bins,)."""
+        if self.blind_window is None:
+            return np.zeros(self.n_bins, dtype=np.bool_)
+        return check_window(self.edges, self.blind_window, name="blind window")
+
+    @property
+    def sumw2(self) -> Floats:
+        """Σw² a bin, shape (n_bins,): the contents where no variances are known."""
+        return self.counts if self.variances is None else self.variances
+
+    @property
+    def weight_scale(self) -> Floats:
+        """Σw²/Σw a bin, shape (n_bins,): 1 for data; a typical weight for simulation.
+
+        Empty bins take the ratio of the totals, because nothing is known of their own.
+        """
+        if self.is_data:
+            return np.ones(self.n_bins)
+        counts, variances = self.counts, self.sumw2
+        total, variance = np.nansum(counts), np.nansum(variances)
+        typical = variance / total if total > 0 else 1.0
+        filled = np.isfinite(counts) & (counts > 0) & (variances > 0)
+        ratio = np.divide(variances, counts, out=np.ones(self.n_bins), where=filled)
+        return np.where(filled, ratio, typical)
+
+    @property
+    def flow_note(self) -> str:
+        """A sentence about what lies outside the range, empty where nothing does."""
+        if self.underflow == 0 and self.overflow == 0:
+            return ""
+        return (
+            f"{self.name}: {self.underflow:g} below {self.edges[0]:g} GeV and {self.overflow:g} "
+            f"above {self.edges[-1]:g} GeV are not used"
+        )
+
+    def within(self, low: float, high: float) -> Spectrum:
+        """Take the bins that lie wholly in [low, high] [GeV]; the others count as flow.
+
+        Raises:
+            InputError: No bin does.
+        """
+        slack = _slack(self.edges)
+        keep = (self.edges[:-1] >= low - slack) & (self.edges[1:] <= high + slack)
+        if not keep.any():
+            msg = (
+                f"{self.name}: no bin lies in [{low:g}, {high:g}] GeV; the histogram covers "
+                f"[{self.edges[0]:g}, {self.edges[-1]:g}] GeV"
+            )
+            raise InputError(msg)
+        first, last = np.flatnonzero(keep)[[0, -1]]
+        return dataclasses.replace(
+            self,
+            edges=self.edges[first : last + 2],
+            counts=self.counts[first : last + 1],
+            variances=None if self.variances is None else self.variances[first : last + 1],
+            underflow=self.underflow + float(self.counts[:first].sum()),
+            overflow=self.overflow + float(self.counts[last + 1 :].sum()),
+        )
+
+    def checked(self, *, is_data: bool | None = None) -> Spectrum:
+        """Check the contents before anything is computed from them; blinded bins are left out.
+
+        Args:
+            is_data: Whether contents are numbers of events; as the spectrum says if None.
+
+        Returns:
+            The spectrum with variances: those of data are the contents where none are known.
+
+        Raises:
+            FitError: Contents are negative, NaN or infinite; data are not whole numbers or their
+                variances differ from their contents; simulation has no variances.
+        """
+        is_data = self.is_data if is_data is None else is_data
+        counts, seen = self.counts, ~self.hidden
+        self._refuse(seen & ~np.isfinite(counts), counts, "NaN or infinite contents", "fix them")
+        fix = "the likelihood does not exist for them; use a sample without negative weights"
+        self._refuse(seen & (counts < 0), counts, "negative contents", fix)
+        if self.variances is None and not is_data:
+            msg = (
+                "weighted simulation needs variances (Σw² a bin): fill with hist's Weight() storage"
+            )
+            raise FitError(msg)
+        squares = self.sumw2
+        bad = seen & ~(np.isfinite(squares) & (squares >= 0))
+        what = "variances that are negative, NaN or infinite"
+        self._refuse(bad, squares, what, "fix the weights")
+        if is_data:
+            off = seen & ~np.isclose(squares, counts, rtol=1e-6, atol=1e-9)
+            fix = (
+                "Σw² ≠ Σw in what is called data. Weighted simulation is fitted with is_data=False, "
+                "or drawn as pseudo-data first"
+            )
+            self._refuse(off, squares, "a variance that differs from the content", fix)
+            broken = seen & ~np.isclose(counts, np.round(counts), rtol=0, atol=1e-6)
+            self._refuse(broken, counts, "fractional contents in what is called data", fix)
+        else:
+            bad = seen & (counts > 0) & (squares == 0)
+            fix = "fill with hist's Weight() storage"
+            self._refuse(bad, squares, "content but no variance", fix)
+        return dataclasses.replace(self, is_data=is_data, variances=squares)
+
+    def _refuse(self, bad: Bools, values: Floats, what: str, fix: str) -> None:
+        if not bad.any():
+            return
+        first = int(np.flatnonzero(bad)[0])
+        msg = (
+            f"{int(bad.sum())} of {bad.size} bins have {what}; the first is "
+            f"[{self.edges[first]:g}, {self.edges[first + 1]:g}) GeV with {values[first]:g}: {fix}"
+        )
+        raise FitError(msg)
+
+
+Histogram: TypeAlias = Spectrum | PlottableHistogram | tuple[npt.ArrayLike, npt.ArrayLike]
+"""What functions of statistics take: see `Spectrum.from_histogram`."""
+
+
+def check_counts(histogram: Histogram) -> Spectrum:
+    """Make a spectrum of any histogram and check its contents; see `Spectrum.checked`."""
+    return Spectrum.from_histogram(histogram).checked()
+
+
+def _from_uhi(histogram: PlottableHistogram, name: str | None) -> Spectrum:
+    histogram_name = getattr(histogram, "name", None) or "" if name is None else name
+    where = histogram_name or "the histogram"
+    if str(getattr(histogram.kind, "value", histogram.kind)) != "COUNT":
+        msg = f"{where} is a profile: it holds means, not counts"
+        raise InputError(msg)
+    if len(histogram.axes) != 1:
+        msg = f"{where} has {len(histogram.axes)} axes: expected one, the mass; project it first"
+        raise InputError(msg)
+    axis: Any = histogram.axes[0]
+    edges = getattr(axis, "edges", None)
+    if axis.traits.discrete and (edges is None or isinstance(axis[0], str)):
+        axis_name = getattr(axis, "name", "")
+        msg = f"{where}: the axis that is left, '{axis_name}', is of categories, not of mass"
+        raise InputError(msg)
+    if edges is None:
+        edges = [axis[0][0], *(high for _, high in axis)]
+    underflow, overflow = _flow(histogram)
+    return Spectrum(
+        np.asarray(edges() if callable(edges) else edges, dtype=np.float64),
+        histogram.values(),
+        histogram.variances(),
+        name=histogram_name,
+        underflow=underflow,
+        overflow=overflow,
+    )
+
+
+def _flow(histogram: Any) -> tuple[float, float]:
+    """Contents below and above the axis; 0 for a histogram that keeps none."""
+    try:
+        values = np.asarray(histogram.values(flow=True), dtype=np.float64)
+    except TypeError:  # UHI's protocol leaves the argument out
+        return 0.0, 0.0
+    axis = histogram.axes[0]
+    both = values.size == len(axis) + 2
+    under, over = (getattr(axis.traits, side, both) for side in ("underflow", "overflow"))
+    return float(values[0]) if under else 0.0, float(values[-1]) if over else 0.0
+
+
+def _slack(edges: Floats) -> float:
+    return SLACK * float(edges[-1] - edges[0])
+
+
+def overlaps(edges: Floats, window: Window) -> Bools:
+    """Which bins share some width with a window [low, high).
+
+    Args:
+        edges: Bin edges, n_bins + 1 of them [GeV].
+        window: Lower and upper end [GeV].
+
+    Returns:
+        Mask of shape (n_bins,).
+
+    >>> overlaps(np.array([0.0, 1.0, 2.0, 3.0]), (1.0, 1.5))
+    array([False,  True, False])
+    """
+    low, high = window
+    slack = _slack(edges)
+    return np.asarray((edges[1:] > low + slack) & (edges[:-1] < high - slack))
+
+
+def check_window(edges: Floats, window: Window, *, name: str = "window") -> Bools:
+    """Mask of the bins under a window that must lie inside the range.
+
+    Args:
+        edges: Bin edges, n_bins + 1 of them [GeV].
+        window: Lower and upper end [GeV].
+        name: What the window is called in messages.
+
+    Returns:
+        Mask of shape (n_bins,).
+
+    Raises:
+        FitError: The window is empty, not finite, or reaches outside the range.
+    """
+    low, high = window
+    slack = _slack(edges)
+    if not (np.isfinite(low) and np.isfinite(high) and low < high):
+        msg = f"expected a {name} low < high in GeV, received [{low:g}, {high:g})"
+        raise FitError(msg)
+    if low < edges[0] - slack or high > edges[-1] + slack:
+        msg = (
+            f"the {name} [{low:g}, {high:g}) GeV reaches outside the histogram's range "
+            f"[{edges[0]:g}, {edges[-1]:g}) GeV: widen the mass axis or move the {name}"
+        )
+        raise FitError(msg)
+    return overlaps(edges, window)
+
+
+def whole_bins(edges: Floats, window: Window) -> Window:
+    """Widen a window to the whole bins that it overlaps, as blinding does [GeV].
+
+    Raises:
+        FitError: As `check_window`.
+
+    >>> whole_bins(np.array([0.0, 1.0, 2.0, 3.0]), (1.2, 1.5))
+    (1.0, 2.0)
+    """
+    first, last = np.flatnonzero(check_window(edges, window))[[0, -1]]
+    return float(edges[first]), float(edges[last + 1])
+
+
+def check_same_edges(edges: Floats, wanted: Floats, name: str) -> None:
+    """Check that a background or template has the bins of the spectrum.
+
+    Args:
+        edges: Its bin edges [GeV].
+        wanted: Those of the spectrum [GeV].
+        name: What it is called in the message.
+
+    Raises:
+        FitError: It has others.
+    """
+    width = float(np.diff(wanted).min())
+    if edges.shape == wanted.shape and np.allclose(edges, wanted, rtol=0, atol=SAME_EDGES * width):
+        return
+    msg = (
+        f"{name} has {edges.size - 1} bins in [{edges[0]:g}, {edges[-1]:g}] GeV, the spectrum "
+        f"{wanted.size - 1} in [{wanted[0]:g}, {wanted[-1]:g}] GeV: give both the same bins"
+    )
+    raise FitError(msg)
+
+
+def _check_edges(edges: Floats, n_bins: int) -> None:
+    if edges.ndim != 1 or edges.size != n_bins + 1 or n_bins < 1:
+        msg = f"expected {n_bins + 1} bin edges for {n_bins} bins, received shape {edges.shape}"
+        raise FitError(msg)
+    if not np.all(np.isfinite(edges)) or np.any(np.diff(edges) <= 0):
+        msg = f"bin edges must be finite and increasing, received {edges.tolist()}"
+        raise FitError(msg)
