@@ -96,6 +96,6 @@ def tail(paths: Iterable[Path], *, lines: int = 8) -> str:
             text = path.read_text(encoding="utf-8", errors="replace")
         except OSError:
             continue
-        if found := [line for line in text.splitlines() if line.strip()]:
-            return "\n".join(found[-lines:])
+        if last := [line for line in text.splitlines() if line.strip()]:
+            return "\n".join(last[-lines:])
     return ""

@@ -128,8 +128,8 @@ def calibrate(
             [platform.node(), platform.processor(), os.cpu_count()],
         ]
     )
-    if not measure and (found := _read(path, key)) is not None:
-        return found
+    if not measure and (measured := _read(path, key)) is not None:
+        return measured
     with tempfile.TemporaryDirectory(prefix="oddjet-plan-") as folder:
         calibration = _measure(Path(folder), config, plan, sources, image, detectors)
     write_text(path, json.dumps({"key": key, **asdict(calibration)}, indent=1) + "\n")

@@ -143,8 +143,8 @@ def finish_time(seconds: Sequence[float], workers: int, *, start: float = 0.0) -
     7.0
     """
     free = [float(start)] * min(workers, len(seconds))
-    for each in seconds:
-        heapq.heapreplace(free, free[0] + each)
+    for duration in seconds:
+        heapq.heapreplace(free, free[0] + duration)
     return max(free, default=0.0)
 
 

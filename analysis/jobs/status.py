@@ -184,9 +184,9 @@ def _folder_status(folder: Path, name: str, wanted: _Wanted | None = None) -> St
 def _read_records(folder: Path) -> tuple[list[ChunkRecord], float]:
     """Read the records that are there, and when the newest was written."""
     paths = _parts(folder)
-    found = (read_part_record(folder, path.parent.name, path.stem) for path in paths)
+    records = (read_part_record(folder, path.parent.name, path.stem) for path in paths)
     newest = max((_mtime(path) for path in paths), default=0.0)
-    return [record for record in found if record is not None], newest
+    return [record for record in records if record is not None], newest
 
 
 def _mtime(path: Path) -> float:
@@ -218,10 +218,10 @@ def _faults(folder: Path, manifest: Manifest | None) -> Iterator[Fault]:
 
 def _read_failures(path: Path) -> list[Fault]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        failures = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return []
-    return [Fault(f["where"], f["error"], f["message"]) for f in found.values()]
+    return [Fault(f["where"], f["error"], f["message"]) for f in failures.values()]
 
 
 def _run_status(folder: Path, *, plan: bool) -> list[StepStatus]:
@@ -317,12 +317,12 @@ class _Job:
 
 def _look_at_job(path: Path, output: Path, state: JobState | None) -> _Job:
     chunks = [item.chunk for item in read_job(path / "job.json").chunks]
-    found = [
+    records = [
         read_part_record(path / "parts", chunk.dataset, chunk.key)
         or read_part_record(output, chunk.dataset, chunk.key)
         for chunk in chunks
     ]
-    done = [record for record in found if record is not None]
+    done = [record for record in records if record is not None]
     name = str(state.state) if state else "not submitted"
     if state is not None and state.exit_code:
         name = "failed"

@@ -339,8 +339,8 @@ def _report(folder: Path, path: Path) -> JobReport:
     cluster, state = known.get(int(path.name), (None, JobState("removed", "was never submitted")))
     failures = {}
     if (path / "parts" / FAILURES).is_file():
-        found = json.loads((path / "parts" / FAILURES).read_text(encoding="utf-8"))
-        failures = {key: str(failure["message"]) for key, failure in found.items()}
+        content = json.loads((path / "parts" / FAILURES).read_text(encoding="utf-8"))
+        failures = {key: str(failure["message"]) for key, failure in content.items()}
     said = "" if state.is_active else tail([path / "stderr", path / "stdout"])
     return JobReport(
         name=str(path.relative_to(folder)),

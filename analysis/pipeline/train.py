@@ -53,8 +53,8 @@ def training_key(skim: Skim, detector: DetectorConfig, *, folds: int, seed: int)
 
 def _training_code() -> list[str]:
     """Name what trains, so all of `oddjet.ml` but what is done with trained detectors' scores."""
-    found = {module.name for module in pkgutil.iter_modules(ml.__path__)}
-    return [f"{ml.__name__}.{name}" for name in sorted(found - AFTER_TRAINING)]
+    modules = {module.name for module in pkgutil.iter_modules(ml.__path__)}
+    return [f"{ml.__name__}.{name}" for name in sorted(modules - AFTER_TRAINING)]
 
 
 def decorrelation_key(

@@ -215,7 +215,7 @@ def _tell(error: Exception) -> str:
 def _check_uuid(source: ChunkSource, place: str) -> None:
     """Another server must have the same file, not one of the same name."""
     with open_root(place, timeout=source.timeout) as file:
-        found = str(file.file.uuid)
-    if found != source.file_uuid:
-        msg = f"{place} is another file (uuid {found}) than {source.file} (uuid {source.file_uuid})"
+        uuid_there = str(file.file.uuid)
+    if uuid_there != source.file_uuid:
+        msg = f"{place} is another file (uuid {uuid_there}) than {source.file} (uuid {source.file_uuid})"
         raise BadFileError(msg)

@@ -102,50 +102,49 @@ def make_plan(
     if not files:
         raise next(iter(problems.values()))
     branches, readers = _check_branches(fileset, files, selection)
-    chunks = [
-        ChunkSource(
-            dataset=name,
-            kind=dataset.kind,
-            truth=dataset.truth,
-            file=_absolute(files[path].place or path),
-            file_uuid=files[path].uuid,
-            tree=tree,
-            entry_start=start,
-            entry_stop=stop,
-            reader_name=readers[path],
-            fallbacks=tuple(p for p in dataset.places(path) if p != (files[path].place or path)),
-            timeout=dataset.timeout,
-        )
-        for name, dataset in fileset.datasets.items()
-        for path, tree in dataset.files.items()
-        if path in files
-        for start, stop in _ranges(files[path].n_entries, chunk_size)
-    ]
     read_from = {path: _absolute(file.place or path) for path, file in files.items()}
+    checksums = {p: c for d in fileset.datasets.values() for p, c in d.checksums.items()}
     return Plan(
         fileset=fileset,
         files={path: replace(file, branch_bytes=()) for path, file in files.items()},
-        chunks=tuple(chunks),
+        chunks=tuple(_chunks(fileset, files, readers, chunk_size)),
         branches={read_from[path]: names for path, names in branches.items()},
         entry_bytes={read_from[p]: _entry_bytes(file, branches[p]) for p, file in files.items()},
-        checksums={
-            read_from[path]: checksum
-            for dataset in fileset.datasets.values()
-            for path, checksum in dataset.checksums.items()
-            if path in files
-        },
+        checksums={read_from[path]: c for path, c in checksums.items() if path in files},
         unusable=tuple(
             MissingChunk(
-                dataset=name,
-                file=path,
-                error=type(problems[path]).__name__,
-                message=str(problems[path]),
+                dataset=name, file=path, error=type(problem).__name__, message=str(problem)
             )
             for name, dataset in fileset.datasets.items()
             for path in dataset.files
-            if path in problems
+            if (problem := problems.get(path)) is not None
         ),
     )
+
+
+def _chunks(
+    fileset: Fileset, files: Mapping[str, RootFile], readers: Mapping[str, str], chunk_size: int
+) -> Iterator[ChunkSource]:
+    """Cut the files into chunks, in the order of datasets and files."""
+    for name, dataset in fileset.datasets.items():
+        for path, tree in dataset.files.items():
+            if path not in files:
+                continue
+            place = files[path].place or path
+            for start, stop in _ranges(files[path].n_entries, chunk_size):
+                yield ChunkSource(
+                    dataset=name,
+                    kind=dataset.kind,
+                    truth=dataset.truth,
+                    file=_absolute(place),
+                    file_uuid=files[path].uuid,
+                    tree=tree,
+                    entry_start=start,
+                    entry_stop=stop,
+                    reader_name=readers[path],
+                    fallbacks=tuple(other for other in dataset.places(path) if other != place),
+                    timeout=dataset.timeout,
+                )
 
 
 def _entry_bytes(file: RootFile, names: Collection[str]) -> float:

@@ -110,8 +110,8 @@ def run_plan(
             iteritems_options={"filter_name": names},
             uproot_options={"array_cache": None},  # would keep 100 MB of chunks that are done
         )
-        found = dict(result["out"])
-        return {**found, "failures": {**failures, **found.get("failures", {})}}
+        totals = dict(result["out"])
+        return {**totals, "failures": {**failures, **totals.get("failures", {})}}
 
     return run_chunks(
         chunks,
@@ -198,12 +198,12 @@ def run_chunks(
     remove_temporary_files(output)
 
     def look() -> dict[str, ChunkRecord]:
-        found = ((c.key, read_part_record(output, c.dataset, c.key)) for c in chunks)
-        return {key: record for key, record in found if record and record.images == images}
+        records = ((c.key, read_part_record(output, c.dataset, c.key)) for c in chunks)
+        return {key: record for key, record in records if record and record.images == images}
 
-    def watched(some: list[ChunkSource]) -> dict[str, Any]:
+    def watched(todo: list[ChunkSource]) -> dict[str, Any]:
         with watch_workers(executor):
-            return run(some)
+            return run(todo)
 
     done = look()
     todo = [chunk for chunk in chunks if chunk.key not in done]
@@ -285,8 +285,8 @@ def _run_rounds(
 def _left(
     todo: list[ChunkSource], look: Callable[[], Mapping[str, ChunkRecord]]
 ) -> list[ChunkSource]:
-    there = look()
-    return [chunk for chunk in todo if chunk.key not in there]
+    done = look()
+    return [chunk for chunk in todo if chunk.key not in done]
 
 
 def _is_lost_worker(error: BaseException) -> bool:

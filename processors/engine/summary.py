@@ -67,7 +67,7 @@ def read_luminosity(
         ConfigError: If a table cannot be read or lacks a block.
     """
     processed = {record.file_uuid for record in records}
-    found = {}
+    luminosities = {}
     for name, dataset in plan.fileset.datasets.items():
         if dataset.kind != "data":
             continue
@@ -79,8 +79,10 @@ def read_luminosity(
         ]
         merged = np.unique(np.concatenate([np.empty((0, 2), np.uint64), *blocks]), axis=0)
         table = LumiTable.from_csv(dataset.lumi_table) if dataset.lumi_table else None
-        found[name] = Luminosity(to_ranges(merged), table.lumi_ifb(merged) if table else None)
-    return found
+        luminosities[name] = Luminosity(
+            to_ranges(merged), table.lumi_ifb(merged) if table else None
+        )
+    return luminosities
 
 
 def check_sumw(
@@ -147,28 +149,6 @@ def make_manifest(
     Raises:
         ProcessingError: If planned is not processed + failed.
     """
-    datasets = {}
-    for name, dataset in plan.fileset.datasets.items():
-        chunks = [record for record in records if record.dataset == name]
-        files = [plan.files[path] for path in dataset.files if path in plan.files]
-        runs = [sumw_runs[file.uuid] for file in files]
-        known = [sumw for sumw in runs if sumw is not None]
-        is_whole = not any(part.dataset == name for part in missing)
-        found = (lumi or {}).get(name)
-        datasets[name] = DatasetSummary(
-            kind=dataset.kind,
-            cross_section_pb=dataset.cross_section_pb,
-            k_factor=dataset.k_factor,
-            label=dataset.label,
-            year=dataset.year,
-            sumw=math.fsum(record.sumw for record in chunks),
-            sumw2=math.fsum(record.sumw2 for record in chunks),
-            n_events=sum(record.n_events for record in chunks),
-            sumw_runs=math.fsum(known) if is_whole and len(known) == len(runs) else None,
-            lumisections=found.lumisections if found else None,
-            lumi_ifb=found.lumi_ifb if found else None,
-            is_whole=is_whole,
-        )
     processed = sum(record.n_events for record in records)
     failed = sum(part.n_events or 0 for part in missing)
     if plan.n_entries != processed + failed:
@@ -180,13 +160,46 @@ def make_manifest(
         versions=package_versions(),
         representation=representation,
         files=plan.file_records,
-        datasets=datasets,
+        datasets={
+            name: _summary(name, plan, records, sumw_runs, missing, (lumi or {}).get(name))
+            for name in plan.fileset.datasets
+        },
         chunks=tuple(record.model_copy(update={"cutflow": ()}) for record in records),
         cutflow=merge_cutflows(records),
         planned_entries=plan.n_entries,
         processed_entries=processed,
         failed_entries=failed,
         missing=tuple(missing),
+    )
+
+
+def _summary(
+    name: str,
+    plan: Plan,
+    records: Sequence[ChunkRecord],
+    sumw_runs: Mapping[str, float | None],
+    missing: Sequence[MissingChunk],
+    lumi: Luminosity | None,
+) -> DatasetSummary:
+    """Add up what was processed of a dataset."""
+    dataset = plan.fileset.datasets[name]
+    chunks = [record for record in records if record.dataset == name]
+    runs = [sumw_runs[plan.files[path].uuid] for path in dataset.files if path in plan.files]
+    known = [sumw for sumw in runs if sumw is not None]
+    is_whole = not any(part.dataset == name for part in missing)
+    return DatasetSummary(
+        kind=dataset.kind,
+        cross_section_pb=dataset.cross_section_pb,
+        k_factor=dataset.k_factor,
+        label=dataset.label,
+        year=dataset.year,
+        sumw=math.fsum(record.sumw for record in chunks),
+        sumw2=math.fsum(record.sumw2 for record in chunks),
+        n_events=sum(record.n_events for record in chunks),
+        sumw_runs=math.fsum(known) if is_whole and len(known) == len(runs) else None,
+        lumisections=lumi.lumisections if lumi else None,
+        lumi_ifb=lumi.lumi_ifb if lumi else None,
+        is_whole=is_whole,
     )
 
 

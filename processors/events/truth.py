@@ -70,19 +70,12 @@ def match_truth(
     nearest, distance = find_nearest(jets, particles.where(is_resonance))
     matched = distance < delta_r
     place = np.where(matched, np.append(np.flatnonzero(is_resonance), -1)[nearest], -1)
-    merged = np.zeros(len(jets), bool)
-    _find_merged(
-        jets.offsets,
-        jets["eta"],
-        jets["phi"],
-        place,
-        particles.offsets,
-        particles["eta"],
-        particles["phi"],
+    merged = _find_merged(
+        (jets.offsets, jets["eta"], jets["phi"], place),
+        (particles.offsets, particles["eta"], particles["phi"]),
         particles["pdgId"],
         particles["genPartIdxMother"],
         merged_delta_r,
-        merged,
     )
     label = np.where(merged, Truth.MERGED, np.where(matched, Truth.MATCHED, Truth.UNMATCHED))
     return TruthMatch(
@@ -94,18 +87,16 @@ def match_truth(
 
 @numba.njit(cache=True, nogil=True)
 def _find_merged(
-    jet_offsets: Ints,
-    jet_eta: Floats,
-    jet_phi: Floats,
-    place: Ints,
-    offsets: Ints,
-    eta: Floats,
-    phi: Floats,
+    jets: tuple[Ints, Floats, Floats, Ints],
+    particles: tuple[Ints, Floats, Floats],
     pdg_id: Ints,
     mother: Ints,
     merged_delta_r: float,
-    merged: Bools,
-) -> None:
+) -> Bools:
+    """Mark the jets (offsets, η, φ, place of the resonance) that hold all quarks of their resonance."""
+    jet_offsets, jet_eta, jet_phi, place = jets
+    offsets, eta, phi = particles
+    merged = np.zeros(len(place), np.bool_)
     for event in range(len(jet_offsets) - 1):
         start, stop = offsets[event], offsets[event + 1]
         for jet in range(jet_offsets[event], jet_offsets[event + 1]):
@@ -136,6 +127,7 @@ def _find_merged(
                         < merged_delta_r**2
                     )
             merged[jet] = n_quarks == expected and n_inside == expected
+    return merged
 
 
 @numba.njit(cache=True, nogil=True)
@@ -143,12 +135,12 @@ def _follow_w(start: int, stop: int, pdg_id: Ints, mother: Ints, top: int) -> in
     """Give the last copy of the W that a top decays to, −1 without."""
     last, current = _NONE, top
     for _ in range(stop - start):
-        found = _NONE
+        daughter = _NONE
         for i in range(start, stop):
             if mother[i] == current - start and abs(pdg_id[i]) == _W:
-                found = i
+                daughter = i
                 break
-        if found < 0:
+        if daughter < 0:
             break
-        last = current = found
+        last = current = daughter
     return last

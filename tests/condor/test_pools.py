@@ -72,20 +72,20 @@ def clean(shared: Path) -> Clean:
     return Clean(folder, fileset, model)
 
 
-def assert_same(clean: Path, found: Path) -> None:
+def assert_same(clean: Path, made: Path) -> None:
     """Every part and every row of it, and what the manifest says of the physics."""
-    one, other = read_manifest(clean), read_manifest(found)
+    one, other = read_manifest(clean), read_manifest(made)
     assert [chunk.key for chunk in other.chunks] == [chunk.key for chunk in one.chunks]
     assert len(one.chunks) == 6
     for chunk in one.chunks:
         part = f"{chunk.dataset}/{chunk.key}.parquet"
-        assert pq.read_table(found / part).equals(pq.read_table(clean / part))
+        assert pq.read_table(made / part).equals(pq.read_table(clean / part))
     assert other.cutflow == one.cutflow
     assert {n: d.sumw for n, d in other.datasets.items()} == {
         n: d.sumw for n, d in one.datasets.items()
     }
     if (clean / "histograms.json").exists():
-        texts = [(folder / "histograms.json").read_text() for folder in (clean, found)]
+        texts = [(folder / "histograms.json").read_text() for folder in (clean, made)]
         assert texts[0] == texts[1]
 
 

@@ -130,9 +130,9 @@ def test_a_step_is_complete_after_jobs_were_lost(
         clean = run_skim(
             load_fileset(sample), output=tmp_path / "clean", executor=executor, chunk_size=100
         )
-    found = read_manifest(output)
-    assert [c.entry_start for c in found.chunks] == [c.entry_start for c in clean.chunks]
-    for one, other in zip(found.chunks, clean.chunks, strict=True):
+    made = read_manifest(output)
+    assert [c.entry_start for c in made.chunks] == [c.entry_start for c in clean.chunks]
+    for one, other in zip(made.chunks, clean.chunks, strict=True):
         columns = [
             pq.read_table(folder / c.dataset / f"{c.key}.parquet").drop_columns(["dataset"])
             for folder, c in ((output, one), (tmp_path / "clean", other))

@@ -221,11 +221,11 @@ def test_a_part_that_a_lost_worker_wrote_is_not_made_again(
     qcd: Path, iterative: ExecutorBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_skim(fileset_of([qcd]), output=tmp_path, executor=iterative, chunk_size=100)
-    found: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
 
     def spy(source: Any, work: Any, attempts: Attempts) -> dict[str, Any]:
         result = original(source, lambda _: pytest.fail("made again"), attempts)
-        found.append(result)
+        results.append(result)
         return result
 
     original = attempts_module.attempt_chunk
@@ -239,7 +239,7 @@ def test_a_part_that_a_lost_worker_wrote_is_not_made_again(
     real = engine.read_part_record
     monkeypatch.setattr(engine, "read_part_record", late)
     manifest = run_skim(fileset_of([qcd]), output=tmp_path, executor=iterative, chunk_size=100)
-    assert len(found) == 4
+    assert len(results) == 4
     assert manifest.processed_entries == 400
 
 

@@ -39,12 +39,12 @@ def test_nearest_agrees_with_a_loop(delta_r: DeltaR) -> None:
     objects, targets = draw(rng, 200, 4), draw(rng, 200, 5)
     index, distance = find_nearest(objects, targets)
     checked = 0
-    for some, others in zip(events_of(objects), events_of(targets), strict=True):
-        for i, _, eta, phi in some:
-            found = sorted((delta_r(eta, phi, e, p), j) for j, _, e, p in others)
-            if found:
-                assert index[i] == found[0][1]
-                assert distance[i] == pytest.approx(found[0][0], abs=1e-9)
+    for event, others in zip(events_of(objects), events_of(targets), strict=True):
+        for i, _, eta, phi in event:
+            ranked = sorted((delta_r(eta, phi, e, p), j) for j, _, e, p in others)
+            if ranked:
+                assert index[i] == ranked[0][1]
+                assert distance[i] == pytest.approx(ranked[0][0], abs=1e-9)
                 checked += 1
             else:
                 assert index[i] == -1
@@ -80,8 +80,8 @@ def test_generated_match_agrees_with_a_loop(delta_r: DeltaR) -> None:
     jets, generated = draw(rng, 300, 3), draw(rng, 300, 4)
     match = match_generated(jets, generated, delta_r=0.9)
     n_matched = 0
-    for some, others in zip(events_of(jets), events_of(generated), strict=True):
-        for i, _, eta, phi in some:
+    for event, others in zip(events_of(jets), events_of(generated), strict=True):
+        for i, _, eta, phi in event:
             near = sorted((delta_r(eta, phi, e, p), j) for j, _, e, p in others)
             expected = near[0][1] if near and near[0][0] < 0.9 else -1
             assert match[i] == expected

@@ -162,7 +162,7 @@ def tight_id(event: dict[str, Any], jet: int) -> bool:
 def linked(event: dict[str, Any], jet: int, layout: dict[str, Any]) -> list[tuple[float, ...]]:
     """pt, eta, phi, mass of the jet's constituents, hardest first."""
     links, candidates = layout["links"], layout["candidates"]
-    found = []
+    jets = []
     for which, index in zip(
         event[f"{links}_jetIdx"], event[f"{links}_{layout['index']}"], strict=True
     ):
@@ -172,8 +172,8 @@ def linked(event: dict[str, Any], jet: int, layout: dict[str, Any]) -> list[tupl
                 pt, eta, phi, mass = (
                     event[f"{candidates}_{name}"][index] for name in ("pt", "eta", "phi", "mass")
                 )
-                found.append((pt * scale, eta, phi, mass * scale))
-    return sorted(found, key=lambda four: -four[0])
+                jets.append((pt * scale, eta, phi, mass * scale))
+    return sorted(jets, key=lambda four: -four[0])
 
 
 def draw(eta: float, phi: float, constituents: list[tuple[float, ...]]) -> np.ndarray:
@@ -317,12 +317,12 @@ def test_an_empty_range_gives_no_jets_and_the_same_steps(w: Path, open_events: A
 
 def test_no_selected_jets_gives_the_same_columns(w: Path, open_events: Any) -> None:
     source = source_of(w, "signal", (24,))
-    some = select_jets(open_events(w)[0], selection=Selection(), source=source)
+    selected = select_jets(open_events(w)[0], selection=Selection(), source=source)
     none = select_jets(open_events(w)[0], selection=Selection(pt_min=1e5), source=source)
-    assert len(none.jets) == 0 < len(some.jets)
-    assert none.jets.fields == some.jets.fields
+    assert len(none.jets) == 0 < len(selected.jets)
+    assert none.jets.fields == selected.jets.fields
     assert none.cutflow[-1].n_jets == 0
-    assert none.sumw == some.sumw == 200
+    assert none.sumw == selected.sumw == 200
 
 
 def test_leading_only_keeps_rank_zero(qcd: Path, open_events: Any) -> None:

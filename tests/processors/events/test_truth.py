@@ -32,8 +32,8 @@ def jet(eta: float, phi: float) -> Objects:
     return Objects(np.array([0, 1]), {"eta": np.array([eta]), "phi": np.array([phi])})
 
 
-def label(some: Objects, record: Objects, *truth: int) -> int:
-    match = match_truth(some, record, truth=truth, delta_r=0.4, merged_delta_r=0.6)
+def label(jet: Objects, record: Objects, *truth: int) -> int:
+    match = match_truth(jet, record, truth=truth, delta_r=0.4, merged_delta_r=0.6)
     return int(match.label[0])
 
 
