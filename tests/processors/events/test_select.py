@@ -162,7 +162,7 @@ def tight_id(event: dict[str, Any], jet: int) -> bool:
 def linked(event: dict[str, Any], jet: int, layout: dict[str, Any]) -> list[tuple[float, ...]]:
     """pt, eta, phi, mass of the jet's constituents, hardest first."""
     links, candidates = layout["links"], layout["candidates"]
-    jets = []
+    linked_candidates = []
     for which, index in zip(
         event[f"{links}_jetIdx"], event[f"{links}_{layout['index']}"], strict=True
     ):
@@ -172,8 +172,8 @@ def linked(event: dict[str, Any], jet: int, layout: dict[str, Any]) -> list[tupl
                 pt, eta, phi, mass = (
                     event[f"{candidates}_{name}"][index] for name in ("pt", "eta", "phi", "mass")
                 )
-                jets.append((pt * scale, eta, phi, mass * scale))
-    return sorted(jets, key=lambda four: -four[0])
+                linked_candidates.append((pt * scale, eta, phi, mass * scale))
+    return sorted(linked_candidates, key=lambda four: -four[0])
 
 
 def draw(eta: float, phi: float, constituents: list[tuple[float, ...]]) -> np.ndarray:
