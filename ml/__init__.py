@@ -34,12 +34,14 @@ class DetectorDescription:
         summary: The first line of its docstring.
         score_names: The scores it gives, each higher for more anomalous jets.
         hyper_parameters: Name → default.
+        provider: The package that adds it, with its version; empty for this package.
     """
 
     name: str
     summary: str
     score_names: tuple[str, ...]
     hyper_parameters: dict[str, Any]
+    provider: str = ""
 
 
 def detector_names() -> tuple[str, ...]:
@@ -55,6 +57,7 @@ def describe_detectors() -> tuple[DetectorDescription, ...]:
             (cls.__doc__ or "").strip().partition("\n")[0],
             cls.score_names,
             cls.hyper_parameter_defaults(),
+            DETECTORS.provider(name),
         )
         for name, cls in ((name, detector_class(name)) for name in DETECTORS)
     )

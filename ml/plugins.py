@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-
-from oddjet.errors import DetectorError, did_you_mean
+from oddjet.errors import DetectorError
+from oddjet.registry import load_object
 
 __all__ = ["class_path", "import_class"]
 
@@ -25,24 +24,8 @@ def import_class(path: str, base: type) -> type:
         DetectorError: If the path cannot be read, the module not imported, the class not found,
             or if it is not a subclass of `base`.
     """
-    module_name, _, class_name = path.partition(":")
-    if not module_name or not class_name.isidentifier():
-        msg = f"expected 'package.module:Class'. Received: {path!r}."
+    loaded = load_object(path, DetectorError)
+    if not (isinstance(loaded, type) and issubclass(loaded, base)):
+        msg = f"{path!r} must be a subclass of {class_path(base)}. Received: {loaded!r}."
         raise DetectorError(msg)
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        msg = (
-            f"cannot import {module_name!r}, named by {path!r}: {error}. Is it installed in the "
-            f"environment that runs this, workers included?"
-        )
-        raise DetectorError(msg) from error
-    found = getattr(module, class_name, None)
-    if found is None:
-        hint = did_you_mean(class_name, vars(module))
-        msg = f"module {module_name!r} has no {class_name!r}, named by {path!r}.{hint}"
-        raise DetectorError(msg)
-    if not (isinstance(found, type) and issubclass(found, base)):
-        msg = f"{path!r} must be a subclass of {class_path(base)}. Received: {found!r}."
-        raise DetectorError(msg)
-    return found
+    return loaded

@@ -13,6 +13,7 @@ from oddjet.analysis.pipeline.check import check_config
 from oddjet.analysis.pipeline.schema import json_schema
 from oddjet.datasets.disk.atomic import write_text
 from oddjet.ml import describe_detectors
+from oddjet.registry import plug_ins
 
 __all__ = ["check", "detectors", "schema"]
 
@@ -49,7 +50,7 @@ def detectors() -> None:
     """List the detectors with their scores and hyper-parameters."""
     rows = [
         (
-            detector.name,
+            detector.name + (f" ({detector.provider})" if detector.provider else ""),
             detector.summary,
             ", ".join(detector.score_names),
             ", ".join(f"{name}={value}" for name, value in detector.hyper_parameters.items()),
@@ -57,3 +58,10 @@ def detectors() -> None:
         for detector in describe_detectors()
     ]
     print_table("", ("name", "what", "scores", "hyper-parameters"), rows, right=(), lines=True)
+    others = [
+        (group, name, provider)
+        for group, providers in plug_ins().items()
+        for name, provider in providers.items()
+    ]
+    if others:
+        print_table("added by other packages", ("kind", "name", "package"), others, right=())

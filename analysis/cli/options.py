@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
+import yaml
 
 from oddjet.datasets.disk.validation import parse_yaml
 from oddjet.errors import ConfigError
@@ -125,7 +126,11 @@ def assignments(texts: Sequence[str]) -> dict[str, Any]:
         if not equals or not name:
             msg = f"expected --set NAME=VALUE, received {text!r}"
             raise ConfigError(msg)
-        values[name] = parse_yaml(value)
+        try:
+            values[name] = parse_yaml(value)
+        except yaml.YAMLError as error:
+            msg = f"--set {name}: expected a value as in YAML, received {value!r}: {error}"
+            raise ConfigError(msg) from error
     return values
 
 

@@ -21,7 +21,10 @@ from oddjet.datasets.disk.digest import content_key, source_digest
 from oddjet.datasets.jets import Jets, Truth
 from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import ConfigError, DetectorError
+from oddjet.ml.decorrelation import DECORRELATIONS
+from oddjet.ml.detectors import DETECTORS
 from oddjet.processors.engine.progress import Reporter, SilentReporter
+from oddjet.registry import Registry
 
 if TYPE_CHECKING:
     from oddjet.ml.folds import FoldedDetector
@@ -43,12 +46,19 @@ def training_key(skim: Skim, detector: DetectorConfig, *, folds: int, seed: int)
     """
     used = (*background_datasets(skim), *_signal_datasets(skim, detector))
     parts = [c.key for c in skim.manifest.chunks if c.dataset in used]
-    theirs = [detector.name.partition(":")[0]] if ":" in detector.name else []
+    theirs = _module_outside(detector.name, DETECTORS)
     code = source_digest(
         *_training_code(), "oddjet.datasets.folds", "oddjet.datasets.jets", *theirs
     )
     wanted = [detector.name, detector.hyper_parameters, folds, seed]
     return content_key([sorted(parts), wanted, code])
+
+
+def _module_outside(name: str, registry: Registry[str]) -> list[str]:
+    """Name the module of a class outside this package, one or none; its code enters keys."""
+    if ":" not in name and name in registry.added:
+        name = registry[name]
+    return [name.partition(":")[0]] if ":" in name else []
 
 
 def _training_code() -> list[str]:
@@ -69,7 +79,7 @@ def decorrelation_key(
     """
     if decorrelation is None:
         return None
-    theirs = [name.partition(":")[0] for name in decorrelation.methods if ":" in name]
+    theirs = [m for name in decorrelation.methods for m in _module_outside(name, DECORRELATIONS)]
     code = source_digest("oddjet.ml.decorrelation", *theirs)
     # The order of methods is that of the columns.
     return content_key([training, list(decorrelation.methods.items()), mass, code])

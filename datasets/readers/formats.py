@@ -6,10 +6,11 @@ from collections.abc import Collection
 
 from oddjet.datasets.readers.reader import Reader
 from oddjet.errors import ConfigError, MissingBranchError, NoConstituentsError
+from oddjet.registry import Registry, load_object
 
 __all__ = ["READERS", "find_reader"]
 
-READERS: dict[str, Reader] = {
+_READERS = {
     reader.name: reader
     for reader in (
         Reader(
@@ -50,7 +51,18 @@ READERS: dict[str, Reader] = {
         ),
     )
 }
-"""Every reader by name."""
+
+
+def _load_reader(path: str) -> Reader:
+    reader = load_object(path)
+    if not isinstance(reader, Reader):
+        msg = f"{path!r} must be a Reader. Received: {reader!r}."
+        raise ConfigError(msg)
+    return reader
+
+
+READERS: Registry[Reader] = Registry("readers", _READERS, load=_load_reader)
+"""Every reader by name, also those that other packages add."""
 
 _RADII = {"AK8": 0.8, "AK4": 0.4}
 

@@ -14,15 +14,18 @@ from oddjet.errors import ConfigError, did_you_mean
 from oddjet.ml.decorrelation.base import Decorrelation
 from oddjet.ml.plugins import import_class
 from oddjet.ml.score_names import CALIBRATED
+from oddjet.registry import Registry
 
 __all__ = ["DECORRELATIONS", "Decorrelation", "check_methods", "create", "load", "method_name"]
 
-DECORRELATIONS: dict[str, str] = {
+_DECORRELATIONS = {
     "ddt": "oddjet.ml.decorrelation.ddt:DDT",
     "quantile_map": "oddjet.ml.decorrelation.quantile_map:QuantileMap",
     "quantile_boosting": "oddjet.ml.decorrelation.quantile_boosting:QuantileBoosting",
 }
-"""Name → `module:Class`, imported when asked for."""
+
+DECORRELATIONS: Registry[str] = Registry("decorrelations", _DECORRELATIONS, load=str)
+"""Name → `module:Class`, imported when asked for; also those that other packages add."""
 
 
 def create(name: str, **hyper_parameters: Any) -> Decorrelation:

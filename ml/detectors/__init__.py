@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from oddjet.ml.detectors.base import Detector
+from oddjet.registry import Registry
 
 __all__ = ["DETECTORS", "Detector"]
 
-DETECTORS: dict[str, str] = {
+_DETECTORS = {
     "khanal": "oddjet.ml.detectors.khanal:KhanalDetector",
     "ene": "oddjet.ml.detectors.ene:EneDetector",
     "kmeans": "oddjet.ml.detectors.kmeans:KMeansDetector",
@@ -20,4 +21,8 @@ DETECTORS: dict[str, str] = {
     "lund_nae": "oddjet.ml.detectors.lund_nae:LundAutoencoderDetector",
     "bdt": "oddjet.ml.detectors.bdt:BoostedTreesDetector",
 }
-"""Name → `module:Class`, imported when asked for."""
+
+DETECTORS: Registry[str] = Registry(
+    "detectors", _DETECTORS, load=str, aliases={"foils": "observables"}
+)
+"""Name → `module:Class`, imported when asked for; also those that other packages add."""

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from oddjet.datasets.jets import Jets
 from oddjet.errors import DetectorError, did_you_mean
 from oddjet.ml.plugins import class_path, import_class
+from oddjet.registry import Registry
 
 __all__ = [
     "REPRESENTATIONS",
@@ -21,7 +22,7 @@ __all__ = [
     "representation_from_identity",
 ]
 
-REPRESENTATIONS: dict[str, str] = {
+_REPRESENTATIONS = {
     "energy_flow": "oddjet.ml.representations.energy_flow:EnergyFlow",
     "jet_features": "oddjet.ml.representations.jet_features:JetFeatures",
     "jet_image": "oddjet.ml.representations.jet_image:JetImage",
@@ -30,7 +31,9 @@ REPRESENTATIONS: dict[str, str] = {
     "lund_graph": "oddjet.ml.representations.lund_graph:LundGraph",
     "substructure": "oddjet.ml.representations.substructure:Substructure",
 }
-"""Name → `module:Class`, imported when asked for."""
+
+REPRESENTATIONS: Registry[str] = Registry("representations", _REPRESENTATIONS, load=str)
+"""Name → `module:Class`, imported when asked for; also those that other packages add."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +85,7 @@ class Representation(ABC):
         """
         path = class_path(type(self))
         return {
-            "class": type(self).__name__ if path in REPRESENTATIONS.values() else path,
+            "class": type(self).__name__ if path in REPRESENTATIONS.own.values() else path,
             "version": self.version,
             "fields": dataclasses.asdict(self),
         }
@@ -136,7 +139,7 @@ def representation_class(name: str) -> type[Representation]:
     Raises:
         DetectorError: If there is no such name, or the class is no representation.
     """
-    by_class = {path.rpartition(":")[2]: path for path in REPRESENTATIONS.values()}
+    by_class = {path.rpartition(":")[2]: path for path in REPRESENTATIONS.own.values()}
     paths = {**by_class, **REPRESENTATIONS}
     if name not in paths and ":" not in name:
         msg = (

@@ -27,6 +27,7 @@ import numpy.typing as npt
 from scipy import optimize, special
 
 from oddjet.errors import ConfigError, FitError, did_you_mean
+from oddjet.registry import Registry, load_object
 from oddjet.typing import Floats
 
 __all__ = [
@@ -367,11 +368,22 @@ class BinnedFunction:
         return self.expected(parameters), np.einsum("bn,bnp->bp", weights, slopes)
 
 
-FAMILIES: dict[str, type[FallingFunction]] = {
+def _load_family(path: str) -> type[FallingFunction]:
+    family = load_object(path)
+    if not (isinstance(family, type) and issubclass(family, FallingFunction)):
+        msg = f"{path!r} must be a subclass of FallingFunction. Received: {family!r}."
+        raise ConfigError(msg)
+    return family
+
+
+_FAMILIES: dict[str, type[FallingFunction]] = {
     "dijet": DijetFunction,
     "exppoly": ExpPolynomial,
     "bernstein": BernsteinPolynomial,
 }
+
+FAMILIES: Registry[type[FallingFunction]] = Registry("functions", _FAMILIES, load=_load_family)
+"""Families by name, also those that other packages add."""
 
 
 def function_names() -> tuple[str, ...]:
