@@ -14,6 +14,7 @@ from oddjet.analysis.config import read_settings
 from oddjet.analysis.report.sections.sculpting import sculpting_section
 from oddjet.analysis.report.write import write_section
 from oddjet.analysis.sculpting.scores import judge_scores
+from oddjet.analysis.sculpting.verdict import JudgeSettings
 
 __all__ = ["EXIT_CODES", "sculpt"]
 
@@ -69,9 +70,7 @@ def sculpt(
             signals=signals or (),
             settings=read_settings(config, chosen(settings, {}), output=folder).hunt,
             exclude=exclude,
-            tolerance=tolerance,
-            n_permutations=permutations,
-            seed=seed,
+            judging=JudgeSettings(tolerance=tolerance, n_permutations=permutations, seed=seed),
         )
         section = sculpting_section(result)
         written = write_section(output, section) if output else []

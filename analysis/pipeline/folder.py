@@ -17,6 +17,7 @@ from oddjet.analysis.hunt.limit import limit_hunt
 from oddjet.analysis.injection.summary import InjectionResult, read_injection
 from oddjet.analysis.scores.columns import ScoreName, main_scores
 from oddjet.analysis.sculpting.scores import SculptingResult, judge_scores
+from oddjet.analysis.sculpting.verdict import JudgeSettings
 from oddjet.analysis.statistics.limits.spectrum import SpectrumLimit
 from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.luminosity.recorded import data_luminosity
@@ -242,7 +243,7 @@ class Run:
                 columns,
                 signals=signals,
                 settings=self.config.hunt,
-                seed=self.config.seed,
+                judging=JudgeSettings(seed=self.config.seed),
             )
         except (InputError, TooFewJetsError, ConfigError) as error:
             return None, str(error)

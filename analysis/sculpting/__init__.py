@@ -1,15 +1,18 @@
 """What a cut on a score does to the mass of the background, and whether that can be seen.
 
-`judge` gives the verdict PASS, FAIL or INCONCLUSIVE; `mass_sculpting` and `relative_entropy` say how
-much the mass changes.
+`judge` gives the verdict PASS, FAIL or INCONCLUSIVE; `mass_sculpting` and `relative_entropy` measure
+how much the mass changes.
 """
 
 from __future__ import annotations
 
+from oddjet.analysis.sculpting.cut import JetSample
 from oddjet.analysis.sculpting.entropy import Sculpted, mass_sculpting, relative_entropy
-from oddjet.analysis.sculpting.verdict import JudgedCell, Outcome, Verdict, judge
+from oddjet.analysis.sculpting.verdict import JudgedCell, JudgeSettings, Outcome, Verdict, judge
 
 __all__ = [
+    "JetSample",
+    "JudgeSettings",
     "JudgedCell",
     "Outcome",
     "Sculpted",

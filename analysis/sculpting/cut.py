@@ -10,9 +10,18 @@ import numpy.typing as npt
 
 from oddjet.analysis.sculpting.stratum import Stratum, equal_bins
 from oddjet.errors import ConfigError, InputError, NonFiniteError, TooFewJetsError
-from oddjet.typing import Floats
+from oddjet.typing import Bools, Floats, Ints
 
-__all__ = ["WORKING_POINTS", "Cuts", "checked_edges", "checked_jets", "make_cuts", "make_strata"]
+__all__ = [
+    "WORKING_POINTS",
+    "Cuts",
+    "JetSample",
+    "checked_edges",
+    "effective_number",
+    "make_cuts",
+    "make_strata",
+    "quantile_threshold",
+]
 
 
 WORKING_POINTS = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005)
@@ -35,63 +44,108 @@ class Cuts:
     efficiencies: tuple[float, ...]
     notes: tuple[str, ...] = ()
 
-    def levels(self, scores: Floats) -> npt.NDArray[np.int64]:
+    def levels(self, scores: Floats) -> Ints:
         """Count the cuts each jet passes, shape (n,)."""
         # Thresholds rise, and a score equal to one passes it.
         return np.searchsorted(np.asarray(self.thresholds), scores, side="right").astype(np.int64)
 
 
-def checked_jets(
-    scores: npt.ArrayLike,
-    mass: npt.ArrayLike,
-    pt: npt.ArrayLike,
-    weights: npt.ArrayLike | None = None,
-) -> tuple[Floats, Floats, Floats, Floats]:
-    """Check what is known of the jets.
+@dataclasses.dataclass(frozen=True, eq=False)
+class JetSample:
+    """Jets of one kind, each with a weight above zero.
 
-    Args:
-        scores: Shape (n,), higher is more anomalous.
+    Attributes:
+        scores: Higher is more anomalous, shape (n,).
         mass: [GeV], shape (n,).
         pt: [GeV], shape (n,).
-        weights: Shape (n,), not negative; 1 if None.
-
-    Returns:
-        Scores, masses, pts and weights of the jets with a weight above zero.
-
-    Raises:
-        InputError: If shapes differ, a weight is negative, or all weights are zero.
-        NonFiniteError: If a value is NaN or infinite.
+        weights: Shape (n,).
     """
-    first = np.asarray(scores, np.float64)
-    given = {
-        "scores": first,
-        "mass": np.asarray(mass, np.float64),
-        "pt": np.asarray(pt, np.float64),
-        "weights": np.ones(first.shape) if weights is None else np.asarray(weights, np.float64),
-    }
-    shapes = {name: values.shape for name, values in given.items()}
-    if first.ndim != 1 or len(set(shapes.values())) > 1:
-        told = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        msg = f"sculpting: expected one number a jet in each array; received shapes {told}"
-        raise InputError(msg)
-    for name, values in given.items():
-        if n_bad := int(np.count_nonzero(~np.isfinite(values))):
+
+    scores: Floats
+    mass: Floats
+    pt: Floats
+    weights: Floats
+
+    @classmethod
+    def from_arrays(
+        cls,
+        scores: npt.ArrayLike,
+        mass: npt.ArrayLike,
+        pt: npt.ArrayLike,
+        weights: npt.ArrayLike | None = None,
+    ) -> JetSample:
+        """Check arrays of shape (n,), and leave out jets with a weight of zero.
+
+        Args:
+            scores: Higher is more anomalous.
+            mass: [GeV].
+            pt: [GeV].
+            weights: Not negative; 1 if None.
+
+        Raises:
+            InputError: If shapes differ, a weight is negative, or all weights are zero.
+            NonFiniteError: If a value is NaN or infinite.
+        """
+        weights = np.ones(np.shape(scores)) if weights is None else weights
+        given = {"scores": scores, "mass": mass, "pt": pt, "weights": weights}
+        arrays = {name: np.asarray(values, np.float64) for name, values in given.items()}
+        shapes = {name: values.shape for name, values in arrays.items()}
+        if arrays["scores"].ndim != 1 or len(set(shapes.values())) > 1:
+            received = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+            msg = f"sculpting: expected one number a jet in each array; received shapes {received}"
+            raise InputError(msg)
+        for name, values in arrays.items():
+            if n_bad := int(np.count_nonzero(~np.isfinite(values))):
+                msg = (
+                    f"sculpting: {n_bad} of {len(values)} {name} are NaN or infinite; leave these "
+                    "jets out, or repair the source"
+                )
+                raise NonFiniteError(msg)
+        used = arrays["weights"] > 0
+        if n_bad := int(np.count_nonzero(arrays["weights"] < 0)):
             msg = (
-                f"sculpting: {n_bad} of {len(values)} {name} are NaN or infinite; leave these jets"
-                " out, or repair the source"
+                f"sculpting: {n_bad} of {len(used)} weights are negative; permutations need weights "
+                "that are not. Give jets without weights, or a sample without negative ones."
             )
-            raise NonFiniteError(msg)
-    if n_bad := int(np.count_nonzero(given["weights"] < 0)):
-        msg = (
-            f"sculpting: {n_bad} of {len(first)} weights are negative; permutations need weights"
-            " that are not. Give jets without weights, or a sample generated without negative ones."
-        )
-        raise InputError(msg)
-    used = given["weights"] > 0
-    if len(first) and not used.any():
-        msg = "sculpting: all weights are zero; expected some jets with a positive weight"
-        raise InputError(msg)
-    return (given["scores"][used], given["mass"][used], given["pt"][used], given["weights"][used])
+            raise InputError(msg)
+        if len(used) and not used.any():
+            msg = "sculpting: all weights are zero; expected jets with a positive weight"
+            raise InputError(msg)
+        return cls(**arrays).select(used)
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def select(self, rows: Bools) -> JetSample:
+        """Keep the jets of a mask, shape (n,)."""
+        return JetSample(self.scores[rows], self.mass[rows], self.pt[rows], self.weights[rows])
+
+    def in_pt(self, low: float, high: float) -> JetSample:
+        """Keep the jets from `low` to below `high` in pt [GeV]."""
+        return self.select((self.pt >= low) & (self.pt < high))
+
+    def in_mass(self, low: float, high: float) -> JetSample:
+        """Keep the jets from `low` to below `high` in mass [GeV]."""
+        return self.select((self.mass >= low) & (self.mass < high))
+
+
+def effective_number(weights: Floats) -> float:
+    """(Σw)²/Σw² of weights of shape (n,); 0 without jets."""
+    return float(weights.sum() ** 2 / np.sum(weights**2)) if len(weights) else 0.0
+
+
+def quantile_threshold(scores: Floats, weights: Floats, fraction: float) -> float:
+    """The highest threshold that at least a weighted fraction of the scores passes.
+
+    Args:
+        scores: Shape (n,), n at least 1.
+        weights: Shape (n,), positive.
+        fraction: Between 0 and 1.
+    """
+    order = np.argsort(-scores, kind="stable")
+    cumulative = np.cumsum(weights[order])
+    place = int(np.searchsorted(cumulative, fraction * cumulative[-1] * (1 - 1e-12)))
+    return float(scores[order[min(place, len(order) - 1)]])
 
 
 def checked_edges(pt_edges: Sequence[float]) -> Floats:
@@ -129,14 +183,11 @@ def make_cuts(scores: Floats, weights: Floats, working_points: Sequence[float]) 
     if np.ptp(scores) == 0:
         msg = f"sculpting: all {len(scores)} scores are {scores[0]:g}; no cut tells jets apart"
         raise InputError(msg)
-    order = np.argsort(-scores, kind="stable")
-    cumulative = np.cumsum(weights[order])
-    total = float(cumulative[-1])
+    total = float(np.cumsum(weights[np.argsort(-scores, kind="stable")])[-1])
     kept: list[tuple[float, float, float]] = []
     notes = []
     for point in wanted:
-        place = int(np.searchsorted(cumulative, point * total * (1 - 1e-12)))
-        threshold = float(scores[order[min(place, len(order) - 1)]])
+        threshold = quantile_threshold(scores, weights, point)
         reached = float(weights[scores >= threshold].sum()) / total
         if threshold <= scores.min():
             notes.append(f"efficiency {point:g}: left out, equal scores make the cut pass all jets")
@@ -158,7 +209,7 @@ def make_cuts(scores: Floats, weights: Floats, working_points: Sequence[float]) 
 
 
 def make_strata(
-    jets: tuple[Floats, Floats, Floats, Floats],
+    jets: JetSample,
     cuts: Cuts,
     *,
     pt_edges: Sequence[float],
@@ -167,7 +218,7 @@ def make_strata(
     """Sort jets into bins of pt, and each bin's jets into equally full bins of mass.
 
     Args:
-        jets: Scores, masses [GeV], pts [GeV] and weights, (n,) each.
+        jets: The jets.
         cuts: Cuts on the score.
         pt_edges: Rising edges [GeV].
         n_bins: Bins of mass in each bin of pt.
@@ -184,8 +235,8 @@ def make_strata(
     if n_bins < 2:
         msg = f"sculpting: expected at least 2 bins of mass; received {n_bins}"
         raise ConfigError(msg)
-    scores, mass, pt, weights = jets
-    levels = cuts.levels(scores)
+    mass, pt = jets.mass, jets.pt
+    levels = cuts.levels(jets.scores)
     strata: dict[tuple[float, float], Stratum] = {}
     notes = []
     for low, high in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
@@ -201,7 +252,8 @@ def make_strata(
         if place.max() == 0:
             notes.append(f"{name}: left out, its {n_jets} jets share one bin of mass")
             continue
-        strata[low, high] = Stratum(place, levels[inside], weights[inside], len(cuts.thresholds))
+        weights = jets.weights[inside]
+        strata[low, high] = Stratum(place, levels[inside], weights, len(cuts.thresholds))
     if not strata:
         msg = (
             f"sculpting: {len(pt)} jets, and in no bin of pt enough of them for {n_bins} bins of"

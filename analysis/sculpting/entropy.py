@@ -106,7 +106,7 @@ def mass_sculpting(
         np.bincount(rng.integers(0, len(place), len(place)), minlength=len(place))
         for _ in range(REPLICAS)
     ]
-    found = []
+    cuts = []
     for efficiency in efficiencies:
         threshold = float(np.quantile(scores, 1 - efficiency))
         passes = scores >= threshold
@@ -120,7 +120,7 @@ def mass_sculpting(
         samples = np.array([entropy(weights.astype(np.float64)) for weights in drawn])
         # An entropy of resampled jets has the noise of two samplings: move them back by one.
         samples = np.maximum(samples - (samples.mean() - value), 0.0)
-        found.append(
+        cuts.append(
             Sculpted(
                 background_efficiency=efficiency,
                 threshold=threshold,
@@ -128,4 +128,4 @@ def mass_sculpting(
                 signal_efficiency=float(np.mean(signal >= threshold)),
             )
         )
-    return found
+    return cuts

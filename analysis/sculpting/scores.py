@@ -13,18 +13,18 @@ import numpy.typing as npt
 from oddjet.analysis.config import HuntConfig
 from oddjet.analysis.hunt.hunt import dataset_scales
 from oddjet.analysis.scores.quality import signal_jets
-from oddjet.analysis.sculpting.cut import WORKING_POINTS
-from oddjet.analysis.sculpting.ladder import (
+from oddjet.analysis.sculpting.cut import JetSample
+from oddjet.analysis.sculpting.efficiencies import (
     EfficiencyStep,
-    JetSample,
     Shapes,
     mass_shapes,
     scan_efficiencies,
 )
 from oddjet.analysis.sculpting.separation import Separation, separations
-from oddjet.analysis.sculpting.verdict import Outcome, Verdict, judge
+from oddjet.analysis.sculpting.verdict import JudgeSettings, Outcome, Verdict, judge
 from oddjet.errors import ConfigError, did_you_mean
 from oddjet.processors.scores import Scores, open_scores
+from oddjet.typing import Floats
 
 __all__ = ["ScoreVerdict", "SculptingResult", "judge_scores", "worst_outcome"]
 
@@ -40,31 +40,30 @@ class ScoreVerdict:
     Attributes:
         column: Its column of the table.
         verdict: Whether a cut on it sculpts the mass.
-        ladder: What cuts do, first over all pt.
+        steps: What each cut does, first over all pt.
         shapes: The mass before and after.
         separation: How well it tells each signal from the background.
     """
 
     column: str
     verdict: Verdict
-    ladder: tuple[EfficiencyStep, ...]
+    steps: tuple[EfficiencyStep, ...]
     shapes: Shapes
     separation: Mapping[str, Separation] = dataclasses.field(default_factory=dict)
 
     @property
     def inclusive(self) -> list[EfficiencyStep]:
         """The cuts over all pt."""
-        first = self.ladder[0]
-        return [
-            rung
-            for rung in self.ladder
-            if (rung.pt_low, rung.pt_high) == (first.pt_low, first.pt_high)
-        ]
+        first = self.steps[0]
+        pt_range = (first.pt_low, first.pt_high)
+        return [step for step in self.steps if (step.pt_low, step.pt_high) == pt_range]
 
     def jsd(self, working_point: float) -> float:
         """Jensen–Shannon divergence over all pt at a working point; NaN without it."""
-        found = [r.jsd.value for r in self.inclusive if np.isclose(r.working_point, working_point)]
-        return found[0] if found else float("nan")
+        for step in self.inclusive:
+            if np.isclose(step.working_point, working_point):
+                return step.jsd.value
+        return float("nan")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,23 +98,23 @@ class SculptingResult:
     @property
     def outcome(self) -> Outcome:
         """The worst verdict."""
-        return worst_outcome([each.verdict.outcome for each in self.scores])
+        return worst_outcome([score.verdict.outcome for score in self.scores])
 
     def to_dict(self) -> dict[str, Any]:
-        """Every number; arrays and NaN are left for `oddjet.analysis.report.page.jsonable`."""
+        """Every number; arrays and NaN are left for `oddjet.datasets.disk.numbers.jsonable`."""
         head = {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
             if field.name != "scores"
         }
         scores = {
-            each.column: {
-                "verdict": each.verdict.to_dict(),
-                "ladder": [dataclasses.asdict(rung) for rung in each.ladder],
-                "mass": dataclasses.asdict(each.shapes),
-                "separation": {n: dataclasses.asdict(s) for n, s in each.separation.items()},
+            score.column: {
+                "verdict": score.verdict.to_dict(),
+                "ladder": [dataclasses.asdict(step) for step in score.steps],
+                "mass": dataclasses.asdict(score.shapes),
+                "separation": {n: dataclasses.asdict(s) for n, s in score.separation.items()},
             }
-            for each in self.scores
+            for score in self.scores
         }
         return {**head, "outcome": self.outcome.value, "scores": scores}
 
@@ -138,9 +137,7 @@ def judge_scores(
     signals: Sequence[str] = (),
     settings: HuntConfig | None = None,
     exclude: tuple[float, float] | None = None,
-    working_points: Sequence[float] = WORKING_POINTS,
-    seed: int = 1,
-    **choices: Any,
+    judging: JudgeSettings | None = None,
 ) -> SculptingResult:
     """Judge scores on the jets that a hunt would look at.
 
@@ -155,9 +152,7 @@ def judge_scores(
         signals: Signal datasets; their merged jets count, or else the matched ones.
         settings: Mass column, range, window, pt edges and choice of jets; the defaults if None.
         exclude: A mass window that is left out [GeV]. In data the signal window is left out too.
-        working_points: Background efficiencies.
-        seed: Of everything random.
-        **choices: Further arguments of `judge`.
+        judging: How to judge, but for the pt edges, which are those of `settings`.
 
     Raises:
         SkimError: If the table cannot be read or has no such column.
@@ -166,6 +161,7 @@ def judge_scores(
         TooFewJetsError: If there are too few jets.
     """
     settings = settings or HuntConfig()
+    judging = dataclasses.replace(judging or JudgeSettings(), pt_edges=settings.pt_edges)
     table = open_scores(folder)
     chosen, kind = _background(table, datasets)
     _known_signals(table, signals)
@@ -173,48 +169,14 @@ def judge_scores(
         msg = "no score to judge: name columns of the scores table"
         raise ConfigError(msg)
     names = [*dict.fromkeys([settings.mass, "pt", "weight", "rank", *columns])]
-    shut = [settings.window] if kind == "data" else []
-    excluded = tuple(dict.fromkeys([*shut, *([exclude] if exclude else [])]))
+    blinded = [settings.window] if kind == "data" else []
+    excluded = tuple(dict.fromkeys([*blinded, *([exclude] if exclude else [])]))
     background = _rows(table, chosen, names, settings, excluded)
-    others = {
+    signal_rows = {
         name: _of_signal(_rows(table, [name], [*names, "label"], settings, excluded))
         for name in signals
     }
-    low, high = settings.range
-    edges = np.linspace(low, high, min(N_SHAPE_BINS, round((high - low) / settings.bin_width)) + 1)
-    found = []
-    for column in dict.fromkeys(columns):
-        jets = _sample(background, column, settings)
-        samples = {name: _sample(rows, column, settings) for name, rows in others.items()}
-        ladder = scan_efficiencies(
-            jets,
-            samples,
-            window=None if excluded else settings.window,
-            working_points=working_points,
-            pt_edges=settings.pt_edges,
-            seed=seed,
-        )
-        verdict = judge(
-            jets.scores,
-            jets.mass,
-            jets.pt,
-            weights=jets.weights,
-            working_points=working_points,
-            pt_edges=settings.pt_edges,
-            seed=seed,
-            **choices,
-        )
-        shapes = mass_shapes(jets, edges=edges, working_points=working_points)
-        inclusive = ScoreVerdict(column, verdict, tuple(ladder), shapes).inclusive
-        found.append(
-            ScoreVerdict(
-                column,
-                verdict,
-                tuple(ladder),
-                shapes,
-                separations(jets, samples, inclusive, seed=seed),
-            )
-        )
+    window = None if excluded else settings.window
     return SculptingResult(
         datasets=tuple(chosen),
         kind=kind,
@@ -223,13 +185,54 @@ def judge_scores(
         mass_range=settings.range,
         window=settings.window,
         excluded=excluded,
-        scores=tuple(found),
+        scores=tuple(
+            _judge_score(
+                column,
+                _sample(background, column, settings),
+                {name: _sample(rows, column, settings) for name, rows in signal_rows.items()},
+                window=window,
+                mass_edges=_mass_edges(settings),
+                judging=judging,
+            )
+            for column in dict.fromkeys(columns)
+        ),
     )
+
+
+def _judge_score(
+    column: str,
+    jets: JetSample,
+    signals: Mapping[str, JetSample],
+    *,
+    window: tuple[float, float] | None,
+    mass_edges: Floats,
+    judging: JudgeSettings,
+) -> ScoreVerdict:
+    steps = scan_efficiencies(
+        jets,
+        signals,
+        window=window,
+        working_points=judging.working_points,
+        pt_edges=judging.pt_edges,
+        seed=judging.seed,
+    )
+    shapes = mass_shapes(jets, edges=mass_edges, working_points=judging.working_points)
+    score = ScoreVerdict(column, judge(jets, judging), tuple(steps), shapes)
+    separation = separations(jets, signals, score.inclusive, seed=judging.seed)
+    return dataclasses.replace(score, separation=separation)
+
+
+def _mass_edges(settings: HuntConfig) -> Floats:
+    low, high = settings.range
+    n_bins = min(N_SHAPE_BINS, round((high - low) / settings.bin_width))
+    return np.linspace(low, high, n_bins + 1)
 
 
 def _background(table: Scores, wanted: Sequence[str]) -> tuple[list[str], str]:
     known = table.manifest.datasets
-    chosen = list(wanted) or [name for name, each in known.items() if each.kind == "background"]
+    chosen = list(wanted) or [
+        name for name, dataset in known.items() if dataset.kind == "background"
+    ]
     for name in chosen:
         if name not in known:
             msg = (
@@ -242,10 +245,8 @@ def _background(table: Scores, wanted: Sequence[str]) -> tuple[list[str], str]:
         raise ConfigError(msg)
     kinds = {known[name].kind for name in chosen}
     if len(kinds) > 1 or "signal" in kinds:
-        told = ", ".join(f"{name} ({known[name].kind})" for name in chosen)
-        msg = (
-            f"sculpting is judged on background simulation or on data, not on both; received {told}"
-        )
+        received = ", ".join(f"{name} ({known[name].kind})" for name in chosen)
+        msg = f"sculpting is judged on background simulation or on data, not on both; received {received}"
         raise ConfigError(msg)
     return chosen, kinds.pop()
 
@@ -254,7 +255,7 @@ def _known_signals(table: Scores, signals: Sequence[str]) -> None:
     known = table.manifest.datasets
     for name in signals:
         if name not in known or known[name].kind != "signal":
-            those = [each for each, summary in known.items() if summary.kind == "signal"]
+            those = [signal for signal, summary in known.items() if summary.kind == "signal"]
             msg = f"{name!r} is no signal of the scores table; it has {', '.join(those) or 'none'}"
             raise ConfigError(msg)
 
@@ -292,4 +293,5 @@ def _of_signal(rows: Columns) -> Columns:
 
 
 def _sample(rows: Columns, column: str, settings: HuntConfig) -> JetSample:
-    return JetSample(rows[column], rows[settings.mass], rows["pt"], rows["weight"])
+    names = (column, settings.mass, "pt", "weight")
+    return JetSample.from_arrays(*(rows[name] for name in names))

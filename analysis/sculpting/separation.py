@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from oddjet.analysis.sculpting.ladder import EfficiencyStep, JetSample
+from oddjet.analysis.sculpting.cut import JetSample
+from oddjet.analysis.sculpting.efficiencies import EfficiencyStep
 from oddjet.ml.evaluation.bootstrap import Interval
 from oddjet.ml.evaluation.fixed_mass import auc_at_fixed
 from oddjet.ml.evaluation.roc import auc
@@ -38,7 +39,7 @@ class Separation:
 def separations(
     background: JetSample,
     signals: Mapping[str, JetSample],
-    ladder: Sequence[EfficiencyStep],
+    steps: Sequence[EfficiencyStep],
     *,
     seed: int,
 ) -> dict[str, Separation]:
@@ -47,26 +48,27 @@ def separations(
     Args:
         background: Background jets.
         signals: Signal jets by name.
-        ladder: What cuts do, over all pt; see `scan_efficiencies`.
+        steps: What cuts do, over all pt; see `scan_efficiencies`.
         seed: Of the resampling.
     """
-    found = {}
+    result = {}
     for name, jets in signals.items():
-        both = (background.checked(), jets.checked())
-        scores, mass, _, weights = (np.concatenate(pair) for pair in zip(*both, strict=True))
-        is_signal = np.repeat([False, True], [len(each[0]) for each in both])
+        scores, mass, weights = (
+            np.concatenate([getattr(background, field), getattr(jets, field)])
+            for field in ("scores", "mass", "weights")
+        )
+        is_signal = np.repeat([False, True], [len(background), len(jets)])
         sics = [
-            (rung.in_window[name] / np.sqrt(rung.working_point), rung.working_point)
-            for rung in ladder
-            if name in rung.in_window and np.isfinite(rung.in_window[name])
+            (step.in_window[name] / np.sqrt(step.working_point), step.working_point)
+            for step in steps
+            if name in step.in_window and np.isfinite(step.in_window[name])
         ]
         best = max(sics, default=(None, None))
-        found[name] = Separation(
+        fixed = auc_at_fixed(scores, is_signal, mass, weights, replicas=REPLICAS, seed=seed)
+        result[name] = Separation(
             auc=auc(scores, is_signal, weights, replicas=REPLICAS, seed=seed),
-            auc_at_fixed_mass=auc_at_fixed(
-                scores, is_signal, mass, weights, replicas=REPLICAS, seed=seed
-            ).auc,
+            auc_at_fixed_mass=fixed.auc,
             best_sic=None if best[0] is None else float(best[0]),
             best_sic_at=best[1],
         )
-    return found
+    return result

@@ -19,10 +19,9 @@ import dataclasses
 import functools
 
 import numpy as np
-import numpy.typing as npt
 from scipy import stats
 
-from oddjet.typing import Floats, Ints
+from oddjet.typing import Bools, Floats, Ints
 
 __all__ = ["Stratum", "equal_bins"]
 
@@ -34,7 +33,7 @@ INTEGRATION_POINTS = 64
 
 
 def equal_bins(mass: Floats, n_bins: int) -> Ints:
-    """Tell which of `n_bins` equally full bins each mass is in; equal masses share a bin.
+    """Find which of `n_bins` equally full bins each mass is in; equal masses share a bin.
 
     Args:
         mass: Shape (n,).
@@ -83,9 +82,9 @@ class Stratum:
         return bool(np.ptp(self.weights) <= 1e-9 * self.weights.max())
 
     @functools.cached_property
-    def passes(self) -> npt.NDArray[np.bool_]:
+    def passes(self) -> Bools:
         """What each jet passes, shape (n_points, n)."""
-        passes: npt.NDArray[np.bool_] = self.level > np.arange(self.n_points)[:, None]
+        passes: Bools = self.level > np.arange(self.n_points)[:, None]
         return passes
 
     @functools.cached_property
@@ -105,7 +104,7 @@ class Stratum:
         """Effective numbers (Σw)²/Σw² of the passing or failing jets, whichever are fewer."""
         passes = self.passes
 
-        def effective(mask: npt.NDArray[np.bool_]) -> Floats:
+        def effective(mask: Bools) -> Floats:
             squares: Floats = mask @ self.weights**2
             number: Floats = (mask @ self.weights) ** 2 / np.where(squares > 0, squares, 1.0)
             return number
@@ -184,7 +183,7 @@ class Stratum:
         With RMS² = Σ_b (n_b/N) (S_b / (n_b ε w̄))², what chance gives is the fraction dof / T of it.
         """
         t, _ = self.statistics(sums)
-        efficiencies, found = self.efficiencies, np.zeros(t.shape)
+        efficiencies, variations = self.efficiencies, np.zeros(t.shape)
         for k, n_merged in enumerate(self.n_merged):
             if n_merged < 2:
                 continue
@@ -192,8 +191,8 @@ class Stratum:
             scale = efficiencies[k] * self.weights.mean()
             rms = np.sqrt(np.sum(merged**2 / sizes, axis=1) / self.n_jets) / scale
             chance = (len(sizes) - 1) / np.maximum(t[:, k], 1e-300)
-            found[:, k] = rms * np.sqrt(np.maximum(1 - chance, 0.0))
-        return found
+            variations[:, k] = rms * np.sqrt(np.maximum(1 - chance, 0.0))
+        return variations
 
     def _statistic(self, sums: Floats, k: int, n_merged: int) -> tuple[Floats, Floats]:
         merged, sizes = self._merge(sums, n_merged)

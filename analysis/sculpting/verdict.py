@@ -19,12 +19,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from oddjet.analysis.sculpting.cut import (
     WORKING_POINTS,
+    JetSample,
     checked_edges,
-    checked_jets,
+    effective_number,
     make_cuts,
     make_strata,
 )
@@ -33,20 +33,20 @@ from oddjet.errors import ConfigError, TooFewJetsError
 from oddjet.processors.histograms import PT_EDGES
 from oddjet.typing import Floats
 
-__all__ = ["LEAST_POWER", "LEVEL", "JudgedCell", "Outcome", "Verdict", "judge"]
+__all__ = ["LEAST_POWER", "LEVEL", "JudgeSettings", "JudgedCell", "Outcome", "Verdict", "judge"]
 
 
 LEVEL = 0.05
-"""A p below this says that the mass is not independent of the score."""
+"""A p below this means that the mass is not independent of the score."""
 
 LEAST_POWER = 0.9
-"""Fraction of correlated toys that must be noticed before silence means anything."""
+"""Fraction of correlated toys that must be noticed for a PASS."""
 
 LEAST_PERMUTATIONS = 299
 
 
 class Outcome(str, enum.Enum):
-    """What the verdict says."""
+    """The result of a verdict."""
 
     PASS = "PASS"
     FAIL = "FAIL"
@@ -83,7 +83,7 @@ class JudgedCell:
 
     @property
     def name(self) -> str:
-        """Working point and pt, as a person says them."""
+        """Working point and pt in words."""
         return (
             f"efficiency {100 * self.working_point:g} %, pt {self.pt_low:g} to {self.pt_high:g} GeV"
         )
@@ -139,26 +139,26 @@ class Verdict:
     def sentence(self) -> str:
         """The verdict and its reasons in words."""
         tested = sum(cell.n_bins > 0 for cell in self.cells)
-        found = f"p = {self.global_p:.2g} over {tested} cells of {self.n_jets:,} jets"
+        chance = f"p = {self.global_p:.2g} over {tested} cells of {self.n_jets:,} jets"
         power = f"power {100 * self.power:.0f} % against a correlation of {self.rho:g}"
         varies = f"varies across the mass by {100 * self.variation:.1f} %"
         allowed = f"{100 * self.tolerance:g} %"
         if self.outcome is Outcome.FAIL:
             return (
-                f"FAIL: {found}, and the efficiency {varies} (at {self.varying.name}), more than"
+                f"FAIL: {chance}, and the efficiency {varies} (at {self.varying.name}), more than"
                 f" {allowed}; most significant at {self.worst.name}."
             )
         if self.outcome is Outcome.INCONCLUSIVE:
             return (
-                f"INCONCLUSIVE: {found}, and too few jets to tell: {power}, wanted"
+                f"INCONCLUSIVE: {chance}, and too few jets to tell: {power}, wanted"
                 f" {100 * LEAST_POWER:g} %."
             )
         if self.is_significant:
             return (
-                f"PASS: {found}: the mass does depend on the score, but the efficiency {varies} at"
+                f"PASS: {chance}: the mass does depend on the score, but the efficiency {varies} at"
                 f" most, within {allowed}; {power}."
             )
-        return f"PASS: {found}; {power}."
+        return f"PASS: {chance}; {power}."
 
     def rows(self) -> list[tuple[float, str, int, int, float, float | None, float | None]]:
         """One row a cell: working point, pt, jets, passing, efficiency, local p, variation.
@@ -189,39 +189,11 @@ class Verdict:
         }
 
 
-def judge(
-    scores: npt.ArrayLike,
-    mass: npt.ArrayLike,
-    pt: npt.ArrayLike,
-    *,
-    weights: npt.ArrayLike | None = None,
-    working_points: Sequence[float] = WORKING_POINTS,
-    pt_edges: Sequence[float] = PT_EDGES,
-    n_bins: int = 8,
-    n_permutations: int = LEAST_PERMUTATIONS,
-    n_power_toys: int = 200,
-    rho: float = 0.1,
-    tolerance: float = 0.05,
-    seed: int = 1,
-) -> Verdict:
-    """Judge whether a cut on a score changes the mass of background jets.
+@dataclasses.dataclass(frozen=True)
+class JudgeSettings:
+    """How a score is judged.
 
-    FAIL: the global p is below 0.05, and in a cell that is significant by itself the efficiency
-    varies across the mass by more than `tolerance`. Otherwise PASS if the sample had at least 90 %
-    power against a correlation `rho`, and INCONCLUSIVE if it had not. A score that does not know
-    the mass can FAIL in 5 % of samples; less in huge ones, where chance stays within the tolerance.
-    A correlation of 0.1 varies the efficiency by 8 % (half of the jets pass) to 29 % (0.5 % pass).
-
-    Cuts are quantiles of the score over all jets, so that a raw score and one made of it by a
-    rising function get the same verdict. Under permutation a jet keeps its score, pt and weight
-    and gets the mass of another in its pt bin: pt bins must be so narrow that within one neither
-    weight nor score follows the mass through the pt.
-
-    Args:
-        scores: Of background jets, higher is more anomalous, shape (n,).
-        mass: [GeV], shape (n,).
-        pt: [GeV], shape (n,).
-        weights: Shape (n,), not negative; 1 if None.
+    Attributes:
         working_points: Background efficiencies.
         pt_edges: Edges [GeV].
         n_bins: Equally full mass bins in each pt bin; neighbours are merged where fewer than 5 jets
@@ -233,73 +205,112 @@ def judge(
         seed: Of permutations and toys.
 
     Raises:
-        InputError: If arrays differ in length, weights are negative, or all scores are equal.
-        NonFiniteError: If a value is NaN or infinite.
+        ConfigError: If a number is out of its range.
+    """
+
+    working_points: Sequence[float] = WORKING_POINTS
+    pt_edges: Sequence[float] = PT_EDGES
+    n_bins: int = 8
+    n_permutations: int = LEAST_PERMUTATIONS
+    n_power_toys: int = 200
+    rho: float = 0.1
+    tolerance: float = 0.05
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        least = LEAST_PERMUTATIONS
+        problems = []
+        if self.n_permutations < least:
+            problems.append(f"n_permutations of at least {least}, got {self.n_permutations}")
+        if self.n_power_toys < 20:
+            problems.append(f"n_power_toys of at least 20, got {self.n_power_toys}")
+        if not 0 < abs(self.rho) < 1:
+            problems.append(f"rho between 0 and 1, ends excluded, got {self.rho:g}")
+        if not self.tolerance >= 0:
+            problems.append(f"a tolerance of at least 0, got {self.tolerance:g}")
+        if problems:
+            msg = f"sculpting: expected {'; '.join(problems)}"
+            raise ConfigError(msg)
+
+
+def judge(jets: JetSample, settings: JudgeSettings | None = None) -> Verdict:
+    """Judge whether a cut on a score changes the mass of background jets.
+
+    FAIL: the global p is below 0.05, and in a cell that is significant by itself the efficiency
+    varies across the mass by more than the tolerance. Otherwise PASS if the sample had at least 90 %
+    power against a correlation `rho`, and INCONCLUSIVE if it had not. A score that does not know
+    the mass can FAIL in 5 % of samples; less in huge ones, where chance stays within the tolerance.
+    A correlation of 0.1 varies the efficiency by 8 % (half of the jets pass) to 29 % (0.5 % pass).
+
+    Cuts are quantiles of the score over all jets, so that a raw score and one made of it by a
+    rising function get the same verdict. Under permutation a jet keeps its score, pt and weight
+    and gets the mass of another in its pt bin: pt bins must be so narrow that within one neither
+    weight nor score follows the mass through the pt.
+
+    Args:
+        jets: Background jets.
+        settings: The defaults if None.
+
+    Raises:
+        InputError: If all scores are equal.
         TooFewJetsError: If no pt bin has as many jets as bins of mass.
         ConfigError: If a setting is invalid.
     """
-    _check_settings(n_permutations, n_power_toys, rho, tolerance)
-    jets = checked_jets(scores, mass, pt, weights)
-    edges = checked_edges(pt_edges)
-    inside = (jets[2] >= edges[0]) & (jets[2] < edges[-1])
-    if not inside.any():
-        msg = f"sculpting: none of {len(inside)} jets is inside the pt edges {tuple(pt_edges)} GeV"
+    settings = settings or JudgeSettings()
+    edges = checked_edges(settings.pt_edges)
+    kept = jets.in_pt(edges[0], edges[-1])
+    if not len(kept):
+        msg = (
+            f"sculpting: none of {len(jets)} jets is inside the pt edges "
+            f"{tuple(settings.pt_edges)} GeV"
+        )
         raise TooFewJetsError(msg)
-    kept = (jets[0][inside], jets[1][inside], jets[2][inside], jets[3][inside])
-    cuts = make_cuts(kept[0], kept[3], working_points)
-    strata, notes = make_strata(kept, cuts, pt_edges=pt_edges, n_bins=n_bins)
-    rng = np.random.default_rng(seed)
-    null, toys, cells = [], [], []
-    for (low, high), stratum in strata.items():
-        cells += _cells(stratum, low, high, cuts.working_points)
-        null.append(stratum.statistics(stratum.permuted_sums(n_permutations, rng))[1])
-        toys.append(stratum.statistics(stratum.correlated_sums(rho, n_power_toys, rng))[1])
-    smallest_null = np.sort(np.concatenate(null, axis=1).min(axis=1))
-    smallest_toys = np.concatenate(toys, axis=1).min(axis=1)
+    cuts = make_cuts(kept.scores, kept.weights, settings.working_points)
+    strata, notes = make_strata(kept, cuts, pt_edges=settings.pt_edges, n_bins=settings.n_bins)
+    if n_outside := len(jets) - len(kept):
+        notes = (f"{n_outside} of {len(jets)} jets are outside the pt edges", *notes)
+    smallest_null, smallest_toys = _smallest_ps(list(strata.values()), settings)
+    cells = [
+        cell
+        for (low, high), stratum in strata.items()
+        for cell in _cells(stratum, low, high, cuts.working_points)
+    ]
     worst = min(cells, key=lambda cell: (cell.local_p, -cell.variation))
+    ranks = _ranks(smallest_null, np.array([cell.local_p for cell in cells]))
+    significant = [c for c, rank in zip(cells, ranks, strict=True) if rank < LEVEL and c.n_bins]
+    varying = max(significant or [worst], key=lambda cell: cell.variation)
     global_p = float(_ranks(smallest_null, np.array([worst.local_p]))[0])
     power = float(np.mean(_ranks(smallest_null, smallest_toys) < LEVEL))
-    significant = [
-        cell
-        for cell in cells
-        if _ranks(smallest_null, np.array([cell.local_p]))[0] < LEVEL and cell.n_bins
-    ]
-    varying = max(significant or [worst], key=lambda cell: cell.variation)
-    n_outside = int(np.count_nonzero(~inside))
-    outside = (f"{n_outside} of {len(inside)} jets are outside the pt edges",) if n_outside else ()
     return Verdict(
-        outcome=_outcome(global_p, varying.variation, tolerance, power),
+        outcome=_outcome(global_p, varying.variation, settings.tolerance, power),
         global_p=global_p,
         smallest_p=worst.local_p,
         variation=varying.variation,
-        tolerance=tolerance,
+        tolerance=settings.tolerance,
         power=power,
-        rho=rho,
+        rho=settings.rho,
         n_jets=sum(stratum.n_jets for stratum in strata.values()),
-        n_effective=_effective(np.concatenate([each.weights for each in strata.values()])),
-        n_permutations=n_permutations,
-        n_power_toys=n_power_toys,
-        seed=seed,
+        n_effective=effective_number(np.concatenate([s.weights for s in strata.values()])),
+        n_permutations=settings.n_permutations,
+        n_power_toys=settings.n_power_toys,
+        seed=settings.seed,
         worst=worst,
         varying=varying,
         cells=tuple(cells),
-        notes=(*cuts.notes, *outside, *notes, *_untested(cells)),
+        notes=(*cuts.notes, *notes, *_untested(cells)),
     )
 
 
-def _check_settings(n_permutations: int, n_power_toys: int, rho: float, tolerance: float) -> None:
-    problems = []
-    if n_permutations < LEAST_PERMUTATIONS:
-        problems.append(f"n_permutations of at least {LEAST_PERMUTATIONS}, got {n_permutations}")
-    if n_power_toys < 20:
-        problems.append(f"n_power_toys of at least 20, got {n_power_toys}")
-    if not 0 < abs(rho) < 1:
-        problems.append(f"rho between 0 and 1, ends excluded, got {rho:g}")
-    if not tolerance >= 0:
-        problems.append(f"a tolerance of at least 0, got {tolerance:g}")
-    if problems:
-        msg = f"sculpting: expected {'; '.join(problems)}"
-        raise ConfigError(msg)
+def _smallest_ps(strata: Sequence[Stratum], settings: JudgeSettings) -> tuple[Floats, Floats]:
+    """The smallest local p of each permutation, sorted, and of each toy."""
+    rng = np.random.default_rng(settings.seed)
+    null, toys = [], []
+    for stratum in strata:
+        null.append(stratum.statistics(stratum.permuted_sums(settings.n_permutations, rng))[1])
+        drawn = stratum.correlated_sums(settings.rho, settings.n_power_toys, rng)
+        toys.append(stratum.statistics(drawn)[1])
+    smallest_null = np.sort(np.concatenate(null, axis=1).min(axis=1))
+    return smallest_null, np.concatenate(toys, axis=1).min(axis=1)
 
 
 def _outcome(global_p: float, variation: float, tolerance: float, power: float) -> Outcome:
@@ -314,10 +325,6 @@ def _ranks(sorted_null: Floats, values: Floats) -> Floats:
     k = np.searchsorted(sorted_null, values * (1 + 1e-9), side="right")
     ranks: Floats = (k + 1) / (len(sorted_null) + 1)
     return ranks
-
-
-def _effective(weights: Floats) -> float:
-    return float(weights.sum() ** 2 / np.sum(weights**2))
 
 
 def _cells(
@@ -345,7 +352,7 @@ def _cells(
 
 
 def _untested(cells: Sequence[JudgedCell]) -> tuple[str, ...]:
-    """Say of each pt bin which cuts too few jets pass or fail."""
+    """Name for each pt bin the cuts that too few jets pass or fail."""
     missing: dict[str, list[str]] = {}
     for cell in cells:
         if not cell.n_bins:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from functools import partial
 
-from oddjet.analysis.report.figures.sculpting_ladder import (
+from oddjet.analysis.report.figures.efficiencies import (
     efficiency_across_mass,
     inverse_divergence,
     relative_entropies,
@@ -139,13 +139,13 @@ def _details(score: ScoreVerdict) -> tuple[Table, Table]:
         tuple((f"{100 * row[0]:g} %", *row[1:]) for row in score.verdict.rows()),
         f"{score.column}: the test of every working point and pt bin; a dash where too few pass.",
     )
-    signals = list(score.ladder[0].signal_efficiencies)
-    window = bool(score.ladder[0].in_window)
+    signals = list(score.steps[0].signal_efficiencies)
+    window = bool(score.steps[0].in_window)
     headers = ["Cut", "pt [GeV]", "D(after‖before) [nats]", "by chance", "JSD [bits]", "by chance"]
     headers += [f"{name} left" for name in signals]
     headers += [f"{name} left in the window" for name in signals if window]
     rows = []
-    for step in score.ladder:
+    for step in score.steps:
         row: list[Cell] = [
             f"{100 * step.working_point:g} %",
             f"{step.pt_low:g}–{step.pt_high:g}",

@@ -6,13 +6,25 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 from scipy import stats
 
-from oddjet.analysis.sculpting import Outcome, Verdict, judge
+from oddjet.analysis.sculpting import JetSample, JudgeSettings, Outcome, Verdict, judge
 from oddjet.errors import ConfigError, InputError, NonFiniteError, TooFewJetsError
 from oddjet.typing import Floats
 
 EDGES = (500.0, 650.0, 800.0, 1000.0)
+
+
+def judged(
+    scores: ArrayLike,
+    mass: ArrayLike,
+    pt: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    **settings: Any,
+) -> Verdict:
+    return judge(JetSample.from_arrays(scores, mass, pt, weights), JudgeSettings(**settings))
 
 
 def _jets(n: int, *, rho: float = 0.0, seed: int = 1) -> tuple[Floats, Floats, Floats]:
@@ -24,7 +36,7 @@ def _jets(n: int, *, rho: float = 0.0, seed: int = 1) -> tuple[Floats, Floats, F
 
 def _trials(n_jets: int, n_trials: int, *, rho: float = 0.0) -> list[Verdict]:
     return [
-        judge(*_jets(n_jets, rho=rho, seed=seed), pt_edges=EDGES, seed=seed)
+        judged(*_jets(n_jets, rho=rho, seed=seed), pt_edges=EDGES, seed=seed)
         for seed in range(n_trials)
     ]
 
@@ -68,7 +80,7 @@ def test_the_three_outcomes() -> None:
 
 def test_p_is_uniform_when_the_score_does_not_know_the_mass() -> None:
     p = [
-        judge(*_jets(3000, seed=seed), pt_edges=EDGES, n_power_toys=20, seed=seed).global_p
+        judged(*_jets(3000, seed=seed), pt_edges=EDGES, n_power_toys=20, seed=seed).global_p
         for seed in range(100)
     ]
     assert stats.kstest(p, "uniform").pvalue > 0.01
@@ -78,7 +90,7 @@ def test_p_is_uniform_with_weights_that_are_not_equal() -> None:
     def p(seed: int) -> float:
         weights = np.random.default_rng(seed).exponential(1, 800)
         jets = _jets(800, seed=seed)
-        return judge(*jets, weights=weights, pt_edges=(500, 900), n_power_toys=20).global_p
+        return judged(*jets, weights=weights, pt_edges=(500, 900), n_power_toys=20).global_p
 
     assert stats.kstest([p(seed) for seed in range(40)], "uniform").pvalue > 0.01
 
@@ -88,7 +100,7 @@ def test_weights_that_follow_the_mass_do_not_make_a_blind_score_fail() -> None:
         rng = np.random.default_rng([9, seed])
         mass = 40 + rng.exponential(40, 1000)
         weights = np.where(mass > 60, 4.0, 1.0)
-        return judge(
+        return judged(
             rng.random(1000), mass, np.full(1000, 600.0), weights=weights, pt_edges=(500, 900),
             n_power_toys=20,
         ).global_p  # fmt: skip
@@ -101,12 +113,12 @@ def test_weights_that_follow_the_mass_do_not_make_a_blind_score_fail() -> None:
 
 def test_weights_that_are_equal_change_nothing_and_others_lower_the_power() -> None:
     jets = _jets(4000, rho=0.1)
-    plain = judge(*jets, pt_edges=EDGES)
-    scaled = judge(*jets, weights=np.full(4000, 0.3), pt_edges=EDGES)
+    plain = judged(*jets, pt_edges=EDGES)
+    scaled = judged(*jets, weights=np.full(4000, 0.3), pt_edges=EDGES)
     assert scaled.global_p == plain.global_p
     assert scaled.variation == pytest.approx(plain.variation)
     weights = np.random.default_rng(1).pareto(2.0, 4000) + 0.01
-    spread = judge(*jets, weights=weights, pt_edges=EDGES)
+    spread = judged(*jets, weights=weights, pt_edges=EDGES)
     assert spread.n_effective < 2500
     assert spread.power < plain.power
 
@@ -115,14 +127,14 @@ def test_a_jet_of_no_weight_is_no_jet() -> None:
     scores, mass, pt = _jets(3000)
     weights = np.ones(3000)
     weights[2000:] = 0
-    with_zeros = judge(scores, mass, pt, weights=weights, pt_edges=EDGES)
-    without = judge(scores[:2000], mass[:2000], pt[:2000], pt_edges=EDGES)
+    with_zeros = judged(scores, mass, pt, weights=weights, pt_edges=EDGES)
+    without = judged(scores[:2000], mass[:2000], pt[:2000], pt_edges=EDGES)
     assert with_zeros == without
 
 
 def test_a_rising_function_of_the_score_gets_the_same_verdict() -> None:
     scores, mass, pt = _jets(3000)
-    assert judge(np.exp(scores), mass, pt, pt_edges=EDGES) == judge(
+    assert judged(np.exp(scores), mass, pt, pt_edges=EDGES) == judged(
         scores, mass, pt, pt_edges=EDGES
     )
 
@@ -131,14 +143,14 @@ def test_a_dependence_on_pt_alone_is_not_held_against_a_score() -> None:
     rng = np.random.default_rng(4)
     step = rng.integers(0, 3, 20_000)
     pt = np.array([550.0, 700.0, 850.0])[step]
-    verdict = judge(
+    verdict = judged(
         rng.standard_normal(20_000) + step,
         rng.exponential(30, 20_000) + 20 * step,
         pt,
         pt_edges=EDGES,
     )
     assert verdict.outcome is Outcome.PASS
-    inclusive = judge(
+    inclusive = judged(
         rng.standard_normal(20_000) + step,
         rng.exponential(30, 20_000) + 20 * step,
         pt,
@@ -148,7 +160,7 @@ def test_a_dependence_on_pt_alone_is_not_held_against_a_score() -> None:
 
 
 def test_what_is_significant_and_small_passes_and_says_so() -> None:
-    verdict = judge(*_jets(50_000, rho=0.1), pt_edges=EDGES, tolerance=5.0)
+    verdict = judged(*_jets(50_000, rho=0.1), pt_edges=EDGES, tolerance=5.0)
     assert verdict.global_p == 1 / 300
     assert verdict.outcome is Outcome.PASS
     assert "does depend" in verdict.sentence
@@ -159,14 +171,14 @@ def test_a_sculpted_region_in_one_pt_bin_is_named() -> None:
     scores, mass, pt = _jets(30_000)
     pulled = (pt > 650) & (pt < 800) & (mass > 70) & (mass < 100) & (rng.random(len(pt)) < 0.3)
     scores[pulled] += 2
-    verdict = judge(scores, mass, pt, pt_edges=EDGES)
+    verdict = judged(scores, mass, pt, pt_edges=EDGES)
     assert verdict.outcome is Outcome.FAIL
     assert (verdict.worst.pt_low, verdict.worst.pt_high) == (650, 800)
     assert "pt 650 to 800" in verdict.sentence
 
 
 def test_everything_is_written() -> None:
-    verdict = judge(*_jets(2000), pt_edges=EDGES)
+    verdict = judged(*_jets(2000), pt_edges=EDGES)
     content = json.loads(json.dumps(verdict.to_dict(), allow_nan=False))
     assert content["outcome"] == verdict.outcome.value
     assert len(content["cells"]) == len(verdict.rows()) == 21
@@ -199,19 +211,19 @@ def test_bad_input_is_refused(changed: dict[str, Any], error: type[Exception], w
     scores, mass, pt = _jets(500)
     given: dict[str, Any] = {"scores": scores, "mass": mass, "pt": pt, "pt_edges": (500, 1000)}
     with pytest.raises(error, match=words):
-        judge(**{**given, **changed})
+        judged(**{**given, **changed})
 
 
 def test_no_jets_are_refused() -> None:
     with pytest.raises(TooFewJetsError, match="none of 0 jets"):
-        judge([], [], [])
+        judged([], [], [])
 
 
 def test_equal_scores_pass_together_and_are_told() -> None:
     scores, mass, pt = _jets(5000)
-    verdict = judge(np.floor(scores), mass, pt, pt_edges=EDGES)
+    verdict = judged(np.floor(scores), mass, pt, pt_edges=EDGES)
     assert any("since scores are equal" in note for note in verdict.notes)
     assert any("the cut before it" in note for note in verdict.notes)
     mostly = np.where(np.arange(5000) < 3000, 0.0, scores + 10)
-    verdict = judge(mostly, mass, pt, pt_edges=EDGES, working_points=(0.7, 0.1))
+    verdict = judged(mostly, mass, pt, pt_edges=EDGES, working_points=(0.7, 0.1))
     assert any("pass all jets" in note for note in verdict.notes)

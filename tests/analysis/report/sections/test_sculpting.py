@@ -7,9 +7,10 @@ import pytest
 
 from oddjet.analysis.report.page import Report, write_report
 from oddjet.analysis.report.sections.sculpting import sculpting_section
-from oddjet.analysis.sculpting.ladder import JetSample, mass_shapes, scan_efficiencies
+from oddjet.analysis.sculpting.cut import JetSample
+from oddjet.analysis.sculpting.efficiencies import mass_shapes, scan_efficiencies
 from oddjet.analysis.sculpting.scores import ScoreVerdict, SculptingResult
-from oddjet.analysis.sculpting.verdict import judge
+from oddjet.analysis.sculpting.verdict import JudgeSettings, judge
 
 EDGES = (450.0, 1000.0)
 
@@ -21,12 +22,16 @@ def found() -> SculptingResult:
     pt = rng.uniform(450, 1000, 6000)
     scores = []
     for name, slope in (("blind", 0.0), ("sculpts", 1.0)):
-        jets = JetSample(rng.standard_normal(6000) + slope * (mass - 150) / 58, mass, pt)
-        signal = JetSample(rng.normal(1, 1, 500), rng.normal(82, 8, 500), np.full(500, 600.0))
-        ladder = scan_efficiencies(jets, {"w": signal}, window=(65, 105), pt_edges=EDGES)
-        verdict = judge(jets.scores, mass, pt, pt_edges=EDGES)
+        jets = JetSample.from_arrays(
+            rng.standard_normal(6000) + slope * (mass - 150) / 58, mass, pt
+        )
+        signal = JetSample.from_arrays(
+            rng.normal(1, 1, 500), rng.normal(82, 8, 500), np.full(500, 600.0)
+        )
+        steps = scan_efficiencies(jets, {"w": signal}, window=(65, 105), pt_edges=EDGES)
+        verdict = judge(jets, JudgeSettings(pt_edges=EDGES))
         shapes = mass_shapes(jets, edges=np.linspace(50, 250, 21))
-        scores.append(ScoreVerdict(name, verdict, tuple(ladder), shapes))
+        scores.append(ScoreVerdict(name, verdict, tuple(steps), shapes))
     return SculptingResult(
         ("qcd",), "background", ("w",), "msoftdrop", (50, 250), (65, 105), (), tuple(scores)
     )

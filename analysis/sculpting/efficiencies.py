@@ -16,17 +16,24 @@ from typing import TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.analysis.sculpting.cut import WORKING_POINTS, checked_edges, checked_jets, make_cuts
+from oddjet.analysis.sculpting.cut import (
+    WORKING_POINTS,
+    Cuts,
+    JetSample,
+    checked_edges,
+    effective_number,
+    make_cuts,
+    quantile_threshold,
+)
 from oddjet.analysis.sculpting.entropy import relative_entropy
 from oddjet.analysis.sculpting.stratum import equal_bins
 from oddjet.errors import InputError, TooFewJetsError
 from oddjet.ml.evaluation.bootstrap import Interval, percentile_interval
 from oddjet.processors.histograms import PT_EDGES
-from oddjet.typing import Floats
+from oddjet.typing import Bools, Floats
 
 __all__ = [
     "EfficiencyStep",
-    "JetSample",
     "Shapes",
     "jensen_shannon",
     "mass_shapes",
@@ -35,27 +42,6 @@ __all__ = [
 
 
 REPLICAS = 100
-
-
-@dataclasses.dataclass(frozen=True)
-class JetSample:
-    """Jets of one kind.
-
-    Attributes:
-        scores: Higher is more anomalous, shape (n,).
-        mass: [GeV], shape (n,).
-        pt: [GeV], shape (n,).
-        weights: Shape (n,), not negative; 1 if None.
-    """
-
-    scores: npt.ArrayLike
-    mass: npt.ArrayLike
-    pt: npt.ArrayLike
-    weights: npt.ArrayLike | None = None
-
-    def checked(self) -> tuple[Floats, Floats, Floats, Floats]:
-        """Scores, masses, pts and weights of the jets with a weight; see `checked_jets`."""
-        return checked_jets(self.scores, self.mass, self.pt, self.weights)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,7 +153,7 @@ def scan_efficiencies(
     n_bins: int = 25,
     seed: int = 1,
 ) -> list[EfficiencyStep]:
-    """Cut at a ladder of background efficiencies, and measure in all pt and in each pt bin.
+    """Cut at several background efficiencies, and measure in all pt and in each pt bin.
 
     The bins of mass hold equally many background jets. A cut on a random number has divergences
     too; they are given beside, to first order in 1/n: (n_bins − 1)(1/n_pass − 1/n)/2 for the relative
@@ -187,48 +173,40 @@ def scan_efficiencies(
 
     Raises:
         TooFewJetsError: If there are fewer background jets inside the edges than bins.
-        InputError: If arrays are invalid; see `checked_jets` and `make_cuts`.
+        InputError: If all scores are equal; see `make_cuts`.
     """
     edges = checked_edges(pt_edges)
-    jets = _between(background.checked(), edges[0], edges[-1])
-    if len(jets[0]) < n_bins:
-        msg = f"sculpting: {len(jets[0])} background jets inside the pt edges for {n_bins} bins"
+    jets = background.in_pt(edges[0], edges[-1])
+    if len(jets) < n_bins:
+        msg = f"sculpting: {len(jets)} background jets inside the pt edges for {n_bins} bins"
         raise TooFewJetsError(msg)
-    cuts = make_cuts(jets[0], jets[3], working_points)
-    others = {
-        name: _between(each.checked(), edges[0], edges[-1])
-        for name, each in (signals or {}).items()
-    }
+    cuts = make_cuts(jets.scores, jets.weights, working_points)
     rng = np.random.default_rng(seed)
-    rungs = []
     ranges = [(edges[0], edges[-1])]
     if len(edges) > 2:
         ranges += list(itertools.pairwise(edges))
+    steps = []
     for low, high in ranges:
-        here = _between(jets, low, high)
-        if len(here[0]) < n_bins:
+        here = jets.in_pt(low, high)
+        if len(here) < n_bins:
             continue
-        kept = {name: _between(each, low, high) for name, each in others.items()}
-        divergences = _divergences(here, cuts.levels(here[0]), len(cuts.thresholds), n_bins, rng)
-        for k, (point, threshold) in enumerate(
-            zip(cuts.working_points, cuts.thresholds, strict=True)
-        ):
-            rungs.append(
-                EfficiencyStep(
-                    working_point=point,
-                    threshold=threshold,
-                    pt_low=float(low),
-                    pt_high=float(high),
-                    efficiency=_fraction(here[0] >= threshold, here[3]),
-                    **divergences[k],
-                    signal_efficiencies={
-                        name: _fraction(each[0] >= threshold, each[3])
-                        for name, each in kept.items()
-                    },
-                    in_window=_in_window(here, kept, window, point),
-                )
+        kept = {name: sample.in_pt(low, high) for name, sample in (signals or {}).items()}
+        divergences = _divergences(here, cuts, n_bins, rng)
+        places = zip(cuts.working_points, cuts.thresholds, divergences, strict=True)
+        for point, threshold, divergence in places:
+            efficiencies = {name: _passing(sample, threshold) for name, sample in kept.items()}
+            step = EfficiencyStep(
+                working_point=point,
+                threshold=threshold,
+                pt_low=float(low),
+                pt_high=float(high),
+                efficiency=_passing(here, threshold),
+                **divergence,
+                signal_efficiencies=efficiencies,
+                in_window=_in_window(here, kept, window, point),
             )
-    return rungs
+            steps.append(step)
+    return steps
 
 
 def mass_shapes(
@@ -247,12 +225,12 @@ def mass_shapes(
         exclude: A window whose jets are left out of the shapes and of the cuts [GeV].
     """
     bins = np.asarray(edges, np.float64)
-    scores, mass, _, weights = background.checked()
+    jets = background
     if exclude is not None:
-        used = (mass < exclude[0]) | (mass >= exclude[1])
-        scores, mass, weights = scores[used], mass[used], weights[used]
-    cuts = make_cuts(scores, weights, working_points)
-    passes = cuts.levels(scores) > np.arange(len(cuts.thresholds))[:, None]
+        jets = jets.select((jets.mass < exclude[0]) | (jets.mass >= exclude[1]))
+    mass, weights = jets.mass, jets.weights
+    cuts = make_cuts(jets.scores, weights, working_points)
+    passes = cuts.levels(jets.scores) > np.arange(len(cuts.thresholds))[:, None]
 
     def fill(values: Floats) -> Floats:
         return np.histogram(mass, bins, weights=values)[0].astype(np.float64)
@@ -279,60 +257,40 @@ def mass_shapes(
     )
 
 
-def _between(
-    jets: tuple[Floats, Floats, Floats, Floats], low: float, high: float
-) -> tuple[Floats, Floats, Floats, Floats]:
-    inside = (jets[2] >= low) & (jets[2] < high)
-    return (jets[0][inside], jets[1][inside], jets[2][inside], jets[3][inside])
-
-
-def _fraction(mask: npt.NDArray[np.bool_], weights: Floats) -> float:
+def _fraction(mask: Bools, weights: Floats) -> float:
     total = float(weights.sum())
     return float(weights[mask].sum()) / total if total > 0 else float("nan")
 
 
+def _passing(jets: JetSample, threshold: float) -> float:
+    return _fraction(jets.scores >= threshold, jets.weights)
+
+
 def _in_window(
-    background: tuple[Floats, Floats, Floats, Floats],
-    signals: Mapping[str, tuple[Floats, Floats, Floats, Floats]],
+    background: JetSample,
+    signals: Mapping[str, JetSample],
     window: tuple[float, float] | None,
     point: float,
 ) -> dict[str, float]:
     """Signal efficiencies in a window of mass, the cut being a quantile of its background."""
     if window is None:
         return {}
-
-    def inside(jets: tuple[Floats, ...]) -> npt.NDArray[np.bool_]:
-        mask: npt.NDArray[np.bool_] = (jets[1] >= window[0]) & (jets[1] < window[1])
-        return mask
-
-    mask = inside(background)
-    scores, weights = background[0][mask], background[3][mask]
+    inside = background.in_mass(*window)
     # A quantile with less than one jet beyond it is not known.
-    if len(scores) * point < 1 or np.ptp(scores) == 0:
+    if len(inside) * point < 1 or np.ptp(inside.scores) == 0:
         return dict.fromkeys(signals, float("nan"))
-    order = np.argsort(-scores, kind="stable")
-    cumulative = np.cumsum(weights[order])
-    place = np.searchsorted(cumulative, point * cumulative[-1] * (1 - 1e-12))
-    threshold = scores[order][min(place, len(order) - 1)]
-    found = {}
-    for name, jets in signals.items():
-        chosen = inside(jets)
-        found[name] = _fraction(jets[0][chosen] >= threshold, jets[3][chosen])
-    return found
+    threshold = quantile_threshold(inside.scores, inside.weights, point)
+    return {name: _passing(jets.in_mass(*window), threshold) for name, jets in signals.items()}
 
 
 def _divergences(
-    jets: tuple[Floats, Floats, Floats, Floats],
-    levels: npt.NDArray[np.int64],
-    n_points: int,
-    n_bins: int,
-    rng: np.random.Generator,
+    jets: JetSample, cuts: Cuts, n_bins: int, rng: np.random.Generator
 ) -> list[_Divergences]:
     """Entropy and JSD of each cut, with intervals and what chance gives."""
-    _, mass, _, weights = jets
-    place = equal_bins(mass, n_bins)
+    weights, levels, n_points = jets.weights, cuts.levels(jets.scores), len(cuts.thresholds)
+    place = equal_bins(jets.mass, n_bins)
     size = int(place.max()) + 1
-    # A table of bins × cuts passed holds all there is to know; a cut sums its columns.
+    # A table of bins × cuts passed holds all that is needed; a cut sums its columns.
     cell = place * (n_points + 1) + levels
 
     def both(values: Floats) -> Floats:
@@ -342,30 +300,28 @@ def _divergences(
         return np.array([_two(passing[:, k], passing[:, 0]) for k in range(1, n_points + 1)])
 
     value = both(weights)
+    n = len(jets)
     drawn = [
-        both(weights * np.bincount(rng.integers(0, len(mass), len(mass)), minlength=len(mass)))
-        for _ in range(REPLICAS)
+        both(weights * np.bincount(rng.integers(0, n, n), minlength=n)) for _ in range(REPLICAS)
     ]
     # Resampled jets have the noise of two samplings: move their divergences back by one.
     samples = np.array(drawn)
     samples = np.maximum(samples - (samples.mean(axis=0) - value), 0.0)
-    found: list[_Divergences] = []
+    n_all = effective_number(weights)
+    divergences: list[_Divergences] = []
     for k in range(n_points):
         mask = levels > k
-        n_pass, n_fail = _effective(weights[mask]), _effective(weights[~mask])
-        n_all = _effective(weights)
+        passing, failing = (_inverse(effective_number(weights[m])) for m in (mask, ~mask))
         entropy, jsd = (percentile_interval(value[k, i], samples[:, k, i]) for i in (0, 1))
-        found.append(
+        divergences.append(
             {
                 "entropy": entropy,
-                "entropy_by_chance": 0.5 * (size - 1) * max(_inverse(n_pass) - 1 / n_all, 0.0),
+                "entropy_by_chance": 0.5 * (size - 1) * max(passing - 1 / n_all, 0.0),
                 "jsd": jsd,
-                "jsd_by_chance": (size - 1)
-                * (_inverse(n_pass) + _inverse(n_fail))
-                / (8 * np.log(2)),
+                "jsd_by_chance": (size - 1) * (passing + failing) / (8 * np.log(2)),
             }
         )
-    return found
+    return divergences
 
 
 def _two(after: Floats, before: Floats) -> tuple[float, float]:
@@ -374,10 +330,6 @@ def _two(after: Floats, before: Floats) -> tuple[float, float]:
     if not after.sum() > 0 or not fails.sum() > 0:
         return 0.0, 0.0
     return relative_entropy(after, before), jensen_shannon(after, fails)
-
-
-def _effective(weights: Floats) -> float:
-    return float(weights.sum() ** 2 / np.sum(weights**2)) if len(weights) else 0.0
 
 
 def _inverse(number: float) -> float:

@@ -3,15 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from oddjet.analysis.report.figures.encode import figure_bytes
-from oddjet.analysis.report.figures.sculpting_ladder import (
+from oddjet.analysis.report.figures.efficiencies import (
     efficiency_across_mass,
     inverse_divergence,
     relative_entropies,
 )
-from oddjet.analysis.sculpting.ladder import (
+from oddjet.analysis.report.figures.encode import figure_bytes
+from oddjet.analysis.sculpting.cut import JetSample
+from oddjet.analysis.sculpting.efficiencies import (
     EfficiencyStep,
-    JetSample,
     mass_shapes,
     scan_efficiencies,
 )
@@ -22,10 +22,10 @@ EDGES = (500.0, 900.0)
 def _jets(slope: float = 0.0) -> JetSample:
     rng = np.random.default_rng(1)
     mass = rng.uniform(50, 250, 2000)
-    return JetSample(rng.random(2000) + slope * mass, mass, np.full(2000, 600.0))
+    return JetSample.from_arrays(rng.random(2000) + slope * mass, mass, np.full(2000, 600.0))
 
 
-def _ladders() -> dict[str, list[EfficiencyStep]]:
+def _scans() -> dict[str, list[EfficiencyStep]]:
     signals = {"w": _jets(), "top": _jets()}
     return {
         name: scan_efficiencies(_jets(slope), signals, pt_edges=EDGES)
@@ -46,22 +46,22 @@ def test_tight_cuts_have_efficiencies_and_no_shape(excluded: bool) -> None:
 
 
 def test_the_inverse_is_drawn_and_the_chance_beside() -> None:
-    ladders = _ladders()
-    axes = inverse_divergence(ladders).axes[0]
+    scans = _scans()
+    axes = inverse_divergence(scans).axes[0]
     curves = axes.get_lines()
     assert len(curves) == 3
-    expected = [1 / rung.jsd.value for rung in ladders["sculpts"]]
+    expected = [1 / step.jsd.value for step in scans["sculpts"]]
     assert np.asarray(curves[1].get_ydata()) == pytest.approx(expected)
-    expected = [1 / rung.jsd_by_chance for rung in ladders["_blind$"]]
+    expected = [1 / step.jsd_by_chance for step in scans["_blind$"]]
     assert np.asarray(curves[2].get_ydata()) == pytest.approx(expected)
 
 
 def test_entropies_have_signals_beside() -> None:
-    ladders = _ladders()
-    left, right = relative_entropies(ladders).axes
+    scans = _scans()
+    left, right = relative_entropies(scans).axes
     assert len(left.get_lines()) == 3
     assert len(right.get_lines()) == 4
-    expected = [rung.signal_efficiencies["top"] for rung in ladders["sculpts"]]
+    expected = [step.signal_efficiencies["top"] for step in scans["sculpts"]]
     assert np.asarray(right.get_lines()[3].get_ydata()) == pytest.approx(expected)
 
 

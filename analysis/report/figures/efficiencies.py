@@ -22,7 +22,7 @@ from oddjet.analysis.report.figures.style import (
     shade_window,
     styled,
 )
-from oddjet.analysis.sculpting.ladder import EfficiencyStep, Shapes
+from oddjet.analysis.sculpting.efficiencies import EfficiencyStep, Shapes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,7 +100,7 @@ def efficiency_across_mass(
 
 @styled
 def inverse_divergence(
-    ladders: Mapping[str, Sequence[EfficiencyStep]], *, label: PlotLabel | None = None
+    scores: Mapping[str, Sequence[EfficiencyStep]], *, label: PlotLabel | None = None
 ) -> Figure:
     """Draw 1/JSD against the background rejection, one curve a score.
 
@@ -108,7 +108,7 @@ def inverse_divergence(
     comes near it can be told from independence.
 
     Args:
-        ladders: Score to its cuts in one range of pt.
+        scores: Score to its cuts in one range of pt.
         label: Text above the axes.
 
     References:
@@ -116,41 +116,41 @@ def inverse_divergence(
     """
     figure = new_figure(7.2, 5.4)
     axes = figure.subplots()
-    for number, (name, rungs) in enumerate(ladders.items()):
+    for number, (name, steps) in enumerate(scores.items()):
         colour = COLOURS[number % len(COLOURS)]
-        x = _rejections(rungs)
+        x = _rejections(steps)
         value, low, high = (
-            np.array([getattr(rung.jsd, end) for rung in rungs]) for end in ("value", "low", "high")
+            np.array([getattr(step.jsd, end) for step in steps]) for end in ("value", "low", "high")
         )
-        ceiling = 30 / np.array([rung.jsd_by_chance for rung in rungs])
+        ceiling = 30 / np.array([step.jsd_by_chance for step in steps])
         # The lower end of a divergence may be 0, and its inverse beyond any axis.
         inverse = 1 / np.maximum(np.array([value, low, high]), 1 / ceiling)
         axes.plot(x, inverse[0], "o-", ms=4, color=colour, label=legend_text(name))
         axes.fill_between(x, inverse[2], inverse[1], color=colour, alpha=0.16, lw=0)
-    if ladders:
-        rungs = next(iter(ladders.values()))
-        chance = [1 / rung.jsd_by_chance for rung in rungs]
+    if scores:
+        steps = next(iter(scores.values()))
+        chance = [1 / step.jsd_by_chance for step in steps]
         axes.plot(
-            _rejections(rungs), chance, "--", color=DATA, lw=1.2, label="independent of the mass"
+            _rejections(steps), chance, "--", color=DATA, lw=1.2, label="independent of the mass"
         )
     axes.set_yscale("log")
     low_end, high_end = axes.get_ylim()
     axes.set_ylim(low_end, high_end * (high_end / low_end) ** 0.3)
-    _rejection_axis(axes, [rung for rungs in ladders.values() for rung in rungs])
+    _rejection_axis(axes, [step for steps in scores.values() for step in steps])
     axes.set_ylabel("1 / JSD of pass and fail [1/bit]")
-    axes.legend(fontsize=9.5, ncols=2 if len(ladders) > 3 else 1)
+    axes.legend(fontsize=9.5, ncols=2 if len(scores) > 3 else 1)
     draw_label(axes, label or PlotLabel())
     return figure
 
 
 @styled
 def relative_entropies(
-    ladders: Mapping[str, Sequence[EfficiencyStep]], *, label: PlotLabel | None = None
+    scores: Mapping[str, Sequence[EfficiencyStep]], *, label: PlotLabel | None = None
 ) -> Figure:
     """Draw the relative entropy against the rejection, and the signal efficiency beside.
 
     Args:
-        ladders: Score to its cuts in one range of pt.
+        scores: Score to its cuts in one range of pt.
         label: Text above the axes.
 
     References:
@@ -159,38 +159,38 @@ def relative_entropies(
     figure = new_figure(11.2, 4.8)
     left, right = figure.subplots(1, 2)
     signals: list[str] = []
-    for number, (name, rungs) in enumerate(ladders.items()):
+    for number, (name, steps) in enumerate(scores.items()):
         colour = COLOURS[number % len(COLOURS)]
-        x = _rejections(rungs)
-        entropy = [rung.entropy.value for rung in rungs]
+        x = _rejections(steps)
+        entropy = [step.entropy.value for step in steps]
         left.plot(x, entropy, "o-", ms=4, color=colour, label=legend_text(name))
         left.fill_between(
             x,
-            [rung.entropy.low for rung in rungs],
-            [rung.entropy.high for rung in rungs],
+            [step.entropy.low for step in steps],
+            [step.entropy.high for step in steps],
             color=colour,
             alpha=0.16,
             lw=0,
         )
-        for signal in rungs[0].signal_efficiencies:
+        for signal in steps[0].signal_efficiencies:
             if signal not in signals:
                 signals.append(signal)
             right.plot(
                 entropy,
-                [rung.signal_efficiencies[signal] for rung in rungs],
+                [step.signal_efficiencies[signal] for step in steps],
                 "o",
                 ls=DASHES[signals.index(signal) % len(DASHES)],
                 ms=4,
                 color=colour,
                 label=legend_text(f"{name}, {signal}"),
             )
-    if ladders:
-        rungs = next(iter(ladders.values()))
-        chance = [rung.entropy_by_chance for rung in rungs]
+    if scores:
+        steps = next(iter(scores.values()))
+        chance = [step.entropy_by_chance for step in steps]
         left.plot(
-            _rejections(rungs), chance, "--", color=DATA, lw=1.2, label="independent of the mass"
+            _rejections(steps), chance, "--", color=DATA, lw=1.2, label="independent of the mass"
         )
-    _rejection_axis(left, [rung for rungs in ladders.values() for rung in rungs])
+    _rejection_axis(left, [step for steps in scores.values() for step in steps])
     left.set_ylabel("Relative entropy after ‖ before [nats]")
     left.set_ylim(0, 1.2 * left.get_ylim()[1])
     left.legend(loc="upper left", fontsize=9.5)
@@ -207,15 +207,15 @@ def relative_entropies(
     return figure
 
 
-def _rejections(rungs: Sequence[EfficiencyStep]) -> list[float]:
-    return [1 / rung.efficiency for rung in rungs]
+def _rejections(steps: Sequence[EfficiencyStep]) -> list[float]:
+    return [1 / step.efficiency for step in steps]
 
 
-def _rejection_axis(axes: Axes, rungs: Sequence[EfficiencyStep]) -> None:
+def _rejection_axis(axes: Axes, steps: Sequence[EfficiencyStep]) -> None:
     from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter  # noqa: PLC0415
 
     axes.set_xscale("log")
-    ticks = sorted({1 / rung.working_point for rung in rungs})
+    ticks = sorted({1 / step.working_point for step in steps})
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:.3g}"))
