@@ -30,6 +30,7 @@ from oddjet.analysis.cli.options import (
 from oddjet.analysis.config import DetectorConfig, read_settings
 from oddjet.analysis.pipeline.steps import score_jets, skim_files
 from oddjet.analysis.pipeline.train import train_detector
+from oddjet.datasets.disk.logs import write_log
 from oddjet.datasets.files.fileset import load_fileset
 from oddjet.datasets.simulation import simulate as simulate_sample
 from oddjet.datasets.skims.compaction import compact as compact_table
@@ -141,14 +142,16 @@ def train(
         settings = DetectorConfig(
             name=detector, label=label, hyper_parameters=assignments(hyper_parameters or [])
         )
-        trained = train_detector(
-            open_skim(skim_folder),
-            settings,
-            output,
-            folds=folds,
-            seed=seed,
-            reporter=RichReporter(err),
-        )
+        # Beside the folder, whose own files are all hashed.
+        with write_log(output.with_name(f"{output.name}.log")):
+            trained = train_detector(
+                open_skim(skim_folder),
+                settings,
+                output,
+                folds=folds,
+                seed=seed,
+                reporter=RichReporter(err),
+            )
     rows = [("scores", ", ".join(trained.raw_score_names)), ("folds", str(trained.k))]
     print_rows(settings.key, ("", "trained"), [*rows, ("folder", str(output))])
 

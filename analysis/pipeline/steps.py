@@ -17,6 +17,7 @@ from oddjet.analysis.pipeline.samples import ready_samples
 from oddjet.analysis.pipeline.train import train_detector
 from oddjet.condor.cluster import open_executor
 from oddjet.datasets.disk.atomic import write_text
+from oddjet.datasets.disk.logs import write_log
 from oddjet.datasets.disk.numbers import jsonable
 from oddjet.datasets.files.fileset import load_fileset
 from oddjet.datasets.luminosity.recorded import data_luminosity
@@ -67,6 +68,7 @@ def skim_files(
     reporter = reporter or SilentReporter()
     run = Run(with_samples(config, reporter))
     with (
+        write_log(output),
         open_executor(config.cluster) as pool,
         performance_report(pool, report),
         reporter.track("skim", 0, "events") as update,
@@ -119,6 +121,7 @@ def score_jets(
         raise ConfigError(msg)
     is_skim = (Path(source) / MANIFEST).exists()
     with (
+        write_log(output),
         open_executor(config.cluster) as pool,
         performance_report(pool, report),
         reporter.track("score", 0, "jets" if is_skim else "events") as update,
@@ -169,7 +172,8 @@ def hunt_scores(
         pseudo_data=config.pseudo_data,
         lumi_ifb=data_luminosity(datasets, config.lumi_ifb),
     )
-    result = hunt(table, columns, sample, config.hunt, unblind=config.unblind, workers=workers)
+    with nullcontext() if output is None else write_log(output.parent):
+        result = hunt(table, columns, sample, config.hunt, unblind=config.unblind, workers=workers)
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
         write_text(output, json.dumps(jsonable(result.to_dict()), indent=1) + "\n")

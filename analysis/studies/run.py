@@ -15,6 +15,7 @@ from oddjet.analysis.report.write import write_section
 from oddjet.analysis.studies import describe_studies, get_study
 from oddjet.analysis.studies.jets import read_jets
 from oddjet.analysis.studies.study import Setting, StudyResult
+from oddjet.datasets.disk.logs import write_log
 from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import ConfigError, did_you_mean
 from oddjet.processors.engine.progress import Reporter, SilentReporter
@@ -80,7 +81,8 @@ def run_study(
     jets = read_jets(skim, background=background, signals=signals, k=k, max_jets=max_jets)
     resume_in = output / RESUME_FOLDER
     setting = Setting(tuple(detectors), seed, resume_in, reporter or SilentReporter())
-    result = cast("StudyResult", get_study(name)(jets, setting, **options))
+    with write_log(output):
+        result = cast("StudyResult", get_study(name)(jets, setting, **options))
     is_data = skim.manifest.datasets[background].kind == "data"
     section = result.section(label=PlotLabel("data" if is_data else "simulation"))
     files = write_section(output, section)

@@ -20,6 +20,7 @@ from oddjet.analysis.studies.reproduce.run import run_trials
 from oddjet.analysis.studies.reproduce.table import make_rows
 from oddjet.analysis.studies.reproduce.trial import Trial, TrialResult
 from oddjet.analysis.studies.reproduce.windows import ready_window
+from oddjet.datasets.disk.logs import write_log
 from oddjet.datasets.files.fileset import Fileset, load_fileset
 from oddjet.errors import ConfigError
 from oddjet.processors.engine.progress import Reporter, SilentReporter
@@ -80,11 +81,12 @@ def reproduce(
     trials = {document.name: list(document.trials(scale)) for document in chosen}
     refuse_equal_labels(trials)
     loaded = load_fileset(fileset)
-    skims = _ready_skims(trials, loaded, output / "skims", samples, workers, reporter)
-    every = [trial for found in trials.values() for trial in found]
-    results = run_trials(
-        every, skims, output / scale / "trials", workers=workers, reporter=reporter
-    )
+    every = [trial for group in trials.values() for trial in group]
+    with write_log(output / scale):
+        skims = _ready_skims(trials, loaded, output / "skims", samples, workers, reporter)
+        results = run_trials(
+            every, skims, output / scale / "trials", workers=workers, reporter=reporter
+        )
     chapters, waiting = [], iter(results)
     for document in chosen:
         reporter.log(f"{document.name}: measuring and drawing …")

@@ -129,6 +129,7 @@ def times(folder: Path, pattern: str) -> dict[str, int]:
 def test_every_output_is_there(config: AnalysisConfig, result: Run) -> None:
     for name in (
         "config.yaml",
+        "oddjet.log",
         "skim/manifest.json",
         "models/khanal/folds.json",
         "scores/manifest.json",
