@@ -15,14 +15,7 @@ from oddjet.processors.chunkwise import ChunkProcessor, guard, record_of
 from oddjet.processors.detection import DetectorReference, score_jets
 from oddjet.processors.events.select import select_jets
 from oddjet.processors.events.selection import Selection
-from oddjet.processors.histograms import (
-    Histograms,
-    HistogramSettings,
-    check_rows,
-    count_passed,
-    cut_columns,
-    fill_histograms,
-)
+from oddjet.processors.histograms import Filler, HistogramSettings
 from oddjet.processors.source import ChunkSource
 
 __all__ = ["AnomalyProcessor", "JetScorer", "one_part", "score_part"]
@@ -45,25 +38,12 @@ class JetScorer:
     datasets: tuple[str, ...]
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        """Columns of the raw scores."""
-        return tuple(name.column for d in self.detectors for name in d.names if not name.method)
-
-    @property
-    def decorrelated_columns(self) -> tuple[str, ...]:
-        """Columns of the decorrelated scores."""
-        return tuple(name.column for d in self.detectors for name in d.names if name.method)
-
-    @property
-    def cuts(self) -> dict[str, str]:
-        """Name of each histogram to the column it is cut on."""
-        return cut_columns(self.columns, self.decorrelated_columns)
-
-    @property
-    def filled_columns(self) -> list[str]:
-        """What has to be read of a scores table to fill the histograms."""
-        columns = (self.histograms.mass, "pt", "weight", "rank", *self.cuts.values())
-        return list(dict.fromkeys(columns))
+    def filler(self) -> Filler:
+        """What fills the histograms: those of raw scores first."""
+        names = [name for detector in self.detectors for name in detector.names]
+        names.sort(key=lambda name: bool(name.method))
+        cuts = {name.column: name.cut for name in names}
+        return Filler(self.histograms, cuts, self.datasets)
 
     def process_jets(self, jets: Jets, record: ChunkRecord) -> dict[str, Any]:
         """Score jets, and write them as one part of the table.
@@ -80,35 +60,11 @@ class JetScorer:
         """
         started = time.perf_counter()
         scores = score_jets(jets, self.detectors)
-        check_rows(scores, self.cuts.values(), self.histograms)
+        self.filler.check(scores)
         seconds = record.seconds + time.perf_counter() - started
         record = record.model_copy(update={"seconds": seconds, "images": False})
         write_part(self.output, record.dataset, record.key, scores, images=None, record=record)
         return {"records": {record.key: record.model_dump(mode="json")}}
-
-    def summarise(self, scores: Jets, dataset: str) -> tuple[Histograms, dict[str, dict[str, int]]]:
-        """Fill histograms and count from rows of the scores table.
-
-        Args:
-            scores: Rows of one dataset.
-            dataset: It.
-
-        Returns:
-            Histograms by score; and score to working point to number of jets.
-        """
-        names, decorrelated = self.columns, self.decorrelated_columns
-        histograms = fill_histograms(
-            scores,
-            dataset=dataset,
-            names=names,
-            settings=self.histograms,
-            datasets=self.datasets,
-            decorrelated=decorrelated,
-        )
-        passed = count_passed(
-            scores, names=names, settings=self.histograms, decorrelated=decorrelated
-        )
-        return histograms, passed
 
 
 class AnomalyProcessor(ChunkProcessor):

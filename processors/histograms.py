@@ -1,38 +1,35 @@
-"""Histograms of jet mass and pt at working points of a score: made, filled, saved as UHI JSON."""
+"""Histograms of jet mass: by score, working point and pt; and the joint table of what is hunted in."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import awkward as ak
 import hist
 import numpy as np
-import numpy.typing as npt
-import uhi.io.json
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.jets import Jets, require_columns
-from oddjet.errors import ConfigError, InputError, NonFiniteError
+from oddjet.errors import ConfigError, NonFiniteError
 from oddjet.ml.score_names import ScoreName
-from oddjet.typing import Floats
+from oddjet.processors.pseudodata import ExpectedWeights
+from oddjet.processors.sample import HuntSample
+from oddjet.typing import Bools, Floats
 
 __all__ = [
     "ALL",
+    "HUNTED",
     "PT_EDGES",
+    "Counts",
+    "Filler",
     "Histogram",
     "HistogramSettings",
     "Histograms",
-    "check_rows",
-    "count_passed",
-    "cut_columns",
-    "fill_histograms",
-    "load_histograms",
+    "Totals",
+    "check_scales",
     "make_histogram",
-    "save_histograms",
     "scale_histogram",
     "working_point_name",
 ]
@@ -44,8 +41,14 @@ Histograms: TypeAlias = dict[str, Histogram]
 """Column of a raw score (`label_score`), or of a decorrelated one (`label_score_method`), to its
 histogram."""
 
+Counts: TypeAlias = dict[str, dict[str, dict[str, int]]]
+"""Score to dataset to working point to number of jets."""
+
 ALL = "all"
 """Name of the working point without a cut."""
+
+HUNTED = "hunted"
+"""Name of the joint table among the histograms in a file."""
 
 PT_EDGES = (150.0, 200.0, 300.0, 400.0, 500.0, 650.0, 800.0, 1000.0, 13000.0)
 """Edges of the pt axis [GeV] unless others are given."""
@@ -61,6 +64,9 @@ class HistogramSettings(BaseModel):
         pt_edges: Edges of the pt axis [GeV].
         working_points: Background efficiencies, each a cut on a calibrated or decorrelated score.
         leading_only: Fill the leading selected jet of each event alone.
+        hunted: Scores whose spectra are hunted together, as histograms are named: they share the joint
+            table. The first is the main one; none without a joint table.
+        sample: The jets that are hunted in; None without a joint table.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -71,6 +77,8 @@ class HistogramSettings(BaseModel):
     pt_edges: tuple[float, ...] = PT_EDGES
     working_points: tuple[float, ...] = (0.1, 0.01)
     leading_only: bool = True
+    hunted: tuple[str, ...] = ()
+    sample: HuntSample | None = None
 
     @field_validator("working_points")
     @classmethod
@@ -93,31 +101,25 @@ class HistogramSettings(BaseModel):
             raise ValueError(msg)
         return self
 
+    @property
+    def edges(self) -> Floats:
+        """Edges of the mass axis [GeV]."""
+        return np.linspace(*self.mass_range, self.n_bins + 1)
+
+    @property
+    def spectra(self) -> list[tuple[str, float]]:
+        """Score and background efficiency of each spectrum of the joint table; the first is uncut."""
+        cuts = [(name, point) for name in self.hunted for point in self.working_points]
+        return [("", 1.0), *cuts]
+
 
 def working_point_name(efficiency: float) -> str:
     """Name a working point: `0.1` → `"0.1"`."""
     return f"{efficiency:g}"
 
 
-def cut_columns(names: Iterable[str], decorrelated: Iterable[str] = ()) -> dict[str, str]:
-    """Tell which columns can be cut on: those that hold −log10 of the background's survival.
-
-    Args:
-        names: Columns of raw scores; their calibrated forms can be cut on.
-        decorrelated: Columns of decorrelated scores, which can be cut on as they are.
-
-    Returns:
-        Name of the histogram, or of the score in counts, to the column that is cut on.
-
-    >>> cut_columns(["k_mse"], ["k_mse_ddt"])
-    {'k_mse': 'k_mse_calibrated', 'k_mse_ddt': 'k_mse_ddt'}
-    """
-    calibrated = {name: ScoreName(name).calibrated for name in names}
-    return {**calibrated, **{name: name for name in decorrelated}}
-
-
 def make_histogram(datasets: Sequence[str], settings: HistogramSettings) -> Histogram:
-    """Make an empty histogram.
+    """Make an empty histogram of one score.
 
     Args:
         datasets: Names on the dataset axis.
@@ -131,88 +133,197 @@ def make_histogram(datasets: Sequence[str], settings: HistogramSettings) -> Hist
         hist.axis.StrCategory(datasets, growth=True, name="dataset"),
         hist.axis.StrCategory(["nominal"], growth=True, name="variation"),
         hist.axis.StrCategory(points, name="working_point"),
-        hist.axis.Regular(
-            settings.n_bins,
-            *settings.mass_range,
-            name=settings.mass,
-            label=f"{settings.mass} [GeV]",
-        ),
+        _mass_axis(settings),
         hist.axis.Variable(settings.pt_edges, name="pt", label="pt [GeV]"),
         storage=hist.storage.Weight(),
     )
 
 
-def fill_histograms(
-    scores: Jets,
-    *,
-    dataset: str,
-    names: Sequence[str],
-    settings: HistogramSettings,
-    datasets: Sequence[str],
-    decorrelated: Sequence[str] = (),
-) -> Histograms:
-    """Fill one histogram a score with the jets of one dataset, weights as they are.
+def _make_joint_table(datasets: Sequence[str], settings: HistogramSettings) -> Histogram:
+    """Dataset × pattern × mass: numbers of jets by the spectra that they are in.
 
-    Args:
-        scores: Rows of a scores table.
-        dataset: Their dataset.
-        names: Columns of raw scores; `{name}_calibrated` is what is cut on.
-        decorrelated: Columns of decorrelated scores, cut on as they are.
+    A pattern has a 1 for each of `HistogramSettings.spectra` that holds the jet, and a 0 for the others.
+    """
+    names = [f"{name} {working_point_name(p)}" if name else ALL for name, p in settings.spectra]
+    return hist.Hist(
+        hist.axis.StrCategory(datasets, growth=True, name="dataset"),
+        hist.axis.StrCategory([], growth=True, name="pattern", label=", ".join(names)),
+        _mass_axis(settings),
+        storage=hist.storage.Double(),
+    )
+
+
+def _mass_axis(settings: HistogramSettings) -> Any:
+    # Edges that are stored are the same to whoever reads them, to the last bit.
+    label = f"{settings.mass} [GeV]"
+    return hist.axis.Variable(settings.edges, name=settings.mass, label=label)
+
+
+@dataclass
+class Totals:
+    """What is added up over the parts of a scores table.
+
+    Attributes:
+        histograms: Score to histogram, see `make_histogram`.
+        passed: Numbers of jets that pass each working point.
+        hunted: The joint table: dataset × pattern × mass; None where nothing is hunted in.
+        weights: Summary of the weights that pseudo-data were drawn with.
+    """
+
+    histograms: Histograms = field(default_factory=dict)
+    passed: Counts = field(default_factory=dict)
+    hunted: Histogram | None = None
+    weights: ExpectedWeights = field(default_factory=ExpectedWeights)
+
+    def add(self, other: Totals) -> None:
+        """Add those of other rows, in place."""
+        for name, histogram in other.histograms.items():
+            mine = self.histograms
+            mine[name] = mine[name] + histogram if name in mine else histogram
+        for name, datasets in other.passed.items():
+            for dataset, counts in datasets.items():
+                sums = self.passed.setdefault(name, {}).setdefault(
+                    dataset, dict.fromkeys(counts, 0)
+                )
+                for point, number in counts.items():
+                    sums[point] += number
+        if other.hunted is not None:
+            self.hunted = other.hunted if self.hunted is None else self.hunted + other.hunted
+        self.weights += other.weights
+
+
+@dataclass(frozen=True)
+class Filler:
+    """Fills histograms from rows of a scores table.
+
+    Attributes:
         settings: What to fill.
-        datasets: Names on the dataset axis.
-
-    Returns:
-        The histograms by score.
+        cuts: Name of each histogram to the column that is cut on, see `ScoreName`.
+        datasets: Names on the dataset axes.
 
     Raises:
-        InputError: If a column is missing.
-        NonFiniteError: If a weight, mass, pt or score is NaN or infinite.
+        InputError: A score that is hunted in is none of these.
     """
-    cuts = cut_columns(names, decorrelated)
-    rows = _rows(scores, cuts.values(), settings)
-    mass = rows[settings.mass]
-    histograms = {}
-    for name, cut in cuts.items():
-        histogram = make_histogram(datasets, settings)
-        for point, mask in _passing(rows[cut], settings).items():
-            histogram.fill(
-                dataset, "nominal", point, mass[mask], rows["pt"][mask], weight=rows["weight"][mask]
-            )
-        histograms[name] = histogram
-    return histograms
 
+    settings: HistogramSettings
+    cuts: Mapping[str, str]
+    datasets: tuple[str, ...]
 
-def count_passed(
-    scores: Jets,
-    *,
-    names: Sequence[str],
-    settings: HistogramSettings,
-    decorrelated: Sequence[str] = (),
-) -> dict[str, dict[str, int]]:
-    """Count jets that pass each working point.
+    def __post_init__(self) -> None:
+        """Look up the scores that are hunted together."""
+        self._hunted_cuts()
 
-    Args:
-        scores: Rows of a scores table.
-        names: Columns of raw scores.
-        decorrelated: Columns of decorrelated scores.
-        settings: What is filled.
+    def _hunted_cuts(self) -> dict[str, str]:
+        columns = [*self.cuts, *self.cuts.values()]
+        return {name: ScoreName.find(name, columns).cut for name in self.settings.hunted}
 
-    Returns:
-        Score to working point to number of jets.
+    @property
+    def columns(self) -> list[str]:
+        """What has to be read of a scores table."""
+        sample = self.settings.sample
+        more = sample.columns if sample else ()
+        return list(dict.fromkeys((*self._filled_columns, "rank", *more)))
 
-    Raises:
-        InputError: If a column is missing.
-        NonFiniteError: If a score is NaN or infinite.
-    """
-    cuts = cut_columns(names, decorrelated)
-    rows = _rows(scores, cuts.values(), settings)
-    return {
-        name: {
-            point: int(np.count_nonzero(mask))
-            for point, mask in _passing(rows[cut], settings).items()
-        }
-        for name, cut in cuts.items()
-    }
+    @property
+    def _filled_columns(self) -> tuple[str, ...]:
+        return (self.settings.mass, "pt", "weight", *self.cuts.values())
+
+    def check(self, scores: Jets) -> None:
+        """Check that rows can be filled.
+
+        Args:
+            scores: The rows.
+
+        Raises:
+            InputError: If a column is missing.
+            NonFiniteError: If a weight, mass, pt or score is NaN or infinite.
+        """
+        self._read(scores, self._filled_columns)
+
+    def fill(self, scores: Jets, dataset: str) -> Totals:
+        """Fill histograms with the jets of one dataset, weights as they are, and count jets.
+
+        Args:
+            scores: Rows of a scores table, whole events.
+            dataset: Their dataset.
+
+        Raises:
+            InputError: If a column is missing, or jets of one event differ in weight.
+            NonFiniteError: If a weight, mass, pt or score is NaN or infinite.
+        """
+        rows = self._read(scores, self._filled_columns)
+        totals = Totals()
+        for name, cut in self.cuts.items():
+            histogram = make_histogram(self.datasets, self.settings)
+            counts = {}
+            for point, mask in self._passing(rows[cut]).items():
+                values = (rows[column][mask] for column in (self.settings.mass, "pt"))
+                histogram.fill(dataset, "nominal", point, *values, weight=rows["weight"][mask])
+                counts[point] = int(np.count_nonzero(mask))
+            totals.histograms[name] = histogram
+            totals.passed[name] = {dataset: counts}
+        if self.settings.sample is not None:
+            totals.hunted, totals.weights = self.fill_joint_table(scores, dataset)
+        return totals
+
+    def fill_joint_table(self, scores: Jets, dataset: str) -> tuple[Histogram, ExpectedWeights]:
+        """Fill the joint table with the jets of one dataset that are hunted in.
+
+        Args:
+            scores: Rows of a scores table, whole events.
+            dataset: Their dataset.
+
+        Returns:
+            dataset × pattern × mass, and a summary of the weights that pseudo-data were drawn with:
+            their sum over all parts has to be checked.
+
+        Raises:
+            InputError: If a column is missing, or jets of one event differ in weight.
+            NonFiniteError: If a mass or score is NaN or infinite.
+        """
+        settings, weights = self.settings, ExpectedWeights()
+        cuts = self._hunted_cuts()
+        rows = self._read(scores, (settings.mass, *cuts.values()))
+        mass = rows[settings.mass]
+        passes = [np.ones(mass.size, np.bool_)]
+        passes += [rows[cuts[name]] >= -np.log10(p) for name, p in settings.spectra[1:]]
+        inside = np.stack(passes, axis=1)
+        if settings.sample is not None:
+            drawn, weights = settings.sample.rows_of_part(scores, dataset)
+            drawn = drawn[self._used(scores)]
+            mass, inside = mass[drawn], inside[drawn]
+        table = _make_joint_table(self.datasets, settings)
+        patterns, places = np.unique(inside, axis=0, return_inverse=True)
+        for place, pattern in enumerate(patterns):
+            name = "".join("1" if passed else "0" for passed in pattern)
+            table.fill(dataset, name, mass[places.reshape(-1) == place])
+        return table, weights
+
+    def _used(self, scores: Jets) -> Any:
+        """The rows that are filled, those of leading jets alone if only these are asked for."""
+        return np.asarray(scores["rank"]) == 0 if self.settings.leading_only else slice(None)
+
+    def _read(self, scores: Jets, columns: Iterable[str]) -> dict[str, Floats]:
+        """Columns to fill from, of the rows to fill; all finite."""
+        columns = dict.fromkeys(columns)
+        require_columns(scores, [*columns, "rank"], where="histograms")
+        used = self._used(scores)
+        rows = {}
+        for name in columns:
+            values = np.asarray(ak.to_numpy(scores[name]), np.float64)[used]
+            if n_bad := int(np.count_nonzero(~np.isfinite(values))):
+                msg = (
+                    f"histograms: {n_bad} of {len(values)} values of {name} are NaN or infinite; a bin"
+                    " would become one too: repair the source of this column"
+                )
+                raise NonFiniteError(msg)
+            rows[name] = values
+        return rows
+
+    def _passing(self, rarity: Floats) -> dict[str, Bools]:
+        points = self.settings.working_points
+        passes = {working_point_name(point): rarity >= -np.log10(point) for point in points}
+        return {ALL: np.ones(len(rarity), np.bool_), **passes}
 
 
 def scale_histogram(histogram: Histogram, scales: Mapping[str, float]) -> Histogram:
@@ -234,38 +345,6 @@ def scale_histogram(histogram: Histogram, scales: Mapping[str, float]) -> Histog
     return scaled
 
 
-def save_histograms(path: Path | str, histograms: Histograms) -> None:
-    """Write histograms as JSON in the UHI form, atomically.
-
-    Args:
-        path: The file.
-        histograms: Any histograms by name.
-    """
-    write_text(path, json.dumps(histograms, default=uhi.io.json.default) + "\n")
-
-
-def load_histograms(path: Path | str) -> Histograms:
-    """Read what `save_histograms` wrote.
-
-    Args:
-        path: The file.
-
-    Returns:
-        The histograms by name.
-
-    Raises:
-        InputError: If the file is missing or holds something else.
-    """
-    try:
-        content = json.loads(
-            Path(path).read_text(encoding="utf-8"), object_hook=uhi.io.json.object_hook
-        )
-        return {name: hist.Hist(histogram) for name, histogram in content.items()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        msg = f"{path} holds no histograms in UHI JSON: {error}"
-        raise InputError(msg) from error
-
-
 def check_scales(scales: Mapping[str, float], kinds: Mapping[str, str]) -> None:
     """Check that every simulated dataset has a scale, once there are scales at all.
 
@@ -284,54 +363,3 @@ def check_scales(scales: Mapping[str, float], kinds: Mapping[str, str]) -> None:
             f" missing: {', '.join(missing) or 'none'}; unknown or not finite: {', '.join(wrong) or 'none'}"
         )
         raise ConfigError(msg)
-
-
-def check_rows(scores: Jets, cuts: Iterable[str], settings: HistogramSettings) -> None:
-    """Check that rows of a scores table can be filled.
-
-    Args:
-        scores: The rows.
-        cuts: Columns that are cut on.
-        settings: What is filled.
-
-    Raises:
-        InputError: If a column is missing.
-        NonFiniteError: If a weight, mass, pt or score is NaN or infinite.
-    """
-    _rows(scores, cuts, settings)
-
-
-def _rows(scores: Jets, cuts: Iterable[str], settings: HistogramSettings) -> dict[str, Floats]:
-    """Columns to fill from, of the rows to fill; all finite."""
-    columns = [settings.mass, "pt", "weight", *cuts]
-    require_columns(scores, [*columns, "rank"], where="histograms")
-    chosen = np.asarray(scores["rank"]) == 0 if settings.leading_only else slice(None)
-    rows = {}
-    for name in columns:
-        values = np.asarray(ak.to_numpy(scores[name]), np.float64)[chosen]
-        if n_bad := int(np.count_nonzero(~np.isfinite(values))):
-            msg = (
-                f"histograms: {n_bad} of {len(values)} values of {name} are NaN or infinite; a bin"
-                " would become one too: repair the source of this column"
-            )
-            raise NonFiniteError(msg)
-        rows[name] = values
-    return rows
-
-
-def _passing(rarity: Floats, settings: HistogramSettings) -> dict[str, npt.NDArray[np.bool_]]:
-    masks = {ALL: np.ones(len(rarity), bool)}
-    for point in settings.working_points:
-        masks[working_point_name(point)] = rarity >= -np.log10(point)
-    return masks
-
-
-def add_histograms(total: Histograms, more: Mapping[str, Any]) -> None:
-    """Add histograms to others in place, or put them there.
-
-    Args:
-        total: Histograms by name.
-        more: Histograms with the same axes.
-    """
-    for name, histogram in more.items():
-        total[name] = total[name] + histogram if name in total else histogram

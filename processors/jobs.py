@@ -32,6 +32,7 @@ from oddjet.processors.engine.keys import code_digest
 from oddjet.processors.engine.plan import Plan
 from oddjet.processors.engine.rounds import raise_failures, run_plan
 from oddjet.processors.events.selection import Selection
+from oddjet.processors.histograms import HistogramSettings
 from oddjet.processors.scoring import run_anomaly
 from oddjet.processors.skim import SkimProcessor
 from oddjet.processors.source import ChunkSource
@@ -69,7 +70,7 @@ class BatchStep(_Settings):
         representation: Identity of a skim's images, None for none.
         skim: The skim that is scored; relative to the job's file.
         detectors: Label to folder of each detector, relative to the job's file.
-        histograms: Mass axis and so on, as arguments of `run_anomaly`.
+        histograms: What is filled.
     """
 
     step: Literal["skim", "score"]
@@ -78,7 +79,7 @@ class BatchStep(_Settings):
     representation: dict[str, Any] | None = None
     skim: Path | None = None
     detectors: dict[str, Path] = Field(default_factory=dict)
-    histograms: dict[str, Any] = Field(default_factory=dict)
+    histograms: HistogramSettings = Field(default_factory=HistogramSettings)
 
 
 class BatchChunk(_Settings):
@@ -309,7 +310,7 @@ def _score(job: BatchJob, parts: Path, executor: ExecutorBase) -> None:
         detectors=job.step.detectors,
         output=parts,
         executor=executor,
-        **job.step.histograms,
+        histograms=job.step.histograms,
     )
     made = {record.key for record in result.manifest.chunks}
     if made != {item.chunk.key for item in job.chunks}:

@@ -10,8 +10,9 @@ from typing import Any
 import awkward as ak
 import numpy as np
 import numpy.typing as npt
+import pyarrow.parquet as pq
 
-from oddjet.datasets.skims.skim import Skim, open_skim
+from oddjet.datasets.skims.skim import Skim, open_skim, part_path
 from oddjet.errors import SkimError
 
 __all__ = ["Scores", "open_scores"]
@@ -20,6 +21,14 @@ __all__ = ["Scores", "open_scores"]
 @dataclass(frozen=True)
 class Scores(Skim):
     """An open scores table: a skim whose jets have scores and no constituents."""
+
+    @property
+    def names(self) -> list[str]:
+        """Names of its columns; none if it has no parts."""
+        chunks = self.manifest.chunks
+        if not chunks:
+            return []
+        return list(pq.read_schema(part_path(self.folder, chunks[0], ".parquet")).names)
 
     def columns(
         self,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import functools
-import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from typing import Any
 from coffea.processor.executor import ExecutorBase
 
 from oddjet.datasets.disk.lock import lock_folder
-from oddjet.datasets.disk.validation import validate
 from oddjet.datasets.files.fileset import Fileset
 from oddjet.datasets.skims.manifest import ChunkRecord, Manifest, write_manifest
 from oddjet.datasets.skims.skim import Skim
@@ -21,36 +19,18 @@ from oddjet.processors.anomaly import AnomalyProcessor, JetScorer, one_part, sco
 from oddjet.processors.detection import find_detectors
 from oddjet.processors.engine.attempts import Attempts, attempt_chunk, without_retries
 from oddjet.processors.engine.cleanup import remove_stale_parts
-from oddjet.processors.engine.duplicates import check_unique
 from oddjet.processors.engine.keys import code_digest, detector_code, with_key
-from oddjet.processors.engine.missing import find_missing
-from oddjet.processors.engine.plan import make_plan
-from oddjet.processors.engine.progress import Progress
-from oddjet.processors.engine.rounds import run_chunks, run_plan
-from oddjet.processors.engine.summary import (
-    check_sumw,
-    make_manifest,
-    package_versions,
-    read_luminosity,
-    read_sumw_runs,
-)
+from oddjet.processors.engine.options import RunOptions
+from oddjet.processors.engine.rounds import run_chunks
+from oddjet.processors.engine.summary import package_versions
 from oddjet.processors.events.selection import Selection
-from oddjet.processors.histograms import (
-    PT_EDGES,
-    Histograms,
-    HistogramSettings,
-    check_scales,
-    save_histograms,
-    scale_histogram,
-)
+from oddjet.processors.fileset import FilesetPass, warn_missing
+from oddjet.processors.histogram_files import write_histograms
+from oddjet.processors.histograms import Counts, Histograms, HistogramSettings, check_scales
 from oddjet.processors.source import ChunkSource
-from oddjet.processors.totals import Counts, add_up
+from oddjet.processors.totals import add_up
 
-__all__ = ["HISTOGRAMS", "AnomalyResult", "run_anomaly"]
-
-logger = logging.getLogger(__name__)
-
-HISTOGRAMS = "histograms.json"
+__all__ = ["AnomalyResult", "run_anomaly"]
 
 
 @dataclass(frozen=True)
@@ -59,7 +39,8 @@ class AnomalyResult:
 
     Attributes:
         manifest: Of the scores table, as written.
-        histograms: Raw or decorrelated score to histogram, scaled; also in the folder's histograms.json.
+        histograms: Raw or decorrelated score to histogram, scaled, and the joint table of what is hunted
+            in; also in the folder's histograms.json.
         passed: Score to dataset to working point to number of jets.
     """
 
@@ -74,21 +55,10 @@ def run_anomaly(
     detectors: Mapping[str, Path | str],
     output: Path | str,
     executor: ExecutorBase,
-    mass: str = "msoftdrop",
-    mass_range: tuple[float, float] = (0.0, 300.0),
-    n_bins: int = 60,
-    pt_edges: Sequence[float] = PT_EDGES,
-    working_points: Sequence[float] = (0.1, 0.01),
-    leading_only: bool = True,
+    histograms: HistogramSettings | None = None,
     scales: Mapping[str, float] | None = None,
     selection: Selection | None = None,
-    chunk_size: int = 100_000,
-    progress: Progress | None = None,
-    trust_code: bool = False,
-    require_sumw: bool = True,
-    require_unique: bool = True,
-    allow_missing: bool = False,
-    attempts: Attempts | None = None,
+    options: RunOptions | None = None,
 ) -> AnomalyResult:
     """Score jets of a fileset or a skim; what is done already is kept.
 
@@ -98,26 +68,14 @@ def run_anomaly(
     Args:
         source: Files of events, or a skim.
         detectors: Label to folder of each folded detector.
-        output: Folder for the scores table and histograms.json.
+        output: Folder for the scores table, histograms.json and histograms.root.
         executor: Where to run, see `oddjet.condor.open_executor`.
-        mass: Column of the histograms' mass axis, such as msoftdrop or mass.
-        mass_range: Its ends [GeV].
-        n_bins: Its number of bins.
-        pt_edges: Edges of the pt axis [GeV].
-        working_points: Background efficiencies, each a cut on the calibrated and on each
-            decorrelated score.
-        leading_only: Fill the leading selected jet of each event alone; the table has all.
+        histograms: What to fill, and which jets are hunted in.
         scales: Dataset to the factor on its weights, σ·k·L·1000/Σw; 1 for data. Without scales
-            weights stay as they are. Weights in the table are never scaled.
+            weights stay as they are. Weights in the table, and numbers of jets that are hunted in, are
+            never scaled.
         selection: The cuts, for files; Khanal's by default. A skim has its own.
-        chunk_size: Most entries a chunk, for files.
-        progress: Called with chunks done, chunks in all, and events done, for a skim jets done.
-        trust_code: Use parts that other versions of the code made; the manifest says so.
-        require_sumw: Refuse files whose Σ genWeight is not that of their Runs tree.
-        require_unique: Refuse events that are there twice in files; in a skim that was looked for.
-        allow_missing: Finish although files cannot be opened or chunks of files fail, as for
-            `run_skim`. What is missing of a skim stays missing, and is named in the manifest.
-        attempts: How often a chunk is tried; the executor's `retries`, and at least 3, by default.
+        options: How files are cut into chunks, and what is refused.
 
     Returns:
         Manifest, histograms and counts.
@@ -125,173 +83,136 @@ def run_anomaly(
     Raises:
         InputError: If a file or its jets cannot be used; of the kind that says why.
         DetectorError: If a detector cannot be used.
-        ConfigError: If scales or selection do not fit.
+        ConfigError: If scales or selection do not fit, or pseudo-data cannot be drawn: the table and the
+            other histograms are there then.
         ProcessingError: If chunks failed, entries do not add up, or another process writes into the
             folder.
     """
-    settings = validate(
-        HistogramSettings,
-        {
-            "mass": mass,
-            "mass_range": tuple(mass_range),
-            "n_bins": n_bins,
-            "pt_edges": tuple(pt_edges),
-            "working_points": tuple(working_points),
-            "leading_only": leading_only,
-        },
-        "histograms",
-    )
-    output = Path(output)
-    if isinstance(source, Skim):
-        names, kinds = source.datasets, {n: d.kind for n, d in source.manifest.datasets.items()}
-    else:
-        names, kinds = tuple(source.datasets), {n: d.kind for n, d in source.datasets.items()}
-    check_scales(scales, kinds) if scales is not None else None
-    scorer = JetScorer(find_detectors(detectors), output.absolute(), settings, names)
-    run: Callable[..., tuple[Manifest, dict[str, Any]]]
+    output, options = Path(output), options or RunOptions()
+    settings = histograms or HistogramSettings()
+    summaries = source.manifest.datasets if isinstance(source, Skim) else source.datasets
+    kinds = {name: dataset.kind for name, dataset in summaries.items()}
+    if scales is not None:
+        check_scales(scales, kinds)
+    scorer = JetScorer(find_detectors(detectors), output.absolute(), settings, tuple(kinds))
+    filler = scorer.filler
     config: dict[str, Any] = {
         "detectors": [asdict(detector) for detector in scorer.detectors],
         "histograms": settings.model_dump(mode="json"),
         "scales": dict(scales) if scales is not None else None,
-        "trust_code": trust_code,
+        "trust_code": options.trust_code,
         "code": code_digest(),
     }
+    table: _SkimPass | _TablePass
     if isinstance(source, Skim):
+        table = _SkimPass.prepare(source, scorer, selection, options)
+    else:
+        table = _TablePass.prepare(source, scorer, selection, options)
+    with lock_folder(output):
+        manifest = table.run(executor, config)
+        totals = add_up(filler, Skim(scorer.output, manifest), executor)
+        written = write_histograms(output, totals, settings, scales)
+        write_manifest(output, manifest)
+        if not isinstance(source, Skim):
+            warn_missing(output, manifest)
+        remove_stale_parts(output, table.keys)
+    if settings.sample is not None:
+        totals.weights.check(settings.sample.lumi_ifb or 0.0)
+    return AnomalyResult(manifest, written, totals.passed)
+
+
+@dataclass(frozen=True)
+class _TablePass:
+    """Files whose jets are selected and scored."""
+
+    files: FilesetPass
+    output: Path
+
+    @classmethod
+    def prepare(
+        cls, fileset: Fileset, scorer: JetScorer, selection: Selection | None, options: RunOptions
+    ) -> _TablePass:
+        processor = AnomalyProcessor(selection or Selection.khanal(), scorer)
+        settings = {
+            "selection": processor.selection.identity(),
+            "detectors": _identity(scorer, trust_code=options.trust_code),
+        }
+        return cls(FilesetPass.prepare(fileset, processor, settings, options), scorer.output)
+
+    @property
+    def keys(self) -> set[str]:
+        return self.files.keys
+
+    def run(self, executor: ExecutorBase, config: dict[str, Any]) -> Manifest:
+        return self.files.run(self.output, executor, kind="scores", config=config)
+
+
+@dataclass(frozen=True)
+class _SkimPass:
+    """A skim whose jets are scored, part by part."""
+
+    skim: Skim
+    scorer: JetScorer
+    parts: Mapping[str, tuple[ChunkRecord, ChunkSource]]
+    options: RunOptions
+
+    @classmethod
+    def prepare(
+        cls, skim: Skim, scorer: JetScorer, selection: Selection | None, options: RunOptions
+    ) -> _SkimPass:
         if selection is not None:
             msg = "selection: a skim has been selected already; leave it out, or give the fileset"
             raise ConfigError(msg)
-        run = functools.partial(
-            _run_skim, source, attempts=attempts or Attempts.from_executor(executor)
-        )
-    else:
-        run = functools.partial(
-            _run_fileset,
-            source,
-            selection=selection or Selection.khanal(),
-            chunk_size=chunk_size,
-            require_sumw=require_sumw,
-            require_unique=require_unique,
-            allow_missing=allow_missing,
-            attempts=attempts,
-        )
-    with lock_folder(output):
-        manifest, result = run(scorer, config, executor, progress=progress, trust_code=trust_code)
-        table = Skim(folder=scorer.output, manifest=manifest)
-        filled, passed = add_up(scorer, table, executor)
-        if scales is not None:
-            filled = {name: scale_histogram(each, scales) for name, each in filled.items()}
-        save_histograms(output / HISTOGRAMS, filled)
-        write_manifest(output, manifest)
-        if not isinstance(source, Skim) and manifest.missing:
-            missing = manifest.describe_missing(shown=0)
-            logger.warning("%s: %s (manifest.json names all)", output, missing)
-        remove_stale_parts(output, result["keys"])
-    return AnomalyResult(manifest, filled, passed)
+        if skim.manifest.kind != "skim":
+            msg = f"{skim.folder} holds {skim.manifest.kind}, expected a skim of jets"
+            raise SkimError(msg)
+        # Workers may run in other folders.
+        skim = Skim(folder=skim.folder.absolute(), manifest=skim.manifest)
+        trust_code = options.trust_code
+        identity = _identity(scorer, trust_code=trust_code)
+        parts = {}
+        for part in skim.manifest.chunks:
+            settings = {"skim_part": part.key, "detectors": identity}
+            chunk = with_key(_source_of(part, skim), settings=settings, trust_code=trust_code)
+            parts[chunk.key] = (part, chunk)
+        return cls(skim, scorer, parts, options)
 
+    @property
+    def keys(self) -> set[str]:
+        return set(self.parts)
 
-def _run_fileset(
-    fileset: Fileset,
-    scorer: JetScorer,
-    config: dict[str, Any],
-    executor: ExecutorBase,
-    *,
-    selection: Selection,
-    chunk_size: int,
-    progress: Progress | None,
-    trust_code: bool,
-    require_sumw: bool,
-    require_unique: bool,
-    allow_missing: bool,
-    attempts: Attempts | None,
-) -> tuple[Manifest, dict[str, Any]]:
-    plan = make_plan(
-        fileset, selection=selection, chunk_size=chunk_size, allow_missing=allow_missing
-    )
-    settings = {
-        "selection": selection.identity(),
-        "detectors": _identity(scorer, trust_code=trust_code),
-    }
-    chunks = [with_key(chunk, settings=settings, trust_code=trust_code) for chunk in plan.chunks]
-    processor = AnomalyProcessor(selection, scorer)
-    records, result = run_plan(
-        plan,
-        chunks,
-        processor,
-        scorer.output,
-        executor=executor,
-        progress=progress,
-        allow_missing=allow_missing,
-        attempts=attempts,
-    )
-    records, missing = find_missing(plan, chunks, records, result["failures"])
-    if require_unique:
-        check_unique(scorer.output, records, kinds=plan.kinds)
-    sumw_runs = read_sumw_runs(plan)
-    if require_sumw:
-        check_sumw(plan, records, sumw_runs)
-    config |= {
-        "selection": selection.model_dump(mode="json"),
-        "fileset": fileset.model_dump(mode="json"),
-        "chunk_size": chunk_size,
-        "unique_events": require_unique,
-    }
-    manifest = make_manifest(
-        plan,
-        records,
-        kind="scores",
-        config=config,
-        representation=None,
-        sumw_runs=sumw_runs,
-        missing=missing,
-        lumi=read_luminosity(plan, records, mask=processor.lumi_mask),
-    )
-    return manifest, {**result, "keys": {chunk.key for chunk in chunks}}
-
-
-def _run_skim(
-    skim: Skim,
-    scorer: JetScorer,
-    config: dict[str, Any],
-    executor: ExecutorBase,
-    *,
-    progress: Progress | None,
-    trust_code: bool,
-    attempts: Attempts,
-) -> tuple[Manifest, dict[str, Any]]:
-    if skim.manifest.kind != "skim":
-        msg = f"{skim.folder} holds {skim.manifest.kind}, expected a skim of jets"
-        raise SkimError(msg)
-    # Workers may run in other folders.
-    skim = Skim(folder=skim.folder.absolute(), manifest=skim.manifest)
-    parts = {}
-    for part in skim.manifest.chunks:
-        settings = {"skim_part": part.key, "detectors": _identity(scorer, trust_code=trust_code)}
-        chunk = with_key(_source_of(part, skim), settings=settings, trust_code=trust_code)
-        parts[chunk.key] = (part, chunk)
-
-    def run(todo: list[ChunkSource]) -> dict[str, Any]:
-        items = [(one_part(skim, parts[chunk.key][0]), chunk) for chunk in todo]
+    def run(self, executor: ExecutorBase, config: dict[str, Any]) -> Manifest:
+        attempts = self.options.attempts or Attempts.from_executor(executor)
         work = functools.partial(
-            _attempt_part, scorer=scorer, attempts=replace(attempts, output=scorer.output)
+            _attempt_part,
+            scorer=self.scorer,
+            attempts=replace(attempts, output=self.scorer.output),
         )
-        result, _ = without_retries(executor)(items, work, None)
-        return dict(result)
 
-    chunks = [chunk for _, chunk in parts.values()]
-    sizes = {key: part.n_jets for key, (part, _) in parts.items()}
-    records, result = run_chunks(
-        chunks, scorer.output, run, executor=executor, sizes=sizes, progress=progress
-    )
-    manifest = skim.manifest.model_copy(
-        update={
-            "kind": "scores",
-            "config": {**config, "skim": str(skim.folder), "skim_config": skim.manifest.config},
-            "versions": package_versions(),
-            "representation": None,
-            "chunks": tuple(records),
-        }
-    )
-    return manifest, {**result, "keys": set(parts)}
+        def score(todo: list[ChunkSource]) -> dict[str, Any]:
+            items = [(one_part(self.skim, self.parts[chunk.key][0]), chunk) for chunk in todo]
+            result, _ = without_retries(executor)(items, work, None)
+            return dict(result)
+
+        records, _ = run_chunks(
+            [chunk for _, chunk in self.parts.values()],
+            self.scorer.output,
+            score,
+            executor=executor,
+            sizes={key: part.n_jets for key, (part, _) in self.parts.items()},
+            progress=self.options.progress,
+        )
+        manifest = self.skim.manifest
+        more = {"skim": str(self.skim.folder), "skim_config": manifest.config}
+        return manifest.model_copy(
+            update={
+                "kind": "scores",
+                "config": {**config, **more},
+                "versions": package_versions(),
+                "representation": None,
+                "chunks": tuple(records),
+            }
+        )
 
 
 def _attempt_part(

@@ -6,20 +6,17 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 from coffea.processor.executor import ExecutorBase
 
 from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import NonFiniteError, ProcessingError
-from oddjet.processors.anomaly import JetScorer, one_part
+from oddjet.processors.anomaly import one_part
 from oddjet.processors.engine.workers import watch_workers
-from oddjet.processors.histograms import Histograms, add_histograms
+from oddjet.processors.histograms import Filler, Totals
 
-__all__ = ["Counts", "PartGroup", "add_group", "add_up", "group_parts"]
-
-Counts: TypeAlias = dict[str, dict[str, dict[str, int]]]
-"""Score to dataset to working point to number of jets."""
+__all__ = ["PartGroup", "add_group", "add_up", "group_parts"]
 
 
 @dataclass(frozen=True)
@@ -35,42 +32,39 @@ class PartGroup:
     table: Skim
 
 
-def add_up(scorer: JetScorer, table: Skim, executor: ExecutorBase) -> tuple[Histograms, Counts]:
+def add_up(filler: Filler, table: Skim, executor: ExecutorBase) -> Totals:
     """Fill histograms and count from a scores table, all of it.
 
-    Workers read and add groups of √n parts, the caller adds √n groups: nobody holds one histogram
+    Workers read and add groups of √n parts, the caller adds √n groups: no process holds one histogram
     a part. Groups and their order follow from the table alone, so that the sums, rounding included,
-    are the same whoever does the work and whenever its parts were made.
+    do not depend on the executor, nor on when parts were made.
 
     Args:
-        scorer: What to fill.
+        filler: What to fill.
         table: The scores.
         executor: Where to run.
 
     Returns:
-        Histograms by score, and counts.
+        Histograms and counts. The weights of pseudo-data are summarised, not checked.
 
     Raises:
         ProcessingError: If a group is lost.
         NonFiniteError: If something to be filled is NaN or infinite.
     """
     groups = group_parts(table)
-    work = functools.partial(add_group, scorer=scorer)
+    work = functools.partial(add_group, filler=filler)
     with watch_workers(executor):
         result, _ = executor.copy()(groups, work, None) if groups else ({}, 0)
-    found = dict(result).get("groups", {})
-    if lost := [group.index for group in groups if group.index not in found]:
+    sums = dict(result).get("groups", {})
+    if lost := [group.index for group in groups if group.index not in sums]:
         msg = (
             f"{table.folder}: groups {lost} of {len(groups)} were not added up; repeat the command"
         )
         raise ProcessingError(msg)
-    total: Histograms = {}
-    passed: Counts = {name: {} for name in scorer.cuts}
+    total = Totals(passed={name: {} for name in filler.cuts})
     for group in groups:
-        histograms, counts = found[group.index]
-        add_histograms(total, histograms)
-        _add_counts(passed, counts)
-    return total, passed
+        total.add(sums[group.index])
+    return total
 
 
 def group_parts(table: Skim) -> list[PartGroup]:
@@ -85,12 +79,12 @@ def group_parts(table: Skim) -> list[PartGroup]:
     chunks = table.manifest.chunks
     size = math.isqrt(max(len(chunks) - 1, 0)) + 1
     return [
-        PartGroup(index, _some(table, chunks[start : start + size]))
+        PartGroup(index, _part_of(table, chunks[start : start + size]))
         for index, start in enumerate(range(0, len(chunks), size))
     ]
 
 
-def _some(table: Skim, chunks: Sequence[Any]) -> Skim:
+def _part_of(table: Skim, chunks: Sequence[Any]) -> Skim:
     # What is about the whole, such as the configuration, need not travel.
     names = dict.fromkeys(chunk.dataset for chunk in chunks)
     manifest = type(table.manifest)(
@@ -101,36 +95,25 @@ def _some(table: Skim, chunks: Sequence[Any]) -> Skim:
     return Skim(folder=table.folder, manifest=manifest)
 
 
-def add_group(group: PartGroup, *, scorer: JetScorer) -> dict[str, Any]:
+def add_group(group: PartGroup, *, filler: Filler) -> dict[str, Any]:
     """Add the parts of a group; a function of one item, for coffea's executors.
 
     Args:
         group: The parts.
-        scorer: What to fill.
+        filler: What to fill.
 
     Returns:
-        {"groups": {index: (histograms, counts)}}.
+        {"groups": {index: `Totals`}}.
 
     Raises:
-        NonFiniteError: If something to be filled is NaN or infinite.
+        InputError: If rows cannot be filled; the message names the part.
     """
-    total: Histograms = {}
-    passed: Counts = {}
+    total = Totals()
     for chunk in group.table.manifest.chunks:
-        rows = one_part(group.table, chunk).jets(columns=scorer.filled_columns)
+        rows = one_part(group.table, chunk).jets(columns=filler.columns)
         try:
-            histograms, counts = scorer.summarise(rows, chunk.dataset)
+            total.add(filler.fill(rows, chunk.dataset))
         except NonFiniteError as error:
             msg = f"{group.table.folder}/{chunk.dataset}/{chunk.key}: {error}"
             raise NonFiniteError(msg) from error
-        add_histograms(total, histograms)
-        _add_counts(passed, {name: {chunk.dataset: each} for name, each in counts.items()})
-    return {"groups": {group.index: (total, passed)}}
-
-
-def _add_counts(total: Counts, more: Counts) -> None:
-    for name, datasets in more.items():
-        for dataset, counts in datasets.items():
-            sums = total.setdefault(name, {}).setdefault(dataset, dict.fromkeys(counts, 0))
-            for point, number in counts.items():
-                sums[point] += number
+    return {"groups": {group.index: total}}

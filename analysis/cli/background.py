@@ -13,7 +13,8 @@ from oddjet.analysis.cli.options import SkimFolder
 from oddjet.analysis.cli.results import print_result
 from oddjet.analysis.report.sections.spurious import spurious_section
 from oddjet.analysis.report.write import write_section
-from oddjet.analysis.statistics.background.simulated import leading_mass, study_functions
+from oddjet.analysis.scores.sample import leading_mass
+from oddjet.analysis.statistics.background.simulated import study_functions
 from oddjet.analysis.statistics.spectrum import Spectrum
 from oddjet.datasets.skims.skim import open_skim
 from oddjet.errors import ConfigError

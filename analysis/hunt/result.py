@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,25 +11,26 @@ import numpy.typing as npt
 from oddjet.analysis.statistics.background.fit import BackgroundFit
 from oddjet.analysis.statistics.background.methods import MethodSpread
 from oddjet.analysis.statistics.bumphunt.result import BumpHunt, ChannelScan
+from oddjet.processors.sample import HuntSample
 
-__all__ = ["Hunt", "HuntSample", "WorkingPoint"]
+__all__ = ["Hunt", "WorkingPoint", "spectrum_name"]
 
 
-@dataclasses.dataclass(frozen=True)
-class HuntSample:
-    """The jets that are hunted in.
+def spectrum_name(score: str, efficiency: float) -> str:
+    """How a spectrum is called in tables and legends.
 
-    Attributes:
-        kind: ``data``, or ``pseudo-data`` drawn from simulation.
-        lumi_ifb: Their luminosity [1/fb], None where it is not stated.
-        rows: Mask over the scores table, shape (n_jets,).
-        seed: Of the drawing of pseudo-data.
+    Args:
+        score: The score that was cut on; empty before any cut.
+        efficiency: Background efficiency of the cut.
+
+    >>> spectrum_name("kmeans_min_d", 0.1), spectrum_name("", 1.0)
+    ('kmeans_min_d, 10 % background', 'all jets')
     """
+    return f"{score}, {_cut_name(efficiency)}" if score else "all jets"
 
-    kind: Literal["data", "pseudo-data"]
-    lumi_ifb: float | None
-    rows: npt.NDArray[np.bool_]
-    seed: int | None = None
+
+def _cut_name(efficiency: float) -> str:
+    return f"{100 * efficiency:g} % background"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,12 +60,12 @@ class WorkingPoint:
     @property
     def cut_name(self) -> str:
         """The cut without its score, as short as can be."""
-        return "all jets" if not self.column else f"{100 * self.efficiency:g} % background"
+        return _cut_name(self.efficiency) if self.column else "all jets"
 
     @property
     def name(self) -> str:
-        """How the cut is called in tables and legends."""
-        return self.cut_name if not self.column else f"{self.column}, {self.cut_name}"
+        """How the spectrum is called in tables and legends."""
+        return spectrum_name(self.column, self.efficiency)
 
     def to_dict(self) -> dict[str, Any]:
         """Every number, ready for JSON."""
@@ -127,14 +128,14 @@ class Hunt:
         rows: list[tuple[str, ...]] = []
         for point in self.working_points:
             jets = f"{np.nansum(point.counts):,.0f}"
-            fit, found = point.fit, point.scan
+            fit, scan = point.fit, point.scan
             shape = (fit.name, f"{fit.p_value:.2g}") if fit else ("none", "–")
-            if found is None:
+            if scan is None:
                 rows.append((point.name, jets, *shape, point.problem or self.problem, "–", "–"))
                 continue
-            window = f"{found.window[0]:g}–{found.window[1]:g}" if found.has_excess else "no excess"
-            bound = "≤ " if found.n_exceeding == 0 else ""
-            p_values = (f"{found.local_p:.2g}", f"{bound}{found.spectrum_p:.2g}")
+            window = f"{scan.window[0]:g}–{scan.window[1]:g}" if scan.has_excess else "no excess"
+            bound = "≤ " if scan.n_exceeding == 0 else ""
+            p_values = (f"{scan.local_p:.2g}", f"{bound}{scan.spectrum_p:.2g}")
             rows.append((point.name, jets, *shape, window, *p_values))
         return rows
 

@@ -6,30 +6,13 @@ import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.analysis.scores.pseudodata import uniform_of
 from oddjet.datasets.folds import event_hash
 from oddjet.datasets.jets import Jets, concatenate
 from oddjet.errors import TooFewJetsError
+from oddjet.processors.pseudodata import uniform_of
 from oddjet.typing import Bools
 
-__all__ = ["draw_mixture", "hunted_rows"]
-
-
-def hunted_rows(jets: Jets, *, mass: str, mass_range: tuple[float, float], leading: bool) -> Bools:
-    """Mark the jets that are hunted in.
-
-    Args:
-        jets: n jets.
-        mass: Column of the mass [GeV].
-        mass_range: Lowest and highest mass [GeV].
-        leading: Whether only the leading selected jet of an event is.
-
-    Returns:
-        Mask of shape (n,).
-    """
-    values = np.asarray(jets[mass], dtype=np.float64)
-    hunted = (values >= mass_range[0]) & (values < mass_range[1])
-    return hunted & (np.asarray(jets["rank"]) == 0) if leading else hunted
+__all__ = ["draw_mixture"]
 
 
 def draw_mixture(

@@ -22,9 +22,11 @@ from oddjet.analysis.config import (
     HuntConfig,
     InjectionConfig,
 )
-from oddjet.analysis.hunt.hunt import Hunt, HuntSample, WorkingPoint, hunt
-from oddjet.analysis.injection.mixture import draw_mixture, hunted_rows
+from oddjet.analysis.hunt.hunt import Hunt, WorkingPoint, hunt
+from oddjet.analysis.hunt.spectra import fill_spectra
+from oddjet.analysis.injection.mixture import draw_mixture
 from oddjet.analysis.scores.columns import main_scores
+from oddjet.analysis.scores.sample import HuntSample, hunted_rows
 from oddjet.analysis.statistics.background.signal import fit_signal
 from oddjet.analysis.statistics.bumphunt.pvalues import on_off_p, significance
 from oddjet.datasets.disk.digest import content_key, dependency_digest
@@ -143,28 +145,20 @@ def _jets(folder: Path, datasets: tuple[str, ...]) -> Jets:
 def _experiment(trial: InjectionTrial) -> dict[str, Any]:
     settings = trial.hunt
 
-    def hunted(jets: Jets) -> Bools:
-        return hunted_rows(
-            jets,
-            mass=settings.mass,
-            mass_range=settings.range,
-            leading=settings.jets == "leading",
-        )
-
     background = _jets(trial.skim, trial.background)
     signal = _jets(trial.skim, (trial.injection.signal,))
     jets = draw_mixture(
-        (background, hunted(background)),
-        (signal, hunted(signal)),
+        (background, hunted_rows(background, settings)),
+        (signal, hunted_rows(signal, settings)),
         share=trial.injection.background_share,
         fraction=trial.fraction,
         seed=trial.seed,
     )
     trained = _train(jets, trial)
     table = _score(jets, trained, trial)
-    signals = _score(ak.to_packed(signal[hunted(signal)]), trained, trial)
+    signals = _score(ak.to_packed(signal[hunted_rows(signal, settings)]), trained, trial)
     is_signal = np.asarray(ak.to_list(jets["dataset"])) == trial.injection.signal
-    use = hunted(jets)
+    use = hunted_rows(jets, settings)
     numbers: dict[str, Any] = {
         "detector": trial.detector.key,
         "fraction": trial.fraction,
@@ -173,10 +167,11 @@ def _experiment(trial: InjectionTrial) -> dict[str, Any]:
         "n_signal": int(np.count_nonzero(use & is_signal)),
         "scores": [],
     }
-    sample = HuntSample("pseudo-data", None, np.ones(len(jets), dtype=np.bool_), trial.seed)
+    sample = HuntSample("pseudo-data", None, trial.seed)
     changed = {"n_toys": trial.injection.n_toys, "seed": trial.seed}
     for column in _columns(trained, trial):
-        result = hunt(table, column, sample, settings.model_copy(update=changed))
+        spectra = fill_spectra(table, [column], sample, settings)
+        result = hunt(spectra, settings.model_copy(update=changed))
         numbers["scores"].append(
             {
                 "score": column,

@@ -233,6 +233,7 @@ def _measure_scores(
     Returns:
         What the first jets cost more than others [s], and the memory that was taken [bytes].
     """
+    from oddjet.processors.histograms import HistogramSettings  # noqa: PLC0415
     from oddjet.processors.scoring import run_anomaly  # noqa: PLC0415 (slow import)
 
     def score(record: ChunkRecord, name: str) -> None:
@@ -244,7 +245,7 @@ def _measure_scores(
             detectors=detectors,
             output=folder / name,
             executor=SerialExecutor(),
-            working_points=config.hunt.working_points,
+            histograms=HistogramSettings(working_points=config.hunt.working_points),
         )
 
     process = psutil.Process()

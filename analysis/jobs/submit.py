@@ -16,9 +16,10 @@ from coffea.processor.executor import ExecutorBase
 from pydantic import BaseModel, ConfigDict
 
 from oddjet.analysis.config import AnalysisConfig
-from oddjet.analysis.pipeline.folder import Run, histogram_settings
+from oddjet.analysis.pipeline.folder import Run
 from oddjet.analysis.pipeline.samples import ready_samples
 from oddjet.analysis.pipeline.steps import score_skim, skim_events
+from oddjet.analysis.scores.sample import histogram_settings
 from oddjet.condor.events import JobState, read_events, tail
 from oddjet.condor.site import Cluster
 from oddjet.condor.submit import pack_package, remove_jobs, submit_jobs, write_submission

@@ -7,15 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from oddjet.analysis.config import AnalysisConfig, HuntConfig, load_config
-from oddjet.analysis.hunt.hunt import Hunt, choose_sample, dataset_scales, hunt
+from oddjet.analysis.config import AnalysisConfig, load_config
+from oddjet.analysis.hunt.hunt import Hunt, hunt
 from oddjet.analysis.hunt.limit import limit_hunt
+from oddjet.analysis.hunt.spectra import ScoreHistograms, read_histograms
 from oddjet.analysis.injection.summary import InjectionResult, read_injection
 from oddjet.analysis.scores.columns import ScoreName, main_scores
+from oddjet.analysis.scores.sample import choose_sample, dataset_scales, histogram_settings
 from oddjet.analysis.sculpting.scores import SculptingResult, judge_scores
 from oddjet.analysis.sculpting.verdict import JudgeSettings
 from oddjet.analysis.statistics.limits.spectrum import SpectrumLimit
@@ -26,28 +27,17 @@ from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ConfigError, InputError, TooFewJetsError
 from oddjet.ml.folds import FoldedDetector
 from oddjet.ml.representations.jet_image import JetImage
+from oddjet.processors.histograms import HistogramSettings
 from oddjet.processors.scores import Scores, open_scores
 from oddjet.typing import Table
 
-__all__ = ["CONFIG_FILE", "UNFINISHED", "Run", "histogram_settings"]
+__all__ = ["CONFIG_FILE", "UNFINISHED", "Run"]
 
 CONFIG_FILE = "config.yaml"
 """The settings of a run, which make its folder one."""
 
 UNFINISHED = ".unfinished"
 """Ends the name of the folder, beside a detector's, of a training that is not finished."""
-
-
-def histogram_settings(settings: HuntConfig) -> dict[str, Any]:
-    """Give the histograms' axes and cuts, as arguments of `run_anomaly`."""
-    return {
-        "working_points": settings.working_points,
-        "mass": settings.mass,
-        "mass_range": settings.range,
-        "n_bins": settings.n_bins,
-        "pt_edges": settings.pt_edges,
-        "leading_only": settings.jets == "leading",
-    }
 
 
 @dataclass(eq=False)
@@ -199,19 +189,33 @@ class Run:
         raw_scores = {label: model.raw_score_names for label, model in self.detectors.items()}
         return main_scores(self.config.detectors, self.config.decorrelation, raw_scores)
 
+    @property
+    def histogram_settings(self) -> HistogramSettings:
+        """The histograms that the second processor fills; without jets to hunt in where there are none."""
+        if self.config.pseudo_data is None and all(
+            d.kind != "data" for d in self.datasets.values()
+        ):
+            return histogram_settings(self.config.hunt)
+        return self._hunted_histograms
+
+    @property
+    def _hunted_histograms(self) -> HistogramSettings:
+        sample = choose_sample(
+            self.datasets, pseudo_data=self.config.pseudo_data, lumi_ifb=self.lumi_ifb
+        )
+        scores = [name.column for name in self.main_scores]
+        return histogram_settings(self.config.hunt, scores, sample)
+
+    @cached_property
+    def histograms(self) -> ScoreHistograms:
+        """The histograms of mass, of every score and of what is hunted in."""
+        return read_histograms(self.scores_folder, self._hunted_histograms)
+
     @cached_property
     def hunt(self) -> Hunt:
         """The bump hunt with the main scores."""
-        sample = choose_sample(
-            self.table,
-            self.datasets,
-            pseudo_data=self.config.pseudo_data,
-            lumi_ifb=self.lumi_ifb,
-        )
         return hunt(
-            self.table,
-            [name.column for name in self.main_scores],
-            sample,
+            self.histograms.hunted(self._hunted_histograms),
             self.config.hunt,
             unblind=self.config.unblind,
             workers=self.config.cluster.workers,

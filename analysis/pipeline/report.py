@@ -39,6 +39,7 @@ from oddjet.analysis.scores.quality import (
     score_quality,
     signal_jets,
 )
+from oddjet.analysis.scores.sample import hunted_rows
 from oddjet.datasets.jets import Jets
 from oddjet.datasets.skims.manifest import Manifest
 from oddjet.datasets.skims.skim import Skim
@@ -221,18 +222,11 @@ def _mass(run: Run, scales: Mapping[str, float], label: PlotLabel) -> Section:
 
 def _spectra(run: Run, names: list[str], scales: Mapping[str, float]) -> list[Histogram]:
     """Simulated mass at each working point of the hunt, scaled to the luminosity."""
-    table, settings = run.table, run.config.hunt
-    use = np.isin(table["dataset"], names)
-    if settings.jets == "leading":
-        use &= table["rank"] == 0
-    mass = np.asarray(table[settings.mass], dtype=np.float64)[use]
-    survival = table[ScoreName.find(run.hunt.column, table).cut][use]
-    weights = table["weight"][use] * np.array([scales[name] for name in table["dataset"][use]])
     spectra = []
     for point in run.hunt.main_points:
-        passed = survival >= -np.log10(point.efficiency)
-        counts = np.histogram(mass[passed], point.edges, weights=weights[passed])[0]
-        variances = np.histogram(mass[passed], point.edges, weights=weights[passed] ** 2)[0]
+        counts, variances = run.histograms.mass_spectrum(
+            run.hunt.column, point.efficiency, {name: scales[name] for name in names}
+        )
         spectra.append(Histogram(point.cut_name, point.edges, counts, variances))
     return spectra
 
@@ -255,13 +249,10 @@ def _limits(run: Run) -> list[Section]:
 
 def _anomalies(run: Run) -> Section:
     """The ten most anomalous of the jets that are hunted in, with pictures."""
-    hunt, settings = run.hunt, run.config.hunt
-    allowed = hunt.sample.rows.copy()
-    if settings.jets == "leading":
-        allowed &= run.table["rank"] == 0
-    if hunt.blinded:
-        mass = run.table[settings.mass]
-        allowed &= (mass < settings.window[0]) | (mass >= settings.window[1])
+    hunt = run.hunt
+    # Masses outside the range are shown too: they cannot be hidden in any bin.
+    allowed = hunt.sample.rows(run.table)
+    allowed &= hunted_rows(run.table, run.config.hunt, blinded=hunt.blinded, in_range=False)
     files = {file.uuid: file.path for file in run.skim.manifest.files}
     column = ScoreName.find(hunt.column, run.table).cut
     found = most_anomalous(run.table, column, n=10, allowed=allowed, files=files)

@@ -11,10 +11,12 @@ from pathlib import Path
 from coffea.processor.executor import ExecutorBase
 
 from oddjet.analysis.config import AnalysisConfig
-from oddjet.analysis.hunt.hunt import Hunt, choose_sample, hunt
-from oddjet.analysis.pipeline.folder import Run, histogram_settings
+from oddjet.analysis.hunt.hunt import Hunt, hunt
+from oddjet.analysis.hunt.spectra import read_histograms
+from oddjet.analysis.pipeline.folder import Run
 from oddjet.analysis.pipeline.samples import ready_samples
 from oddjet.analysis.pipeline.train import train_detector
+from oddjet.analysis.scores.sample import choose_sample, histogram_settings
 from oddjet.condor.cluster import open_executor
 from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.disk.logs import write_log
@@ -25,9 +27,9 @@ from oddjet.datasets.skims.manifest import MANIFEST, Manifest, read_manifest
 from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ConfigError
 from oddjet.ml.folds import FoldedDetector
+from oddjet.processors.engine.options import RunOptions
 from oddjet.processors.engine.progress import Reporter, SilentReporter
 from oddjet.processors.run import run_skim
-from oddjet.processors.scores import open_scores
 from oddjet.processors.scoring import run_anomaly
 
 __all__ = [
@@ -79,9 +81,9 @@ def skim_files(
             output=output,
             representation=run.image,
             executor=pool,
-            chunk_size=config.chunk_size,
-            progress=update,
-            allow_missing=allow_missing,
+            options=RunOptions(
+                chunk_size=config.chunk_size, progress=update, allow_missing=allow_missing
+            ),
         )
 
 
@@ -130,11 +132,10 @@ def score_jets(
             open_skim(source) if is_skim else load_fileset(source),
             detectors={model.name: model for model in models},
             output=output,
-            selection=None if is_skim else config.selection,
             executor=pool,
-            progress=update,
-            allow_missing=allow_missing,
-            **histogram_settings(config.hunt),
+            histograms=histogram_settings(config.hunt),
+            selection=None if is_skim else config.selection,
+            options=RunOptions(progress=update, allow_missing=allow_missing),
         )
     return sum(chunk.n_jets for chunk in scored.manifest.chunks)
 
@@ -165,15 +166,15 @@ def hunt_scores(
         msg = f"{scores} is a scores table: name the scores to cut on (--column khanal_mse)"
         raise ConfigError(msg)
     datasets = read_manifest(scores).datasets
-    table = open_scores(scores).columns()
     sample = choose_sample(
-        table,
         datasets,
         pseudo_data=config.pseudo_data,
         lumi_ifb=data_luminosity(datasets, config.lumi_ifb),
     )
     with nullcontext() if output is None else write_log(output.parent):
-        result = hunt(table, columns, sample, config.hunt, unblind=config.unblind, workers=workers)
+        wanted = histogram_settings(config.hunt, columns, sample)
+        spectra = read_histograms(scores, wanted).hunted(wanted)
+        result = hunt(spectra, config.hunt, unblind=config.unblind, workers=workers)
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
         write_text(output, json.dumps(jsonable(result.to_dict()), indent=1) + "\n")
@@ -209,7 +210,7 @@ def skim_events(
         run: With samples that exist.
         reporter: Receives progress.
         executor: Where to run; by default where the analysis' cluster says.
-        allow_missing: As for `run_skim`.
+        allow_missing: As of `RunOptions`.
 
     Returns:
         The skim's manifest.
@@ -225,9 +226,9 @@ def skim_events(
             output=run.skim_folder,
             representation=run.image,
             executor=workers,
-            chunk_size=config.chunk_size,
-            progress=update,
-            allow_missing=allow_missing,
+            options=RunOptions(
+                chunk_size=config.chunk_size, progress=update, allow_missing=allow_missing
+            ),
         )
 
 
@@ -252,8 +253,8 @@ def score_skim(run: Run, reporter: Reporter, *, executor: ExecutorBase | None = 
             output=run.scores_folder,
             scales=run.scales(),
             executor=workers,
-            progress=update,
-            **histogram_settings(run.config.hunt),
+            histograms=run.histogram_settings,
+            options=RunOptions(progress=update),
         ).manifest
 
 

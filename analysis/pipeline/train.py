@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from oddjet import ml
 from oddjet.analysis.config import DecorrelationConfig, DetectorConfig
-from oddjet.analysis.hunt.hunt import dataset_scales
 from oddjet.analysis.pipeline.folder import UNFINISHED
+from oddjet.analysis.scores.sample import dataset_scales
 from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.disk.digest import content_key, source_digest
 from oddjet.datasets.jets import Jets, Truth

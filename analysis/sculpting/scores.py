@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.analysis.config import HuntConfig
-from oddjet.analysis.hunt.hunt import dataset_scales
 from oddjet.analysis.scores.quality import signal_jets
+from oddjet.analysis.scores.sample import blinded_range, dataset_scales, hunted_rows
 from oddjet.analysis.sculpting.cut import JetSample
 from oddjet.analysis.sculpting.efficiencies import (
     EfficiencyStep,
@@ -169,7 +169,7 @@ def judge_scores(
         msg = "no score to judge: name columns of the scores table"
         raise ConfigError(msg)
     names = [*dict.fromkeys([settings.mass, "pt", "weight", "rank", *columns])]
-    blinded = [settings.window] if kind == "data" else []
+    blinded = [blinded_range(settings)] if kind == "data" else []
     excluded = tuple(dict.fromkeys([*blinded, *([exclude] if exclude else [])]))
     background = _rows(table, chosen, names, settings, excluded)
     signal_rows = {
@@ -278,11 +278,9 @@ def _rows(
         parts.append(rows)
     joined = {name: np.concatenate([part[name] for part in parts]) for name in names}
     mass = joined[settings.mass]
-    used = (mass >= settings.range[0]) & (mass < settings.range[1])
+    used = hunted_rows(joined, settings)
     for start, stop in excluded:
         used &= (mass < start) | (mass >= stop)
-    if settings.jets == "leading":
-        used &= joined["rank"] == 0
     return {name: values[used] for name, values in joined.items()}
 
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import functools
 import struct
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import uproot
 
+from oddjet.datasets.disk.atomic import atomic_write
 from oddjet.datasets.disk.remote import TIMEOUT, is_remote, is_unreachable, open_root
 from oddjet.errors import BadFileError, ConfigError, InputError, UnreachableError, did_you_mean
 
-__all__ = ["RootFile", "inspect_root", "is_remote", "runs_sumw"]
+__all__ = ["RootFile", "inspect_root", "is_remote", "runs_sumw", "write_root"]
 
 _BIG_FILE = 1_000_000
 """Files of 2 GB and more add this to their version and have 64-bit positions."""
@@ -215,3 +217,17 @@ def _get_tree(file: Any, tree: str, path: str) -> Any:
 def _first_line(error: Exception) -> str:
     text = str(error).strip()
     return f"{type(error).__name__}: {text.splitlines()[0] if text else ''}"
+
+
+def write_root(path: Path | str, histograms: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> None:
+    """Write histograms to a ROOT file, atomically.
+
+    Args:
+        path: The file.
+        histograms: Name, with folders as in ``signal/mass``, to any histogram that uproot writes:
+            of hist or boost-histogram, or a tuple (contents, edges).
+    """
+    pairs = histograms.items() if isinstance(histograms, Mapping) else histograms
+    with atomic_write(path) as temporary, uproot.recreate(temporary) as file:
+        for name, histogram in pairs:
+            file[name] = histogram

@@ -18,6 +18,7 @@ from oddjet.condor import Cluster, open_executor
 from oddjet.condor.executors import WorkersExecutor
 from oddjet.datasets.files.fileset import load_fileset
 from oddjet.datasets.skims.skim import open_skim
+from oddjet.processors.engine.options import RunOptions
 from oddjet.processors.run import run_anomaly, run_skim
 
 
@@ -93,8 +94,7 @@ def main(settings: dict[str, Any]) -> None:
             fileset,
             output=output / "skim",
             executor=kind(client=executor.client),
-            chunk_size=settings["chunk_size"],
-            progress=progress,
+            options=RunOptions(chunk_size=settings["chunk_size"], progress=progress),
         )
         run_anomaly(
             open_skim(output / "skim"),

@@ -20,6 +20,7 @@ from oddjet.datasets.simulation import simulate
 from oddjet.datasets.skims.manifest import read_manifest
 from oddjet.datasets.skims.skim import open_skim
 from oddjet.ml.folds import FoldedDetector
+from oddjet.processors.engine.options import RunOptions
 from oddjet.processors.run import run_anomaly, run_skim
 
 pytestmark = pytest.mark.long
@@ -62,7 +63,7 @@ def clean(shared: Path) -> Clean:
             load_fileset(fileset),
             output=folder / "skim",
             executor=executor,
-            chunk_size=CHUNK_SIZE,
+            options=RunOptions(chunk_size=CHUNK_SIZE),
         )
         skim = open_skim(folder / "skim")
         jets = skim.jets(kinds="background")

@@ -31,4 +31,5 @@ def test_a_decorrelated_score_belongs_to_the_longest_raw_score_that_fits() -> No
 def test_names_of_a_detector_come_raw_ones_first() -> None:
     names = ScoreName.from_label("d", ["s", "t"], ["ddt"])
     assert [name.column for name in names] == ["d_s", "d_t", "d_s_ddt", "d_t_ddt"]
-    assert ScoreName.find_all([c for n in names for c in (n.column, n.calibrated)]) == names
+    columns = [n.column for n in names] + [n.calibrated for n in names if not n.method]
+    assert set(ScoreName.find_all(columns)) == set(names)

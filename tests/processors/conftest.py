@@ -20,6 +20,7 @@ from oddjet.condor import Cluster, open_executor
 from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.datasets.simulation import simulate
 from oddjet.ml.folds import FoldedDetector
+from oddjet.processors.engine.options import RunOptions
 from oddjet.processors.events.selection import Selection
 from oddjet.processors.run import run_skim
 
@@ -72,7 +73,13 @@ def skim_folder(fileset: Fileset, tmp_path_factory: pytest.TempPathFactory) -> P
     """A skim without images, in several chunks; not to be changed."""
     folder = tmp_path_factory.mktemp("skim")
     with open_executor() as executor:
-        run_skim(fileset, selection=Selection(), output=folder, executor=executor, chunk_size=150)
+        run_skim(
+            fileset,
+            selection=Selection(),
+            output=folder,
+            executor=executor,
+            options=RunOptions(chunk_size=150),
+        )
     return folder
 
 

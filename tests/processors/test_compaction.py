@@ -14,6 +14,7 @@ from oddjet.datasets.files.dataset import Fileset
 from oddjet.datasets.skims.compaction import compact
 from oddjet.datasets.skims.skim import open_skim
 from oddjet.ml.representations.jet_image import JetImage
+from oddjet.processors.engine.options import RunOptions
 from oddjet.processors.events.selection import Selection
 from oddjet.processors.run import run_anomaly, run_skim
 from oddjet.processors.scores import open_scores
@@ -33,7 +34,7 @@ def test_nothing_is_skimmed_again(
             output=tmp_path,
             representation=JetImage(pixels=8),
             executor=iterative,
-            chunk_size=150,
+            options=RunOptions(chunk_size=150),
         )
 
     skim()

@@ -20,6 +20,7 @@ from oddjet.datasets.skims.compaction import compact
 from oddjet.datasets.skims.skim import open_skim
 from oddjet.ml.folds import FoldedDetector
 from oddjet.processors import detection
+from oddjet.processors.histograms import HistogramSettings
 from oddjet.processors.run import run_anomaly
 from oddjet.processors.scores import open_scores
 
@@ -119,7 +120,7 @@ def test_histograms_are_filled_again_from_their_columns_alone(
             detectors={"mass": detector_folder},
             output=tmp_path,
             executor=iterative,
-            n_bins=n_bins,
+            histograms=HistogramSettings(n_bins=n_bins),
         )
 
     score(60)

@@ -9,14 +9,13 @@ import pytest
 from pydantic import ValidationError
 
 from oddjet.errors import ConfigError, InputError, NonFiniteError
+from oddjet.ml.score_names import ScoreName
+from oddjet.processors.histogram_files import load_histograms, save_histograms
 from oddjet.processors.histograms import (
+    Filler,
     HistogramSettings,
     check_scales,
-    count_passed,
-    fill_histograms,
-    load_histograms,
     make_histogram,
-    save_histograms,
     scale_histogram,
 )
 
@@ -38,9 +37,14 @@ def table(**changes: Any) -> ak.Array:
 
 
 def fill(scores: ak.Array, settings: HistogramSettings = SETTINGS) -> Any:
-    return fill_histograms(
-        scores, dataset="a", names=["d_s"], settings=settings, datasets=["a", "b"]
-    )["d_s"]
+    return filler(settings).fill(scores, "a").histograms["d_s"]
+
+
+def filler(settings: HistogramSettings = SETTINGS, *more: str) -> Filler:
+    cuts = {
+        name.column: name.cut for name in (ScoreName("d_s"), *(ScoreName("d_s", m) for m in more))
+    }
+    return Filler(settings, cuts, ("a", "b"))
 
 
 def test_bins_hold_sums_of_weights_of_leading_jets() -> None:
@@ -67,8 +71,8 @@ def test_all_jets_are_filled_on_demand() -> None:
 
 
 def test_counts_are_of_jets() -> None:
-    counts = count_passed(table(), names=["d_s"], settings=SETTINGS)
-    assert counts == {"d_s": {"all": 4, "0.1": 3, "0.01": 1}}
+    counts = filler().fill(table(), "a").passed
+    assert counts == {"d_s": {"a": {"all": 4, "0.1": 3, "0.01": 1}}}
 
 
 @pytest.mark.parametrize("column", ["mass", "pt", "weight", "d_s_calibrated"])
@@ -86,12 +90,7 @@ def test_a_missing_column_is_named() -> None:
 
 
 def test_scales_act_on_datasets() -> None:
-    histogram = (
-        fill(table())
-        + fill_histograms(
-            table(), dataset="b", names=["d_s"], settings=SETTINGS, datasets=["a", "b"]
-        )["d_s"]
-    )
+    histogram = fill(table()) + filler().fill(table(), "b").histograms["d_s"]
     scaled = scale_histogram(histogram, {"b": 3.0})
     view, before = scaled.view(flow=True), histogram.view(flow=True)
     np.testing.assert_array_equal(view.value[0], before.value[0])
@@ -149,19 +148,11 @@ def test_scales_have_to_fit_the_datasets() -> None:
 
 def test_decorrelated_scores_are_cut_on_as_they_are() -> None:
     scores = table(d_s_ddt=[3.0, 0.0, 1.0, 0.0, 0.0])
-    histograms = fill_histograms(
-        scores,
-        dataset="a",
-        names=["d_s"],
-        settings=SETTINGS,
-        datasets=["a"],
-        decorrelated=["d_s_ddt"],
-    )
-    assert set(histograms) == {"d_s", "d_s_ddt"}
-    values = histograms["d_s_ddt"]["a", "nominal", :, sum, sum].view().value
+    totals = filler(SETTINGS, "ddt").fill(scores, "a")
+    assert set(totals.histograms) == {"d_s", "d_s_ddt"}
+    values = totals.histograms["d_s_ddt"]["a", "nominal", :, sum, sum].view().value  # type: ignore[union-attr]
     np.testing.assert_array_equal(values, [2 - 1 + 3 + 5, 2 + 3, 2])
-    counts = count_passed(scores, names=["d_s"], settings=SETTINGS, decorrelated=["d_s_ddt"])
-    assert counts["d_s_ddt"] == {"all": 4, "0.1": 2, "0.01": 1}
-    assert counts["d_s"] == {"all": 4, "0.1": 3, "0.01": 1}
+    assert totals.passed["d_s_ddt"]["a"] == {"all": 4, "0.1": 2, "0.01": 1}
+    assert totals.passed["d_s"]["a"] == {"all": 4, "0.1": 3, "0.01": 1}
     with pytest.raises(InputError, match="d_s_ddt"):
-        count_passed(table(), names=[], settings=SETTINGS, decorrelated=["d_s_ddt"])
+        filler(SETTINGS, "ddt").fill(table(), "a")

@@ -13,7 +13,9 @@ from oddjet.datasets.skims.skim import open_skim, read_part_record
 from oddjet.errors import ConfigError, OddjetError, ProcessingError
 from oddjet.ml.representations.jet_image import JetImage
 from oddjet.processors.engine.keys import code_digest
+from oddjet.processors.engine.options import RunOptions
 from oddjet.processors.events.selection import Selection
+from oddjet.processors.histograms import HistogramSettings
 from oddjet.processors.jobs import (
     FAILURES,
     AbsentExecutor,
@@ -35,7 +37,13 @@ def planned(fileset: Fileset, output: Path) -> list[BatchChunk]:
     """The chunks of a skim with images, none of which is done."""
     absent = AbsentExecutor()
     with pytest.raises(ProcessingError, match="6 of 6 chunks failed"):
-        run_skim(fileset, output=output, representation=IMAGE, executor=absent, chunk_size=100)
+        run_skim(
+            fileset,
+            output=output,
+            representation=IMAGE,
+            executor=absent,
+            options=RunOptions(chunk_size=100),
+        )
     return absent.chunks
 
 
@@ -68,7 +76,7 @@ def test_jobs_give_what_one_run_gives(
         output=tmp_path / "clean",
         representation=IMAGE,
         executor=iterative,
-        chunk_size=100,
+        options=RunOptions(chunk_size=100),
     )
     output = tmp_path / "output"
     chunks = planned(fileset, output)
@@ -83,7 +91,13 @@ def test_jobs_give_what_one_run_gives(
         for _ in range(2):
             assert gather_parts(read_job(path), folder / "parts", output) == keys
     absent = AbsentExecutor()
-    merged = run_skim(fileset, output=output, representation=IMAGE, executor=absent, chunk_size=100)
+    merged = run_skim(
+        fileset,
+        output=output,
+        representation=IMAGE,
+        executor=absent,
+        options=RunOptions(chunk_size=100),
+    )
     assert absent.chunks == []
     assert merged.cutflow == clean.cutflow
     assert merged.config == clean.config
@@ -144,15 +158,19 @@ def test_a_part_of_a_skim_is_scored_from_an_archive(
 ) -> None:
     """As where no files are shared: the job sees its own folder alone."""
     skim = open_skim(skim_folder)
-    settings = {"n_bins": 30, "mass_range": (50.0, 200.0)}
+    settings = HistogramSettings(n_bins=30, mass_range=(50.0, 200.0))
     detectors = {"mass": detector_folder}
     clean = run_anomaly(
-        skim, detectors=detectors, output=tmp_path / "clean", executor=iterative, **settings
+        skim,
+        detectors=detectors,
+        output=tmp_path / "clean",
+        executor=iterative,
+        histograms=settings,
     )
     absent = AbsentExecutor()
     output = tmp_path / "output"
     with pytest.raises(ProcessingError, match="not done yet"):
-        run_anomaly(skim, detectors=detectors, output=output, executor=absent, **settings)
+        run_anomaly(skim, detectors=detectors, output=output, executor=absent, histograms=settings)
     step = BatchStep(
         step="score",
         code=code_digest(),
@@ -171,7 +189,7 @@ def test_a_part_of_a_skim_is_scored_from_an_archive(
         run_job(there / "job.json", there / "parts", executor=iterative)
         gather_parts(job, there / "parts", output)
     merged = run_anomaly(
-        skim, detectors=detectors, output=output, executor=AbsentExecutor(), **settings
+        skim, detectors=detectors, output=output, executor=AbsentExecutor(), histograms=settings
     )
     assert merged.passed == clean.passed
     for record in clean.manifest.chunks:

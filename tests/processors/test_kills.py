@@ -27,6 +27,7 @@ from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.datasets.skims.skim import open_skim
 from oddjet.errors import ChunkTooLargeError
 from oddjet.processors.engine import memory, workers
+from oddjet.processors.engine.options import RunOptions
 from oddjet.processors.run import run_skim
 
 Rows = list[dict[str, Any]]
@@ -56,14 +57,22 @@ def kill_workers(n_kills: int, stop: threading.Event, killed: list[int]) -> None
 def test_ten_killed_workers_change_nothing(qcd: Path, tmp_path: Path) -> None:
     path = repeat_file(qcd, tmp_path / "big.root", times=20)
     with open_executor() as executor:
-        run_skim(fileset_of(path), output=tmp_path / "clean", executor=executor, chunk_size=16)
+        run_skim(
+            fileset_of(path),
+            output=tmp_path / "clean",
+            executor=executor,
+            options=RunOptions(chunk_size=16),
+        )
     expected = rows_of(tmp_path / "clean")
     stop, killed = threading.Event(), list[int]()
     with open_executor(Cluster(executor="dask", workers=2)) as executor:
         thread = threading.Thread(target=kill_workers, args=(10, stop, killed), daemon=True)
         thread.start()
         manifest = run_skim(
-            fileset_of(path), output=tmp_path / "killed", executor=executor, chunk_size=16
+            fileset_of(path),
+            output=tmp_path / "killed",
+            executor=executor,
+            options=RunOptions(chunk_size=16),
         )
         stop.set()
         thread.join(60)
@@ -100,7 +109,12 @@ def start_driver(script: Path, *arguments: str) -> subprocess.Popen[bytes]:
 @pytest.mark.parametrize("kind", ["iterative", "futures"])
 def test_a_driver_killed_at_five_points_goes_on(qcd: Path, tmp_path: Path, kind: str) -> None:
     with open_executor() as executor:
-        run_skim(fileset_of(qcd), output=tmp_path / "clean", executor=executor, chunk_size=10)
+        run_skim(
+            fileset_of(qcd),
+            output=tmp_path / "clean",
+            executor=executor,
+            options=RunOptions(chunk_size=10),
+        )
     script, output = tmp_path / "driver.py", tmp_path / "skim"
     script.write_text(DRIVER)
     done: list[int] = []
@@ -247,11 +261,16 @@ def test_a_chunk_that_kills_its_worker_is_named_within_two_minutes_and_smaller_o
     qcd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = repeat_file(qcd, tmp_path / "big.root", times=100)
-    options: dict[str, Any] = {"output": tmp_path / "skim", "require_sumw": False}
+    options: dict[str, Any] = {"output": tmp_path / "skim"}
     with small_cluster() as executor:
         started = time.monotonic()
         with pytest.raises(ChunkTooLargeError, match="give a chunk_size of at most") as told:
-            run_skim(fileset_of(path), executor=executor, chunk_size=40_000, **options)
+            run_skim(
+                fileset_of(path),
+                executor=executor,
+                options=RunOptions(chunk_size=40_000, require_sumw=False),
+                **options,
+            )
         assert time.monotonic() - started < 20
         advice = int(str(told.value).rsplit(" ", 1)[1])
         # The estimate is kept from seeing it: the worker is killed for real.
@@ -259,10 +278,20 @@ def test_a_chunk_that_kills_its_worker_is_named_within_two_minutes_and_smaller_o
             patch.setattr("oddjet.processors.engine.rounds.check_memory", lambda *_: None)
             started = time.monotonic()
             with pytest.raises(ChunkTooLargeError, match=r"big\.root.*smaller chunk_size"):
-                run_skim(fileset_of(path), executor=executor, chunk_size=40_000, **options)
+                run_skim(
+                    fileset_of(path),
+                    executor=executor,
+                    options=RunOptions(chunk_size=40_000, require_sumw=False),
+                    **options,
+                )
             assert time.monotonic() - started < 120
     with small_cluster() as executor:
-        manifest = run_skim(fileset_of(path), executor=executor, chunk_size=advice, **options)
+        manifest = run_skim(
+            fileset_of(path),
+            executor=executor,
+            options=RunOptions(chunk_size=advice, require_sumw=False),
+            **options,
+        )
         assert manifest.processed_entries == 40_000
 
 

@@ -28,6 +28,7 @@ from oddjet.errors import (
 )
 from oddjet.ml.representations.jet_image import JetImage
 from oddjet.processors.engine import rounds as engine
+from oddjet.processors.engine.options import RunOptions
 from oddjet.processors.events.selection import Selection
 from oddjet.processors.run import run_skim
 
@@ -59,8 +60,7 @@ def test_the_manifest_accounts_for_everything(
         output=tmp_path,
         representation=JetImage(pixels=16),
         executor=iterative,
-        chunk_size=150,
-        progress=lambda *done: seen.append(done),
+        options=RunOptions(chunk_size=150, progress=lambda *done: seen.append(done)),
     )
     assert read_manifest(tmp_path) == manifest
     assert manifest.planned_entries == manifest.processed_entries == 600
@@ -141,10 +141,14 @@ def test_files_without_constituents_are_refused(
 def test_a_second_run_makes_nothing(
     qcd: Path, iterative: ExecutorBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = run_skim(one(qcd), output=tmp_path, executor=iterative, chunk_size=200)
+    first = run_skim(
+        one(qcd), output=tmp_path, executor=iterative, options=RunOptions(chunk_size=200)
+    )
     before = files_of(tmp_path)
     monkeypatch.setattr(engine.Runner, "run", lambda *_a, **_k: pytest.fail("ran again"))
-    second = run_skim(one(qcd), output=tmp_path, executor=iterative, chunk_size=200)
+    second = run_skim(
+        one(qcd), output=tmp_path, executor=iterative, options=RunOptions(chunk_size=200)
+    )
     assert second == first
     changed = {p for p, t in files_of(tmp_path).items() if before.get(p) != t}
     assert changed == {tmp_path / "manifest.json"}
@@ -177,13 +181,15 @@ def test_images_are_made_where_a_skim_had_none(
 def test_a_lost_part_alone_is_made_again(
     qcd: Path, iterative: ExecutorBase, tmp_path: Path
 ) -> None:
-    manifest = run_skim(one(qcd), output=tmp_path, executor=iterative, chunk_size=150)
+    manifest = run_skim(
+        one(qcd), output=tmp_path, executor=iterative, options=RunOptions(chunk_size=150)
+    )
     expected = rows(open_skim(tmp_path).jets())
     lost = manifest.chunks[1].key
     (tmp_path / "some" / f"{lost}.parquet").unlink()
     (tmp_path / "some" / f".{lost}.abc.parquet").touch()  # of a writer that was killed
     before = files_of(tmp_path)
-    run_skim(one(qcd), output=tmp_path, executor=iterative, chunk_size=150)
+    run_skim(one(qcd), output=tmp_path, executor=iterative, options=RunOptions(chunk_size=150))
     changed = {p.name for p, t in files_of(tmp_path).items() if before.get(p) != t}
     assert changed == {"manifest.json", f"{lost}.parquet", f"{lost}.json"}
     assert rows(open_skim(tmp_path).jets()) == expected
@@ -199,7 +205,9 @@ def test_trusted_code_does_not_change_keys(
             "oddjet.processors.engine.keys.code_digest", lambda digest=digest: digest
         )
         folder = tmp_path / f"{trust}{digest}"
-        manifest = run_skim(one(qcd), output=folder, executor=iterative, trust_code=trust)
+        manifest = run_skim(
+            one(qcd), output=folder, executor=iterative, options=RunOptions(trust_code=trust)
+        )
         assert manifest.config["trust_code"] is trust
         keys.append(manifest.chunks[0].key)
     assert keys[0] == keys[1]
@@ -220,7 +228,9 @@ def test_a_failing_chunk_leaves_no_manifest_and_is_named(
     path = rewrite(qcd, "broken.root", entries=200, change=break_links)
     folder = tmp_path / "skim"
     with pytest.raises(LinkError, match=r"1 of 4 chunks failed(.|\n)*broken\.root, entries \[100"):
-        run_skim(one(path), output=folder, executor=executors[kind], chunk_size=50)
+        run_skim(
+            one(path), output=folder, executor=executors[kind], options=RunOptions(chunk_size=50)
+        )
     assert not (folder / "manifest.json").exists()
     assert not list(folder.rglob(".*"))
     # the healthy chunks are kept
@@ -251,7 +261,7 @@ def test_an_old_manifest_stays_while_a_new_run_fails(
     before = rows(open_skim(folder).jets())
     path = rewrite(qcd, "broken.root", entries=200, change=break_links)
     with pytest.raises(LinkError):
-        run_skim(one(path), output=folder, executor=iterative, chunk_size=50)
+        run_skim(one(path), output=folder, executor=iterative, options=RunOptions(chunk_size=50))
     assert rows(open_skim(folder).jets()) == before
 
 
@@ -299,7 +309,7 @@ def test_data_need_no_generated_branches(
         selection=Selection(lumi_mask=mask),
         output=tmp_path / "skim",
         executor=iterative,
-        chunk_size=60,
+        options=RunOptions(chunk_size=60),
     )
     jets = open_skim(tmp_path / "skim").jets()
     assert set(ak.to_numpy(jets.luminosityBlock)) == {2, 3, 5}
@@ -343,7 +353,7 @@ def test_executors_give_the_same_skim(
             output=tmp_path / kind,
             representation=JetImage(),
             executor=executor,
-            chunk_size=100,
+            options=RunOptions(chunk_size=100),
         )
         skim = open_skim(tmp_path / kind)
         found[kind] = (rows(skim.jets()), manifest.cutflow, manifest.datasets, skim.images())
@@ -358,7 +368,12 @@ def test_chunks_do_not_change_the_jets(
 ) -> None:
     found = []
     for size in (37, 1000):
-        run_skim(fileset, output=tmp_path / str(size), executor=iterative, chunk_size=size)
+        run_skim(
+            fileset,
+            output=tmp_path / str(size),
+            executor=iterative,
+            options=RunOptions(chunk_size=size),
+        )
         found.append(rows(open_skim(tmp_path / str(size)).jets()))
     assert found[0] == found[1]
 
@@ -370,7 +385,12 @@ def test_a_wrong_sum_of_weights_is_refused(
     with pytest.raises(ProcessingError, match=r"filtered\.root.*is 100, its Runs tree says 400"):
         run_skim(one(path), output=tmp_path / "skim", executor=iterative)
     assert not (tmp_path / "skim" / "manifest.json").exists()
-    manifest = run_skim(one(path), output=tmp_path / "skim", executor=iterative, require_sumw=False)
+    manifest = run_skim(
+        one(path),
+        output=tmp_path / "skim",
+        executor=iterative,
+        options=RunOptions(require_sumw=False),
+    )
     assert (manifest.datasets["some"].sumw, manifest.datasets["some"].sumw_runs) == (100, 400)
 
 
@@ -383,7 +403,9 @@ def test_weights_of_both_signs_are_summed(
         data["genWeight"] = ak.Array(weights)
 
     path = rewrite(qcd, "signed.root", entries=200, change=change)
-    manifest = run_skim(one(path), output=tmp_path / "skim", executor=iterative, chunk_size=70)
+    manifest = run_skim(
+        one(path), output=tmp_path / "skim", executor=iterative, options=RunOptions(chunk_size=70)
+    )
     summary = manifest.datasets["some"]
     assert summary.sumw == pytest.approx(math.fsum(map(float, weights)), rel=1e-12)
     assert summary.sumw2 == pytest.approx(math.fsum(float(w) ** 2 for w in weights), rel=1e-12)
@@ -394,4 +416,4 @@ def test_weights_of_both_signs_are_summed(
 
 def test_chunk_size_has_to_be_positive(qcd: Path, iterative: ExecutorBase, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="chunk_size"):
-        run_skim(one(qcd), output=tmp_path, executor=iterative, chunk_size=0)
+        run_skim(one(qcd), output=tmp_path, executor=iterative, options=RunOptions(chunk_size=0))

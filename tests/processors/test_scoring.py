@@ -18,17 +18,19 @@ from oddjet.datasets.skims.skim import open_skim
 from oddjet.errors import ConfigError, DetectorError, LinkError, NonFiniteError, SkimError
 from oddjet.ml.folds import FoldedDetector
 from oddjet.processors import anomaly
-from oddjet.processors.histograms import load_histograms
+from oddjet.processors.engine.options import RunOptions
+from oddjet.processors.histogram_files import load_histograms
+from oddjet.processors.histograms import HistogramSettings
 from oddjet.processors.run import run_anomaly, run_skim
 from oddjet.processors.scores import open_scores
 
-SETTINGS: dict[str, Any] = {
-    "mass": "mass",
-    "mass_range": (0.0, 200.0),
-    "n_bins": 20,
-    "pt_edges": (200.0, 400.0, 13000.0),
-    "working_points": (0.5, 0.1),
-}
+SETTINGS = HistogramSettings(
+    mass="mass",
+    mass_range=(0.0, 200.0),
+    n_bins=20,
+    pt_edges=(200.0, 400.0, 13000.0),
+    working_points=(0.5, 0.1),
+)
 ORDER = ["dataset", "event", "jet_index"]
 
 
@@ -54,8 +56,8 @@ def test_the_table_holds_what_the_detector_says(
         detectors={"m": detector_folder},
         output=tmp_path,
         executor=iterative,
-        progress=lambda *done: seen.append(done),
-        **SETTINGS,
+        options=RunOptions(progress=lambda *done: seen.append(done)),
+        histograms=SETTINGS,
     )
     jets = skim.jets()
     table = open_scores(tmp_path).columns()
@@ -88,13 +90,13 @@ def test_histograms_agree_with_the_table(
         output=tmp_path,
         executor=iterative,
         scales=scales,
-        **SETTINGS,
+        histograms=SETTINGS,
     )
     table = open_scores(tmp_path).columns()
     saved = load_histograms(tmp_path / "histograms.json")
     assert saved == result.histograms
     assert set(saved) == {"m_mass", "m_light"}
-    edges = (np.linspace(0, 200, 21), np.array(SETTINGS["pt_edges"]))
+    edges = (np.linspace(0, 200, 21), np.array(SETTINGS.pt_edges))
     compared = 0
     for name, histogram in saved.items():
         for dataset, scale in scales.items():
@@ -129,7 +131,7 @@ def test_decorrelated_scores_are_in_the_table_and_the_histograms(
     decorrelated = plain.decorrelated(many, methods={"ddt": {}}, mass="mass")
     decorrelated.save(tmp_path / "model")
     run = {"detectors": {"m": tmp_path / "model"}, "output": tmp_path / "scores"}
-    result = run_anomaly(skim, executor=iterative, **run, **SETTINGS)
+    result = run_anomaly(skim, executor=iterative, **run, histograms=SETTINGS)
     table = open_scores(tmp_path / "scores").columns()
     for name, values in decorrelated.scores(jets).items():
         np.testing.assert_array_equal(table[f"m_{name}"], values)
@@ -144,7 +146,7 @@ def test_decorrelated_scores_are_in_the_table_and_the_histograms(
     (detector,) = result.manifest.config["detectors"]
     assert list(detector["methods"]) == ["ddt"]
     # From the table alone, with nothing scored again, it is the same.
-    again = run_anomaly(skim, executor=iterative, **run, **SETTINGS)
+    again = run_anomaly(skim, executor=iterative, **run, histograms=SETTINGS)
     assert again.histograms == result.histograms
     assert again.passed == result.passed
 
@@ -161,10 +163,15 @@ def test_files_and_their_skim_give_the_same(
     found = {}
     for kind, executor in executors.items():
         for name, source in {"files": fileset, "skim": open_skim(skim_folder)}.items():
-            more = {"chunk_size": 110} if name == "files" else {}
+            options = RunOptions(chunk_size=110) if name == "files" else RunOptions()
             folder = tmp_path / f"{kind}-{name}"
             result = run_anomaly(
-                source, detectors=detectors, output=folder, executor=executor, **SETTINGS, **more
+                source,
+                detectors=detectors,
+                output=folder,
+                executor=executor,
+                histograms=SETTINGS,
+                options=options,
             )
             found[kind, name] = (open_scores(folder).columns(), result)
     reference_table, reference = found["iterative", "skim"]
@@ -186,13 +193,21 @@ def test_another_binning_scores_nothing_again(
 ) -> None:
     skim = open_skim(skim_folder)
     detectors = {"m": detector_folder}
-    first = run_anomaly(skim, detectors=detectors, output=tmp_path, executor=iterative, **SETTINGS)
+    first = run_anomaly(
+        skim, detectors=detectors, output=tmp_path, executor=iterative, histograms=SETTINGS
+    )
     monkeypatch.setattr(anomaly, "score_jets", lambda *_: pytest.fail("scored again"))
-    again = run_anomaly(skim, detectors=detectors, output=tmp_path, executor=iterative, **SETTINGS)
+    again = run_anomaly(
+        skim, detectors=detectors, output=tmp_path, executor=iterative, histograms=SETTINGS
+    )
     assert again.histograms == first.histograms
     assert again.passed == first.passed
     coarse = run_anomaly(
-        skim, detectors=detectors, output=tmp_path, executor=iterative, **(SETTINGS | {"n_bins": 2})
+        skim,
+        detectors=detectors,
+        output=tmp_path,
+        executor=iterative,
+        histograms=SETTINGS.model_copy(update={"n_bins": 2}),
     )
     assert coarse.histograms["m_mass"].axes["mass"].size == 2
 
@@ -310,7 +325,7 @@ def test_data_and_no_jets_at_all(
         output=tmp_path / "s",
         executor=iterative,
         scales={},
-        **SETTINGS,
+        histograms=SETTINGS,
     )
     table = open_scores(tmp_path / "s").columns()
     assert set(table["label"]) == {-1}

@@ -17,6 +17,7 @@ from oddjet.errors import BadFileError, ProcessingError
 from oddjet.processors import anomaly, scoring
 from oddjet.processors.engine import keys
 from oddjet.processors.engine.attempts import Attempts
+from oddjet.processors.engine.options import RunOptions
 from oddjet.processors.run import run_anomaly
 from oddjet.processors.scores import open_scores
 
@@ -53,7 +54,10 @@ def test_a_disk_that_fails_now_and_then_changes_nothing(
 
     monkeypatch.setattr(anomaly, "write_part", flaky)
     result = run_anomaly(
-        open_skim(skim_folder), output=tmp_path / "flaky", attempts=QUICK, **options
+        open_skim(skim_folder),
+        output=tmp_path / "flaky",
+        options=RunOptions(attempts=QUICK),
+        **options,
     )
     assert calls[0] == 2 * len(result.manifest.chunks)
     same(tmp_path / "flaky", tmp_path / "clean")
@@ -88,7 +92,10 @@ def test_a_broken_file_is_missing_and_said_so(
     with pytest.raises(BadFileError, match=r"broken\.root"):
         run_anomaly(Fileset(datasets={"some": both}), output=tmp_path / "a", **options)
     result = run_anomaly(
-        Fileset(datasets={"some": both}), output=tmp_path / "a", allow_missing=True, **options
+        Fileset(datasets={"some": both}),
+        output=tmp_path / "a",
+        options=RunOptions(allow_missing=True),
+        **options,
     )
     assert [part.file for part in result.manifest.missing] == [str(broken)]
     assert result.manifest.datasets["some"].sumw == 400
@@ -109,7 +116,9 @@ def test_a_detector_whose_code_changed_scores_again(
     chunks = []
     for code, trust in (("a", False), ("a", False), ("b", False), ("b", True), ("c", True)):
         monkeypatch.setattr(scoring, "detector_code", lambda _, code=code: code)
-        result = run_anomaly(open_skim(skim_folder), output=tmp_path, trust_code=trust, **options)
+        result = run_anomaly(
+            open_skim(skim_folder), output=tmp_path, options=RunOptions(trust_code=trust), **options
+        )
         chunks.append([chunk.key for chunk in result.manifest.chunks])
     assert chunks[0] == chunks[1] != chunks[2]
     assert chunks[3] == chunks[4] != chunks[2]

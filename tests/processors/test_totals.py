@@ -16,9 +16,7 @@ from coffea.processor.executor import ExecutorBase, IterativeExecutor
 from oddjet.datasets.skims.manifest import ChunkRecord, DatasetSummary, Manifest
 from oddjet.datasets.skims.skim import Skim, write_part
 from oddjet.errors import NonFiniteError, ProcessingError
-from oddjet.processors.anomaly import JetScorer
-from oddjet.processors.detection import DetectorReference
-from oddjet.processors.histograms import HistogramSettings
+from oddjet.processors.histograms import Filler, HistogramSettings
 from oddjet.processors.totals import add_group, add_up, group_parts
 
 N_ROWS = 50
@@ -70,18 +68,15 @@ def make_table(folder: Path, n_parts: int, spoil: int = -1) -> Skim:
     return Skim(folder, Manifest(kind="scores", datasets=datasets, chunks=tuple(records)))
 
 
-@pytest.fixture(scope="module")
-def scorer(table: Skim) -> JetScorer:
-    detector = DetectorReference("m", "nowhere", "", 3, ("s",))
-    return JetScorer((detector,), table.folder, HistogramSettings(), ("a", "b"))
+FILLER = Filler(HistogramSettings(), {"m_s": "m_s_calibrated"}, ("a", "b"))
 
 
 @pytest.mark.parametrize("n_parts", [0, 1, 2, 4, 5, 9, 10, 11])
 def test_groups_are_the_square_root_of_the_parts(table: Skim, n_parts: int) -> None:
     chunks = table.manifest.chunks[:n_parts]
-    some = Skim(table.folder, table.manifest.model_copy(update={"chunks": chunks}))
-    groups = group_parts(some)
-    assert [each for group in groups for each in group.table.manifest.chunks] == list(chunks)
+    part = Skim(table.folder, table.manifest.model_copy(update={"chunks": chunks}))
+    groups = group_parts(part)
+    assert [chunk for group in groups for chunk in group.table.manifest.chunks] == list(chunks)
     assert [group.index for group in groups] == list(range(len(groups)))
     assert len(groups) <= math.ceil(math.sqrt(n_parts))
     assert all(
@@ -89,53 +84,52 @@ def test_groups_are_the_square_root_of_the_parts(table: Skim, n_parts: int) -> N
     )
 
 
-def test_sums_are_those_of_all_rows(table: Skim, scorer: JetScorer) -> None:
-    histograms, passed = add_up(scorer, table, IterativeExecutor(status=False))
+def test_sums_are_those_of_all_rows(table: Skim) -> None:
+    totals = add_up(FILLER, table, IterativeExecutor(status=False))
     for dataset in "ab":
         rows = table.jets(dataset)
         use = np.asarray(rows["rank"]) == 0
         for point, cut in (("all", -1.0), ("0.1", 1.0), ("0.01", 2.0)):
             mask = use & (np.asarray(rows["m_s_calibrated"]) >= cut)
-            assert passed["m_s"][dataset][point] == np.count_nonzero(mask)
+            assert totals.passed["m_s"][dataset][point] == np.count_nonzero(mask)
             weight = np.asarray(rows["weight"])[mask]
-            found: Any = histograms["m_s"][dataset, "nominal", point, sum, sum]
-            assert found.value == pytest.approx(weight.sum(), rel=1e-12)
-            assert found.variance == pytest.approx((weight**2).sum(), rel=1e-12)
+            sums: Any = totals.histograms["m_s"][dataset, "nominal", point, sum, sum]
+            assert sums.value == pytest.approx(weight.sum(), rel=1e-12)
+            assert sums.variance == pytest.approx((weight**2).sum(), rel=1e-12)
 
 
 def test_who_adds_and_when_does_not_change_a_bit(
-    table: Skim, scorer: JetScorer, executors: dict[str, ExecutorBase]
+    table: Skim, executors: dict[str, ExecutorBase]
 ) -> None:
     class Backwards(IterativeExecutor):  # type: ignore[misc]
         def __call__(self, items: Sequence[Any], function: Any, accumulator: Any) -> Any:
             return super().__call__(items[::-1], function, accumulator)
 
-    expected = add_up(scorer, table, IterativeExecutor(status=False))
+    expected = add_up(FILLER, table, IterativeExecutor(status=False))
     for executor in (Backwards(status=False), executors["futures"], executors["dask"]):
-        assert add_up(scorer, table, executor) == expected
+        assert add_up(FILLER, table, executor) == expected
 
 
-def test_what_goes_back_does_not_grow_with_the_parts(table: Skim, scorer: JetScorer) -> None:
+def test_what_goes_back_does_not_grow_with_the_parts(table: Skim) -> None:
     """One histogram a group and score, however many parts: the caller's memory stays small."""
     for group in group_parts(table):
-        result = add_group(group, scorer=scorer)
-        histograms, _ = result["groups"][group.index]
+        result = add_group(group, filler=FILLER)
         assert list(result) == ["groups"]
-        assert list(histograms) == ["m_s"]
+        assert list(result["groups"][group.index].histograms) == ["m_s"]
 
 
-def test_a_lost_group_is_told(table: Skim, scorer: JetScorer) -> None:
+def test_a_lost_group_is_told(table: Skim) -> None:
     class Losing(IterativeExecutor):  # type: ignore[misc]
         def __call__(self, items: Sequence[Any], function: Any, accumulator: Any) -> Any:
             return super().__call__(items[1:], function, accumulator)
 
     with pytest.raises(ProcessingError, match=r"groups \[0\] of 3 were not added up"):
-        add_up(scorer, table, Losing(status=False))
+        add_up(FILLER, table, Losing(status=False))
 
 
-def test_the_part_with_bad_numbers_is_named(scorer: JetScorer, tmp_path: Path) -> None:
+def test_the_part_with_bad_numbers_is_named(tmp_path: Path) -> None:
     table = make_table(tmp_path, 3, spoil=1)
-    work: Callable[..., Any] = functools.partial(add_group, scorer=scorer)
+    work: Callable[..., Any] = functools.partial(add_group, filler=FILLER)
     with pytest.raises(
         NonFiniteError, match=rf"b/{1:064x}: histograms: \d+ of \d+ values of m_s_cal"
     ):

@@ -23,6 +23,7 @@ from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.datasets.files.rootfiles import inspect_root
 from oddjet.datasets.skims.skim import open_skim
 from oddjet.errors import BadFileError, UnreachableError
+from oddjet.processors.engine.options import RunOptions
 from oddjet.processors.run import run_skim
 
 pytestmark = pytest.mark.xrootd
@@ -98,7 +99,7 @@ def expected(qcd: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[s
     folder = tmp_path_factory.mktemp("clean")
     fileset = Fileset(datasets={"some": Dataset(files=[str(qcd)], kind="background")})
     with open_executor() as executor:
-        run_skim(fileset, output=folder, executor=executor, chunk_size=20)
+        run_skim(fileset, output=folder, executor=executor, options=RunOptions(chunk_size=20))
     return rows_of(folder)
 
 
@@ -107,7 +108,7 @@ def test_a_skim_over_the_network_is_that_of_the_local_file(
     server: Server, expected: Any, executors: dict[str, ExecutorBase], tmp_path: Path, kind: str
 ) -> None:
     fileset = fileset_of(server.url("qcd.root"))
-    run_skim(fileset, output=tmp_path, executor=executors[kind], chunk_size=20)
+    run_skim(fileset, output=tmp_path, executor=executors[kind], options=RunOptions(chunk_size=20))
     assert rows_of(tmp_path) == expected
 
 
@@ -131,7 +132,9 @@ def test_a_server_that_goes_away_in_the_middle_of_a_run(
 
     thread = threading.Thread(target=harm, daemon=True)
     thread.start()
-    options: dict[str, Any] = {"output": tmp_path, "executor": executors[kind], "chunk_size": 20}
+    options: dict[str, Any] = {
+        "output": tmp_path, "executor": executors[kind], "options": RunOptions(chunk_size=20)
+    }  # fmt: skip
     try:
         with pytest.raises(UnreachableError, match=r"qcd\.root"):
             run_skim(fileset_of(server.url("qcd.root")), **options)
@@ -156,7 +159,9 @@ def test_the_next_server_is_asked_when_the_first_is_not_there(
 ) -> None:
     servers = ("root://127.0.0.1:1/", f"root://127.0.0.1:{PORT}/")
     fileset = fileset_of(f"{server.folder}/qcd.root", redirectors=servers)
-    manifest = run_skim(fileset, output=tmp_path, executor=iterative, chunk_size=20)
+    manifest = run_skim(
+        fileset, output=tmp_path, executor=iterative, options=RunOptions(chunk_size=20)
+    )
     assert manifest.chunks[0].file == server.url("qcd.root").replace("//oddjet", "/oddjet")
     assert rows_of(tmp_path) == expected
     with pytest.raises(UnreachableError, match="none of 2 places"):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from oddjet.analysis.hunt.hunt import HuntSample
 from oddjet.analysis.report.figures.style import PlotLabel
+from oddjet.processors.sample import HuntSample
 
 __all__ = ["lumi_text", "mass_name", "sample_label"]
 

@@ -7,17 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from oddjet.analysis.statistics.background.functions import function_names
 from oddjet.analysis.statistics.background.smoothing import SmoothTemplate, smooth
 from oddjet.analysis.statistics.background.spurious import LIMIT, SpuriousSignal, spurious_signal
 from oddjet.analysis.statistics.spectrum import Histogram, Spectrum
-from oddjet.datasets.skims.skim import Skim
-from oddjet.errors import ConfigError, FitError
-from oddjet.typing import Floats
+from oddjet.errors import ConfigError
 
-__all__ = ["SpuriousStudy", "leading_mass", "study_functions"]
+__all__ = ["SpuriousStudy", "study_functions"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,47 +56,6 @@ class SpuriousStudy:
             "accepted": [test.function for test in self.accepted],
             "tests": [test.to_dict() for test in self.tests],
         }
-
-
-def leading_mass(
-    skim: Skim,
-    dataset: str,
-    edges: npt.ArrayLike,
-    *,
-    mass: str = "msoftdrop",
-    pt_min: float = 0.0,
-) -> tuple[Floats, Floats]:
-    """Weighted mass spectrum of the leading jets of one dataset.
-
-    Args:
-        skim: The skim.
-        dataset: Name of the dataset.
-        edges: Bin edges, n_bins + 1 of them [GeV].
-        mass: Column of the mass.
-        pt_min: Smallest transverse momentum [GeV].
-
-    Returns:
-        Σw and Σw² a bin, shape (n_bins,) each.
-
-    Raises:
-        SkimError: There is no such dataset or column.
-        FitError: No jet is left in the range.
-    """
-    jets = skim.jets(dataset, columns=[mass, "pt", "rank", "weight"])
-    pt = np.asarray(jets["pt"], dtype=np.float64)
-    keep = (np.asarray(jets["rank"]) == 0) & (pt >= pt_min)
-    values = np.asarray(jets[mass], dtype=np.float64)[keep]
-    weights = np.asarray(jets["weight"], dtype=np.float64)[keep]
-    bins = np.asarray(edges, dtype=np.float64)
-    counts, _ = np.histogram(values, bins, weights=weights)
-    variances, _ = np.histogram(values, bins, weights=weights**2)
-    if not counts.sum() > 0:
-        msg = (
-            f"no leading jet of '{dataset}' above {pt_min:g} GeV has a {mass} in "
-            f"[{bins[0]:g}, {bins[-1]:g}) GeV: lower the threshold or move the range"
-        )
-        raise FitError(msg)
-    return counts, variances
 
 
 def study_functions(

@@ -12,9 +12,9 @@ from typing import Any
 import hist
 import numpy as np
 
-from oddjet.analysis.statistics.exchange.histogram_files import write_root
 from oddjet.analysis.statistics.exchange.model import Channel, Sample
 from oddjet.datasets.disk.atomic import write_text
+from oddjet.datasets.files.rootfiles import write_root
 from oddjet.typing import Floats
 
 __all__ = ["write_datacard"]

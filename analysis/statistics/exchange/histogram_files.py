@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -22,10 +21,9 @@ import uhi.io.json
 import uproot
 
 from oddjet.analysis.statistics.spectrum import Spectrum
-from oddjet.datasets.disk.atomic import atomic_write
 from oddjet.errors import BadFileError, InputError, did_you_mean
 
-__all__ = ["histogram_names", "read_histogram", "write_root"]
+__all__ = ["histogram_names", "read_histogram"]
 
 
 SYNTAX = "FILE[:NAME][?AXIS=VALUE&...]"
@@ -65,19 +63,6 @@ def histogram_names(path: str | Path) -> list[str]:
         return sorted(_load_json(Path(path)))
     with _open_root(Path(path)) as file:
         return _root_names(file)
-
-
-def write_root(path: str | Path, histograms: Mapping[str, Any]) -> None:
-    """Write histograms to a ROOT file, atomically.
-
-    Args:
-        path: The file.
-        histograms: Name, with folders as in ``signal/mass``, to any histogram that uproot writes:
-            of hist or boost-histogram, or a tuple (contents, edges).
-    """
-    with atomic_write(path) as temporary, uproot.recreate(temporary) as file:
-        for name, histogram in histograms.items():
-            file[name] = histogram
 
 
 def _parts(source: str) -> tuple[Path, str, dict[str, str]]:

@@ -22,6 +22,7 @@ from coffea.processor import IterativeExecutor, accumulate
 from oddjet.datasets.disk.atomic import atomic_write
 from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.ml.representations import representation_from_identity
+from oddjet.processors.engine.options import RunOptions
 from oddjet.processors.engine.plan import make_plan
 from oddjet.processors.events.selection import Selection
 from oddjet.processors.run import run_skim
@@ -182,7 +183,7 @@ def _skim(
         output=output,
         representation=representation,
         executor=_Serial(),
-        chunk_size=chunk_size,
+        options=RunOptions(chunk_size=chunk_size),
     )
 
 

@@ -25,6 +25,7 @@ from oddjet.datasets.files.fileset import load_fileset
 from oddjet.datasets.skims.manifest import ChunkRecord
 from oddjet.datasets.skims.skim import open_skim
 from oddjet.errors import ProcessingError
+from oddjet.processors.engine.options import RunOptions
 
 __all__ = ["compare_scoring", "compare_workers", "halves"]
 
@@ -223,8 +224,7 @@ def _skim_job(job: Mapping[str, Any]) -> dict[str, Any]:
             _fileset([smallest]),
             output=folder / f"warm-{index}",
             executor=executor,
-            chunk_size=5000,
-            require_sumw=False,
+            options=RunOptions(chunk_size=5000, require_sumw=False),
         )
         _wait_for_others(folder, index, job["n_jobs"])
         start = time.time()
@@ -232,8 +232,7 @@ def _skim_job(job: Mapping[str, Any]) -> dict[str, Any]:
             _fileset(job["files"]),
             output=folder / f"skim-{index}",
             executor=executor,
-            chunk_size=job["chunk_size"],
-            require_sumw=False,
+            options=RunOptions(chunk_size=job["chunk_size"], require_sumw=False),
         )
         end = time.time()
     for name in ("warm", "skim"):
@@ -264,8 +263,7 @@ def _score_job(job: Mapping[str, Any]) -> dict[str, Any]:
             fileset,
             output=folder / "skim",
             executor=executor,
-            chunk_size=CHUNK_SIZE,
-            require_sumw=False,
+            options=RunOptions(chunk_size=CHUNK_SIZE, require_sumw=False),
         )
         skim = open_skim(folder / "skim")
         chunks: list[ChunkRecord] = []

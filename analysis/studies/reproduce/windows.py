@@ -24,6 +24,7 @@ from oddjet.datasets.folds import fold_of
 from oddjet.datasets.jets import Jets, Truth
 from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ConfigError, did_you_mean
+from oddjet.processors.engine.options import RunOptions
 from oddjet.processors.engine.progress import Reporter, SilentReporter
 from oddjet.processors.events.selection import Selection
 
@@ -240,8 +241,7 @@ def ready_window(
             output=folder,
             representation=None,
             executor=pool,
-            chunk_size=CHUNK_SIZE,
-            progress=update,
+            options=RunOptions(chunk_size=CHUNK_SIZE, progress=update),
         )
     return open_skim(folder)
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from oddjet.analysis.cli import background
 from oddjet.analysis.cli.app import app
-from oddjet.analysis.statistics.background.simulated import leading_mass
+from oddjet.analysis.scores.sample import leading_mass
 from oddjet.errors import FitError
 
 

@@ -7,13 +7,9 @@ import numpy.typing as npt
 import pytest
 
 from oddjet.analysis.config import HuntConfig, PseudoData
-from oddjet.analysis.hunt.hunt import (
-    HuntSample,
-    choose_sample,
-    dataset_scales,
-    hunt,
-    hunt_histogram,
-)
+from oddjet.analysis.hunt.hunt import Hunt, hunt, hunt_histogram
+from oddjet.analysis.hunt.spectra import fill_spectra
+from oddjet.analysis.scores.sample import HuntSample, choose_sample, dataset_scales
 from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
 from oddjet.datasets.skims.manifest import DatasetSummary
 from oddjet.errors import ConfigError, InputError
@@ -48,8 +44,19 @@ def table_of(bump: int = 0, seed: int = 3) -> dict[str, npt.NDArray[Any]]:
     }
 
 
-def everything(table: dict[str, npt.NDArray[Any]], kind: Any = "pseudo-data") -> HuntSample:
-    return HuntSample(kind, None, np.ones(len(table["rank"]), bool))
+EVERYTHING = HuntSample("pseudo-data", None)
+DATA = HuntSample("data", None)
+
+
+def hunt_table(
+    table: dict[str, npt.NDArray[Any]],
+    scores: str | list[str],
+    sample: HuntSample = EVERYTHING,
+    settings: HuntConfig = SETTINGS,
+    **choices: Any,
+) -> Hunt:
+    columns = [scores] if isinstance(scores, str) else scores
+    return hunt(fill_spectra(table, columns, sample, settings), settings, **choices)
 
 
 SUMMARIES = {
@@ -75,8 +82,8 @@ def test_scales_need_a_cross_section() -> None:
 
 def test_a_cut_keeps_its_share_and_finds_the_bump() -> None:
     table = table_of(bump=600)
-    found = hunt(table, "d_s", everything(table), SETTINGS)
-    before, after = found.working_points
+    result = hunt_table(table, "d_s")
+    before, after = result.working_points
     assert before.counts.sum() == np.sum((table["msoftdrop"] >= 50) & (table["msoftdrop"] <= 250))
     in_range = (table["msoftdrop"] >= 50) & (table["msoftdrop"] <= 250)
     assert after.counts.sum() == np.sum(in_range & (table["d_s_calibrated"] >= 1))
@@ -86,29 +93,28 @@ def test_a_cut_keeps_its_share_and_finds_the_bump() -> None:
     assert after.scan.local_p < 1e-6
     low, high = after.scan.window
     assert low < 82 < high
-    assert found.tightest is after
+    assert result.tightest is after
 
 
 def test_without_a_bump_nothing_is_significant() -> None:
     table = table_of()
-    found = hunt(table, "d_s", everything(table), SETTINGS).bump_hunt
-    assert found is not None
-    assert found.global_p > 0.01
+    result = hunt_table(table, "d_s").bump_hunt
+    assert result is not None
+    assert result.global_p > 0.01
 
 
 def test_leading_jets_only_unless_all_are_asked_for() -> None:
     table = table_of()
     table["rank"] = (np.arange(N) % 2).astype(np.int16)
-    leading = hunt(table, "d_s", everything(table), SETTINGS)
-    both = hunt(table, "d_s", everything(table), SETTINGS.model_copy(update={"jets": "all"}))
+    leading = hunt_table(table, "d_s")
+    both = hunt_table(table, "d_s", settings=SETTINGS.model_copy(update={"jets": "all"}))
     share = leading.working_points[0].counts.sum() / both.working_points[0].counts.sum()
     assert share == pytest.approx(0.5, abs=0.02)
 
 
 def test_data_are_blind_until_unblinded() -> None:
     table = table_of(bump=600)
-    data = everything(table, "data")
-    blind = hunt(table, "d_s", data, SETTINGS)
+    blind = hunt_table(table, "d_s", DATA)
     inside = (blind.working_points[0].edges[:-1] >= 70) & (blind.working_points[0].edges[1:] <= 95)
     for point in blind.working_points:
         assert np.isnan(point.counts[inside]).all()
@@ -122,69 +128,68 @@ def test_data_are_blind_until_unblinded() -> None:
             (table["msoftdrop"] >= 70) & (table["msoftdrop"] < 95), 300.0, table["msoftdrop"]
         ),
     }
-    same = hunt(emptied, "d_s", data, SETTINGS)
+    same = hunt_table(emptied, "d_s", DATA)
     for one, other in zip(blind.working_points, same.working_points, strict=True):
         assert one.fit is not None
         assert other.fit is not None
         np.testing.assert_array_equal(one.fit.expected, other.fit.expected)
-    assert hunt(table, "d_s", data, SETTINGS, unblind=True).tightest.scan is not None
+    assert hunt_table(table, "d_s", DATA, unblind=True).tightest.scan is not None
 
 
 def test_a_failed_fit_is_told_and_nothing_is_scanned() -> None:
     table = table_of()
     table["d_s_calibrated"] = np.zeros(N)
-    found = hunt(table, "d_s", everything(table), SETTINGS)
-    tightest = found.tightest
+    result = hunt_table(table, "d_s")
+    tightest = result.tightest
     assert tightest.fit is None
     assert tightest.scan is None
     assert "no fit" in tightest.problem
     assert tightest.counts.sum() == 0
     # What could be fitted is scanned all the same.
-    assert found.bump_hunt is not None
-    assert [channel.label for channel in found.bump_hunt.channels] == ["all jets"]
+    assert result.bump_hunt is not None
+    assert [channel.label for channel in result.bump_hunt.channels] == ["all jets"]
 
 
 def test_pseudo_data_are_drawn_where_there_are_no_data() -> None:
     table = table_of(bump=1000)
     lumi_ifb = 5.0
-    sample = choose_sample(table, SUMMARIES, pseudo_data=PseudoData(lumi_ifb=lumi_ifb, seed=2))
+    sample = choose_sample(SUMMARIES, pseudo_data=PseudoData(lumi_ifb=lumi_ifb, seed=2))
     expected = dataset_scales(SUMMARIES, lumi_ifb)
     for name in ("qcd", "w"):
         rows = table["dataset"] == name
         share, n = expected[name], rows.sum()
-        assert abs(sample.rows[rows].sum() - share * n) < 4 * np.sqrt(share * n)
+        assert abs(sample.rows(table)[rows].sum() - share * n) < 4 * np.sqrt(share * n)
     assert sample.kind == "pseudo-data"
 
 
 def test_what_is_hunted_in_must_be_clear() -> None:
-    table = table_of()
     with pytest.raises(ConfigError, match="pseudo_data"):
-        choose_sample(table, SUMMARIES)
+        choose_sample(SUMMARIES)
     data = SUMMARIES | {"d": DatasetSummary(kind="data", sumw=1, sumw2=1, n_events=1)}
     with pytest.raises(ConfigError, match="drop one"):
-        choose_sample(table, data, pseudo_data=PseudoData(lumi_ifb=1))
+        choose_sample(data, pseudo_data=PseudoData(lumi_ifb=1))
 
 
 def test_unknown_columns_are_refused() -> None:
     table = table_of()
     with pytest.raises(InputError, match="no score 'd_x' to cut on"):
-        hunt(table, "d_x", everything(table), SETTINGS)
+        hunt_table(table, "d_x")
     with pytest.raises(ConfigError, match="no column 'mass'"):
-        hunt(table, "d_s", everything(table), SETTINGS.model_copy(update={"mass": "mass"}))
+        hunt_table(table, "d_s", settings=SETTINGS.model_copy(update={"mass": "mass"}))
 
 
 def test_rows_and_dictionary_hold_the_same_numbers() -> None:
     table = table_of(bump=600)
-    found = hunt(table, "d_s", everything(table), SETTINGS)
-    content = found.to_dict()
-    assert len(found.rows()) == len(content["working_points"]) == 2
-    assert content["working_points"][1]["bump_hunt"]["window"] == list(found.tightest.scan.window)  # type: ignore[union-attr]
+    result = hunt_table(table, "d_s")
+    content = result.to_dict()
+    assert len(result.rows()) == len(content["working_points"]) == 2
+    assert content["working_points"][1]["bump_hunt"]["window"] == list(result.tightest.scan.window)  # type: ignore[union-attr]
 
 
 def test_scores_are_scanned_together_and_the_global_p_counts_them_all() -> None:
     table = table_of(bump=300)
-    one = hunt(table, "d_s", everything(table), SETTINGS)
-    two = hunt(table, ["d_s", "d_s_ddt"], everything(table), SETTINGS)
+    one = hunt_table(table, "d_s")
+    two = hunt_table(table, ["d_s", "d_s_ddt"])
     assert [p.name for p in two.working_points] == [
         "all jets",
         "d_s, 10 % background",
@@ -203,10 +208,10 @@ def test_scores_are_scanned_together_and_the_global_p_counts_them_all() -> None:
 def test_a_signal_of_given_width_is_scanned_for_instead_of_windows() -> None:
     table = table_of(bump=600)
     settings = SETTINGS.model_copy(update={"signal_width": 6.0})
-    found = hunt(table, "d_s", everything(table), settings).bump_hunt
-    assert found is not None
-    assert found.background == "signal plus background"
-    assert found.window[0] < 82 < found.window[1]
+    result = hunt_table(table, "d_s", settings=settings).bump_hunt
+    assert result is not None
+    assert result.background == "signal plus background"
+    assert result.window[0] < 82 < result.window[1]
 
 
 def test_any_histogram_can_be_scanned() -> None:

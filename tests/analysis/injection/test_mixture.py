@@ -6,7 +6,9 @@ import awkward as ak
 import numpy as np
 import pytest
 
-from oddjet.analysis.injection.mixture import draw_mixture, hunted_rows
+from oddjet.analysis.config import HuntConfig
+from oddjet.analysis.injection.mixture import draw_mixture
+from oddjet.analysis.scores.sample import hunted_rows
 from oddjet.datasets.jets import Jets
 from oddjet.errors import TooFewJetsError
 from oddjet.typing import Bools
@@ -29,8 +31,8 @@ def jets_of(dataset: str, n_events: int) -> Jets:
 
 
 def with_hunted(jets: Jets, *, leading: bool = True) -> tuple[Jets, Bools]:
-    rows = hunted_rows(jets, mass="msoftdrop", mass_range=(40.0, 240.0), leading=leading)
-    return jets, rows
+    settings = HuntConfig(range=(40.0, 240.0), jets="leading" if leading else "all")
+    return jets, hunted_rows(jets, settings)
 
 
 QCD, TOP = with_hunted(jets_of("qcd", 6000)), with_hunted(jets_of("top", 900))

@@ -16,6 +16,7 @@ from oddjet.condor import open_executor
 from oddjet.datasets.simulation import simulate
 from oddjet.datasets.skims.skim import open_skim
 from oddjet.errors import ConfigError
+from oddjet.processors.engine.options import RunOptions
 from oddjet.processors.run import run_anomaly, run_skim
 
 N_EVENTS = 600
@@ -54,7 +55,7 @@ def skim_it(config: AnalysisConfig) -> None:
             output=config.output / "skim",
             representation=JetImage(pixels=16),
             executor=executor,
-            chunk_size=config.chunk_size,
+            options=RunOptions(chunk_size=config.chunk_size),
         )
 
 

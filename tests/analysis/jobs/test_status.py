@@ -18,6 +18,7 @@ from oddjet.condor import open_executor
 from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.datasets.simulation import simulate
 from oddjet.errors import ConfigError, InputError
+from oddjet.processors.engine.options import RunOptions
 from oddjet.processors.run import run_skim
 from oddjet.processors.skim import SkimProcessor
 
@@ -38,7 +39,9 @@ def executor() -> Iterator[ExecutorBase]:
 
 
 def skim(fileset: Fileset, folder: Path, executor: ExecutorBase, **options: Any) -> None:
-    run_skim(fileset, output=folder, executor=executor, chunk_size=CHUNK, **options)
+    run_skim(
+        fileset, output=folder, executor=executor, options=RunOptions(chunk_size=CHUNK, **options)
+    )
 
 
 def only(folder: Path) -> StepStatus:

@@ -17,6 +17,7 @@ from oddjet.condor import open_executor
 from oddjet.datasets.files.fileset import load_fileset
 from oddjet.datasets.simulation import simulate
 from oddjet.datasets.skims.manifest import read_manifest
+from oddjet.processors.engine.options import RunOptions
 from oddjet.processors.run import run_skim
 
 SUBMIT = '#!/bin/sh\necho "$@" >>{folder}/calls\necho "1 job(s) submitted to cluster 7."\n'
@@ -128,7 +129,10 @@ def test_a_step_is_complete_after_jobs_were_lost(
 
     with open_executor() as executor:
         clean = run_skim(
-            load_fileset(sample), output=tmp_path / "clean", executor=executor, chunk_size=100
+            load_fileset(sample),
+            output=tmp_path / "clean",
+            executor=executor,
+            options=RunOptions(chunk_size=100),
         )
     made = read_manifest(output)
     assert [c.entry_start for c in made.chunks] == [c.entry_start for c in clean.chunks]

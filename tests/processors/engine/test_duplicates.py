@@ -17,6 +17,7 @@ from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.errors import DuplicateEventError, DuplicateFileError
 from oddjet.processors.engine import duplicates
 from oddjet.processors.engine.duplicates import check_unique
+from oddjet.processors.engine.options import RunOptions
 from oddjet.processors.run import run_skim
 
 Rewrite = Callable[..., Path]
@@ -61,11 +62,16 @@ def test_events_written_again_to_another_file(
     with pytest.raises(
         DuplicateEventError, match=r"first\.root.*entry 7.*second\.root.*entry 0"
     ) as e:
-        run_skim(within, output=tmp_path / "skim", executor=iterative, chunk_size=30)
+        run_skim(
+            within, output=tmp_path / "skim", executor=iterative, options=RunOptions(chunk_size=30)
+        )
     assert not (tmp_path / "skim" / "manifest.json").exists()
     assert "require_unique" in str(e.value)
     run_skim(
-        within, output=tmp_path / "skim", executor=iterative, chunk_size=30, require_unique=False
+        within,
+        output=tmp_path / "skim",
+        executor=iterative,
+        options=RunOptions(chunk_size=30, require_unique=False),
     )
 
     # Two simulated samples number their events alike; two datasets of data must not.
@@ -98,7 +104,7 @@ def test_few_hashes_a_pass_find_the_same(
     ]
     manifest = run_skim(
         fileset_of("background", a=files), output=tmp_path / "skim", executor=iterative,
-        require_unique=False,
+        options=RunOptions(require_unique=False),
     )  # fmt: skip
     kinds = {"a": "background"}
     for jets_a_pass in (10**8, 7):

@@ -25,6 +25,7 @@ from oddjet.ml.representations.jet_image import JetImage
 from oddjet.processors.engine import attempts as attempts_module
 from oddjet.processors.engine import rounds as engine
 from oddjet.processors.engine.attempts import Attempts
+from oddjet.processors.engine.options import RunOptions
 from oddjet.processors.events.selection import Selection
 from oddjet.processors.run import run_skim
 
@@ -82,8 +83,7 @@ def test_transient_errors_on_a_fifth_of_the_opens_lose_nothing(
 
     monkeypatch.setattr(uproot, "open", flaky)
     manifest = run_skim(
-        fileset_of(ten_files), output=tmp_path / "flaky", executor=iterative, chunk_size=5,
-        attempts=QUICK,
+        fileset_of(ten_files), output=tmp_path / "flaky", executor=iterative, options=RunOptions(chunk_size=5, attempts=QUICK),
     )  # fmt: skip
     assert failed[0] >= 5
     assert manifest.processed_entries == manifest.planned_entries == 200
@@ -109,7 +109,10 @@ def test_a_broken_file_among_ten(
 
     with caplog.at_level(logging.WARNING, logger="oddjet"):
         manifest = run_skim(
-            fileset_of(ten_files), output=output, executor=iterative, allow_missing=True
+            fileset_of(ten_files),
+            output=output,
+            executor=iterative,
+            options=RunOptions(allow_missing=True),
         )
     assert "missing: 1 file that could not be opened" in caplog.text
     (part,) = manifest.missing
@@ -146,7 +149,10 @@ def test_a_failing_chunk_of_simulation_leaves_the_others_with_their_sumw(
         run_skim(fileset_of(ten_files), output=output, executor=iterative)
     assert not (output / "manifest.json").exists()
     manifest = run_skim(
-        fileset_of(ten_files), output=output, executor=iterative, allow_missing=True
+        fileset_of(ten_files),
+        output=output,
+        executor=iterative,
+        options=RunOptions(allow_missing=True),
     )
     (part,) = manifest.missing
     assert (part.file, part.entry_start, part.entry_stop) == (str(ten_files[6]), 0, 20)
@@ -220,7 +226,9 @@ def test_data_count_by_whole_files_and_keep_their_luminosity_only_with_a_table(
 def test_a_part_that_a_lost_worker_wrote_is_not_made_again(
     qcd: Path, iterative: ExecutorBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_skim(fileset_of([qcd]), output=tmp_path, executor=iterative, chunk_size=100)
+    run_skim(
+        fileset_of([qcd]), output=tmp_path, executor=iterative, options=RunOptions(chunk_size=100)
+    )
     results: list[dict[str, Any]] = []
 
     def spy(source: Any, work: Any, attempts: Attempts) -> dict[str, Any]:
@@ -238,7 +246,9 @@ def test_a_part_that_a_lost_worker_wrote_is_not_made_again(
 
     real = engine.read_part_record
     monkeypatch.setattr(engine, "read_part_record", late)
-    manifest = run_skim(fileset_of([qcd]), output=tmp_path, executor=iterative, chunk_size=100)
+    manifest = run_skim(
+        fileset_of([qcd]), output=tmp_path, executor=iterative, options=RunOptions(chunk_size=100)
+    )
     assert len(results) == 4
     assert manifest.processed_entries == 400
 
@@ -308,7 +318,12 @@ def test_checksums_are_verified_of_what_is_still_to_do_alone(
     ten_files[5].write_bytes(content)
     with pytest.raises(BadFileError, match=r"1 of 10 chunks failed(.|\n)*file5\.root has checksum"):
         run_skim(fileset, output=tmp_path / "skim", executor=iterative)
-    manifest = run_skim(fileset, output=tmp_path / "skim", executor=iterative, allow_missing=True)
+    manifest = run_skim(
+        fileset,
+        output=tmp_path / "skim",
+        executor=iterative,
+        options=RunOptions(allow_missing=True),
+    )
     assert [(part.file, part.error) for part in manifest.missing] == [
         (str(ten_files[5]), "BadFileError")
     ]

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from oddjet.analysis.hunt.hunt import Hunt, HuntSample, WorkingPoint
+from oddjet.analysis.hunt.hunt import Hunt, WorkingPoint
 from oddjet.analysis.scores.quality import EpochQuality, Quality
 from oddjet.analysis.statistics.background.fit import fit_sidebands
 from oddjet.analysis.statistics.bumphunt.joint import JointTable
@@ -16,6 +16,7 @@ from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
 from oddjet.analysis.statistics.spectrum import Spectrum
 from oddjet.datasets.skims.manifest import CutStep, DatasetSummary, Manifest
 from oddjet.ml.evaluation.roc import evaluate, roc_curve
+from oddjet.processors.sample import HuntSample
 
 EDGES = np.linspace(40, 240, 41)
 WINDOW = (65.0, 100.0)
@@ -47,7 +48,7 @@ def make_hunt(*, blinded: bool) -> Hunt:
             dataclasses.replace(point, scan=channel)
             for point, channel in zip(points, found.channels, strict=True)
         ]
-    sample = HuntSample("data" if blinded else "pseudo-data", 0.004, np.ones(1, bool))
+    sample = HuntSample("data" if blinded else "pseudo-data", 0.004)
     problem = "blinded: not scanned" if blinded else ""
     return Hunt((SCORE,), "msoftdrop", sample, blinded, tuple(points), found, problem)
 

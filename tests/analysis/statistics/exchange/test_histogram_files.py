@@ -12,10 +12,11 @@ import uproot
 from oddjet.analysis.statistics.exchange.histogram_files import (
     histogram_names,
     read_histogram,
-    write_root,
 )
+from oddjet.datasets.files.rootfiles import write_root
 from oddjet.errors import BadFileError, FitError, InputError
-from oddjet.processors.histograms import HistogramSettings, make_histogram, save_histograms
+from oddjet.processors.histogram_files import save_histograms
+from oddjet.processors.histograms import HistogramSettings, make_histogram
 
 EDGES = np.array([0.0, 20.0, 40.0, 80.0])
 

@@ -1,7 +1,7 @@
 """Pseudo-data: events drawn from weighted simulation, so that a hunt has something to hunt in.
 
 Every simulated event is kept or dropped as a whole, with probability equal to its expected weight
-w = σ L k genWeight / Σw, which therefore may not exceed 1. No event is ever there twice, as none is in data.
+w = σ L k genWeight / Σw, which therefore may not exceed 1. No event is taken twice, as none is in data.
 
 **How it fluctuates.** Simulation of a fixed size that is thinned has, given that simulation, a
 variance Σ w (1 − w), less than Poisson's Σ w. But the contents of the simulated sample in a bin
@@ -26,15 +26,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from oddjet.datasets.folds import mix64
 from oddjet.errors import ConfigError, InputError, NonFiniteError
-from oddjet.typing import Floats
+from oddjet.typing import Bools, Floats
 
-__all__ = ["draw_pseudodata", "largest_luminosity", "uniform_of"]
+__all__ = [
+    "ExpectedWeights",
+    "draw_events",
+    "draw_pseudodata",
+    "largest_luminosity",
+    "uniform_of",
+]
 
 
 def uniform_of(events: npt.NDArray[np.uint64], dataset: str, seed: int) -> Floats:
@@ -52,7 +59,7 @@ def uniform_of(events: npt.NDArray[np.uint64], dataset: str, seed: int) -> Float
 
 
 def largest_luminosity(expected: npt.ArrayLike, lumi_ifb: float) -> float:
-    """Largest luminosity at which no event has to be there more than once [1/fb].
+    """Largest luminosity at which no event is expected more than once [1/fb].
 
     Args:
         expected: Expected weights at `lumi_ifb`, any shape.
@@ -62,24 +69,101 @@ def largest_luminosity(expected: npt.ArrayLike, lumi_ifb: float) -> float:
     return float("inf") if expected.size == 0 else lumi_ifb / float(expected.max())
 
 
-def _check_weights(expected: Floats, lumi_ifb: float) -> None:
-    if not np.isfinite(expected).all():
-        msg = f"{int((~np.isfinite(expected)).sum())} expected weights are NaN or infinite"
-        raise NonFiniteError(msg)
-    if (expected < 0).any():
-        msg = (
-            f"{int((expected < 0).sum())} of {expected.size} expected weights are negative: "
-            "pseudo-data cannot be drawn from them; use a sample without negative weights"
+@dataclass(frozen=True)
+class ExpectedWeights:
+    """What has to be known of all expected weights before events are drawn with them.
+
+    Parts of a table are summarised one by one, and their summaries added.
+
+    Attributes:
+        n_rows: Number of weights.
+        n_not_finite: Those that are NaN or infinite.
+        n_negative: Those below 0.
+        n_above_one: Those above 1.
+        largest: The largest.
+    """
+
+    n_rows: int = 0
+    n_not_finite: int = 0
+    n_negative: int = 0
+    n_above_one: int = 0
+    largest: float = 0.0
+
+    @classmethod
+    def from_weights(cls, expected: Floats) -> ExpectedWeights:
+        """Summarise the expected weights of some rows, shape (n_rows,)."""
+        return cls(
+            expected.size,
+            int(np.count_nonzero(~np.isfinite(expected))),
+            int(np.count_nonzero(expected < 0)),
+            int(np.count_nonzero(expected > 1)),
+            float(np.max(expected, initial=0.0)),
         )
-        raise InputError(msg)
-    if (expected > 1).any():
-        largest = largest_luminosity(expected, lumi_ifb)
-        msg = (
-            f"a luminosity of {lumi_ifb:g}/fb is too large for the simulated statistics: "
-            f"{int((expected > 1).sum())} of {expected.size} rows stand for more than one event "
-            f"(up to {expected.max():.3g}): draw at most {largest:.4g}/fb, or simulate more events"
+
+    def __add__(self, other: ExpectedWeights) -> ExpectedWeights:
+        """Add the summary of other rows."""
+        return ExpectedWeights(
+            self.n_rows + other.n_rows,
+            self.n_not_finite + other.n_not_finite,
+            self.n_negative + other.n_negative,
+            self.n_above_one + other.n_above_one,
+            max(self.largest, other.largest),
         )
-        raise ConfigError(msg)
+
+    @property
+    def usable(self) -> bool:
+        """Whether events can be drawn with them."""
+        return not (self.n_not_finite or self.n_negative or self.n_above_one)
+
+    def check(self, lumi_ifb: float) -> None:
+        """Refuse weights that no event can be drawn with.
+
+        Args:
+            lumi_ifb: Luminosity they were computed for [1/fb]; the message gives the largest possible.
+
+        Raises:
+            NonFiniteError: A weight is NaN or infinite.
+            InputError: A weight is negative.
+            ConfigError: A weight exceeds 1.
+        """
+        if self.n_not_finite:
+            msg = f"{self.n_not_finite} expected weights are NaN or infinite"
+            raise NonFiniteError(msg)
+        if self.n_negative:
+            msg = (
+                f"{self.n_negative} of {self.n_rows} expected weights are negative: "
+                "pseudo-data cannot be drawn from them; use a sample without negative weights"
+            )
+            raise InputError(msg)
+        if self.n_above_one:
+            largest = largest_luminosity(self.largest, lumi_ifb)
+            msg = (
+                f"a luminosity of {lumi_ifb:g}/fb is too large for the simulated statistics: "
+                f"{self.n_above_one} of {self.n_rows} rows stand for more than one event (up to "
+                f"{self.largest:.3g}): draw at most {largest:.4g}/fb, or simulate more events"
+            )
+            raise ConfigError(msg)
+
+
+def draw_events(expected: Floats, events: npt.NDArray[np.uint64], dataset: str, seed: int) -> Bools:
+    """Choose the jets of one dataset whose events are in the pseudo-data.
+
+    An event is chosen by itself alone, so parts of a dataset may be drawn one by one.
+
+    Args:
+        expected: Expected weight of each jet's event, shape (n_jets,).
+        events: Event hash of each jet, shape (n_jets,); events are not divided between calls.
+        dataset: The dataset.
+        seed: Seed of the drawing.
+
+    Returns:
+        Mask of shape (n_jets,).
+
+    Raises:
+        InputError: Jets of one event differ in weight.
+    """
+    _check_events(expected, events, dataset)
+    return np.asarray(uniform_of(events, dataset, seed) < expected)
 
 
 def _check_events(expected: Floats, events: npt.NDArray[np.uint64], dataset: str) -> None:
@@ -100,14 +184,14 @@ def draw_pseudodata(
     *,
     lumi_ifb: float,
     seed: int,
-) -> npt.NDArray[np.bool_]:
+) -> Bools:
     """Choose the jets of the events that are in the pseudo-data.
 
     Args:
         expected: Expected weight of each jet's event, shape (n_jets,), 0 to 1.
         events: Event hash of each jet, uint64 (n_jets,).
         datasets: Dataset of each jet, (n_jets,).
-        lumi_ifb: Luminosity the weights were computed for [1/fb]; says how much would do.
+        lumi_ifb: Luminosity the weights were computed for [1/fb].
         seed: Seed of the drawing.
 
     Returns:
@@ -127,10 +211,9 @@ def draw_pseudodata(
             f"{weights.shape}, {hashes.shape} and {names.shape}"
         )
         raise InputError(msg)
-    _check_weights(weights, lumi_ifb)
+    ExpectedWeights.from_weights(weights).check(lumi_ifb)
     keep = np.zeros(weights.size, dtype=np.bool_)
     for name in np.unique(names):
         rows = names == name
-        _check_events(weights[rows], hashes[rows], str(name))
-        keep[rows] = uniform_of(hashes[rows], str(name), seed) < weights[rows]
+        keep[rows] = draw_events(weights[rows], hashes[rows], str(name), seed)
     return keep

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from oddjet.analysis.scores.pseudodata import draw_pseudodata, largest_luminosity, uniform_of
 from oddjet.datasets.folds import event_hash, fold_of
 from oddjet.errors import ConfigError, InputError, NonFiniteError
+from oddjet.processors.pseudodata import draw_pseudodata, largest_luminosity, uniform_of
 
 N = 20_000
 EVENTS = event_hash(np.ones(N, np.uint64), np.arange(N) // 100, np.arange(N))

@@ -1,0 +1,217 @@
+"""The histograms that are hunted in, as the second processor filled them, and the spectra in them."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import awkward as ak
+import numpy as np
+from coffea.processor.executor import IterativeExecutor
+
+from oddjet.analysis.config import HuntConfig
+from oddjet.analysis.hunt.result import spectrum_name
+from oddjet.analysis.scores.sample import HuntSample, histogram_settings
+from oddjet.analysis.statistics.bumphunt.joint import JointTable
+from oddjet.errors import ConfigError
+from oddjet.ml.score_names import ScoreName
+from oddjet.processors.histogram_files import HISTOGRAMS, load_histograms
+from oddjet.processors.histograms import (
+    ALL,
+    HUNTED,
+    Filler,
+    Histogram,
+    Histograms,
+    HistogramSettings,
+    working_point_name,
+)
+from oddjet.processors.scores import Scores, open_scores
+from oddjet.processors.totals import add_up
+from oddjet.typing import Floats, Table
+
+__all__ = ["HuntedSpectra", "ScoreHistograms", "fill_spectra", "read_histograms"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class HuntedSpectra:
+    """The mass spectra that are scanned together: of all jets, and after each cut on each score.
+
+    Attributes:
+        scores: The scores that are cut on, as histograms are named; the first is the main one.
+        mass: The mass that was histogrammed.
+        sample: The jets.
+        points: Score and background efficiency of each spectrum; the first is before any cut.
+        joint: Jets by mass bin and by the spectra that they are in.
+    """
+
+    scores: tuple[str, ...]
+    mass: str
+    sample: HuntSample
+    points: tuple[tuple[str, float], ...]
+    joint: JointTable
+
+    @classmethod
+    def from_histogram(
+        cls,
+        table: Histogram,
+        filled: HistogramSettings,
+        wanted: HistogramSettings,
+        sample: HuntSample,
+    ) -> HuntedSpectra:
+        """Take spectra out of a joint table.
+
+        Args:
+            table: dataset × pattern × mass.
+            filled: What it was filled with.
+            wanted: Which of its scores and working points to take.
+            sample: Its jets.
+        """
+        patterns: Any = table[::sum, :, :]
+        members = [[bit == "1" for bit in pattern] for pattern in patterns.axes[0]]
+        joint = JointTable(
+            tuple(spectrum_name(*point) for point in filled.spectra),
+            patterns.axes[1].edges,
+            np.array(members, np.bool_).reshape(-1, len(filled.spectra)).T,
+            np.asarray(patterns.values(), np.float64),
+        )
+        places = [filled.spectra.index(point) for point in wanted.spectra]
+        points = tuple(wanted.spectra)
+        return cls(wanted.hunted, wanted.mass, sample, points, joint.select(places))
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoreHistograms:
+    """The histograms of a scores table.
+
+    Attributes:
+        settings: What was filled.
+        scales: Dataset to the factor that its weights were multiplied by; 1 for others.
+        histograms: Score to dataset × variation × working_point × mass × pt; and the joint table.
+    """
+
+    settings: HistogramSettings
+    scales: Mapping[str, float]
+    histograms: Histograms
+
+    def hunted(self, wanted: HistogramSettings) -> HuntedSpectra:
+        """Take the spectra that are hunted in; see `read_histograms`.
+
+        Raises:
+            ConfigError: There is nothing to hunt in.
+        """
+        if wanted.sample is None or HUNTED not in self.histograms:
+            msg = "these histograms hold no jets to hunt in"
+            raise ConfigError(msg)
+        table = self.histograms[HUNTED]
+        return HuntedSpectra.from_histogram(table, self.settings, wanted, wanted.sample)
+
+    def mass_spectrum(
+        self, score: str, efficiency: float, scales: Mapping[str, float]
+    ) -> tuple[Floats, Floats]:
+        """Mass of some datasets after a cut, all pt added.
+
+        Args:
+            score: The score, as histograms are named.
+            efficiency: The working point; 1 for no cut.
+            scales: The datasets to add, each with the events that a unit weight stands for.
+
+        Returns:
+            Σw and Σw² a bin, shape (n_bins,) each.
+        """
+        histogram = self.histograms[score]
+        point = ALL if efficiency == 1 else working_point_name(efficiency)
+        counts, variances = np.zeros((2, self.settings.n_bins))
+        for dataset, scale in scales.items():
+            factor = scale / self.scales.get(dataset, 1.0)
+            spectrum: Any = histogram[dataset, "nominal", point, :, ::sum]
+            counts += spectrum.values() * factor
+            variances += spectrum.variances() * factor**2
+        return counts, variances
+
+    def fit_for(self, wanted: HistogramSettings) -> bool:
+        """Whether everything that is wanted is among what was filled."""
+        free = ("hunted", "working_points", "pt_edges")
+        same = wanted.model_copy(update={name: getattr(self.settings, name) for name in free})
+        return (
+            same == self.settings
+            and set(wanted.spectra) <= set(self.settings.spectra)
+            and (wanted.sample is None or HUNTED in self.histograms)
+        )
+
+
+def read_histograms(folder: Path | str, wanted: HistogramSettings) -> ScoreHistograms:
+    """Read the histograms in the folder of a scores table; fill them if others are wanted.
+
+    Those of another binning, other cuts or other jets are filled from the table as the second processor
+    fills them; nothing is scored again, and the files stay as they are.
+
+    Args:
+        folder: The folder.
+        wanted: What the histograms have to hold.
+
+    Raises:
+        SkimError: There is no scores table.
+        InputError: The histograms cannot be read, or the table has no such score.
+        ConfigError: Pseudo-data cannot be drawn; see `ExpectedWeights.check`.
+    """
+    table = open_scores(folder)
+    config = table.manifest.config
+    if "histograms" in config and (Path(folder) / HISTOGRAMS).exists():
+        stored = ScoreHistograms(
+            HistogramSettings.model_validate(config["histograms"]),
+            config.get("scales") or {},
+            load_histograms(Path(folder) / HISTOGRAMS),
+        )
+        if stored.fit_for(wanted):
+            return stored
+    _log.info("%s: other histograms are wanted than are there: filled from the table", folder)
+    return _fill(table, wanted)
+
+
+def _fill(table: Scores, wanted: HistogramSettings) -> ScoreHistograms:
+    names = table.names
+    cuts = {name.column: name.cut for name in ScoreName.find_all(names)}
+    _check_mass(wanted.mass, names)
+    totals = add_up(Filler(wanted, cuts, table.datasets), table, IterativeExecutor(status=False))
+    histograms = dict(totals.histograms)
+    if wanted.sample is not None and totals.hunted is not None:
+        totals.weights.check(wanted.sample.lumi_ifb or 0.0)
+        histograms[HUNTED] = totals.hunted
+    return ScoreHistograms(wanted, {}, histograms)
+
+
+def fill_spectra(
+    table: Table, scores: Sequence[str], sample: HuntSample, settings: HuntConfig
+) -> HuntedSpectra:
+    """Fill the spectra of a table in memory, as the second processor fills those of a table on disk.
+
+    Args:
+        table: Columns of a scores table, each of shape (n_jets,).
+        scores: The scores to cut on, as histograms are named: a raw score, which is cut on where it is
+            calibrated, or a decorrelated one. The first is the main one.
+        sample: The jets to hunt in.
+        settings: Mass, binning, working points, choice of jets.
+
+    Raises:
+        ConfigError: The table has no such mass.
+        InputError: The table has no such score.
+    """
+    wanted = histogram_settings(settings, scores)
+    cuts = {score: ScoreName.find(score, table).cut for score in scores}
+    _check_mass(wanted.mass, table)
+    used = sample.rows(table)
+    columns = dict.fromkeys((wanted.mass, "rank", *cuts.values()))
+    jets = ak.zip({name: np.asarray(table[name])[used] for name in columns}, depth_limit=1)
+    filled, _ = Filler(wanted, cuts, ()).fill_joint_table(jets, sample.kind)
+    return HuntedSpectra.from_histogram(filled, wanted, wanted, sample)
+
+
+def _check_mass(mass: str, columns: Iterable[str]) -> None:
+    if mass not in columns:
+        msg = f"the scores table has no column '{mass}': it has {', '.join(sorted(columns))}"
+        raise ConfigError(msg)

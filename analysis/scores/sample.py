@@ -1,0 +1,196 @@
+"""Which jets of a scores table an analysis hunts in, and how simulation is scaled to a luminosity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from oddjet.analysis.config import HuntConfig, PseudoData
+from oddjet.analysis.statistics.spectrum import whole_bins
+from oddjet.datasets.skims.manifest import DatasetSummary
+from oddjet.datasets.skims.skim import Skim
+from oddjet.errors import ConfigError, FitError
+from oddjet.processors.histograms import HistogramSettings
+from oddjet.processors.sample import HuntSample
+from oddjet.typing import Bools, Floats
+
+__all__ = [
+    "HuntSample",
+    "blinded_range",
+    "choose_sample",
+    "dataset_scales",
+    "histogram_settings",
+    "hunted_rows",
+    "leading_mass",
+]
+
+PB_TO_PER_IFB = 1000.0
+
+
+def dataset_scales(
+    datasets: Mapping[str, DatasetSummary], lumi_ifb: float | None
+) -> dict[str, float]:
+    """Give the factor σ · k · L / Σw that turns a weight into expected events.
+
+    Args:
+        datasets: What the skim knows of each dataset.
+        lumi_ifb: Luminosity [1/fb]; None leaves simulation at weight 1.
+
+    Returns:
+        The factor of each dataset; 1 for data.
+
+    Raises:
+        ConfigError: A simulated dataset has no cross section, or its Σw is not positive.
+    """
+    scales = {}
+    for name, dataset in datasets.items():
+        if dataset.kind == "data" or lumi_ifb is None:
+            scales[name] = 1.0
+            continue
+        if dataset.cross_section_pb is None:
+            msg = (
+                f"dataset '{name}' has no cross_section_pb: it cannot be scaled to {lumi_ifb:g}/fb"
+            )
+            raise ConfigError(msg)
+        if dataset.sumw <= 0:
+            msg = f"dataset '{name}' has Σ genWeight = {dataset.sumw:g}: expected a positive sum"
+            raise ConfigError(msg)
+        sigma_pb = dataset.cross_section_pb * dataset.k_factor
+        scales[name] = sigma_pb * lumi_ifb * PB_TO_PER_IFB / dataset.sumw
+    return scales
+
+
+def choose_sample(
+    datasets: Mapping[str, DatasetSummary],
+    *,
+    pseudo_data: PseudoData | None = None,
+    lumi_ifb: float | None = None,
+) -> HuntSample:
+    """Take the data if there are any, else draw pseudo-data from simulation.
+
+    Args:
+        datasets: What is known of each dataset.
+        pseudo_data: Luminosity and seed of the drawing.
+        lumi_ifb: Luminosity of the data [1/fb], for labels.
+
+    Raises:
+        ConfigError: There are neither data nor a luminosity for pseudo-data, or both.
+    """
+    data = [name for name, dataset in datasets.items() if dataset.kind == "data"]
+    if data and pseudo_data is not None:
+        msg = (
+            f"the fileset holds data ({', '.join(data)}) and pseudo_data are asked for: "
+            "drop one, so that it is clear what is hunted in"
+        )
+        raise ConfigError(msg)
+    if data:
+        return HuntSample("data", lumi_ifb, scales=dict.fromkeys(data, 1.0))
+    if pseudo_data is None:
+        msg = (
+            "there are no data to hunt in: add a dataset of kind 'data', or draw pseudo-data from "
+            "the simulation with pseudo_data: {lumi_ifb: …, seed: …} (--pseudo-data LUMI SEED)"
+        )
+        raise ConfigError(msg)
+    scales = dataset_scales(datasets, pseudo_data.lumi_ifb)
+    return HuntSample("pseudo-data", pseudo_data.lumi_ifb, pseudo_data.seed, scales)
+
+
+def histogram_settings(
+    settings: HuntConfig, scores: Sequence[str] = (), sample: HuntSample | None = None
+) -> HistogramSettings:
+    """Give the histograms that a hunt needs.
+
+    Args:
+        settings: Mass, binning, working points, choice of jets.
+        scores: The scores that are hunted with, as histograms are named; the first is the main one.
+        sample: The jets that are hunted in; None while they are not known.
+    """
+    return HistogramSettings(
+        mass=settings.mass,
+        n_bins=settings.n_bins,
+        mass_range=settings.range,
+        pt_edges=settings.pt_edges,
+        working_points=settings.working_points,
+        leading_only=settings.jets == "leading",
+        hunted=tuple(scores),
+        sample=sample,
+    )
+
+
+def hunted_rows(
+    jets: Any, settings: HuntConfig, *, blinded: bool = False, in_range: bool = True
+) -> Bools:
+    """Mark the jets that a hunt looks at: leading ones, in its mass range, not blinded.
+
+    Args:
+        jets: n jets, or columns of a scores table, with rank and the mass.
+        settings: The hunt.
+        blinded: Leave out all bins that overlap the signal window, as a blinded fit does.
+        in_range: Leave out masses outside the range of the histogram.
+
+    Returns:
+        Mask of shape (n,).
+    """
+    mass = np.asarray(jets[settings.mass], dtype=np.float64)
+    rows = np.ones(mass.size, dtype=np.bool_)
+    if in_range:
+        rows &= (mass >= settings.range[0]) & (mass < settings.range[1])
+    if settings.jets == "leading":
+        rows &= np.asarray(jets["rank"]) == 0
+    if blinded:
+        low, high = blinded_range(settings)
+        rows &= (mass < low) | (mass >= high)
+    return rows
+
+
+def blinded_range(settings: HuntConfig) -> tuple[float, float]:
+    """The masses that are hidden while data are blinded: all bins that overlap the window [GeV].
+
+    >>> blinded_range(HuntConfig(range=(50, 250), bin_width=5, window=(66, 104)))
+    (65.0, 105.0)
+    """
+    return whole_bins(histogram_settings(settings).edges, settings.window)
+
+
+def leading_mass(
+    skim: Skim,
+    dataset: str,
+    edges: npt.ArrayLike,
+    *,
+    mass: str = "msoftdrop",
+    pt_min: float = 0.0,
+) -> tuple[Floats, Floats]:
+    """Weighted mass spectrum of the leading jets of one dataset.
+
+    Args:
+        skim: The skim.
+        dataset: Name of the dataset.
+        edges: Bin edges, n_bins + 1 of them [GeV].
+        mass: Column of the mass.
+        pt_min: Smallest transverse momentum [GeV].
+
+    Returns:
+        Σw and Σw² a bin, shape (n_bins,) each.
+
+    Raises:
+        SkimError: There is no such dataset or column.
+        FitError: No jet is left in the range.
+    """
+    jets = skim.jets(dataset, columns=[mass, "pt", "rank", "weight"])
+    pt = np.asarray(jets["pt"], dtype=np.float64)
+    keep = (np.asarray(jets["rank"]) == 0) & (pt >= pt_min)
+    values = np.asarray(jets[mass], dtype=np.float64)[keep]
+    weights = np.asarray(jets["weight"], dtype=np.float64)[keep]
+    bins = np.asarray(edges, dtype=np.float64)
+    counts, _ = np.histogram(values, bins, weights=weights)
+    variances, _ = np.histogram(values, bins, weights=weights**2)
+    if not counts.sum() > 0:
+        msg = (
+            f"no leading jet of '{dataset}' above {pt_min:g} GeV has a {mass} in "
+            f"[{bins[0]:g}, {bins[-1]:g}) GeV: lower the threshold or move the range"
+        )
+        raise FitError(msg)
+    return counts, variances

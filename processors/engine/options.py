@@ -1,0 +1,37 @@
+"""How a run goes about its chunks, whatever it makes of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from oddjet.processors.engine.attempts import Attempts
+from oddjet.processors.engine.progress import Progress
+
+__all__ = ["RunOptions"]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How files are cut into chunks, what is tried again, and what is refused.
+
+    Attributes:
+        chunk_size: Most entries a chunk, of files. A chunk is held in memory.
+        progress: Called with chunks done, chunks in all, and events done; for a skim jets done.
+        trust_code: Use parts that other versions of the code made; the manifest says so.
+        require_sumw: Refuse files whose Σ genWeight is not that of their Runs tree.
+        require_unique: Refuse events that are there twice in files, see
+            `oddjet.processors.engine.duplicates`; in a skim that was looked for.
+        allow_missing: Finish although files cannot be opened or chunks of files fail; the manifest lists
+            them, Σw is over what was processed, and data keep their luminosity only with a
+            `lumi_table`. Repeating the command tries what is missing again. What is missing of a skim
+            stays missing, and is named in the manifest.
+        attempts: How often a chunk is tried; the executor's `retries`, and at least 3, by default.
+    """
+
+    chunk_size: int = 100_000
+    progress: Progress | None = None
+    trust_code: bool = False
+    require_sumw: bool = True
+    require_unique: bool = True
+    allow_missing: bool = False
+    attempts: Attempts | None = None

@@ -1,0 +1,153 @@
+"""One pass over the files of a fileset: planned, processed, checked, and accounted for in a manifest."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from coffea.processor.executor import ExecutorBase
+
+from oddjet.datasets.files.fileset import Fileset
+from oddjet.datasets.skims.manifest import Manifest
+from oddjet.processors.anomaly import AnomalyProcessor
+from oddjet.processors.engine.duplicates import check_unique
+from oddjet.processors.engine.keys import code_digest, with_key
+from oddjet.processors.engine.missing import find_missing
+from oddjet.processors.engine.options import RunOptions
+from oddjet.processors.engine.plan import Plan, make_plan
+from oddjet.processors.engine.rounds import run_plan
+from oddjet.processors.engine.summary import (
+    check_sumw,
+    make_manifest,
+    read_luminosity,
+    read_sumw_runs,
+)
+from oddjet.processors.skim import SkimProcessor
+from oddjet.processors.source import ChunkSource
+
+__all__ = ["FilesetPass", "warn_missing"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FilesetPass:
+    """The files of a fileset and what is made of them.
+
+    Attributes:
+        plan: The files and their chunks.
+        chunks: The chunks, with keys.
+        processor: What is done with each.
+        options: How.
+    """
+
+    plan: Plan
+    chunks: list[ChunkSource]
+    processor: SkimProcessor | AnomalyProcessor
+    options: RunOptions
+
+    @classmethod
+    def prepare(
+        cls,
+        fileset: Fileset,
+        processor: SkimProcessor | AnomalyProcessor,
+        settings: dict[str, Any],
+        options: RunOptions,
+    ) -> FilesetPass:
+        """Check all files; nothing is made yet.
+
+        Args:
+            fileset: With files everywhere.
+            processor: What is done with each chunk.
+            settings: What decides the content of a part beside its chunk, in JSON types.
+            options: How chunks are made.
+
+        Raises:
+            InputError: If a file cannot be used; of the kind that says why.
+        """
+        plan = make_plan(
+            fileset,
+            selection=processor.selection,
+            chunk_size=options.chunk_size,
+            allow_missing=options.allow_missing,
+        )
+        trust_code = options.trust_code
+        chunks = [with_key(c, settings=settings, trust_code=trust_code) for c in plan.chunks]
+        return cls(plan, chunks, processor, options)
+
+    @property
+    def keys(self) -> set[str]:
+        """Keys of all parts; others in the folder are of other settings."""
+        return {chunk.key for chunk in self.chunks}
+
+    def run(
+        self,
+        output: Path,
+        executor: ExecutorBase,
+        *,
+        kind: Literal["skim", "scores"],
+        config: dict[str, Any],
+        representation: dict[str, Any] | None = None,
+    ) -> Manifest:
+        """Process what is not there yet, and check the whole.
+
+        Args:
+            output: Folder of the parts.
+            executor: Where to run.
+            kind: What the parts are.
+            config: What the manifest is to say of the settings, beside those of files.
+            representation: Identity of the images that parts have; None for none.
+
+        Returns:
+            The manifest; it is not written yet.
+
+        Raises:
+            ProcessingError: If chunks failed, entries do not add up, or Σ weight is not that of the
+                Runs trees.
+            ChunkTooLargeError: If a chunk needs more memory than a worker has.
+        """
+        plan, options = self.plan, self.options
+        records, result = run_plan(
+            plan,
+            self.chunks,
+            self.processor,
+            output,
+            executor=executor,
+            images=representation is not None,
+            progress=options.progress,
+            allow_missing=options.allow_missing,
+            attempts=options.attempts,
+        )
+        records, missing = find_missing(plan, self.chunks, records, result["failures"])
+        if options.require_unique:
+            check_unique(output, records, kinds=plan.kinds)
+        sumw_runs = read_sumw_runs(plan)
+        if options.require_sumw:
+            check_sumw(plan, records, sumw_runs)
+        return make_manifest(
+            plan,
+            records,
+            kind=kind,
+            config={
+                **config,
+                "selection": self.processor.selection.model_dump(mode="json"),
+                "fileset": plan.fileset.model_dump(mode="json"),
+                "chunk_size": options.chunk_size,
+                "trust_code": options.trust_code,
+                "code": code_digest(),
+                "unique_events": options.require_unique,
+            },
+            representation=representation,
+            sumw_runs=sumw_runs,
+            missing=missing,
+            lumi=read_luminosity(plan, records, mask=self.processor.lumi_mask),
+        )
+
+
+def warn_missing(output: Path, manifest: Manifest) -> None:
+    """Log what is missing of files, if anything is."""
+    if manifest.missing:
+        missing = manifest.describe_missing(shown=0)
+        logger.warning("%s: %s (manifest.json names all)", output, missing)

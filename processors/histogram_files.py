@@ -1,0 +1,138 @@
+"""Histograms as files for everyone: UHI JSON, and ROOT with one histogram of mass for each cut."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import hist
+import numpy as np
+import uhi.io.json
+
+from oddjet.datasets.disk.atomic import write_text
+from oddjet.datasets.files.rootfiles import write_root
+from oddjet.errors import InputError
+from oddjet.processors.histograms import (
+    ALL,
+    HUNTED,
+    Histogram,
+    Histograms,
+    HistogramSettings,
+    Totals,
+    scale_histogram,
+    working_point_name,
+)
+
+__all__ = [
+    "HISTOGRAMS",
+    "load_histograms",
+    "root_histograms",
+    "save_histograms",
+    "write_histograms",
+]
+
+
+HISTOGRAMS = "histograms.json"
+"""Histograms of a scores table, in its folder; `histograms.root` beside it holds the same."""
+
+
+def write_histograms(
+    folder: Path,
+    totals: Totals,
+    settings: HistogramSettings,
+    scales: Mapping[str, float] | None = None,
+) -> Histograms:
+    """Write what was added up of a scores table into its folder, as UHI JSON and as ROOT.
+
+    A joint table of pseudo-data that could not be drawn is left out.
+
+    Args:
+        folder: The folder.
+        totals: What was added up.
+        settings: What was filled.
+        scales: Dataset to the factor on its weights; None for none.
+
+    Returns:
+        The histograms as written.
+    """
+    histograms = dict(totals.histograms)
+    if scales is not None:
+        histograms = {name: scale_histogram(h, scales) for name, h in histograms.items()}
+    if totals.hunted is not None and totals.weights.usable:
+        histograms[HUNTED] = totals.hunted
+    write_root(folder / "histograms.root", root_histograms(histograms, settings))
+    save_histograms(folder / HISTOGRAMS, histograms)
+    return histograms
+
+
+def save_histograms(path: Path | str, histograms: Histograms) -> None:
+    """Write histograms as JSON in the UHI form, atomically.
+
+    Args:
+        path: The file.
+        histograms: Any histograms by name.
+    """
+    write_text(path, json.dumps(histograms, default=uhi.io.json.default) + "\n")
+
+
+def load_histograms(path: Path | str) -> Histograms:
+    """Read what `save_histograms` wrote.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The histograms by name.
+
+    Raises:
+        InputError: If the file is missing or holds something else.
+    """
+    try:
+        content = json.loads(
+            Path(path).read_text(encoding="utf-8"), object_hook=uhi.io.json.object_hook
+        )
+        return {name: hist.Hist(histogram) for name, histogram in content.items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        msg = f"{path} holds no histograms in UHI JSON: {error}"
+        raise InputError(msg) from error
+
+
+def root_histograms(
+    histograms: Histograms, settings: HistogramSettings
+) -> Iterator[tuple[str, Any]]:
+    """Take histograms apart into those of one or two axes, which every ROOT program reads.
+
+    Args:
+        histograms: Score to histogram; under `HUNTED` the joint table, if there is one.
+        settings: What was filled.
+
+    Yields:
+        Name and histogram: ``SCORE/DATASET/VARIATION/POINT/mass``, Σw and Σw² by mass, and
+        ``…/mass_pt``, by mass and pt; ``hunted/SCORE/POINT/mass`` and ``hunted/all/mass``, numbers of jets
+        that are hunted in; and ``hunted/patterns``, the same by pattern and mass.
+    """
+    for score, histogram in histograms.items():
+        if score == HUNTED:
+            yield from _hunted(histogram, settings)
+            continue
+        names = [list(histogram.axes[name]) for name in ("dataset", "variation", "working_point")]
+        for dataset, variation, point in itertools.product(*names):
+            cut: Any = histogram[dataset, variation, point, :, :]
+            at = f"{score}/{dataset}/{variation}/{point}"
+            yield f"{at}/mass", cut[:, ::sum]
+            yield f"{at}/mass_pt", cut
+
+
+def _hunted(table: Histogram, settings: HistogramSettings) -> Iterator[tuple[str, Any]]:
+    patterns: Any = table[::sum, :, :]
+    yield f"{HUNTED}/patterns", patterns
+    counts = patterns.values(flow=True)
+    for place, (score, efficiency) in enumerate(settings.spectra):
+        spectrum = hist.Hist(table.axes[2], storage=hist.storage.Double())
+        inside = [pattern[place] == "1" for pattern in patterns.axes["pattern"]]
+        spectrum.view(flow=True)[...] = counts[np.array(inside, np.bool_)].sum(axis=0)
+        name = f"{score}/{working_point_name(efficiency)}" if score else ALL
+        yield f"{HUNTED}/{name}/mass", spectrum
