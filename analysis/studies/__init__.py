@@ -18,12 +18,12 @@ __all__ = ["STUDIES", "StudyDescription", "describe_studies", "get_study"]
 
 STUDIES: dict[str, str] = {
     "inverse": "oddjet.analysis.studies.inverse:inverse_tagging_study",
-    "contamination": "oddjet.analysis.studies.contamination:contaminate",
-    "epochs": "oddjet.analysis.studies.epochs:follow_epochs",
+    "contamination": "oddjet.analysis.studies.contamination:contamination_study",
+    "epochs": "oddjet.analysis.studies.epochs:epoch_study",
     "mass": "oddjet.analysis.studies.mass:reconstructed_mass_study",
-    "images": "oddjet.analysis.studies.images:average_jets",
-    "thresholds": "oddjet.analysis.studies.thresholds:cut_scores",
-    "correlation": "oddjet.analysis.studies.correlation:correlate_scores",
+    "images": "oddjet.analysis.studies.images:average_images_study",
+    "thresholds": "oddjet.analysis.studies.thresholds:threshold_study",
+    "correlation": "oddjet.analysis.studies.correlation:correlation_study",
     "wrong_signal": "oddjet.analysis.studies.wrong_signal:wrong_signal_study",
 }
 """Name → `module:function`, imported when asked for."""
@@ -59,11 +59,11 @@ def get_study(name: str) -> Callable[..., Any]:
 
 def describe_studies() -> tuple[StudyDescription, ...]:
     """Describe every study, with its options and their defaults."""
-    found = []
+    descriptions = []
     for name in STUDIES:
         study = get_study(name)
         parameters = inspect.signature(study).parameters.values()
         options = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
         summary = (study.__doc__ or "").strip().partition("\n")[0]
-        found.append(StudyDescription(name, summary, options))
-    return tuple(found)
+        descriptions.append(StudyDescription(name, summary, options))
+    return tuple(descriptions)

@@ -7,38 +7,30 @@ References:
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 import numpy as np
 
+from oddjet.analysis.config import DetectorConfig
 from oddjet.analysis.report.figures.contamination import ContaminationLine, contamination_curve
 from oddjet.analysis.report.figures.roc import RocLine, roc_curves
-from oddjet.analysis.studies.jets import StudyJets, joined, shuffled
+from oddjet.analysis.studies.jets import StudyJets, joined, select_score, shuffled
 from oddjet.analysis.studies.study import (
-    SIGNAL_EFFICIENCY,
     Cell,
     Curve,
+    Figures,
+    PlotLabel,
     Setting,
     StudyResult,
-    common_fields,
-    evaluate_pair,
-    interval_text,
-    require_unsupervised,
-    score_test_jets,
-    select_score,
+    evaluation_cells,
     titled,
-    train_model,
 )
 from oddjet.errors import ConfigError
 from oddjet.ml.evaluation.roc import Evaluation, roc_curve
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from oddjet.analysis.report.figures.style import PlotLabel
-
-__all__ = ["RATIOS", "Contaminated", "Contamination", "contaminate"]
+__all__ = ["RATIOS", "Contaminated", "Contamination", "contamination_study"]
 
 RATIOS = (1.0, 0.25, 0.1, 0.05, 0.0)
 """Signal jets over background jets in the training (the document's w/Q), and none for comparison."""
@@ -83,54 +75,45 @@ class Contamination(StudyResult):
     n_training: dict[str, int]
     trainings: tuple[Contaminated, ...]
 
-    @property
-    def headers(self) -> tuple[str, ...]:
-        """Headings of the table."""
-        return (
-            *("detector", "score", "signal", "w/Q", "seed", "background", "signal jets", "AUC"),
-            f"1/ε_b at ε_s = {SIGNAL_EFFICIENCY:g}",
-        )
-
-    def rows(self) -> list[tuple[Cell, ...]]:
+    def records(self) -> list[dict[str, Cell]]:
         """Give one line a training and score."""
         return [
-            (
-                each.detector,
-                each.evaluation.score,
-                each.signal,
-                each.ratio,
-                each.seed,
-                each.n_background,
-                each.n_signal,
-                interval_text(each.evaluation.auc),
-                interval_text(each.evaluation.rejection[SIGNAL_EFFICIENCY], digits=1),
-            )
-            for each in self.trainings
+            {
+                "detector": training.detector,
+                "score": training.evaluation.score,
+                "signal": training.signal,
+                "w/Q": training.ratio,
+                "seed": training.seed,
+                "background": training.n_background,
+                "signal jets": training.n_signal,
+                **evaluation_cells(training.evaluation),
+            }
+            for training in self.trainings
         ]
 
-    def figures(self, *, label: PlotLabel | None = None) -> dict[str, Figure]:
+    def figures(self, *, label: PlotLabel | None = None) -> Figures:
         """Draw areas against w/Q, and the ROC curves of the first seed."""
-        drawn = {}
+        figures = {}
         for signal in self.signals:
-            lines: dict[str, list[Contaminated]] = {}
-            for each in self.trainings:
-                if each.signal == signal:
-                    name = f"{each.detector} {each.evaluation.score}"
-                    lines.setdefault(name, []).append(each)
-            drawn[f"contamination_{signal}"] = contamination_curve(
-                [_line(name, each) for name, each in lines.items()],
+            by_score: dict[str, list[Contaminated]] = {}
+            for training in self.trainings:
+                if training.signal == signal:
+                    name = f"{training.detector} {training.evaluation.score}"
+                    by_score.setdefault(name, []).append(training)
+            figures[f"contamination_{signal}"] = contamination_curve(
+                [_line(name, trainings) for name, trainings in by_score.items()],
                 axis_label=f"{signal} / {self.background} in the training (w/Q)",
                 label=label,
             )
-            for name, trainings in lines.items():
+            for name, trainings in by_score.items():
                 file_name = f"contamination_roc_{signal}_{name.replace(' ', '_')}"
-                drawn[file_name] = roc_curves(
+                figures[file_name] = roc_curves(
                     _roc_lines(trainings), label=titled(label, f"{name}: {signal}")
                 )
-        return drawn
+        return figures
 
 
-def contaminate(
+def contamination_study(
     jets: StudyJets,
     setting: Setting,
     *,
@@ -159,7 +142,7 @@ def contaminate(
         ConfigError: If a detector is supervised, a ratio is negative, or there are no repeats.
         TooFewJetsError: If a training has too few jets.
     """
-    require_unsupervised(setting, study="contamination")
+    setting.require_unsupervised(study="contamination")
     if repeats < 1 or not ratios or not all(0 <= ratio < np.inf for ratio in ratios):
         msg = (
             f"study contamination: expected ratios of 0 or more and at least 1 repeat. Received: "
@@ -167,31 +150,46 @@ def contaminate(
         )
         raise ConfigError(msg)
     sizes = {}
-    trainings: list[Contaminated] = []
     for signal in jets.signals:
         largest = _largest_size(jets, signal, ratios)
         sizes[signal] = largest if n_training is None else min(n_training, largest)
-    for detector in setting.detectors:
-        for signal, n in sizes.items():
-            for seed in range(setting.seed, setting.seed + repeats):
-                background = shuffled(jets.training(jets.background_name), seed=seed)
-                signals = shuffled(jets.training(signal), seed=seed)
-                for ratio in ratios:
-                    n_signal = round(n * ratio / (1 + ratio))
-                    some = joined([background[: n - n_signal], signals[:n_signal]])
-                    what = f"{jets.background_name} and {ratio:g} {signal}"
-                    model = train_model(
-                        detector, shuffled(some, seed=seed), setting, what=what, seed=seed
-                    )
-                    scores = score_test_jets(model, jets)
-                    for found in evaluate_pair(jets, scores, signal, seed=setting.seed):
-                        roc = roc_curve(*jets.pair(select_score(scores, found.score), signal))
-                        counts = (n - n_signal, n_signal)
-                        of = (detector.key, signal, float(ratio), seed, *counts)
-                        trainings.append(Contaminated(*of, found, Curve.from_roc(roc)))
+    seeds = range(setting.seed, setting.seed + repeats)
+    trainings = [
+        training
+        for detector, (signal, n), seed in itertools.product(
+            setting.detectors, sizes.items(), seeds
+        )
+        for training in _trainings(jets, setting, detector, signal, n, seed=seed, ratios=ratios)
+    ]
     return Contamination(
-        **common_fields(jets, setting), n_training=sizes, trainings=tuple(trainings)
+        **setting.common_fields(jets), n_training=sizes, trainings=tuple(trainings)
     )
+
+
+def _trainings(
+    jets: StudyJets,
+    setting: Setting,
+    detector: DetectorConfig,
+    signal: str,
+    n: int,
+    *,
+    seed: int,
+    ratios: Sequence[float],
+) -> Iterator[Contaminated]:
+    """Train on n jets at each ratio, from the same shuffle of background and signal."""
+    background = shuffled(jets.training(jets.background_name), seed=seed)
+    signals = shuffled(jets.training(signal), seed=seed)
+    for ratio in ratios:
+        n_signal = round(n * ratio / (1 + ratio))
+        mixture = shuffled(joined([background[: n - n_signal], signals[:n_signal]]), seed=seed)
+        what = f"{jets.background_name} and {ratio:g} {signal}"
+        model = setting.train(detector, mixture, what=what, seed=seed)
+        scores = jets.scores(model)
+        for evaluation in jets.evaluate(scores, signal, seed=setting.seed):
+            roc = roc_curve(*jets.pair(select_score(scores, evaluation.score), signal))
+            counts = (n - n_signal, n_signal)
+            place = (detector.key, signal, float(ratio), seed)
+            yield Contaminated(*place, *counts, evaluation, Curve.from_roc(roc))
 
 
 def _largest_size(jets: StudyJets, signal: str, ratios: Sequence[float]) -> int:
@@ -204,27 +202,21 @@ def _largest_size(jets: StudyJets, signal: str, ratios: Sequence[float]) -> int:
 
 def _line(name: str, trainings: Sequence[Contaminated]) -> ContaminationLine:
     """Several seeds at one ratio are averaged; their single areas are kept as points."""
-    ratios = sorted({each.ratio for each in trainings})
-    areas = [[each.evaluation.auc for each in trainings if each.ratio == ratio] for ratio in ratios]
+    ratios = sorted({training.ratio for training in trainings})
+    areas = [[t.evaluation.auc for t in trainings if t.ratio == ratio] for ratio in ratios]
     return ContaminationLine(
         name,
         np.array(ratios),
-        tuple(tuple(area.value for area in each) for each in areas),
-        np.array([np.mean([area.low for area in each]) for each in areas]),
-        np.array([np.mean([area.high for area in each]) for each in areas]),
+        tuple(tuple(area.value for area in at_ratio) for at_ratio in areas),
+        np.array([np.mean([area.low for area in at_ratio]) for at_ratio in areas]),
+        np.array([np.mean([area.high for area in at_ratio]) for at_ratio in areas]),
     )
 
 
 def _roc_lines(trainings: Sequence[Contaminated]) -> list[RocLine]:
-    first = min(each.seed for each in trainings)
+    first = min(training.seed for training in trainings)
     return [
-        RocLine(
-            f"w/Q = {each.ratio:g}",
-            np.array(each.curve.signal_efficiency),
-            np.array(each.curve.background_efficiency),
-            each.evaluation.auc.value,
-            (each.evaluation.auc.low, each.evaluation.auc.high),
-        )
-        for each in trainings
-        if each.seed == first
+        training.curve.line(f"w/Q = {training.ratio:g}", training.evaluation.auc)
+        for training in trainings
+        if training.seed == first
     ]

@@ -9,24 +9,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from oddjet.analysis.report.figures.dots import Dots, dot_rows
 from oddjet.analysis.report.figures.matrix import coefficient_matrix
-from oddjet.analysis.studies.jets import StudyJets
+from oddjet.analysis.studies.jets import StudyJets, select_score
 from oddjet.analysis.studies.study import (
     Cell,
+    Figures,
+    PlotLabel,
     Setting,
     StudyResult,
-    common_fields,
-    evaluate_pair,
     interval_text,
-    score_test_jets,
-    select_score,
-    train_model,
-    training_jets,
 )
 from oddjet.datasets.jets import require_columns
 from oddjet.errors import TooFewJetsError
@@ -35,12 +31,7 @@ from oddjet.ml.evaluation.fixed_mass import FixedAuc, auc_at_fixed
 from oddjet.ml.evaluation.roc import Evaluation
 from oddjet.typing import Floats
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from oddjet.analysis.report.figures.style import PlotLabel
-
-__all__ = ["CorrelatedScore", "Correlations", "correlate_scores"]
+__all__ = ["CorrelatedScore", "Correlations", "correlation_study"]
 
 
 NAMES = {"mass": "mass", "msoftdrop": "soft-drop mass", "pt": "$p_T$"}
@@ -86,42 +77,43 @@ class Correlations(StudyResult):
     fixed: str
     scores: tuple[CorrelatedScore, ...]
 
-    @property
-    def headers(self) -> tuple[str, ...]:
-        """Headings of the table."""
-        return (
-            *("detector", "score"),
-            *(f"Spearman, {variable}" for variable in self.variables),
-            *("signal", "AUC", f"AUC, fixed {self.fixed}", "signal used"),
-        )
-
-    def rows(self) -> list[tuple[Cell, ...]]:
+    def records(self) -> list[dict[str, Cell]]:
         """Give one line a score and signal; Pearson's coefficients are in the JSON."""
         return [
-            (
-                each.detector,
-                each.score,
-                *(interval_text(each.correlations[v].spearman, digits=2) for v in self.variables),
-                signal,
-                interval_text(each.evaluations[signal].auc),
-                *_fixed(each.fixed[signal]),
-            )
-            for each in self.scores
+            {
+                "detector": score.detector,
+                "score": score.score,
+                **{
+                    f"Spearman, {variable}": interval_text(
+                        score.correlations[variable].spearman, digits=2
+                    )
+                    for variable in self.variables
+                },
+                "signal": signal,
+                "AUC": interval_text(score.evaluations[signal].auc),
+                **self._fixed_cells(score.fixed[signal]),
+            }
+            for score in self.scores
             for signal in self.signals
         ]
 
-    def figures(self, *, label: PlotLabel | None = None) -> dict[str, Figure]:
+    def _fixed_cells(self, area: FixedAuc | None) -> dict[str, Cell]:
+        return {
+            f"AUC, fixed {self.fixed}": "too few jets" if area is None else interval_text(area.auc),
+            "signal used": "–" if area is None else f"{100 * area.used:.0f} %",
+        }
+
+    def figures(self, *, label: PlotLabel | None = None) -> Figures:
         """Draw the coefficients as a matrix, and the areas with and without the mass."""
-        names = [each.name for each in self.scores]
-        drawn = {
+        figures = {
             f"correlation_{kind}": coefficient_matrix(
                 np.array(
                     [
-                        [getattr(one, kind).value for one in each.correlations.values()]
-                        for each in self.scores
+                        [getattr(by_kind, kind).value for by_kind in score.correlations.values()]
+                        for score in self.scores
                     ]
                 ),
-                rows=names,
+                rows=[score.name for score in self.scores],
                 columns=[NAMES.get(variable, variable) for variable in self.variables],
                 value_label=f"{kind.capitalize()}'s coefficient",
                 column_label=f"among {self.background} jets, with",
@@ -129,23 +121,21 @@ class Correlations(StudyResult):
             )
             for kind in ("spearman", "pearson")
         }
+        held = f"at fixed {NAMES.get(self.fixed, self.fixed)}"
         for signal in self.signals:
-            areas = {each.name: each.evaluations[signal].auc for each in self.scores}
-            at_fixed = {
-                each.name: None if (found := each.fixed[signal]) is None else found.auc
-                for each in self.scores
-            }
-            held = f"at fixed {NAMES.get(self.fixed, self.fixed)}"
-            drawn[f"correlation_auc_{signal}"] = dot_rows(
+            areas = {score.name: score.evaluations[signal].auc for score in self.scores}
+            fixed = {score.name: score.fixed[signal] for score in self.scores}
+            at_fixed = {name: area.auc if area else None for name, area in fixed.items()}
+            figures[f"correlation_auc_{signal}"] = dot_rows(
                 [Dots("AUC", areas), Dots(f"AUC {held}", at_fixed)],
                 axis_label=f"AUC, {signal} against {self.background}",
                 reference=0.5,
                 label=label,
             )
-        return drawn
+        return figures
 
 
-def correlate_scores(
+def correlation_study(
     jets: StudyJets,
     setting: Setting,
     *,
@@ -171,33 +161,31 @@ def correlate_scores(
     background = jets.background_name
     columns = {variable: jets.column(background, variable) for variable in variables}
     masses = {name: jets.column(name, fixed) for name in jets.names}
-    for detector in setting.detectors:
-        some = training_jets(jets, detector, seed=setting.seed)
-        model = train_model(detector, some, setting, what=background)
-        found = score_test_jets(model, jets)
+    for detector, model in setting.train_on_background(jets):
+        columns_of_scores = jets.scores(model)
         coefficients = correlate(
-            found[background], columns, jets.weights(background), seed=setting.seed
+            columns_of_scores[background], columns, jets.weights(background), seed=setting.seed
         )
         evaluations = {
-            signal: evaluate_pair(jets, found, signal, seed=setting.seed) for signal in jets.signals
+            signal: jets.evaluate(columns_of_scores, signal, seed=setting.seed)
+            for signal in jets.signals
         }
         for i, score in enumerate(model.score_names):
+            values = select_score(columns_of_scores, score)
             scores.append(
                 CorrelatedScore(
                     detector.key,
                     score,
-                    {each.variable: each for each in coefficients if each.score == score},
-                    {signal: rows[i] for signal, rows in evaluations.items()},
+                    {c.variable: c for c in coefficients if c.score == score},
+                    {signal: by_score[i] for signal, by_score in evaluations.items()},
                     {
-                        signal: _at_fixed(
-                            jets, select_score(found, score), masses, signal, setting.seed
-                        )
+                        signal: _at_fixed(jets, values, masses, signal, setting.seed)
                         for signal in jets.signals
                     },
                 )
             )
     return Correlations(
-        **common_fields(jets, setting),
+        **setting.common_fields(jets),
         variables=tuple(variables),
         fixed=fixed,
         scores=tuple(scores),
@@ -217,9 +205,3 @@ def _at_fixed(
         return auc_at_fixed(scores, is_signal, mass, weights, seed=seed)
     except TooFewJetsError:
         return None
-
-
-def _fixed(found: FixedAuc | None) -> tuple[Cell, Cell]:
-    if found is None:
-        return "too few jets", "–"
-    return interval_text(found.auc), f"{100 * found.used:.0f} %"

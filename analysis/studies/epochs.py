@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -20,35 +20,27 @@ from oddjet.analysis.report.figures.epochs import (
     mean_scores_by_epoch,
     reconstructions,
 )
-from oddjet.analysis.report.figures.roc import RocLine, auc_by_epoch, roc_by_epoch
+from oddjet.analysis.report.figures.roc import auc_by_epoch, roc_by_epoch
 from oddjet.analysis.report.figures.training import LossCurve, loss_curves
-from oddjet.analysis.studies.jets import StudyJets
+from oddjet.analysis.studies.jets import StudyJets, select_score
 from oddjet.analysis.studies.study import (
     Cell,
     Curve,
+    Figures,
+    PlotLabel,
     Setting,
     StudyResult,
-    common_fields,
     interval_text,
-    require_unsupervised,
-    select_score,
     titled,
-    train_model,
-    training_jets,
 )
 from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError
+from oddjet.ml.detectors.base import Detector, Scores
 from oddjet.ml.evaluation.bootstrap import Interval, statistic_interval
 from oddjet.ml.evaluation.roc import auc, roc_curve
 from oddjet.ml.representations.jet_image import JetImage
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from oddjet.analysis.report.figures.style import PlotLabel
-    from oddjet.ml.detectors.base import Detector, Scores
-
-__all__ = ["EpochScore", "Epochs", "ReconstructsByEpoch", "follow_epochs"]
+__all__ = ["EpochScore", "Epochs", "ReconstructsByEpoch", "epoch_study"]
 
 
 @runtime_checkable
@@ -67,7 +59,7 @@ class EpochScore:
         detector: Key of the detector.
         score: Its name.
         epochs: Epochs whose models were kept, rising.
-        kept: Epoch whose weights the detector uses; None if it does not say.
+        kept: Epoch whose weights the detector uses; None if unknown.
         mean: Sample → mean score of its test jets at each epoch: for a reconstruction error, how
             well it is reconstructed.
         auc: Signal → AUC against the background at each epoch.
@@ -100,72 +92,59 @@ class Epochs(StudyResult):
     losses: dict[str, dict[str, list[float]]]
     reconstructed: dict[str, Reconstruction] = dataclasses.field(metadata={"shown_only": True})
 
-    @property
-    def headers(self) -> tuple[str, ...]:
-        """Headings of the table."""
-        return (
-            "detector",
-            "score",
-            "epoch",
-            "sample",
-            "mean score",
-            "AUC",
-        )
-
-    def rows(self) -> list[tuple[Cell, ...]]:
+    def records(self) -> list[dict[str, Cell]]:
         """Give one line an epoch and sample."""
         return [
-            (
-                each.detector,
-                each.score,
-                epoch,
-                sample,
-                f"{each.mean[sample][i].value:.4g}",
-                interval_text(each.auc[sample][i]) if sample in each.auc else "–",
-            )
-            for each in self.scores
-            for i, epoch in enumerate(each.epochs)
+            {
+                "detector": score.detector,
+                "score": score.score,
+                "epoch": epoch,
+                "sample": sample,
+                "mean score": f"{score.mean[sample][i].value:.4g}",
+                "AUC": interval_text(score.auc[sample][i]) if sample in score.auc else "–",
+            }
+            for score in self.scores
+            for i, epoch in enumerate(score.epochs)
             for sample in (self.background, *self.signals)
         ]
 
-    def figures(self, *, label: PlotLabel | None = None) -> dict[str, Figure]:
+    def figures(self, *, label: PlotLabel | None = None) -> Figures:
         """Draw ROC curves, areas, mean scores, losses and a reconstruction by epoch."""
-        drawn: dict[str, Figure] = {}
-        for each in self.scores:
-            name = f"{each.detector}_{each.score}"
+        figures: Figures = {}
+        for score in self.scores:
+            name, title = f"{score.detector}_{score.score}", f"{score.detector} {score.score}"
             for signal in self.signals:
-                lines = [
-                    _roc_line(*pair)
-                    for pair in zip(each.curves[signal], each.auc[signal], strict=True)
-                ]
-                drawn[f"epochs_roc_{name}_{signal}"] = roc_by_epoch(
-                    each.epochs,
-                    lines,
-                    label=titled(label, f"{each.detector} {each.score}: {signal}"),
+                pairs = zip(score.curves[signal], score.auc[signal], strict=True)
+                figures[f"epochs_roc_{name}_{signal}"] = roc_by_epoch(
+                    score.epochs,
+                    [curve.line("", area) for curve, area in pairs],
+                    label=titled(label, f"{title}: {signal}"),
                 )
-            drawn[f"epochs_mean_{name}"] = mean_scores_by_epoch(
-                each.epochs, each.mean, score=f"{each.detector} {each.score}", label=label
+            figures[f"epochs_mean_{name}"] = mean_scores_by_epoch(
+                score.epochs, score.mean, score=title, label=label
             )
-            drawn[f"epochs_auc_{name}"] = auc_by_epoch(
-                each.epochs,
-                {signal: _column(areas, "value") for signal, areas in each.auc.items()},
+            figures[f"epochs_auc_{name}"] = auc_by_epoch(
+                score.epochs,
+                {signal: _column(areas, "value") for signal, areas in score.auc.items()},
                 intervals={
                     signal: (_column(areas, "low"), _column(areas, "high"))
-                    for signal, areas in each.auc.items()
+                    for signal, areas in score.auc.items()
                 },
-                best_epoch=each.kept,
-                label=titled(label, f"{each.detector} {each.score}"),
+                best_epoch=score.kept,
+                label=titled(label, title),
             )
+        kept = {score.detector: score.kept for score in self.scores}
         for detector, history in self.losses.items():
-            best = next((each.kept for each in self.scores if each.detector == detector), None)
-            curve = LossCurve(detector, history["loss"], history.get("val_loss"), best)
-            drawn[f"epochs_loss_{detector}"] = loss_curves([curve], label=label)
-        for detector, found in self.reconstructed.items():
-            drawn[f"epochs_reconstruction_{detector}"] = reconstructions(found, label=label)
-        return drawn
+            curve = LossCurve(detector, history["loss"], history.get("val_loss"), kept[detector])
+            figures[f"epochs_loss_{detector}"] = loss_curves([curve], label=label)
+        for detector, reconstruction in self.reconstructed.items():
+            figures[f"epochs_reconstruction_{detector}"] = reconstructions(
+                reconstruction, label=label
+            )
+        return figures
 
 
-def follow_epochs(jets: StudyJets, setting: Setting) -> Epochs:
+def epoch_study(jets: StudyJets, setting: Setting) -> Epochs:
     """Train on the background and evaluate the models kept along the way.
 
     How often a model is kept is a hyper-parameter, `checkpoint_every` for most.
@@ -178,12 +157,10 @@ def follow_epochs(jets: StudyJets, setting: Setting) -> Epochs:
         ConfigError: If a detector is supervised or keeps no models.
         TooFewJetsError: If a sample has too few jets.
     """
-    require_unsupervised(setting, study="epochs")
+    setting.require_unsupervised(study="epochs")
     scores: list[EpochScore] = []
     losses, reconstructed = {}, {}
-    for detector in setting.detectors:
-        some = training_jets(jets, detector, seed=setting.seed)
-        model = train_model(detector, some, setting, what=jets.background_name)
+    for detector, model in setting.train_on_background(jets):
         scores += _scores_by_epoch(model, detector, jets, seed=setting.seed)
         history = getattr(model, "history_", None)
         if history and "loss" in history:
@@ -194,7 +171,7 @@ def follow_epochs(jets: StudyJets, setting: Setting) -> Epochs:
             outputs = {epoch: out[0] for epoch, out in model.reconstruct_by_epoch(one).items()}
             reconstructed[detector.key] = Reconstruction(image(one)[0], outputs, image.half_width)
     return Epochs(
-        **common_fields(jets, setting),
+        **setting.common_fields(jets),
         scores=tuple(scores),
         losses=losses,
         reconstructed=reconstructed,
@@ -212,14 +189,14 @@ def _scores_by_epoch(
             f"that is trained in epochs, and set checkpoint_every to fewer epochs than it trains."
         )
         raise ConfigError(msg)
-    found = []
+    result = []
     for score in model.score_names:
         at: list[dict[str, Scores]] = [
             {name: scores[epoch] for name, scores in by_sample.items()} for epoch in epochs
         ]
-        values = [select_score(each, score) for each in at]
-        pairs = {signal: [jets.pair(each, signal) for each in values] for signal in jets.signals}
-        found.append(
+        values = [select_score(scores, score) for scores in at]
+        pairs = {s: [jets.pair(numbers, s) for numbers in values] for s in jets.signals}
+        result.append(
             EpochScore(
                 detector.key,
                 score,
@@ -227,19 +204,18 @@ def _scores_by_epoch(
                 getattr(model, "best_epoch_", None),
                 mean={
                     name: tuple(
-                        statistic_interval(_mean, each[name], jets.weights(name), seed=seed)
-                        for each in values
+                        statistic_interval(_mean, numbers[name], jets.weights(name), seed=seed)
+                        for numbers in values
                     )
                     for name in jets.names
                 },
-                auc={s: tuple(auc(*pair, seed=seed) for pair in each) for s, each in pairs.items()},
+                auc={s: tuple(auc(*pair, seed=seed) for pair in pairs[s]) for s in pairs},
                 curves={
-                    s: tuple(Curve.from_roc(roc_curve(*pair)) for pair in each)
-                    for s, each in pairs.items()
+                    s: tuple(Curve.from_roc(roc_curve(*pair)) for pair in pairs[s]) for s in pairs
                 },
             )
         )
-    return found
+    return result
 
 
 def _mean(values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> float:
@@ -247,14 +223,4 @@ def _mean(values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> 
 
 
 def _column(intervals: tuple[Interval, ...], name: str) -> npt.NDArray[np.float64]:
-    return np.array([getattr(each, name) for each in intervals])
-
-
-def _roc_line(curve: Curve, area: Interval) -> RocLine:
-    return RocLine(
-        "",
-        np.array(curve.signal_efficiency),
-        np.array(curve.background_efficiency),
-        area.value,
-        (area.low, area.high),
-    )
+    return np.array([getattr(interval, name) for interval in intervals])

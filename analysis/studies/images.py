@@ -10,36 +10,28 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from oddjet.analysis.report.figures.jets import average_images
 from oddjet.analysis.report.figures.style import legend_text
-from oddjet.analysis.studies.jets import StudyJets
+from oddjet.analysis.studies.jets import StudyJets, select_score
 from oddjet.analysis.studies.study import (
     Cell,
+    Figures,
+    PlotLabel,
     Reconstructs,
     Setting,
     StudyResult,
-    common_fields,
-    score_test_jets,
-    select_score,
     titled,
-    train_model,
-    training_jets,
 )
 from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError
 from oddjet.ml.representations.jet_image import JetImage
 from oddjet.typing import Floats
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from oddjet.analysis.report.figures.style import PlotLabel
-
-__all__ = ["AverageImage", "AverageImages", "average_jets"]
+__all__ = ["AverageImage", "AverageImages", "average_images_study"]
 
 
 BATCH_JETS = 4096
@@ -85,31 +77,26 @@ class AverageImages(StudyResult):
     half_width: float
     images: tuple[AverageImage, ...]
 
-    @property
-    def headers(self) -> tuple[str, ...]:
-        """Headings of the table."""
-        return (*("detector", "jets", "sample", "number", "share of pt inside", "√⟨ΔR²⟩"),)
-
-    def rows(self) -> list[tuple[Cell, ...]]:
+    def records(self) -> list[dict[str, Cell]]:
         """Give one line an average."""
         return [
-            (
-                each.detector or "–",
-                self._which(each.score),
-                each.sample,
-                each.n_jets,
-                f"{each.total:.4f}",
-                f"{each.spread:.4f}",
-            )
-            for each in self.images
+            {
+                "detector": average.detector or "–",
+                "jets": self._which(average.score),
+                "sample": average.sample,
+                "number": average.n_jets,
+                "share of pt inside": f"{average.total:.4f}",
+                "√⟨ΔR²⟩": f"{average.spread:.4f}",
+            }
+            for average in self.images
         ]
 
-    def figures(self, *, label: PlotLabel | None = None) -> dict[str, Figure]:
+    def figures(self, *, label: PlotLabel | None = None) -> Figures:
         """Draw the samples beside each other: all jets, and the most anomalous of each score."""
         groups: dict[tuple[str, str], dict[str, Floats]] = {}
-        for each in self.images:
-            shown = groups.setdefault((each.detector, each.score), {})
-            shown[legend_text(each.sample)] = each.image
+        for average in self.images:
+            shown = groups.setdefault((average.detector, average.score), {})
+            shown[legend_text(average.sample)] = average.image
         return {
             "_".join(part for part in ("images", *group) if part): average_images(
                 shown,
@@ -125,7 +112,7 @@ class AverageImages(StudyResult):
         return score if score == "reconstructed" else f"{100 * self.share:g} % highest {score}"
 
 
-def average_jets(
+def average_images_study(
     jets: StudyJets,
     setting: Setting,
     *,
@@ -158,53 +145,43 @@ def average_jets(
             msg = f"study images: {error}."
             raise ConfigError(msg) from error
     averages = [_average("", "", name, jets.test(name), image) for name in jets.names]
-    for detector in setting.detectors:
-        some = training_jets(jets, detector, seed=setting.seed)
-        model = train_model(detector, some, setting, what=jets.background_name)
+    for detector, model in setting.train_on_background(jets):
         if isinstance(model, Reconstructs) and model.representation == image:
             averages += [
-                _of_images(
-                    detector.key, "reconstructed", name, _mean_output(model, test), len(test), image
-                )
+                _average(detector.key, "reconstructed", name, jets.test(name), image, model)
                 for name in jets.names
-                for test in (jets.test(name),)
             ]
-        found = score_test_jets(model, jets)
+        scores = jets.scores(model)
         for score in model.score_names:
-            for name, values in select_score(found, score).items():
+            for name, values in select_score(scores, score).items():
                 n = max(1, math.floor(share * len(values)))
                 highest = np.argsort(-values, kind="stable")[:n]
                 chosen = jets.test(name)[np.sort(highest)]
                 averages.append(_average(detector.key, score, name, chosen, image))
     return AverageImages(
-        **common_fields(jets, setting),
+        **setting.common_fields(jets),
         share=share,
         half_width=image.half_width,
         images=tuple(averages),
     )
 
 
-def _average(detector: str, score: str, sample: str, jets: Jets, image: JetImage) -> AverageImage:
-    """Average images, some at a time."""
+def _average(
+    detector: str,
+    score: str,
+    sample: str,
+    jets: Jets,
+    image: JetImage,
+    model: Reconstructs | None = None,
+) -> AverageImage:
+    """Average the images of jets, or what a model makes of them, a batch at a time."""
+    draw = image if model is None else model.reconstruct
     total = np.zeros(image.shape)
     for start in range(0, len(jets), BATCH_JETS):
-        total += image(jets[start : start + BATCH_JETS]).sum(axis=0, dtype=np.float64)
-    return _of_images(detector, score, sample, total / len(jets), len(jets), image)
-
-
-def _mean_output(model: Any, jets: Jets) -> Floats:
-    total = np.zeros(model.representation.shape)
-    for start in range(0, len(jets), BATCH_JETS):
-        total += model.reconstruct(jets[start : start + BATCH_JETS]).sum(axis=0, dtype=np.float64)
-    return np.asarray(total / len(jets))
-
-
-def _of_images(
-    detector: str, score: str, sample: str, mean: Floats, n_jets: int, image: JetImage
-) -> AverageImage:
-    pixels = mean.reshape(image.pixels, image.pixels)
+        total += draw(jets[start : start + BATCH_JETS]).sum(axis=0, dtype=np.float64)
+    pixels = (total / len(jets)).reshape(image.pixels, image.pixels)
     centres = 0.5 * (image.edges[:-1] + image.edges[1:])
     distance2 = centres[:, np.newaxis] ** 2 + centres**2
-    positive = np.maximum(pixels, 0.0)  # a network may give a little less than nothing
+    positive = np.maximum(pixels, 0.0)  # a network's pixels may be a little below 0
     spread = math.sqrt(float((positive * distance2).sum() / max(positive.sum(), 1e-300)))
-    return AverageImage(detector, score, sample, n_jets, float(pixels.sum()), spread, pixels)
+    return AverageImage(detector, score, sample, len(jets), float(pixels.sum()), spread, pixels)

@@ -12,28 +12,20 @@ References:
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, ClassVar
+import itertools
+from typing import ClassVar
 
 from oddjet.analysis.report.figures.dots import Dots, dot_rows
 from oddjet.analysis.studies.jets import StudyJets, shuffled
 from oddjet.analysis.studies.study import (
-    SIGNAL_EFFICIENCY,
     Cell,
+    Figures,
+    PlotLabel,
     Setting,
     StudyResult,
-    common_fields,
-    evaluate_pair,
-    interval_text,
-    require_unsupervised,
-    score_test_jets,
-    train_model,
+    evaluation_cells,
 )
 from oddjet.ml.evaluation.roc import Evaluation
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from oddjet.analysis.report.figures.style import PlotLabel
 
 __all__ = ["InverseTagging", "Tagging", "inverse_tagging_study"]
 
@@ -69,36 +61,24 @@ class InverseTagging(StudyResult):
     n_training: int
     taggings: tuple[Tagging, ...]
 
-    @property
-    def headers(self) -> tuple[str, ...]:
-        """Headings of the table."""
-        return (
-            *("detector", "score", "trained on", "anomaly"),
-            *("AUC", f"1/ε_b at ε_s = {SIGNAL_EFFICIENCY:g}"),
-        )
-
-    def rows(self) -> list[tuple[Cell, ...]]:
+    def records(self) -> list[dict[str, Cell]]:
         """Give one line a tagging."""
         return [
-            (
-                each.detector,
-                each.evaluation.score,
-                each.trained_on,
-                each.anomaly,
-                interval_text(each.evaluation.auc),
-                interval_text(each.evaluation.rejection[SIGNAL_EFFICIENCY], digits=1),
-            )
-            for each in self.taggings
+            {
+                "detector": tagging.detector,
+                "score": tagging.evaluation.score,
+                "trained on": tagging.trained_on,
+                "anomaly": tagging.anomaly,
+                **evaluation_cells(tagging.evaluation),
+            }
+            for tagging in self.taggings
         ]
 
-    def figures(self, *, label: PlotLabel | None = None) -> dict[str, Figure]:
+    def figures(self, *, label: PlotLabel | None = None) -> Figures:
         """Draw the areas of either direction side by side, one figure a signal."""
         return {
             f"inverse_{signal}": dot_rows(
-                [
-                    self._dots(self.background, signal),
-                    self._dots(signal, self.background),
-                ],
+                [self._dots(self.background, signal), self._dots(signal, self.background)],
                 axis_label="AUC",
                 reference=0.5,
                 label=label,
@@ -110,9 +90,9 @@ class InverseTagging(StudyResult):
         return Dots(
             f"trained on {trained_on}, finds {anomaly}",
             {
-                f"{each.detector} {each.evaluation.score}": each.evaluation.auc
-                for each in self.taggings
-                if (each.trained_on, each.anomaly) == (trained_on, anomaly)
+                f"{tagging.detector} {tagging.evaluation.score}": tagging.evaluation.auc
+                for tagging in self.taggings
+                if (tagging.trained_on, tagging.anomaly) == (trained_on, anomaly)
             },
         )
 
@@ -133,17 +113,16 @@ def inverse_tagging_study(
         ConfigError: If a detector is supervised.
         TooFewJetsError: If a sample has too few jets.
     """
-    require_unsupervised(setting, study="inverse")
-    available = min(len(jets.training(name)) for name in jets.names)
-    n = available if n_training is None else min(n_training, available)
+    setting.require_unsupervised(study="inverse")
+    n = jets.training_size(n_training)
     taggings = []
-    for detector in setting.detectors:
-        for trained_on in jets.names:
-            some = shuffled(jets.training(trained_on), n, seed=setting.seed)
-            model = train_model(detector, some, setting, what=trained_on)
-            scores = score_test_jets(model, jets)
-            is_direct = trained_on == jets.background_name
-            for anomaly in jets.signals if is_direct else (jets.background_name,):
-                found = evaluate_pair(jets, scores, anomaly, against=trained_on, seed=setting.seed)
-                taggings += [Tagging(detector.key, trained_on, anomaly, each) for each in found]
-    return InverseTagging(**common_fields(jets, setting), n_training=n, taggings=tuple(taggings))
+    for detector, trained_on in itertools.product(setting.detectors, jets.names):
+        training = shuffled(jets.training(trained_on), n, seed=setting.seed)
+        scores = jets.scores(setting.train(detector, training, what=trained_on))
+        is_direct = trained_on == jets.background_name
+        taggings += [
+            Tagging(detector.key, trained_on, anomaly, evaluation)
+            for anomaly in (jets.signals if is_direct else (jets.background_name,))
+            for evaluation in jets.evaluate(scores, anomaly, against=trained_on, seed=setting.seed)
+        ]
+    return InverseTagging(**setting.common_fields(jets), n_training=n, taggings=tuple(taggings))

@@ -15,10 +15,13 @@ from oddjet.datasets.folds import fold_of
 from oddjet.datasets.jets import Jets, Truth, concatenate
 from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import ConfigError, TooFewJetsError
+from oddjet.ml.detectors.base import Detector, Scores
+from oddjet.ml.evaluation.roc import Evaluation, evaluate
 from oddjet.typing import Bools, Floats
 
-__all__ = ["StudyJets", "joined", "read_jets", "shuffled"]
+__all__ = ["SIGNAL_EFFICIENCY", "StudyJets", "joined", "read_jets", "select_score", "shuffled"]
 
+SIGNAL_EFFICIENCY = 0.2
 
 MIN_TEST_JETS = 10
 
@@ -91,12 +94,12 @@ class StudyJets:
         return np.ones(self.n_test()[name])
 
     def pair(
-        self, found: Mapping[str, Floats], signal: str, against: str | None = None
+        self, numbers: Mapping[str, Floats], signal: str, against: str | None = None
     ) -> tuple[Floats, Bools, Floats]:
         """Put numbers of the test jets of two samples one after the other.
 
         Args:
-            found: Sample → numbers of its test jets.
+            numbers: Sample → numbers of its test jets.
             signal: What counts as signal.
             against: What counts as background; the background by default.
 
@@ -105,14 +108,44 @@ class StudyJets:
         """
         against = self.background_name if against is None else against
         names = (against, signal)
-        values = np.concatenate([found[name] for name in names])
+        values = np.concatenate([numbers[name] for name in names])
         weights = np.concatenate([self.weights(name) for name in names])
-        return values, np.arange(len(values)) >= len(found[against]), weights
+        return values, np.arange(len(values)) >= len(numbers[against]), weights
 
     def halves(self, name: str) -> tuple[Bools, Bools]:
         """Split a sample's test jets by event into two halves: two masks of shape (n,)."""
         first = fold_of(self.test(name), 2 * self.k) == 0
         return first, ~first
+
+    def training_size(self, wanted: int | None) -> int:
+        """Give the number of jets that every sample can train with, `wanted` at most."""
+        available = min(len(self.training(name)) for name in self.names)
+        return available if wanted is None else min(wanted, available)
+
+    def scores(self, model: Detector) -> dict[str, Scores]:
+        """Score the test jets of every sample: sample → score → (n,)."""
+        return {name: model.scores(self.test(name)) for name in self.names}
+
+    def evaluate(
+        self,
+        scores: Mapping[str, Scores],
+        signal: str,
+        *,
+        against: str | None = None,
+        seed: int,
+        efficiencies: Sequence[float] = (SIGNAL_EFFICIENCY,),
+    ) -> list[Evaluation]:
+        """Evaluate every score of one signal against the background, or against another sample."""
+        names = list(scores[signal])
+        columns = {name: self.pair(select_score(scores, name), signal, against) for name in names}
+        _, is_signal, weights = columns[names[0]]
+        return evaluate(
+            {name: values for name, (values, _, _) in columns.items()},
+            is_signal,
+            weights,
+            signal_efficiencies=efficiencies,
+            seed=seed,
+        )
 
     @functools.cached_property
     def _folds(self) -> dict[str, npt.NDArray[np.int64]]:
@@ -147,14 +180,14 @@ def read_jets(
     if len(set(signals)) != len(signals):
         msg = f"study: a signal is named twice: {', '.join(signals)}."
         raise ConfigError(msg)
-    found = {}
+    samples = {}
     for name in (background, *signals):
         jets = skim.jets(name)
         label = np.asarray(jets.label)
         if (label >= Truth.UNMATCHED).any():
             jets = jets[signal_jets(label)[0]]
-        found[name] = jets[:max_jets]
-    return StudyJets(found[background], {name: found[name] for name in signals}, background, k)
+        samples[name] = jets[:max_jets]
+    return StudyJets(samples.pop(background), samples, background, k)
 
 
 def shuffled(jets: Jets, n: int | None = None, *, seed: int) -> Jets:
@@ -182,3 +215,8 @@ def joined(background: Iterable[Jets], signals: Iterable[Jets] = ()) -> Jets:
     ]
     common = [name for name in parts[0].fields if all(name in part.fields for part in parts)]
     return concatenate([part[common] for part in parts])
+
+
+def select_score(scores: Mapping[str, Scores], score: str) -> dict[str, Floats]:
+    """Pick one score: sample → (n,)."""
+    return {sample: columns[score] for sample, columns in scores.items()}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar, cast
 
 import numpy as np
 
@@ -17,24 +17,17 @@ from oddjet.analysis.report.figures.mass_response import MassPair, mass_response
 from oddjet.analysis.studies.jets import StudyJets
 from oddjet.analysis.studies.study import (
     Cell,
+    Figures,
+    PlotLabel,
     ReconstructsMass,
     Setting,
     StudyResult,
-    common_fields,
     interval_text,
-    require_ability,
-    train_model,
-    training_jets,
 )
 from oddjet.datasets.jets import require_columns
 from oddjet.errors import TooFewJetsError
 from oddjet.ml.evaluation.bootstrap import Interval, statistic_interval
 from oddjet.typing import Floats
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from oddjet.analysis.report.figures.style import PlotLabel
 
 __all__ = ["MassResponse", "ReconstructedMass", "reconstructed_mass_study"]
 
@@ -83,39 +76,31 @@ class ReconstructedMass(StudyResult):
 
     responses: tuple[MassResponse, ...]
 
-    @property
-    def headers(self) -> tuple[str, ...]:
-        """Headings of the table."""
-        return (
-            *("detector", "sample", "jets", "output / input mass", "resolution"),
-            *("input / jet mass", "output / jet mass"),
-        )
-
-    def rows(self) -> list[tuple[Cell, ...]]:
+    def records(self) -> list[dict[str, Cell]]:
         """Give one line a detector and sample."""
         return [
-            (
-                each.detector,
-                each.sample,
-                each.n_jets,
-                interval_text(each.response),
-                interval_text(each.resolution),
-                interval_text(each.input_response),
-                interval_text(each.full_response),
-            )
-            for each in self.responses
+            {
+                "detector": response.detector,
+                "sample": response.sample,
+                "jets": response.n_jets,
+                "output / input mass": interval_text(response.response),
+                "resolution": interval_text(response.resolution),
+                "input / jet mass": interval_text(response.input_response),
+                "output / jet mass": interval_text(response.full_response),
+            }
+            for response in self.responses
         ]
 
-    def figures(self, *, label: PlotLabel | None = None) -> dict[str, Figure]:
+    def figures(self, *, label: PlotLabel | None = None) -> Figures:
         """Draw the masses before and after, and their ratio, one figure each a detector."""
-        drawn = {}
-        for detector in dict.fromkeys(each.detector for each in self.responses):
-            pairs = {e.sample: e.pair for e in self.responses if e.detector == detector}
-            drawn[f"mass_{detector}"] = masses_in_and_out(pairs, label=label)
-            drawn[f"mass_response_{detector}"] = mass_response(
+        figures = {}
+        for detector in dict.fromkeys(response.detector for response in self.responses):
+            pairs = {r.sample: r.pair for r in self.responses if r.detector == detector}
+            figures[f"mass_{detector}"] = masses_in_and_out(pairs, label=label)
+            figures[f"mass_response_{detector}"] = mass_response(
                 pairs, signals=self.signals, label=label
             )
-        return drawn
+        return figures
 
 
 def reconstructed_mass_study(jets: StudyJets, setting: Setting) -> ReconstructedMass:
@@ -129,13 +114,11 @@ def reconstructed_mass_study(jets: StudyJets, setting: Setting) -> Reconstructed
         DetectorError: If a detector has no `reconstruct_masses`.
         TooFewJetsError: If a sample has too few jets, or none with a mass.
     """
-    require_ability(setting, ReconstructsMass, study="mass")
+    setting.require_ability(ReconstructsMass, study="mass")
     for name in jets.names:
         require_columns(jets.jets(name), ("mass",), where="study mass")
     responses = []
-    for detector in setting.detectors:
-        some = training_jets(jets, detector, seed=setting.seed)
-        model = train_model(detector, some, setting, what=jets.background_name)
+    for detector, model in setting.train_on_background(jets):
         for name in jets.names:
             before, after = cast("ReconstructsMass", model).reconstruct_masses(jets.test(name))
             pair = MassPair(
@@ -145,7 +128,7 @@ def reconstructed_mass_study(jets: StudyJets, setting: Setting) -> Reconstructed
                 jets.weights(name),
             )
             responses.append(_response(detector.key, name, pair, seed=setting.seed))
-    return ReconstructedMass(**common_fields(jets, setting), responses=tuple(responses))
+    return ReconstructedMass(**setting.common_fields(jets), responses=tuple(responses))
 
 
 def _response(detector: str, sample: str, pair: MassPair, *, seed: int) -> MassResponse:

@@ -4,54 +4,51 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.figure import Figure
 from pydantic import BaseModel
 
 from oddjet.analysis.config import DetectorConfig
+from oddjet.analysis.report.figures.roc import RocLine
+from oddjet.analysis.report.figures.style import PlotLabel, legend_text
 from oddjet.analysis.report.page import Cell, Picture, Section, Table
-from oddjet.analysis.studies.jets import StudyJets, joined, shuffled
+from oddjet.analysis.studies.jets import SIGNAL_EFFICIENCY, StudyJets, joined, shuffled
 from oddjet.datasets.disk.digest import content_key
 from oddjet.datasets.disk.numbers import jsonable
 from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError, DetectorError
+from oddjet.ml import create, detector_class
+from oddjet.ml.detectors.base import Detector
 from oddjet.ml.evaluation.bootstrap import Interval
-from oddjet.ml.evaluation.roc import Evaluation, Roc, evaluate
+from oddjet.ml.evaluation.roc import Evaluation, Roc
 from oddjet.processors.engine.progress import Reporter, SilentReporter
-from oddjet.typing import Floats
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from oddjet.analysis.report.figures.style import PlotLabel
-    from oddjet.ml.detectors.base import Detector, Scores
 
 __all__ = [
     "Cell",
     "Curve",
+    "Figures",
+    "PlotLabel",
     "Reconstructs",
     "ReconstructsMass",
     "Setting",
     "StudyResult",
-    "common_fields",
-    "evaluate_pair",
+    "evaluation_cells",
     "interval_text",
-    "require_ability",
-    "require_unsupervised",
-    "score_test_jets",
-    "select_score",
+    "is_supervised",
     "titled",
-    "train_model",
     "training_jets",
 ]
 
+Figures: TypeAlias = dict[str, Figure]
+"""Name of a file → figure."""
+
 CURVE_POINTS = 200
-SIGNAL_EFFICIENCY = 0.2
 
 
 @runtime_checkable
@@ -78,7 +75,7 @@ class Setting:
         detectors: Detectors, each with a key of its own.
         seed: Fixes everything random.
         resume_in: Folder to keep the state of trainings in; an interrupted study that is repeated
-            goes on from there. Whoever runs the study removes it.
+            goes on from there. `run_study` removes it.
         reporter: Receives progress.
     """
 
@@ -92,6 +89,91 @@ class Setting:
         if not keys or len(set(keys)) != len(keys):
             msg = f"study: expected detectors, each with a label of its own. Received: {keys}."
             raise ConfigError(msg)
+
+    def common_fields(self, jets: StudyJets) -> dict[str, Any]:
+        """Give the fields that all results share."""
+        return {
+            "background": jets.background_name,
+            "signals": tuple(jets.signals),
+            "detectors": self.detectors,
+            "seed": self.seed,
+            "n_test": jets.n_test(),
+        }
+
+    def train(
+        self, detector: DetectorConfig, jets: Jets, *, what: str, seed: int | None = None
+    ) -> Detector:
+        """Train one detector of a study.
+
+        Args:
+            detector: Which.
+            jets: To train on.
+            what: What it is trained on, in words; with detector and seed it names the state on disk.
+            seed: Of the training; the study's by default.
+
+        Raises:
+            TooFewJetsError: If there are too few jets.
+            DetectorError: If the detector is unknown or the training diverges.
+        """
+        seed = self.seed if seed is None else seed
+        folder = None
+        if self.resume_in is not None:
+            folder = self.resume_in / f"{detector.key}-{content_key([what, seed], length=10)}"
+        model = create(detector.name, **detector.hyper_parameters)
+        with self.reporter.track(f"{detector.key} on {what}", 100, "%") as update:
+
+            def progress(epoch: int, n_epochs: int, logs: dict[str, float]) -> None:
+                del logs
+                update(round(100 * epoch / n_epochs))
+
+            model.fit(jets, seed=seed, progress=progress, resume_in=folder)
+            update(100)
+        return model
+
+    def train_on_background(self, jets: StudyJets) -> Iterator[tuple[DetectorConfig, Detector]]:
+        """Train every detector on `training_jets`, one after the other.
+
+        Raises:
+            TooFewJetsError: If there are too few jets.
+            DetectorError: If a detector is unknown or its training diverges.
+        """
+        for detector in self.detectors:
+            training = training_jets(jets, detector, seed=self.seed)
+            yield detector, self.train(detector, training, what=jets.background_name)
+
+    def require_unsupervised(self, *, study: str) -> None:
+        """Refuse detectors that are trained on signal.
+
+        Raises:
+            ConfigError: If there is one.
+        """
+        for detector in self.detectors:
+            if is_supervised(detector):
+                msg = (
+                    f"study {study}: '{detector.key}' is supervised, and this study asks what a "
+                    f"detector learns without labels. Choose another detector, or study wrong_signal."
+                )
+                raise ConfigError(msg)
+
+    def require_ability(self, ability: type, *, study: str) -> None:
+        """Refuse detectors without an optional method, before anything is trained.
+
+        Args:
+            ability: A protocol of this module, such as `ReconstructsMass`.
+            study: Name of the study.
+
+        Raises:
+            DetectorError: If a detector lacks it.
+        """
+        for detector in self.detectors:
+            if not issubclass(detector_class(detector.name), ability):
+                methods = [name for name in vars(ability) if not name.startswith("_")]
+                msg = (
+                    f"study {study}: detector '{detector.key}' has no method {', '.join(methods)}, so "
+                    f"there is nothing to look at. Choose one that reconstructs its input, such as an "
+                    f"autoencoder."
+                )
+                raise DetectorError(msg)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,6 +195,11 @@ class Curve:
         reached = [roc.background_efficiency(efficiency) for efficiency in grid]
         # The last signal jet may be found before the last background jet.
         return cls((*grid, 1.0), (*reached, 1.0))
+
+    def line(self, label: str, area: Interval) -> RocLine:
+        """Give the curve for a figure, with its AUC."""
+        efficiencies = (np.array(self.signal_efficiency), np.array(self.background_efficiency))
+        return RocLine(label, *efficiencies, area.value, (area.low, area.high))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -136,22 +223,26 @@ class StudyResult(ABC):
     seed: int
     n_test: dict[str, int]
 
-    @property
     @abstractmethod
-    def headers(self) -> tuple[str, ...]:
-        """Headings of the table."""
+    def records(self) -> Sequence[Mapping[str, Cell]]:
+        """Give the lines of the table: heading → cell, the same headings for all."""
 
     @abstractmethod
-    def rows(self) -> list[tuple[Cell, ...]]:
-        """Give the table's lines, one cell for each of `headers`."""
-
-    @abstractmethod
-    def figures(self, *, label: PlotLabel | None = None) -> dict[str, Figure]:
-        """Draw the study: name of a file → figure.
+    def figures(self, *, label: PlotLabel | None = None) -> Figures:
+        """Draw the study.
 
         Args:
             label: Text above the axes.
         """
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """Headings of the table."""
+        return tuple(self.records()[0])
+
+    def rows(self) -> list[tuple[Cell, ...]]:
+        """Give the table's lines, one cell for each of `headers`."""
+        return [tuple(record.values()) for record in self.records()]
 
     def to_dict(self) -> dict[str, Any]:
         """Give every number, ready for JSON; fields marked `shown_only` are left out."""
@@ -176,156 +267,51 @@ class StudyResult(ABC):
         )
 
 
-def common_fields(jets: StudyJets, setting: Setting) -> dict[str, Any]:
-    """Give the fields that all results share."""
-    return {
-        "background": jets.background_name,
-        "signals": tuple(jets.signals),
-        "detectors": setting.detectors,
-        "seed": setting.seed,
-        "n_test": jets.n_test(),
-    }
-
-
-def train_model(
-    detector: DetectorConfig, jets: Jets, setting: Setting, *, what: str, seed: int | None = None
-) -> Detector:
-    """Train one detector of a study.
-
-    Args:
-        detector: Which.
-        jets: To train on.
-        setting: How the study is run.
-        what: What it is trained on, in words; with detector and seed it names the state on disk.
-        seed: Of the training; the study's by default.
-
-    Raises:
-        TooFewJetsError: If there are too few jets.
-        DetectorError: If the detector is unknown or the training diverges.
-    """
-    from oddjet.ml import create  # noqa: PLC0415 (keeps the command line quick)
-
-    seed = setting.seed if seed is None else seed
-    folder = None
-    if setting.resume_in is not None:
-        folder = setting.resume_in / f"{detector.key}-{content_key([what, seed], length=10)}"
-    model = create(detector.name, **detector.hyper_parameters)
-    with setting.reporter.track(f"{detector.key} on {what}", 100, "%") as update:
-
-        def progress(epoch: int, n_epochs: int, logs: dict[str, float]) -> None:
-            del logs
-            update(round(100 * epoch / n_epochs))
-
-        model.fit(jets, seed=seed, progress=progress, resume_in=folder)
-        update(100)
-    return model
+def is_supervised(detector: DetectorConfig) -> bool:
+    """Whether a detector learns from labels."""
+    return detector_class(detector.name).supervised
 
 
 def training_jets(jets: StudyJets, detector: DetectorConfig, *, seed: int) -> Jets:
     """Give the background's training jets, shuffled; for a supervised detector all signals too."""
-    from oddjet.ml import detector_class  # noqa: PLC0415 (keeps the command line quick)
-
     background = jets.training(jets.background_name)
-    if not detector_class(detector.name).supervised:
+    if not is_supervised(detector):
         return shuffled(background, seed=seed)
     signals = [jets.training(name) for name in jets.signals]
     return shuffled(joined([background], signals), seed=seed)
 
 
-def require_unsupervised(setting: Setting, *, study: str) -> None:
-    """Refuse detectors that are trained on signal.
-
-    Raises:
-        ConfigError: If there is one.
-    """
-    from oddjet.ml import detector_class  # noqa: PLC0415 (keeps the command line quick)
-
-    for detector in setting.detectors:
-        if detector_class(detector.name).supervised:
-            msg = (
-                f"study {study}: '{detector.key}' is supervised, and this study asks what a "
-                f"detector learns without labels. Choose another detector, or study wrong_signal."
-            )
-            raise ConfigError(msg)
-
-
-def score_test_jets(model: Detector, jets: StudyJets) -> dict[str, Scores]:
-    """Score the test jets of every sample: sample → score → (n,)."""
-    return {name: model.scores(jets.test(name)) for name in jets.names}
-
-
-def select_score(scores: Mapping[str, Scores], score: str) -> dict[str, Floats]:
-    """Pick one score: sample → (n,)."""
-    return {name: found[score] for name, found in scores.items()}
-
-
-def evaluate_pair(
-    jets: StudyJets,
-    scores: Mapping[str, Scores],
-    signal: str,
-    *,
-    against: str | None = None,
-    seed: int,
-    efficiencies: Sequence[float] = (SIGNAL_EFFICIENCY,),
-) -> list[Evaluation]:
-    """Evaluate every score of one signal against the background, or against another sample."""
-    names = list(scores[signal])
-    columns = {name: jets.pair(select_score(scores, name), signal, against) for name in names}
-    _, is_signal, weights = columns[names[0]]
-    return evaluate(
-        {name: values for name, (values, _, _) in columns.items()},
-        is_signal,
-        weights,
-        signal_efficiencies=efficiencies,
-        seed=seed,
-    )
-
-
-def require_ability(setting: Setting, ability: type, *, study: str) -> None:
-    """Refuse detectors without an optional method, before anything is trained.
-
-    Args:
-        setting: The detectors.
-        ability: A protocol of this module, such as `ReconstructsMass`.
-        study: Who asks.
-
-    Raises:
-        DetectorError: If a detector lacks it.
-    """
-    from oddjet.ml import detector_class  # noqa: PLC0415 (keeps the command line quick)
-
-    for detector in setting.detectors:
-        if not issubclass(detector_class(detector.name), ability):
-            methods = [name for name in vars(ability) if not name.startswith("_")]
-            msg = (
-                f"study {study}: detector '{detector.key}' has no method {', '.join(methods)}, so "
-                f"there is nothing to look at. Choose one that reconstructs its input, such as an "
-                f"autoencoder."
-            )
-            raise DetectorError(msg)
+def evaluation_cells(evaluation: Evaluation) -> dict[str, Cell]:
+    """Give the AUC and the rejection of one score: heading → cell."""
+    return {
+        "AUC": interval_text(evaluation.auc),
+        f"1/ε_b at ε_s = {SIGNAL_EFFICIENCY:g}": interval_text(
+            evaluation.rejection[SIGNAL_EFFICIENCY], digits=1
+        ),
+    }
 
 
 def interval_text(interval: Interval | None, *, digits: int = 3) -> str:
-    """A number with its interval, as a table shows it.
+    """Write a number with its interval, as a table shows it; a dash for NaN.
 
     >>> interval_text(Interval(0.87, 0.861, 0.8799))
     '0.870 [0.861, 0.880]'
     >>> interval_text(Interval(12.0, 9.0, float("inf")), digits=1)
     '12.0 [9.0, ∞]'
     """
+
+    def text(value: float) -> str:
+        if np.isnan(value):
+            return "–"
+        return f"{value:.{digits}f}" if np.isfinite(value) else "∞"
+
     if interval is None or np.isnan(interval.value):
         return "–"
-    value, low, high = (
-        f"{x:.{digits}f}" if np.isfinite(x) else "∞"
-        for x in (interval.value, interval.low, interval.high)
-    )
-    return f"{value} [{low}, {high}]"
+    return f"{text(interval.value)} [{text(interval.low)}, {text(interval.high)}]"
 
 
 def titled(label: PlotLabel | None, text: str) -> PlotLabel:
-    """Say above the axes what is shown, where nothing else stands there."""
-    from oddjet.analysis.report.figures.style import PlotLabel, legend_text  # noqa: PLC0415
-
+    """Write above the axes what is shown, where they have no other text."""
     label = PlotLabel() if label is None else label
     return label if label.right else dataclasses.replace(label, right=legend_text(text))
 
@@ -336,12 +322,12 @@ def _plain(value: Any) -> Any:
         return value.model_dump()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
-            each.name: _plain(getattr(value, each.name))
-            for each in dataclasses.fields(value)
-            if not each.metadata.get("shown_only")
+            field.name: _plain(getattr(value, field.name))
+            for field in dataclasses.fields(value)
+            if not field.metadata.get("shown_only")
         }
     if isinstance(value, Mapping):
-        return {key: _plain(each) for key, each in value.items()}
+        return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
+        return [_plain(item) for item in value]
     return value

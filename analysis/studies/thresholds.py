@@ -9,24 +9,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from oddjet.analysis.report.figures.scores import ScoreSample
 from oddjet.analysis.report.figures.style import legend_text
 from oddjet.analysis.report.figures.thresholds import Mark, scores_with_thresholds
-from oddjet.analysis.studies.jets import StudyJets
+from oddjet.analysis.studies.jets import StudyJets, select_score
 from oddjet.analysis.studies.study import (
     Cell,
+    Figures,
+    PlotLabel,
     Setting,
     StudyResult,
-    common_fields,
     interval_text,
-    score_test_jets,
-    select_score,
-    train_model,
-    training_jets,
 )
 from oddjet.errors import TooFewJetsError
 from oddjet.ml.evaluation.thresholds import (
@@ -38,12 +35,7 @@ from oddjet.ml.evaluation.thresholds import (
 )
 from oddjet.typing import Bools, Floats
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from oddjet.analysis.report.figures.style import PlotLabel
-
-__all__ = ["CutScore", "Thresholds", "cut_scores"]
+__all__ = ["CutScore", "Thresholds", "threshold_study"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -75,50 +67,31 @@ class Thresholds(StudyResult):
 
     scores: tuple[CutScore, ...]
 
-    @property
-    def headers(self) -> tuple[str, ...]:
-        """Headings of the table."""
-        return (
-            *(
-                "detector",
-                "score",
-                "signal",
-                "threshold",
-                "value",
-                "signal left",
-                "background left",
-            ),
-            "needs signal",
-        )
-
-    def rows(self) -> list[tuple[Cell, ...]]:
+    def records(self) -> list[dict[str, Cell]]:
         """Give one line a signal and threshold."""
         return [
-            (
-                each.detector,
-                each.score,
-                signal,
-                cut.threshold.rule,
-                f"{cut.threshold.value:.4g}",
-                interval_text(cut.signal),
-                interval_text(cut.background, digits=4),
-                "yes" if cut.threshold.needs_signal else "no",
-            )
-            for each in self.scores
-            for signal, cuts in each.cuts.items()
+            {
+                "detector": score.detector,
+                "score": score.score,
+                "signal": signal,
+                "threshold": cut.threshold.rule,
+                "value": f"{cut.threshold.value:.4g}",
+                "signal left": interval_text(cut.signal),
+                "background left": interval_text(cut.background, digits=4),
+                "needs signal": "yes" if cut.threshold.needs_signal else "no",
+            }
+            for score in self.scores
+            for signal, cuts in score.cuts.items()
             for cut in cuts
         ]
 
-    def figures(self, *, label: PlotLabel | None = None) -> dict[str, Figure]:
+    def figures(self, *, label: PlotLabel | None = None) -> Figures:
         """Draw each score with its thresholds, one figure a signal."""
-        return {
-            f"thresholds_{each.detector}_{each.score}_{signal}": scores_with_thresholds(
-                [
-                    sample
-                    for sample in each.samples
-                    if sample.label in map(legend_text, (self.background, signal))
-                ],
-                [
+        figures = {}
+        for score in self.scores:
+            for signal, cuts in score.cuts.items():
+                shown = {legend_text(self.background), legend_text(signal)}
+                marks = [
                     Mark(
                         cut.threshold.rule,
                         cut.threshold.value,
@@ -127,16 +100,19 @@ class Thresholds(StudyResult):
                         needs_signal=cut.threshold.needs_signal,
                     )
                     for cut in cuts
-                ],
-                name=f"{each.detector} {each.score}",
-                label=label,
-            )
-            for each in self.scores
-            for signal, cuts in each.cuts.items()
-        }
+                ]
+                figures[f"thresholds_{score.detector}_{score.score}_{signal}"] = (
+                    scores_with_thresholds(
+                        [sample for sample in score.samples if sample.label in shown],
+                        marks,
+                        name=f"{score.detector} {score.score}",
+                        label=label,
+                    )
+                )
+        return figures
 
 
-def cut_scores(
+def threshold_study(
     jets: StudyJets,
     setting: Setting,
     *,
@@ -159,33 +135,23 @@ def cut_scores(
         if not all(part.any() for part in parts):
             msg = f"study thresholds: too few test jets of '{name}' to halve. Give more jets."
             raise TooFewJetsError(msg)
-    found = []
-    for detector in setting.detectors:
-        some = training_jets(jets, detector, seed=setting.seed)
-        model = train_model(detector, some, setting, what=jets.background_name)
-        scores = score_test_jets(model, jets)
+    cut_scores = []
+    for detector, model in setting.train_on_background(jets):
+        scores = jets.scores(model)
         for score in model.score_names:
             values = select_score(scores, score)
-            found.append(
-                CutScore(
-                    detector.key,
-                    score,
-                    {
-                        signal: _cuts(jets, values, halves, signal, efficiencies)
-                        for signal in jets.signals
-                    },
-                    tuple(
-                        ScoreSample(
-                            legend_text(name),
-                            values[name][halves[name][1]],
-                            jets.weights(name)[halves[name][1]],
-                            is_signal=name in jets.signals,
-                        )
-                        for name in jets.names
-                    ),
+            cuts = {s: _cuts(jets, values, halves, s, efficiencies) for s in jets.signals}
+            samples = tuple(
+                ScoreSample(
+                    legend_text(name),
+                    values[name][second],
+                    jets.weights(name)[second],
+                    is_signal=name in jets.signals,
                 )
+                for name, (_, second) in halves.items()
             )
-    return Thresholds(**common_fields(jets, setting), scores=tuple(found))
+            cut_scores.append(CutScore(detector.key, score, cuts, samples))
+    return Thresholds(**setting.common_fields(jets), scores=tuple(cut_scores))
 
 
 def _cuts(

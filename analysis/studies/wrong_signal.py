@@ -1,8 +1,8 @@
 """The wrong signal: a supervised detector trained on one signal and tested on all.
 
 What it finds of the signal it was trained on is a ceiling for any detector of those jets. What it
-finds of the others is what a search that bet on that signal would have found had nature chosen
-another: the reference that unsupervised detectors have to beat.
+finds of the others is what a search for that signal would find if nature has another one: the
+reference that unsupervised detectors have to beat.
 
 References:
     R. Seidita for the CMS Collaboration, Advanced anomaly detection algorithms to search for
@@ -12,7 +12,7 @@ References:
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -20,23 +20,16 @@ from oddjet.analysis.config import DetectorConfig
 from oddjet.analysis.report.figures.matrix import coefficient_matrix
 from oddjet.analysis.studies.jets import StudyJets, joined, shuffled
 from oddjet.analysis.studies.study import (
-    SIGNAL_EFFICIENCY,
     Cell,
+    Figures,
+    PlotLabel,
     Setting,
     StudyResult,
-    common_fields,
-    evaluate_pair,
-    interval_text,
-    score_test_jets,
-    train_model,
+    evaluation_cells,
+    is_supervised,
 )
 from oddjet.errors import ConfigError
 from oddjet.ml.evaluation.roc import Evaluation
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from oddjet.analysis.report.figures.style import PlotLabel
 
 __all__ = ["SupervisedTraining", "WrongSignal", "wrong_signal_study"]
 
@@ -78,35 +71,26 @@ class WrongSignal(StudyResult):
     n_training: int
     trainings: tuple[SupervisedTraining, ...]
 
-    @property
-    def headers(self) -> tuple[str, ...]:
-        """Headings of the table."""
-        return (
-            *("detector", "score", "trained on", "tested on"),
-            *("AUC", f"1/ε_b at ε_s = {SIGNAL_EFFICIENCY:g}"),
-        )
-
-    def rows(self) -> list[tuple[Cell, ...]]:
+    def records(self) -> list[dict[str, Cell]]:
         """Give one line a training and signal."""
         return [
-            (
-                each.detector,
-                each.evaluation.score,
-                self.background if each.trained_on is None else each.trained_on,
-                each.signal,
-                interval_text(each.evaluation.auc),
-                interval_text(each.evaluation.rejection[SIGNAL_EFFICIENCY], digits=1),
-            )
-            for each in self.trainings
+            {
+                "detector": training.detector,
+                "score": training.evaluation.score,
+                "trained on": training.trained_on or self.background,
+                "tested on": training.signal,
+                **evaluation_cells(training.evaluation),
+            }
+            for training in self.trainings
         ]
 
-    def figures(self, *, label: PlotLabel | None = None) -> dict[str, Figure]:
+    def figures(self, *, label: PlotLabel | None = None) -> Figures:
         """Draw the areas as a matrix of trainings and signals."""
-        names = list(dict.fromkeys(each.name for each in self.trainings))
+        names = list(dict.fromkeys(training.name for training in self.trainings))
         areas = np.full((len(names), len(self.signals)), np.nan)
-        for each in self.trainings:
-            place = (names.index(each.name), self.signals.index(each.signal))
-            areas[place] = each.evaluation.auc.value
+        for training in self.trainings:
+            place = (names.index(training.name), self.signals.index(training.signal))
+            areas[place] = training.evaluation.auc.value
         figure = coefficient_matrix(
             areas,
             rows=names,
@@ -140,33 +124,29 @@ def wrong_signal_study(
         TooFewJetsError: If a sample has too few jets.
         ConfigError: If there is one signal only.
     """
-    from oddjet.ml import detector_class  # noqa: PLC0415 (keeps the command line quick)
-
     if len(jets.signals) < 2:
         msg = (
             f"study wrong_signal: expected at least two signals, a right and a wrong one. "
             f"Received: {', '.join(jets.signals)}."
         )
         raise ConfigError(msg)
-    if not any(detector_class(each.name).supervised for each in setting.detectors):
+    if not any(is_supervised(detector) for detector in setting.detectors):
         detectors = (DetectorConfig(name="bdt"), *setting.detectors)
         setting = dataclasses.replace(setting, detectors=detectors)
-    available = min(len(jets.training(name)) for name in jets.names)
-    n = available if n_training is None else min(n_training, available)
+    n = jets.training_size(n_training)
+    background = shuffled(jets.training(jets.background_name), seed=setting.seed)
     trainings: list[SupervisedTraining] = []
     for detector in setting.detectors:
-        is_supervised = detector_class(detector.name).supervised
-        background = shuffled(jets.training(jets.background_name), seed=setting.seed)
-        for bet in jets.signals if is_supervised else (None,):
-            some, what = background, jets.background_name
-            if bet is not None:
-                signal = shuffled(jets.training(bet), n, seed=setting.seed)
-                some = shuffled(joined([background[:n]], [signal]), seed=setting.seed)
-                what = f"{what} and labelled {bet}"
-            scores = score_test_jets(train_model(detector, some, setting, what=what), jets)
+        for known in jets.signals if is_supervised(detector) else (None,):
+            training, what = background, jets.background_name
+            if known is not None:
+                signal = shuffled(jets.training(known), n, seed=setting.seed)
+                training = shuffled(joined([background[:n]], [signal]), seed=setting.seed)
+                what = f"{what} and labelled {known}"
+            scores = jets.scores(setting.train(detector, training, what=what))
             trainings += [
-                SupervisedTraining(detector.key, bet, signal, found)
+                SupervisedTraining(detector.key, known, signal, evaluation)
                 for signal in jets.signals
-                for found in evaluate_pair(jets, scores, signal, seed=setting.seed)
+                for evaluation in jets.evaluate(scores, signal, seed=setting.seed)
             ]
-    return WrongSignal(**common_fields(jets, setting), n_training=n, trainings=tuple(trainings))
+    return WrongSignal(**setting.common_fields(jets), n_training=n, trainings=tuple(trainings))

@@ -156,8 +156,8 @@ def setting(plugin: Path) -> Callable[..., Setting]:
     def make(*classes: str, **changes: object) -> Setting:
         names = classes or ("Width",)
         detectors = tuple(
-            DetectorConfig(name=f"study_plugins:{each}" if each[0].isupper() else each)
-            for each in names
+            DetectorConfig(name=f"study_plugins:{name}" if name[0].isupper() else name)
+            for name in names
         )
         return Setting(detectors, **changes)  # type: ignore[arg-type]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from oddjet.analysis.studies.contamination import Contamination, contaminate
+from oddjet.analysis.studies.contamination import Contamination, contamination_study
 from oddjet.analysis.studies.jets import StudyJets
 from oddjet.analysis.studies.study import Setting
 from oddjet.errors import ConfigError
@@ -16,7 +16,7 @@ MakeSetting = Callable[..., Setting]
 @pytest.fixture(scope="module")
 def result(study_jets: StudyJets, setting: MakeSetting) -> Contamination:
     """All ratios."""
-    return contaminate(study_jets, setting())
+    return contamination_study(study_jets, setting())
 
 
 def test_trainings_have_one_size_and_the_wanted_mixture(
@@ -52,7 +52,9 @@ def test_signal_in_the_training_hides_it(result: Contamination) -> None:
 
 
 def test_repeats_have_seeds_of_their_own(study_jets: StudyJets, setting: MakeSetting) -> None:
-    result = contaminate(study_jets, setting(seed=5), ratios=[0.1], n_training=90, repeats=2)
+    result = contamination_study(
+        study_jets, setting(seed=5), ratios=[0.1], n_training=90, repeats=2
+    )
     assert result.n_training == {"w": 90, "top": 90}
     assert {each.seed for each in result.trainings} == {5, 6}
     distances = [e for e in result.trainings if e.evaluation.score == "distance"]
@@ -81,4 +83,4 @@ def test_table_and_figures(result: Contamination) -> None:
 @pytest.mark.parametrize("options", [{"ratios": [-0.1]}, {"ratios": []}, {"repeats": 0}])
 def test_refusals(study_jets: StudyJets, setting: MakeSetting, options: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match="contamination"):
-        contaminate(study_jets, setting(), **options)  # type: ignore[arg-type]
+        contamination_study(study_jets, setting(), **options)  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from oddjet.analysis.studies.correlation import correlate_scores
+from oddjet.analysis.studies.correlation import correlation_study
 from oddjet.analysis.studies.jets import StudyJets
 from oddjet.analysis.studies.study import Setting
 from oddjet.errors import InputError
@@ -17,7 +17,7 @@ MakeSetting = Callable[..., Setting]
 def test_scores_are_correlated_in_background_alone(
     study_jets: StudyJets, setting: MakeSetting
 ) -> None:
-    result = correlate_scores(study_jets, setting(), variables=("mass", "width"))
+    result = correlation_study(study_jets, setting(), variables=("mass", "width"))
     width = next(each for each in result.scores if each.score == "width")
     assert width.correlations["width"].spearman.value == pytest.approx(1)
     columns = (study_jets.column("qcd", name) for name in ("width", "mass"))
@@ -29,19 +29,19 @@ def test_scores_are_correlated_in_background_alone(
 def test_a_score_keeps_its_area_unless_it_is_what_is_held_fixed(
     study_jets: StudyJets, setting: MakeSetting
 ) -> None:
-    score = correlate_scores(study_jets, setting()).scores[1]
+    score = correlation_study(study_jets, setting()).scores[1]
     beside, kept = score.evaluations["w"].auc, score.fixed["w"]
     assert kept is not None
     assert kept.auc.value == pytest.approx(beside.value, abs=0.06)
     assert kept.used > 0.5
-    held = correlate_scores(study_jets, setting(), fixed="width").scores[1]
+    held = correlation_study(study_jets, setting(), fixed="width").scores[1]
     assert held.evaluations["w"].auc.value > 0.7
     assert held.fixed["w"] is not None
     assert held.fixed["w"].auc.value == pytest.approx(0.5, abs=0.06)
 
 
 def test_table_and_figures(study_jets: StudyJets, setting: MakeSetting) -> None:
-    result = correlate_scores(study_jets, setting())
+    result = correlation_study(study_jets, setting())
     rows = result.rows()
     assert len(rows) == 4  # two scores, two signals
     assert all(len(row) == len(result.headers) for row in rows)
@@ -53,7 +53,7 @@ def test_table_and_figures(study_jets: StudyJets, setting: MakeSetting) -> None:
 
 def test_few_jets_give_no_area_at_fixed_mass(study_jets: StudyJets, setting: MakeSetting) -> None:
     few = StudyJets(study_jets.background[:60], {"w": study_jets.jets("w")[:60]}, "qcd")
-    result = correlate_scores(few, setting(), variables=["mass", "pt", "width"])
+    result = correlation_study(few, setting(), variables=["mass", "pt", "width"])
     assert result.scores[0].fixed["w"] is None
     assert result.rows()[0][-2:] == ("too few jets", "–")
     assert np.isfinite(result.scores[0].evaluations["w"].auc.value)
@@ -61,4 +61,4 @@ def test_few_jets_give_no_area_at_fixed_mass(study_jets: StudyJets, setting: Mak
 
 def test_an_unknown_column_is_refused(study_jets: StudyJets, setting: MakeSetting) -> None:
     with pytest.raises(InputError, match="msoftdrop"):
-        correlate_scores(study_jets, setting(), fixed="msoftdrop")
+        correlation_study(study_jets, setting(), fixed="msoftdrop")

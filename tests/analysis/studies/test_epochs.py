@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from oddjet.analysis.config import DetectorConfig
-from oddjet.analysis.studies.epochs import Epochs, ReconstructsByEpoch, follow_epochs
+from oddjet.analysis.studies.epochs import Epochs, ReconstructsByEpoch, epoch_study
 from oddjet.analysis.studies.jets import StudyJets
 from oddjet.analysis.studies.study import Setting
 from oddjet.errors import ConfigError
@@ -18,7 +18,7 @@ MakeSetting = Callable[..., Setting]
 @pytest.fixture(scope="module")
 def result(study_jets: StudyJets, setting: MakeSetting) -> Epochs:
     """Of the toy that keeps its epochs."""
-    return follow_epochs(study_jets, setting("Epochs"))
+    return epoch_study(study_jets, setting("Epochs"))
 
 
 def test_scores_are_followed_by_epoch(study_jets: StudyJets, result: Epochs) -> None:
@@ -52,9 +52,9 @@ def test_table_and_figures(result: Epochs) -> None:
 
 def test_a_detector_without_epochs_is_told_so(study_jets: StudyJets, setting: MakeSetting) -> None:
     with pytest.raises(ConfigError, match="kept no models"):
-        follow_epochs(study_jets, setting("Width"))
+        epoch_study(study_jets, setting("Width"))
     with pytest.raises(ConfigError, match="supervised"):
-        follow_epochs(study_jets, setting("bdt"))
+        epoch_study(study_jets, setting("bdt"))
 
 
 @pytest.mark.slow
@@ -74,5 +74,5 @@ def test_an_autoencoder_gives_jets_back_as_it_did_at_each_epoch(study_jets: Stud
         assert outputs.shape == images.shape
         mse = np.mean((outputs - images) ** 2, axis=(1, 2, 3))
         np.testing.assert_allclose(mse, scores[epoch]["mse"], rtol=1e-4)
-    result = follow_epochs(study_jets, Setting((config,)))
+    result = epoch_study(study_jets, Setting((config,)))
     assert list(result.reconstructed["khanal"].outputs) == [1, 2]

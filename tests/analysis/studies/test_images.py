@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from oddjet.analysis.studies.images import average_jets
+from oddjet.analysis.studies.images import average_images_study
 from oddjet.analysis.studies.jets import StudyJets
 from oddjet.analysis.studies.study import Setting
 from oddjet.errors import ConfigError
@@ -15,7 +15,7 @@ MakeSetting = Callable[..., Setting]
 
 
 def test_averages_are_those_of_the_images(study_jets: StudyJets, setting: MakeSetting) -> None:
-    result = average_jets(study_jets, setting())
+    result = average_images_study(study_jets, setting())
     image = JetImage()
     everything = {each.sample: each for each in result.images if not each.score}
     assert list(everything) == ["qcd", "w", "top"]
@@ -28,7 +28,7 @@ def test_averages_are_those_of_the_images(study_jets: StudyJets, setting: MakeSe
 
 
 def test_the_most_anomalous_jets_are_averaged(study_jets: StudyJets, setting: MakeSetting) -> None:
-    result = average_jets(study_jets, setting(), share=0.05)
+    result = average_images_study(study_jets, setting(), share=0.05)
     chosen = next(e for e in result.images if (e.score, e.sample) == ("width", "top"))
     test = study_jets.test("top")
     n = int(0.05 * len(test))
@@ -41,15 +41,15 @@ def test_the_most_anomalous_jets_are_averaged(study_jets: StudyJets, setting: Ma
 def test_reconstructions_of_the_same_images_are_averaged(
     study_jets: StudyJets, setting: MakeSetting
 ) -> None:
-    result = average_jets(study_jets, setting("Epochs"), image={"pixels": 8})
+    result = average_images_study(study_jets, setting("Epochs"), image={"pixels": 8})
     halved = [each for each in result.images if each.score == "reconstructed"]
     assert [each.total for each in halved] == pytest.approx([0.5] * 3, abs=1e-5)
-    other = average_jets(study_jets, setting("Epochs"))
+    other = average_images_study(study_jets, setting("Epochs"))
     assert not any(each.score == "reconstructed" for each in other.images)
 
 
 def test_table_and_figures(study_jets: StudyJets, setting: MakeSetting) -> None:
-    result = average_jets(study_jets, setting(), share=0.1)
+    result = average_images_study(study_jets, setting(), share=0.1)
     rows = result.rows()
     assert all(len(row) == len(result.headers) for row in rows)
     assert rows[0][:3] == ("–", "all", "qcd")
@@ -59,6 +59,6 @@ def test_table_and_figures(study_jets: StudyJets, setting: MakeSetting) -> None:
 
 def test_refusals(study_jets: StudyJets, setting: MakeSetting) -> None:
     with pytest.raises(ConfigError, match="share"):
-        average_jets(study_jets, setting(), share=0)
+        average_images_study(study_jets, setting(), share=0)
     with pytest.raises(ConfigError, match="pixel"):
-        average_jets(study_jets, setting(), image={"pixel": 8})
+        average_images_study(study_jets, setting(), image={"pixel": 8})

@@ -20,10 +20,6 @@ from oddjet.analysis.studies.study import (
     ReconstructsMass,
     Setting,
     StudyResult,
-    common_fields,
-    require_ability,
-    require_unsupervised,
-    train_model,
     training_jets,
 )
 from oddjet.datasets.jets import Truth
@@ -46,12 +42,8 @@ class Toy(StudyResult):
     curve: Curve
     hidden: int = dataclasses.field(metadata={"shown_only": True})
 
-    @property
-    def headers(self) -> tuple[str, ...]:
-        return ("x",)
-
-    def rows(self) -> list[tuple[Cell, ...]]:
-        return [(1.0,)]
+    def records(self) -> list[dict[str, Cell]]:
+        return [{"x": 1.0}]
 
     def figures(self, *, label: PlotLabel | None = None) -> dict[str, Figure]:
         del label
@@ -59,10 +51,10 @@ class Toy(StudyResult):
 
 
 def test_every_study_is_listed_with_its_options() -> None:
-    found = {each.name: each for each in describe_studies()}
-    assert list(found) == list(STUDIES)
-    assert all(each.summary.endswith(".") for each in found.values())
-    assert found["contamination"].options["ratios"] == (1.0, 0.25, 0.1, 0.05, 0.0)
+    studies = {study.name: study for study in describe_studies()}
+    assert list(studies) == list(STUDIES)
+    assert all(study.summary.endswith(".") for study in studies.values())
+    assert studies["contamination"].options["ratios"] == (1.0, 0.25, 0.1, 0.05, 0.0)
     with pytest.raises(ConfigError, match="Did you mean 'inverse'"):
         get_study("invers")
 
@@ -70,7 +62,7 @@ def test_every_study_is_listed_with_its_options() -> None:
 def test_results_become_json(study_jets: StudyJets, setting: MakeSetting) -> None:
     curve = Curve((0.5, 1.0), (0.1, 1.0))
     result = Toy(
-        **common_fields(study_jets, setting()),
+        **setting().common_fields(study_jets),
         numbers=np.array([1.0, np.nan]),
         curve=curve,
         hidden=3,
@@ -83,6 +75,7 @@ def test_results_become_json(study_jets: StudyJets, setting: MakeSetting) -> Non
     assert content["signals"] == ["w", "top"]
     assert content["n_test"] == study_jets.n_test()
     assert "hidden" not in content
+    assert (result.headers, result.rows()) == (("x",), [(1.0,)])
 
 
 def test_thinned_curves_follow_the_curve() -> None:
@@ -102,16 +95,16 @@ def test_supervised_detectors_get_labelled_signal(study_jets: StudyJets) -> None
 
 
 def test_supervised_detectors_are_refused_where_labels_are_not_asked(setting: MakeSetting) -> None:
-    require_unsupervised(setting("observables"), study="inverse")
+    setting("observables").require_unsupervised(study="inverse")
     with pytest.raises(ConfigError, match="'bdt' is supervised"):
-        require_unsupervised(setting("observables", "bdt"), study="inverse")
+        setting("observables", "bdt").require_unsupervised(study="inverse")
 
 
 def test_what_a_detector_lacks_is_said_before_it_is_trained(setting: MakeSetting) -> None:
-    require_ability(setting("Epochs"), ReconstructsMass, study="mass")
+    setting("Epochs").require_ability(ReconstructsMass, study="mass")
     assert issubclass(detector_class("khanal"), Reconstructs)
     with pytest.raises(DetectorError, match=r"'observables' has no method reconstruct_masses"):
-        require_ability(setting("observables"), ReconstructsMass, study="mass")
+        setting("observables").require_ability(ReconstructsMass, study="mass")
 
 
 def test_labels_of_detectors_must_differ(setting: MakeSetting) -> None:
@@ -137,9 +130,8 @@ def test_each_training_keeps_its_state_apart(
     try:
         for what, seed in (("qcd", 1), ("qcd and 0.1 w", 1), ("qcd", 2), ("qcd", 1)):
             resumed = setting(resume_in=tmp_path)
-            some = study_jets.training("qcd")
-            train_model(detector, some, resumed, what=what, seed=seed)
-        train_model(detector, study_jets.training("qcd"), setting(), what="qcd")
+            resumed.train(detector, study_jets.training("qcd"), what=what, seed=seed)
+        setting().train(detector, study_jets.training("qcd"), what="qcd")
     finally:
         cls.fit = fit  # type: ignore[method-assign]
     assert seen[0] == seen[3]

@@ -8,7 +8,7 @@ from scipy.stats import norm
 
 from oddjet.analysis.studies.jets import StudyJets
 from oddjet.analysis.studies.study import Setting
-from oddjet.analysis.studies.thresholds import cut_scores
+from oddjet.analysis.studies.thresholds import threshold_study
 from oddjet.errors import InputError
 
 MakeSetting = Callable[..., Setting]
@@ -17,7 +17,7 @@ MakeSetting = Callable[..., Setting]
 def test_thresholds_come_from_one_half_and_are_used_on_the_other(
     study_jets: StudyJets, setting: MakeSetting
 ) -> None:
-    result = cut_scores(study_jets, setting())
+    result = threshold_study(study_jets, setting())
     width = next(each for each in result.scores if each.score == "width")
     cuts = {cut.threshold.rule: cut for cut in width.cuts["top"]}
     first, second = study_jets.halves("qcd")
@@ -35,7 +35,7 @@ def test_thresholds_come_from_one_half_and_are_used_on_the_other(
 
 
 def test_table_and_figures(study_jets: StudyJets, setting: MakeSetting) -> None:
-    result = cut_scores(study_jets, setting(), efficiencies=[0.2])
+    result = threshold_study(study_jets, setting(), efficiencies=[0.2])
     rows = result.rows()
     assert len(rows) == 2 * 2 * 6  # scores × signals × rules
     assert all(len(row) == len(result.headers) for row in rows)
@@ -52,4 +52,4 @@ def test_table_and_figures(study_jets: StudyJets, setting: MakeSetting) -> None:
 
 def test_impossible_efficiencies_are_refused(study_jets: StudyJets, setting: MakeSetting) -> None:
     with pytest.raises(InputError, match="efficiencies"):
-        cut_scores(study_jets, setting(), efficiencies=[0])
+        threshold_study(study_jets, setting(), efficiencies=[0])
