@@ -7,20 +7,29 @@ References:
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import json
 import logging
-import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.figure import Figure
 
-from oddjet.datasets.disk.atomic import write_text
+from oddjet.analysis.config import DetectorConfig
+from oddjet.analysis.report.figures.style import (
+    BACKGROUND,
+    SIGNAL,
+    PlotLabel,
+    draw_label,
+    new_figure,
+    styled,
+)
+from oddjet.analysis.trials import read_json, resumable
 from oddjet.datasets.disk.digest import content_key, source_digest
+from oddjet.datasets.disk.numbers import write_json
 from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError, DetectorError
 from oddjet.ml import create
@@ -28,19 +37,20 @@ from oddjet.ml.detectors.base import Detector
 from oddjet.ml.networks.training import split_rows
 from oddjet.ml.plugins import class_path
 
-__all__ = ["LatentScan", "ScanProgress", "elbow", "scan_latent_sizes"]
+__all__ = ["LatentScan", "ScanProgress", "draw_latent_scan", "elbow", "scan_latent_sizes"]
 
 log = logging.getLogger(__name__)
 
 ScanProgress = Callable[[int, int, int, int, dict[str, float]], None]
 """`progress(training, n_trainings, epoch, n_epochs, logs)`, after each epoch; trainings of all
-sizes together from 0, epochs from 1. A training that was found done is passed over."""
+sizes together from 0, epochs from 1. A training that was done before is passed over."""
 
 PARAMETER = "latent"
 LOSS = "val_loss"
 VALIDATION_FRACTION = 0.2
 BATCH_JETS = 4096
 CODE = ("oddjet.ml", "oddjet.datasets.jets")
+ENE = DetectorConfig(name="ene")
 
 
 @dataclass(frozen=True)
@@ -117,8 +127,7 @@ def scan_latent_sizes(
     *,
     sizes: Sequence[int],
     trainings: int = 5,
-    detector: str = "ene",
-    hyper_parameters: Mapping[str, Any] | None = None,
+    detector: DetectorConfig = ENE,
     seed: int,
     validation: Jets | None = None,
     folder: Path | str | None = None,
@@ -134,8 +143,7 @@ def scan_latent_sizes(
         jets: Training jets.
         sizes: Values of the detector's hyper-parameter `latent`.
         trainings: For each size.
-        detector: Name, as `oddjet.ml.create` takes it, of one that is trained in epochs.
-        hyper_parameters: Its others, and its representation.
+        detector: One that is trained in epochs, with its other hyper-parameters.
         seed: Fixes everything random.
         validation: Jets whose loss is compared; otherwise a fifth of `jets` is set aside.
         folder: Keeps each training's loss, and the state of the one under way, so that the same
@@ -150,80 +158,77 @@ def scan_latent_sizes(
         TooFewJetsError: If there are too few jets.
     """
     ordered = _checked_sizes(sizes, trainings)
-    settings = dict(hyper_parameters or {})
+    settings = detector.hyper_parameters
     if PARAMETER in settings:
         msg = f"latent scan: {PARAMETER!r} is what is scanned: give it as sizes, not as a setting."
         raise ConfigError(msg)
-    detectors = [create(detector, **settings | {PARAMETER: size}) for size in ordered]
+    models = [create(detector.name, **settings | {PARAMETER: size}) for size in ordered]
     if validation is None:
         # Here, not by each training, which would set other jets aside each time.
         rows, validation_rows = split_rows(len(jets), fraction=VALIDATION_FRACTION, seed=seed)
         jets, validation = jets[rows], jets[validation_rows]
-    place = None if folder is None else _Place(Path(folder), jets, validation, detectors[0])
+    samples = _Samples(jets, validation, None if folder is None else Path(folder), models[0])
     losses = []
-    for i, model in enumerate(detectors):
-        found = []
-        for t in range(trainings):
-            number = i * trainings + t
-            told = _progress_of(progress, number, trainings * len(ordered))
-            training_seed = _seed_of(seed, ordered[i], t)
-            found.append(
-                _loss_of(model, jets, validation, seed=training_seed, place=place, progress=told)
-            )
-        losses.append(tuple(found))
-        log.info("latent size %d: %s %s", ordered[i], LOSS, found)
+    for i, (size, model) in enumerate(zip(ordered, models, strict=True)):
+        of_size = []
+        for training in range(trainings):
+            number = (i * trainings + training, trainings * len(ordered))
+            report = None if progress is None else functools.partial(progress, *number)
+            of_size.append(samples.loss(model, seed=_seed_of(seed, size, training), report=report))
+        losses.append(tuple(of_size))
+        log.info("latent size %d: %s %s", size, LOSS, of_size)
     return LatentScan(ordered, tuple(losses))
 
 
-class _Place:
-    """Where the numbers of finished trainings are kept, and the state of unfinished ones."""
+class _Samples:
+    """The jets of all trainings, and the folder of the numbers of those that are done."""
 
-    def __init__(self, folder: Path, jets: Jets, validation: Jets, detector: Detector) -> None:
-        self.folder = folder
-        self.data = [_digest(each, detector) for each in (jets, validation)]
+    def __init__(
+        self, jets: Jets, validation: Jets, folder: Path | None, detector: Detector
+    ) -> None:
+        self.jets, self.validation, self.folder = jets, validation, folder
+        if folder is not None:
+            self.digests = [_digest(sample, detector) for sample in (jets, validation)]
 
-    def folder_for(self, detector: Detector, seed: int) -> Path:
-        """Give the file of one training; its state is in the folder of the same name."""
-        key = content_key(
-            [
-                class_path(type(detector)),
-                detector.hyper_parameters(),
-                detector.representation.identity(),
-                seed,
-                self.data,
-                source_digest(*CODE),
-            ]
-        )
-        return self.folder / f"{key}.json"
+    def loss(
+        self,
+        detector: Detector,
+        *,
+        seed: int,
+        report: Callable[[int, int, dict[str, float]], None] | None,
+    ) -> float:
+        """Train, or read what an earlier call kept; the state is in the folder of the same name."""
+        file = self._file(detector, seed)
+        kept = {} if file is None else read_json(file) or {}
+        if "loss" in kept:
+            return float(kept["loss"])
+        with resumable(None if file is None else file.with_suffix("")) as state:
+            detector.fit(
+                self.jets, validation=self.validation, seed=seed, progress=report, resume_in=state
+            )
+            loss = _best_loss(detector)
+            if file is not None:
+                numbers = {
+                    "loss": loss,
+                    "seed": seed,
+                    "hyper_parameters": detector.hyper_parameters(),
+                    "history": getattr(detector, "history_", {}),
+                }
+                write_json(file, numbers)
+        return loss
 
-
-def _loss_of(
-    detector: Detector,
-    jets: Jets,
-    validation: Jets,
-    *,
-    seed: int,
-    place: _Place | None,
-    progress: Callable[[int, int, dict[str, float]], None] | None,
-) -> float:
-    """Train, or read what an earlier call found."""
-    kept = None if place is None else place.folder_for(detector, seed)
-    known = _read(kept)
-    if known is not None:
-        return known
-    state = None if kept is None else kept.with_suffix("")
-    detector.fit(jets, validation=validation, seed=seed, progress=progress, resume_in=state)
-    loss = _best_loss(detector)
-    if kept is not None and state is not None:
-        numbers = {
-            "loss": loss,
-            "seed": seed,
-            "hyper_parameters": detector.hyper_parameters(),
-            "history": getattr(detector, "history_", {}),
-        }
-        write_text(kept, json.dumps(numbers, indent=1) + "\n")
-        shutil.rmtree(state, ignore_errors=True)
-    return loss
+    def _file(self, detector: Detector, seed: int) -> Path | None:
+        if self.folder is None:
+            return None
+        key = [
+            class_path(type(detector)),
+            detector.hyper_parameters(),
+            detector.representation.identity(),
+            seed,
+            self.digests,
+            source_digest(*CODE),
+        ]
+        return self.folder / f"{content_key(key)}.json"
 
 
 def _best_loss(detector: Detector) -> float:
@@ -235,16 +240,6 @@ def _best_loss(detector: Detector) -> float:
         )
         raise DetectorError(msg)
     return float(history[LOSS][epoch - 1])
-
-
-def _read(kept: Path | None) -> float | None:
-    if kept is None or not kept.is_file():
-        return None
-    try:
-        return float(json.loads(kept.read_text(encoding="utf-8"))["loss"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        log.warning("%s cannot be read, so the training is done again: %s", kept, error)
-        return None
 
 
 def _digest(jets: Jets, detector: Detector) -> str:
@@ -272,9 +267,66 @@ def _seed_of(seed: int, size: int, training: int) -> int:
     return int(np.random.SeedSequence([seed, size, training]).generate_state(1)[0])
 
 
-def _progress_of(
-    progress: ScanProgress | None, number: int, total: int
-) -> Callable[[int, int, dict[str, float]], None] | None:
-    if progress is None:
-        return None
-    return lambda epoch, n_epochs, logs: progress(number, total, epoch, n_epochs, logs)
+@styled
+def draw_latent_scan(
+    sizes: Sequence[int],
+    losses: Sequence[Sequence[float]],
+    *,
+    loss_name: str = "Validation loss",
+    label: PlotLabel | None = None,
+) -> Figure:
+    """Draw the mean loss of each latent size, a band of its trainings' spread, and the elbow.
+
+    The band is ± one standard deviation of the trainings of a size, not the error of their mean.
+    The elbow is the point farthest below the chord, which is drawn too.
+
+    Args:
+        sizes: Rising, n of them, at least one.
+        losses: For each size, the loss of each training; as many for all.
+        loss_name: Name of the loss, on its axis.
+        label: Text above the axes.
+
+    Raises:
+        ConfigError: If the sizes do not rise, or a loss is not finite.
+    """
+    scan = LatentScan(tuple(sizes), tuple(tuple(of_size) for of_size in losses))
+    figure = new_figure()
+    axes = figure.subplots()
+    power = _power(float(np.max(np.abs(scan.losses))))
+    mean, spread, points = (
+        values / 10.0**power for values in (scan.mean, scan.spread, np.asarray(scan.losses))
+    )
+    axes.fill_between(
+        sizes, mean - spread, mean + spread, color=BACKGROUND, alpha=0.22, lw=0, label="spread"
+    )
+    axes.plot(
+        np.repeat(sizes, points.shape[1]), points.ravel(), ".", color=BACKGROUND, alpha=0.6, ms=5
+    )
+    axes.plot(sizes, mean, "o-", color=BACKGROUND, ms=6, label=f"mean of {points.shape[1]}")
+    if scan.elbow is not None:
+        height = mean[list(sizes).index(scan.elbow)]
+        ends = [0, -1]
+        axes.plot(np.asarray(sizes)[ends], mean[ends], "--", color="#777777", lw=1.1, label="chord")
+        axes.plot(
+            [scan.elbow],
+            [height],
+            "o",
+            color=SIGNAL,
+            mfc="white",
+            mew=2,
+            ms=11,
+            label=f"elbow: {scan.elbow}",
+        )
+    axes.set_xticks(list(sizes))
+    axes.minorticks_off()
+    axes.set_xlabel("Latent size")
+    axes.set_ylabel(loss_name if power == 0 else f"{loss_name} / $10^{{{power}}}$")
+    axes.legend(loc="upper right")
+    draw_label(axes, label or PlotLabel())
+    return figure
+
+
+def _power(largest: float) -> int:
+    """The power of ten to take out of the axis: 0 for losses of ordinary size."""
+    power = int(np.floor(np.log10(largest))) if largest > 0 else 0
+    return power if power < -2 or power > 4 else 0

@@ -140,6 +140,18 @@ def study_jets() -> StudyJets:
 
 
 @pytest.fixture(scope="session")
+def background() -> Jets:
+    """Training jets."""
+    return toy_jets(1500, width=0, mass=50, seed=1, dataset="qcd")
+
+
+@pytest.fixture(scope="session")
+def other_background() -> Jets:
+    """Jets of the same dataset, of other events."""
+    return toy_jets(400, width=0, mass=50, seed=4, dataset="qcd")
+
+
+@pytest.fixture(scope="session")
 def plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of a package of detectors, on the path of Python."""
     folder = tmp_path_factory.mktemp("study_plugins")

@@ -1,15 +1,26 @@
 from __future__ import annotations
 
+import io
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.image import imread
 
-from oddjet.analysis.studies.latent_scan import LatentScan, elbow, scan_latent_sizes
+from oddjet.analysis.config import DetectorConfig
+from oddjet.analysis.report.figures.encode import figure_bytes
+from oddjet.analysis.report.figures.style import PlotLabel
+from oddjet.analysis.studies.latent_scan import (
+    LatentScan,
+    draw_latent_scan,
+    elbow,
+    scan_latent_sizes,
+)
 from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError, DetectorError
 from oddjet.ml.representations.jet_image import JetImage
@@ -137,9 +148,9 @@ def test_every_training_has_its_own_seed_and_the_same_jets(
         background,
         sizes=[4, 1, 2],
         trainings=3,
-        detector=counted,
+        detector=DetectorConfig(name=counted),
         seed=1,
-        progress=lambda *told: heard.append(told[:4]),
+        progress=lambda *step: heard.append(step[:4]),
     )
     assert scan.sizes == (1, 2, 4)
     assert [latent for latent, *_ in fits] == [1, 1, 1, 2, 2, 2, 4, 4, 4]
@@ -148,9 +159,13 @@ def test_every_training_has_its_own_seed_and_the_same_jets(
     np.testing.assert_allclose(scan.mean, [1, 0.5, 0.25], rtol=0.05)
     assert heard[:4] == [(0, 9, 1, 3), (0, 9, 2, 3), (0, 9, 3, 3), (1, 9, 1, 3)]
     assert len(heard) == 27
-    again = scan_latent_sizes(background, sizes=[2], trainings=1, detector=counted, seed=1)
+    again = scan_latent_sizes(
+        background, sizes=[2], trainings=1, detector=DetectorConfig(name=counted), seed=1
+    )
     assert again.losses == (scan.losses[1][:1],)
-    other = scan_latent_sizes(background, sizes=[2], trainings=1, detector=counted, seed=2)
+    other = scan_latent_sizes(
+        background, sizes=[2], trainings=1, detector=DetectorConfig(name=counted), seed=2
+    )
     assert other.losses != again.losses
 
 
@@ -167,8 +182,7 @@ def test_what_was_trained_is_not_trained_again(
             jets,
             sizes=sizes,
             trainings=2,
-            detector=counted,
-            hyper_parameters=settings,
+            detector=DetectorConfig(name=counted, hyper_parameters=settings),
             validation=other_background,
             seed=1,
             folder=tmp_path,
@@ -200,7 +214,13 @@ def test_an_interrupted_training_keeps_its_state(
 
     def scan(**more: Any) -> LatentScan:
         return scan_latent_sizes(
-            background, sizes=[1, 2], trainings=1, detector=counted, seed=1, folder=tmp_path, **more
+            background,
+            sizes=[1, 2],
+            trainings=1,
+            detector=DetectorConfig(name=counted),
+            seed=1,
+            folder=tmp_path,
+            **more,
         )
 
     with pytest.raises(KeyboardInterrupt):
@@ -225,13 +245,18 @@ def test_ene_s_autoencoder_gains_from_a_larger_code(background: Jets, tmp_path: 
     }
     jets = background[:1000]
     scan = scan_latent_sizes(
-        jets, sizes=[1, 6], trainings=1, hyper_parameters=settings, seed=1, folder=tmp_path
+        jets,
+        sizes=[1, 6],
+        trainings=1,
+        detector=DetectorConfig(name="ene", hyper_parameters=settings),
+        seed=1,
+        folder=tmp_path,
     )
     assert scan.mean[0] > scan.mean[1]
     numbers = [json.loads(path.read_text()) for path in tmp_path.iterdir()]
-    for found in numbers:
-        assert found["loss"] == min(found["history"]["val_loss"])
-    assert {found["hyper_parameters"]["latent"] for found in numbers} == {1, 6}
+    for training in numbers:
+        assert training["loss"] == min(training["history"]["val_loss"])
+    assert {training["hyper_parameters"]["latent"] for training in numbers} == {1, 6}
 
 
 @pytest.mark.parametrize(
@@ -241,13 +266,62 @@ def test_ene_s_autoencoder_gains_from_a_larger_code(background: Jets, tmp_path: 
         ({"sizes": [2, 2]}, ConfigError, "each once"),
         ({"trainings": 0}, ConfigError, "trainings must be at least 1"),
         ({"hyper_parameters": {"latent": 3}}, ConfigError, "give it as sizes"),
-        ({"detector": "kmeans"}, DetectorError, "no hyper-parameter 'latent'"),
-        ({"detector": "their_latent_detector:Silent"}, DetectorError, "keeps no 'val_loss'"),
+        ({"name": "kmeans"}, DetectorError, "no hyper-parameter 'latent'"),
+        ({"name": "their_latent_detector:Silent"}, DetectorError, "keeps no 'val_loss'"),
     ],
 )
 def test_what_cannot_be_scanned_is_refused(
     wrong: dict[str, Any], error: type[Exception], message: str, background: Jets, counted: str
 ) -> None:
-    settings = {"sizes": [2], "detector": counted, "seed": 1} | wrong
+    settings = {"sizes": [2], "name": counted, "seed": 1, "hyper_parameters": {}} | wrong
+    config = {key: settings.pop(key) for key in ("name", "hyper_parameters")}
     with pytest.raises(error, match=message):
-        scan_latent_sizes(background, **settings)
+        scan_latent_sizes(background, detector=DetectorConfig(**config), **settings)
+
+
+SIZES = [2, 4, 6, 8, 10, 12, 16, 20, 32]
+MEANS = 1.6e-5 + 3e-5 * np.exp(-(np.array(SIZES) - 2) / 4)
+LOSSES = MEANS[:, np.newaxis] * np.random.default_rng(1).normal(1, 0.02, (9, 5))
+
+FIGURES: dict[str, Callable[[], Figure]] = {
+    "scan": lambda: draw_latent_scan(
+        SIZES, LOSSES.tolist(), label=PlotLabel("simulation", "13 TeV")
+    ),
+    "no elbow": lambda: draw_latent_scan([1, 2, 3], [[3.0, 3.1], [2.0, 2.1], [1.0, 1.1]]),
+    "one training": lambda: draw_latent_scan(SIZES, [[loss] for loss in MEANS], loss_name="MSE"),
+    "one size": lambda: draw_latent_scan([12], [[1e-5, 2e-5]]),
+    "no loss left": lambda: draw_latent_scan([1, 2], [[0.0], [0.0]]),
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_picture_renders_with_ink_and_margins(name: str) -> None:
+    png = figure_bytes(FIGURES[name](), dpi=60)
+    image = np.asarray(imread(io.BytesIO(png), format="png"))[..., :3]
+    dark = (image.min(axis=2) < 0.8) | (np.ptp(image, axis=2) > 0.2)
+    assert dark.mean() > 0.005
+    border = np.concatenate([dark[0], dark[-1], dark[:, 0], dark[:, -1]])
+    assert not border.any()
+
+
+def test_band_is_the_spread_around_the_mean_and_the_elbow_is_marked() -> None:
+    losses = [[4.0, 6.0], [1.0, 3.0], [1.0, 1.0]]
+    axes = draw_latent_scan([1, 2, 3], losses).axes[0]
+    lines = {line.get_label(): line.get_xydata() for line in axes.lines}
+    np.testing.assert_allclose(lines["mean of 2"], [[1, 5], [2, 2], [3, 1]])
+    np.testing.assert_allclose(lines["elbow: 2"], [[2, 2]])
+    np.testing.assert_allclose(lines["chord"], [[1, 5], [3, 1]])
+    band = axes.collections[0].get_paths()[0].vertices
+    at_one = np.unique(np.asarray(band)[np.isclose(np.asarray(band)[:, 0], 1), 1])
+    np.testing.assert_allclose(at_one, [5 - np.sqrt(2), 5 + np.sqrt(2)])
+
+
+def test_small_losses_are_drawn_in_powers_of_ten() -> None:
+    axes = draw_latent_scan(SIZES, LOSSES.tolist()).axes[0]
+    assert "10^{-5}" in axes.get_ylabel()
+    assert 1 < max(axes.lines[1].get_ydata()) < 10  # type: ignore[arg-type]
+
+
+def test_a_loss_that_is_no_number_is_refused() -> None:
+    with pytest.raises(ConfigError, match="finite"):
+        draw_latent_scan([1, 2, 3], [[1.0], [np.nan], [1.0]])

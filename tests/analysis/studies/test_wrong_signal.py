@@ -31,7 +31,8 @@ def test_bets_are_made_on_equal_numbers_of_test_free_jets(
 ) -> None:
     models = []
     monkeypatch.setattr(
-        "oddjet.ml.create", lambda *a, **k: models.append(create(*a, **k)) or models[-1]
+        "oddjet.analysis.studies.study.create",
+        lambda *a, **k: models.append(create(*a, **k)) or models[-1],
     )
     result = wrong_signal_study(study_jets, setting("Ratio"), n_training=150)
     assert result.n_training == 150

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from oddjet.analysis.report.figures.jets import reconstruction_pictures
-from oddjet.analysis.report.figures.latent_scan import latent_scan
 from oddjet.analysis.report.figures.mass import mass_before_after
+from oddjet.analysis.studies.latent_scan import draw_latent_scan
 from oddjet.analysis.studies.reproduce.document import (
     Document,
     Drawing,
@@ -118,7 +118,7 @@ def _scan_drawing(results: Results) -> Drawing:
         ]
         for latent in LATENT_SIZES
     ]
-    figure = latent_scan(LATENT_SIZES, losses, label=LABEL)
+    figure = draw_latent_scan(LATENT_SIZES, losses, label=LABEL)
     return Drawing("ene-latent-scan", figure, "Validation loss against the latent size")
 
 
