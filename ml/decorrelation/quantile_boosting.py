@@ -13,7 +13,7 @@ from oddjet.errors import ConfigError
 from oddjet.ml.decorrelation.base import Decorrelation
 from oddjet.ml.decorrelation.ladder import SURVIVALS, interpolate_survival
 from oddjet.ml.decorrelation.profile import Profile
-from oddjet.ml.detectors.trees import Trees
+from oddjet.ml.networks.trees import Trees
 from oddjet.typing import Floats
 
 __all__ = ["QuantileBoosting"]

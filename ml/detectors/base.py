@@ -1,16 +1,27 @@
 """What every detector has in common: hyper-parameters, provenance, saving, checking of scores.
 
-A detector is one file with one subclass of `Detector` that implements `_fit`, `_scores`, `_save`
-and `_load`, and one line in `oddjet.ml.detectors.DETECTORS`.
+A detector is one file with one subclass of `Detector`, and one line in
+`oddjet.ml.detectors.DETECTORS`. The subclass is a dataclass whose fields are the hyper-parameters,
+each declared with its default and what it may be, and it implements `_fit`, `_scores`, `_save` and
+`_load`:
+
+    @dataclass(kw_only=True, eq=False)
+    class KMeansDetector(Detector):
+        score_names = ("min_d",)
+        label = "kmeans"
+
+        k: int = constrained(100, Interval(int, 1))
+        representation: Representation = constrained(
+            factory=JetImage, constraint=InstanceOf(Representation)
+        )
 """
 
 from __future__ import annotations
 
-import inspect
 import platform
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,13 +32,13 @@ import numpy.typing as npt
 
 from oddjet.datasets.disk.digest import content_key
 from oddjet.datasets.jets import Jets
-from oddjet.errors import DetectorError, NonFiniteError, TooFewJetsError, did_you_mean
+from oddjet.errors import DetectorError, NonFiniteError, TooFewJetsError
+from oddjet.ml.detectors.hyper_parameters import Configurable
 from oddjet.ml.folder import read_info, reading, replace_folder, write_info
 from oddjet.ml.networks.resume import Resume
 from oddjet.ml.networks.training import Progress
 from oddjet.ml.plugins import class_path, import_class
 from oddjet.ml.provenance import Provenance
-from oddjet.ml.representations import Representation, representation_from_identity
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -42,11 +53,11 @@ PROVENANCE_FILE = "provenance.npz"
 PACKAGES = ("oddjet", "numpy", "scikit-learn", "keras", "tensorflow")
 
 
-class Detector(ABC):
+class Detector(Configurable, ABC):
     """Base of all detectors.
 
     Subclasses take keyword-only hyper-parameters of JSON types and store each under its name,
-    unchanged; `representation` is one of them. What fitting finds ends in an underscore.
+    unchanged; `representation` is one of them. What fitting learns ends in an underscore.
 
     Attributes:
         representation: What the detector sees of a jet.
@@ -61,9 +72,11 @@ class Detector(ABC):
     """Fewer jets than this are refused for training."""
 
     supervised: ClassVar[bool] = False
-    """Whether training needs signal jets too, told from the rest by their label: a reference, no search."""
+    """Whether training needs signal jets too, marked by their label: a reference, no search."""
 
-    representation: Representation
+    scoring_batch: ClassVar[int | None] = None
+    """Most jets that `_scores` gets at once, so that memory does not grow with jets; None for all."""
+
     seed_: int | None = None
     provenance_: Provenance
     _fingerprint: str | None = None
@@ -82,7 +95,7 @@ class Detector(ABC):
 
     @abstractmethod
     def _scores(self, jets: Jets) -> Mapping[str, npt.ArrayLike]:
-        """Score n >= 1 jets: `score_names` → (n,), higher for more anomalous jets."""
+        """Score n >= 1 jets, at most `scoring_batch`: `score_names` → (n,), higher is more anomalous."""
 
     @abstractmethod
     def _save(self, folder: Path) -> None:
@@ -99,41 +112,7 @@ class Detector(ABC):
         """Score jets (n >= 0) with each model kept, by rising epoch; none unless overridden."""
         return ()
 
-    # --- what everybody calls -------------------------------------------------------------------
-
-    @classmethod
-    def create(cls, hyper_parameters: Mapping[str, Any]) -> Self:
-        """Make an untrained detector from a mapping, as configurations hold it.
-
-        Args:
-            hyper_parameters: Name → value; `representation` may be a name or an identity.
-
-        Raises:
-            DetectorError: If there is no such hyper-parameter.
-            ConfigError: If a value is not allowed.
-        """
-        known = cls.hyper_parameter_defaults()
-        values = dict(hyper_parameters)
-        for name in values:
-            if name not in (*known, "representation"):
-                msg = (
-                    f"{cls.__name__} has no hyper-parameter {name!r}.{did_you_mean(name, known)} "
-                    f"Known: {', '.join(known)}."
-                )
-                raise DetectorError(msg)
-        if isinstance(values.get("representation"), str | Mapping):
-            values["representation"] = representation_from_identity(values["representation"])
-        return cls(**values)
-
-    @classmethod
-    def hyper_parameter_defaults(cls) -> dict[str, Any]:
-        """Give the hyper-parameters but for the representation: name → default."""
-        parameters = inspect.signature(cls).parameters.values()
-        return {p.name: p.default for p in parameters if p.name != "representation"}
-
-    def hyper_parameters(self) -> dict[str, Any]:
-        """Give the hyper-parameters but for the representation: name → value."""
-        return {name: getattr(self, name) for name in self.hyper_parameter_defaults()}
+    # --- what users call ------------------------------------------------------------------------
 
     @property
     def is_fitted(self) -> bool:
@@ -176,7 +155,7 @@ class Detector(ABC):
             raise TooFewJetsError(msg)
         if validation is not None and not len(validation):
             msg = (
-                f"{type(self).__name__}: the validation jets are none. Pass some, or None to set "
+                f"{type(self).__name__}: there are no validation jets. Pass some, or None to set "
                 f"aside a part of the training jets."
             )
             raise TooFewJetsError(msg)
@@ -210,7 +189,7 @@ class Detector(ABC):
             self.provenance_.refuse(jets, detector=type(self).__name__)
         if not len(jets):
             return {name: np.zeros(0) for name in self.score_names}
-        return self._checked(self._scores(jets), len(jets))
+        return self._checked(self._in_batches(self._scores, jets), len(jets))
 
     def scores_by_epoch(self, jets: Jets, *, allow_trained: bool = False) -> dict[int, Scores]:
         """Score jets with the models kept during the training.
@@ -260,8 +239,8 @@ class Detector(ABC):
         """
         folder = Path(folder)
         info = read_info(folder, INFO_FILE)
-        found = cast("type[Self]", import_class(info["detector"], cls))
-        detector = found.create(
+        detector_class = cast("type[Self]", import_class(info["detector"], cls))
+        detector = detector_class.create(
             {**info["hyper_parameters"], "representation": info["representation"]}
         )
         with reading(folder):
@@ -302,6 +281,16 @@ class Detector(ABC):
                 (folder / file_name).write_bytes(content)
             self.__dict__.update(type(self).load(folder).__dict__)
         self._fingerprint = state["_fingerprint"]
+
+    def _in_batches(
+        self, function: Callable[[Jets], Mapping[str, npt.ArrayLike]], jets: Jets
+    ) -> Mapping[str, npt.ArrayLike]:
+        """Apply a function, from b jets to arrays of shape (b, …), to batches of n ≥ 0 jets."""
+        size = self.scoring_batch
+        if size is None or len(jets) <= size:
+            return function(jets)
+        parts = [function(jets[start : start + size]) for start in range(0, len(jets), size)]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def _resuming(self, stage: str = "training") -> Resume | None:
         """Give `optimise` or `train` the place of a stage's state, if there is to be one."""
@@ -345,7 +334,7 @@ class Detector(ABC):
         self._fingerprint = info["fingerprint"]
 
     def _checked(self, scores: Mapping[str, npt.ArrayLike], n: int) -> Scores:
-        """Hold a subclass to its word: the names it declared, one finite number a jet."""
+        """Check what a subclass gave: the names it declared, one finite number a jet."""
         if tuple(scores) != self.score_names:
             msg = (
                 f"{type(self).__name__} declares the scores {self.score_names} and gave "

@@ -11,12 +11,15 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from oddjet.constraints import Interval, constrained
 from oddjet.datasets.jets import Jets, Truth, require_columns
-from oddjet.errors import ConfigError, TooFewJetsError
+from oddjet.errors import TooFewJetsError
 from oddjet.ml.detectors.base import Detector, Scores
 from oddjet.ml.detectors.cluster_scores import BATCH_ROWS
-from oddjet.ml.detectors.trees import Trees
+from oddjet.ml.detectors.hyper_parameters import represented_by
+from oddjet.ml.detectors.sklearn_fits import import_sklearn
 from oddjet.ml.networks.training import Progress, split_rows
+from oddjet.ml.networks.trees import Trees
 from oddjet.ml.representations.base import Representation
 from oddjet.ml.representations.energy_flow import EnergyFlow
 from oddjet.ml.representations.substructure import Substructure
@@ -88,6 +91,7 @@ class SupervisedFeatures(Representation):
         return np.concatenate([*blocks, Substructure()(jets)[:, places]], axis=1)
 
 
+@dataclasses.dataclass(kw_only=True, eq=False)
 class BoostedTreesDetector(Detector):
     """Boosted decision trees trained on labelled signal jets (supervised reference).
 
@@ -117,38 +121,20 @@ class BoostedTreesDetector(Detector):
     """
 
     score_names: ClassVar[tuple[str, ...]] = ("log_odds",)
-    min_jets: ClassVar[int] = 100
+    label: ClassVar[str] = "bdt"
     supervised: ClassVar[bool] = True
+    scoring_batch: ClassVar[int | None] = BATCH_ROWS
 
-    trees_: Trees
+    iterations: int = constrained(300, Interval(int, 1))
+    learning_rate: float = constrained(0.05, Interval(float, 0, closed="neither"))
+    max_leaf_nodes: int = constrained(15, Interval(int, 2))
+    min_samples_leaf: int = constrained(20, Interval(int, 1))
+    l2_regularization: float = constrained(1.0, Interval(float, 0))
+    representation: Representation = represented_by(Representation, SupervisedFeatures)
 
-    def __init__(
-        self,
-        *,
-        iterations: int = 300,
-        learning_rate: float = 0.05,
-        max_leaf_nodes: int = 15,
-        min_samples_leaf: int = 20,
-        l2_regularization: float = 1.0,
-        representation: Representation | None = None,
-    ) -> None:
-        self.iterations = iterations
-        self.learning_rate = learning_rate
-        self.max_leaf_nodes = max_leaf_nodes
-        self.min_samples_leaf = min_samples_leaf
-        self.l2_regularization = l2_regularization
-        self.representation = SupervisedFeatures() if representation is None else representation
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.history_: dict[str, list[float]] = {}
-        for name, least in (("iterations", 1), ("max_leaf_nodes", 2), ("min_samples_leaf", 1)):
-            if getattr(self, name) < least:
-                msg = f"bdt: {name} must be at least {least}. Received: {getattr(self, name)}."
-                raise ConfigError(msg)
-        if not learning_rate > 0 or not l2_regularization >= 0:
-            msg = (
-                f"bdt: learning_rate must be positive and l2_regularization not negative. "
-                f"Received: {learning_rate} and {l2_regularization}."
-            )
-            raise ConfigError(msg)
 
     def _fit(
         self, jets: Jets, *, validation: Jets | None, seed: int, progress: Progress | None
@@ -186,11 +172,7 @@ class BoostedTreesDetector(Detector):
                 progress(tree + 1, len(trees), logs)
 
     def _booster(self, seed: int) -> Any:
-        from sklearn.ensemble import (  # noqa: PLC0415 - only training needs scikit-learn
-            HistGradientBoostingClassifier,
-        )
-
-        return HistGradientBoostingClassifier(
+        return import_sklearn("ensemble").HistGradientBoostingClassifier(
             max_iter=self.iterations,
             learning_rate=self.learning_rate,
             max_leaf_nodes=self.max_leaf_nodes,
@@ -202,15 +184,15 @@ class BoostedTreesDetector(Detector):
         )
 
     def _scores(self, jets: Jets) -> Scores:
-        return {"log_odds": self.trees_.margins(self._rows(jets))}
+        return {"log_odds": self.trees_.margins(self._flat(jets)["rows"])}
 
     def _rows(self, jets: Jets) -> Floats:
-        """Represent jets, some at a time, and flatten: (n, features)."""
-        rows = np.zeros((len(jets), int(np.prod(self.representation.shape))))
-        for start in range(0, len(jets), BATCH_ROWS):
-            part = slice(start, min(start + BATCH_ROWS, len(jets)))
-            rows[part] = self.representation(jets[part]).reshape(part.stop - part.start, -1)
-        return rows
+        """Represent jets, some at a time: (n, features)."""
+        return np.asarray(self._in_batches(self._flat, jets)["rows"])
+
+    def _flat(self, jets: Jets) -> Scores:
+        rows = self.representation(jets).reshape(len(jets), -1)
+        return {"rows": rows.astype(np.float64)}
 
     def _save(self, folder: Path) -> None:
         self.trees_.save(folder / TREES_FILE)

@@ -9,19 +9,21 @@ References:
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
+from oddjet.constraints import Interval, constrained
 from oddjet.datasets.jets import Jets
-from oddjet.errors import ConfigError
+from oddjet.ml.detectors.hyper_parameters import represented_by
 from oddjet.ml.detectors.image_autoencoder import ImageAutoencoder
+from oddjet.ml.detectors.keras_detector import TrainingTask
 from oddjet.ml.networks.keras_models import BatchedModel, import_keras
-from oddjet.ml.networks.training import TrainingSettings, warn_of_collapse
+from oddjet.ml.networks.training import warn_of_collapse
 from oddjet.ml.representations.jet_image import JetImage
+from oddjet.typing import Singles
 
 __all__ = ["EneDetector", "build_network"]
 
@@ -31,6 +33,7 @@ POOLING = 4
 """The two poolings together: the side of an image must be a multiple of it."""
 
 
+@dataclass(kw_only=True, eq=False)
 class EneDetector(ImageAutoencoder):
     """Convolutional autoencoder on 40×40 jet images, with a code of 12 numbers (Ene 2022).
 
@@ -77,55 +80,31 @@ class EneDetector(ImageAutoencoder):
         "Autoencoder training" (training, score).
     """
 
+    label: ClassVar[str] = "ene"
     scoring_batch: ClassVar[int] = 128
-    training_rows_at_once: ClassVar[int | None] = 128
+    rows_at_once: ClassVar[int | None] = 128
 
-    def __init__(
-        self,
-        *,
-        latent: int = 12,
-        filters: int = 128,
-        epochs: int = 100,
-        batch_size: int = 1024,
-        learning_rate: float = 1e-3,
-        epsilon: float = 1e-7,
-        patience: int = 3,
-        checkpoint_every: int = 0,
-        representation: JetImage | None = None,
-    ) -> None:
-        self.latent = latent
-        self.filters = filters
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.epsilon = epsilon
-        self.patience = patience
-        self.checkpoint_every = checkpoint_every
-        self.representation = JetImage.ene() if representation is None else representation
-        super().__init__()
-        for name in ("latent", "filters"):
-            if getattr(self, name) < 1:
-                msg = f"ene: {name} must be at least 1. Received: {getattr(self, name)}."
-                raise ConfigError(msg)
+    latent: int = constrained(12, Interval(int, 1))
+    filters: int = constrained(128, Interval(int, 1))
+    epochs: int = 100
+    batch_size: int = 1024
+    epsilon: float = constrained(1e-7, Interval(float, 0, closed="neither"))
+    patience: int = 3
+    checkpoint_every: int = 0
+    representation: JetImage = represented_by(JetImage, JetImage.ene)
+
+    def _check(self) -> None:
         side, *rest = self.representation.shape
         if rest != [side, 1] or side % POOLING:
-            msg = (
-                f"ene: the network pools images of shape (p, p, 1) by {POOLING}, so p must be a "
-                f"multiple of it. Received a representation of shape {self.representation.shape}."
+            expected = (
+                f"of shape (p, p, 1) with p a multiple of {POOLING}, by which images are pooled"
             )
-            raise ConfigError(msg)
+            self._refuse("representation", expected, self.representation.shape)
 
-    def encode(self, jets: Jets) -> npt.NDArray[np.float32]:
+    def encode(self, jets: Jets) -> Singles:
         """Give the codes of jets, shape (n, latent)."""
         self._require_fitted("encode")
-        encoder = self._encoder()
-        codes = np.zeros((len(jets), self.latent), dtype=np.float32)
-        for rows, _, found in self._passes(encoder, jets):
-            codes[rows] = found
-        return codes
-
-    def _settings(self) -> TrainingSettings:
-        return dataclasses.replace(super()._settings(), epsilon=self.epsilon)
+        return self._outputs_of(self._encoder(), jets)
 
     def _build(self, seeds: Iterator[int]) -> Any:
         return build_network(
@@ -135,11 +114,11 @@ class EneDetector(ImageAutoencoder):
             latent=self.latent,
         )
 
-    def _judge(self, images: npt.NDArray[np.float32]) -> None:
+    def _judge(self, task: TrainingTask) -> None:
         encoder = self._encoder()
-        starts = range(0, len(images), encoder.batch_size)
-        codes = [encoder(images[start : start + encoder.batch_size]) for start in starts]
-        warn_of_collapse(np.concatenate(codes), label="ene")
+        starts = range(0, len(task.validation), encoder.batch_size)
+        codes = [encoder(task.validation[start : start + encoder.batch_size]) for start in starts]
+        warn_of_collapse(np.concatenate(codes), label=self.label)
 
     def _encoder(self) -> BatchedModel:
         _, keras = import_keras()

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import logging
 import math
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 from scipy.linalg import solve_triangular
 
+from oddjet.constraints import Interval, OneOf, OrNone, constrained
 from oddjet.datasets.jets import Jets
-from oddjet.errors import ConfigError, DetectorError, TooFewJetsError
+from oddjet.errors import DetectorError, TooFewJetsError
 from oddjet.ml.detectors.base import Detector, Scores
 from oddjet.ml.detectors.cluster_scores import BATCH_ROWS, distances_to
+from oddjet.ml.detectors.hyper_parameters import represented_by
+from oddjet.ml.detectors.sklearn_fits import convergence_ignored, import_sklearn
 from oddjet.ml.networks.training import Progress
 from oddjet.ml.representations.base import Representation
 from oddjet.ml.representations.jet_image import JetImage
@@ -31,7 +34,6 @@ log = logging.getLogger(__name__)
 
 
 MIXTURE_FILE = "mixture.npz"
-COVARIANCES = ("spherical", "diag", "full")
 BETA_RATIO = 1e3
 """The smallest fitted variance must reach so many β."""
 FIRST_BETA = 1e-3
@@ -90,6 +92,7 @@ class Mixture:
         return float(self.covariances.min())
 
 
+@dataclass(kw_only=True, eq=False)
 class GaussianMixtureDetector(Detector):
     """Gaussian mixture on jet images or energy flow polynomials (Buss et al. 2022).
 
@@ -124,41 +127,26 @@ class GaussianMixtureDetector(Detector):
     """
 
     score_names: ClassVar[tuple[str, ...]] = ("gmmll",)
-    min_jets: ClassVar[int] = 100
+    label: ClassVar[str] = "gmm"
+    scoring_batch: ClassVar[int | None] = BATCH_ROWS
 
-    mixture_: Mixture
-    centre_: Floats
-    axes_: Floats
+    components: int = constrained(100, Interval(int, 1))
+    covariance: str = constrained("spherical", OneOf(*LAST_BETA))
+    beta: float | None = constrained(None, OrNone(Interval(float, 0, closed="neither")))
+    pca: int | None = constrained(None, OrNone(Interval(int, 1)))
+    representation: Representation = represented_by(
+        Representation, lambda: JetImage.buss(power=1.0, sigma=3.0)
+    )
 
-    def __init__(
-        self,
-        *,
-        components: int = 100,
-        covariance: str = "spherical",
-        beta: float | None = None,
-        pca: int | None = None,
-        representation: Representation | None = None,
-    ) -> None:
-        self.components = components
-        self.covariance = covariance
-        self.beta = beta
-        self.pca = pca
-        self.representation = (
-            JetImage.buss(power=1.0, sigma=3.0) if representation is None else representation
-        )
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.beta_ = float("nan")
         self.rule_met_ = False
-        if covariance not in COVARIANCES:
-            msg = f"gmm: covariance must be one of {COVARIANCES}. Received: {covariance!r}."
-            raise ConfigError(msg)
-        if beta is not None and not beta > 0:
-            msg = f"gmm: beta must be positive, or None for the rule. Received: {beta}."
-            raise ConfigError(msg)
+
+    def _check(self) -> None:
         n_numbers = math.prod(self.representation.shape)
-        for name, value, most in (("components", components, math.inf), ("pca", pca, n_numbers)):
-            if value is not None and not 1 <= value <= most:
-                msg = f"gmm: {name} must be at least 1 and at most {most}. Received: {value}."
-                raise ConfigError(msg)
+        if self.pca is not None and self.pca > n_numbers:
+            self._refuse("pca", f"at least 1 and at most {n_numbers}")
 
     def _fit(
         self,
@@ -192,11 +180,7 @@ class GaussianMixtureDetector(Detector):
             progress(1, 1, {"loss": float(loss)})
 
     def _scores(self, jets: Jets) -> Scores:
-        score = np.zeros(len(jets))
-        for start in range(0, len(jets), BATCH_ROWS):
-            part = slice(start, min(start + BATCH_ROWS, len(jets)))
-            score[part] = -self.mixture_.log_density(self._transformed(self._flat(jets[part])))
-        return {"gmmll": score}
+        return {"gmmll": -self.mixture_.log_density(self._transformed(self._flat(jets)))}
 
     def _flat(self, jets: Jets) -> Floats:
         """Represent jets and flatten: (n, numbers)."""
@@ -226,7 +210,7 @@ class GaussianMixtureDetector(Detector):
             self.beta_, self.rule_met_ = float(data["beta"]), bool(data["rule_met"])
 
 
-def principal_axes(rows: Floats, n: int) -> Floats:
+def principal_axes(rows: npt.NDArray[np.floating[Any]], n: int) -> Floats:
     """Find the first principal axes of rows, each divided by the standard deviation along it.
 
     Args:
@@ -285,15 +269,20 @@ def fit_mixture(
         fitter = _expectation_maximisation(
             scaled, components, covariance, beta=tried, seed=seed, start=fitter
         )
-        found = Mixture(fitter.weights_, fitter.means_, fitter.covariances_)
-        met = found.smallest_variance - tried >= BETA_RATIO * tried
-        log.debug("gmm: beta %g, smallest variance %g", tried, found.smallest_variance)
+        scaled_mixture = Mixture(fitter.weights_, fitter.means_, fitter.covariances_)
+        smallest = scaled_mixture.smallest_variance
+        met = smallest - tried >= BETA_RATIO * tried
+        log.debug("gmm: beta %g, smallest variance %g", tried, smallest)
         if met or beta is not None or tried * BETA_STEP < LAST_BETA[covariance] * 0.99:
             break
         tried *= BETA_STEP
     if not met:
-        log.info("gmm: the smallest variance is %g, β %g", found.smallest_variance, tried)
-    mixture = Mixture(found.weights, found.means * math.sqrt(unit), found.covariances * unit)
+        log.info("gmm: the smallest variance is %g, β %g", smallest, tried)
+    mixture = Mixture(
+        scaled_mixture.weights,
+        scaled_mixture.means * math.sqrt(unit),
+        scaled_mixture.covariances * unit,
+    )
     return mixture, tried, met
 
 
@@ -301,19 +290,14 @@ def _expectation_maximisation(
     rows: Floats, components: int, covariance: str, *, beta: float, seed: int, start: Any
 ) -> Any:
     """Fit scikit-learn's mixture, going on from an earlier one if there is one."""
-    from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415 - only training needs it
-    from sklearn.mixture import GaussianMixture  # noqa: PLC0415
-
-    fitter = start or GaussianMixture(
+    fitter = start or import_sklearn("mixture").GaussianMixture(
         components,
         covariance_type=covariance,
         max_iter=MAX_ITERATIONS,
         random_state=seed,
         warm_start=True,
     )
-    with warnings.catch_warnings():
-        # Said in the log below; with duplicate jets the k-means start warns too.
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with convergence_ignored():  # it is logged below; with duplicate jets k-means warns too
         try:
             fitter.set_params(reg_covar=beta).fit(rows)
         except ValueError as error:  # a covariance without an inverse

@@ -6,7 +6,7 @@ References:
 
 from __future__ import annotations
 
-import json
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +15,11 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.special import expit
 
+from oddjet.constraints import Interval, ListOf, constrained
 from oddjet.datasets.jets import Jets
-from oddjet.errors import ConfigError
-from oddjet.ml.detectors.base import Detector, Scores
+from oddjet.ml.detectors.base import Scores
+from oddjet.ml.detectors.hyper_parameters import represented_by
+from oddjet.ml.detectors.keras_detector import AnyFloats, KerasDetector, TrainingTask
 from oddjet.ml.detectors.latent_scores import NearestCodes, OneClassBoundary
 from oddjet.ml.evaluation.transport import emds, pt_eta_phi
 from oddjet.ml.networks.golling import (
@@ -27,24 +29,12 @@ from oddjet.ml.networks.golling import (
     adversarial_objective,
     load_networks,
 )
-from oddjet.ml.networks.keras_models import BatchedModel, layer_seeds, model_to_bytes
-from oddjet.ml.networks.training import (
-    Progress,
-    TrainingSettings,
-    optimise,
-    split_rows,
-    warn_of_collapse,
-)
-from oddjet.ml.representations.base import Representation
+from oddjet.ml.networks.training import Progress, Training, warn_of_collapse
 from oddjet.ml.representations.leading_constituents import ConstituentScaling, LeadingConstituents
 from oddjet.typing import Floats, Singles
 
 __all__ = ["GollingDetector"]
 
-
-VALIDATION_FRACTION = 0.2
-SCORING_BATCH = 1024
-STATE_FILE = "training.json"
 LATENT_FILE = "latent.npz"
 
 
@@ -67,7 +57,8 @@ class _Passed:
     made: Floats
 
 
-class GollingDetector(Detector):
+@dataclass(kw_only=True, eq=False)
+class GollingDetector(KerasDetector):
     """Variational autoencoder on the leading constituents, with a critic (Golling et al. 2023).
 
     The four-momenta of the 20 hardest constituents, in the jet's own frame and over its pt, each
@@ -127,56 +118,34 @@ class GollingDetector(Detector):
     """
 
     score_names: ClassVar[tuple[str, ...]] = ("mse", "emd", "knn", "ocsvm", "critic")
-    min_jets: ClassVar[int] = 100
+    label: ClassVar[str] = "golling"
+    kept_state: ClassVar[tuple[str, ...]] = ("history", "best_epoch", "active_dimensions")
 
-    representation: LeadingConstituents
-    scaling_: ConstituentScaling
-    _networks: Networks
-    _nearest: NearestCodes
-    _boundary: OneClassBoundary
+    stages: Sequence[int] = constrained([50, 10, 90], ListOf(Interval(int, 1), length=3))
+    learning_rates: Sequence[float] = constrained(
+        [1e-3, 1e-5, 1e-3], ListOf(Interval(float, 0, closed="neither"), length=3)
+    )
+    batch_size: int = constrained(256, Interval(int, 1))
+    kl_weight: float = constrained(0.25, Interval(float, 0))
+    critic_weight: float = constrained(0.1, Interval(float, 0))
+    penalty: float = constrained(10.0, Interval(float, 0))
+    neighbours: int = constrained(5, Interval(int, 1))
+    stored_codes: int = constrained(50_000, Interval(int, 1))
+    svm_jets: int = constrained(20_000, Interval(int, 2))
+    svm_nu: float = constrained(0.5, Interval(float, 0, 1, closed="neither"))
+    radius: float = constrained(0.8, Interval(float, 0, closed="neither"))
+    representation: LeadingConstituents = represented_by(LeadingConstituents)
 
-    def __init__(
-        self,
-        *,
-        stages: Sequence[int] = [50, 10, 90],
-        learning_rates: Sequence[float] = [1e-3, 1e-5, 1e-3],
-        batch_size: int = 256,
-        kl_weight: float = 0.25,
-        critic_weight: float = 0.1,
-        penalty: float = 10.0,
-        neighbours: int = 5,
-        stored_codes: int = 50_000,
-        svm_jets: int = 20_000,
-        svm_nu: float = 0.5,
-        radius: float = 0.8,
-        representation: Representation | None = None,
-    ) -> None:
-        self.stages = list(stages)
-        self.learning_rates = list(learning_rates)
-        self.batch_size = batch_size
-        self.kl_weight = kl_weight
-        self.critic_weight = critic_weight
-        self.penalty = penalty
-        self.neighbours = neighbours
-        self.stored_codes = stored_codes
-        self.svm_jets = svm_jets
-        self.svm_nu = svm_nu
-        self.radius = radius
-        if not isinstance(representation, LeadingConstituents | None):
-            msg = (
-                f"golling: masses and distances need four-momenta, a LeadingConstituents. "
-                f"Received: {type(representation).__name__}."
-            )
-            raise ConfigError(msg)
-        self.representation = LeadingConstituents() if representation is None else representation
-        self.history_: dict[str, list[float]] = {}
-        self.best_epoch_ = 0
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.stages, self.learning_rates = list(self.stages), list(self.learning_rates)
         self.active_dimensions_ = 0
-        self._batched: dict[str, BatchedModel] = {}
-        self._refuse_nonsense()
-        self._settings()  # refuses settings that cannot train, before any jet is read
 
-    # --- what it makes of jets ------------------------------------------------------------------
+    def _check(self) -> None:
+        if self.stored_codes < self.neighbours:
+            self._refuse("stored_codes", f"at least {self.neighbours}, the neighbours")
+
+    # --- reconstructions ------------------------------------------------------------------------
 
     def encode(self, jets: Jets) -> Singles:
         """Encode jets: the means of their Gaussians, shape (n, 10).
@@ -185,10 +154,8 @@ class GollingDetector(Detector):
             DetectorError: If it was not fitted.
         """
         self._require_fitted("encode")
-        codes = np.zeros((len(jets), LATENT), dtype=np.float32)
-        for part, passed in self._passes(jets):
-            codes[part] = passed.codes
-        return codes
+        codes = self._in_batches(lambda batch: {"codes": self._pass(batch).codes}, jets)
+        return np.asarray(codes["codes"])
 
     def reconstruct(self, jets: Jets) -> Floats:
         """Pass jets through the autoencoder, by their encoded means.
@@ -201,10 +168,8 @@ class GollingDetector(Detector):
             DetectorError: If it was not fitted.
         """
         self._require_fitted("reconstruct")
-        made = np.zeros((len(jets), *self.representation.shape))
-        for part, passed in self._passes(jets):
-            made[part] = passed.made
-        return made
+        made = self._in_batches(lambda batch: {"made": self._pass(batch).made}, jets)
+        return np.asarray(made["made"])
 
     def reconstruct_masses(self, jets: Jets) -> tuple[Floats, Floats]:
         """Compare the masses of jets with those of their reconstructions.
@@ -222,187 +187,115 @@ class GollingDetector(Detector):
             arXiv:2303.14134, figure 3, left.
         """
         self._require_fitted("reconstruct_masses")
-        pt = np.asarray(jets["pt"], dtype=np.float64)
-        masses = np.zeros((2, len(jets)))
-        for part, passed in self._passes(jets):
-            masses[0, part] = self.representation.mass(passed.rows, pt[part])
-            masses[1, part] = self.representation.mass(passed.made, pt[part])
-        return masses[0], masses[1]
+        masses = self._in_batches(self._masses, jets)
+        return np.asarray(masses["input"]), np.asarray(masses["output"])
+
+    def _masses(self, jets: Jets) -> Scores:
+        pt, passed = np.asarray(jets["pt"], dtype=np.float64), self._pass(jets)
+        mass = self.representation.mass
+        return {"input": mass(passed.rows, pt), "output": mass(passed.made, pt)}
 
     # --- training -------------------------------------------------------------------------------
 
-    def _settings(self) -> list[TrainingSettings]:
-        """One a stage; the last epoch counts."""
-        return [
-            TrainingSettings(
-                epochs=epochs,
-                batch_size=self.batch_size,
-                learning_rate=learning_rate,
-                checkpoint_every=0,
-                watch=None,
-            )
-            for epochs, learning_rate in zip(self.stages, self.learning_rates, strict=True)
-        ]
-
-    def _fit(
-        self, jets: Jets, *, validation: Jets | None, seed: int, progress: Progress | None
-    ) -> None:
-        rows = self.representation(jets)
-        if validation is None:
-            kept, set_aside = split_rows(len(rows), fraction=VALIDATION_FRACTION, seed=seed)
-            rows, validation_rows = rows[kept], rows[set_aside]
-        else:
-            validation_rows = self.representation(validation)
+    def _learn(self, rows: AnyFloats) -> None:
         self.scaling_ = ConstituentScaling.fit(rows)
-        scaled = self._scaled(rows)
-        seeds = layer_seeds(seed)
-        self._networks, self._batched = Networks.build(scaled.shape[1], seeds=seeds), {}
-        self._train(scaled, self._scaled(validation_rows), seeds=seeds, progress=progress)
-        self._measure_latent_space(scaled, rng=np.random.default_rng(next(seeds)))
 
-    def _train(
-        self,
-        rows: Singles,
-        validation: Singles,
-        *,
-        seeds: Iterator[int],
-        progress: Progress | None,
-    ) -> None:
-        """Run the three stages one after the other."""
-        self.history_, self.best_epoch_ = {}, sum(self.stages)
-        for stage, settings in zip(Stage, self._settings(), strict=True):
+    def _inputs(self, rows: AnyFloats) -> Singles:
+        return self.scaling_.apply(rows).astype(np.float32)
+
+    def _build(self, seeds: Iterator[int]) -> Networks:
+        return Networks.build(self.representation.shape[0], seeds=seeds)
+
+    def _train(self, task: TrainingTask) -> Training:
+        """Run the three stages one after the other; the last epoch counts."""
+        history: dict[str, list[float]] = {}
+        for stage, epochs, rate in zip(Stage, self.stages, self.learning_rates, strict=True):
             objective = adversarial_objective(
-                self._networks,
+                self._model,
                 stage=stage,
-                learning_rate=settings.learning_rate,
+                learning_rate=rate,
                 kl_weight=self.kl_weight,
                 critic_weight=self.critic_weight,
                 penalty=self.penalty,
-                seed=next(seeds),
+                seed=next(task.seeds),
             )
-            training = optimise(
+            progress = self._counted_on(task.progress, len(history.get("loss", ())))
+            training = self._optimise(
                 objective,
-                rows,
-                validation,
-                settings=settings,
-                seed=next(seeds),
-                progress=self._counted_on(progress),
-                resume=self._resuming(stage.value),
+                dataclasses.replace(task, seed=next(task.seeds), progress=progress),
+                self._settings(epochs=epochs, learning_rate=rate, checkpoint_every=0, watch=None),
+                stage=stage.value,
             )
             for name, values in training.history.items():
-                self.history_.setdefault(name, []).extend(values)
+                history.setdefault(name, []).extend(values)
+        return Training(history, sum(self.stages))
 
-    def _counted_on(self, progress: Progress | None) -> Progress | None:
+    def _counted_on(self, progress: Progress | None, epochs_before: int) -> Progress | None:
         """Count the epochs of earlier stages too."""
         if progress is None:
             return None
-        before, n_epochs = len(self.history_.get("loss", ())), sum(self.stages)
-        return lambda epoch, _, logs: progress(before + epoch, n_epochs, logs)
+        return lambda epoch, _, logs: progress(epochs_before + epoch, sum(self.stages), logs)
 
-    def _measure_latent_space(self, rows: Singles, *, rng: np.random.Generator) -> None:
+    def _judge(self, task: TrainingTask) -> None:
         """Keep codes of training jets, and find the boundary around them."""
-        codes = np.concatenate(
-            [
-                self._apply("encoder", rows[start : start + SCORING_BATCH])[:, :LATENT]
-                for start in range(0, len(rows), SCORING_BATCH)
-            ]
-        ).astype(np.float64)
+        encoder, rng = self._trained_model().encoder, np.random.default_rng(next(task.seeds))
+        starts = range(0, len(task.rows), encoder.batch_size)
+        batches = [encoder(task.rows[start : start + encoder.batch_size]) for start in starts]
+        codes = np.concatenate([batch[:, :LATENT] for batch in batches]).astype(np.float64)
         self.active_dimensions_ = warn_of_collapse(codes, label="golling")
-        few, some = (
+        few, stored = (
             codes[np.sort(rng.permutation(len(codes))[:most])]
             for most in (self.svm_jets, self.stored_codes)
         )
         self._boundary = OneClassBoundary.fit(few, nu=self.svm_nu)
-        self._nearest = NearestCodes(some, self.neighbours)
+        self._nearest = NearestCodes(stored, self.neighbours)
 
     # --- scoring --------------------------------------------------------------------------------
 
-    def _scores(self, jets: Jets) -> Scores:
-        scores = {name: np.zeros(len(jets)) for name in self.score_names}
-        for part, passed in self._passes(jets):
-            difference = passed.outputs.astype(np.float64) - passed.scaled
-            scores["mse"][part] = np.mean(difference**2, axis=1)
-            before, after = (self._particles(rows) for rows in (passed.rows, passed.made))
-            scores["emd"][part] = emds(before, after, radius=self.radius)
-            scores["knn"][part] = self._nearest.sum_of_distances(passed.codes)
-            scores["ocsvm"][part] = -self._boundary.decision(passed.codes)
-            logits = self._apply("critic", passed.scaled)[:, 0]
-            scores["critic"][part] = expit(logits.astype(np.float64))
-        return scores
+    def _ready(self, model: Networks) -> Networks:
+        ready = super()._ready
+        return Networks(*(ready(network) for network in model.by_name().values()))
+
+    def _scores_by(self, model: Networks, jets: Jets) -> Scores:
+        passed = self._pass(jets)
+        difference = passed.outputs.astype(np.float64) - passed.scaled
+        before, after = (self._particles(rows) for rows in (passed.rows, passed.made))
+        return {
+            "mse": np.mean(difference**2, axis=1),
+            "emd": emds(before, after, radius=self.radius),
+            "knn": self._nearest.sum_of_distances(passed.codes),
+            "ocsvm": -self._boundary.decision(passed.codes),
+            "critic": expit(model.critic(passed.scaled)[:, 0].astype(np.float64)),
+        }
 
     def _particles(self, rows: Floats) -> Floats:
         """pt, η, φ of the constituents that rows hold: (b, n, 3)."""
         return pt_eta_phi(rows.reshape(len(rows), self.representation.n, 4))
 
-    def _passes(self, jets: Jets) -> Iterator[tuple[slice, _Passed]]:
-        """Encode and decode batch by batch, so that memory does not grow with jets."""
-        for start in range(0, len(jets), SCORING_BATCH):
-            part = slice(start, min(start + SCORING_BATCH, len(jets)))
-            rows = self.representation(jets[part])
-            scaled = self._scaled(rows)
-            codes = self._apply("encoder", scaled)[:, :LATENT]
-            outputs = self._apply("decoder", codes)
-            yield part, _Passed(rows, scaled, codes, outputs, self.scaling_.invert(outputs))
-
-    def _scaled(self, rows: Floats) -> Singles:
-        return self.scaling_.apply(rows).astype(np.float32)
-
-    def _apply(self, name: str, rows: Singles) -> Singles:
-        """Apply a network to at most `SCORING_BATCH` rows."""
-        if name not in self._batched:
-            model = getattr(self._networks, name)
-            self._batched[name] = BatchedModel(model, batch_size=SCORING_BATCH)
-        return self._batched[name](rows)
+    def _pass(self, jets: Jets) -> _Passed:
+        """Encode and decode a batch of jets."""
+        networks = self._trained_model()
+        rows = self.representation(jets)
+        scaled = self._inputs(rows)
+        codes = networks.encoder(scaled)[:, :LATENT]
+        outputs = networks.decoder(codes)
+        return _Passed(rows, scaled, codes, outputs, self.scaling_.invert(outputs))
 
     # --- keeping --------------------------------------------------------------------------------
 
+    def _state(self) -> dict[str, Any]:
+        return {**super()._state(), "scaling": self.scaling_.to_dict()}
+
     def _save(self, folder: Path) -> None:
-        for name, model in self._networks.by_name().items():
-            (folder / f"{name}.keras").write_bytes(model_to_bytes(model))
+        for name, network in self._model.by_name().items():
+            (folder / f"{name}.keras").write_bytes(self._to_bytes(network))
         arrays: dict[str, Any] = {"codes": self._nearest.codes, **self._boundary.to_arrays()}
         np.savez_compressed(folder / LATENT_FILE, **arrays)
-        state = {
-            "history": self.history_,
-            "best_epoch": self.best_epoch_,
-            "active_dimensions": self.active_dimensions_,
-            "scaling": self.scaling_.to_dict(),
-        }
-        (folder / STATE_FILE).write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
+        self._save_state(folder)
 
     def _load(self, folder: Path) -> None:
-        state = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
-        self.history_, self.best_epoch_ = state["history"], state["best_epoch"]
-        self.active_dimensions_ = state["active_dimensions"]
-        self.scaling_ = ConstituentScaling.from_dict(state["scaling"])
+        self.scaling_ = ConstituentScaling.from_dict(self._load_state(folder)["scaling"])
         with np.load(folder / LATENT_FILE, allow_pickle=False) as data:
             self._nearest = NearestCodes(data["codes"], self.neighbours)
             self._boundary = OneClassBoundary.from_arrays(data)
-        self._networks = load_networks(folder, n_inputs=self.representation.shape[0])
-        self._batched = {}
-
-    def _refuse_nonsense(self) -> None:
-        for name in ("stages", "learning_rates"):
-            if len(getattr(self, name)) != len(Stage):
-                msg = (
-                    f"golling: {name} must be {len(Stage)} numbers, one a stage. "
-                    f"Received: {getattr(self, name)}."
-                )
-                raise ConfigError(msg)
-        least = {
-            "kl_weight": 0,
-            "critic_weight": 0,
-            "penalty": 0,
-            "neighbours": 1,
-            "stored_codes": self.neighbours,
-            "svm_jets": 2,
-        }
-        for name, value in least.items():
-            if not getattr(self, name) >= value:
-                msg = f"golling: {name} must be at least {value}. Received: {getattr(self, name)}."
-                raise ConfigError(msg)
-        if not 0 < self.svm_nu < 1:
-            msg = f"golling: svm_nu must be in (0, 1). Received: {self.svm_nu}."
-            raise ConfigError(msg)
-        if not self.radius > 0:
-            msg = f"golling: radius must be positive. Received: {self.radius}."
-            raise ConfigError(msg)
+        self._model = load_networks(folder, n_inputs=self.representation.shape[0])

@@ -6,48 +6,41 @@ References:
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
-import numpy.typing as npt
 
+from oddjet.constraints import InstanceOf, Interval, OneOf, OrNone, constrained
 from oddjet.datasets.jets import Jets
-from oddjet.errors import ConfigError, DetectorError, TooFewJetsError
-from oddjet.ml.detectors.base import Detector, Scores
+from oddjet.errors import DetectorError, TooFewJetsError
+from oddjet.ml.detectors.base import Scores
 from oddjet.ml.detectors.gmm import principal_axes
+from oddjet.ml.detectors.hyper_parameters import represented_by
+from oddjet.ml.detectors.keras_detector import AnyFloats, KerasDetector, TrainingTask
 from oddjet.ml.networks.flows import Flow, log_normal, negative_log_likelihood, trainable_model
-from oddjet.ml.networks.keras_models import compile_function, import_keras, layer_seeds
-from oddjet.ml.networks.training import (
-    Objective,
-    Progress,
-    Training,
-    TrainingSettings,
-    optimise,
-    split_rows,
-)
+from oddjet.ml.networks.keras_models import import_keras
+from oddjet.ml.networks.objectives import Losses, Objective, adam_objective
+from oddjet.ml.networks.training import Training
 from oddjet.ml.representations.energy_flow import EnergyFlow, Reweight
-from oddjet.typing import Floats
+from oddjet.typing import Floats, Singles
 
 __all__ = ["InvertibleDetector"]
 
 log = logging.getLogger(__name__)
 
-
-FLOW_FILE = "flow.npz"
 WHITENING_FILE = "whitening.npz"
-CHECKPOINT_FILE = "epoch_{:03d}.npz"
-HISTORY_FILE = "training.json"
-VALIDATION_FRACTION = 0.1
-SCORING_BATCH = 2048
 POWERS: dict[str, Reweight] = {"log_p": 1.0, "log_p_third": 1 / 3, "log_p_log": "log"}
 """Score → the reweighting EFP → EFPⁿ in whose space it is −log p."""
 
 
-class InvertibleDetector(Detector):
+@dataclass(kw_only=True, eq=False)
+class InvertibleDetector(KerasDetector):
     """Normalising flow on the eight energy flow polynomials (Buss et al. 2022).
 
     The polynomials, reweighted as the representation says, are whitened by a principal component analysis
@@ -106,50 +99,36 @@ class InvertibleDetector(Detector):
     """
 
     score_names: ClassVar[tuple[str, ...]] = (*POWERS, "latent")
-    min_jets: ClassVar[int] = 100
+    label: ClassVar[str] = "inn"
+    scoring_batch: ClassVar[int] = 2048
+    validation_fraction: ClassVar[float] = 0.1
+    model_file: ClassVar[str] = "flow.npz"
+    checkpoint_file: ClassVar[str] = "epoch_{:03d}.npz"
+    kept_state: ClassVar[tuple[str, ...]] = ("best_epoch", "n_floored", "history")
 
-    representation: EnergyFlow
-    flow_: Flow
-    centre_: Floats
-    axes_: Floats
+    epochs: int = constrained(300, Interval(int, 1))
+    batch_size: int = constrained(512, Interval(int, 1))
+    learning_rate: float = constrained(1e-4, Interval(float, 0, closed="neither"))
+    learning_rate_decay: float = constrained(0.98, Interval(float, 0, 1, closed="right"))
+    noise: float = constrained(0.5, Interval(float, 0))
+    noise_decay: float = constrained(0.95, Interval(float, 0, 1, closed="right"))
+    blocks: int = constrained(24, Interval(int, 1))
+    units: int = constrained(512, Interval(int, 1))
+    clamp: float = constrained(2.0, Interval(float, 0, closed="neither"))
+    pca: bool = constrained(True, OneOf(True, False))
+    watch: str | None = constrained(None, OrNone(InstanceOf(str)))
+    patience: int = constrained(20, Interval(int, 1))
+    checkpoint_every: int = constrained(0, Interval(int, 0))
+    representation: EnergyFlow = represented_by(EnergyFlow)
 
-    def __init__(
-        self,
-        *,
-        epochs: int = 300,
-        batch_size: int = 512,
-        learning_rate: float = 1e-4,
-        learning_rate_decay: float = 0.98,
-        noise: float = 0.5,
-        noise_decay: float = 0.95,
-        blocks: int = 24,
-        units: int = 512,
-        clamp: float = 2.0,
-        pca: bool = True,
-        watch: str | None = None,
-        patience: int = 20,
-        checkpoint_every: int = 0,
-        representation: EnergyFlow | None = None,
-    ) -> None:
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_decay = learning_rate_decay
-        self.noise = noise
-        self.noise_decay = noise_decay
-        self.blocks = blocks
-        self.units = units
-        self.clamp = clamp
-        self.pca = pca
-        self.watch = watch
-        self.patience = patience
-        self.checkpoint_every = checkpoint_every
-        self.representation = EnergyFlow() if representation is None else representation
-        self.history_: dict[str, list[float]] = {}
-        self.best_epoch_ = 0
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.n_floored_ = 0
-        self._checkpoints: dict[int, bytes] = {}
-        self._refuse_impossible()
+
+    @property
+    def flow_(self) -> Flow:
+        """The flow, of whitened rows."""
+        return cast("Flow", self._model)
 
     @property
     def n_parameters(self) -> int:
@@ -182,61 +161,11 @@ class InvertibleDetector(Detector):
         self._require_fitted("scores_reweighted")
         if not allow_trained:
             self.provenance_.refuse(jets, detector=type(self).__name__)
-        scores = np.zeros(len(jets))
-        for rows, efps in self._polynomials(jets):
-            log_p, _ = self._evaluate(self.flow_, efps)
-            scores[rows] = self.representation.log_jacobian(efps, n) - log_p
-        return scores
+        return np.asarray(self._in_batches(partial(self._reweighted, n=n), jets)["score"])
 
-    def _refuse_impossible(self) -> None:
-        """Refuse hyper-parameters that cannot train, before any jet is read."""
-        self._settings()
-        Flow.initial(8, blocks=self.blocks, units=self.units, clamp=self.clamp, seed=0)
-        for name in ("learning_rate_decay", "noise_decay"):
-            if not 0 < getattr(self, name) <= 1:
-                msg = f"inn: {name} must be in (0, 1]. Received: {getattr(self, name)}."
-                raise ConfigError(msg)
-        if not 0 <= self.noise < np.inf:
-            msg = f"inn: noise must be finite and not negative. Received: {self.noise}."
-            raise ConfigError(msg)
-        if not isinstance(self.representation, EnergyFlow):
-            msg = (
-                f"inn: the network is made for energy flow polynomials. Received a representation "
-                f"{type(self.representation).__name__}: use EnergyFlow."
-            )
-            raise ConfigError(msg)
+    # --- training -------------------------------------------------------------------------------
 
-    def _settings(self) -> TrainingSettings:
-        return TrainingSettings(
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            patience=self.patience,
-            checkpoint_every=self.checkpoint_every,
-            watch=self.watch,
-        )
-
-    def _fit(
-        self, jets: Jets, *, validation: Jets | None, seed: int, progress: Progress | None
-    ) -> None:
-        rows = self._training_rows(jets)
-        self.n_floored_ = len(jets) - len(rows)
-        if validation is None:
-            kept, held_out = split_rows(len(rows), fraction=VALIDATION_FRACTION, seed=seed)
-            rows, validation_rows = rows[kept], rows[held_out]
-        else:
-            validation_rows = self._training_rows(validation)
-        self.centre_, self.axes_ = _whitening(rows, pca=self.pca)
-        training, self.flow_ = self._train(
-            self._whitened(rows).astype(np.float32),
-            self._whitened(validation_rows).astype(np.float32),
-            seed=seed,
-            progress=progress,
-        )
-        self.history_, self.best_epoch_ = training.history, training.best_epoch
-        self._checkpoints = training.checkpoints
-
-    def _training_rows(self, jets: Jets) -> Floats:
+    def _represent(self, jets: Jets) -> Floats:
         """Reweighted polynomials of the jets of which none is below the floor: (m, 8)."""
         efps = self.representation.polynomials(jets)
         kept = (efps >= self.representation.floor).all(axis=1)
@@ -255,93 +184,82 @@ class InvertibleDetector(Detector):
             raise TooFewJetsError(msg)
         return self.representation.reweighted(efps[kept], self.representation.reweight)
 
-    def _train(
-        self,
-        rows: npt.NDArray[np.float32],
-        validation: npt.NDArray[np.float32],
-        *,
-        seed: int,
-        progress: Progress | None,
-    ) -> tuple[Training, Flow]:
-        """Train a flow of whitened rows from scratch."""
-        seeds = layer_seeds(seed)
-        start = Flow.initial(
-            rows.shape[1], blocks=self.blocks, units=self.units, clamp=self.clamp, seed=next(seeds)
+    def _note_left_out(self, n_jets: int) -> None:
+        self.n_floored_ = n_jets
+
+    def _learn(self, rows: AnyFloats) -> None:
+        self.centre_, self.axes_ = _whitening(rows, pca=self.pca)
+
+    def _inputs(self, rows: AnyFloats) -> Singles:
+        return self._whitened(rows).astype(np.float32)
+
+    def _build(self, seeds: Iterator[int]) -> Flow:
+        return Flow.initial(
+            len(self.centre_),
+            blocks=self.blocks,
+            units=self.units,
+            clamp=self.clamp,
+            seed=next(seeds),
         )
+
+    def _train(self, task: TrainingTask) -> Training:
+        start = self.flow_
         model = trainable_model(start)
-        training = optimise(
-            self._objective(model, start, noise_seed=next(seeds)),
-            rows,
-            validation,
-            settings=self._settings(),
-            seed=seed,
-            progress=progress,
-            resume=self._resuming(),
-        )
-        return training, start.trained_to(model.get_weights())
+        objective = self._objective(model, start, noise_seed=next(task.seeds))
+        training = self._optimise(objective, task, self._settings())
+        self._model = start.trained_to(model.get_weights())
+        return training
 
     def _objective(self, model: Any, start: Flow, *, noise_seed: int) -> Objective:
         tf, keras = import_keras()
         optimizer = keras.optimizers.Adam(self.learning_rate)
-        variables = model.trainable_variables
-        optimizer.build(variables)
         width = tf.Variable(self.noise, dtype=tf.float32)
         generator = tf.random.Generator.from_seed(noise_seed, alg="philox")
-        shape = (None, start.dimensions)
 
-        def step(batch: Any) -> Any:
-            noisy = batch + width * generator.normal(tf.shape(batch))
-            with tf.GradientTape() as tape:
-                loss = negative_log_likelihood(model, noisy)
-            optimizer.apply(tape.gradient(loss, variables), variables)
-            return {"loss": loss}
+        def losses(batch: Any, noise: Any = 0.0) -> Losses:
+            return {"loss": negative_log_likelihood(model, batch + noise)}
 
         def start_epoch(epoch: int) -> None:
             # From the number of the epoch alone, so that a resumed training has the same.
             optimizer.learning_rate = self.learning_rate * self.learning_rate_decay ** (epoch - 1)
             width.assign(self.noise * self.noise_decay ** (epoch - 1))
 
-        return Objective(
-            step=compile_function(step, shape),
-            evaluate=compile_function(
-                lambda batch: {"loss": negative_log_likelihood(model, batch)}, shape
-            ),
+        objective = adam_objective(
+            losses,
             models=[model],
-            optimizers=[optimizer],
+            optimizer=optimizer,
+            draw=lambda batch: [width * generator.normal(tf.shape(batch))],
             state=[generator.state],
+        )
+        return dataclasses.replace(
+            objective,
             start_epoch=start_epoch,
             checkpoint=lambda: start.trained_to(model.get_weights()).to_bytes(),
         )
 
-    def _scores(self, jets: Jets) -> Scores:
-        return self._scores_of(self.flow_, jets)
+    # --- scoring --------------------------------------------------------------------------------
 
-    def _scores_by_epoch(self, jets: Jets) -> Iterator[tuple[int, Scores]]:
-        for epoch, content in sorted(self._checkpoints.items()):
-            yield epoch, self._scores_of(Flow.from_bytes(content), jets)
+    def _ready(self, model: Flow) -> Flow:
+        return model
 
-    def _scores_of(self, flow: Flow, jets: Jets) -> Scores:
-        scores = {name: np.zeros(len(jets)) for name in self.score_names}
-        n_floored = 0
-        for rows, efps in self._polynomials(jets):
-            log_p, scores["latent"][rows] = self._evaluate(flow, efps)
-            for name, n in POWERS.items():
-                scores[name][rows] = self.representation.log_jacobian(efps, n) - log_p
-            n_floored += self.representation.count_floored(efps)
-        if n_floored:
+    def _scores_by(self, model: Flow, jets: Jets) -> Scores:
+        efps = self.representation.polynomials(jets)
+        if n_floored := self.representation.count_floored(efps):
             log.info(
                 "inn: %d of %d jets have a polynomial below %g and are scored as if at it",
                 n_floored,
                 len(jets),
                 self.representation.floor,
             )
-        return scores
+        log_p, latent = self._evaluate(model, efps)
+        log_jacobian = self.representation.log_jacobian
+        scores = {name: log_jacobian(efps, n) - log_p for name, n in POWERS.items()}
+        return {**scores, "latent": latent}
 
-    def _polynomials(self, jets: Jets) -> Iterator[tuple[slice, Floats]]:
-        """Compute polynomials batch by batch, so that memory does not grow with jets."""
-        for start in range(0, len(jets), SCORING_BATCH):
-            rows = slice(start, min(start + SCORING_BATCH, len(jets)))
-            yield rows, self.representation.polynomials(jets[rows])
+    def _reweighted(self, jets: Jets, n: Reweight) -> Scores:
+        efps = self.representation.polynomials(jets)
+        log_p, _ = self._evaluate(self.flow_, efps)
+        return {"score": self.representation.log_jacobian(efps, n) - log_p}
 
     def _evaluate(self, flow: Flow, efps: Floats) -> tuple[Floats, Floats]:
         """Give log p of polynomials (n, 8) and the distance in the latent space, each (n,)."""
@@ -352,37 +270,31 @@ class InvertibleDetector(Detector):
         log_p += self.representation.log_jacobian(floored)
         return log_p, np.linalg.norm(latent, axis=1)
 
-    def _whitened(self, rows: Floats) -> Floats:
+    def _whitened(self, rows: AnyFloats) -> Floats:
         return np.asarray((rows - self.centre_) @ self.axes_.T)
 
+    # --- keeping --------------------------------------------------------------------------------
+
+    def _to_bytes(self, model: Flow) -> bytes:
+        return model.to_bytes()
+
+    def _from_bytes(self, content: bytes, *, where: str) -> Flow:
+        return Flow.from_bytes(content, where=where)
+
+    def _check_model(self, where: str) -> None:
+        """Every flow that can be read is taken."""
+
     def _save(self, folder: Path) -> None:
-        (folder / FLOW_FILE).write_bytes(self.flow_.to_bytes())
+        super()._save(folder)
         np.savez(folder / WHITENING_FILE, centre=self.centre_, axes=self.axes_)
-        for epoch, content in self._checkpoints.items():
-            (folder / CHECKPOINT_FILE.format(epoch)).write_bytes(content)
-        state = {
-            "best_epoch": self.best_epoch_,
-            "n_floored": self.n_floored_,
-            "history": self.history_,
-            "checkpoints": sorted(self._checkpoints),
-        }
-        (folder / HISTORY_FILE).write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
 
     def _load(self, folder: Path) -> None:
-        state = json.loads((folder / HISTORY_FILE).read_text(encoding="utf-8"))
-        self.history_, self.best_epoch_ = state["history"], state["best_epoch"]
-        self.n_floored_ = state["n_floored"]
-        self._checkpoints = {
-            epoch: (folder / CHECKPOINT_FILE.format(epoch)).read_bytes()
-            for epoch in state["checkpoints"]
-        }
-        where = folder / FLOW_FILE
-        self.flow_ = Flow.from_bytes(where.read_bytes(), where=str(where))
+        super()._load(folder)
         with np.load(folder / WHITENING_FILE, allow_pickle=False) as data:
             self.centre_, self.axes_ = data["centre"], data["axes"]
 
 
-def _whitening(rows: Floats, *, pca: bool) -> tuple[Floats, Floats]:
+def _whitening(rows: AnyFloats, *, pca: bool) -> tuple[Floats, Floats]:
     """Find centre (8,) and axes (8, 8): `(rows - centre) @ axes.T` has unit variances.
 
     Raises:

@@ -7,22 +7,19 @@ References:
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from oddjet.errors import ConfigError
-from oddjet.ml.detectors.image_autoencoder import (
-    ImageAutoencoder,
-    kl_divergence,
-    mean_squared_error,
-)
+from oddjet.constraints import Interval, OneOf, constrained
+from oddjet.ml.detectors.image_autoencoder import ImageAutoencoder
 from oddjet.ml.networks.keras_models import import_keras
-from oddjet.ml.representations.jet_image import JetImage
 
-__all__ = ["KhanalDetector", "build_autoencoder", "kl_divergence", "mean_squared_error"]
+__all__ = ["KhanalDetector", "build_autoencoder"]
 
 PIXELS = 32
 
 
+@dataclass(kw_only=True, eq=False)
 class KhanalDetector(ImageAutoencoder):
     """Convolutional autoencoder on 32×32 jet images (Khanal 2023).
 
@@ -62,38 +59,14 @@ class KhanalDetector(ImageAutoencoder):
         D. Khanal (2023), sections 4.4 (network), 5.2 (training), 6.1 (scores).
     """
 
-    min_jets: ClassVar[int] = 100
+    label: ClassVar[str] = "khanal"
 
-    def __init__(
-        self,
-        *,
-        epochs: int = 90,
-        batch_size: int = 32,
-        learning_rate: float = 1e-3,
-        patience: int = 20,
-        checkpoint_every: int = 10,
-        dropout: float = 0.0,
-        shared_alpha: bool = False,
-        representation: JetImage | None = None,
-    ) -> None:
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.patience = patience
-        self.checkpoint_every = checkpoint_every
-        self.dropout = dropout
-        self.shared_alpha = shared_alpha
-        self.representation = JetImage() if representation is None else representation
-        super().__init__()
-        if not 0 <= dropout < 1:
-            msg = f"khanal: dropout must be in [0, 1). Received: {dropout}."
-            raise ConfigError(msg)
+    dropout: float = constrained(0.0, Interval(float, 0, 1))
+    shared_alpha: bool = constrained(False, OneOf(True, False))
+
+    def _check(self) -> None:
         if self.representation.shape != (PIXELS, PIXELS, 1):
-            msg = (
-                f"khanal: the network is made for images of shape {(PIXELS, PIXELS, 1)}. "
-                f"Received a representation of shape {self.representation.shape}."
-            )
-            raise ConfigError(msg)
+            self._refuse("representation", f"of shape {(PIXELS, PIXELS, 1)}")
 
     def _build(self, seeds: Iterator[int]) -> Any:
         return build_autoencoder(seeds=seeds, dropout=self.dropout, shared_alpha=self.shared_alpha)

@@ -6,15 +6,16 @@ References:
 
 from __future__ import annotations
 
-import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from oddjet.constraints import Interval, constrained
 from oddjet.datasets.jets import Jets
-from oddjet.errors import ConfigError, TooFewJetsError
+from oddjet.errors import TooFewJetsError
 from oddjet.ml.detectors.base import Detector, Scores
 from oddjet.ml.detectors.cluster_scores import (
     BATCH_ROWS,
@@ -24,6 +25,8 @@ from oddjet.ml.detectors.cluster_scores import (
     mean_of_nearest,
     measure_clusters,
 )
+from oddjet.ml.detectors.hyper_parameters import represented_by
+from oddjet.ml.detectors.sklearn_fits import convergence_ignored, import_sklearn
 from oddjet.ml.networks.training import Progress
 from oddjet.ml.representations.base import Representation
 from oddjet.ml.representations.jet_image import JetImage
@@ -41,6 +44,7 @@ AXES_ROWS = 10_000
 """Rows, at least, that principal axes are taken from."""
 
 
+@dataclass(kw_only=True, eq=False)
 class KMeansDetector(Detector):
     """k-means clustering of jet images (Buss et al. 2022).
 
@@ -71,22 +75,14 @@ class KMeansDetector(Detector):
     """
 
     score_names: ClassVar[tuple[str, ...]] = ("min_d", "knc5", "mlled", "mll1d", "mlln")
-    min_jets: ClassVar[int] = 100
+    label: ClassVar[str] = "kmeans"
+    scoring_batch: ClassVar[int | None] = BATCH_ROWS
 
-    clusters_: Clusters
-
-    def __init__(
-        self, *, k: int = 100, starts: int = 10, representation: Representation | None = None
-    ) -> None:
-        self.k = k
-        self.starts = starts
-        self.representation = (
-            JetImage.buss(power=1.0, sigma=3.0) if representation is None else representation
-        )
-        for name, value in (("k", k), ("starts", starts)):
-            if value < 1:
-                msg = f"kmeans: {name} must be at least 1. Received: {value}."
-                raise ConfigError(msg)
+    k: int = constrained(100, Interval(int, 1))
+    starts: int = constrained(10, Interval(int, 1))
+    representation: Representation = represented_by(
+        Representation, lambda: JetImage.buss(power=1.0, sigma=3.0)
+    )
 
     def _fit(
         self,
@@ -106,16 +102,8 @@ class KMeansDetector(Detector):
             progress(1, 1, {"loss": self.clusters_.inertia / len(rows)})
 
     def _scores(self, jets: Jets) -> Scores:
-        scores = {name: np.zeros(len(jets)) for name in self.score_names}
-        for start in range(0, len(jets), BATCH_ROWS):
-            part = slice(start, min(start + BATCH_ROWS, len(jets)))
-            for name, values in self._scores_of_rows(self._rows(jets[part])).items():
-                scores[name][part] = values
-        return scores
-
-    def _scores_of_rows(self, rows: npt.NDArray[np.float32]) -> Scores:
         clusters = self.clusters_
-        distances = distances_to(rows, clusters.centroids)
+        distances = distances_to(self._rows(jets), clusters.centroids)
         return {
             "min_d": mean_of_nearest(distances, n=1),
             "knc5": mean_of_nearest(distances, n=NEAREST),
@@ -154,16 +142,15 @@ def find_centroids(
     Returns:
         Means of the clusters' rows, shape (k, m); fewer than k where fewer rows differ.
     """
-    from sklearn.cluster import KMeans  # noqa: PLC0415 - only training needs scikit-learn
-    from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415
-
-    fitter = KMeans(k, n_init=starts, max_iter=MAX_ITERATIONS, random_state=seed)
-    with warnings.catch_warnings():
+    fitter = import_sklearn("cluster").KMeans(
+        k, n_init=starts, max_iter=MAX_ITERATIONS, random_state=seed
+    )
+    with convergence_ignored():
         # Fewer different jets than clusters: the empty ones are left out of the likelihoods.
-        warnings.simplefilter("ignore", ConvergenceWarning)
         labels = fitter.fit(_turned(rows)).labels_
-    found = [i for i in range(k) if (labels == i).any()]
-    return np.stack([rows[labels == i].mean(axis=0, dtype=np.float64) for i in found])
+    return np.stack(
+        [rows[labels == i].mean(axis=0, dtype=np.float64) for i in range(k) if (labels == i).any()]
+    )
 
 
 def _turned(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -171,9 +158,9 @@ def _turned(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     m = rows.shape[1]
     if m <= FEW_NUMBERS:
         return rows
-    some = rows[:: max(1, len(rows) // AXES_ROWS)].astype(np.float64)
-    centre = some.mean(axis=0)
-    variances, vectors = np.linalg.eigh((some - centre).T @ (some - centre))
+    sample = rows[:: max(1, len(rows) // AXES_ROWS)].astype(np.float64)
+    centre = sample.mean(axis=0)
+    variances, vectors = np.linalg.eigh((sample - centre).T @ (sample - centre))
     lost = np.cumsum(np.maximum(variances, 0.0))  # rising: of the axes up to each
     first = int(np.searchsorted(lost, LOST_VARIANCE * lost[-1], side="right"))
     if m - first > m // 2:

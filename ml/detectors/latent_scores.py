@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial import KDTree
 
 from oddjet.errors import ConfigError, TooFewJetsError
+from oddjet.ml.detectors.sklearn_fits import import_sklearn
 from oddjet.typing import Floats
 
 __all__ = ["NearestCodes", "OneClassBoundary"]
@@ -66,8 +68,6 @@ class NearestCodes:
 
     @cached_property
     def _tree(self) -> Any:
-        from scipy.spatial import KDTree  # noqa: PLC0415
-
         return KDTree(self.codes)
 
 
@@ -101,15 +101,13 @@ class OneClassBoundary:
         Raises:
             ConfigError: If `nu` is not in (0, 1).
         """
-        from sklearn.svm import OneClassSVM  # noqa: PLC0415 - only training needs it
-
         if not 0 < nu < 1:
             msg = f"one-class boundary: nu must be in (0, 1). Received: {nu}."
             raise ConfigError(msg)
         rows = np.asarray(codes, dtype=np.float64)
         variance = float(rows.var())
         gamma = 1.0 / (rows.shape[1] * variance) if variance > 0 else 1.0
-        machine = OneClassSVM(nu=nu, gamma=gamma).fit(rows)
+        machine = import_sklearn("svm").OneClassSVM(nu=nu, gamma=gamma).fit(rows)
         return cls(
             machine.support_vectors_, machine.dual_coef_[0], float(machine.intercept_[0]), gamma
         )

@@ -7,51 +7,38 @@ References:
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
+from oddjet.constraints import Interval, OneOf, OrNone, constrained
 from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError
-from oddjet.ml.detectors.base import Detector, Scores
+from oddjet.ml.detectors.base import Scores
+from oddjet.ml.detectors.hyper_parameters import represented_by
+from oddjet.ml.detectors.keras_detector import AnyFloats, KerasDetector, TrainingTask
 from oddjet.ml.networks.graph_networks import (
     build_graph_autoencoder,
     graph_energy,
     summarise_graphs,
     symmetric,
 )
-from oddjet.ml.networks.keras_models import (
-    compile_function,
-    import_keras,
-    layer_seeds,
-    model_from_bytes,
-    model_to_bytes,
-)
+from oddjet.ml.networks.keras_models import compile_function, import_keras
 from oddjet.ml.networks.langevin import Langevin, ReplayBuffer, Tensors, reflect
-from oddjet.ml.networks.normalised import normalised_objective
-from oddjet.ml.networks.training import (
-    Objective,
-    Progress,
-    Training,
-    TrainingSettings,
-    optimise,
-    split_rows,
-)
+from oddjet.ml.networks.normalised import SampledDensity, normalised_objective
+from oddjet.ml.networks.objectives import adam_objective
+from oddjet.ml.networks.training import Training
 from oddjet.ml.representations.lund_graph import PADDING, LundGraph
 from oddjet.typing import Singles
 
 __all__ = ["LundAutoencoderDetector"]
 
-
-MODEL_FILE = "model.keras"
-HISTORY_FILE = "training.json"
 SCALING_FILE = "scaling.npz"
-VALIDATION_FRACTION = 0.2
-SCORING_BATCH = 1024
 DRIFT = 0.2
 """Part of its distance to the reconstruction that a move takes a number."""
 BOX = 4.0
@@ -62,7 +49,8 @@ MASKS = 4_000
 """Numbers of nodes that samples start from: those of so many training jets."""
 
 
-class LundAutoencoderDetector(Detector):
+@dataclass(kw_only=True, eq=False)
+class LundAutoencoderDetector(KerasDetector):
     """Autoencoder on Lund graphs, plain or normalised (CMS, 2023).
 
     The nodes of a jet's Cambridge/Aachen tree and the edges between mothers and daughters are
@@ -115,207 +103,114 @@ class LundAutoencoderDetector(Detector):
     """
 
     score_names: ClassVar[tuple[str, ...]] = ("energy",)
-    min_jets: ClassVar[int] = 100
+    label: ClassVar[str] = "lund_nae"
+    kept_state: ClassVar[tuple[str, ...]] = (
+        *("history", "pretrain_history", "best_epoch", "temperature"),
+    )
 
-    representation: LundGraph
+    normalised: bool = constrained(True, OneOf(True, False))
+    epochs: int = constrained(15, Interval(int, 1))
+    pretrain_epochs: int = constrained(40, Interval(int, 1))
+    batch_size: int = constrained(128, Interval(int, 1))
+    learning_rate: float = constrained(3e-4, Interval(float, 0, closed="neither"))
+    pretrain_learning_rate: float = constrained(1e-3, Interval(float, 0, closed="neither"))
+    patience: int = constrained(10, Interval(int, 1))
+    hidden: int = constrained(32, Interval(int, 1))
+    latent: int = constrained(6, Interval(int, 1))
+    edge_weight: float = constrained(1.0, Interval(float, 0))
+    temperature: float | None = constrained(None, OrNone(Interval(float, 0, closed="neither")))
+    steps: int = constrained(8, Interval(int, 1))
+    chains: int = constrained(128, Interval(int, 1))
+    buffer: int = constrained(1000, Interval(int, 1))
+    restart: float = constrained(0.05, Interval(float, 0, 1, closed="both"))
+    guard: bool = constrained(True, OneOf(True, False))
+    representation: LundGraph = represented_by(LundGraph, lambda: LundGraph(max_nodes=16))
 
-    def __init__(
-        self,
-        *,
-        normalised: bool = True,
-        epochs: int = 15,
-        pretrain_epochs: int = 40,
-        batch_size: int = 128,
-        learning_rate: float = 3e-4,
-        pretrain_learning_rate: float = 1e-3,
-        patience: int = 10,
-        hidden: int = 32,
-        latent: int = 6,
-        edge_weight: float = 1.0,
-        temperature: float | None = None,
-        steps: int = 8,
-        chains: int = 128,
-        buffer: int = 1000,
-        restart: float = 0.05,
-        guard: bool = True,
-        representation: LundGraph | None = None,
-    ) -> None:
-        self.normalised = normalised
-        self.epochs = epochs
-        self.pretrain_epochs = pretrain_epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.pretrain_learning_rate = pretrain_learning_rate
-        self.patience = patience
-        self.hidden = hidden
-        self.latent = latent
-        self.edge_weight = edge_weight
-        self.temperature = temperature
-        self.steps = steps
-        self.chains = chains
-        self.buffer = buffer
-        self.restart = restart
-        self.guard = guard
-        self.representation = LundGraph(max_nodes=16) if representation is None else representation
-        self.history_: dict[str, list[float]] = {}
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.pretrain_history_: dict[str, list[float]] = {}
-        self.best_epoch_ = 0
         self.temperature_ = float("nan")
-        self._mean = self._std = np.zeros(0)
-        self._model: Any = None
-        self._compiled: Any = None
-        self._check()
 
     def _check(self) -> None:
-        if not isinstance(self.representation, LundGraph):
-            msg = (
-                f"lund_nae: the representation must be a LundGraph. "
-                f"Received: {type(self.representation).__name__}."
-            )
-            raise ConfigError(msg)
-        self._settings()
-        self._pretraining()
-        for name, expected, fine in (
-            ("hidden", "at least 1", self.hidden >= 1),
-            ("latent", "at least 1", self.latent >= 1),
-            ("steps", "at least 1", self.steps >= 1),
-            ("edge_weight", "not negative", self.edge_weight >= 0),
-            ("temperature", "positive or None", self.temperature is None or self.temperature > 0),
-            ("buffer", f"at least chains, {self.chains}", self.buffer >= self.chains >= 1),
-            ("restart", "in [0, 1]", 0 <= self.restart <= 1),
-        ):
-            if not fine:
-                msg = f"lund_nae: {name} must be {expected}. Received: {getattr(self, name)}."
-                raise ConfigError(msg)
+        if self.buffer < self.chains:
+            self._refuse("buffer", f"at least chains, {self.chains}")
 
     # --- training -----------------------------------------------------------------------------------
 
-    def _fit(
-        self, jets: Jets, *, validation: Jets | None, seed: int, progress: Progress | None
-    ) -> None:
-        packed = self.representation(jets)
-        if validation is None:
-            mine, other = split_rows(len(jets), fraction=VALIDATION_FRACTION, seed=seed)
-            packed, others = packed[mine], packed[other]
-        else:
-            others = self.representation(validation)
-        self._fit_scaling(packed)
-        rows, others = self._rows(packed), self._rows(others)
-        model = self._new_model(seed)
-        pretraining = optimise(
-            self._plain_objective(model, rows.shape[1]),
-            rows,
-            others,
-            settings=self._pretraining(),
-            seed=seed,
-            progress=None if self.normalised else progress,
-            resume=self._resuming("pretraining"),
-        )
-        self.pretrain_history_ = pretraining.history
-        self.temperature_ = float("nan")
-        training = pretraining
-        if self.normalised:
-            self.temperature_ = self._found_temperature(pretraining, rows)
-            training = optimise(
-                self._normalised_objective(model, rows, others, seed),
-                rows,
-                others,
-                settings=self._settings(),
-                seed=seed,
-                progress=progress,
-                resume=self._resuming(),
-            )
-        self._model, self._compiled = model, None
-        self.history_, self.best_epoch_ = training.history, training.best_epoch
-
-    def _settings(self) -> TrainingSettings:
-        return TrainingSettings(
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            patience=self.epochs,
-            checkpoint_every=0,
-            watch="emd",
-        )
-
-    def _pretraining(self) -> TrainingSettings:
-        return TrainingSettings(
-            epochs=self.pretrain_epochs,
-            batch_size=self.batch_size,
-            learning_rate=self.pretrain_learning_rate,
-            patience=self.patience,
-            checkpoint_every=0,
-        )
-
-    def _new_model(self, seed: int) -> Any:
-        nodes, columns = self.representation.shape
-        return build_graph_autoencoder(
-            nodes, columns - 1, hidden=self.hidden, latent=self.latent, seeds=layer_seeds(seed)
-        )
-
-    def _energy(self, model: Any) -> Any:
-        return lambda x, a, mask: graph_energy(model, x, a, mask, edge_weight=self.edge_weight)
-
-    def _plain_objective(self, model: Any, columns: int) -> Objective:
-        tf, keras = import_keras()
-        energy = self._energy(model)
-        optimizer = keras.optimizers.Adam(self.pretrain_learning_rate)
-        variables = model.trainable_variables
-        optimizer.build(variables)
-
-        def step(rows: Any) -> Any:
-            with tf.GradientTape() as tape:
-                loss = tf.reduce_mean(energy(*self._tensors(rows)))
-            optimizer.apply(tape.gradient(loss, variables), variables)
-            return {"loss": loss}
-
-        def evaluate(rows: Any) -> Any:
-            return {"loss": tf.reduce_mean(energy(*self._tensors(rows)))}
-
-        return Objective(
-            step=compile_function(step, (None, columns)),
-            evaluate=compile_function(evaluate, (None, columns)),
-            models=[model],
-            optimizers=[optimizer],
-        )
-
-    def _normalised_objective(
-        self, model: Any, rows: Singles, others: Singles, seed: int
-    ) -> Objective:
-        energy, langevin = self._energy(model), self._langevin(rows)
-        return normalised_objective(
-            model,
-            energy,
-            columns=rows.shape[1],
-            tensors=self._tensors,
-            summary=lambda tensors: summarise_graphs(*tensors),
-            validation=others,
-            buffer=self._new_buffer(rows, energy, langevin, seed),
-            langevin=langevin,
-            confine=_confine,
-            chains=self.chains,
-            learning_rate=self.learning_rate,
-            guard=self.guard,
-        )
-
-    # --- graphs -------------------------------------------------------------------------------------
-
-    def _fit_scaling(self, packed: Singles) -> None:
-        """Learn mean and standard deviation of each feature over the nodes that are there."""
-        nodes = packed[packed[..., 0] != PADDING][:, 1:].astype(np.float64)  # (nodes, features)
+    def _learn(self, rows: AnyFloats) -> None:
+        """Learn mean and standard deviation of each feature over all nodes."""
+        nodes = rows[rows[..., 0] != PADDING][:, 1:].astype(np.float64)  # (nodes, features)
         if not len(nodes):
             msg = "lund_nae: no jet has two constituents, so that there is no graph to learn from."
             raise ConfigError(msg)
         spread = nodes.std(axis=0)
         self._mean, self._std = nodes.mean(axis=0), np.where(spread > 0, spread, 1.0)
 
-    def _rows(self, packed: Singles) -> Singles:
+    def _inputs(self, rows: AnyFloats) -> Singles:
         """Standardise and flatten: parents, then features, (n, N · (1 + f))."""
-        parent, features = packed[..., 0], packed[..., 1:]
-        there = (parent != PADDING)[..., np.newaxis]
-        standard = np.where(there, (features - self._mean) / self._std, 0.0)
-        flat = [parent, standard.reshape(len(packed), -1)]
+        parent, features = rows[..., 0], rows[..., 1:]
+        is_node = (parent != PADDING)[..., np.newaxis]
+        standard = np.where(is_node, (features - self._mean) / self._std, 0.0)
+        flat = [parent, standard.reshape(len(rows), -1)]
         return np.concatenate(flat, axis=1).astype(np.float32)
+
+    def _build(self, seeds: Iterator[int]) -> Any:
+        nodes, columns = self.representation.shape
+        return build_graph_autoencoder(
+            nodes, columns - 1, hidden=self.hidden, latent=self.latent, seeds=seeds
+        )
+
+    def _train(self, task: TrainingTask) -> Training:
+        _, keras = import_keras()
+        rate = self.pretrain_learning_rate
+        pretraining = self._optimise(
+            adam_objective(
+                self._mean_energy(self._model),
+                models=[self._model],
+                optimizer=keras.optimizers.Adam(rate),
+                columns=task.rows.shape[1],
+            ),
+            dataclasses.replace(task, progress=None if self.normalised else task.progress),
+            self._settings(epochs=self.pretrain_epochs, learning_rate=rate, checkpoint_every=0),
+            stage="pretraining",
+        )
+        self.pretrain_history_ = pretraining.history
+        self.temperature_ = float("nan")
+        if not self.normalised:
+            return pretraining
+        self.temperature_ = self._choose_temperature(pretraining, task.rows)
+        density = self._density(self._model, task.rows)
+        objective = normalised_objective(
+            self._model,
+            density,
+            buffer=self._new_buffer(density, task.rows, task.seed),
+            chains=self.chains,
+            validation=task.validation,
+            learning_rate=self.learning_rate,
+            guard=self.guard,
+        )
+        settings = self._settings(patience=self.epochs, checkpoint_every=0, watch="emd")
+        return self._optimise(objective, task, settings)
+
+    # --- graphs -------------------------------------------------------------------------------------
+
+    def _energy(self, model: Any) -> Any:
+        return lambda x, a, mask: graph_energy(model, x, a, mask, edge_weight=self.edge_weight)
+
+    def _mean_energy(self, model: Any) -> Any:
+        tf, _ = import_keras()
+        energy = self._energy(model)
+        return lambda rows: {"loss": tf.reduce_mean(energy(*self._tensors(rows)))}
+
+    def _density(self, model: Any, rows: Singles) -> SampledDensity:
+        return SampledDensity(
+            energy=self._energy(model),
+            columns=rows.shape[1],
+            tensors=self._tensors,
+            summary=lambda tensors: summarise_graphs(*tensors),
+            langevin=self._langevin(rows),
+            confine=_confine,
+        )
 
     def _tensors(self, rows: Any) -> Tensors:
         """Make features, adjacency and mask of rows, inside a traced function."""
@@ -327,7 +222,7 @@ class LundAutoencoderDetector(Detector):
         mask = tf.cast(parent != PADDING, tf.float32)
         return [x, up + tf.transpose(up, (0, 2, 1)), mask]
 
-    def _found_temperature(self, pretraining: Training, rows: Singles) -> float:
+    def _choose_temperature(self, pretraining: Training, rows: Singles) -> float:
         if self.temperature is not None:
             return float(self.temperature)
         energy = min(pretraining.history["val_loss"])
@@ -337,16 +232,14 @@ class LundAutoencoderDetector(Detector):
         return 2 * energy / max(numbers - self.latent, 1.0)
 
     def _langevin(self, rows: Singles) -> Langevin:
-        """Say how graphs move: each number a fifth of its way, for a graph of the mean size."""
+        """Give how graphs move: each number a fifth of its way, for a graph of the mean size."""
         nodes, columns = self.representation.shape
         count = max(float(np.mean(np.count_nonzero(rows[:, :nodes] != PADDING, axis=1))), 2.0)
         alpha = DRIFT * self.temperature_ * count * (columns - 1) / 2
         gamma = DRIFT * self.temperature_ * count / max(self.edge_weight, 1e-6)
         return Langevin(steps=self.steps, temperature=self.temperature_, step_size=(alpha, gamma))
 
-    def _new_buffer(
-        self, rows: Singles, energy: Any, langevin: Langevin, seed: int
-    ) -> ReplayBuffer:
+    def _new_buffer(self, density: SampledDensity, rows: Singles, seed: int) -> ReplayBuffer:
         tf, _ = import_keras()
         nodes, columns = self.representation.shape
         masks = (rows[:MASKS, :nodes] != PADDING).astype(np.float32)
@@ -363,53 +256,37 @@ class LundAutoencoderDetector(Detector):
             [np.asarray(start) for start in starts], fresh=fresh, restart=self.restart, seed=seed
         )
         # From anywhere to where the pre-trained energy is low, before anything is learned of them.
-        move = tf.function(lambda: buffer.move(self.chains, energy, langevin, confine=_confine))
+        move = tf.function(
+            lambda: buffer.move(self.chains, density.energy, density.langevin, confine=_confine)
+        )
         for _ in range(round(BURN_IN * self.buffer / (self.chains * self.steps))):
             move()
         return buffer
 
     # --- scoring, keeping ---------------------------------------------------------------------------
 
-    def _scores(self, jets: Jets) -> Scores:
-        if self._compiled is None:
-            nodes, columns = self.representation.shape
-            energy = self._energy(self._model)
-            self._compiled = compile_function(
-                lambda rows: energy(*self._tensors(rows)), (SCORING_BATCH, nodes * columns)
-            )
-        scores = np.zeros(len(jets))
-        for rows, batch in self._batches(jets):
-            padded = np.full((SCORING_BATCH, batch.shape[1]), float(PADDING), dtype=np.float32)
-            padded[: len(batch)] = batch
-            scores[rows] = self._compiled(padded).numpy()[: len(batch)]
-        return {"energy": scores}
+    def _ready(self, model: Any) -> Any:
+        energy = self._energy(model)
+        shape = (self.scoring_batch, math.prod(self.representation.shape))
+        return compile_function(lambda rows: energy(*self._tensors(rows)), shape)
 
-    def _batches(self, jets: Jets) -> Iterator[tuple[slice, Singles]]:
-        for start in range(0, len(jets), SCORING_BATCH):
-            rows = slice(start, min(start + SCORING_BATCH, len(jets)))
-            yield rows, self._rows(self.representation(jets[rows]))
+    def _scores_by(self, model: Any, jets: Jets) -> Scores:
+        rows = self._inputs(self.representation(jets))
+        padded = np.full((self.scoring_batch, rows.shape[1]), float(PADDING), dtype=np.float32)
+        padded[: len(rows)] = rows
+        return {"energy": model(padded).numpy()[: len(rows)]}
 
     def _save(self, folder: Path) -> None:
-        (folder / MODEL_FILE).write_bytes(model_to_bytes(self._model))
+        super()._save(folder)
         np.savez(folder / SCALING_FILE, mean=self._mean, std=self._std)
-        state = {
-            "history": self.history_,
-            "pretrain_history": self.pretrain_history_,
-            "best_epoch": self.best_epoch_,
-            "temperature": None if math.isnan(self.temperature_) else self.temperature_,
-        }
-        (folder / HISTORY_FILE).write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
 
     def _load(self, folder: Path) -> None:
-        state = json.loads((folder / HISTORY_FILE).read_text(encoding="utf-8"))
-        self.history_, self.pretrain_history_ = state["history"], state["pretrain_history"]
-        self.best_epoch_ = state["best_epoch"]
-        found = state["temperature"]
-        self.temperature_ = float("nan") if found is None else found
+        super()._load(folder)
         with np.load(folder / SCALING_FILE, allow_pickle=False) as data:
             self._mean, self._std = data["mean"], data["std"]
-        where = folder / MODEL_FILE
-        self._model = model_from_bytes(where.read_bytes(), where=str(where))
+
+    def _check_model(self, where: str) -> None:
+        """Every network that can be read is taken."""
 
 
 def _confine(tensors: Tensors) -> Tensors:

@@ -8,26 +8,21 @@ References:
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+import dataclasses
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.datasets.jets import Jets
-from oddjet.errors import ConfigError
-from oddjet.ml.detectors.autoencoder import (
-    HISTORY_FILE,
-    AutoencoderDetector,
-    mean_error,
-    reconstruction_error,
-)
+from oddjet.constraints import Interval, OneOf, OrNone, constrained
+from oddjet.ml.detectors.autoencoder import AutoencoderDetector, mean_error, reconstruction_error
+from oddjet.ml.detectors.keras_detector import TrainingTask
 from oddjet.ml.networks.keras_models import import_keras
 from oddjet.ml.networks.langevin import Langevin, ReplayBuffer, Tensors, reflect
-from oddjet.ml.networks.normalised import normalised_objective
-from oddjet.ml.networks.training import Progress, TrainingSettings, optimise, train
-from oddjet.ml.representations.base import Representation
+from oddjet.ml.networks.normalised import SampledDensity, normalised_objective
+from oddjet.ml.networks.objectives import loss_objective
+from oddjet.ml.networks.training import Training
 from oddjet.typing import Floats, Singles
 
 __all__ = ["NormalisedAutoencoderDetector", "residual_temperature"]
@@ -41,6 +36,7 @@ DRIFT = 0.2
 """Part of its distance that a move takes a feature to its reconstruction, by default."""
 
 
+@dataclass(kw_only=True, eq=False)
 class NormalisedAutoencoderDetector(AutoencoderDetector):
     """Normalised autoencoder on ten jet features (arXiv:2105.05735; CMS talk, 2023).
 
@@ -107,75 +103,38 @@ class NormalisedAutoencoderDetector(AutoencoderDetector):
 
     score_names: ClassVar[tuple[str, ...]] = ("energy",)
     label: ClassVar[str] = "nae"
+    kept_state: ClassVar[tuple[str, ...]] = (
+        *AutoencoderDetector.kept_state,
+        "pretrain_history",
+        "temperature",
+    )
 
-    def __init__(
-        self,
-        *,
-        epochs: int = 60,
-        pretrain_epochs: int = 60,
-        batch_size: int = 128,
-        learning_rate: float = 1e-3,
-        pretrain_learning_rate: float = 1e-3,
-        patience: int = 60,
-        checkpoint_every: int = 0,
-        temperature: float | None = None,
-        steps: int = 20,
-        step_size: float | None = None,
-        noise: float | None = None,
-        chains: int = 256,
-        buffer: int = 2000,
-        restart: float = 0.05,
-        margin: float = 0.5,
-        bound: float = 4.0,
-        guard: bool = True,
-        hidden: int = 10,
-        latent: int = 6,
-        activation: str = "relu",
-        compress: bool = False,
-        representation: Representation | None = None,
-    ) -> None:
-        self.pretrain_epochs = pretrain_epochs
-        self.pretrain_learning_rate = pretrain_learning_rate
-        self.temperature = temperature
-        self.steps = steps
-        self.step_size = step_size
-        self.noise = noise
-        self.chains = chains
-        self.buffer = buffer
-        self.restart = restart
-        self.margin = margin
-        self.bound = bound
-        self.guard = guard
-        super().__init__(
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            patience=patience,
-            checkpoint_every=checkpoint_every,
-            hidden=hidden,
-            latent=latent,
-            activation=activation,
-            compress=compress,
-            representation=representation,
-        )
-        self._pretraining()  # refuses settings that cannot train, before any jet is read
+    epochs: int = 60
+    pretrain_epochs: int = constrained(60, Interval(int, 0))
+    pretrain_learning_rate: float = constrained(1e-3, Interval(float, 0, closed="neither"))
+    patience: int = 60
+    temperature: float | None = constrained(None, OrNone(Interval(float, 0, closed="neither")))
+    steps: int = constrained(20, Interval(int, 1))
+    step_size: float | None = constrained(None, OrNone(Interval(float, 0, closed="neither")))
+    noise: float | None = constrained(None, OrNone(Interval(float, 0)))
+    chains: int = constrained(256, Interval(int, 1))
+    buffer: int = constrained(2000, Interval(int, 1))
+    restart: float = constrained(0.05, Interval(float, 0, 1, closed="both"))
+    margin: float = constrained(0.5, Interval(float, 0, closed="both"))
+    bound: float = constrained(4.0, Interval(float, 0, closed="right"))
+    guard: bool = constrained(True, OneOf(True, False))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.pretrain_history_: dict[str, list[float]] = {}
         self.temperature_ = float("nan")
-        self._langevin(1.0 if temperature is None else temperature)
-        for name, expected, fine in (
-            ("pretrain_epochs", "not negative", pretrain_epochs >= 0),
-            ("buffer", f"at least chains, {chains}", buffer >= chains >= 1),
-            ("restart", "in [0, 1]", 0 <= restart <= 1),
-            ("margin", "not negative", margin >= 0),
-            ("bound", "positive", bound > 0),
-            ("latent", "less than the features unless temperature is given", self._has_rule()),
-        ):
-            if not fine:
-                msg = f"nae: {name} must be {expected}. Received: {getattr(self, name)}."
-                raise ConfigError(msg)
 
-    def _has_rule(self) -> bool:
-        return self.temperature is not None or self.latent < self.representation.shape[0]
+    def _check(self) -> None:
+        super()._check()
+        if self.buffer < self.chains:
+            self._refuse("buffer", f"at least chains, {self.chains}")
+        if self.temperature is None and self.latent >= self.representation.shape[0]:
+            self._refuse("latent", "less than the features unless temperature is given")
 
     def samples(self, n: int, *, seed: int = 1) -> Floats:
         """Draw from the model, each sample by a chain of its own from a uniform start.
@@ -190,10 +149,10 @@ class NormalisedAutoencoderDetector(AutoencoderDetector):
         self._require_fitted("samples")
         tf, _ = import_keras()
         generator = tf.random.Generator.from_seed(seed)
-        langevin = self._langevin(self.temperature_)
+        density = self._density(self._model)
         move = tf.function(
-            lambda at: langevin.sample(
-                self._energy(self._model), [at], confine=self._confine(), generator=generator
+            lambda at: density.langevin.sample(
+                density.energy, [at], confine=density.confine, generator=generator
             )[0],
             autograph=False,
         )
@@ -202,75 +161,46 @@ class NormalisedAutoencoderDetector(AutoencoderDetector):
             at = move(at)
         return self.standard_.inverse(np.asarray(at))
 
-    def _fit(
-        self, jets: Jets, *, validation: Jets | None, seed: int, progress: Progress | None
-    ) -> None:
-        rows, others = self._standard_rows(jets, validation, seed)
+    def _train(self, task: TrainingTask) -> Training:
         self.temperature_ = (
-            residual_temperature(rows, self.latent)
+            residual_temperature(task.rows, self.latent)
             if self.temperature is None
             else float(self.temperature)
         )
-        model = self._new_model(seed)
         self.pretrain_history_ = {}
         if self.pretrain_epochs:
-            self.pretrain_history_ = train(
-                model,
-                rows,
-                others,
-                loss=mean_error,
-                settings=self._pretraining(),
-                seed=seed,
-                resume=self._resuming("pretraining"),
+            rate = self.pretrain_learning_rate
+            settings = self._settings(
+                epochs=self.pretrain_epochs, learning_rate=rate, checkpoint_every=0
+            )
+            self.pretrain_history_ = self._optimise(
+                loss_objective(self._model, mean_error, learning_rate=rate),
+                dataclasses.replace(task, progress=None),
+                settings,
+                stage="pretraining",
             ).history
         objective = normalised_objective(
-            model,
-            self._energy(model),
-            columns=rows.shape[1],
-            tensors=lambda batch: [batch],
-            summary=lambda tensors: tensors[0],
-            validation=others,
-            buffer=self._new_buffer(seed),
-            langevin=self._langevin(self.temperature_),
-            confine=self._confine(),
+            self._model,
+            self._density(self._model),
+            buffer=self._new_buffer(task.seed),
             chains=self.chains,
+            validation=task.validation,
             learning_rate=self.learning_rate,
             guard=self.guard,
         )
-        training = optimise(
-            objective,
-            rows,
-            others,
-            settings=self._settings(),
-            seed=seed,
-            progress=progress,
-            resume=self._resuming(),
-        )
-        self._keep(model, training)
-
-    def _settings(self) -> TrainingSettings:
-        return TrainingSettings(
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            patience=self.patience,
-            checkpoint_every=self.checkpoint_every,
-            watch="emd",
-        )
-
-    def _pretraining(self) -> TrainingSettings:
-        return TrainingSettings(
-            epochs=max(self.pretrain_epochs, 1),
-            batch_size=self.batch_size,
-            learning_rate=self.pretrain_learning_rate,
-            patience=self.patience,
-            checkpoint_every=0,
-        )
+        return self._optimise(objective, task, self._settings(watch="emd"))
 
     # --- the density ------------------------------------------------------------------------------
 
-    def _energy(self, model: Any) -> Any:
-        return lambda rows: reconstruction_error(model, rows)
+    def _density(self, model: Any) -> SampledDensity:
+        return SampledDensity(
+            energy=lambda rows: reconstruction_error(model, rows),
+            columns=self.representation.shape[0],
+            tensors=lambda rows: [rows],
+            summary=lambda tensors: tensors[0],
+            langevin=self._langevin(self.temperature_),
+            confine=self._confine(),
+        )
 
     def _langevin(self, temperature: float) -> Langevin:
         """Give the moves; by default a fifth of the way, (α/T) (2/d) = 0.2."""
@@ -305,19 +235,6 @@ class NormalisedAutoencoderDetector(AutoencoderDetector):
         return ReplayBuffer(
             [starts.astype(np.float32)], fresh=self._fresh, restart=self.restart, seed=seed
         )
-
-    def _state(self) -> dict[str, Any]:
-        return {
-            **super()._state(),
-            "pretrain_history": self.pretrain_history_,
-            "temperature": self.temperature_,
-        }
-
-    def _load(self, folder: Path) -> None:
-        super()._load(folder)
-        state = json.loads((folder / HISTORY_FILE).read_text(encoding="utf-8"))
-        self.pretrain_history_ = state["pretrain_history"]
-        self.temperature_ = state["temperature"]
 
 
 def residual_temperature(rows: npt.NDArray[np.floating[Any]], latent: int) -> float:

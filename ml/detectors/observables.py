@@ -7,6 +7,7 @@ References:
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,6 +17,7 @@ from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError
 from oddjet.ml.detectors.base import Detector, Scores
 from oddjet.ml.detectors.cluster_scores import BATCH_ROWS
+from oddjet.ml.detectors.hyper_parameters import represented_by
 from oddjet.ml.networks.training import Progress
 from oddjet.ml.representations.base import Representation
 from oddjet.ml.representations.substructure import Substructure
@@ -28,6 +30,7 @@ OBSERVABLES_FILE = "multiplicity.npz"
 COLUMNS = ("mass", "n_constituents", "tau1", "tau2", "tau21", "tau32")
 
 
+@dataclass(kw_only=True, eq=False)
 class ObservableDetector(Detector):
     """Single observables, each in a direction fixed beforehand.
 
@@ -48,12 +51,14 @@ class ObservableDetector(Detector):
     """
 
     score_names: ClassVar[tuple[str, ...]] = ("tau21", "tau32", "mass", "n_pf")
-    min_jets: ClassVar[int] = 100
+    label: ClassVar[str] = "observables"
+    scoring_batch: ClassVar[int | None] = BATCH_ROWS
 
-    def __init__(self, *, representation: Representation | None = None) -> None:
-        self.representation = Substructure() if representation is None else representation
-        self.median_ = float("nan")
-        self.range_ = float("nan")
+    representation: Representation = represented_by(Representation, Substructure)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.median_ = self.range_ = float("nan")
         names = tuple(getattr(self.representation, "names", ()))
         if missing := [name for name in COLUMNS if name not in names]:
             msg = (
@@ -72,7 +77,7 @@ class ObservableDetector(Detector):
         seed: int,  # noqa: ARG002 - nothing is random
         progress: Progress | None,
     ) -> None:
-        n_constituents = self._columns(jets)["n_constituents"]
+        n_constituents = np.asarray(self._in_batches(self._columns, jets)["n_constituents"])
         lower, median, upper = np.percentile(n_constituents, [25, 50, 75])
         self.median_, self.range_ = float(median), max(float(upper - lower), 1.0)
         if progress is not None:
@@ -88,14 +93,8 @@ class ObservableDetector(Detector):
         }
 
     def _columns(self, jets: Jets) -> dict[str, Floats]:
-        """Compute the columns wanted, some jets at a time: name → (n,)."""
-        columns = {name: np.zeros(len(jets)) for name in COLUMNS}
-        for start in range(0, len(jets), BATCH_ROWS):
-            part = slice(start, min(start + BATCH_ROWS, len(jets)))
-            rows = self.representation(jets[part])
-            for name, place in self._places.items():
-                columns[name][part] = rows[:, place]
-        return columns
+        rows = self.representation(jets)
+        return {name: rows[:, place].astype(np.float64) for name, place in self._places.items()}
 
     def _save(self, folder: Path) -> None:
         np.savez(folder / OBSERVABLES_FILE, median=self.median_, range=self.range_)

@@ -7,15 +7,16 @@ References:
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from oddjet.errors import DetectorError
 from oddjet.ml.networks.adversarial import gradient_penalty, reverse_gradient
-from oddjet.ml.networks.keras_models import compile_function, import_keras, model_from_bytes
-from oddjet.ml.networks.training import Objective
+from oddjet.ml.networks.keras_models import import_keras, model_from_bytes
+from oddjet.ml.networks.objectives import Losses, Objective, adam_objective
 
 __all__ = ["LATENT", "Networks", "Stage", "adversarial_objective", "load_networks", "loss_terms"]
 
@@ -79,9 +80,9 @@ def load_networks(folder: Path, *, n_inputs: int) -> Networks:
     for name, expected in shapes.items():
         where = folder / f"{name}.keras"
         model = model_from_bytes(where.read_bytes(), where=str(where))
-        found = (model.input_shape[-1], model.output_shape[-1])
-        if found != expected:
-            msg = f"{where}: expected a model from and to {expected} numbers. Received: {found}."
+        shape = (model.input_shape[-1], model.output_shape[-1])
+        if shape != expected:
+            msg = f"{where}: expected a model from and to {expected} numbers. Received: {shape}."
             raise DetectorError(msg)
         models[name] = model
     return Networks(**models)
@@ -97,7 +98,7 @@ def adversarial_objective(
     penalty: float,
     seed: int,
 ) -> Objective:
-    """Say what a stage trains: encoder and decoder always, the critic in the second stage.
+    """Give what a stage trains: encoder and decoder always, the critic in the second stage.
 
     Args:
         networks: Trained in place. All are part of the state, so that a stage starts from all.
@@ -110,51 +111,45 @@ def adversarial_objective(
     """
     tf, keras = import_keras()
     models = list(networks.by_name().values())
-    trained = models if stage is Stage.WITH_CRITIC else [networks.encoder, networks.decoder]
-    variables = [variable for model in trained for variable in model.trainable_variables]
-    optimizer = keras.optimizers.Adam(learning_rate)
-    optimizer.build(variables)
     generator = tf.random.Generator.from_seed(seed, alg="philox")
-    weights: dict[str, Any] = {
-        "kl_weight": kl_weight,
-        "critic_weight": None if stage is Stage.WITHOUT_CRITIC else critic_weight,
-        "penalty": penalty,
-    }
+    terms = partial(
+        loss_terms,
+        networks,
+        kl_weight=kl_weight,
+        critic_weight=None if stage is Stage.WITHOUT_CRITIC else critic_weight,
+        penalty=penalty,
+    )
 
-    def step(batch: Any) -> Any:
+    def draw(batch: Any) -> list[Any]:
         n = tf.shape(batch)[0]
-        noise, fractions = generator.normal((n, LATENT)), generator.uniform((n, 1))
-        with tf.GradientTape() as tape:
-            terms = loss_terms(networks, batch, noise=noise, fractions=fractions, **weights)
-        optimizer.apply(tape.gradient(terms["loss"], variables), variables)
-        return terms
+        return [generator.normal((n, LATENT)), generator.uniform((n, 1))]
 
-    def evaluate(batch: Any) -> Any:
+    def judge(batch: Any) -> Losses:
         n = tf.shape(batch)[0]
         noise = tf.random.stateless_normal((n, LATENT), (seed, 0))
-        halfway = tf.fill((n, 1), 0.5)
-        return loss_terms(networks, batch, noise=noise, fractions=halfway, **weights)
+        return terms(batch, noise, tf.fill((n, 1), 0.5))
 
-    shape = (None, networks.encoder.input_shape[-1])
-    return Objective(
-        step=compile_function(step, shape),
-        evaluate=compile_function(evaluate, shape),
+    return adam_objective(
+        terms,
         models=models,
-        optimizers=[optimizer],
+        optimizer=keras.optimizers.Adam(learning_rate),
+        judge=judge,
+        draw=draw,
         state=[generator.state],
+        trained=models if stage is Stage.WITH_CRITIC else [networks.encoder, networks.decoder],
     )
 
 
 def loss_terms(
     networks: Networks,
     batch: Any,
-    *,
     noise: Any,
     fractions: Any,
+    *,
     kl_weight: float,
     critic_weight: float | None,
     penalty: float,
-) -> Mapping[str, Any]:
+) -> Losses:
     """Compute the loss of a batch and its terms.
 
     loss = mse + kl_weight · kl + critic_weight · (critic + penalty · gradient penalty). The critic

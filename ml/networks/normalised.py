@@ -7,18 +7,20 @@ References:
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.ml.networks.keras_models import compile_function, import_keras, model_to_bytes
+from oddjet.ml.networks.keras_models import compile_function, import_keras
 from oddjet.ml.networks.langevin import Confine, Energy, Langevin, ReplayBuffer, Tensors
-from oddjet.ml.networks.training import Objective
+from oddjet.ml.networks.objectives import Losses, Objective, adam_objective
 from oddjet.ml.networks.wasserstein import earth_movers_distance
 
-__all__ = ["EMD_POINTS", "contrast", "normalised_objective"]
+__all__ = ["EMD_POINTS", "SampledDensity", "contrast", "normalised_objective"]
 
 EMD_POINTS = 1000
 """Points a side of the distance between data and samples."""
@@ -45,34 +47,45 @@ def contrast(plus: Any, minus: Any, *, temperature: float, guard: bool) -> Any:
     return difference + tf.square(tf.nn.relu(-difference)) / temperature
 
 
-def normalised_objective(
-    model: Any,
-    energy: Energy,
-    *,
-    columns: int,
-    tensors: Callable[[Any], Tensors],
-    summary: Callable[[Tensors], Any],
-    validation: npt.NDArray[np.float32],
-    buffer: ReplayBuffer,
-    langevin: Langevin,
-    confine: Confine,
-    chains: int,
-    learning_rate: float,
-    guard: bool,
-) -> Objective:
-    """Say how to train a model by E₊ − E₋.
+@dataclass(frozen=True)
+class SampledDensity:
+    """The density exp(−E/T)/Z of an autoencoder's energy, and how it is sampled.
 
-    Args:
-        model: A built Keras model, which the energy depends on.
+    Attributes:
         energy: `energy(*tensors)` → (b,).
         columns: Numbers of a row of data.
         tensors: Makes what the energy takes of rows, shape (b, columns).
         summary: Makes points, shape (b, d), of such tensors: the earth mover's distance is theirs.
-        validation: Rows, of which the first 1000 are compared with samples.
-        buffer: The chains; those first in it are compared.
-        langevin: How they move.
+        langevin: How the chains move.
         confine: Where they may be.
+    """
+
+    energy: Energy
+    columns: int
+    tensors: Callable[[Any], Tensors]
+    summary: Callable[[Tensors], Any]
+    langevin: Langevin
+    confine: Confine
+
+
+def normalised_objective(
+    model: Any,
+    density: SampledDensity,
+    *,
+    buffer: ReplayBuffer,
+    chains: int,
+    validation: npt.NDArray[np.floating[Any]],
+    learning_rate: float,
+    guard: bool,
+) -> Objective:
+    """Train a model by E₊ − E₋.
+
+    Args:
+        model: A built Keras model, which the energy depends on.
+        density: What is sampled, and how.
+        buffer: The chains; those first in it are compared.
         chains: How many of them move in a step.
+        validation: Rows, of which the first 1000 are compared with samples.
         learning_rate: Of Adam.
         guard: See `contrast`.
 
@@ -81,36 +94,31 @@ def normalised_objective(
         after each epoch `emd`.
     """
     tf, keras = import_keras()
-    optimizer = keras.optimizers.Adam(learning_rate)
-    variables = model.trainable_variables
-    optimizer.build(variables)
+    energy, tensors, langevin = density.energy, density.tensors, density.langevin
 
-    def step(rows: Any) -> Any:
-        samples = buffer.move(chains, energy, langevin, confine=confine)
-        with tf.GradientTape() as tape:
-            plus = tf.reduce_mean(energy(*tensors(rows)))
-            minus = tf.reduce_mean(energy(*samples))
-            loss = contrast(plus, minus, temperature=langevin.temperature, guard=guard)
-        optimizer.apply(tape.gradient(loss, variables), variables)
+    def losses(rows: Any, *samples: Any) -> Losses:
+        plus = tf.reduce_mean(energy(*tensors(rows)))
+        minus = tf.reduce_mean(energy(*samples))
+        loss = contrast(plus, minus, temperature=langevin.temperature, guard=guard)
         return {"loss": loss, "e_plus": plus, "e_minus": minus}
 
-    def evaluate(rows: Any) -> Any:
-        return {"loss": tf.reduce_mean(energy(*tensors(rows)))}
-
-    summarised = compile_function(lambda rows: summary(tensors(rows)), (None, columns))
+    summarised = compile_function(
+        lambda rows: density.summary(tensors(rows)), (None, density.columns)
+    )
     points = summarised(validation[:EMD_POINTS]).numpy()
 
     def distance(epoch: int) -> dict[str, float]:
         del epoch
-        samples = summary([chain[:EMD_POINTS] for chain in buffer.chains])
+        samples = density.summary([chain[:EMD_POINTS] for chain in buffer.chains])
         return {"emd": earth_movers_distance(points, np.asarray(samples))}
 
-    return Objective(
-        step=compile_function(step, (None, columns)),
-        evaluate=compile_function(evaluate, (None, columns)),
+    objective = adam_objective(
+        losses,
         models=[model],
-        optimizers=[optimizer],
+        optimizer=keras.optimizers.Adam(learning_rate),
+        judge=lambda rows: {"loss": tf.reduce_mean(energy(*tensors(rows)))},
+        draw=lambda _: buffer.move(chains, energy, langevin, confine=density.confine),
         state=buffer.state,
-        finish_epoch=distance,
-        checkpoint=lambda: model_to_bytes(model),
+        columns=density.columns,
     )
+    return dataclasses.replace(objective, finish_epoch=distance)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from oddjet.ml.detectors.trees import Trees
+from oddjet.ml.networks.trees import Trees
 
 
 def test_trees_of_a_quantile_are_evaluated_as_scikit_learn_does() -> None:

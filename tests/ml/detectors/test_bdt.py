@@ -147,7 +147,7 @@ def test_settings_that_cannot_be_meant() -> None:
     for name in ("iterations", "max_leaf_nodes", "min_samples_leaf", "learning_rate"):
         with pytest.raises(ConfigError, match=f"bdt: {name} must be"):
             create("bdt", **{name: 0})
-    with pytest.raises(ConfigError, match="l2_regularization not negative"):
+    with pytest.raises(ConfigError, match="bdt: l2_regularization must be at least 0"):
         create("bdt", l2_regularization=-1.0)
     with pytest.raises(ConfigError, match="beta must be positive"):
         SupervisedFeatures(betas=(0.0,))

@@ -134,7 +134,7 @@ def test_batches_in_parts_are_batches(
 ) -> None:
     losses = []
     for rows_at_once in (None, 50):
-        monkeypatch.setattr(EneDetector, "training_rows_at_once", rows_at_once)
+        monkeypatch.setattr(EneDetector, "rows_at_once", rows_at_once)
         detector = a_small_one(epochs=2, batch_size=200)
         detector.fit(background, validation=other_background, seed=1)
         losses.append(detector.history_["val_loss"])
@@ -166,7 +166,7 @@ def test_a_large_epsilon_makes_small_steps(background: Jets) -> None:
         ({"epsilon": 0.0}, "epsilon"),
         ({"latent": 0}, "latent must be at least 1"),
         ({"filters": 0}, "filters must be at least 1"),
-        ({"representation": JetImage(pixels=30)}, r"multiple of it.*\(30, 30, 1\)"),
+        ({"representation": JetImage(pixels=30)}, r"p a multiple of 4.*\(30, 30, 1\)"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(wrong: dict[str, Any], message: str) -> None:

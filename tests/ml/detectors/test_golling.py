@@ -225,7 +225,7 @@ def test_critic_score_is_the_probability_of_a_reconstruction(
     trained: GollingDetector, signal: Jets
 ) -> None:
     inputs = trained.scaling_.apply(trained.representation(signal)).astype(np.float32)
-    expected = expit(trained._networks.critic(inputs).numpy()[:, 0].astype(float))
+    expected = expit(trained._model.critic(inputs).numpy()[:, 0].astype(float))
     found = trained.scores(signal)["critic"]
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     assert ((found > 0) & (found < 1)).all()
@@ -366,9 +366,9 @@ def test_saved_keeps_history_scaling_and_dimensions(
     ("wrong", "message"),
     [
         ({"stages": [1, 2]}, "stages must be 3 numbers"),
-        ({"stages": [1, 0, 2]}, "epochs must be at least 1"),
+        ({"stages": [1, 0, 2]}, "stages must be 3 numbers, each at least 1"),
         ({"learning_rates": [1e-3] * 4}, "learning_rates must be 3 numbers"),
-        ({"learning_rates": [1e-3, 0.0, 1e-3]}, "learning_rate must be positive"),
+        ({"learning_rates": [1e-3, 0.0, 1e-3]}, "learning_rates must be 3 numbers, each positive"),
         ({"batch_size": 0}, "batch_size"),
         ({"kl_weight": -1.0}, "kl_weight must be at least 0"),
         ({"critic_weight": float("nan")}, "critic_weight"),
@@ -377,7 +377,7 @@ def test_saved_keeps_history_scaling_and_dimensions(
         ({"svm_jets": 1}, "svm_jets must be at least 2"),
         ({"svm_nu": 0.0}, "svm_nu must be in"),
         ({"radius": 0.0}, "radius must be positive"),
-        ({"representation": JetImage()}, "need four-momenta, a LeadingConstituents"),
+        ({"representation": JetImage()}, "representation must be a LeadingConstituents"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(wrong: dict[str, Any], message: str) -> None:

@@ -270,7 +270,7 @@ def test_many_jets_are_scored_as_few_are(trained: InvertibleDetector, toy_jets: 
         ({"noise": -0.1}, "noise"),
         ({"noise_decay": 0.0}, "noise_decay"),
         ({"learning_rate_decay": 1.1}, "learning_rate_decay"),
-        ({"representation": JetImage()}, "use EnergyFlow"),
+        ({"representation": JetImage()}, "inn: representation must be an EnergyFlow"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(wrong: dict[str, Any], message: str) -> None:

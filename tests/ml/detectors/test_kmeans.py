@@ -99,7 +99,7 @@ def test_batches_of_jets_change_nothing(
     fitted: KMeansDetector, other_background: Jets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = fitted.scores(other_background)
-    monkeypatch.setattr("oddjet.ml.detectors.kmeans.BATCH_ROWS", 37)
+    monkeypatch.setattr(KMeansDetector, "scoring_batch", 37)
     for name, values in fitted.scores(other_background).items():
         np.testing.assert_allclose(values, expected[name], rtol=1e-9)
 

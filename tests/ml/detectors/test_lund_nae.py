@@ -53,9 +53,9 @@ def test_plain_it_is_the_pretraining(background: Jets, other_background: Jets) -
 
 
 def test_sampled_graphs_are_graphs(trained: LundAutoencoderDetector, background: Jets) -> None:
-    rows = trained._rows(trained.representation(background[:200]))
-    energy = trained._energy(trained._model)
-    buffer = trained._new_buffer(rows, energy, trained._langevin(rows), seed=1)
+    rows = trained._inputs(trained.representation(background[:200]))
+    density = trained._density(trained._model, rows)
+    energy, buffer = density.energy, trained._new_buffer(density, rows, seed=1)
     x, a, mask = (np.asarray(chain) for chain in buffer.chains)
     np.testing.assert_allclose(a, np.swapaxes(a, 1, 2), atol=1e-6)
     assert a.min() >= 0
@@ -133,8 +133,8 @@ def test_jets_that_are_all_single_particles_are_refused(
         ({"buffer": 10}, "buffer must be at least chains, 128"),
         ({"restart": 2.0}, r"restart must be in \[0, 1\]"),
         ({"temperature": -1.0}, "temperature must be positive or None"),
-        ({"edge_weight": -1.0}, "edge_weight must be not negative"),
-        ({"representation": JetImage()}, "must be a LundGraph"),
+        ({"edge_weight": -1.0}, "edge_weight must be at least 0"),
+        ({"representation": JetImage()}, "representation must be a LundGraph"),
     ],
 )
 def test_what_cannot_be_is_refused(wrong: dict[str, Any], message: str) -> None:

@@ -75,7 +75,7 @@ def test_batches_of_jets_change_nothing(
     fitted: ObservableDetector, other_background: Jets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = fitted.scores(other_background)
-    monkeypatch.setattr("oddjet.ml.detectors.observables.BATCH_ROWS", 37)
+    monkeypatch.setattr(ObservableDetector, "scoring_batch", 37)
     for name, values in fitted.scores(other_background).items():
         np.testing.assert_allclose(values, expected[name])
 

@@ -16,7 +16,8 @@ from oddjet.ml.networks.flows import (
     trainable_model,
 )
 from oddjet.ml.networks.keras_models import import_keras
-from oddjet.ml.networks.training import TrainingSettings, train
+from oddjet.ml.networks.objectives import loss_objective
+from oddjet.ml.networks.training import TrainingSettings, optimise
 
 
 def perturbed(dimensions: int, *, blocks: int = 4, units: int = 32, seed: int = 1) -> Flow:
@@ -151,14 +152,15 @@ def log_density_of_bow(rows: np.ndarray) -> np.ndarray:
 def learn_bow() -> Flow:
     start = Flow.initial(2, blocks=6, units=32, seed=1)
     model = trainable_model(start)
-    train(
-        model,
+    optimise(
+        loss_objective(
+            model,
+            lambda model, rows, _: negative_log_likelihood(model, rows),
+            learning_rate=3e-3,
+        ),
         draw_bow(6000, seed=1).astype(np.float32),
         draw_bow(500, seed=2).astype(np.float32),
-        loss=lambda model, rows, _: negative_log_likelihood(model, rows),
-        settings=TrainingSettings(
-            epochs=12, batch_size=200, learning_rate=3e-3, checkpoint_every=0, watch=None
-        ),
+        settings=TrainingSettings(epochs=12, batch_size=200, checkpoint_every=0, watch=None),
         seed=1,
     )
     return start.trained_to(model.get_weights())

@@ -7,8 +7,9 @@ import pytest
 
 from oddjet.ml.networks.keras_models import import_keras, layer_seeds
 from oddjet.ml.networks.langevin import Langevin, ReplayBuffer, reflect
-from oddjet.ml.networks.normalised import contrast, normalised_objective
-from oddjet.ml.networks.training import Objective, Training, TrainingSettings, optimise
+from oddjet.ml.networks.normalised import SampledDensity, contrast, normalised_objective
+from oddjet.ml.networks.objectives import Objective
+from oddjet.ml.networks.training import Training, TrainingSettings, optimise
 from oddjet.ml.networks.wasserstein import earth_movers_distance
 
 T = 0.1
@@ -63,15 +64,17 @@ def an_objective(
     )
     objective = normalised_objective(
         model,
-        lambda rows: tf.reduce_mean(tf.square(model(rows) - rows), axis=1),
-        columns=2,
-        tensors=lambda rows: [rows],
-        summary=lambda tensors: tensors[0],
-        validation=ROWS[500:],
+        SampledDensity(
+            energy=lambda rows: tf.reduce_mean(tf.square(model(rows) - rows), axis=1),
+            columns=2,
+            tensors=lambda rows: [rows],
+            summary=lambda tensors: tensors[0],
+            langevin=Langevin(steps=5, temperature=T, step_size=(0.2 * T,)),
+            confine=lambda tensors: [reflect(tensors[0], -3.0, 3.0)],
+        ),
         buffer=buffer,
-        langevin=Langevin(steps=5, temperature=T, step_size=(0.2 * T,)),
-        confine=lambda tensors: [reflect(tensors[0], -3.0, 3.0)],
         chains=chains,
+        validation=ROWS[500:],
         learning_rate=learning_rate,
         guard=guard,
     )

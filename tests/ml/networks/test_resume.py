@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from oddjet.ml.networks.keras_models import import_keras
+from oddjet.ml.networks.objectives import Objective, loss_objective
 from oddjet.ml.networks.resume import Resume
-from oddjet.ml.networks.training import Training, TrainingSettings, train
+from oddjet.ml.networks.training import Training, TrainingSettings, optimise
 
 
 class Interrupted(Exception):
@@ -27,6 +28,10 @@ def mean_square(model: Any, rows: Any, training: bool) -> Any:
     return tf.reduce_mean(tf.square(model(rows, training=training) - rows))
 
 
+def an_objective(model: Any) -> Objective:
+    return loss_objective(model, mean_square, learning_rate=1e-3)
+
+
 def some_rows(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(64, 3)).astype(np.float32)
 
@@ -42,11 +47,10 @@ def run(
             raise Interrupted
 
     model = network()
-    training = train(
-        model,
+    training = optimise(
+        an_objective(model),
         some_rows(rows_seed),
         some_rows(100),
-        loss=mean_square,
         settings=TrainingSettings(epochs=9, batch_size=8, checkpoint_every=2),
         seed=seed,
         progress=progress,
@@ -91,11 +95,10 @@ def test_other_rows_or_an_unreadable_state_start_anew(tmp_path: Path) -> None:
 def test_the_state_is_not_written_at_every_epoch(tmp_path: Path) -> None:
     path = tmp_path / "state.npz"
     with pytest.raises(Interrupted):
-        train(
-            network(),
+        optimise(
+            an_objective(network()),
             some_rows(1),
             some_rows(2),
-            loss=mean_square,
             settings=TrainingSettings(epochs=9),
             seed=1,
             progress=lambda epoch, *_: (_ for _ in ()).throw(Interrupted) if epoch == 8 else None,

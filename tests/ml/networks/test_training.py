@@ -7,7 +7,29 @@ import pytest
 
 from oddjet.errors import ConfigError, DetectorError
 from oddjet.ml.networks.keras_models import BatchedModel, import_keras, model_from_bytes
-from oddjet.ml.networks.training import TrainingSettings, split_rows, train, warn_of_collapse
+from oddjet.ml.networks.objectives import loss_objective
+from oddjet.ml.networks.training import (
+    Training,
+    TrainingSettings,
+    optimise,
+    split_rows,
+    warn_of_collapse,
+)
+
+
+def train(
+    model: Any,
+    training_rows: np.ndarray,
+    validation: np.ndarray,
+    *,
+    loss: Any,
+    settings: TrainingSettings,
+    rows_at_once: int | None = None,
+    **others: Any,
+) -> Training:
+    rate = settings.learning_rate
+    objective = loss_objective(model, loss, learning_rate=rate, rows_at_once=rows_at_once)
+    return optimise(objective, training_rows, validation, settings=settings, **others)
 
 
 def linear_model() -> Any:

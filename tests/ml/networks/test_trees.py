@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from oddjet.ml.detectors.trees import Trees
+from oddjet.ml.networks.trees import Trees
 
 
 @pytest.fixture(scope="module")
