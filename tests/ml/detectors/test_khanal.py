@@ -8,11 +8,8 @@ import pytest
 from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError, DetectorError
 from oddjet.ml import create
-from oddjet.ml.detectors.khanal import (
-    KhanalDetector,
-    build_autoencoder,
-    kl_divergence,
-)
+from oddjet.ml.detectors.image_autoencoder import kl_divergence
+from oddjet.ml.detectors.khanal import KhanalDetector, build_autoencoder
 from oddjet.ml.networks.keras_models import layer_seeds
 from oddjet.ml.representations.jet_image import JetImage
 
