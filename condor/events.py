@@ -1,4 +1,4 @@
-"""HTCondor's event log: what became of each job, without asking the pool."""
+"""HTCondor's event log: the state of each job, without asking the pool."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _SIGNAL = re.compile(r"signal (\d+)")
 
 @dataclass(frozen=True)
 class JobState:
-    """What became of a job.
+    """The state of a job.
 
     Attributes:
-        state: idle, running, held, removed, or done: it ended by itself.
+        state: idle, running, held, removed, or done: it ended on its own.
         reason: Why it is held or was removed; of one that is done, how it ended.
         exit_code: Of one that is done, 128 + signal if one killed it.
     """
@@ -44,7 +44,7 @@ class JobState:
 
     @property
     def is_active(self) -> bool:
-        """Whether something may still come of it without anybody's doing."""
+        """Whether it may still produce something without intervention."""
         return self.state in ("idle", "running")
 
 
@@ -85,7 +85,7 @@ def tail(paths: Iterable[Path], *, lines: int = 8) -> str:
     """Give the last lines of the first file that has any.
 
     Args:
-        paths: Files, the most telling first.
+        paths: Files, the most informative first.
         lines: How many.
 
     Returns:

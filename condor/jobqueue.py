@@ -33,7 +33,7 @@ _LOOPBACK = re.compile(r"(127(\.\d+){3}|localhost|\[::1\])(:\d+)?/?")
 
 @contextmanager
 def open_local(cluster: Cluster) -> Iterator[ExecutorBase]:
-    """Start a scheduler and workers on loopback only: anyone who reaches a scheduler can run code there.
+    """Start a scheduler and workers on loopback only: a scheduler runs the code of all that reach it.
 
     Args:
         cluster: With the number of workers.
@@ -69,7 +69,7 @@ def open_jobs(cluster: Cluster) -> Iterator[ExecutorBase]:
 
     Raises:
         ConfigError: If dask-jobqueue is missing or workers do not see our files.
-        ProcessingError: If no worker came in time, with what the jobs' logs say.
+        ProcessingError: If no worker came in time, with the end of the jobs' logs.
     """
     if not cluster.shared_files:
         msg = (
@@ -222,8 +222,10 @@ def _no_worker(cluster: Cluster, logs: Path | None, reasons: list[str]) -> str:
         newest = sorted(
             [*logs.glob("*.err"), *logs.glob("*.out")], key=lambda path: path.stat().st_mtime
         )
-        said = tail(reversed(newest))
-        lines += [f"its log ends ({logs}):", said] if said else [f"jobs wrote no log yet in {logs}"]
-        if not said and not reasons:
+        output = tail(reversed(newest))
+        lines += (
+            [f"its log ends ({logs}):", output] if output else [f"jobs wrote no log yet in {logs}"]
+        )
+        if not output and not reasons:
             lines.append("the pool may be full: look at its queue, or give a longer start_timeout")
     return "\n".join(lines)

@@ -132,7 +132,7 @@ class Cluster(Site):
             that are jobs of a batch pool; ``address`` in the workers of a Dask scheduler that runs.
         workers: Workers, one core each; ignored by ``iterative`` and ``address``.
         retries: How often a failing chunk is tried again, for files read over a network.
-        site: Name or path of a site profile; keys given beside it win.
+        site: Name or path of a site profile; other keys that are given win.
         adaptive: Replace jobs that are lost.
         start_timeout: Longest wait for the first worker [s].
         address: Of the scheduler, ``tls://HOST:PORT``.
@@ -155,7 +155,7 @@ class Cluster(Site):
     @model_validator(mode="before")
     @classmethod
     def _from_site(cls, data: Any) -> Any:
-        """Fill in what the site says."""
+        """Fill in the keys of the site."""
         if not isinstance(data, dict) or not isinstance(data.get("site"), str):
             return data
         try:

@@ -1,4 +1,4 @@
-"""Submit files, wrapper scripts and the package itself, for jobs that need nobody to call back."""
+"""Submit files, wrapper scripts and the package itself, for jobs that need no connection back."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ WORKER_ENVIRONMENT = {
     "TF_NUM_INTRAOP_THREADS": "1",
     "TF_NUM_INTEROP_THREADS": "1",
     "TF_CPP_MIN_LOG_LEVEL": "3",
-    # What glibc comes to by itself after some large arrays. Dask sets 64 kB for the first, and every
+    # What glibc arrives at after some large arrays. Dask sets 64 kB for the first, and every
     # chunk then returns its memory and faults it in again: a quarter of the time of a skim.
     "MALLOC_TRIM_THRESHOLD_": str(2**28),
     "MALLOC_MMAP_THRESHOLD_": str(2**25),
@@ -42,11 +42,11 @@ WORKER_ENVIRONMENT = {
     "MALLOC_ARENA_MAX": "1",
     # A look at the stack a hundred times a second costs some per cent.
     "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
-    # loky takes memory that one chunk needs for a leak, and starts workers anew: libraries,
+    # loky takes memory that one chunk needs for a leak, and starts workers again: libraries,
     # compiled code and detectors would be loaded again and again.
     "LOKY_MAX_MEMORY_LEAK_SIZE": "1e15",
     # Results are files: a Dask worker holds nothing that could be spilled, and one that is paused
-    # for its memory would wait for ever. At 95 % of its limit it is ended, which is told.
+    # for its memory would wait for ever. At 95 % of its limit it is ended, which is reported.
     "DASK_DISTRIBUTED__WORKER__MEMORY__TARGET": "False",
     "DASK_DISTRIBUTED__WORKER__MEMORY__SPILL": "False",
     "DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE": "False",
@@ -56,7 +56,7 @@ _PACKAGE = "oddjet.tar.gz"
 
 
 def site_lines(site: Site) -> dict[str, str]:
-    """Give the lines of an HTCondor submit file that a site wants, beside the usual requests.
+    """Give the lines of an HTCondor submit file that a site needs, in addition to the usual requests.
 
     Args:
         site: The profile.
@@ -149,7 +149,7 @@ def _wrapper(site: Site, python: str, module: str) -> str:
 
 
 def pack_package(folder: Path, package: Path | None = None) -> Path:
-    """Pack oddjet for machines that do not see it; what it depends on has to be there.
+    """Pack oddjet for machines that do not see it; what it depends on has to be installed there.
 
     Args:
         folder: Where to write.
@@ -183,7 +183,7 @@ def pack_package(folder: Path, package: Path | None = None) -> Path:
 
 
 def submit_jobs(path: Path) -> int:
-    """Hand a submit file to HTCondor.
+    """Submit a file to HTCondor.
 
     Args:
         path: The submit file.
@@ -195,16 +195,16 @@ def submit_jobs(path: Path) -> int:
         ConfigError: If there is no `condor_submit` here.
         ProcessingError: If HTCondor refuses.
     """
-    said = _call(["condor_submit", str(path)])
-    match = re.search(r"submitted to cluster (\d+)", said)
+    output = _call(["condor_submit", str(path)])
+    match = re.search(r"submitted to cluster (\d+)", output)
     if match is None:
-        msg = f"condor_submit {path}: expected the number of a cluster, received: {said}"
+        msg = f"condor_submit {path}: expected the number of a cluster, received: {output}"
         raise ProcessingError(msg)
     return int(match[1])
 
 
 def remove_jobs(jobs: Mapping[str, str] | Sequence[str]) -> None:
-    """Remove jobs from the queue; those that are gone already are no error.
+    """Remove jobs from the queue; jobs that have left the queue are no error.
 
     Args:
         jobs: Names, `CLUSTER.PROCESS`.
@@ -218,8 +218,8 @@ def _call(command: list[str]) -> str:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     except FileNotFoundError as error:
         msg = (
-            f"{command[0]} is not there: run this on a machine of the pool, or with --dry-run, and hand in the"
-            f" submit file {command[-1]} there"
+            f"{command[0]} is not installed: run this on a machine of the pool, or with --dry-run, and submit the"
+            f" file {command[-1]} there"
         )
         raise ConfigError(msg) from error
     if done.returncode:

@@ -1,6 +1,6 @@
 """Groups of chunks as jobs of a batch pool: written here, run there, gathered here.
 
-A job is a JSON file. It runs in one process and needs nobody to talk to; its parts are in a folder of
+A job is a JSON file. It runs in one process and needs no connection; its parts are in a folder of
 its own, named by content as everywhere, so that a job that ran twice does no harm.
 """
 
@@ -121,12 +121,12 @@ class AbsentExecutor(ExecutorBase):  # type: ignore[misc]
 
     Attributes:
         chunks: What it was asked to do.
-        tell: Why a chunk is not there, by its key.
+        reason: Why a chunk is not done, by its key.
     """
 
     status: bool = False
     chunks: list[BatchChunk] = field(default_factory=list)
-    tell: Callable[[str], str] = "not done yet".format
+    reason: Callable[[str], str] = "not done yet".format
 
     def __call__(
         self, items: Sequence[Any], function: Callable[[Any], Any], accumulator: Any
@@ -151,7 +151,7 @@ class AbsentExecutor(ExecutorBase):  # type: ignore[misc]
                 branches, part = tuple(sorted(item.preload)), None
             metadata = source.to_metadata()
             self.chunks.append(BatchChunk(source=metadata, branches=branches, part=part))
-            failures |= failure_of(source, ProcessingError(self.tell(source.key)))["failures"]
+            failures |= failure_of(source, ProcessingError(self.reason(source.key)))["failures"]
         found = {"failures": failures}
         return (found if of_skim else {"out": found, "processed": set()}), 0
 

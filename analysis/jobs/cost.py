@@ -74,7 +74,7 @@ class Calibration:
 
     Attributes:
         costs: Cost of an event by dataset.
-        start_seconds: What the first chunk of a worker costs beside its own time: imports, compilation.
+        start_seconds: What the first chunk of a worker costs in addition to its own time: imports, compilation.
         detector_start_seconds: Loading the detectors and their first jets; None where none is trained.
         detector_bytes: What they added to this process' memory; None likewise.
         load_average: Of the machine, divided by its cores; above 1 times are too long.

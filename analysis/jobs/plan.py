@@ -58,7 +58,7 @@ class RunPlan:
         skim_wall_seconds: From the start of the workers to the last chunk of the skim.
         score_wall_seconds: As long for the scores; None where no detector is trained.
         memory_bytes: Most that a worker needs.
-        calibration: What that is worked out from.
+        calibration: What that is computed from.
         n_unusable: Files that cannot be opened; they are in none of the numbers.
     """
 
@@ -83,7 +83,7 @@ class RunPlan:
 
 
 def plan_analysis(config: AnalysisConfig, *, measure: bool = False) -> RunPlan:
-    """Look at the files of an analysis, process some events, and work out what all of them take.
+    """Inspect the files of an analysis, process some events, and compute what all of them take.
 
     Args:
         config: The analysis.
@@ -127,12 +127,12 @@ def plan_analysis(config: AnalysisConfig, *, measure: bool = False) -> RunPlan:
 
 
 def finish_time(seconds: Sequence[float], workers: int, *, start: float = 0.0) -> float:
-    """Say when the last chunk is done if every free worker takes the next one.
+    """Compute when the last chunk is done if every free worker takes the next one.
 
     Args:
         seconds: Of each chunk, in order.
         workers: How many.
-        start: What a worker's first chunk takes beside its own time.
+        start: What a worker's first chunk takes in addition to its own time.
 
     Returns:
         Seconds.
@@ -159,7 +159,7 @@ def _fileset(config: AnalysisConfig) -> Fileset:
     if absent:
         msg = (
             f"samples that are not simulated yet: {', '.join(absent)}; `oddjet run` makes them, and"
-            " `oddjet simulate` tells how many a second"
+            " `oddjet simulate` prints how many a second"
         )
         raise ConfigError(msg)
     return ready_samples(fileset, config.samples)
@@ -187,7 +187,7 @@ def _dataset_plan(name: str, plan: Plan, cost: Cost) -> DatasetPlan:
 
 
 def describe(plan: RunPlan) -> Iterable[tuple[str, str]]:
-    """Say what a plan comes to, in lines of two columns."""
+    """Summarise a plan in lines of two columns."""
     cal = plan.calibration
     yield "workers", f"{plan.workers} ({plan.executor})"
     yield "jobs of `oddjet submit`, one chunk each", f"{plan.total('n_chunks') or 0:,.0f}"

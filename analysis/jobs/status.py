@@ -1,6 +1,6 @@
-"""What is done, going on, failed, and why: read from an output folder alone, whatever became of the run.
+"""What is done, going on, failed, and why: read from an output folder alone, even if the run died.
 
-Nothing is written, and nobody needs to be alive: parts count by their records, as they do for a run.
+Nothing is written, and no process has to be alive: parts count by their records, as for a run.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Fault:
     Attributes:
         where: File and entries, or job.
         error: Class of the error, or state of the job.
-        message: What it said.
+        message: Its message.
     """
 
     where: str
@@ -68,7 +68,7 @@ class StepStatus:
         n_writing: Files that are being written.
         seconds_ago: Since something was written; None where nothing was.
         faults: What failed, and why.
-        note: What else there is to say.
+        note: Further remarks.
     """
 
     name: str
@@ -104,11 +104,11 @@ class _Wanted:
 
 
 def read_status(folder: Path | str, *, plan: bool = True) -> list[StepStatus]:
-    """Say how far an output folder is: of a skim, of scores, of a run, or of submitted jobs.
+    """Give the state of an output folder: of a skim, of scores, of a run, or of submitted jobs.
 
     Args:
         folder: The folder; the run may be going on, finished, or dead.
-        plan: For a run, open its files to know what is planned; else only what is there is told.
+        plan: For a run, open its files to know what is planned; else only what exists is shown.
 
     Returns:
         One status a step, in the order of the chain.
@@ -182,7 +182,7 @@ def _folder_status(folder: Path, name: str, wanted: _Wanted | None = None) -> St
 
 
 def _read_records(folder: Path) -> tuple[list[ChunkRecord], float]:
-    """Read the records that are there, and when the newest was written."""
+    """Read the existing records, and when the newest was written."""
     paths = _parts(folder)
     records = (read_part_record(folder, path.parent.name, path.stem) for path in paths)
     newest = max((_mtime(path) for path in paths), default=0.0)
@@ -207,7 +207,7 @@ def _wanted_by_manifest(manifest: Manifest) -> _Wanted:
 
 
 def _faults(folder: Path, manifest: Manifest | None) -> Iterator[Fault]:
-    """Tell what the last run could not do: from its failures, else from the manifest."""
+    """List what the last run could not do: from its failures, else from the manifest."""
     failures = _read_failures(folder / FAILURES)
     if failures:
         yield from failures
@@ -306,7 +306,7 @@ def _round_status(place: Path, step: str, output: Path) -> StepStatus:
 
 @dataclass(frozen=True)
 class _Job:
-    """What became of a job."""
+    """The state of a job, and what it has done."""
 
     state: str
     n_planned: int

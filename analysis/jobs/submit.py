@@ -83,8 +83,8 @@ class JobReport:
 
     Attributes:
         name: Its folder.
-        job: `CLUSTER.PROCESS`; empty where it was not handed in.
-        state: What became of it.
+        job: `CLUSTER.PROCESS`; empty where it was not submitted.
+        state: Its state.
         n_missing: Chunks that are missing.
         reason: Why, with the last lines of its standard error.
         failures: Key to what failed, of chunks that it could not do.
@@ -100,16 +100,16 @@ class JobReport:
 
 @dataclass(frozen=True)
 class Collected:
-    """What is there of a submitted step.
+    """What is done of a submitted step.
 
     Attributes:
         n_chunks: Chunks in all.
         n_done: Chunks that are done.
-        n_jobs: Jobs handed in now.
-        cluster: Number of their cluster, None where none was handed in.
+        n_jobs: Jobs submitted now.
+        cluster: Number of their cluster, None where none was submitted.
         folder: Folder of their submit file, None where there was nothing to submit.
         missing: Jobs of which chunks are missing.
-        manifest: Of the output, as written when all is there; None before.
+        manifest: Of the output, as written when all is done; None before.
     """
 
     n_chunks: int
@@ -132,18 +132,18 @@ def submit(
     dry_run: bool = False,
     reporter: Reporter | None = None,
 ) -> Collected:
-    """Plan a step, and hand what is not done yet to HTCondor as jobs.
+    """Plan a step, and submit what is not done yet to HTCondor as jobs.
 
     Args:
         config: The analysis; its `cluster` describes the jobs.
         folder: For the jobs; on a file system that pool and this machine share, unless the site
-            says that there is none.
+            has none.
         step: skim, or score: of the skim with the trained detectors.
         jobs: Number of jobs.
         chunks_per_job: Most chunks a job, where `jobs` is not given.
         site: A site profile instead of the analysis'.
         dry_run: Write everything and submit nothing.
-        reporter: Told about simulation of samples.
+        reporter: Receives progress of the simulation of samples.
 
     Returns:
         What is done and what was submitted.
@@ -191,7 +191,7 @@ def read_batch(folder: Path) -> Batch:
 def collect(
     folder: Path, *, resubmit: bool = False, allow_missing: bool = False, dry_run: bool = False
 ) -> Collected:
-    """Gather what jobs made; when everything is there, check and finish as `oddjet run` would.
+    """Gather what jobs made; when everything is done, check and finish as `oddjet run` would.
 
     Args:
         folder: As given to `submit`.
@@ -204,7 +204,7 @@ def collect(
 
     Raises:
         ConfigError: If nothing was submitted there, or the code has changed since.
-        OddjetError: If the whole is wrong, as `run_skim` and `run_anomaly` say it.
+        OddjetError: If the whole is wrong; see `run_skim` and `run_anomaly`.
     """
     folder = folder.absolute()
     batch = read_batch(folder)
@@ -221,11 +221,11 @@ def collect(
         job = read_job(path / "job.json")
         chunks |= {item.chunk.key: item for item in job.chunks}
         done |= set(gather_parts(job, path / "parts", batch.output))
-        # Later rounds tell of a chunk what earlier ones told.
+        # What later rounds report of a chunk replaces what earlier ones reported.
         reports |= dict.fromkeys((item.chunk.key for item in job.chunks), _report(folder, path))
     missing = {key: report for key, report in reports.items() if key not in done}
     if not missing or allow_missing:
-        absent = AbsentExecutor(tell=lambda key: _tell(missing, key))
+        absent = AbsentExecutor(reason=lambda key: _reason(missing, key))
         manifest = _merge(batch.config, batch.step, absent, allow_missing=allow_missing)
         return Collected(len(chunks), len(done), missing=_by_job(missing), manifest=manifest)
     if not resubmit:
@@ -333,7 +333,7 @@ def _job_folders(folder: Path) -> Iterator[Path]:
 
 
 def _report(folder: Path, path: Path) -> JobReport:
-    """Say what became of a job."""
+    """Report the state of a job."""
     place = path.parents[1]
     events = read_events(place / "jobs.log")
     known = {process: (cluster, state) for (cluster, process), state in sorted(events.items())}
@@ -342,13 +342,13 @@ def _report(folder: Path, path: Path) -> JobReport:
     if (path / "parts" / FAILURES).is_file():
         content = json.loads((path / "parts" / FAILURES).read_text(encoding="utf-8"))
         failures = {key: str(failure["message"]) for key, failure in content.items()}
-    said = "" if state.is_active else tail([path / "stderr", path / "stdout"])
+    output = "" if state.is_active else tail([path / "stderr", path / "stdout"])
     return JobReport(
         name=str(path.relative_to(folder)),
         job=f"{cluster}.{path.name}" if cluster is not None else "",
         state=state,
         n_missing=0,
-        reason="\n".join(filter(None, [state.reason, said])),
+        reason="\n".join(filter(None, [state.reason, output])),
         failures=failures,
     )
 
@@ -363,7 +363,7 @@ def _by_job(missing: Mapping[str, JobReport]) -> tuple[JobReport, ...]:
     )
 
 
-def _tell(missing: Mapping[str, JobReport], key: str) -> str:
+def _reason(missing: Mapping[str, JobReport], key: str) -> str:
     if key not in missing:
         return "is in no job: the files or the settings have changed since; submit again"
     report = missing[key]

@@ -174,7 +174,7 @@ def _train(
         try:
             trained = FoldedDetector.load(output)
         except DetectorError as error:
-            reporter.log(f"{output} cannot be used again and is trained anew: {error}")
+            reporter.log(f"{output} cannot be used again and is trained again: {error}")
         else:
             reporter.log(f"{detector.key}: nothing changed, the training in {output} is used")
             return trained
@@ -250,7 +250,7 @@ def _relative_scales(skim: Skim) -> dict[str, float]:
 
 
 def _key_path(output: Path) -> Path:
-    # Beside the folder, whose own files are all hashed and none else may be there.
+    # Beside the folder, whose files are all hashed and which may hold no others.
     return output.with_name(f"{output.name}.{KEY_FILE}")
 
 

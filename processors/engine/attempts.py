@@ -48,9 +48,9 @@ class Attempts:
         retries: Further tries after the first one.
         first_wait: Before the first of them [s].
         longest_wait: Before any [s].
-        output: Folder where a part may be there already, made by a worker that was lost then.
+        output: Folder where a part may exist already, made by a worker that was lost afterwards.
         images: Whether such a part has images.
-        run: Tells runs apart.
+        run: Distinguishes runs.
     """
 
     retries: int = 3
@@ -92,7 +92,7 @@ def attempt_chunk(
 
     Args:
         source: The chunk.
-        work: What to do, told how many tries there were before; gives coffea's accumulator.
+        work: What to do, given the number of earlier tries; gives coffea's accumulator.
         attempts: How patiently.
 
     Returns:
@@ -127,19 +127,19 @@ def attempt_chunk(
                 if is_remote(source.file) and is_unreachable(error):
                     _SILENT_UNTIL[silent] = time.monotonic() + source.timeout
                 return failure_of(source, error, n_tries=n_tries)
-            logger.warning("%s: %s; trying again in %.1f s", source.where, _tell(error), wait)
+            logger.warning("%s: %s; trying again in %.1f s", source.where, _describe(error), wait)
             time.sleep(wait)
 
 
 def attempt_item(
     function: Callable[..., dict[str, Any]], attempts: Attempts, *args: Any, **options: Any
 ) -> dict[str, Any]:
-    """Do a work item of coffea's; each try opens the file anew, at the next of its places.
+    """Do a work item of coffea's; each try opens the file again, at the next of its places.
 
     Args:
         function: What coffea's Runner does with an item.
         attempts: How patiently.
-        *args: As coffea calls it; the item is the last, with the processor beside it under Dask.
+        *args: As coffea calls it; the item is the last, with the processor next to it under Dask.
         **options: As coffea calls it.
 
     Returns:
@@ -184,7 +184,7 @@ def failure_of(source: ChunkSource, error: Exception, *, n_tries: int = 1) -> di
         elif is_remote(source.file) and is_unreachable(error):
             name = UnreachableError.__name__
     times = f" (tried {n_tries} times)" if n_tries > 1 else ""
-    failure = Failure(name, f"{_tell(error)}{times}", source.where, len(source))
+    failure = Failure(name, f"{_describe(error)}{times}", source.where, len(source))
     return {"failures": {source.key: asdict(failure)}}
 
 
@@ -196,13 +196,13 @@ def _may_help(error: Exception, source: ChunkSource) -> bool:
 
 
 def _cause(error: BaseException) -> BaseException:
-    """What coffea's wrapping hides: it raises bare exceptions with the cause beside."""
+    """What coffea's wrapping hides: it raises bare exceptions that carry the cause."""
     while type(error) is Exception and error.__cause__ is not None:
         error = error.__cause__
     return error
 
 
-def _tell(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     cause = _cause(error)
     if isinstance(cause, OddjetError):
         return str(cause)
@@ -215,7 +215,9 @@ def _tell(error: Exception) -> str:
 def _check_uuid(source: ChunkSource, place: str) -> None:
     """Another server must have the same file, not one of the same name."""
     with open_root(place, timeout=source.timeout) as file:
-        uuid_there = str(file.file.uuid)
-    if uuid_there != source.file_uuid:
-        msg = f"{place} is another file (uuid {uuid_there}) than {source.file} (uuid {source.file_uuid})"
+        actual = str(file.file.uuid)
+    if actual != source.file_uuid:
+        msg = (
+            f"{place} is another file (uuid {actual}) than {source.file} (uuid {source.file_uuid})"
+        )
         raise BadFileError(msg)

@@ -23,7 +23,7 @@ def remove_temporary_files(folder: Path) -> None:
     """Remove what writers that were killed left behind.
 
     Args:
-        folder: An output folder in which nobody writes now.
+        folder: An output folder into which no process writes now.
     """
     for path in [*folder.glob(".*"), *folder.glob("*/.*")]:
         if path.is_file() and _TEMPORARY.fullmatch(path.name):

@@ -1,4 +1,4 @@
-"""Events that are there twice, found in what was written: by run, luminosityBlock and event."""
+"""Events that occur twice, found in what was written: by run, luminosityBlock and event."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def check_unique(
     Four columns of the parts are read, not the input: an event without a selected jet changes no
     result but Σw. 64-bit hashes are sorted, 8 bytes a selected event, in as many passes as keep
     them below `jets_a_pass`; events of equal hash are then compared themselves. The outcome
-    is remembered beside the manifest, so that a rerun with the same parts reads nothing.
+    is kept next to the manifest, so that a rerun with the same parts reads nothing.
 
     Args:
         folder: Where the parts are.
@@ -81,7 +81,7 @@ def _check(folder: Path, group: Sequence[ChunkRecord], n_pass: int, n_passes: in
 
 
 def _compare(folder: Path, group: Sequence[ChunkRecord], repeated: npt.NDArray[np.uint64]) -> None:
-    """Tell events that are the same from those that only have the same hash."""
+    """Distinguish events that are the same from those that only share a hash."""
     seen: dict[tuple[int, ...], str] = {}
     same: list[str] = []
     for record in group:

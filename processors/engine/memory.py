@@ -1,4 +1,4 @@
-"""Whether chunks fit into the memory of a worker, told before anything runs."""
+"""Whether chunks fit into the memory of a worker, checked before anything runs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def expected_memory(n_entries: int, entry_bytes: float) -> float:
 
 
 def memory_limit(executor: ExecutorBase) -> float | None:
-    """Tell how much memory a worker has.
+    """Give the memory of a worker.
 
     Args:
         executor: Where chunks run.

@@ -32,7 +32,7 @@ class Plan:
         files: The checked files by path.
         chunks: Ranges of entries, in the order of datasets and files; without keys yet.
         branches: Branches to read of each file, by path.
-        entry_bytes: Uncompressed bytes of these an entry, by path; 0 where the file does not tell.
+        entry_bytes: Uncompressed bytes of these an entry, by path; 0 where the file does not give it.
         checksums: What the fileset says of files, by path.
         unusable: Files that cannot be opened, where that is allowed; they are not in `files`.
     """

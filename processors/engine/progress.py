@@ -73,7 +73,7 @@ def watch_parts(
     sizes: Mapping[str, int] | None = None,
     interval: float = 0.5,
 ) -> Iterator[None]:
-    """Report progress while a run goes on, wherever its workers are.
+    """Report progress while a run goes on, on any machine.
 
     Args:
         folder: Where parts are written.

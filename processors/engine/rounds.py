@@ -67,7 +67,7 @@ def run_plan(
     allow_missing: bool = False,
     attempts: Attempts | None = None,
 ) -> tuple[list[ChunkRecord], dict[str, Any]]:
-    """Run a processor over the chunks of a plan that are not there yet.
+    """Run a processor over the chunks of a plan that are not done yet.
 
     Args:
         plan: Where the chunks are from.
@@ -171,18 +171,18 @@ def run_chunks(
     progress: Progress | None,
     allow_missing: bool = False,
 ) -> tuple[list[ChunkRecord], dict[str, Any]]:
-    """Run what is not there yet, and account for every entry.
+    """Run what is not done yet, and account for every entry.
 
-    A part counts when its record is on disk, whoever wrote it: a worker that was lost after it
-    wrote one has done its work. When workers are lost so often that the cluster gives up, the rest
-    is handed out again as long as that brings anything.
+    A part counts when its record is on disk: a worker that was lost after it wrote one has done its
+    work. When workers are lost so often that the cluster gives up, the rest is submitted again as
+    long as that makes progress.
 
     Args:
         chunks: All chunks, with keys.
         output: Where parts are written.
         run: Takes the chunks to do, gives the sum of the processor's results.
-        executor: Where it runs them; watched meanwhile.
-        images: Whether a part has to have images to be there.
+        executor: Where it runs them; watched while it runs.
+        images: Whether a part is complete only with images.
         sizes: Key to what progress counts of a chunk; its entries unless given.
         progress: As for `run_skim`.
         allow_missing: Give the failures in the result instead of raising them, unless all failed.
@@ -241,9 +241,9 @@ def _run_rounds(
     *,
     allow_missing: bool,
 ) -> dict[str, Any]:
-    """Run, and again what is left when workers were lost, until that brings nothing twice.
+    """Run, and again what is left when workers were lost, until that makes no progress twice.
 
-    Then there is a chunk that kills whoever takes it. When something may be missing it is found by
+    Then there is a chunk that kills every worker that takes it. When something may be missing it is found by
     halving, so that all others are done.
     """
     idle = 0

@@ -88,7 +88,7 @@ def read_luminosity(
 def check_sumw(
     plan: Plan, records: Iterable[ChunkRecord], sumw_runs: Mapping[str, float | None]
 ) -> None:
-    """Compare Σ weight of the processed entries with what the Runs trees say.
+    """Compare Σ weight of the processed entries with the sums of the Runs trees.
 
     Args:
         plan: The files.

@@ -75,7 +75,7 @@ def watch_workers(executor: ExecutorBase, *, patience: float = 30.0) -> Iterator
 
 
 def any_works(scheduler_info: dict[str, Any]) -> bool:
-    """Tell whether a worker takes tasks, or is at one."""
+    """Whether a worker takes tasks, or is running one."""
     return any(
         worker.get("status") == "running"
         or worker.get("metrics", {}).get("task_counts", {}).get("executing", 0)

@@ -11,7 +11,7 @@ __all__ = ["is_leading", "passes_eta", "passes_pt"]
 
 
 def passes_pt(jets: Objects, *, pt_min: float, pt_max: float | None = None) -> Bools:
-    """Tell which jets have pt_min < pt [< pt_max].
+    """Find which jets have pt_min < pt [< pt_max].
 
     Args:
         jets: With pt [GeV].
@@ -27,7 +27,7 @@ def passes_pt(jets: Objects, *, pt_min: float, pt_max: float | None = None) -> B
 
 
 def passes_eta(jets: Objects, *, eta_max: float) -> Bools:
-    """Tell which jets have |η| < eta_max.
+    """Find which jets have |η| < eta_max.
 
     Args:
         jets: With eta.
@@ -41,7 +41,7 @@ def passes_eta(jets: Objects, *, eta_max: float) -> Bools:
 
 
 def is_leading(jets: Objects, mask: Bools) -> Bools:
-    """Tell which jet is the hardest of its event among some.
+    """Mark the hardest selected jet of each event.
 
     Args:
         jets: With pt [GeV], in any order.

@@ -23,7 +23,7 @@ _COMPOSITION = ("chHEF", "neHEF", "neEmEF", "chMultiplicity", "neMultiplicity")
 
 
 def jet_id_fields(available: Collection[str], prefix: str) -> tuple[str, ...]:
-    """Tell which fields the jet ID of a file needs.
+    """List the fields that the jet ID of a file needs.
 
     Args:
         available: The file's branches.
@@ -37,7 +37,7 @@ def jet_id_fields(available: Collection[str], prefix: str) -> tuple[str, ...]:
 
 
 def passes_jet_id(jets: Objects) -> Bools:
-    """Tell which jets pass the tight ID.
+    """Find which jets pass the tight ID.
 
     Args:
         jets: With jetId (bit 1 is "tight"), or with eta, the energy fractions chHEF neHEF neEmEF

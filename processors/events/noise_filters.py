@@ -12,7 +12,7 @@ __all__ = ["passes_noise_filters"]
 
 
 def passes_noise_filters(events: Any, *, filters: Sequence[str]) -> npt.NDArray[np.bool_]:
-    """Tell which events passed every filter.
+    """Find which events passed every filter.
 
     Args:
         events: Anything that gives a branch for its name.

@@ -14,7 +14,7 @@ __all__ = ["has_no_lepton"]
 def has_no_lepton(
     jets: Objects, leptons: Objects, *, lepton_pt_min: float, delta_r: float
 ) -> npt.NDArray[np.bool_]:
-    """Tell which jets have no hard lepton near their axis.
+    """Find which jets have no hard lepton near their axis.
 
     Args:
         jets: With eta, phi.

@@ -17,7 +17,7 @@ class Selection(BaseModel):
     """Cuts on events, then on jets; in the order in which `oddjet.processors.events.select` applies them.
 
     The defaults are those of table 1 of D. Khanal, Anomalous Jet Detection using Unsupervised
-    Learning (2023), with the tight jet ID that CMS analyses apply beside.
+    Learning (2023), with the tight jet ID that CMS analyses apply in addition.
 
     Attributes:
         jet: Jet collection: AK8 (R = 0.8) or AK4 (R = 0.4).

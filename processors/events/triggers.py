@@ -50,7 +50,7 @@ def find_triggers(
 
 
 def passes_triggers(events: Any, *, paths: Sequence[str]) -> npt.NDArray[np.bool_]:
-    """Tell which events fired at least one path.
+    """Find which events fired at least one path.
 
     Args:
         events: Anything that gives a branch for its name.
