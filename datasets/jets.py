@@ -48,6 +48,7 @@ from oddjet.datasets.columns import (
     concatenate_categories,
     refuse_non_finite,
 )
+from oddjet.datasets.kinematics.geometry import cartesian, collider, sum_momenta
 from oddjet.errors import InputError, did_you_mean
 
 __all__ = [
@@ -296,21 +297,8 @@ def _hardest_first(
 def _four_vector_sum(
     offsets: npt.NDArray[np.int64], fields: dict[str, npt.NDArray[Any]]
 ) -> dict[str, npt.NDArray[np.float64]]:
-    n_jets = len(offsets) - 1
-    jet = np.repeat(np.arange(n_jets), np.diff(offsets))
-    pt, eta, phi, mass = (fields[name].astype(np.float64) for name in _AXIS)
-    pz = pt * np.sinh(eta)
-    energy = np.sqrt(pt**2 + pz**2 + mass**2)
-
-    def total(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        return np.bincount(jet, weights=values, minlength=n_jets).astype(np.float64)
-
-    px, py, pz, energy = total(pt * np.cos(phi)), total(pt * np.sin(phi)), total(pz), total(energy)
-    pt = np.hypot(px, py)
-    eta = np.arcsinh(np.divide(pz, pt, out=np.zeros(n_jets), where=pt > 0))
-    # (E - pz)(E + pz) - pt² loses fewer digits than E² - p² for forward jets.
-    mass = np.sqrt(np.maximum((energy - pz) * (energy + pz) - pt**2, 0.0))
-    return {"pt": pt, "eta": eta, "phi": np.arctan2(py, px), "mass": mass}
+    momenta = cartesian(*(fields[name].astype(np.float64) for name in _AXIS))
+    return collider(*sum_momenta(momenta, np.diff(offsets)))
 
 
 def _nest(offsets: npt.NDArray[np.int64], fields: dict[str, npt.NDArray[Any]]) -> ak.Array:

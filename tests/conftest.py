@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+import awkward as ak
+import numpy as np
 import pytest
+
+from oddjet.datasets.jets import Jets, Truth, make_jets
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -17,3 +22,43 @@ def samples() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real CMS files not found in {folder}: set ODDJET_SAMPLES")
     return folder
+
+
+MakeToyJets = Callable[..., Jets]
+
+
+def make_toy_jets(
+    n: int, *, prongs: int, seed: int, dataset: str | None = None, events: bool = True
+) -> Jets:
+    """Synthetic jets of falling pt whose particles cluster around one axis, or around two 0.7 apart."""
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(15, 40, n)
+    jet = np.repeat(np.arange(n), counts)
+    size = len(jet)
+    axis_eta, axis_phi = rng.uniform(-1.9, 1.9, n), rng.uniform(-np.pi, np.pi, n)
+    angle = rng.uniform(0, 2 * np.pi, n)
+    opening = 0.7 if prongs == 2 else 0.0
+    side = rng.choice([-0.5, 0.5], size) * opening
+    eta = axis_eta[jet] + side * np.sin(angle[jet]) + rng.normal(0, 0.06, size)
+    phi = axis_phi[jet] + side * np.cos(angle[jet]) + rng.normal(0, 0.06, size)
+    pt = rng.exponential(1.0, size)
+    pt *= ((200 + rng.exponential(80, n)) / np.bincount(jet, weights=pt))[jet]
+    phi = np.arctan2(np.sin(phi), np.cos(phi))
+    constituents = ak.unflatten(ak.zip({"pt": pt, "eta": eta, "phi": phi}), counts)
+    columns: dict[str, object] = {
+        "label": np.full(n, Truth.MERGED if prongs == 2 else Truth.BACKGROUND),
+        "weight": rng.uniform(0.5, 1.5, n),
+    }
+    if events:
+        columns["run"] = np.ones(n, dtype=np.uint32)
+        columns["luminosityBlock"] = np.arange(n) // 100 + 1
+        columns["event"] = np.arange(n) + 1_000_000 * seed
+    if dataset is not None:
+        columns["dataset"] = ak.str.to_categorical(ak.Array([dataset] * n))
+    return make_jets(constituents, **columns)
+
+
+@pytest.fixture(scope="session")
+def toy_jets() -> MakeToyJets:
+    """Narrow jets with one prong, and wide ones with two."""
+    return make_toy_jets

@@ -41,6 +41,7 @@ from oddjet.analysis.scores.quality import (
 )
 from oddjet.analysis.scores.sample import hunted_rows
 from oddjet.datasets.jets import Jets
+from oddjet.datasets.kinematics.geometry import wrap_phi
 from oddjet.datasets.skims.manifest import Manifest
 from oddjet.datasets.skims.skim import Skim
 from oddjet.ml.representations.jet_image import JetImage
@@ -262,7 +263,7 @@ def _anomalies(run: Run) -> Section:
         jets = _find(run.skim, jet)
         images[jet.place] = image(jets)[0]
         inside = jets.constituents[0]
-        delta_phi = (np.asarray(inside.phi) - float(jets.phi[0]) + np.pi) % (2 * np.pi) - np.pi
+        delta_phi = wrap_phi(np.asarray(inside.phi) - float(jets.phi[0]))
         constituents[jet.place] = (
             np.asarray(inside.eta) - float(jets.eta[0]),
             delta_phi,

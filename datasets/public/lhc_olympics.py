@@ -88,7 +88,7 @@ def _jets(
     rows: npt.NDArray[Any], first: int, *, radius: float, n_jets: int, pt_min: float, dataset: str
 ) -> Jets:
     from oddjet.datasets.simulation.jets import cluster  # noqa: PLC0415 (slow to import)
-    from oddjet.datasets.simulation.kinematics import from_pt_eta_phi_mass  # noqa: PLC0415
+    from oddjet.datasets.simulation.momenta import from_pt_eta_phi_mass  # noqa: PLC0415
 
     labels = _labels(rows, first)
     particles = rows[:, : 3 * PARTICLES].astype(np.float64).reshape(-1, PARTICLES, 3)

@@ -18,8 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.datasets.jets import Jets, Truth, concatenate, make_jets
+from oddjet.datasets.kinematics.geometry import collider
 from oddjet.datasets.public.tables import Layout, Source, name_of, read_rows
 from oddjet.errors import InputError
+from oddjet.typing import Floats
 
 __all__ = ["read_top_tagging"]
 
@@ -83,7 +85,8 @@ def _jets(rows: npt.NDArray[Any], first: int, dataset: str) -> Jets:
             f"from row {first:,} on. Received: {np.unique(is_top)[:5]} and {np.unique(set_number)[:5]}."
         )
         raise InputError(msg)
-    constituents = ak.unflatten(ak.zip(_coordinates(momenta[is_there])), is_there.sum(axis=1))
+    particles = _coordinates(momenta[is_there], rounding=ROUNDING)
+    constituents = ak.unflatten(ak.zip(particles), is_there.sum(axis=1))
     return make_jets(
         constituents,
         **_coordinates(momenta.sum(axis=1), rounding=0.0),
@@ -95,17 +98,7 @@ def _jets(rows: npt.NDArray[Any], first: int, dataset: str) -> Jets:
     )
 
 
-def _coordinates(
-    momenta: npt.NDArray[np.float64], rounding: float = ROUNDING
-) -> dict[str, npt.NDArray[np.float64]]:
+def _coordinates(momenta: Floats, *, rounding: float) -> dict[str, Floats]:
     """Turn (E, px, py, pz), shape (n, 4), into pt, eta, phi and mass."""
     energy, px, py, pz = momenta.T
-    pt = np.hypot(px, py)
-    # (E − pz)(E + pz) − pt² loses fewer digits than E² − p² for forward momenta.
-    squared = (energy - pz) * (energy + pz) - pt**2
-    return {
-        "pt": pt,
-        "eta": np.arcsinh(np.divide(pz, pt, out=np.zeros_like(pz), where=pt > 0)),
-        "phi": np.arctan2(py, px),
-        "mass": np.sqrt(np.where(squared > rounding * energy**2, squared, 0.0)),
-    }
+    return collider(px, py, pz, energy, rounding=rounding)

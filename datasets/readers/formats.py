@@ -10,47 +10,40 @@ from oddjet.registry import Registry, load_object
 
 __all__ = ["READERS", "find_reader"]
 
-_READERS = {
-    reader.name: reader
-    for reader in (
-        Reader(
-            name="nanoaod_v15",
-            jet="FatJet",
-            gen_jet="GenJetAK8",
-            gen_jet_index="FatJet_genJetAK8Idx",
-            radius=0.8,
-            links="FatJetPFCand",
-            link_index="pfCandIdx",
-            candidates="PFCand",
-            description="central CMS NanoAODv15 and later, and oddjet's simulation: AK8",
-        ),
-        # AK8 jets are made of PUPPI-weighted candidates, so the weights are applied; Run-2 AK4 jets
-        # are made with charged-hadron subtraction, so they are not.
-        Reader(
-            name="pfnano_ak8",
-            jet="FatJet",
-            gen_jet="GenJetAK8",
-            gen_jet_index="FatJet_genJetAK8Idx",
-            radius=0.8,
-            links="FatJetPFCands",
-            link_index="pFCandsIdx",
-            candidates="PFCands",
-            weight="puppiWeight",
-            description="CMS PFNano: AK8 (PUPPI)",
-        ),
-        Reader(
-            name="pfnano_ak4",
-            jet="Jet",
-            gen_jet="GenJet",
-            gen_jet_index="Jet_genJetIdx",
-            radius=0.4,
-            links="JetPFCands",
-            link_index="pFCandsIdx",
-            candidates="PFCands",
-            description="CMS PFNano: AK4 (CHS)",
-        ),
-    )
-}
+_AK8 = {"jet": "FatJet", "gen_jet": "GenJetAK8", "gen_jet_index": "FatJet_genJetAK8Idx"}
+_AK4 = {"jet": "Jet", "gen_jet": "GenJet", "gen_jet_index": "Jet_genJetIdx"}
+_PFNANO = {"link_index": "pFCandsIdx", "candidates": "PFCands"}
+
+# AK8 jets are made of PUPPI-weighted candidates, so PFNano's weights are applied; Run-2 AK4 jets are
+# made with charged-hadron subtraction, so there they are not.
+_READERS = (
+    Reader(
+        name="nanoaod_v15",
+        **_AK8,
+        radius=0.8,
+        links="FatJetPFCand",
+        link_index="pfCandIdx",
+        candidates="PFCand",
+        description="central CMS NanoAODv15 and later, and oddjet's simulation: AK8",
+    ),
+    Reader(
+        name="pfnano_ak8",
+        **_AK8,
+        **_PFNANO,
+        radius=0.8,
+        links="FatJetPFCands",
+        weight="puppiWeight",
+        description="CMS PFNano: AK8 (PUPPI)",
+    ),
+    Reader(
+        name="pfnano_ak4",
+        **_AK4,
+        **_PFNANO,
+        radius=0.4,
+        links="JetPFCands",
+        description="CMS PFNano: AK4 (CHS)",
+    ),
+)
 
 
 def _load_reader(path: str) -> Reader:
@@ -61,7 +54,9 @@ def _load_reader(path: str) -> Reader:
     return reader
 
 
-READERS: Registry[Reader] = Registry("readers", _READERS, load=_load_reader)
+READERS: Registry[Reader] = Registry(
+    "readers", {reader.name: reader for reader in _READERS}, load=_load_reader
+)
 """Every reader by name, also those that other packages add."""
 
 _RADII = {"AK8": 0.8, "AK4": 0.4}
@@ -99,7 +94,7 @@ def find_reader(branches: Collection[str], *, jet: str = "AK8", where: str = "")
             raise MissingBranchError(msg)
         return reader
     looked_for = " or ".join(reader.signature for reader in candidates)
-    known = "; ".join(f"{reader.description}" for reader in READERS.values())
+    known = "; ".join(reader.description for reader in READERS.values())
     others = [r for r in READERS.values() if r.radius != _RADII[jet] and r.signature in branches]
     instead = (
         f"The file has them for {', '.join(_name(r) for r in others)}: ask for jet={_name(others[0])}."

@@ -1,13 +1,13 @@
 """Linking candidates to jets by index, in two passes over the links and without a Python loop.
 
 Links come as pairs (jet index, candidate index) an event, in any order. Nothing is taken from how
-many links a jet should have: in real files jets exist that say six constituents and have none.
+many links a jet should have: real files hold jets whose count says six and that have none.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -79,12 +79,8 @@ class LinkTable:
             LinkError: Always.
         """
         if code == _BAD_JET:
-            offsets, value, branch, what = (
-                self.jet_offsets,
-                self.jet_index[link],
-                self.jet_branch,
-                "jets",
-            )
+            offsets, value = self.jet_offsets, self.jet_index[link]
+            branch, what = self.jet_branch, "jets"
         else:
             offsets, value = self.candidate_offsets, self.candidate_index[link]
             branch, what = self.candidate_branch, self.candidates
@@ -130,57 +126,47 @@ def link_candidates(
                 f"{table.at}{table.candidates}_{name} has another length than {table.candidates}_pt"
             )
             raise LinkError(msg)
-    weighted = weights is not None
-    weight = np.ones(1, np.float32) if weights is None else weights
-    n_links = np.zeros(n_slots, np.int64)
-    n_kept = np.zeros(n_slots, np.int64)
-    code, event, link = _count(
+    links = _Links(
         table.jet_offsets,
         table.candidate_offsets,
         table.link_offsets,
         table.jet_index,
         table.candidate_index,
         slots,
-        weighted,
-        weight,
-        n_links,
-        n_kept,
+        weights is not None,
+        np.ones(1, np.float32) if weights is None else weights,
     )
+    n_links = np.zeros(n_slots, np.int64)
+    n_kept = np.zeros(n_slots, np.int64)
+    code, event, link = _count(links, n_links, n_kept)
     if code != _OK:
         table.refuse(code, event, link)
     offsets = np.zeros(n_slots + 1, np.int64)
     np.cumsum(n_kept, out=offsets[1:])
     chosen = np.empty(offsets[-1], np.int64)
-    _fill(
-        table.jet_offsets,
-        table.candidate_offsets,
-        table.link_offsets,
-        table.jet_index,
-        table.candidate_index,
-        slots,
-        weighted,
-        weight,
-        offsets,
-        chosen,
-    )
+    _fill(links, offsets, chosen)
     sorted_pt = np.empty(len(chosen), np.float32)
-    bad = _order(
-        offsets,
-        chosen,
-        weighted,
-        weight,
-        candidates["pt"],
-        candidates["eta"],
-        candidates["phi"],
-        candidates["mass"],
-        sorted_pt,
-    )
+    columns = tuple(candidates[name] for name in ("pt", "eta", "phi", "mass"))
+    bad = _order(offsets, chosen, links, columns, sorted_pt)
     if bad >= 0:
         _refuse_non_finite(table, candidates, weights, int(chosen[bad]))
     fields = {name: sorted_pt if name == "pt" else v[chosen] for name, v in candidates.items()}
     if weights is not None:
         fields["mass"] = fields["mass"] * weights[chosen]
     return offsets, fields, n_links
+
+
+class _Links(NamedTuple):
+    """What the compiled passes read: the arrays of a `LinkTable` and of `link_candidates`."""
+
+    jet_offsets: Ints
+    candidate_offsets: Ints
+    link_offsets: Ints
+    jet_index: Indices
+    candidate_index: Indices
+    slots: Ints
+    is_weighted: bool
+    weights: Singles
 
 
 def _refuse_non_finite(
@@ -195,87 +181,59 @@ def _refuse_non_finite(
 
 
 @numba.njit(cache=True, nogil=True)
-def _count(
-    jet_offsets: Ints,
-    candidate_offsets: Ints,
-    link_offsets: Ints,
-    jet_index: Indices,
-    candidate_index: Indices,
-    slots: Ints,
-    weighted: bool,
-    weights: Singles,
-    n_links: Ints,
-    n_kept: Ints,
-) -> tuple[int, int, int]:
+def _count(links: _Links, n_links: Ints, n_kept: Ints) -> tuple[int, int, int]:
     """Check every link and count those of wanted jets: (code, event, link) of the first bad one."""
-    for event in range(len(jet_offsets) - 1):
-        n_jets = jet_offsets[event + 1] - jet_offsets[event]
-        n_candidates = candidate_offsets[event + 1] - candidate_offsets[event]
-        for link in range(link_offsets[event], link_offsets[event + 1]):
-            jet = jet_index[link]
+    for event in range(len(links.jet_offsets) - 1):
+        first_jet, first_candidate = links.jet_offsets[event], links.candidate_offsets[event]
+        n_jets = links.jet_offsets[event + 1] - first_jet
+        n_candidates = links.candidate_offsets[event + 1] - first_candidate
+        for link in range(links.link_offsets[event], links.link_offsets[event + 1]):
+            jet = links.jet_index[link]
             if jet < 0 or jet >= n_jets:
                 return _BAD_JET, event, link
-            candidate = candidate_index[link]
+            candidate = links.candidate_index[link]
             if candidate < 0 or candidate >= n_candidates:
                 return _BAD_CANDIDATE, event, link
-            slot = slots[jet_offsets[event] + jet]
+            slot = links.slots[first_jet + jet]
             if slot >= 0:
                 n_links[slot] += 1
                 # NaN differs from 0: it is kept here and refused when gathered.
-                if not weighted or weights[candidate_offsets[event] + candidate] != 0:
+                if not links.is_weighted or links.weights[first_candidate + candidate] != 0:
                     n_kept[slot] += 1
     return _OK, 0, 0
 
 
 @numba.njit(cache=True, nogil=True)
-def _fill(
-    jet_offsets: Ints,
-    candidate_offsets: Ints,
-    link_offsets: Ints,
-    jet_index: Indices,
-    candidate_index: Indices,
-    slots: Ints,
-    weighted: bool,
-    weights: Singles,
-    offsets: Ints,
-    chosen: Ints,
-) -> None:
+def _fill(links: _Links, offsets: Ints, chosen: Ints) -> None:
     """Put the flat indices of each wanted jet's candidates into its range, in the links' order."""
     cursor = offsets[:-1].copy()
-    for event in range(len(jet_offsets) - 1):
-        for link in range(link_offsets[event], link_offsets[event + 1]):
-            slot = slots[jet_offsets[event] + jet_index[link]]
+    for event in range(len(links.jet_offsets) - 1):
+        for link in range(links.link_offsets[event], links.link_offsets[event + 1]):
+            slot = links.slots[links.jet_offsets[event] + links.jet_index[link]]
             if slot >= 0:
-                candidate = candidate_offsets[event] + candidate_index[link]
-                if not weighted or weights[candidate] != 0:
+                candidate = links.candidate_offsets[event] + links.candidate_index[link]
+                if not links.is_weighted or links.weights[candidate] != 0:
                     chosen[cursor[slot]] = candidate
                     cursor[slot] += 1
 
 
 @numba.njit(cache=True, nogil=True)
 def _order(
-    offsets: Ints,
-    chosen: Ints,
-    weighted: bool,
-    weights: Singles,
-    pt: Singles,
-    eta: Singles,
-    phi: Singles,
-    mass: Singles,
-    sorted_pt: Singles,
+    offsets: Ints, chosen: Ints, links: _Links, columns: tuple[Singles, ...], sorted_pt: Singles
 ) -> int:
     """Sort each jet's candidates by falling pt, ties in the order of the links.
 
     Gives the place of the first candidate that is not finite, or −1.
     """
+    pt, eta, phi, mass = columns
     for slot in range(len(offsets) - 1):
         start, stop = offsets[slot], offsets[slot + 1]
         # By insertion: jets have tens of candidates, often nearly sorted.
         for i in range(start, stop):
             candidate = chosen[i]
             value = pt[candidate]
-            if weighted:
-                value *= weights[candidate]
+            if links.is_weighted:
+                value *= links.weights[candidate]
             if not (
                 np.isfinite(value)
                 and np.isfinite(eta[candidate])

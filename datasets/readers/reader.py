@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from oddjet.datasets.readers.linking import LinkTable, link_candidates
 from oddjet.errors import InputError
+from oddjet.typing import Ints, Singles
 
 __all__ = ["LinkedConstituents", "Reader"]
 
@@ -147,30 +148,8 @@ class Reader:
             InputError: If the mask is not of the jets' shape.
         """
         jet_offsets, _ = flatten(events[f"{self.jet}_pt"])
-        link_offsets, jet_index = flatten(events[f"{self.links}_jetIdx"])
-        _, candidate_index = flatten(events[f"{self.links}_{self.link_index}"])
-        candidates = {}
-        for field in ("pt", "eta", "phi", "mass", "pdgId"):
-            candidate_offsets, values = flatten(events[f"{self.candidates}_{field}"])
-            candidates[field] = values.astype(
-                np.int32 if field == "pdgId" else np.float32, copy=False
-            )
-        weights = None
-        if self.weight:
-            _, values = flatten(events[f"{self.candidates}_{self.weight}"])
-            weights = values.astype(np.float32, copy=False)
         slots, n_slots = _slots(jet_offsets, jet_mask, self.jet)
-        table = LinkTable(
-            jet_offsets=jet_offsets,
-            candidate_offsets=candidate_offsets,
-            link_offsets=link_offsets,
-            jet_index=jet_index.astype(np.int32, copy=False),
-            candidate_index=candidate_index.astype(np.int32, copy=False),
-            jet_branch=f"{self.links}_jetIdx",
-            candidate_branch=f"{self.links}_{self.link_index}",
-            candidates=self.candidates,
-            where=where,
-        )
+        table, candidates, weights = self._read_links(events, jet_offsets, where)
         offsets, fields, n_links = link_candidates(
             table, candidates, weights=weights, slots=slots, n_slots=n_slots
         )
@@ -192,8 +171,37 @@ class Reader:
             n_dropped=int(n_links.sum()) - int(offsets[-1]),
         )
 
+    def _read_links(
+        self, events: Any, jet_offsets: Ints, where: str
+    ) -> tuple[LinkTable, dict[str, npt.NDArray[Any]], Singles | None]:
+        """Read the links, and the candidates with their weights."""
+        link_offsets, jet_index = flatten(events[f"{self.links}_jetIdx"])
+        _, candidate_index = flatten(events[f"{self.links}_{self.link_index}"])
+        candidates = {}
+        for field in ("pt", "eta", "phi", "mass", "pdgId"):
+            candidate_offsets, values = flatten(events[f"{self.candidates}_{field}"])
+            candidates[field] = values.astype(
+                np.int32 if field == "pdgId" else np.float32, copy=False
+            )
+        weights = None
+        if self.weight:
+            _, values = flatten(events[f"{self.candidates}_{self.weight}"])
+            weights = values.astype(np.float32, copy=False)
+        table = LinkTable(
+            jet_offsets=jet_offsets,
+            candidate_offsets=candidate_offsets,
+            link_offsets=link_offsets,
+            jet_index=jet_index.astype(np.int32, copy=False),
+            candidate_index=candidate_index.astype(np.int32, copy=False),
+            jet_branch=f"{self.links}_jetIdx",
+            candidate_branch=f"{self.links}_{self.link_index}",
+            candidates=self.candidates,
+            where=where,
+        )
+        return table, candidates, weights
 
-def flatten(branch: Any) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
+
+def flatten(branch: Any) -> tuple[Ints, npt.NDArray[Any]]:
     """Give offsets and flat content of a branch.
 
     Args:
@@ -208,9 +216,7 @@ def flatten(branch: Any) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
     return offsets, values[: offsets[-1]]
 
 
-def _slots(
-    jet_offsets: npt.NDArray[np.int64], jet_mask: ak.Array | None, jet: str
-) -> tuple[npt.NDArray[np.int64], int]:
+def _slots(jet_offsets: Ints, jet_mask: ak.Array | None, jet: str) -> tuple[Ints, int]:
     """Each jet's place in the result, −1 for those not chosen; and how many are chosen."""
     n_jets = int(jet_offsets[-1])
     if jet_mask is None:

@@ -30,7 +30,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from oddjet.datasets.simulation.finalstate import FinalState
-from oddjet.datasets.simulation.kinematics import Momenta, from_pt_eta_phi_mass
+from oddjet.datasets.simulation.momenta import Momenta, from_pt_eta_phi_mass
 from oddjet.typing import Bools, Floats, Ints
 
 __all__ = ["Candidates", "reconstruct", "track_efficiency", "track_resolution"]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.datasets.simulation.generator import EventRecord
-from oddjet.datasets.simulation.kinematics import Momenta
+from oddjet.datasets.simulation.momenta import Momenta
 from oddjet.typing import Bools
 
 __all__ = ["FinalState", "count_dark_hadrons", "is_invisible", "select_visible"]

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.datasets.simulation.generator import EventRecord
-from oddjet.datasets.simulation.kinematics import Momenta
+from oddjet.datasets.simulation.momenta import Momenta
 from oddjet.typing import Bools, Ints
 
 __all__ = ["LEPTON_PT_MIN", "nano_status", "position_in_event", "prune", "status_flags"]

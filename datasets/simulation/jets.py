@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from fastjet import _swig
 
-from oddjet.datasets.simulation.kinematics import Momenta
+from oddjet.datasets.kinematics.geometry import delta_phi
+from oddjet.datasets.simulation.momenta import Momenta
 from oddjet.typing import Floats, Ints
 
 __all__ = ["ClusteredJets", "cluster", "match_nearest"]
@@ -148,9 +149,8 @@ def _match(  # type: ignore[no-untyped-def]
                 for j in range(right_starts[event], right_starts[event + 1]):
                     if taken[j]:
                         continue
-                    delta_phi = abs(left_phi[i] - right_phi[j])
-                    delta_phi = min(delta_phi, 2 * np.pi - delta_phi)
-                    delta_r = np.hypot(left_eta[i] - right_eta[j], delta_phi)
+                    distance_phi = delta_phi(left_phi[i], right_phi[j])
+                    delta_r = np.hypot(left_eta[i] - right_eta[j], distance_phi)
                     if delta_r < best:
                         best, best_left, best_right = delta_r, i, j
             if best_left < 0:

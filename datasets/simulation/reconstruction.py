@@ -12,7 +12,6 @@ from oddjet.datasets.simulation.detector import Candidates, reconstruct
 from oddjet.datasets.simulation.finalstate import select_visible
 from oddjet.datasets.simulation.generator import EventRecord
 from oddjet.datasets.simulation.jets import ClusteredJets, cluster, match_nearest
-from oddjet.datasets.simulation.kinematics import Momenta
 from oddjet.datasets.simulation.layout import (
     EVENT_BRANCHES,
     Collection,
@@ -21,6 +20,7 @@ from oddjet.datasets.simulation.layout import (
     cast,
     make_collection,
 )
+from oddjet.datasets.simulation.momenta import Momenta
 from oddjet.datasets.simulation.substructure import n_subjettiness, soft_drop
 
 __all__ = ["FAT_JET_PT_MIN", "reconstruct_events"]

@@ -8,6 +8,7 @@ import awkward as ak
 import numpy as np
 import uproot
 
+from oddjet.datasets.kinematics.geometry import delta_r
 from oddjet.datasets.simulation.genparticles import IS_LAST_COPY
 from oddjet.typing import Floats
 
@@ -67,8 +68,7 @@ def matched_masses(
         wanted = wanted | ((code == one) & last)
     delta_eta = events.FatJet_eta[chosen][:, :, None] - events.GenPart_eta[wanted][:, None]
     delta_phi = events.FatJet_phi[chosen][:, :, None] - events.GenPart_phi[wanted][:, None]
-    delta_phi = (delta_phi + np.pi) % (2 * np.pi) - np.pi
-    near = ak.any(np.hypot(delta_eta, delta_phi) < delta_r_max, axis=-1)
+    near = ak.any(delta_r(delta_eta, delta_phi) < delta_r_max, axis=-1)
     return _flat(mass[near])
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from oddjet.datasets.kinematics.geometry import delta_r
 from oddjet.errors import ConfigError, InputError, NonFiniteError
 from oddjet.typing import Floats
 
@@ -153,8 +154,7 @@ def _costs(a: Floats, b: Floats, radius: float) -> Floats:
     """θ / R between all particles of each pair of jets, and 1 to the particle added at the end."""
     costs = np.ones((len(a), a.shape[1] + 1, b.shape[1] + 1))
     delta = a[:, :, np.newaxis, 1:] - b[:, np.newaxis, :, 1:]  # (jets, n, m, 2)
-    delta_phi = np.mod(delta[..., 1] + np.pi, 2 * np.pi) - np.pi
-    costs[:, :-1, :-1] = np.hypot(delta[..., 0], delta_phi) / radius
+    costs[:, :-1, :-1] = delta_r(delta[..., 0], delta[..., 1]) / radius
     return costs
 
 

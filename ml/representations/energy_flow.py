@@ -15,6 +15,7 @@ import numba
 import numpy as np
 
 from oddjet.datasets.jets import Jets
+from oddjet.datasets.kinematics.geometry import delta_phi
 from oddjet.errors import ConfigError
 from oddjet.ml.representations.base import Representation
 from oddjet.ml.representations.batches import FlatJets, over_jets
@@ -215,10 +216,8 @@ def _polynomials(  # type: ignore[no-untyped-def]
             power[i, i] = 0.0
             for j in range(i):
                 delta_eta = eta[start + i] - eta[start + j]
-                delta_phi = abs(phi[start + i] - phi[start + j])
-                if delta_phi > math.pi:
-                    delta_phi = abs(delta_phi - 2 * math.pi)
-                power[i, j] = delta_eta * delta_eta + delta_phi * delta_phi
+                distance_phi = delta_phi(phi[start + i], phi[start + j])
+                power[i, j] = delta_eta * delta_eta + distance_phi * distance_phi
             if beta == 1.0:
                 for j in range(i):
                     power[i, j] = math.sqrt(power[i, j])

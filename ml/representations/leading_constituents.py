@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.datasets.jets import Jets, require_columns
+from oddjet.datasets.kinematics.geometry import mass_of
 from oddjet.errors import ConfigError, InputError, NonFiniteError
 from oddjet.ml.representations.base import Representation
 from oddjet.ml.representations.batches import FlatJets, over_jets
@@ -222,9 +223,7 @@ class LeadingConstituents(Representation):
         if massless:
             momenta[..., 3] = np.linalg.norm(momenta[..., :3], axis=-1)
         px, py, pz, energy = momenta.sum(axis=1).T
-        # E ≈ px: the frame's x axis points along the jet.
-        squared = (energy - px) * (energy + px) - py**2 - pz**2
-        return np.asarray(np.sqrt(np.maximum(squared, 0.0)))
+        return mass_of(py, pz, px, energy)  # the frame's x axis points along the jet
 
     def _unit(self, jets: Jets) -> Floats:
         """What the rows of each jet are divided by."""

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.datasets.jets import Jets
+from oddjet.datasets.kinematics.cambridge import ClusterTrees, cluster_trees
 from oddjet.errors import ConfigError, InputError
 from oddjet.ml.representations.base import Representation
 from oddjet.ml.representations.batches import FlatJets, over_jets
-from oddjet.ml.representations.cambridge import ClusterTrees, cluster_trees
 from oddjet.typing import Floats, Singles
 
 __all__ = ["DenseGraphs", "LundGraph"]
@@ -112,7 +112,7 @@ class LundGraph(Representation):
         packed[..., 0] = PADDING
 
         def work(part: FlatJets, where: slice) -> None:
-            trees = cluster_trees(part)
+            trees = cluster_trees(part.momenta, part.offsets)
             counts = np.diff(trees.offsets)
             jet = np.repeat(np.arange(len(part)), counts)
             node = np.arange(len(jet)) - trees.offsets[jet]
@@ -176,7 +176,7 @@ class LundGraph(Representation):
         parts: dict[int, ak.Array] = {}
 
         def work(part: FlatJets, where: slice) -> None:
-            trees = cluster_trees(part)
+            trees = cluster_trees(part.momenta, part.offsets)
             columns = dict(zip(self.names, _features(trees).T, strict=True))
             nodes = ak.zip({**columns, "parent": trees.parent, "is_hard": trees.is_hard})
             parts[where.start] = ak.unflatten(nodes, np.diff(trees.offsets))

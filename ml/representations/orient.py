@@ -12,6 +12,7 @@ from typing import Literal
 import numba
 import numpy as np
 
+from oddjet.datasets.kinematics.geometry import wrap_azimuth
 from oddjet.errors import ConfigError
 from oddjet.ml.representations.batches import FlatJets
 from oddjet.typing import Floats
@@ -79,13 +80,6 @@ def orient(
 
 
 @numba.njit(cache=True, nogil=True)
-def _wrapped(delta_phi: float) -> float:  # pragma: no cover - compiled
-    if -math.pi <= delta_phi < math.pi:
-        return delta_phi
-    return delta_phi - 2 * math.pi * math.floor((delta_phi + math.pi) / (2 * math.pi))
-
-
-@numba.njit(cache=True, nogil=True)
 def _centre(  # type: ignore[no-untyped-def]
     pt, eta, phi, offsets, axis_eta, axis_phi, centroid, right, up
 ):  # pragma: no cover - compiled
@@ -93,7 +87,7 @@ def _centre(  # type: ignore[no-untyped-def]
         total, mean_right, mean_up = 0.0, 0.0, 0.0
         for k in range(offsets[jet], offsets[jet + 1]):
             right[k] = eta[k] - axis_eta[jet]
-            up[k] = _wrapped(phi[k] - axis_phi[jet])
+            up[k] = wrap_azimuth(phi[k] - axis_phi[jet])
             total += pt[k]
             mean_right += pt[k] * right[k]
             mean_up += pt[k] * up[k]
@@ -102,7 +96,7 @@ def _centre(  # type: ignore[no-untyped-def]
             mean_up /= total
             for k in range(offsets[jet], offsets[jet + 1]):
                 right[k] -= mean_right
-                up[k] = _wrapped(up[k] - mean_up)
+                up[k] = wrap_azimuth(up[k] - mean_up)
 
 
 @numba.njit(cache=True, nogil=True)

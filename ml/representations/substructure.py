@@ -9,23 +9,22 @@ References:
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import awkward as ak
 import numba
 import numpy as np
 import numpy.typing as npt
 
 from oddjet.datasets.jets import Jets
+from oddjet.datasets.kinematics.cambridge import cluster_trees, soft_drop
+from oddjet.datasets.kinematics.geometry import cartesian, delta_phi, mass_of, sum_momenta
 from oddjet.errors import ConfigError, NonFiniteError
 from oddjet.ml.representations.base import Representation
 from oddjet.ml.representations.batches import FlatJets, over_jets
-from oddjet.ml.representations.cambridge import cluster_trees, groomed_mass
 from oddjet.ml.representations.orient import orient
 from oddjet.typing import Floats
 
-__all__ = ["Substructure", "n_subjettiness"]
+__all__ = ["Substructure", "groomed_mass"]
 
 
 _FROM_SOURCE = ("msoftdrop", "tau1", "tau2", "tau3", "tau4")
@@ -108,6 +107,9 @@ class Substructure(Representation):
             NonFiniteError: If an axis, a constituent or one of the columns used has a NaN or an
                 infinity.
         """
+        # FastJet, which it imports, takes its time.
+        from oddjet.datasets.kinematics.njettiness import n_subjettiness  # noqa: PLC0415
+
         rows = np.zeros((len(jets), len(self.names)))
         place = {name: number for number, name in enumerate(self.names)}
         given = [name for name in _FROM_SOURCE if name in jets.fields and not self.recompute]
@@ -119,11 +121,13 @@ class Substructure(Representation):
             right, up = orient(part)
             columns = [place[name] for name in ("girth", "c_02", "pt_spread", "major_axis")]
             mine[:, columns] = _shapes(part.pt, right, up, part.offsets)
-            mine[:, place["mass"]] = _mass(part)
+            momenta = cartesian(part.pt, part.eta, part.phi, part.mass)
+            mine[:, place["mass"]] = mass_of(*sum_momenta(momenta, part.counts))
             if "msoftdrop" not in given:
-                trees = cluster_trees(part)
-                mine[:, place["msoftdrop"]] = groomed_mass(part, trees, z_cut=0.1, beta=0.0)
-            mine[:, [place[f"tau{n}"] for n in orders]] = n_subjettiness(part, orders)
+                mine[:, place["msoftdrop"]] = groomed_mass(part)
+            if orders:
+                taus = [place[f"tau{n}"] for n in orders]
+                mine[:, taus] = n_subjettiness(momenta, part.counts, orders)
 
         over_jets(jets, work, label="Substructure", threads=threads, masses=True)
         for name in given:
@@ -136,62 +140,18 @@ class Substructure(Representation):
         return rows
 
 
-def n_subjettiness(jets: FlatJets, orders: Sequence[int], *, radius: float = 0.8) -> Floats:
-    """Compute τ_N with FastJet contrib: β = 1, one-pass minimisation from exclusive kt axes.
+def groomed_mass(jets: FlatJets) -> Floats:
+    """Soft-drop mass with z_cut = 0.1 and β = 0 [GeV], shape (n,).
 
-    Args:
-        jets: n jets.
-        orders: The N wanted.
-        radius: R0 of the normalisation, τ_N = Σ pt min ΔR / (R0 Σ pt).
-
-    Returns:
-        Array of shape (n, len(orders)). τ_N of a jet of N constituents or fewer is 0.
-
-    References:
-        arXiv:1011.2268, eq. (2.1); arXiv:1108.2701.
+    A jet in which nothing passes has its last constituent's mass, an empty one 0.
     """
-    import fastjet  # noqa: PLC0415 (slow to import)
-    from fastjet import _swig  # noqa: PLC0415
-
-    _swig.ClusterSequence.set_fastjet_banner_stream(None)  # it would go to standard output
-    taus = np.zeros((len(jets), len(orders)))
-    # With no more particles than axes the axes are the particles.
-    splittable = jets.counts > min(orders, default=0)
-    if not orders or not splittable.any():
-        return taus
-    px, py, pz, e = _momenta(jets)
-    # to_packed: fastjet reads an array's content and ignores a pending slice (fastjet issue 400).
-    particles = ak.to_packed(
-        ak.unflatten(ak.zip({"px": px, "py": py, "pz": pz, "E": e}), jets.counts)[splittable]
-    )
-    # Reclustered so wide that everything is one jet again.
-    whole = fastjet.JetDefinition(fastjet.cambridge_algorithm, 100.0)
-    taus[splittable] = ak.to_numpy(
-        fastjet.ClusterSequence(particles, whole).njettiness(
-            measure_definition="NormalizedMeasure",
-            axes_definition="OnePass_KT_Axes",
-            njets=list(orders),
-            beta=1.0,
-            R0=radius,
-        )
-    )
-    return np.where(jets.counts[:, None] > np.asarray(orders), taus, 0.0)
-
-
-def _momenta(jets: FlatJets) -> tuple[Floats, Floats, Floats, Floats]:
-    """Four-momenta px, py, pz, E [GeV] of the constituents."""
-    pz = jets.pt * np.sinh(jets.eta)
-    energy = np.sqrt(jets.pt**2 + pz**2 + jets.mass**2)
-    return jets.pt * np.cos(jets.phi), jets.pt * np.sin(jets.phi), pz, energy
-
-
-def _mass(jets: FlatJets) -> Floats:
-    jet = np.repeat(np.arange(len(jets)), jets.counts)
-    px, py, pz, energy = (
-        np.bincount(jet, weights=component, minlength=len(jets)) for component in _momenta(jets)
-    )
-    # (E − pz)(E + pz) − pt² loses fewer digits than E² − p² for forward jets.
-    return np.asarray(np.sqrt(np.maximum((energy - pz) * (energy + pz) - px**2 - py**2, 0.0)))
+    momenta = jets.momenta
+    trees = cluster_trees(momenta, jets.offsets)
+    groomed = soft_drop(momenta, jets.offsets, trees, z_cut=0.1, beta=0.0)
+    masses = np.where(groomed.has_prongs, mass_of(*groomed.momenta.T), 0.0)
+    is_one = groomed.constituent >= 0
+    masses[is_one] = jets.mass[(jets.offsets[:-1] + groomed.constituent)[is_one]]
+    return masses
 
 
 def _column(jets: Jets, name: str) -> npt.NDArray[Any]:
@@ -229,10 +189,7 @@ def _shapes(pt, right, up, offsets):  # type: ignore[no-untyped-def]  # pragma: 
             bb += pt[k] * b * b
             ab += pt[k] * a * b
             for j in range(start, k):
-                delta_phi = abs(up[k] - up[j])
-                if delta_phi > np.pi:
-                    delta_phi = 2 * np.pi - delta_phi
-                distance2 = (right[k] - right[j]) ** 2 + delta_phi**2
+                distance2 = (right[k] - right[j]) ** 2 + delta_phi(up[k], up[j]) ** 2
                 pairs += pt[k] * pt[j] * distance2**0.1
         shapes[jet, 0] = girth / total
         shapes[jet, 1] = 2.0 * pairs / (total * total)

@@ -7,6 +7,7 @@ import math
 import numba
 import numpy as np
 
+from oddjet.datasets.kinematics.geometry import delta_phi
 from oddjet.processors.events.objects import Objects
 from oddjet.typing import Floats, Ints
 
@@ -42,10 +43,7 @@ def find_nearest(objects: Objects, targets: Objects) -> tuple[Ints, Floats]:
 @numba.njit(cache=True, nogil=True)
 def delta_r_squared(eta1: float, phi1: float, eta2: float, phi2: float) -> float:
     """ΔR² with Δφ wrapped into [−π, π]."""
-    delta_phi = math.fabs(phi1 - phi2) % (2 * math.pi)
-    if delta_phi > math.pi:
-        delta_phi = 2 * math.pi - delta_phi
-    return (eta1 - eta2) ** 2 + delta_phi**2
+    return (eta1 - eta2) ** 2 + delta_phi(phi1, phi2) ** 2
 
 
 @numba.njit(cache=True, nogil=True)

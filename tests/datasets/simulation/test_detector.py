@@ -13,7 +13,7 @@ from oddjet.datasets.simulation.detector import (
     track_resolution,
 )
 from oddjet.datasets.simulation.finalstate import FinalState
-from oddjet.datasets.simulation.kinematics import from_pt_eta_phi_mass
+from oddjet.datasets.simulation.momenta import from_pt_eta_phi_mass
 
 N = 4000
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from oddjet.datasets.simulation.jets import cluster, match_nearest
-from oddjet.datasets.simulation.kinematics import Momenta, from_pt_eta_phi_mass
+from oddjet.datasets.simulation.momenta import Momenta, from_pt_eta_phi_mass
 
 
 def random_events(n_events: int, n_particles: int, seed: int) -> Momenta:
@@ -88,7 +88,7 @@ def test_fastjet_does_not_print_its_banner() -> None:
     code = (
         "import numpy as np\n"
         "from oddjet.datasets.simulation.jets import cluster\n"
-        "from oddjet.datasets.simulation.kinematics import from_pt_eta_phi_mass\n"
+        "from oddjet.datasets.simulation.momenta import from_pt_eta_phi_mass\n"
         "one = from_pt_eta_phi_mass(np.zeros(1, int), *np.ones((4, 1)))\n"
         "cluster(one, 1, radius=0.8, pt_min=0.0)\n"
     )

@@ -6,7 +6,7 @@ import awkward as ak
 import numpy as np
 import pytest
 
-from oddjet.datasets.simulation.kinematics import Momenta, from_pt_eta_phi_mass
+from oddjet.datasets.simulation.momenta import Momenta, from_pt_eta_phi_mass
 from oddjet.datasets.simulation.reconstruction import FAT_JET_PT_MIN
 
 

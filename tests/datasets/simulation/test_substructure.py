@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from oddjet.datasets.simulation.jets import ClusteredJets, cluster
-from oddjet.datasets.simulation.kinematics import Momenta, from_pt_eta_phi_mass
+from oddjet.datasets.simulation.momenta import Momenta, from_pt_eta_phi_mass
 from oddjet.datasets.simulation.substructure import n_subjettiness, soft_drop
 
 

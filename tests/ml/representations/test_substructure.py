@@ -15,7 +15,7 @@ from scipy.optimize import minimize
 from oddjet.datasets.jets import Jets, make_jets, sum_constituents
 from oddjet.errors import ConfigError, NonFiniteError
 from oddjet.ml.representations.batches import flatten_jets
-from oddjet.ml.representations.substructure import Substructure, n_subjettiness
+from oddjet.ml.representations.substructure import Substructure, groomed_mass
 from oddjet.typing import Floats
 
 
@@ -190,12 +190,10 @@ def test_an_empty_jet_is_all_zero(jets: Jets) -> None:
     assert not Substructure()(empty).any()
 
 
-def test_orders_can_be_chosen(jets: Jets) -> None:
-    flat = flatten_jets(jets, label="test", masses=True)
-    every = n_subjettiness(flat, [1, 2, 3, 4, 5])
-    np.testing.assert_array_equal(n_subjettiness(flat, [5, 2]), every[:, [4, 1]])
-    assert n_subjettiness(flat, []).shape == (60, 0)
-    np.testing.assert_allclose(n_subjettiness(flat, [2], radius=0.4), 2 * every[:, [1]], rtol=1e-9)
+def test_a_jet_of_one_constituent_keeps_its_mass() -> None:
+    jets = make_jets([[{"pt": 900.0, "eta": 2.0, "phi": 0.0, "mass": 0.13957}], []])
+    masses = groomed_mass(flatten_jets(jets, label="test", masses=True))
+    np.testing.assert_array_equal(masses, [np.float32(0.13957), 0.0])
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)

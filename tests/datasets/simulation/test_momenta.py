@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from oddjet.datasets.simulation.kinematics import Momenta, from_pt_eta_phi_mass
+from oddjet.datasets.simulation.momenta import Momenta, from_pt_eta_phi_mass
 
 
 def test_collider_coordinates_round_trip() -> None:

@@ -30,6 +30,11 @@ class Momenta:
     pz: Floats
     e: Floats
 
+    @property
+    def components(self) -> tuple[Floats, Floats, Floats, Floats]:
+        """Give px, py, pz and e."""
+        return self.px, self.py, self.pz, self.e
+
     def __len__(self) -> int:
         return len(self.event)
 

@@ -1,0 +1,1 @@
+"""Angles, four-momenta and the substructure of jets, on arrays alone."""

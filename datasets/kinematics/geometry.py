@@ -1,0 +1,135 @@
+"""Azimuths, distances and four-momenta: for numpy, and compiled for the kernels of others."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numba
+import numpy as np
+
+from oddjet.typing import Floats, Ints
+
+__all__ = [
+    "cartesian",
+    "collider",
+    "compiled_momenta",
+    "delta_phi",
+    "delta_r",
+    "mass_of",
+    "sum_momenta",
+    "wrap_azimuth",
+    "wrap_phi",
+]
+
+
+def wrap_phi(phi: Any) -> Any:
+    """Wrap azimuths or their differences into [−π, π).
+
+    Args:
+        phi: Array of any kind [radians].
+
+    Returns:
+        An array alike; values that were in range change by their rounding.
+    """
+    return (phi + np.pi) % (2 * np.pi) - np.pi
+
+
+def delta_r(delta_eta: Any, delta_phi: Any) -> Any:
+    """Give √(Δη² + Δφ²), with Δφ wrapped: arrays of one shape, of any kind."""
+    return np.hypot(delta_eta, wrap_phi(delta_phi))
+
+
+def cartesian(
+    pt: Floats, eta: Floats, phi: Floats, mass: Floats
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Turn collider coordinates [GeV, radians] into px, py, pz and E [GeV], all of one shape."""
+    pz = pt * np.sinh(eta)
+    return pt * np.cos(phi), pt * np.sin(phi), pz, np.sqrt(pt**2 + pz**2 + mass**2)
+
+
+def collider(
+    px: Floats, py: Floats, pz: Floats, e: Floats, *, rounding: float = 0.0
+) -> dict[str, Floats]:
+    """Turn four-momenta [GeV] into `pt`, `eta`, `phi` and `mass`.
+
+    Args:
+        px: Shape (n,), as the others.
+        py: See `px`.
+        pz: See `px`.
+        e: See `px`.
+        rounding: A squared mass below this part of E² is rounding, and becomes 0.
+
+    Returns:
+        Four arrays of shape (n,) [GeV, radians]; η is 0 without pt.
+    """
+    pt = np.hypot(px, py)
+    # (E − pz)(E + pz) − pt² loses fewer digits than E² − p² for forward momenta.
+    squared = (e - pz) * (e + pz) - pt**2
+    return {
+        "pt": pt,
+        "eta": np.arcsinh(np.divide(pz, pt, out=np.zeros_like(pz), where=pt > 0)),
+        "phi": np.arctan2(py, px),
+        "mass": np.sqrt(np.where(squared > rounding * e**2, squared, 0.0)),
+    }
+
+
+def mass_of(px: Floats, py: Floats, pz: Floats, e: Floats) -> Floats:
+    """Mass of four-momenta [GeV], all of one shape; 0 where rounding makes its square negative.
+
+    Most digits are kept if z is the axis along which the momenta are largest.
+    """
+    return np.asarray(np.sqrt(np.maximum((e - pz) * (e + pz) - px**2 - py**2, 0.0)))
+
+
+def sum_momenta(
+    momenta: tuple[Floats, Floats, Floats, Floats], counts: Ints
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Sum px, py, pz and E of particles over jets.
+
+    Args:
+        momenta: As `cartesian` gives them, jet after jet, shape (n_particles,) each.
+        counts: Particles of each jet, shape (n_jets,).
+
+    Returns:
+        The four sums, shape (n_jets,) each.
+    """
+    jet = np.repeat(np.arange(len(counts)), counts)
+    px, py, pz, e = (
+        np.bincount(jet, weights=component, minlength=len(counts)).astype(np.float64)
+        for component in momenta
+    )
+    return px, py, pz, e
+
+
+@numba.njit(cache=True, nogil=True)
+def wrap_azimuth(phi: float) -> float:  # pragma: no cover - compiled
+    """Wrap an azimuth into [−π, π), compiled; one that is in range stays exactly as it is."""
+    if -math.pi <= phi < math.pi:
+        return phi
+    return phi - 2 * math.pi * math.floor((phi + math.pi) / (2 * math.pi))
+
+
+@numba.njit(cache=True, nogil=True)
+def delta_phi(phi1: float, phi2: float) -> float:  # pragma: no cover - compiled
+    """Distance of two azimuths, in [0, π], compiled."""
+    distance = abs(phi1 - phi2)
+    if distance > math.pi:
+        distance = abs(distance - 2 * math.pi * math.floor(distance / (2 * math.pi) + 0.5))
+    return distance
+
+
+@numba.njit(cache=True, nogil=True)
+def compiled_momenta(pt, eta, phi, mass):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Turn collider coordinates into (px, py, pz, E), shape (n, 4), with the functions of libm.
+
+    Numpy's own have other last digits on other machines, and which pair of particles is nearest
+    must not depend on them.
+    """
+    momenta = np.empty((pt.size, 4))
+    for k in range(pt.size):
+        momenta[k, 0] = pt[k] * math.cos(phi[k])
+        momenta[k, 1] = pt[k] * math.sin(phi[k])
+        momenta[k, 2] = pt[k] * math.sinh(eta[k])
+        momenta[k, 3] = math.sqrt((pt[k] * math.cosh(eta[k])) ** 2 + mass[k] ** 2)
+    return momenta
