@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from oddjet.datasets.public import read_lhc_olympics, read_top_tagging
     from oddjet.datasets.readers import READERS, Reader, find_reader
     from oddjet.datasets.skims.manifest import Manifest, read_manifest, write_manifest
-    from oddjet.datasets.skims.skim import Skim, open_skim, write_part
+    from oddjet.datasets.skims.parts import write_part
+    from oddjet.datasets.skims.skim import Skim, open_skim
 
 _HOMES = {
     "catalog": ("catalog_names", "catalog_path"),

@@ -10,7 +10,8 @@ from typing import Any
 from oddjet.datasets.jets import Jets
 from oddjet.datasets.luminosity.mask import LumiMask
 from oddjet.datasets.skims.manifest import ChunkRecord, Manifest
-from oddjet.datasets.skims.skim import Skim, write_part
+from oddjet.datasets.skims.parts import write_part
+from oddjet.datasets.skims.skim import Skim
 from oddjet.processors.chunkwise import ChunkProcessor, guard, record_of
 from oddjet.processors.detection import DetectorReference, score_jets
 from oddjet.processors.events.select import select_jets

@@ -24,7 +24,8 @@ from oddjet.datasets.disk.validation import read_config, validate
 from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.datasets.skims.compaction import copy_stored_parts
 from oddjet.datasets.skims.manifest import write_manifest
-from oddjet.datasets.skims.skim import Skim, open_skim, read_part_record
+from oddjet.datasets.skims.parts import read_part_record
+from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ConfigError, ProcessingError
 from oddjet.ml.representations import representation_from_identity
 from oddjet.processors.engine.attempts import failure_of

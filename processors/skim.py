@@ -13,7 +13,7 @@ from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.jets import Jets
 from oddjet.datasets.luminosity.mask import LumiMask
 from oddjet.datasets.skims.manifest import ChunkRecord
-from oddjet.datasets.skims.skim import write_part
+from oddjet.datasets.skims.parts import write_part
 from oddjet.ml.representations import Representation
 from oddjet.processors.chunkwise import ChunkProcessor, record_of
 from oddjet.processors.events.select import select_jets

@@ -17,7 +17,7 @@ from oddjet.analysis.jobs.submit import BATCH, read_batch
 from oddjet.analysis.pipeline.folder import CONFIG_FILE, UNFINISHED, Run
 from oddjet.condor.events import JobState, read_events
 from oddjet.datasets.skims.manifest import MANIFEST, ChunkRecord, Manifest, read_manifest
-from oddjet.datasets.skims.skim import read_part_record
+from oddjet.datasets.skims.parts import read_part_record
 from oddjet.errors import ConfigError, OddjetError
 from oddjet.processors.engine.keys import with_key
 from oddjet.processors.engine.plan import make_plan

@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from oddjet.datasets.kinematics.geometry import delta_phi, mass_of
+from oddjet.datasets.kinematics.compiled import delta_phi
+from oddjet.datasets.kinematics.geometry import mass_of
 from oddjet.typing import Bools, Floats, Ints
 
 __all__ = ["ClusterTrees", "Groomed", "cluster_trees", "soft_drop"]

@@ -1,11 +1,9 @@
-"""Azimuths, distances and four-momenta: for numpy, and compiled for the kernels of others."""
+"""Azimuths, distances and four-momenta as arrays."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-import numba
 import numpy as np
 
 from oddjet.typing import Floats, Ints
@@ -13,12 +11,9 @@ from oddjet.typing import Floats, Ints
 __all__ = [
     "cartesian",
     "collider",
-    "compiled_momenta",
-    "delta_phi",
     "delta_r",
     "mass_of",
     "sum_momenta",
-    "wrap_azimuth",
     "wrap_phi",
 ]
 
@@ -100,36 +95,3 @@ def sum_momenta(
         for component in momenta
     )
     return px, py, pz, e
-
-
-@numba.njit(cache=True, nogil=True)
-def wrap_azimuth(phi: float) -> float:  # pragma: no cover - compiled
-    """Wrap an azimuth into [−π, π), compiled; one that is in range stays exactly as it is."""
-    if -math.pi <= phi < math.pi:
-        return phi
-    return phi - 2 * math.pi * math.floor((phi + math.pi) / (2 * math.pi))
-
-
-@numba.njit(cache=True, nogil=True)
-def delta_phi(phi1: float, phi2: float) -> float:  # pragma: no cover - compiled
-    """Distance of two azimuths, in [0, π], compiled."""
-    distance = abs(phi1 - phi2)
-    if distance > math.pi:
-        distance = abs(distance - 2 * math.pi * math.floor(distance / (2 * math.pi) + 0.5))
-    return distance
-
-
-@numba.njit(cache=True, nogil=True)
-def compiled_momenta(pt, eta, phi, mass):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Turn collider coordinates into (px, py, pz, E), shape (n, 4), with the functions of libm.
-
-    Numpy's own have other last digits on other machines, and which pair of particles is nearest
-    must not depend on them.
-    """
-    momenta = np.empty((pt.size, 4))
-    for k in range(pt.size):
-        momenta[k, 0] = pt[k] * math.cos(phi[k])
-        momenta[k, 1] = pt[k] * math.sin(phi[k])
-        momenta[k, 2] = pt[k] * math.sinh(eta[k])
-        momenta[k, 3] = math.sqrt((pt[k] * math.cosh(eta[k])) ** 2 + mass[k] ** 2)
-    return momenta

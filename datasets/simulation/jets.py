@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from fastjet import _swig
 
-from oddjet.datasets.kinematics.geometry import delta_phi
+from oddjet.datasets.kinematics.compiled import delta_phi
 from oddjet.datasets.simulation.momenta import Momenta
 from oddjet.typing import Floats, Ints
 

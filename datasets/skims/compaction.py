@@ -21,16 +21,16 @@ import pyarrow.parquet as pq
 from oddjet.datasets.disk.atomic import atomic_write, write_text
 from oddjet.datasets.disk.digest import content_key
 from oddjet.datasets.disk.lock import lock_folder
-from oddjet.datasets.skims.manifest import ChunkRecord, Manifest, write_manifest
-from oddjet.datasets.skims.skim import (
-    Skim,
+from oddjet.datasets.skims.manifest import ChunkRecord, write_manifest
+from oddjet.datasets.skims.parts import (
     column_encodings,
-    open_skim,
+    map_part_images,
     part_path,
+    read_part,
     read_part_record,
-    read_part_rows,
     write_part,
 )
+from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ConfigError, SkimError
 
 __all__ = ["Compaction", "compact", "copy_stored_parts", "remove_unused_files"]
@@ -152,9 +152,7 @@ def copy_stored_parts(skim: Skim, folder: Path) -> Skim:
         records.append(own)
         if record.stored_in is None:
             continue
-        summaries = {record.dataset: skim.manifest.datasets[record.dataset]}
-        manifest = Manifest(kind=skim.manifest.kind, datasets=summaries, chunks=(record,))
-        part = Skim(skim.folder, manifest)
+        part = skim.only(record)
         images = part.images() if record.images else None
         write_part(folder, record.dataset, record.key, part.jets(), images=images, record=own)
     return Skim(skim.folder, skim.manifest.model_copy(update={"chunks": tuple(records)}))
@@ -221,16 +219,7 @@ def _merge_rows(folder: Path, group: _Group, target: Path) -> None:
     with atomic_write(target) as temporary:
         writer = None
         for record in group:
-            path = part_path(folder, record, ".parquet")
-            try:
-                with pq.ParquetFile(path) as file:
-                    table = read_part_rows(file, record)
-            except (OSError, pa.ArrowException) as error:
-                msg = f"{path} cannot be read ({error}); make the part again before compaction"
-                raise SkimError(msg) from error
-            if table.num_rows != record.n_jets:
-                msg = f"{path} has {table.num_rows} of {record.n_jets} jets of part {record.key}"
-                raise SkimError(msg)
+            table = read_part(folder, record)
             if writer is None:
                 options = column_encodings(table.schema)
                 writer = pq.ParquetWriter(temporary, table.schema, compression="zstd", **options)
@@ -246,16 +235,7 @@ def _merge_images(folder: Path, group: _Group, target: Path) -> None:
         images = None
         row = 0
         for record in group:
-            path = part_path(folder, record, ".npy")
-            try:
-                part = np.load(path, mmap_mode="r", allow_pickle=False)
-            except (OSError, ValueError, EOFError) as error:
-                msg = f"{path} cannot be read ({error}); make the part again before compaction"
-                raise SkimError(msg) from error
-            part = part[record.first_row : record.first_row + record.n_jets]
-            if len(part) != record.n_jets:
-                msg = f"{path} has {len(part)} of {record.n_jets} images of part {record.key}"
-                raise SkimError(msg)
+            part = map_part_images(folder, record)
             if images is None:
                 shape = (n_jets, *part.shape[1:])
                 images = np.lib.format.open_memmap(temporary, "w+", part.dtype, shape)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import functools
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import awkward as ak
+import pyarrow.parquet as pq
 
 from oddjet.datasets.jets import Jets, concatenate
-from oddjet.datasets.skims.manifest import ChunkRecord, Manifest
+from oddjet.datasets.skims.manifest import ChunkRecord
+from oddjet.datasets.skims.parts import part_path
 from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import ConfigError, SkimError
 
@@ -41,7 +44,7 @@ def lazy_jets(skim: Skim) -> Any:
         msg = f"{skim.folder} has no parts; a lazy array needs at least one"
         raise SkimError(msg)
     firsts = {record.dataset: record for record in reversed(records)}
-    empty = concatenate([_part(skim, record)[:0] for record in reversed(firsts.values())])
+    empty = concatenate([skim.only(record).jets()[:0] for record in reversed(firsts.values())])
     empty = _plain(empty)
     reader = _reader_class()(skim, empty)
     borders = [0]
@@ -52,15 +55,15 @@ def lazy_jets(skim: Skim) -> Any:
 
 def _library() -> Any:
     try:
-        import dask_awkward  # noqa: PLC0415 (an extra)
+        dask_awkward = import_module("dask_awkward")
     except ImportError as error:
         try:
-            found = (
+            state = (
                 f"dask-awkward {version('dask-awkward')} does not work with dask {version('dask')}"
             )
         except PackageNotFoundError:
-            found = "dask-awkward is not installed"
-        msg = f"lazy skims need dask-awkward, and {found} ({error}): {_INSTALL}"
+            state = "dask-awkward is not installed"
+        msg = f"lazy skims need dask-awkward, and {state} ({error}): {_INSTALL}"
         raise ConfigError(msg) from error
     if tuple(map(int, version("dask").split(".")[:2])) >= (2025, 4):
         msg = (
@@ -69,12 +72,6 @@ def _library() -> Any:
         )
         raise ConfigError(msg)
     return dask_awkward
-
-
-def _part(skim: Skim, record: ChunkRecord, columns: list[str] | None = None) -> Jets:
-    summaries = {record.dataset: skim.manifest.datasets[record.dataset]}
-    manifest = Manifest(kind=skim.manifest.kind, datasets=summaries, chunks=(record,))
-    return Skim(skim.folder, manifest).jets(columns=columns)
 
 
 def _plain(jets: Jets) -> Jets:
@@ -87,11 +84,11 @@ def _plain(jets: Jets) -> Jets:
 
 @functools.cache
 def _reader_class() -> type:
-    """The class of what reads parts, which tells dask-awkward how to leave columns out."""
-    from dask_awkward.lib.io.columnar import ColumnProjectionMixin  # noqa: PLC0415
-    from dask_awkward.lib.unproject_layout import unproject_layout  # noqa: PLC0415
+    """Make the class that reads parts, and with which dask-awkward leaves columns out."""
+    mixin: Any = import_module("dask_awkward.lib.io.columnar").ColumnProjectionMixin
+    unproject_layout = import_module("dask_awkward.lib.unproject_layout").unproject_layout
 
-    class PartReader(ColumnProjectionMixin):  # type: ignore[misc]
+    class PartReader(mixin):  # type: ignore[misc]
         behavior = None
         attrs = None
         use_optimization = True
@@ -111,20 +108,13 @@ def _reader_class() -> type:
             if self.columns is not None:
                 tops = {column.partition(".")[0] for column in self.columns} or {"pt"}
                 names = [name for name in names if name in tops]
-            there = _part(self.skim, record, _available(self.skim, record, names))
-            jets = concatenate([self.empty[names], _plain(there)])
+            path = part_path(self.skim.folder, record, ".parquet")
+            stored = set(pq.read_schema(path).names)
+            part = self.skim.only(record).jets(columns=[name for name in names if name in stored])
+            jets = concatenate([self.empty[names], _plain(part)])
             return ak.Array(unproject_layout(self.form, jets.layout))
 
         def project_columns(self, columns: frozenset[str]) -> PartReader:
             return PartReader(self.skim, self.empty, columns)
 
     return PartReader
-
-
-def _available(skim: Skim, record: ChunkRecord, names: list[str]) -> list[str]:
-    import pyarrow.parquet as pq  # noqa: PLC0415
-
-    from oddjet.datasets.skims.skim import part_path  # noqa: PLC0415
-
-    there = pq.read_schema(part_path(skim.folder, record, ".parquet")).names
-    return [name for name in names if name in there]

@@ -85,13 +85,13 @@ def percentile_interval(value: float, samples: npt.ArrayLike) -> Interval:
         value: The number.
         samples: Its replicas, shape (replicas,); NaN where one is not defined, and left out.
     """
-    found = np.asarray(samples, dtype=np.float64)
-    found = found[~np.isnan(found)]
-    if not len(found):
+    replicas = np.asarray(samples, dtype=np.float64)
+    replicas = replicas[~np.isnan(replicas)]
+    if not len(replicas):
         return Interval(value, float("nan"), float("nan"))
     # "nearest" takes samples as they are: between an infinite and a finite one there is no number.
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(found, [tail, 1 - tail], method="nearest")
+    low, high = np.quantile(replicas, [tail, 1 - tail], method="nearest")
     return Interval(value, float(low), float(high))
 
 
@@ -117,7 +117,7 @@ def statistic_interval(
     """
     one_kind = np.zeros(len(values), dtype=bool)
     drawn = resampled_weights(weights, one_kind, replicas=replicas, seed=seed)
-    samples = [statistic(values, each) for each in drawn]
+    samples = [statistic(values, drawn_weights) for drawn_weights in drawn]
     return percentile_interval(statistic(values, weights), samples)
 
 

@@ -75,14 +75,14 @@ def correlate(
         return []
     names = [f"score {name}" for name in scores] + [f"variable {name}" for name in variables]
     values = [*scores.values(), *variables.values()]
-    found, w = checked_columns(dict(zip(names, values, strict=True)), weights)
+    numbers, w = checked_columns(dict(zip(names, values, strict=True)), weights)
     if np.count_nonzero(w) < 3:
         msg = f"correlation: expected at least 3 jets with a weight. Received: {len(w)} jets."
         raise TooFewJetsError(msg)
-    columns = list(found.values())
-    ties = [np.unique(each, return_inverse=True)[1] for each in columns]
+    columns = list(numbers.values())
+    ties = [np.unique(column, return_inverse=True)[1] for column in columns]
     drawn = resampled_weights(w, np.zeros(len(w), dtype=bool), replicas=replicas, seed=seed)
-    samples = np.array([_coefficients(columns, ties, each, len(scores)) for each in drawn])
+    samples = np.array([_coefficients(columns, ties, drawn_w, len(scores)) for drawn_w in drawn])
     all_jets = _coefficients(columns, ties, w, len(scores))  # (2, scores, variables)
     return [
         Correlation(

@@ -1,7 +1,7 @@
 """The AUC at fixed mass: how well a score separates jets of the same mass.
 
 A score that follows the jet mass finds every heavy signal and makes a bump out of background. In
-narrow bins of mass it has nothing left to tell by.
+narrow bins of mass nothing is left that it could separate by.
 
 References:
     T. Golling et al., The Mass-ive Issue: Anomaly Detection in Jet Physics (2020), section 4: why the
@@ -22,10 +22,11 @@ from oddjet.ml.evaluation.bootstrap import (
     percentile_interval,
     resampled_weights,
 )
+from oddjet.ml.evaluation.ranking import Ranking
 from oddjet.ml.evaluation.roc import checked, checked_columns
 from oddjet.typing import Bools, Floats
 
-__all__ = ["FixedAuc", "MassBin", "auc_at_fixed"]
+__all__ = ["Binning", "FixedAuc", "MassBin", "auc_at_fixed"]
 
 
 @dataclass(frozen=True)
@@ -65,24 +66,49 @@ class FixedAuc:
     bins: tuple[MassBin, ...]
 
 
+@dataclass(frozen=True)
+class Binning:
+    """How narrow the bins of mass are made.
+
+    Attributes:
+        bins: At least so many bins, where there are jets enough.
+        tolerance: How far from 0.5 the mass's own area may be in a bin. Less than two standard
+            deviations are never taken for a difference.
+        min_jets: Least number of jets of either kind in a bin.
+
+    Raises:
+        ConfigError: If `bins` or `min_jets` is below 1, or `tolerance` not positive.
+    """
+
+    bins: int = 20
+    tolerance: float = 0.01
+    min_jets: int = 10
+
+    def __post_init__(self) -> None:
+        if self.bins < 1 or self.min_jets < 1 or not self.tolerance > 0:
+            msg = (
+                f"fixed mass: bins and min_jets must be at least 1, tolerance above 0. Received: "
+                f"{self.bins}, {self.min_jets} and {self.tolerance}."
+            )
+            raise ConfigError(msg)
+
+
 def auc_at_fixed(
     scores: npt.ArrayLike,
     is_signal: npt.ArrayLike,
     mass: npt.ArrayLike,
     weights: npt.ArrayLike | None = None,
     *,
-    bins: int = 20,
-    tolerance: float = 0.01,
-    min_jets: int = 10,
+    binning: Binning = Binning(),
     replicas: int = REPLICAS,
     seed: int = 1,
 ) -> FixedAuc:
     """Area under the ROC curve among jets of the same mass, averaged over the signal.
 
-    The signal's mass is halved near its median, again and again: until a bin holds a part in `bins` of
-    the signal and the mass itself does not tell signal from background there, but only as long as
-    both halves keep `min_jets` of each kind. Bins with fewer, and those that could not be made
-    narrow enough, are left out; so is the background beyond the signal.
+    The signal's mass is halved near its median, again and again: until a bin holds one part in
+    `binning.bins` of the signal and the mass itself does not separate signal from background there,
+    but only as long as both halves keep `min_jets` of each kind. Bins with fewer, and those that
+    could not be made narrow enough, are left out; so is the background beyond the signal.
 
     The mass is only one example: pt, or any other number of a jet, can be held fixed the same way.
 
@@ -91,10 +117,7 @@ def auc_at_fixed(
         is_signal: Bool, shape (n,).
         mass: What is held fixed, shape (n,) [GeV].
         weights: Not negative, shape (n,); 1 by default.
-        bins: At least so many bins, where there are jets enough.
-        tolerance: How far from 0.5 the mass's own area may be in a bin. Less than two standard
-            deviations are never taken for a difference.
-        min_jets: Least number of jets of either kind in a bin.
+        binning: How narrow the bins are made.
         replicas: Resamplings for the interval; the bins stay as they are.
         seed: Of the resampling.
 
@@ -102,111 +125,52 @@ def auc_at_fixed(
         TooFewJetsError: If signal or background have no weight, or no bin has enough of both.
         NonFiniteError: If a score, mass or weight is NaN or infinite.
         InputError: If a weight is negative, or shapes differ.
-        ConfigError: If `bins` or `min_jets` is below 1, or `tolerance` not positive.
     """
-    if bins < 1 or min_jets < 1 or not tolerance > 0:
-        msg = (
-            f"fixed mass: bins and min_jets must be at least 1, tolerance above 0. Received: "
-            f"{bins}, {min_jets} and {tolerance}."
-        )
-        raise ConfigError(msg)
     values, signal, w = checked(scores, is_signal, weights)
     masses = checked_columns({"mass": mass, "scores": values}, w)[0]["mass"]
-    edges = _edges(masses, signal, w, bins=bins, tolerance=tolerance, min_jets=min_jets)
+    edges = _edges(masses, signal, w, binning)
     place = _places(masses, edges)
-    n_signal, n_background = (_counts(place[kind], len(edges) - 1) for kind in (signal, ~signal))
-    used = np.zeros(len(edges) - 1, dtype=bool)
-    for i in np.flatnonzero((n_signal >= min_jets) & (n_background >= min_jets)):
+    n_bins = len(edges) - 1
+    counts = [_counts(place[kind], n_bins) for kind in (signal, ~signal)]
+    used = np.zeros(n_bins, dtype=bool)
+    for i in np.flatnonzero(np.minimum(*counts) >= binning.min_jets):
         rows = place == i
-        used[i] = not _separates(masses[rows], signal[rows], w[rows], tolerance)
+        used[i] = not _separates(masses[rows], signal[rows], w[rows], binning.tolerance)
     inside = (place >= 0) & used[place]
     if not w[inside & signal].any() or not w[inside & ~signal].any():
         msg = (
-            f"fixed mass: no bin of mass holds {min_jets} jets of signal and of background "
+            f"fixed mass: no bin of mass holds {binning.min_jets} jets of signal and of background "
             f"({int(signal.sum())} and {int((~signal).sum())} in all) and is narrow. Give more "
             f"jets, or lower min_jets or bins."
         )
         raise TooFewJetsError(msg)
     kind, where, weight = signal[inside], place[inside], w[inside]
-    ranked = _RankedInBins.from_scores(values[inside], kind, where, len(used))
+    ranking = Ranking.from_scores(values[inside], kind, where, n_bins)
     drawn = resampled_weights(weight, kind, replicas=replicas, seed=seed)
-    samples = [ranked.mean_area(each) for each in drawn]
-    areas, _ = ranked.areas(weight)
-    by_mass = _RankedInBins.from_scores(masses[inside], kind, where, len(used))
-    shown = [float(area) if np.isfinite(area) else None for area in areas]
-    columns = (edges[:-1].tolist(), edges[1:].tolist(), n_signal.tolist(), n_background.tolist())
+    samples = [ranking.mean_area(drawn_weight) for drawn_weight in drawn]
+    shown = [float(a) if np.isfinite(a) else None for a in ranking.areas(weight)[0]]
+    columns = (edges[:-1].tolist(), edges[1:].tolist(), *(count.tolist() for count in counts))
     return FixedAuc(
-        auc=percentile_interval(ranked.mean_area(weight), samples),
-        mass_auc=by_mass.mean_area(weight),
+        auc=percentile_interval(ranking.mean_area(weight), samples),
+        mass_auc=Ranking.from_scores(masses[inside], kind, where, n_bins).mean_area(weight),
         used=float(weight[kind].sum() / w[signal].sum()),
-        bins=tuple(MassBin(*each) for each in zip(*columns, shown, strict=True)),
+        bins=tuple(MassBin(*row) for row in zip(*columns, shown, strict=True)),
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _RankedInBins:
-    """Jets sorted once by bin and falling score, so that each replica costs cumulative sums.
-
-    Attributes:
-        order: Indices by bin, then by falling score.
-        signal: In that order, bool, shape (n,).
-        first: Positions in that order of the first jet of each bin and score, shape (m,).
-        bins: The bin of each of these, shape (m,).
-        n_bins: Number of bins.
-    """
-
-    order: npt.NDArray[np.int64]
-    signal: Bools
-    first: npt.NDArray[np.int64]
-    bins: npt.NDArray[np.int64]
-    n_bins: int
-
-    @classmethod
-    def from_scores(
-        cls, scores: Floats, signal: Bools, place: npt.NDArray[np.int64], n_bins: int
-    ) -> _RankedInBins:
-        order = np.lexsort((-scores, place))
-        ranked, where = scores[order], place[order]
-        is_new = np.append(True, (np.diff(ranked) != 0) | (np.diff(where) != 0))
-        first = np.flatnonzero(is_new)
-        return cls(order, signal[order], first, where[first], n_bins)
-
-    def areas(self, weights: Floats) -> tuple[Floats, Floats]:
-        """Give each bin's area, NaN where a kind has no weight, and signal weight: (n_bins,)."""
-        ranked = weights[self.order]
-        signal = np.add.reduceat(np.where(self.signal, ranked, 0.0), self.first)  # (m,)
-        background = np.add.reduceat(np.where(self.signal, 0.0, ranked), self.first)
-        in_bin = np.bincount(self.bins, signal, self.n_bins)
-        before_bin = np.cumsum(in_bin) - in_bin
-        # Signal above each background score of the same bin; equal scores count half.
-        above = np.cumsum(signal) - signal - before_bin[self.bins] + 0.5 * signal
-        won = np.bincount(self.bins, above * background, self.n_bins)
-        pairs = in_bin * np.bincount(self.bins, background, self.n_bins)
-        areas = np.divide(won, pairs, out=np.full(self.n_bins, np.nan), where=pairs > 0)
-        return areas, np.asarray(in_bin, dtype=np.float64)
-
-    def mean_area(self, weights: Floats) -> float:
-        """Average the areas over the signal of the bins that have one."""
-        areas, signal = self.areas(weights)
-        known = np.isfinite(areas)
-        return float(np.average(areas[known], weights=signal[known])) if known.any() else np.nan
-
-
-def _edges(
-    mass: Floats, signal: Bools, weights: Floats, *, bins: int, tolerance: float, min_jets: int
-) -> Floats:
+def _edges(mass: Floats, signal: Bools, weights: Floats, binning: Binning) -> Floats:
     """Quantiles of the signal's mass, closer where the mass still separates: at least two."""
     low, high = float(mass[signal].min()), float(mass[signal].max())
     if low == high:
         return np.array([low, np.nextafter(low, np.inf)])
     inside = (mass >= low) & (mass <= high)
-    most = np.count_nonzero(signal) / bins
+    most = np.count_nonzero(signal) / binning.bins
 
     def halve(mass: Floats, signal: Bools, weights: Floats, low: float, high: float) -> list[float]:
         """Halve a bin near its median signal: the lower edges of its parts."""
-        cut = _cut(mass, signal, min_jets)
+        cut = _cut(mass, signal, binning.min_jets)
         is_wide = np.count_nonzero(signal) > most
-        if cut is None or not (is_wide or _separates(mass, signal, weights, tolerance)):
+        if cut is None or not (is_wide or _separates(mass, signal, weights, binning.tolerance)):
             return [low]
         below = mass < cut
         return [
@@ -220,18 +184,17 @@ def _edges(
 def _cut(mass: Floats, signal: Bools, min_jets: int) -> float | None:
     """The mass nearest to the median signal that leaves min_jets of each kind on either side."""
     kinds = [np.sort(mass[kind]) for kind in (signal, ~signal)]
-    if any(len(each) < 2 * min_jets for each in kinds):
+    if any(len(masses) < 2 * min_jets for masses in kinds):
         return None
-    above = max(float(each[min_jets - 1]) for each in kinds)
-    most = min(float(each[-min_jets]) for each in kinds)
+    above = max(float(masses[min_jets - 1]) for masses in kinds)
+    most = min(float(masses[-min_jets]) for masses in kinds)
     cut = min(max(float(np.median(kinds[0])), float(np.nextafter(above, np.inf))), most)
     return cut if cut > above else None
 
 
 def _separates(mass: Floats, signal: Bools, weights: Floats, tolerance: float) -> bool:
     """Whether the mass's own area is off 0.5 by more than the tolerance and two sigma."""
-    one_bin = np.zeros(len(mass), dtype=np.int64)
-    area = _RankedInBins.from_scores(mass, signal, one_bin, 1).areas(weights)[0][0]
+    area = Ranking.from_scores(mass, signal).areas(weights)[0][0]
     if np.isnan(area):
         return False
     n_effective = [

@@ -19,7 +19,8 @@ from oddjet.ml.evaluation.bootstrap import (
     percentile_interval,
     resampled_weights,
 )
-from oddjet.typing import Floats
+from oddjet.ml.evaluation.ranking import Ranking
+from oddjet.typing import Bools, Floats
 
 __all__ = [
     "Evaluation",
@@ -95,9 +96,9 @@ def roc_curve(
         NonFiniteError: If a score or weight is NaN or infinite.
         InputError: If a weight is negative, or shapes differ.
     """
-    ranked = _Ranked.from_scores(scores, is_signal, weights)
-    fpr, tpr = ranked.rates(ranked.weights)
-    return Roc(fpr, tpr, np.concatenate([[np.inf], ranked.thresholds]))
+    values, signal, w = checked(scores, is_signal, weights)
+    ranking = Ranking.from_scores(values, signal)
+    return Roc(*ranking.rates(w), np.concatenate([[np.inf], ranking.scores]))
 
 
 def auc(
@@ -117,8 +118,7 @@ def auc(
         replicas: Resamplings.
         seed: Of the resampling.
     """
-    ranked = _Ranked.from_scores(scores, is_signal, weights)
-    return _bootstrap(ranked, [_area], replicas, seed)[0]
+    return _bootstrap(scores, is_signal, weights, [_area], replicas, seed)[0]
 
 
 def background_rejection(
@@ -140,8 +140,8 @@ def background_rejection(
         replicas: Resamplings.
         seed: Of the resampling.
     """
-    ranked = _Ranked.from_scores(scores, is_signal, weights)
-    return _bootstrap(ranked, [_rejection_at(signal_efficiency)], replicas, seed)[0]
+    statistics = [_rejection_at(signal_efficiency)]
+    return _bootstrap(scores, is_signal, weights, statistics, replicas, seed)[0]
 
 
 def evaluate(
@@ -170,8 +170,7 @@ def evaluate(
     statistics = [_area, *(_rejection_at(efficiency) for efficiency in signal_efficiencies)]
     table = []
     for name, values in scores.items():
-        ranked = _Ranked.from_scores(values, signal, weights)
-        area, *rejections = _bootstrap(ranked, statistics, replicas, seed)
+        area, *rejections = _bootstrap(values, signal, weights, statistics, replicas, seed)
         n_signal = int(np.count_nonzero(signal))
         table.append(
             Evaluation(
@@ -189,55 +188,26 @@ Statistic = Callable[[Floats, Floats], float]
 """A number of a ROC curve: (fpr, tpr) → float."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Ranked:
-    """Jets sorted once by falling score, so that each replica costs two cumulative sums.
-
-    Attributes:
-        weights: In the given order, shape (n,).
-        signal: In the given order, bool, shape (n,).
-        order: Indices by falling score.
-        last: Positions in that order of the last jet of each distinct score, shape (m,).
-        thresholds: The distinct scores, falling, shape (m,).
-    """
-
-    weights: Floats
-    signal: npt.NDArray[np.bool_]
-    order: npt.NDArray[np.int64]
-    last: npt.NDArray[np.int64]
-    thresholds: Floats
-
-    @classmethod
-    def from_scores(
-        cls, scores: npt.ArrayLike, is_signal: npt.ArrayLike, weights: npt.ArrayLike | None
-    ) -> _Ranked:
-        values, signal, w = checked(scores, is_signal, weights)
-        order = np.argsort(-values, kind="stable")
-        ranked = values[order]
-        last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
-        return cls(w, signal, order, last, ranked[last])
-
-    def rates(self, weights: Floats) -> tuple[Floats, Floats]:
-        """Give fpr and tpr, shape (m + 1,), for weights in the given order."""
-        ranked, signal = weights[self.order], self.signal[self.order]
-        return self._rate(np.where(signal, 0.0, ranked)), self._rate(np.where(signal, ranked, 0.0))
-
-    def _rate(self, ranked: Floats) -> Floats:
-        passed = np.concatenate([[0.0], np.cumsum(ranked)[self.last]])
-        return np.asarray(passed / passed[-1])
-
-
 def _bootstrap(
-    ranked: _Ranked, statistics: Sequence[Statistic], replicas: int, seed: int
+    scores: npt.ArrayLike,
+    is_signal: npt.ArrayLike,
+    weights: npt.ArrayLike | None,
+    statistics: Sequence[Statistic],
+    replicas: int,
+    seed: int,
 ) -> list[Interval]:
-    rates = ranked.rates(ranked.weights)
-    values = [statistic(*rates) for statistic in statistics]
-    samples = np.empty((max(replicas, 0), len(statistics)))
-    drawn = resampled_weights(ranked.weights, ranked.signal, replicas=replicas, seed=seed)
-    for i, weights in enumerate(drawn):
-        rates = ranked.rates(weights)
-        samples[i] = [statistic(*rates) for statistic in statistics]
-    return [percentile_interval(v, samples[:, i]) for i, v in enumerate(values)]
+    """Give numbers of a score's ROC curve, each with its interval."""
+    values, signal, w = checked(scores, is_signal, weights)
+    ranking = Ranking.from_scores(values, signal)
+    drawn = resampled_weights(w, signal, replicas=replicas, seed=seed)
+    samples = [
+        [statistic(*ranking.rates(drawn_w)) for statistic in statistics] for drawn_w in drawn
+    ]
+    rates = ranking.rates(w)
+    return [
+        percentile_interval(statistic(*rates), column)
+        for statistic, column in zip(statistics, np.transpose(samples), strict=True)
+    ]
 
 
 def _area(fpr: Floats, tpr: Floats) -> float:
@@ -267,7 +237,7 @@ def _rejection_at(signal_efficiency: float) -> Statistic:
 
 def checked(
     scores: npt.ArrayLike, is_signal: npt.ArrayLike, weights: npt.ArrayLike | None
-) -> tuple[Floats, npt.NDArray[np.bool_], Floats]:
+) -> tuple[Floats, Bools, Floats]:
     """Take what an evaluation is of as arrays, and refuse what cannot be evaluated.
 
     Args:
@@ -314,14 +284,14 @@ def checked_columns(
         NonFiniteError: If a number is NaN or infinite.
         InputError: If a weight is negative, or shapes differ.
     """
-    found = {name: np.asarray(values, dtype=np.float64) for name, values in columns.items()}
-    first = next(iter(found.values()))
+    numbers = {name: np.asarray(values, dtype=np.float64) for name, values in columns.items()}
+    first = next(iter(numbers.values()))
     w = np.ones(first.shape) if weights is None else np.asarray(weights, dtype=np.float64)
-    for what, values in {**found, "weights": w}.items():
+    for what, values in {**numbers, "weights": w}.items():
         if values.ndim != 1 or values.shape != first.shape:
             msg = (
-                f"evaluation: expected {', '.join(found)} and weights of one shape (n,). "
-                f"Received: {', '.join(str(each.shape) for each in (*found.values(), w))}."
+                f"evaluation: expected {', '.join(numbers)} and weights of one shape (n,). "
+                f"Received: {', '.join(str(array.shape) for array in (*numbers.values(), w))}."
             )
             raise InputError(msg)
         if n_bad := int(np.count_nonzero(~np.isfinite(values))):
@@ -333,4 +303,4 @@ def checked_columns(
             f"not rise with looser cuts. Evaluate on a sample without negative weights."
         )
         raise InputError(msg)
-    return found, w
+    return numbers, w

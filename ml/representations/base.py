@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.datasets.jets import Jets
-from oddjet.errors import DetectorError, did_you_mean
+from oddjet.errors import ConfigError, DetectorError, did_you_mean
 from oddjet.ml.plugins import class_path, import_class
 from oddjet.registry import Registry
 
 __all__ = [
     "REPRESENTATIONS",
+    "NamedColumns",
     "Representation",
     "representation_class",
     "representation_from_identity",
@@ -63,8 +64,31 @@ class Representation(ABC):
             Array of shape (n, *shape).
         """
 
+    def _require(self, name: str, *, holds: bool, expected: str) -> None:
+        """Refuse a field whose value is not allowed.
+
+        Raises:
+            ConfigError: If the condition does not hold.
+        """
+        if not holds:
+            msg = (
+                f"{type(self).__name__}: {name} must be {expected}. "
+                f"Received: {getattr(self, name)!r}."
+            )
+            raise ConfigError(msg)
+
+    def _require_flags(self, *names: str) -> None:
+        for name in names:
+            is_flag = isinstance(getattr(self, name), bool)
+            self._require(name, holds=is_flag, expected="true or false")
+
+    def _require_count(self, name: str) -> None:
+        value = getattr(self, name)
+        is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+        self._require(name, holds=is_count, expected="a positive integer")
+
     def blocks(self, jets: Jets, size: int) -> Iterator[npt.NDArray[np.floating[Any]]]:
-        """Represent jets block by block, for those who have no room for all rows at once.
+        """Represent jets block by block, where memory does not hold all rows at once.
 
         Args:
             jets: n jets.
@@ -77,7 +101,7 @@ class Representation(ABC):
             yield self(jets[start : start + size])
 
     def identity(self) -> dict[str, Any]:
-        """Say in JSON types which recipe this is.
+        """Describe in JSON types which recipe this is.
 
         Returns:
             `{"class": name of a registered class or "module:Class", "version": int, "fields": {...}}`;
@@ -97,6 +121,19 @@ class Representation(ABC):
         See `representation_from_identity`.
         """
         return representation_from_identity(identity)
+
+
+@dataclasses.dataclass(frozen=True)
+class NamedColumns(Representation):
+    """A representation with one number a column, each with a name."""
+
+    names: ClassVar[tuple[str, ...]]
+    """Names of the columns."""
+
+    @property
+    def shape(self) -> tuple[int]:
+        """Shape of one jet's row: (number of columns,)."""
+        return (len(self.names),)
 
 
 def representation_from_identity(identity: str | Mapping[str, Any]) -> Representation:

@@ -10,7 +10,7 @@ import awkward as ak
 import numpy as np
 
 from oddjet.datasets.jets import Jets, require_columns
-from oddjet.datasets.kinematics.geometry import compiled_momenta
+from oddjet.datasets.kinematics.compiled import four_momenta
 from oddjet.errors import ConfigError, NonFiniteError
 from oddjet.typing import Floats, Ints
 
@@ -55,7 +55,7 @@ class FlatJets:
     @property
     def momenta(self) -> Floats:
         """(px, py, pz, E) of the constituents [GeV], shape (n_constituents, 4)."""
-        return np.asarray(compiled_momenta(self.pt, self.eta, self.phi, self.mass))
+        return np.asarray(four_momenta(self.pt, self.eta, self.phi, self.mass))
 
     def part(self, start: int, stop: int) -> FlatJets:
         """Take the jets from `start` to before `stop`, without copying constituents."""

@@ -15,9 +15,9 @@ import numba
 import numpy as np
 
 from oddjet.datasets.jets import Jets
-from oddjet.datasets.kinematics.geometry import delta_phi
+from oddjet.datasets.kinematics.compiled import delta_phi
 from oddjet.errors import ConfigError
-from oddjet.ml.representations.base import Representation
+from oddjet.ml.representations.base import NamedColumns
 from oddjet.ml.representations.batches import FlatJets, over_jets
 from oddjet.typing import Floats
 
@@ -29,7 +29,7 @@ Reweight: TypeAlias = float | Literal["log"] | None
 
 
 @dataclasses.dataclass(frozen=True)
-class EnergyFlow(Representation):
+class EnergyFlow(NamedColumns):
     """The eight prime energy flow polynomials (EFPs) up to degree 3, float64.
 
     With z_i = pt_i / Σ pt and R_ij² = Δη² + Δφ² (wrapped), z^κ and R^β are written z and R; each sum
@@ -76,15 +76,8 @@ class EnergyFlow(Representation):
     def __post_init__(self) -> None:
         for name in ("kappa", "beta", "floor"):
             value = getattr(self, name)
-            if not 0 < value < math.inf:
-                msg = f"EnergyFlow: {name} must be positive and finite. Received: {value!r}."
-                raise ConfigError(msg)
+            self._require(name, holds=0 < value < math.inf, expected="positive and finite")
         _exponent(self.reweight)
-
-    @property
-    def shape(self) -> tuple[int]:
-        """Shape of one jet's row: (8,)."""
-        return (8,)
 
     def __call__(self, jets: Jets, *, threads: int = 1) -> Floats:
         """Compute the polynomials, reweighted if `reweight` says so.
@@ -191,6 +184,28 @@ def _exponent(n: Reweight) -> float:
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+def _fill_distances(eta, phi, beta, power):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Fill R_ij^β of one jet's constituents."""
+    for i in range(eta.size):
+        power[i, i] = 0.0
+        for j in range(i):
+            delta_eta = eta[i] - eta[j]
+            distance_phi = delta_phi(phi[i], phi[j])
+            power[i, j] = delta_eta * delta_eta + distance_phi * distance_phi
+        if beta == 1.0:
+            for j in range(i):
+                power[i, j] = math.sqrt(power[i, j])
+        elif beta == 0.5:
+            for j in range(i):
+                power[i, j] = math.sqrt(math.sqrt(power[i, j]))
+        elif beta != 2.0:
+            for j in range(i):
+                power[i, j] = power[i, j] ** (0.5 * beta)
+        for j in range(i):
+            power[j, i] = power[i, j]
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
 def _polynomials(  # type: ignore[no-untyped-def]
     pt, eta, phi, offsets, kappa, beta, efps
 ):  # pragma: no cover - compiled
@@ -212,23 +227,8 @@ def _polynomials(  # type: ignore[no-untyped-def]
             z[i] = pt[start + i] / total
             if kappa != 1.0:
                 z[i] = z[i] ** kappa
-        for i in range(n):
-            power[i, i] = 0.0
-            for j in range(i):
-                delta_eta = eta[start + i] - eta[start + j]
-                distance_phi = delta_phi(phi[start + i], phi[start + j])
-                power[i, j] = delta_eta * delta_eta + distance_phi * distance_phi
-            if beta == 1.0:
-                for j in range(i):
-                    power[i, j] = math.sqrt(power[i, j])
-            elif beta == 0.5:
-                for j in range(i):
-                    power[i, j] = math.sqrt(math.sqrt(power[i, j]))
-            elif beta != 2.0:
-                for j in range(i):
-                    power[i, j] = power[i, j] ** (0.5 * beta)
-            for j in range(i):
-                power[j, i] = power[i, j]
+        stop = start + n
+        _fill_distances(eta[start:stop], phi[start:stop], beta, power)
         efp1, efp2, efp3, efp4, efp5, efp7, efp8 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
         for i in range(n):
             # Sums over one neighbour, of R, R² and R³.

@@ -14,8 +14,7 @@ from typing import ClassVar
 import numpy as np
 
 from oddjet.datasets.jets import Jets
-from oddjet.errors import ConfigError, NonFiniteError
-from oddjet.ml.representations.base import Representation
+from oddjet.ml.representations.base import NamedColumns
 from oddjet.ml.representations.energy_flow import EnergyFlow
 from oddjet.ml.representations.substructure import Substructure
 from oddjet.typing import Floats
@@ -24,7 +23,7 @@ __all__ = ["JetFeatures"]
 
 
 @dataclasses.dataclass(frozen=True)
-class JetFeatures(Representation):
+class JetFeatures(NamedColumns):
     """Masses, multiplicity, shapes and prongs of jets: ten columns (`names`), float64.
 
     ==============  ====================================================================
@@ -67,14 +66,7 @@ class JetFeatures(Representation):
     recompute: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.recompute, bool):
-            msg = f"JetFeatures: recompute must be true or false. Received: {self.recompute!r}."
-            raise ConfigError(msg)
-
-    @property
-    def shape(self) -> tuple[int]:
-        """Shape of one jet's row: (10,)."""
-        return (len(self.names),)
+        self._require_flags("recompute")
 
     def __call__(self, jets: Jets, *, threads: int = 1) -> Floats:
         """Compute the features.
@@ -92,15 +84,8 @@ class JetFeatures(Representation):
             NonFiniteError: If an axis, a constituent or one of the columns used has a NaN or an
                 infinity.
         """
-        try:
-            substructure = Substructure(recompute=self.recompute)(jets, threads=threads)
-        except NonFiniteError as error:  # the cure it names is a field of this class too
-            raise NonFiniteError(str(error).replace("Substructure", "JetFeatures")) from error
-        efps = EnergyFlow().polynomials(jets, threads=threads)
-        rows = np.empty((len(jets), len(self.names)))
-        for number, name in enumerate(self.names):
-            source, names = (
-                (efps, EnergyFlow.names) if name == "efp1" else (substructure, Substructure.names)
-            )
-            rows[:, number] = source[:, names.index(name)]
-        return rows
+        source = Substructure(recompute=self.recompute)
+        names = [name for name in self.names if name != "efp1"]
+        columns = source.columns(jets, names, label="JetFeatures", threads=threads)
+        efp1 = EnergyFlow().polynomials(jets, threads=threads)[:, 0]
+        return np.insert(columns, self.names.index("efp1"), efp1, axis=1)

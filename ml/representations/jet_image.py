@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.datasets.jets import Jets
-from oddjet.errors import ConfigError
+from oddjet.datasets.kinematics.compiled import wrap_azimuth
 from oddjet.ml.representations.base import Representation
 from oddjet.ml.representations.batches import FlatJets, flat_batches, over_jets
 from oddjet.ml.representations.filters import blur
@@ -86,25 +86,13 @@ class JetImage(Representation):
     sigma: float = 0.0
 
     def __post_init__(self) -> None:
-        if isinstance(self.pixels, bool) or not isinstance(self.pixels, int) or self.pixels < 1:
-            msg = f"JetImage: pixels must be a positive integer. Received: {self.pixels!r}."
-            raise ConfigError(msg)
-        if not 0 < self.half_width <= math.pi:
-            msg = f"JetImage: half_width must be in (0, π]. Received: {self.half_width!r}."
-            raise ConfigError(msg)
+        self._require_count("pixels")
+        self._require("half_width", holds=0 < self.half_width <= math.pi, expected="in (0, π]")
         check_centre(self.centre, label="JetImage")
-        for name in ("rotate", "flip"):
-            if not isinstance(getattr(self, name), bool):
-                msg = f"JetImage: {name} must be true or false. Received: {getattr(self, name)!r}."
-                raise ConfigError(msg)
-        if not 0 < self.power < math.inf:
-            msg = f"JetImage: power must be positive and finite. Received: {self.power!r}."
-            raise ConfigError(msg)
-        if not 0 <= self.sigma <= self.pixels:
-            msg = (
-                f"JetImage: sigma must be in [0, pixels = {self.pixels}]. Received: {self.sigma!r}."
-            )
-            raise ConfigError(msg)
+        self._require_flags("rotate", "flip")
+        self._require("power", holds=0 < self.power < math.inf, expected="positive and finite")
+        in_range = 0 <= self.sigma <= self.pixels
+        self._require("sigma", holds=in_range, expected=f"in [0, pixels = {self.pixels}]")
 
     @classmethod
     def khanal(cls) -> JetImage:
@@ -137,7 +125,7 @@ class JetImage(Representation):
         return np.linspace(-self.half_width, self.half_width, self.pixels + 1)
 
     def identity(self) -> dict[str, Any]:
-        """Say in JSON types which image this is; steps that are not done are left out."""
+        """Describe in JSON types which image this is; steps that are not done are left out."""
         identity = super().identity()
         off = {field.name: field.default for field in dataclasses.fields(self)}
         identity["fields"] = {
@@ -203,21 +191,22 @@ class JetImage(Representation):
             right, up = orient(jets, centre=self.centre, rotate=self.rotate, flip=self.flip)
             origin = (np.zeros(len(jets)), np.zeros(len(jets)))
 
-        def pixelate(some: slice, power: float, canvas: npt.NDArray[Any]) -> None:
-            offsets = jets.offsets[some.start : some.stop + 1]
-            places = (right, up, origin[0][some], origin[1][some], as_is)
-            _pixelate(jets.pt, *places, offsets, self.edges, power, canvas)
+        def pixelate(rows: slice, power: float, canvas: npt.NDArray[Any]) -> None:
+            offsets = jets.offsets[rows.start : rows.stop + 1]
+            origins = (origin[0][rows], origin[1][rows])
+            particles = (jets.pt, right, up)
+            _pixelate(particles, offsets, origins, as_is, self.edges, power, canvas)
 
         if self.power == 1 and self.sigma == 0:
             pixelate(slice(0, len(jets)), 1.0, images)
             return
         for start in range(0, len(jets), _BLOCK):
-            some = slice(start, min(start + _BLOCK, len(jets)))
-            fine = np.zeros((some.stop - start, self.pixels, self.pixels))
-            pixelate(some, float(self.power), fine)
+            rows = slice(start, min(start + _BLOCK, len(jets)))
+            fine = np.zeros((rows.stop - start, self.pixels, self.pixels))
+            pixelate(rows, float(self.power), fine)
             blur(fine, self.sigma)
             total = fine.sum(axis=(1, 2), keepdims=True)
-            images[some] = np.divide(fine, total, out=fine, where=total > 0)
+            images[rows] = np.divide(fine, total, out=fine, where=total > 0)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -237,12 +226,13 @@ def _pixel_of(x: float, edges: Floats, per_width: float) -> int:
 
 @numba.njit(cache=True, nogil=True)
 def _pixelate(  # type: ignore[no-untyped-def]
-    pt, right, up, origin_right, origin_up, wrap, offsets, edges, power, images
+    particles, offsets, origins, wrap, edges, power, images
 ):  # pragma: no cover - compiled
     """Fill normalised images (n, pixels, pixels), rows along `right`, raised to `power`, in place.
 
     `wrap`: `up` is an azimuth, and its distance to the origin is to be wrapped.
     """
+    (pt, right, up), (origin_right, origin_up) = particles, origins
     pixels = edges.size - 1
     per_width = pixels / (edges[pixels] - edges[0])
     canvas = np.zeros((pixels, pixels))
@@ -251,8 +241,8 @@ def _pixelate(  # type: ignore[no-untyped-def]
         total = 0.0
         for k in range(offsets[jet], offsets[jet + 1]):
             a, b = right[k] - origin_right[jet], up[k] - origin_up[jet]
-            if wrap and not (-math.pi <= b < math.pi):
-                b -= 2 * math.pi * math.floor((b + math.pi) / (2 * math.pi))
+            if wrap:
+                b = wrap_azimuth(b)
             row = _pixel_of(a, edges, per_width)
             column = _pixel_of(b, edges, per_width)
             if row >= 0 and column >= 0:

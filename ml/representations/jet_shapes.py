@@ -14,8 +14,7 @@ from typing import ClassVar
 import numpy as np
 
 from oddjet.datasets.jets import Jets
-from oddjet.errors import ConfigError, NonFiniteError
-from oddjet.ml.representations.base import Representation
+from oddjet.ml.representations.base import NamedColumns
 from oddjet.ml.representations.substructure import Substructure
 from oddjet.typing import Floats
 
@@ -23,7 +22,7 @@ __all__ = ["JetShapes"]
 
 
 @dataclasses.dataclass(frozen=True)
-class JetShapes(Representation):
+class JetShapes(NamedColumns):
     """Multiplicity, mass, widths and N-subjettiness of jets: eleven columns (`names`), float64.
 
     `n_constituents`, `girth`, `c_02`, `mass` [GeV], `tau1` to `tau5`, `pt_spread` and `major_axis` of
@@ -62,17 +61,9 @@ class JetShapes(Representation):
     floor: float = 1e-3
 
     def __post_init__(self) -> None:
-        if not isinstance(self.log, bool):
-            msg = f"JetShapes: log must be true or false. Received: {self.log!r}."
-            raise ConfigError(msg)
-        if not 0 < self.floor < math.inf:
-            msg = f"JetShapes: floor must be positive and finite. Received: {self.floor!r}."
-            raise ConfigError(msg)
-
-    @property
-    def shape(self) -> tuple[int]:
-        """Shape of one jet's row: (11,)."""
-        return (len(self.names),)
+        self._require_flags("log")
+        is_positive = 0 < self.floor < math.inf
+        self._require("floor", holds=is_positive, expected="positive and finite")
 
     def __call__(self, jets: Jets, *, threads: int = 1) -> Floats:
         """Compute the shapes.
@@ -87,9 +78,5 @@ class JetShapes(Representation):
         Raises:
             NonFiniteError: If an axis, a constituent or a column used has a NaN or an infinity.
         """
-        places = [Substructure.names.index(name) for name in self.names]
-        try:
-            rows = Substructure()(jets, threads=threads)[:, places]
-        except NonFiniteError as error:  # it is this class that was called
-            raise NonFiniteError(str(error).replace("Substructure", "JetShapes")) from error
+        rows = Substructure().columns(jets, self.names, label="JetShapes", threads=threads)
         return np.asarray(np.log(np.maximum(rows, self.floor)) if self.log else rows)

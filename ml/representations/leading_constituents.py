@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from oddjet.datasets.jets import Jets, require_columns
 from oddjet.datasets.kinematics.geometry import mass_of
-from oddjet.errors import ConfigError, InputError, NonFiniteError
+from oddjet.errors import InputError, NonFiniteError
 from oddjet.ml.representations.base import Representation
 from oddjet.ml.representations.batches import FlatJets, over_jets
 from oddjet.ml.representations.orient import Centre, check_centre, orient
@@ -115,12 +115,8 @@ class LeadingConstituents(Representation):
     centre: Centre = "axis"
 
     def __post_init__(self) -> None:
-        if isinstance(self.n, bool) or not isinstance(self.n, int) or self.n < 1:
-            msg = f"LeadingConstituents: n must be a positive integer. Received: {self.n!r}."
-            raise ConfigError(msg)
-        if not isinstance(self.scale, bool):
-            msg = f"LeadingConstituents: scale must be true or false. Received: {self.scale!r}."
-            raise ConfigError(msg)
+        self._require_count("n")
+        self._require_flags("scale")
         check_centre(self.centre, label="LeadingConstituents")
 
     @property

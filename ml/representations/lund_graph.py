@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from oddjet.datasets.jets import Jets
 from oddjet.datasets.kinematics.cambridge import ClusterTrees, cluster_trees
-from oddjet.errors import ConfigError, InputError
+from oddjet.errors import InputError
 from oddjet.ml.representations.base import Representation
 from oddjet.ml.representations.batches import FlatJets, over_jets
 from oddjet.typing import Floats, Singles
@@ -85,10 +85,7 @@ class LundGraph(Representation):
     max_nodes: int = 32
 
     def __post_init__(self) -> None:
-        number = self.max_nodes
-        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-            msg = f"LundGraph: max_nodes must be a positive integer. Received: {number!r}."
-            raise ConfigError(msg)
+        self._require_count("max_nodes")
 
     @property
     def shape(self) -> tuple[int, int]:

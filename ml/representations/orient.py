@@ -12,7 +12,7 @@ from typing import Literal
 import numba
 import numpy as np
 
-from oddjet.datasets.kinematics.geometry import wrap_azimuth
+from oddjet.datasets.kinematics.compiled import wrap_azimuth
 from oddjet.errors import ConfigError
 from oddjet.ml.representations.batches import FlatJets
 from oddjet.typing import Floats
@@ -61,17 +61,8 @@ def orient(
         (n_constituents,).
     """
     right, up = np.empty_like(jets.pt), np.empty_like(jets.pt)
-    _centre(
-        jets.pt,
-        jets.eta,
-        jets.phi,
-        jets.offsets,
-        jets.axis_eta,
-        jets.axis_phi,
-        centre == "centroid",
-        right,
-        up,
-    )
+    particles, axes = (jets.pt, jets.eta, jets.phi), (jets.axis_eta, jets.axis_phi)
+    _centre(particles, jets.offsets, axes, centre == "centroid", right, up)
     if rotate:
         _rotate(jets.pt, jets.offsets, right, up)
     if flip:
@@ -80,9 +71,8 @@ def orient(
 
 
 @numba.njit(cache=True, nogil=True)
-def _centre(  # type: ignore[no-untyped-def]
-    pt, eta, phi, offsets, axis_eta, axis_phi, centroid, right, up
-):  # pragma: no cover - compiled
+def _centre(particles, offsets, axes, centroid, right, up):  # type: ignore[no-untyped-def]  # pragma: no cover
+    (pt, eta, phi), (axis_eta, axis_phi) = particles, axes
     for jet in range(axis_eta.size):
         total, mean_right, mean_up = 0.0, 0.0, 0.0
         for k in range(offsets[jet], offsets[jet + 1]):

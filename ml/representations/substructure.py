@@ -9,6 +9,7 @@ References:
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numba
@@ -17,9 +18,10 @@ import numpy.typing as npt
 
 from oddjet.datasets.jets import Jets
 from oddjet.datasets.kinematics.cambridge import cluster_trees, soft_drop
-from oddjet.datasets.kinematics.geometry import cartesian, delta_phi, mass_of, sum_momenta
-from oddjet.errors import ConfigError, NonFiniteError
-from oddjet.ml.representations.base import Representation
+from oddjet.datasets.kinematics.compiled import delta_phi
+from oddjet.datasets.kinematics.geometry import cartesian, mass_of, sum_momenta
+from oddjet.errors import NonFiniteError
+from oddjet.ml.representations.base import NamedColumns
 from oddjet.ml.representations.batches import FlatJets, over_jets
 from oddjet.ml.representations.orient import orient
 from oddjet.typing import Floats
@@ -31,7 +33,7 @@ _FROM_SOURCE = ("msoftdrop", "tau1", "tau2", "tau3", "tau4")
 
 
 @dataclasses.dataclass(frozen=True)
-class Substructure(Representation):
+class Substructure(NamedColumns):
     """Multiplicity, shapes, masses and N-subjettiness of jets, one column each (`names`), float64.
 
     ==============  ====================================================================
@@ -83,14 +85,7 @@ class Substructure(Representation):
     recompute: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.recompute, bool):
-            msg = f"Substructure: recompute must be true or false. Received: {self.recompute!r}."
-            raise ConfigError(msg)
-
-    @property
-    def shape(self) -> tuple[int]:
-        """Shape of one jet's row: (14,)."""
-        return (len(self.names),)
+        self._require_flags("recompute")
 
     def __call__(self, jets: Jets, *, threads: int = 1) -> Floats:
         """Compute the observables.
@@ -138,6 +133,27 @@ class Substructure(Representation):
                 numerator, denominator, out=np.zeros(len(jets)), where=denominator > 0
             )
         return rows
+
+    def columns(self, jets: Jets, names: Sequence[str], *, label: str, threads: int = 1) -> Floats:
+        """Compute the observables for another representation, and choose columns.
+
+        Args:
+            jets: As for a call.
+            names: Of the columns, in the order wanted.
+            label: The other representation, for messages.
+            threads: As for a call.
+
+        Returns:
+            Array of shape (n, len(names)), float64.
+
+        Raises:
+            NonFiniteError: As for a call.
+        """
+        try:
+            rows = self(jets, threads=threads)
+        except NonFiniteError as error:
+            raise NonFiniteError(str(error).replace("Substructure", label)) from error
+        return rows[:, [self.names.index(name) for name in names]]
 
 
 def groomed_mass(jets: FlatJets) -> Floats:

@@ -22,7 +22,7 @@ from oddjet.datasets.disk.remote import (
     open_root,
     server_of,
 )
-from oddjet.datasets.skims.skim import read_part_record
+from oddjet.datasets.skims.parts import read_part_record
 from oddjet.errors import BadFileError, ChunkTooLargeError, OddjetError, UnreachableError
 from oddjet.processors.chunkwise import Failure
 from oddjet.processors.source import ChunkSource

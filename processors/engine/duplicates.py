@@ -17,7 +17,7 @@ from oddjet.datasets.disk.digest import content_key
 from oddjet.datasets.files.dataset import Kind
 from oddjet.datasets.folds import event_hash
 from oddjet.datasets.skims.manifest import ChunkRecord
-from oddjet.datasets.skims.skim import part_path, read_part_rows
+from oddjet.datasets.skims.parts import part_path, read_part_rows
 from oddjet.errors import DuplicateEventError
 
 __all__ = ["check_unique"]

@@ -20,7 +20,7 @@ from oddjet import errors
 from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.disk.checksums import verify_checksum
 from oddjet.datasets.skims.manifest import ChunkRecord
-from oddjet.datasets.skims.skim import read_part_record
+from oddjet.datasets.skims.parts import read_part_record
 from oddjet.errors import ChunkTooLargeError, InputError, OddjetError, ProcessingError
 from oddjet.processors.chunkwise import ChunkProcessor
 from oddjet.processors.engine.attempts import Attempts, attempt_item, failure_of, without_retries

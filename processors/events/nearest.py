@@ -7,7 +7,7 @@ import math
 import numba
 import numpy as np
 
-from oddjet.datasets.kinematics.geometry import delta_phi
+from oddjet.datasets.kinematics.compiled import delta_phi
 from oddjet.processors.events.objects import Objects
 from oddjet.typing import Floats, Ints
 

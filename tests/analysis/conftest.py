@@ -10,7 +10,7 @@ import pytest
 
 from oddjet.datasets.jets import Truth
 from oddjet.datasets.skims.manifest import ChunkRecord, DatasetSummary, Manifest, write_manifest
-from oddjet.datasets.skims.skim import write_part
+from oddjet.datasets.skims.parts import write_part
 
 N_BACKGROUND = 20_000
 

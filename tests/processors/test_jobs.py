@@ -9,7 +9,8 @@ import pytest
 from coffea.processor.executor import ExecutorBase
 
 from oddjet.datasets.files.fileset import Fileset
-from oddjet.datasets.skims.skim import open_skim, read_part_record
+from oddjet.datasets.skims.parts import read_part_record
+from oddjet.datasets.skims.skim import open_skim
 from oddjet.errors import ConfigError, OddjetError, ProcessingError
 from oddjet.ml.representations.jet_image import JetImage
 from oddjet.processors.engine.keys import code_digest

@@ -143,7 +143,8 @@ import json, os, random, signal, sys, time
 from pathlib import Path
 from oddjet.datasets.disk.atomic import atomic_write
 from oddjet.datasets.skims.manifest import ChunkRecord
-from oddjet.datasets.skims.skim import open_skim, read_part_record, write_part
+from oddjet.datasets.skims.parts import read_part_record, write_part
+from oddjet.datasets.skims.skim import open_skim
 import numpy as np
 import pyarrow.parquet as pq
 
@@ -204,7 +205,7 @@ def test_twenty_writers_killed_leave_no_partial_file(skim_folder: Path, tmp_path
 
 def test_readers_beside_a_writer_never_meet_half_a_part(skim_folder: Path, tmp_path: Path) -> None:
     """A part is written again and again; whoever looks finds all of it or nothing."""
-    from oddjet.datasets.skims.skim import read_part_record, write_part  # noqa: PLC0415
+    from oddjet.datasets.skims.parts import read_part_record, write_part  # noqa: PLC0415
 
     skim = open_skim(skim_folder)
     chunk = skim.manifest.chunks[0]

@@ -14,7 +14,8 @@ import pytest
 from coffea.processor.executor import ExecutorBase, IterativeExecutor
 
 from oddjet.datasets.skims.manifest import ChunkRecord, DatasetSummary, Manifest
-from oddjet.datasets.skims.skim import Skim, write_part
+from oddjet.datasets.skims.parts import write_part
+from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import NonFiniteError, ProcessingError
 from oddjet.processors.histograms import Filler, HistogramSettings
 from oddjet.processors.totals import add_group, add_up, group_parts

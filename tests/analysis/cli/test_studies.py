@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from oddjet.analysis.cli.app import app
 from oddjet.datasets.jets import Truth, make_jets
 from oddjet.datasets.skims.manifest import ChunkRecord, DatasetSummary, Manifest, write_manifest
-from oddjet.datasets.skims.skim import write_part
+from oddjet.datasets.skims.parts import write_part
 
 PLUGIN = '''
 import json

@@ -8,7 +8,8 @@ import pytest
 
 from oddjet.datasets.jets import Truth, make_jets
 from oddjet.datasets.skims.manifest import ChunkRecord, DatasetSummary, Manifest, write_manifest
-from oddjet.datasets.skims.skim import Skim, open_skim, write_part
+from oddjet.datasets.skims.parts import write_part
+from oddjet.datasets.skims.skim import Skim, open_skim
 
 SIZES = {"qcd": 6000, "top": 900}
 

@@ -20,7 +20,8 @@ from oddjet.analysis.pipeline.train import (
 from oddjet.datasets.disk.digest import source_digest
 from oddjet.datasets.jets import Truth, make_jets
 from oddjet.datasets.skims.manifest import ChunkRecord, DatasetSummary, Manifest, write_manifest
-from oddjet.datasets.skims.skim import Skim, open_skim, write_part
+from oddjet.datasets.skims.parts import write_part
+from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ConfigError, TooFewJetsError, UnknownDetectorError
 from oddjet.ml.folds import FoldedDetector
 from oddjet.ml.networks.resume import Resume, TrainingState

@@ -10,7 +10,8 @@ from oddjet.analysis.studies.jets import StudyJets, joined, read_jets, shuffled
 from oddjet.datasets.folds import event_hash
 from oddjet.datasets.jets import Truth, concatenate
 from oddjet.datasets.skims.manifest import ChunkRecord, DatasetSummary, Manifest, write_manifest
-from oddjet.datasets.skims.skim import Skim, open_skim, write_part
+from oddjet.datasets.skims.parts import write_part
+from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ConfigError, SkimError, TooFewJetsError
 
 

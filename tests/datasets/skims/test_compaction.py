@@ -17,7 +17,8 @@ from oddjet.datasets.jets import make_jets
 from oddjet.datasets.skims import compaction
 from oddjet.datasets.skims.compaction import compact, copy_stored_parts, remove_unused_files
 from oddjet.datasets.skims.manifest import ChunkRecord, DatasetSummary, Manifest, write_manifest
-from oddjet.datasets.skims.skim import Skim, open_skim, read_part_record, write_part
+from oddjet.datasets.skims.parts import read_part_record, write_part
+from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ConfigError, SkimError
 
 SIZES = {"qcd": [50, 0, 30, 40, 1], "w": [20, 10]}

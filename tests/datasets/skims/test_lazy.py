@@ -12,8 +12,10 @@ import pytest
 from oddjet.datasets.jets import make_jets
 from oddjet.datasets.skims import lazy
 from oddjet.datasets.skims.compaction import compact
+from oddjet.datasets.skims.lazy import lazy_jets
 from oddjet.datasets.skims.manifest import ChunkRecord, DatasetSummary, Manifest, write_manifest
-from oddjet.datasets.skims.skim import open_skim, write_part
+from oddjet.datasets.skims.parts import write_part
+from oddjet.datasets.skims.skim import open_skim
 from oddjet.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -53,7 +55,7 @@ def test_without_dask_awkward_the_way_to_it_is_told(
 ) -> None:
     monkeypatch.setitem(sys.modules, "dask_awkward", None)
     with pytest.raises(ConfigError, match=r"environment of its own.*pip install 'oddjet\[lazy\]'"):
-        open_skim(folder, lazy=True)
+        lazy_jets(open_skim(folder))
 
 
 def test_a_dask_that_is_too_new_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,13 +63,14 @@ def test_a_dask_that_is_too_new_is_refused(folder: Path, monkeypatch: pytest.Mon
     versions = {"dask": "2026.8.0", "dask-awkward": "2026.2.1"}
     monkeypatch.setattr(lazy, "version", versions.__getitem__)
     with pytest.raises(ConfigError, match=r"older than 2025\.4, received 2026\.8\.0.*oddjet\[lazy"):
-        open_skim(folder, lazy=True)
+        lazy_jets(open_skim(folder))
 
 
 SCRIPT = """
 import sys
 import awkward as ak
 import pyarrow.parquet as pq
+from oddjet.datasets.skims.lazy import lazy_jets
 from oddjet.datasets.skims.skim import open_skim
 
 seen = set()
@@ -78,7 +81,7 @@ for name in ("read", "read_row_groups"):
     setattr(pq.ParquetFile, name, watched)
 
 jets = open_skim(sys.argv[1]).jets()
-array = open_skim(sys.argv[1], lazy=True)
+array = lazy_jets(open_skim(sys.argv[1]))
 assert type(array).__module__.startswith("dask_awkward")
 assert array.npartitions == 5 and len(array) == 110 and array.fields == jets.fields
 seen.clear()

@@ -12,7 +12,8 @@ import pytest
 
 from oddjet.datasets.jets import Jets, empty_jets, make_jets
 from oddjet.datasets.skims.manifest import ChunkRecord, DatasetSummary, Manifest, write_manifest
-from oddjet.datasets.skims.skim import Skim, open_skim, read_part_record, write_part
+from oddjet.datasets.skims.parts import read_part_record, write_part
+from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ConfigError, SkimError
 
 COLUMNS = ("run", "luminosityBlock", "event", "weight", "label", "gen_pt", "dataset", "file_id")

@@ -6,7 +6,7 @@ from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from oddjet.errors import ConfigError, InputError, NonFiniteError, TooFewJetsError
-from oddjet.ml.evaluation.fixed_mass import auc_at_fixed
+from oddjet.ml.evaluation.fixed_mass import Binning, auc_at_fixed
 from oddjet.ml.evaluation.roc import auc
 
 PHI = float(norm.cdf(1 / np.sqrt(2)))
@@ -131,6 +131,6 @@ def test_refusals() -> None:
     with pytest.raises(InputError, match="shape"):
         auc_at_fixed(mass, is_signal, mass[:-1])
     with pytest.raises(ConfigError, match="bins"):
-        auc_at_fixed(mass, is_signal, mass, bins=0)
+        Binning(bins=0)
     with pytest.raises(InputError, match="replicas"):
         auc_at_fixed(*jets()[:2], jets()[0], replicas=0)

@@ -13,7 +13,7 @@ import pytest
 from coffea.processor.executor import ExecutorBase
 
 from oddjet.condor import Cluster, open_executor
-from oddjet.datasets.skims.skim import write_part
+from oddjet.datasets.skims.parts import write_part
 from oddjet.errors import ChunkTooLargeError
 from oddjet.processors.chunkwise import record_of
 from oddjet.processors.engine.rounds import FAILURES, run_chunks

@@ -12,7 +12,8 @@ import pytest
 from oddjet.analysis.studies.reproduce.windows import WINDOWS
 from oddjet.datasets.jets import Truth, make_jets
 from oddjet.datasets.skims.manifest import ChunkRecord, DatasetSummary, Manifest, write_manifest
-from oddjet.datasets.skims.skim import Skim, open_skim, write_part
+from oddjet.datasets.skims.parts import write_part
+from oddjet.datasets.skims.skim import Skim, open_skim
 
 PT = {"w": 250.0, "top": 600.0, "ene": 600.0, "golling": 550.0, "svj": 550.0, "dark": 200.0}
 
