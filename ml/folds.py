@@ -9,7 +9,7 @@ jet is in background, so that one cut can be made on the scores of all k models.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,25 +21,21 @@ from threadpoolctl import threadpool_limits
 
 from oddjet.datasets.folds import fold_of
 from oddjet.datasets.jets import Jets, require_columns
-from oddjet.errors import ConfigError, DetectorError, InputError, TooFewJetsError
-from oddjet.ml import create
+from oddjet.errors import DetectorError
 from oddjet.ml.calibration import SurvivalCalibration
 from oddjet.ml.decorrelation import check_methods, method_name
 from oddjet.ml.decorrelation.by_score import ByMethod, fit_methods, load_methods, save_methods
 from oddjet.ml.detectors.base import Detector, Scores
+from oddjet.ml.fold_training import FoldProgress, calibration_weights, train_folds
 from oddjet.ml.folder import read_info, reading, replace_folder, write_info
-from oddjet.ml.networks.training import Progress
 from oddjet.ml.score_names import ScoreName
+from oddjet.typing import Floats, Ints
 
 __all__ = ["FoldProgress", "FoldedDetector"]
 
 log = logging.getLogger(__name__)
 
-FoldProgress = Callable[[int, int, int, int, dict[str, float]], None]
-"""`progress(fold, k, epoch, n_epochs, logs)`, after each epoch; folds from 0, epochs from 1."""
-
 INFO_FILE = "folds.json"
-MIN_CALIBRATION_JETS = 10
 
 
 @dataclass(eq=False)
@@ -107,35 +103,18 @@ class FoldedDetector:
             TooFewJetsError: If a fold has too few jets to train or calibrate.
             InputError: If the jets do not say which event they are from, or weights are negative.
         """
-        if k < 3:
-            msg = f"folds: k must be at least 3 (train, calibrate, apply). Received: {k}."
-            raise ConfigError(msg)
         name, hyper_parameters = detector[0], dict(detector[1])
-        folds = fold_of(jets, k)
-        jet_weights = _calibration_weights(jets, weights)
-        detectors, calibrations = [], []
-        for fold in range(k):
-            log.info("%s: training fold %d of %d", label or name, fold, k)
-            calibrating = folds == (fold + 1) % k
-            _require_calibration_jets(int(calibrating.sum()), fold, k)
-            model = create(name, **hyper_parameters)
-            model.fit(
-                jets[~calibrating & (folds != fold)],
-                seed=_seed_of_fold(seed, fold),
-                progress=_progress_of_fold(progress, fold, k),
-                resume_in=None if resume_in is None else Path(resume_in) / f"fold{fold}",
-            )
-            scores = model.scores(jets[calibrating])
-            detectors.append(model)
-            calibrations.append(
-                {
-                    score: SurvivalCalibration.fit(values, jet_weights[calibrating])
-                    for score, values in scores.items()
-                }
-            )
-        return cls(
-            label or name, name, hyper_parameters, seed, tuple(detectors), tuple(calibrations)
+        trained = train_folds(
+            jets,
+            (name, hyper_parameters),
+            k=k,
+            seed=seed,
+            label=label or name,
+            weights=weights,
+            progress=progress,
+            resume_in=resume_in,
         )
+        return cls(label or name, name, hyper_parameters, seed, *trained)
 
     @property
     def k(self) -> int:
@@ -196,7 +175,7 @@ class FoldedDetector:
             return replace(self, decorrelations=(), fingerprint="")
         require_columns(jets, (mass, "pt"), where="decorrelation")
         folds = fold_of(jets, self.k)
-        jet_weights = _calibration_weights(jets, weights)
+        jet_weights = calibration_weights(jets, weights)
         fitted = []
         for fold, model in enumerate(self.detectors):
             rows = np.flatnonzero((folds == (fold + 1) % self.k) & (jet_weights > 0))
@@ -234,9 +213,9 @@ class FoldedDetector:
         # in a worker of one core as on a laptop.
         with threadpool_limits(1, user_api="blas"):
             for fold, rows in self._rows_by_fold(jets):
-                found = self.detectors[fold].scores(jets[rows])
-                self._fill(scores, fold, rows, found)
-                self._fill_decorrelated(scores, fold, rows, found, jets)
+                raw = self.detectors[fold].scores(jets[rows])
+                self._fill(scores, fold, rows, raw)
+                self._fill_decorrelated(scores, fold, rows, raw, jets)
         return scores
 
     def scores_by_epoch(self, jets: Jets) -> dict[int, Scores]:
@@ -252,9 +231,9 @@ class FoldedDetector:
         by_epoch: dict[int, Scores] = {}
         reached: set[int] | None = None
         for fold, rows in self._rows_by_fold(jets):
-            found = self.detectors[fold].scores_by_epoch(jets[rows])
-            reached = set(found) if reached is None else reached & set(found)
-            for epoch, scores in found.items():
+            raw = self.detectors[fold].scores_by_epoch(jets[rows])
+            reached = set(raw) if reached is None else reached & set(raw)
+            for epoch, scores in raw.items():
                 empty = {name: np.zeros(len(jets)) for name in self.raw_score_names}
                 for name, values in scores.items():
                     by_epoch.setdefault(epoch, empty)[name][rows] = values
@@ -334,14 +313,14 @@ class FoldedDetector:
 
     @staticmethod
     def fingerprint_of(folder: Path | str) -> str:
-        """Tell what is in a folder without loading it; every file is compared with its hash.
+        """Give the fingerprint of a folder without loading it; every file is compared with its hash.
 
         Raises:
             DetectorError: As for `load`.
         """
         return str(_read_info(Path(folder))["fingerprint"])
 
-    def _rows_by_fold(self, jets: Jets) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
+    def _rows_by_fold(self, jets: Jets) -> Iterator[tuple[int, Ints]]:
         """Give each fold that has jets, and their rows."""
         if not len(jets):
             return
@@ -351,19 +330,19 @@ class FoldedDetector:
             if len(rows):
                 yield fold, rows
 
-    def _fill(self, scores: Scores, fold: int, rows: npt.NDArray[np.int64], found: Scores) -> None:
-        for name, values in found.items():
+    def _fill(self, scores: Scores, fold: int, rows: Ints, raw: Scores) -> None:
+        for name, values in raw.items():
             scores[name][rows] = values
             scores[ScoreName(name).calibrated][rows] = self.calibrations[fold][name](values)
 
     def _fill_decorrelated(
-        self, scores: Scores, fold: int, rows: npt.NDArray[np.int64], found: Scores, jets: Jets
+        self, scores: Scores, fold: int, rows: Ints, raw: Scores, jets: Jets
     ) -> None:
         if not self.methods:
             return
         at = _column(jets, self.decorrelation_mass)[rows], _column(jets, "pt")[rows]
         for method, by_score in self.decorrelations[fold].items():
-            for name, values in found.items():
+            for name, values in raw.items():
                 column = ScoreName(name, method_name(method)).column
                 scores[column][rows] = by_score[name](values, *at)
 
@@ -379,45 +358,8 @@ def _calibration_file(fold: int, score: str) -> str:
     return f"calibration{fold}_{score}.npz"
 
 
-def _column(jets: Jets, name: str) -> npt.NDArray[np.float64]:
+def _column(jets: Jets, name: str) -> Floats:
     return np.asarray(ak.to_numpy(jets[name]), dtype=np.float64)
-
-
-def _seed_of_fold(seed: int, fold: int) -> int:
-    return int(np.random.SeedSequence([seed, fold]).generate_state(1)[0] >> 1)
-
-
-def _progress_of_fold(progress: FoldProgress | None, fold: int, k: int) -> Progress | None:
-    if progress is None:
-        return None
-    return lambda epoch, n_epochs, logs: progress(fold, k, epoch, n_epochs, logs)
-
-
-def _calibration_weights(jets: Jets, weights: npt.ArrayLike | None) -> npt.NDArray[np.float64]:
-    """Take the weights given, else the jets', else 1; refuse negative ones before any training."""
-    if weights is None:
-        weights = jets["weight"] if "weight" in jets.fields else np.ones(len(jets))
-    values = np.asarray(weights, dtype=np.float64)
-    if values.shape != (len(jets),):
-        msg = f"folds: expected {len(jets)} weights, one a jet. Received: shape {values.shape}."
-        raise InputError(msg)
-    if n_negative := int(np.count_nonzero(values < 0)):
-        msg = (
-            f"folds: {n_negative} of {len(values)} background jets have negative weights, so that "
-            f"no survival can be calibrated on them. Train on a sample without negative weights, "
-            f"or pass weights= of your own."
-        )
-        raise InputError(msg)
-    return values
-
-
-def _require_calibration_jets(n: int, fold: int, k: int) -> None:
-    if n < MIN_CALIBRATION_JETS:
-        msg = (
-            f"folds: fold {(fold + 1) % k} of {k} has {n} background jets to calibrate on, fewer "
-            f"than {MIN_CALIBRATION_JETS}. Read more files, or lower k (at least 3)."
-        )
-        raise TooFewJetsError(msg)
 
 
 def _in_json_types(hyper_parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -36,13 +36,13 @@ class Provenance:
     @classmethod
     def from_jets(cls, *jets: Jets | None) -> Provenance:
         """Collect the events of arrays of jets; None is passed over."""
-        found: dict[str, list[Hashes]] = {}
+        by_dataset: dict[str, list[Hashes]] = {}
         for array in jets:
             if array is None or not _has_events(array):
                 continue
             for dataset, hashes, _ in _by_dataset(array):
-                found.setdefault(dataset, []).append(hashes)
-        return cls({name: np.unique(np.concatenate(parts)) for name, parts in found.items()})
+                by_dataset.setdefault(dataset, []).append(hashes)
+        return cls({name: np.unique(np.concatenate(parts)) for name, parts in by_dataset.items()})
 
     def seen(self, jets: Jets) -> npt.NDArray[np.bool_]:
         """Mark the jets of events seen in training: bool, shape (n,)."""

@@ -76,10 +76,10 @@ def verify_checksum(path: Path | str, expected: str, *, timeout: float = TIMEOUT
         BadFileError: If it differs or the file cannot be read.
         UnreachableError: If its server does not answer.
     """
-    found = checksum_of(path, expected.partition(":")[0], timeout=timeout)
-    if found != expected:
+    actual = checksum_of(path, expected.partition(":")[0], timeout=timeout)
+    if actual != expected:
         msg = (
-            f"{path} has checksum {found}, the fileset says {expected}: it was damaged or changed; fetch it again, or"
+            f"{path} has checksum {actual}, the fileset says {expected}: it was damaged or changed; fetch it again, or"
             " correct the fileset if the file is meant to be another"
         )
         raise BadFileError(msg)

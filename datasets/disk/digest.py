@@ -75,19 +75,19 @@ def dependency_digest(*modules: str) -> str:
     Raises:
         ModuleNotFoundError: A name cannot be found.
     """
-    found: dict[str, str] = {}
+    codes: dict[str, str] = {}
     waiting = list(modules)
     while waiting:
         module = waiting.pop()
-        if module in found:
+        if module in codes:
             continue
         tree = ast.parse(_source_path(module).read_bytes())
         waiting += _imported(tree, module.partition(".")[0])
-        found[module] = _code(tree)
+        codes[module] = _code(tree)
     digest = hashlib.sha256()
-    for module in sorted(found):
+    for module in sorted(codes):
         digest.update(f"{module}\0".encode())
-        digest.update(found[module].encode())
+        digest.update(codes[module].encode())
     return digest.hexdigest()
 
 
@@ -103,7 +103,7 @@ def _code(tree: ast.Module) -> str:
     """Write down a module's code without its docstrings."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            node.body = [each for each in node.body if not _is_text(each)]
+            node.body = [statement for statement in node.body if not _is_text(statement)]
     return ast.dump(tree)
 
 

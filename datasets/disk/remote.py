@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import uproot
+from uproot.source.xrootd import XRootDSource
 
 from oddjet.errors import ConfigError, OddjetError, UnreachableError
 
@@ -124,8 +125,6 @@ def open_options(path: str, *, timeout: float = TIMEOUT) -> dict[str, Any]:
     if not path.startswith(_XROOTD):
         return {}
     _limit_xrootd(timeout)
-    from uproot.source.xrootd import XRootDSource  # noqa: PLC0415
-
     return {"handler": XRootDSource, "timeout": max(1, round(timeout))}
 
 

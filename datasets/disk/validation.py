@@ -160,7 +160,7 @@ def _describe(model: type[BaseModel], problem: Any) -> str:
     key = ".".join(str(step) for step in loc) or "(top level)"
     if problem["type"] == "extra_forbidden":
         known = sorted(
-            {name for found in _models_at(model, loc[:-1]) for name in found.model_fields}
+            {name for inner in _models_at(model, loc[:-1]) for name in inner.model_fields}
         )
         hint = did_you_mean(str(loc[-1]), known) or f" Known keys: {', '.join(known)}."
         return f"{key}: unknown key.{hint}"

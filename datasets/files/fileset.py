@@ -111,7 +111,7 @@ def check_fileset(
         _raise_all(bad)
     else:
         problems.update(bad)
-    found: dict[str, RootFile] = {}
+    inspected: dict[str, RootFile] = {}
     owners: dict[str, tuple[str, str]] = {}
     for (name, path), file in zip(listed, looked, strict=True):
         if isinstance(file, InputError):
@@ -124,8 +124,8 @@ def check_fileset(
             )
             raise DuplicateFileError(msg)
         owners[file.uuid] = (name, path)
-        found[path] = file
-    return found
+        inspected[path] = file
+    return inspected
 
 
 def _inspect(
@@ -327,20 +327,20 @@ def _matches(pattern: str, base: Path, where: str, *, redirected: bool) -> list[
         return [pattern]
     path = os.path.abspath(base / pattern)  # noqa: PTH100 - Path.resolve would follow links
     if Path(path).is_dir():
-        found = sorted(str(file) for file in Path(path).rglob("*.root") if file.is_file())
+        paths = sorted(str(file) for file in Path(path).rglob("*.root") if file.is_file())
         what = "folder has no .root file"
     elif glob.has_magic(pattern) and not Path(path).exists():
-        found = sorted(file for file in glob.glob(path, recursive=True) if Path(file).is_file())  # noqa: PTH207
+        paths = sorted(file for file in glob.glob(path, recursive=True) if Path(file).is_file())  # noqa: PTH207
         what = "pattern matches no file"
     else:
         return [path]  # a missing file is reported when it is looked at
-    if not found:
+    if not paths:
         literal = (
             " (environment variables and ~ are not expanded)" if set("$~") & set(pattern) else ""
         )
         msg = f"{where}: {pattern}: the {what}{literal}; looked for {path}"
         raise ConfigError(msg)
-    return found
+    return paths
 
 
 def _refuse_same_paths(fileset: Fileset) -> None:

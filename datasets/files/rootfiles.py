@@ -208,8 +208,8 @@ def _get_tree(file: Any, tree: str, path: str) -> Any:
     classes = file.classnames(cycle=False)
     trees = [name for name, kind in classes.items() if kind in {"TTree", "ROOT::RNTuple"}]
     if tree not in trees:
-        there = f"its trees are {', '.join(trees)}" if trees else "it has no trees"
-        msg = f"{path} has no tree {tree!r}; {there}.{did_you_mean(tree, trees)}"
+        known = f"its trees are {', '.join(trees)}" if trees else "it has no trees"
+        msg = f"{path} has no tree {tree!r}; {known}.{did_you_mean(tree, trees)}"
         raise BadFileError(msg)
     return file[tree]
 

@@ -91,8 +91,8 @@ class LumiMask:
         keys = _key(np.asarray(run, np.uint64), np.asarray(luminosity_block, np.uint64))
         # The last range that begins at or before the block; it must also reach it, in the same run.
         place = np.searchsorted(_key(self.runs, self.firsts), keys, side="right") - 1
-        found: npt.NDArray[np.bool_] = keys <= _key(self.runs, self.lasts)[np.maximum(place, 0)]
-        return found & (place >= 0)
+        reached: npt.NDArray[np.bool_] = keys <= _key(self.runs, self.lasts)[np.maximum(place, 0)]
+        return reached & (place >= 0)
 
 
 def _key(run: npt.NDArray[np.uint64], block: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:

@@ -137,11 +137,13 @@ def lumi_blocks(
     try:
         with open_root(path, timeout=timeout) as file:
             blocks = file["LuminosityBlocks"] if "LuminosityBlocks" in file else file[tree]
-            found = blocks.arrays(["run", "luminosityBlock"], library="np")
+            columns = blocks.arrays(["run", "luminosityBlock"], library="np")
     except Exception as error:
         msg = f"{path}: its luminosity blocks cannot be read: {type(error).__name__}: {error}"
         raise BadFileError(msg) from error
-    table = np.stack([np.asarray(found[n], np.uint64) for n in ("run", "luminosityBlock")], axis=1)
+    table = np.stack(
+        [np.asarray(columns[n], np.uint64) for n in ("run", "luminosityBlock")], axis=1
+    )
     if mask is not None:
         table = table[mask.mask(table[:, 0], table[:, 1])]
     return np.unique(table, axis=0)

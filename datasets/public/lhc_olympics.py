@@ -19,6 +19,8 @@ import numpy.typing as npt
 
 from oddjet.datasets.jets import Jets, Truth, concatenate, make_jets
 from oddjet.datasets.public.tables import Layout, Source, name_of, read_rows
+from oddjet.datasets.simulation.jets import cluster
+from oddjet.datasets.simulation.momenta import from_pt_eta_phi_mass
 from oddjet.errors import ConfigError, InputError
 
 __all__ = ["read_lhc_olympics"]
@@ -87,22 +89,19 @@ def read_lhc_olympics(
 def _jets(
     rows: npt.NDArray[Any], first: int, *, radius: float, n_jets: int, pt_min: float, dataset: str
 ) -> Jets:
-    from oddjet.datasets.simulation.jets import cluster  # noqa: PLC0415 (slow to import)
-    from oddjet.datasets.simulation.momenta import from_pt_eta_phi_mass  # noqa: PLC0415
-
     labels = _labels(rows, first)
     particles = rows[:, : 3 * PARTICLES].astype(np.float64).reshape(-1, PARTICLES, 3)
     event, slot = np.nonzero(particles[..., 0])  # padding has no pt
     pt, eta, phi = particles[event, slot].T
     momenta = from_pt_eta_phi_mass(event, pt, eta, phi, np.zeros_like(pt))
-    found = cluster(momenta, len(rows), radius=radius, pt_min=pt_min)
-    event_of = found.momenta.event
-    rank = np.arange(len(found)) - np.searchsorted(event_of, event_of)
-    links = found.constituents
+    jets = cluster(momenta, len(rows), radius=radius, pt_min=pt_min)
+    event_of = jets.momenta.event
+    rank = np.arange(len(jets)) - np.searchsorted(event_of, event_of)
+    links = jets.constituents
     constituents = ak.unflatten(
-        ak.zip({"pt": pt[links], "eta": eta[links], "phi": phi[links]}), found.n_constituents
+        ak.zip({"pt": pt[links], "eta": eta[links], "phi": phi[links]}), jets.n_constituents
     )
-    kept, axes = rank < n_jets, found.momenta[rank < n_jets]
+    kept, axes = rank < n_jets, jets.momenta[rank < n_jets]
     return make_jets(
         constituents[kept],
         pt=axes.pt,

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import h5py
 import numpy as np
 import numpy.typing as npt
 
@@ -122,8 +123,6 @@ def _map_npy(path: Path, layout: Layout) -> npt.NDArray[Any]:
 
 @contextmanager
 def _open_hdf5(path: Path, layout: Layout) -> Iterator[tuple[int, Callable[[int, int], Floats]]]:
-    import h5py  # noqa: PLC0415 (few need it)
-
     with suppress(ImportError):  # where it is installed, h5py reads Blosc once it is imported
         importlib.import_module("hdf5plugin")
     try:
@@ -133,8 +132,8 @@ def _open_hdf5(path: Path, layout: Layout) -> Iterator[tuple[int, Callable[[int,
         raise BadFileError(msg) from error
     with file:
         if not isinstance(table := file.get(layout.node), h5py.Dataset):
-            found = ", ".join(sorted(_dataset_names(file))[:10]) or "no datasets"
-            _refuse(layout, f"{path}", f"no dataset {layout.node!r} in it, but {found}")
+            names = ", ".join(sorted(_dataset_names(file))[:10]) or "no datasets"
+            _refuse(layout, f"{path}", f"no dataset {layout.node!r} in it, but {names}")
         _check_table(table, layout, path)
 
         def read(start: int, stop: int) -> Floats:
@@ -154,8 +153,6 @@ def _open_hdf5(path: Path, layout: Layout) -> Iterator[tuple[int, Callable[[int,
 
 
 def _dataset_names(file: Any) -> list[str]:
-    import h5py  # noqa: PLC0415 (few need it)
-
     names: list[str] = []
     file.visititems(
         lambda name, node: names.append(name) if isinstance(node, h5py.Dataset) else None
@@ -164,24 +161,24 @@ def _dataset_names(file: Any) -> list[str]:
 
 
 def _check_table(table: Any, layout: Layout, path: Path) -> None:
-    found = f"{layout.node!r} of type {str(table.dtype)[:200]} and shape {table.shape}"
+    state = f"{layout.node!r} of type {str(table.dtype)[:200]} and shape {table.shape}"
     if not layout.fields:
         plain = table.dtype.kind in "fiu" and table.ndim == 2 and table.shape[1] in layout.widths
         if not plain:
-            _refuse(layout, f"{path}", found)
+            _refuse(layout, f"{path}", state)
         return
     names = table.dtype.names or ()
     shapes = {name: table.dtype[name].shape for name in names}
     if table.ndim != 1 or any(shapes.get(n) != (width,) for n, width in layout.fields.items()):
-        _refuse(layout, f"{path}", found)
+        _refuse(layout, f"{path}", state)
 
 
-def _refuse(layout: Layout, what: str, found: str) -> None:
+def _refuse(layout: Layout, what: str, state: str) -> None:
     widths = " or ".join(f"{width:,}" for width in layout.widths)
     fields = ", ".join(f"{name} ({width:,})" for name, width in layout.fields.items())
     msg = (
         f"{layout.name}: expected {widths} columns ({layout.columns}), in HDF5 as "
         f"{layout.node!r}{f' with the fields {fields}' if fields else ''}. Received, from {what}: "
-        f"{found}."
+        f"{state}."
     )
     raise InputError(msg)

@@ -122,9 +122,8 @@ def link_candidates(
     table.check_shape()
     for name, values in candidates.items():
         if len(values) != table.candidate_offsets[-1]:
-            msg = (
-                f"{table.at}{table.candidates}_{name} has another length than {table.candidates}_pt"
-            )
+            prefix = table.candidates
+            msg = f"{table.at}{prefix}_{name} has another length than {prefix}_pt"
             raise LinkError(msg)
     links = _Links(
         table.jet_offsets,
@@ -136,13 +135,11 @@ def link_candidates(
         weights is not None,
         np.ones(1, np.float32) if weights is None else weights,
     )
-    n_links = np.zeros(n_slots, np.int64)
-    n_kept = np.zeros(n_slots, np.int64)
+    n_links, n_kept = np.zeros(n_slots, np.int64), np.zeros(n_slots, np.int64)
     code, event, link = _count(links, n_links, n_kept)
     if code != _OK:
         table.refuse(code, event, link)
-    offsets = np.zeros(n_slots + 1, np.int64)
-    np.cumsum(n_kept, out=offsets[1:])
+    offsets = np.append(0, np.cumsum(n_kept))
     chosen = np.empty(offsets[-1], np.int64)
     _fill(links, offsets, chosen)
     sorted_pt = np.empty(len(chosen), np.float32)

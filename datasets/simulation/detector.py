@@ -163,10 +163,10 @@ def reconstruct(particles: FinalState, rng: np.random.Generator) -> Candidates:
 
     draw = rng.random(len(momenta))
     in_tracker = charged & (np.abs(eta) < TRACKER_ETA) & (pt > TRACK_PT_MIN)
-    found = in_tracker & (draw < track_efficiency(species, pt, eta))
-    tracks = _tracks(particles, species, np.flatnonzero(found), pt, eta, phi, rng)
+    is_track = in_tracker & (draw < track_efficiency(species, pt, eta))
+    tracks = _tracks(particles, species, np.flatnonzero(is_track), pt, eta, phi, rng)
 
-    deposits = ~found & (identity != MUON) & (~charged | (pt > FIELD_PT_MIN))
+    deposits = ~is_track & (identity != MUON) & (~charged | (pt > FIELD_PT_MIN))
     electromagnetic = (identity == PHOTON) | (identity == ELECTRON)
     inside = deposits & (np.abs(eta) < CALORIMETER_ETA)
     forward = deposits & (np.abs(eta) >= CALORIMETER_ETA) & (np.abs(eta) < FORWARD_ETA)

@@ -13,6 +13,7 @@ from typing import Any
 import awkward as ak
 import numpy as np
 import numpy.typing as npt
+import pythia8mc
 
 from oddjet.datasets.simulation.identifiers import Slice
 from oddjet.datasets.simulation.processes import COMMON_SETTINGS, Process
@@ -87,8 +88,8 @@ class EventRecord:
         return self._link(self.daughter1, index), self._link(self.daughter2, index)
 
     def _link(self, local: Ints32, index: Ints) -> Ints:
-        found = local[index]
-        return np.where(found > 0, found + self.offsets[self.event[index]], -1)
+        entry = local[index]
+        return np.where(entry > 0, entry + self.offsets[self.event[index]], -1)
 
 
 def open_pythia(process: Process, pt_slice: Slice, seed: int, *, where: str = "") -> Any:
@@ -109,8 +110,6 @@ def open_pythia(process: Process, pt_slice: Slice, seed: int, *, where: str = ""
     Raises:
         ProcessingError: Pythia does not take a setting, or does not initialise.
     """
-    import pythia8mc  # noqa: PLC0415  (it is only needed where events are generated)
-
     pythia = pythia8mc.Pythia("", False)  # no banner
     settings = [*COMMON_SETTINGS, *process.settings]
     if process.pt_hat_min is not None:

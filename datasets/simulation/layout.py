@@ -170,9 +170,9 @@ def concatenate(parts: list[Events]) -> Events:
     }
     collections = {}
     for name, columns in COLLECTIONS.items():
-        some = [part.collections[name] for part in parts]
+        batches = [part.collections[name] for part in parts]
         collections[name] = Collection(
-            np.concatenate([part.counts for part in some]),
-            {key: np.concatenate([part.columns[key] for part in some]) for key in columns},
+            np.concatenate([part.counts for part in batches]),
+            {key: np.concatenate([part.columns[key] for part in batches]) for key in columns},
         )
     return Events(scalars, collections)

@@ -46,16 +46,23 @@ class Process:
     dark_hadrons: tuple[int, ...] = ()
 
 
+def _z_prime(mass: int) -> tuple[str, ...]:
+    """Z' of a mass [GeV] and a width of 20 GeV, all its decays off."""
+    return (
+        "HiddenValley:ffbar2Zv=on",
+        f"4900023:m0={mass}",
+        "4900023:mWidth=20",
+        f"4900023:mMin={mass - 400}",
+        f"4900023:mMax={mass + 400}",
+        "4900023:doForceWidth=on",
+        "4900023:onMode=off",
+    )
+
+
 def _stealth(heavy: int, light: int) -> tuple[str, ...]:
     """Z'(2200) → S S, S → a a, a → b b̄; ``heavy`` and ``light`` are the masses of S and a."""
     return (
-        "HiddenValley:ffbar2Zv=on",
-        "4900023:m0=2200",
-        "4900023:mWidth=20",
-        "4900023:mMin=1800",
-        "4900023:mMax=2600",
-        "4900023:doForceWidth=on",
-        "4900023:onMode=off",
+        *_z_prime(2200),
         # Added, not replaced: the production is through the Z' own couplings.
         "4900023:addChannel=1 0.5 103 9000035 9000035",
         f"9000035:all=S void 1 0 0 {heavy} 0.1 {heavy - 5} {heavy + 5} 0",
@@ -67,7 +74,27 @@ def _stealth(heavy: int, light: int) -> tuple[str, ...]:
     )
 
 
+def _hadronic(boson: int) -> tuple[str, str]:
+    return f"{boson}:onMode=off", f"{boson}:onIfAny=1 2 3 4 5"
+
+
+def _dark_shower(colours: int, scale: float, pt_min: float) -> tuple[str, ...]:
+    """Shower and hadronisation of the dark sector; Λ and the shower's least pt [GeV]."""
+    return (
+        f"HiddenValley:Ngauge={colours}",
+        "HiddenValley:FSR=on",
+        "HiddenValley:fragment=on",
+        f"HiddenValley:Lambda={scale}",
+        f"HiddenValley:pTminFSR={pt_min}",
+    )
+
+
 _DARK_PIONS_AND_RHOS = (4900111, 4900113, 4900211, 4900213)
+
+
+def _dark_mesons(*settings: str) -> tuple[str, ...]:
+    return tuple(f"{meson}:{text}" for text in settings for meson in _DARK_PIONS_AND_RHOS)
+
 
 PROCESSES: dict[str, Process] = {
     "qcd": Process(
@@ -83,8 +110,7 @@ PROCESSES: dict[str, Process] = {
         settings=(
             "WeakBosonAndParton:qqbar2Wg=on",
             "WeakBosonAndParton:qg2Wq=on",
-            "24:onMode=off",
-            "24:onIfAny=1 2 3 4 5",
+            *_hadronic(24),
         ),
         pt_hat_min=120,
         truth=(24,),
@@ -97,8 +123,7 @@ PROCESSES: dict[str, Process] = {
             "WeakBosonAndParton:qqbar2gmZg=on",
             "WeakBosonAndParton:qg2gmZq=on",
             "WeakZ0:gmZmode=2",
-            "23:onMode=off",
-            "23:onIfAny=1 2 3 4 5",
+            *_hadronic(23),
         ),
         pt_hat_min=120,
         truth=(23,),
@@ -110,8 +135,7 @@ PROCESSES: dict[str, Process] = {
         settings=(
             "Top:gg2ttbar=on",
             "Top:qqbar2ttbar=on",
-            "24:onMode=off",
-            "24:onIfAny=1 2 3 4 5",
+            *_hadronic(24),
         ),
         pt_hat_min=450,
         truth=(6,),
@@ -121,19 +145,9 @@ PROCESSES: dict[str, Process] = {
     "aachen": Process(
         number=5,
         settings=(
-            "HiddenValley:ffbar2Zv=on",
-            "4900023:m0=2000",
-            "4900023:mWidth=20",
-            "4900023:mMin=1600",
-            "4900023:mMax=2400",
-            "4900023:doForceWidth=on",
-            "4900023:onMode=off",
+            *_z_prime(2000),
             "4900023:onIfAny=4900101",
-            "HiddenValley:Ngauge=3",
-            "HiddenValley:FSR=on",
-            "HiddenValley:fragment=on",
-            "HiddenValley:Lambda=5",
-            "HiddenValley:pTminFSR=5.5",
+            *_dark_shower(3, 5, 5.5),
             "HiddenValley:nFlav=2",
             "HiddenValley:probVector=0.5",
             "4900101:m0=0.5",
@@ -157,15 +171,10 @@ PROCESSES: dict[str, Process] = {
         settings=(
             "HiddenValley:gg2DvDvbar=on",
             "HiddenValley:qqbar2DvDvbar=on",
-            "HiddenValley:Ngauge=3",
-            "HiddenValley:FSR=on",
-            "HiddenValley:fragment=on",
-            "HiddenValley:Lambda=5",
-            "HiddenValley:pTminFSR=5.5",
+            *_dark_shower(3, 5, 5.5),
             "4900001:m0=50",
             "4900101:m0=5",
-            *(f"{meson}:m0=10" for meson in _DARK_PIONS_AND_RHOS),
-            *(f"{meson}:oneChannel=1 1.0 91 -3 3" for meson in _DARK_PIONS_AND_RHOS),
+            *_dark_mesons("m0=10", "oneChannel=1 1.0 91 -3 3"),
         ),
         pt_hat_min=100,
         truth=(4900001,),
@@ -192,27 +201,15 @@ PROCESSES: dict[str, Process] = {
     "svj": Process(
         number=9,
         settings=(
-            "HiddenValley:ffbar2Zv=on",
-            "4900023:m0=2100",
-            "4900023:mWidth=20",
-            "4900023:mMin=1700",
-            "4900023:mMax=2500",
-            "4900023:doForceWidth=on",
-            "4900023:onMode=off",
+            *_z_prime(2100),
             "4900023:onIfAny=4900101",
-            "HiddenValley:Ngauge=2",
-            "HiddenValley:FSR=on",
-            "HiddenValley:fragment=on",
-            "HiddenValley:Lambda=10",
-            "HiddenValley:pTminFSR=11",
+            *_dark_shower(2, 10, 11),
             "HiddenValley:nFlav=2",
             "HiddenValley:probVector=0.75",
             "4900101:m0=10",
             "51:m0=9",
             "51:isVisible=off",
-            *(f"{meson}:m0=20" for meson in _DARK_PIONS_AND_RHOS),
-            *(f"{meson}:oneChannel=1 0.7 91 -3 3" for meson in _DARK_PIONS_AND_RHOS),
-            *(f"{meson}:addChannel=1 0.3 0 51 -51" for meson in _DARK_PIONS_AND_RHOS),
+            *_dark_mesons("m0=20", "oneChannel=1 0.7 91 -3 3", "addChannel=1 0.3 0 51 -51"),
         ),
         pt_hat_min=None,
         truth=(4900101,),

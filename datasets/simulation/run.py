@@ -13,6 +13,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -100,9 +101,6 @@ def simulate(
             ``if __name__ == "__main__":``, since workers are spawned.
         progress: Called with the number of events done after every block.
 
-    Returns:
-        The summary.
-
     Raises:
         ConfigError: An argument is invalid; the message says which.
         ProcessingError: Pythia does not initialise or yields no events, or a worker died.
@@ -125,7 +123,6 @@ def simulate(
             if progress is not None:
                 progress(writer.n_events)
 
-    cross_section, error = tally.cross_section()
     summary = SimulationSummary(
         process=process,
         output=str(output),
@@ -133,14 +130,12 @@ def simulate(
         seed=seed,
         pt_hat_min=None if chosen.pt_hat_min is None else pt_slice.pt_hat_min,
         pt_hat_max=pt_slice.pt_hat_max,
-        cross_section_pb=cross_section,
-        cross_section_error_pb=error,
         sumw=writer.sumw,
         sumw2=writer.sumw2,
-        r_inv=tally.n_invisible / tally.n_dark if tally.n_dark else None,
         truth=chosen.truth,
         seconds=time.perf_counter() - start,
         workers=workers,
+        **tally.figures(),
     )
     write_text(summary_path(output), json.dumps(asdict(summary), indent=2) + "\n")
     return summary
@@ -174,9 +169,13 @@ class _Tally:
         self._weighted += result.n_tried * result.cross_section_pb
         self._variance += (result.n_tried * result.cross_section_error_pb) ** 2
 
-    def cross_section(self) -> tuple[float, float]:
-        """Mean over the points tried in all blocks, and its error, pb."""
-        return self._weighted / self.n_tried, float(np.sqrt(self._variance)) / self.n_tried
+    def figures(self) -> dict[str, Any]:
+        """Mean cross section over the points tried in all blocks, its error, and r_inv."""
+        return {
+            "cross_section_pb": self._weighted / self.n_tried,
+            "cross_section_error_pb": float(np.sqrt(self._variance)) / self.n_tried,
+            "r_inv": self.n_invisible / self.n_dark if self.n_dark else None,
+        }
 
 
 def _results(blocks: list[Block], workers: int) -> Iterator[BlockResult]:

@@ -45,8 +45,8 @@ def create(name: str, **hyper_parameters: Any) -> Decorrelation:
             f"{', '.join(DECORRELATIONS)}; or write 'their_package.module:Class'."
         )
         raise ConfigError(msg)
-    found = import_class(DECORRELATIONS.get(name, name), Decorrelation)
-    return cast("type[Decorrelation]", found).create(hyper_parameters)
+    cls = import_class(DECORRELATIONS.get(name, name), Decorrelation)
+    return cast("type[Decorrelation]", cls).create(hyper_parameters)
 
 
 def load(path: Path | str) -> Decorrelation:

@@ -243,8 +243,8 @@ class Decorrelation(ABC):
             with np.load(path, allow_pickle=False) as data:
                 arrays = {name: data[name] for name in data.files}
             info = json.loads(str(arrays["info"]))
-            found = cast("type[Decorrelation]", import_class(info["class"], Decorrelation))
-            new = found.create(info["hyper_parameters"])
+            method = cast("type[Decorrelation]", import_class(info["class"], Decorrelation))
+            new = method.create(info["hyper_parameters"])
             mass_range, pt_range = arrays["ranges"].tolist()
             new.mass_range_, new.pt_range_ = tuple(mass_range), tuple(pt_range)
             new._scale = StandardScale(**_part(arrays, "scale_"))
@@ -258,12 +258,12 @@ class Decorrelation(ABC):
     def _held_out(self, z: Floats, mass: Floats, pt: Floats, weights: Floats) -> Floats:
         """Normalise each jet by a fit to other jets: jets that were fitted to look too ordinary."""
         part = np.random.default_rng(0).permutation(len(z)) % PARTS
-        found = np.empty(len(z))
+        normalised = np.empty(len(z))
         for number in range(PARTS):
             out = part == number
             self._fit(z[~out], mass[~out], pt[~out], weights[~out])
-            found[out] = self._in_parts(z[out], mass[out], pt[out])
-        return found
+            normalised[out] = self._in_parts(z[out], mass[out], pt[out])
+        return normalised
 
     def _in_parts(self, z: Floats, mass: Floats, pt: Floats) -> Floats:
         """Normalise some rows at a time: methods may need many numbers a jet."""

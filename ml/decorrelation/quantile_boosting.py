@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from oddjet.errors import ConfigError
 from oddjet.ml.decorrelation.base import Decorrelation
-from oddjet.ml.decorrelation.ladder import SURVIVALS, interpolate_survival
 from oddjet.ml.decorrelation.profile import Profile
+from oddjet.ml.decorrelation.quantiles import SURVIVALS, interpolate_survival
 from oddjet.ml.networks.trees import Trees
 from oddjet.typing import Floats
 

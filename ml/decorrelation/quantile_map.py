@@ -11,8 +11,8 @@ from scipy.spatial import KDTree
 
 from oddjet.errors import ConfigError
 from oddjet.ml.decorrelation.base import Decorrelation
-from oddjet.ml.decorrelation.ladder import SURVIVALS, interpolate_survival
 from oddjet.ml.decorrelation.profile import Profile
+from oddjet.ml.decorrelation.quantiles import SURVIVALS, interpolate_survival
 from oddjet.typing import Floats
 
 __all__ = ["QuantileMap"]

@@ -106,11 +106,10 @@ def auc_at_fixed(
     """Area under the ROC curve among jets of the same mass, averaged over the signal.
 
     The signal's mass is halved near its median, again and again: until a bin holds one part in
-    `binning.bins` of the signal and the mass itself does not separate signal from background there,
+    `binning.bins` of the signal and the mass itself does not separate signal from background in it,
     but only as long as both halves keep `min_jets` of each kind. Bins with fewer, and those that
-    could not be made narrow enough, are left out; so is the background beyond the signal.
-
-    The mass is only one example: pt, or any other number of a jet, can be held fixed the same way.
+    could not be made narrow enough, are left out; so is the background beyond the signal. Any other
+    number of a jet can be held fixed in the place of the mass.
 
     Args:
         scores: Shape (n,), higher for signal.
@@ -139,20 +138,21 @@ def auc_at_fixed(
     inside = (place >= 0) & used[place]
     if not w[inside & signal].any() or not w[inside & ~signal].any():
         msg = (
-            f"fixed mass: no bin of mass holds {binning.min_jets} jets of signal and of background "
-            f"({int(signal.sum())} and {int((~signal).sum())} in all) and is narrow. Give more "
-            f"jets, or lower min_jets or bins."
+            f"fixed mass: no bin of mass holds {binning.min_jets} jets of signal and of background and "
+            f"is narrow ({int(signal.sum())} and {int((~signal).sum())} in all). Give more jets, or "
+            f"lower min_jets or bins."
         )
         raise TooFewJetsError(msg)
     kind, where, weight = signal[inside], place[inside], w[inside]
     ranking = Ranking.from_scores(values[inside], kind, where, n_bins)
+    by_mass = Ranking.from_scores(masses[inside], kind, where, n_bins)
     drawn = resampled_weights(weight, kind, replicas=replicas, seed=seed)
-    samples = [ranking.mean_area(drawn_weight) for drawn_weight in drawn]
+    samples = [ranking.mean_area(resampled) for resampled in drawn]
     shown = [float(a) if np.isfinite(a) else None for a in ranking.areas(weight)[0]]
     columns = (edges[:-1].tolist(), edges[1:].tolist(), *(count.tolist() for count in counts))
     return FixedAuc(
         auc=percentile_interval(ranking.mean_area(weight), samples),
-        mass_auc=Ranking.from_scores(masses[inside], kind, where, n_bins).mean_area(weight),
+        mass_auc=by_mass.mean_area(weight),
         used=float(weight[kind].sum() / w[signal].sum()),
         bins=tuple(MassBin(*row) for row in zip(*columns, shown, strict=True)),
     )

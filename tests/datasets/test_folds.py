@@ -43,10 +43,10 @@ def test_mix_is_splitmix(numbers: list[int]) -> None:
 @given(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1), st.integers(0, MASK))
 def test_event_hash_is_the_documented_chain(run: int, lumi: int, event: int) -> None:
     expected = splitmix64(splitmix64(splitmix64(run) ^ lumi) ^ event)
-    found = event_hash(
+    hashes = event_hash(
         np.array([run], np.uint32), np.array([lumi], np.uint32), np.array([event], np.uint64)
     )
-    assert found.tolist() == [expected]
+    assert hashes.tolist() == [expected]
 
 
 def test_known_answers_for_ever() -> None:

@@ -225,8 +225,8 @@ def test_decorrelations_are_fitted_where_calibrations_are(
         columns = [np.asarray(calibrating[name]) for name in ("msoftdrop", "pt", "weight")]
         raw = folded.detectors[fold].scores(calibrating)["distance"]
         expected = create_decorrelation("ddt", scale=False).fit(raw, *columns)
-        found = decorrelated.decorrelations[fold]["ddt"]["distance"]
-        np.testing.assert_array_equal(found(raw, *columns[:2]), expected(raw, *columns[:2]))
+        ddt = decorrelated.decorrelations[fold]["ddt"]["distance"]
+        np.testing.assert_array_equal(ddt(raw, *columns[:2]), expected(raw, *columns[:2]))
 
 
 def test_decorrelated_scores_stand_beside_the_others(
@@ -275,13 +275,13 @@ def test_decorrelations_are_saved(
 def test_weights_and_mass_given_are_used(folded: FoldedDetector, background: Jets) -> None:
     jets = ak.with_field(with_msoftdrop(background), np.full(len(background), 5.0), "mass")
     used = np.arange(len(jets)) % 10 != 0
-    found = folded.decorrelated(
+    by_mass = folded.decorrelated(
         jets, methods={"ddt": {}}, mass="mass", weights=np.where(used, 2, 0)
     )
-    assert found.decorrelation_mass == "mass"
+    assert by_mass.decorrelation_mass == "mass"
     for fold in range(3):
         n = int(np.count_nonzero(used & (fold_of(jets, 3) == (fold + 1) % 3)))
-        method = found.decorrelations[fold]["ddt"]["distance"]
+        method = by_mass.decorrelations[fold]["ddt"]["distance"]
         assert method.cap == pytest.approx(np.log10(n + 1) + 1)
         assert method.mass_range_ == (5.0, 5.0)
 

@@ -201,8 +201,8 @@ def test_renamed_copy_is_refused_by_uuid(tmp_path: Path) -> None:
 
 def test_check_opens_every_file(tmp_path: Path) -> None:
     a, b = write_files(tmp_path, "a.root", "b.root")
-    found = check_fileset(load_fileset(tmp_path))
-    assert {path: file.n_entries for path, file in found.items()} == {a: 3, b: 4}
+    files = check_fileset(load_fileset(tmp_path))
+    assert {path: file.n_entries for path, file in files.items()} == {a: 3, b: 4}
     with pytest.raises(BadFileError, match=r"c\.root does not exist"):
         check_fileset(load_fileset([a, str(tmp_path / "c.root")]))
     Path(b).write_bytes(Path(b).read_bytes()[:-1])

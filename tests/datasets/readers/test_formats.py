@@ -59,8 +59,8 @@ def test_real_files_without_constituents_say_what_to_use(
 )
 def test_real_files_with_constituents(samples: Path, name: str, jet: str, reader: str) -> None:
     branches = inspect_root(samples / name).branches
-    found = find_reader(branches, jet=jet)
-    assert found.name == reader
-    assert set(found.branches(branches)) <= branches
-    assert found.branches()[:4] == tuple(f"{found.jet}_{f}" for f in ("pt", "eta", "phi", "mass"))
-    assert f"{found.gen_jet}_pt" in found.branches(branches)
+    chosen = find_reader(branches, jet=jet)
+    assert chosen.name == reader
+    assert set(chosen.branches(branches)) <= branches
+    assert chosen.branches()[:4] == tuple(f"{chosen.jet}_{f}" for f in ("pt", "eta", "phi", "mass"))
+    assert f"{chosen.gen_jet}_pt" in chosen.branches(branches)

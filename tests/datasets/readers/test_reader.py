@@ -66,13 +66,15 @@ def as_branches(events: list[dict[str, Any]], reader: Any) -> dict[str, ak.Array
 
 def by_hand(event: dict[str, Any], jet: int, *, weighted: bool) -> list[tuple[float, float, int]]:
     """Plain Python: (pt, mass, candidate), stable by falling pt."""
-    found = []
+    expected = []
     for link_jet, index in event["links"]:
         pt, mass, weight = event["candidates"][index]
         factor = weight / 2 if weighted else 1.0
         if link_jet == jet and factor:
-            found.append((float(np.float32(pt * factor)), float(np.float32(mass * factor)), index))
-    return sorted(found, key=lambda c: -c[0])
+            expected.append(
+                (float(np.float32(pt * factor)), float(np.float32(mass * factor)), index)
+            )
+    return sorted(expected, key=lambda c: -c[0])
 
 
 @settings(deadline=None, max_examples=150)
@@ -81,13 +83,13 @@ def test_linking_is_that_of_a_plain_loop(events: list[dict[str, Any]], reader: A
     linked = reader.constituents(as_branches(events, reader))
     weighted = reader.weight is not None
     expected = [[by_hand(e, j, weighted=weighted) for j in range(e["n_jets"])] for e in events]
-    found = linked.constituents
+    linked_jets = linked.constituents
     triples = [
         [
             list(zip(jet.pt.to_list(), jet.mass.to_list(), jet.pdgId.to_list(), strict=True))
             for jet in jets
         ]
-        for jets in found
+        for jets in linked_jets
     ]
     assert triples == expected
     n_links = [[sum(x[0] == j for x in e["links"]) for j in range(e["n_jets"])] for e in events]
@@ -130,8 +132,8 @@ def test_coffea_virtual_arrays_give_the_same(v15: Any) -> None:
     events = NanoEventsFactory.from_root(
         {str(v15.path): "Events"}, schemaclass=schemas.BaseSchema, mode="virtual"
     ).events()
-    found = V15.constituents(events)
-    assert found.constituents.to_list() == V15.constituents(v15.events).constituents.to_list()
+    read = V15.constituents(events)
+    assert read.constituents.to_list() == V15.constituents(v15.events).constituents.to_list()
 
 
 def broken(v15: Any, branch: str, event: int, value: int) -> dict[str, ak.Array]:

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import uproot
 
+from oddjet.datasets.kinematics.geometry import delta_r
 from oddjet.datasets.simulation import SimulationSummary, simulate
-from oddjet.datasets.simulation.spectra import jet_pt, matched_masses
+from oddjet.datasets.simulation.genparticles import IS_LAST_COPY
+from oddjet.typing import Floats
 
 pytestmark = pytest.mark.slow
 
@@ -27,6 +29,47 @@ def read(path: Path) -> ak.Array:
         return file["Events"].arrays(
             ["FatJet_pt", "FatJet_eta", "FatJet_nConstituents", "PFMET_pt"]
         )
+
+
+def jet_pt(path: Path, *, eta_max: float = 2.0) -> Floats:
+    """Transverse momenta of the AK8 jets of a simulated file [GeV]."""
+    with uproot.open(path) as file:
+        jets = file["Events"].arrays(["FatJet_pt", "FatJet_eta"])
+    return _flat(jets.FatJet_pt[abs(jets.FatJet_eta) < eta_max])
+
+
+def matched_masses(
+    path: Path,
+    truth: tuple[int, ...],
+    *,
+    pt_min: float,
+    pt_max: float = np.inf,
+    eta_max: float = 2.0,
+    delta_r_max: float = 0.4,
+) -> Floats:
+    """Soft-drop masses of the AK8 jets around last copies of particles, or of all [GeV]."""
+    jet_names = [f"FatJet_{key}" for key in ("pt", "eta", "phi", "msoftdrop")]
+    gen_names = [f"GenPart_{key}" for key in ("eta", "phi", "pdgId", "statusFlags")]
+    with uproot.open(path) as file:
+        events = file["Events"].arrays(jet_names + gen_names)
+    chosen = (events.FatJet_pt > pt_min) & (events.FatJet_pt < pt_max)
+    chosen = chosen & (abs(events.FatJet_eta) < eta_max)
+    mass = events.FatJet_msoftdrop[chosen]
+    if not truth:
+        return _flat(mass)
+    code = abs(events.GenPart_pdgId)
+    last = (events.GenPart_statusFlags & IS_LAST_COPY) != 0
+    wanted = ak.zeros_like(last)
+    for one in truth:
+        wanted = wanted | ((code == one) & last)
+    delta_eta = events.FatJet_eta[chosen][:, :, None] - events.GenPart_eta[wanted][:, None]
+    delta_phi = events.FatJet_phi[chosen][:, :, None] - events.GenPart_phi[wanted][:, None]
+    near = ak.any(delta_r(delta_eta, delta_phi) < delta_r_max, axis=-1)
+    return _flat(mass[near])
+
+
+def _flat(values: ak.Array) -> Floats:
+    return np.asarray(ak.to_numpy(ak.flatten(values)), dtype=np.float64)
 
 
 def peak(masses: np.ndarray, low: float, high: float, width: float) -> float:

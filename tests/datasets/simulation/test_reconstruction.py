@@ -128,7 +128,7 @@ def test_missing_momentum_is_small_without_neutrinos(w_events: ak.Array) -> None
 
 
 def test_leptons_point_at_generated_leptons(w_events: ak.Array) -> None:
-    found = 0
+    n_close = 0
     for name, code, pt_min in (("Electron", 11, 5.0), ("Muon", 13, 3.0)):
         index = w_events[f"{name}_genPartIdx"]
         linked = index >= 0
@@ -137,5 +137,5 @@ def test_leptons_point_at_generated_leptons(w_events: ak.Array) -> None:
         assert ak.all(abs(w_events[f"{name}_pdgId"]) == code)
         assert ak.all(w_events[f"{name}_charge"] == -np.sign(w_events[f"{name}_pdgId"]))
         assert ak.all(w_events[f"{name}_pt"] > pt_min)
-        found += ak.sum(linked)
-    assert found > 0
+        n_close += ak.sum(linked)
+    assert n_close > 0

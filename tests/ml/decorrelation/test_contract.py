@@ -78,28 +78,28 @@ def test_the_sample_is_worth_decorrelating(name: str) -> None:
     assert 0.4 < spearmanr(scores, mass).statistic < 0.6
     raw = SurvivalCalibration.fit(jets(10_000, seed=1)[0])(scores)
     for working_point in (0.5, 0.1, 0.02):
-        found = efficiencies(raw, mass, working_point)
-        assert np.std(found) > 0.35 * working_point
+        kept = efficiencies(raw, mass, working_point)
+        assert np.std(kept) > 0.35 * working_point
 
 
 @pytest.mark.parametrize("working_point", [0.5, 0.1, 0.02])
 def test_efficiency_is_flat_in_mass_on_other_jets(name: str, working_point: float) -> None:
     n_fit = 10_000
     scores, mass, pt = jets(100_000, seed=2)
-    found = efficiencies(fitted(name)(scores, mass, pt), mass, working_point)
+    kept = efficiencies(fitted(name)(scores, mass, pt), mass, working_point)
     # Jets per bin: of the sample the method was fitted on, and of this one.
     relative = np.sqrt((1 - working_point) / working_point * N_BINS * (1 / n_fit + 1 / len(mass)))
     allowed = np.hypot(1.4 * relative, TOLERANCE[name][working_point])
-    assert np.std(found) / working_point < allowed
+    assert np.std(kept) / working_point < allowed
     # and right on average: as well as n_fit jets can tell
     error = np.sqrt((1 - working_point) / working_point / n_fit)
-    assert found.mean() == pytest.approx(working_point, rel=4 * error + 0.02)
+    assert kept.mean() == pytest.approx(working_point, rel=4 * error + 0.02)
 
 
 def test_efficiency_is_flat_in_pt(name: str) -> None:
     scores, mass, pt = jets(100_000, seed=3)
-    found = efficiencies(fitted(name)(scores, mass, pt), pt, 0.1)
-    assert np.std(found) / 0.1 < 0.12
+    kept = efficiencies(fitted(name)(scores, mass, pt), pt, 0.1)
+    assert np.std(kept) / 0.1 < 0.12
 
 
 def test_tight_cuts_mean_what_they_say(name: str) -> None:
@@ -133,21 +133,21 @@ def test_it_rises_with_the_score(name: str) -> None:
     method = fitted(name)
     ladder = np.concatenate([[-5.0, 0.0], np.geomspace(1e-3, 1e3, 500)])
     for mass, pt in ((2.0, 200.0), (40.0, 250.0), (90.0, 500.0), (400.0, 900.0)):
-        found = method(ladder, np.full(502, mass), np.full(502, pt))
-        assert np.all(np.diff(found) >= 0)
-        inside = (found > 0.05) & (found < method.cap)
-        assert np.all(np.diff(found[inside]) > 0)
-        assert found[0] == 0
-        assert found[-1] == method.cap == pytest.approx(np.log10(10_001) + 1)
+        rarity = method(ladder, np.full(502, mass), np.full(502, pt))
+        assert np.all(np.diff(rarity) >= 0)
+        inside = (rarity > 0.05) & (rarity < method.cap)
+        assert np.all(np.diff(rarity[inside]) > 0)
+        assert rarity[0] == 0
+        assert rarity[-1] == method.cap == pytest.approx(np.log10(10_001) + 1)
 
 
 def test_shape_and_range(name: str) -> None:
     scores, mass, pt = jets(1000, seed=6)
     method = fitted(name)
-    found = method(scores, mass, pt)
-    assert found.shape == (1000,)
-    assert found.dtype == np.float64
-    assert np.all((found >= 0) & (found <= method.cap))
+    rarity = method(scores, mass, pt)
+    assert rarity.shape == (1000,)
+    assert rarity.dtype == np.float64
+    assert np.all((rarity >= 0) & (rarity <= method.cap))
     assert method([], [], []).shape == (0,)
 
 
@@ -201,8 +201,8 @@ def test_weights_count(name: str) -> None:
     zero = np.concatenate([np.ones(1000), np.zeros(500)])
     with_junk = quick(name).fit(*junk, np.append(pt, [300.0] * 500), zero)
     without = quick(name).fit(scores, mass, pt)
-    some = other[:2000], other_mass[:2000], other_pt[:2000]
-    np.testing.assert_array_equal(with_junk(*some), without(*some))
+    columns = other[:2000], other_mass[:2000], other_pt[:2000]
+    np.testing.assert_array_equal(with_junk(*columns), without(*columns))
 
 
 def test_jets_beyond_the_fitted_range_are_moved_to_its_edge(
@@ -225,20 +225,20 @@ def test_jets_beyond_the_fitted_range_are_moved_to_its_edge(
 def test_groomed_jets_without_mass_and_equal_scores_are_no_trouble(name: str) -> None:
     scores, mass, pt = jets(2000, seed=11)
     mass[:400] = 0.0
-    found = quick(name).fit(np.round(scores), mass, pt)(np.round(scores), mass, pt)
-    assert np.isfinite(found).all()
+    rarity = quick(name).fit(np.round(scores), mass, pt)(np.round(scores), mass, pt)
+    assert np.isfinite(rarity).all()
     constant = quick(name).fit(np.ones(500), mass[:500], pt[:500])
     assert np.isfinite(constant(np.ones(10), mass[:10], pt[:10])).all()
     one_mass = quick(name).fit(scores, np.full(2000, 80.0), np.full(2000, 300.0))
-    found = one_mass(scores, np.full(2000, 80.0), np.full(2000, 300.0))
-    assert np.mean(found >= 1) == pytest.approx(0.1, abs=0.01)
+    rarity = one_mass(scores, np.full(2000, 80.0), np.full(2000, 300.0))
+    assert np.mean(rarity >= 1) == pytest.approx(0.1, abs=0.01)
 
 
 def test_a_few_jets_are_enough_or_are_refused(name: str) -> None:
     scores, mass, pt = jets(300, seed=12)
     method = quick(name).fit(scores, mass, pt)
-    found = method(*jets(20_000, seed=13))
-    assert np.mean(found >= 1) == pytest.approx(0.1, abs=0.08)
+    rarity = method(*jets(20_000, seed=13))
+    assert np.mean(rarity >= 1) == pytest.approx(0.1, abs=0.08)
     with pytest.raises(TooFewJetsError, match=r"at least 200 effective .* Received: 100"):
         quick(name).fit(scores[:100], mass[:100], pt[:100])
     heavy = np.where(np.arange(300) == 0, 1e6, 1.0)

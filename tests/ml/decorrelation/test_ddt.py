@@ -16,10 +16,10 @@ def test_a_line_in_rho_is_taken_off_exactly() -> None:
     pt = 200 + rng.exponential(100, 20_000)
     mass = pt * rng.uniform(0.05, 0.6, 20_000)
     noise = rng.normal(size=20_000)
-    found = DDT(scale=False, knots=4).fit(0.5 * rho(mass, pt) + noise, mass, pt)(
+    flat = DDT(scale=False, knots=4).fit(0.5 * rho(mass, pt) + noise, mass, pt)(
         0.5 * rho(mass, pt) + noise, mass, pt
     )
-    order = np.argsort(np.argsort(found)) - np.argsort(np.argsort(noise))
+    order = np.argsort(np.argsort(flat)) - np.argsort(np.argsort(noise))
     assert np.quantile(np.abs(order), 0.95) < 0.03 * 20_000
 
 

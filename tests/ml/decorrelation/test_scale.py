@@ -34,8 +34,8 @@ def test_survival_of_exponential_values_goes_on_beyond_the_sample() -> None:
 def test_survival_is_the_weighted_fraction_at_or_above() -> None:
     values = np.repeat([1.0, 2.0, 3.0], 400)
     weights = np.repeat([1.0, 2.0, 5.0], 400)
-    found = TailSurvival.fit(values, weights)(np.array([1.0, 2.0, 3.0]))
-    np.testing.assert_allclose(10**-found, [1, 7 / 8, 5 / 8])
+    rarity = TailSurvival.fit(values, weights)(np.array([1.0, 2.0, 3.0]))
+    np.testing.assert_allclose(10**-rarity, [1, 7 / 8, 5 / 8])
 
 
 def test_thinned_knots_change_little() -> None:
@@ -43,5 +43,5 @@ def test_thinned_knots_change_little() -> None:
     survival = TailSurvival.fit(values, np.ones(100_000))
     assert len(survival.knots) <= 2000
     for level in (0.9, 0.5, 0.1, 0.01, 0.001):
-        found = 10 ** -survival(np.array([np.quantile(values, 1 - level)]))[0]
-        assert found == pytest.approx(level, rel=0.01)
+        survived = 10 ** -survival(np.array([np.quantile(values, 1 - level)]))[0]
+        assert survived == pytest.approx(level, rel=0.01)

@@ -14,19 +14,19 @@ SCORE = np.round(MASS / 20 + RNG.normal(size=400), 1)  # with ties
 
 
 def test_coefficients_are_scipys() -> None:
-    found = correlate({"a": SCORE, "b": -PT}, {"mass": MASS, "pt": PT}, replicas=5)
-    assert [(each.score, each.variable) for each in found] == [
+    correlations = correlate({"a": SCORE, "b": -PT}, {"mass": MASS, "pt": PT}, replicas=5)
+    assert [(correlation.score, correlation.variable) for correlation in correlations] == [
         ("a", "mass"),
         ("a", "pt"),
         ("b", "mass"),
         ("b", "pt"),
     ]
     columns = {"a": SCORE, "b": -PT, "mass": MASS, "pt": PT}
-    for each in found:
-        pair = columns[each.score], columns[each.variable]
-        assert each.spearman.value == pytest.approx(stats.spearmanr(*pair).statistic)
-        assert each.pearson.value == pytest.approx(stats.pearsonr(*pair).statistic)
-    assert found[3].spearman.value == pytest.approx(-1)
+    for correlation in correlations:
+        pair = columns[correlation.score], columns[correlation.variable]
+        assert correlation.spearman.value == pytest.approx(stats.spearmanr(*pair).statistic)
+        assert correlation.pearson.value == pytest.approx(stats.pearsonr(*pair).statistic)
+    assert correlations[3].spearman.value == pytest.approx(-1)
 
 
 def test_weights_act_like_repeated_jets() -> None:
@@ -43,19 +43,19 @@ def test_intervals_cover_as_often_as_they_say() -> None:
         rng = np.random.default_rng(seed)
         x = rng.normal(size=300)
         y = rho * x + np.sqrt(1 - rho**2) * rng.normal(size=300)
-        (found,) = correlate({"y": y}, {"x": x}, replicas=100, seed=seed)
+        (correlation,) = correlate({"y": y}, {"x": x}, replicas=100, seed=seed)
         spearman = 6 / np.pi * np.arcsin(rho / 2)  # of two normal variables
-        covered[0] += found.pearson.low <= rho <= found.pearson.high
-        covered[1] += found.spearman.low <= spearman <= found.spearman.high
+        covered[0] += correlation.pearson.low <= rho <= correlation.pearson.high
+        covered[1] += correlation.spearman.low <= spearman <= correlation.spearman.high
     assert (covered >= 132).all()  # 95 % of 150 is 142.5 ± 2.7
     assert (covered <= 150).all()
 
 
 def test_a_rising_dependence_has_rank_correlation_1() -> None:
-    (found,) = correlate({"s": np.exp(MASS / 5)}, {"mass": MASS})
-    assert found.spearman.value == pytest.approx(1)
-    assert found.spearman.low == pytest.approx(1)
-    assert found.pearson.value < 0.9
+    (correlation,) = correlate({"s": np.exp(MASS / 5)}, {"mass": MASS})
+    assert correlation.spearman.value == pytest.approx(1)
+    assert correlation.spearman.low == pytest.approx(1)
+    assert correlation.pearson.value < 0.9
 
 
 def test_a_score_that_is_all_alike_has_no_coefficient() -> None:
@@ -66,8 +66,8 @@ def test_a_score_that_is_all_alike_has_no_coefficient() -> None:
 
 
 def test_small_numbers_are_not_taken_for_constant() -> None:
-    (found,) = correlate({"mse": SCORE * 1e-9}, {"mass": MASS}, replicas=5)
-    assert found.pearson.value == pytest.approx(stats.pearsonr(SCORE, MASS).statistic)
+    (correlation,) = correlate({"mse": SCORE * 1e-9}, {"mass": MASS}, replicas=5)
+    assert correlation.pearson.value == pytest.approx(stats.pearsonr(SCORE, MASS).statistic)
 
 
 def test_nothing_to_correlate() -> None:

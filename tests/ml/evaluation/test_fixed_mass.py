@@ -31,34 +31,34 @@ def jets(
 def test_the_mass_itself_tells_nothing_at_fixed_mass(peak: float, width: float) -> None:
     mass, is_signal, _ = jets(peak=peak, width=width, seed=2)
     assert abs(auc(mass, is_signal, replicas=1).value - 0.5) > 0.05
-    found = auc_at_fixed(mass, is_signal, mass)
-    assert found.auc.value == pytest.approx(0.5, abs=0.012)
-    assert found.mass_auc == found.auc.value
-    assert found.used > 0.95
-    assert auc_at_fixed(mass**2, is_signal, mass).auc == found.auc
+    at_fixed = auc_at_fixed(mass, is_signal, mass)
+    assert at_fixed.auc.value == pytest.approx(0.5, abs=0.012)
+    assert at_fixed.mass_auc == at_fixed.auc.value
+    assert at_fixed.used > 0.95
+    assert auc_at_fixed(mass**2, is_signal, mass).auc == at_fixed.auc
 
 
 def test_a_peak_in_the_tail_needs_more_background() -> None:
     mass, is_signal, _ = jets(100_000, 10_000, peak=170, width=15)
-    found = auc_at_fixed(mass, is_signal, mass, replicas=1)
-    assert found.auc.value == pytest.approx(0.5, abs=0.02)
-    assert 0.5 < found.used < 1
+    at_fixed = auc_at_fixed(mass, is_signal, mass, replicas=1)
+    assert at_fixed.auc.value == pytest.approx(0.5, abs=0.02)
+    assert 0.5 < at_fixed.used < 1
 
 
 def test_a_score_that_ignores_the_mass_keeps_its_auc() -> None:
     mass, is_signal, rng = jets(seed=8)
     score = rng.normal(is_signal * 1.0)
-    found = auc_at_fixed(score, is_signal, mass)
-    assert found.auc.low < PHI < found.auc.high
-    assert found.auc.value == pytest.approx(PHI, abs=0.015)
+    at_fixed = auc_at_fixed(score, is_signal, mass)
+    assert at_fixed.auc.low < PHI < at_fixed.auc.high
+    assert at_fixed.auc.value == pytest.approx(PHI, abs=0.015)
 
 
 def test_only_the_shift_is_left_of_mass_and_shift() -> None:
     mass, is_signal, rng = jets(seed=4)
     score = mass / 15 + rng.normal(is_signal * 1.0)
     assert auc(score, is_signal, replicas=1).value > 0.9
-    found = auc_at_fixed(score, is_signal, mass)
-    assert found.auc.value == pytest.approx(PHI, abs=0.02)
+    at_fixed = auc_at_fixed(score, is_signal, mass)
+    assert at_fixed.auc.value == pytest.approx(PHI, abs=0.02)
     inverse = auc_at_fixed(-mass / 15 + rng.normal(is_signal * 1.0), is_signal, mass)
     assert inverse.auc.value == pytest.approx(PHI, abs=0.02)
 
@@ -67,10 +67,10 @@ def test_the_mean_is_that_of_sklearns_areas_in_the_bins() -> None:
     mass, is_signal, rng = jets(3_000, 800, seed=5)
     score = np.round(rng.normal(is_signal * 0.7), 1)  # with ties
     weights = rng.uniform(0.2, 2, len(mass))
-    found = auc_at_fixed(score, is_signal, mass, weights, replicas=1)
+    at_fixed = auc_at_fixed(score, is_signal, mass, weights, replicas=1)
     areas, shares = [], []
-    for bin_ in found.bins:
-        last = bin_ is found.bins[-1]
+    for bin_ in at_fixed.bins:
+        last = bin_ is at_fixed.bins[-1]
         inside = (mass >= bin_.low) & ((mass <= bin_.high) if last else (mass < bin_.high))
         assert np.count_nonzero(inside & is_signal) == bin_.n_signal
         assert np.count_nonzero(inside & ~is_signal) == bin_.n_background
@@ -80,8 +80,8 @@ def test_the_mean_is_that_of_sklearns_areas_in_the_bins() -> None:
         assert bin_.auc == pytest.approx(area)
         areas.append(area)
         shares.append(weights[inside & is_signal].sum())
-    assert found.auc.value == pytest.approx(np.average(areas, weights=shares))
-    assert found.used == pytest.approx(sum(shares) / weights[is_signal].sum())
+    assert at_fixed.auc.value == pytest.approx(np.average(areas, weights=shares))
+    assert at_fixed.used == pytest.approx(sum(shares) / weights[is_signal].sum())
     assert len(areas) > 5
 
 
@@ -90,19 +90,21 @@ def test_bins_with_few_jets_are_left_out_and_reported() -> None:
     # Half of the signal where there is no background at all.
     mass = np.concatenate([rng.uniform(0, 100, 3000), rng.uniform(0, 200, 1000)])
     is_signal = np.arange(4000) >= 3000
-    found = auc_at_fixed(rng.normal(is_signal * 1.0), is_signal, mass)
+    at_fixed = auc_at_fixed(rng.normal(is_signal * 1.0), is_signal, mass)
     # The last bin reaches from the last background down; what separates there is left out.
-    assert found.used == pytest.approx(0.5, abs=0.06)
-    assert found.bins[-1].auc is None
-    assert found.auc.low < PHI < found.auc.high
+    assert at_fixed.used == pytest.approx(0.5, abs=0.06)
+    assert at_fixed.bins[-1].auc is None
+    assert at_fixed.auc.low < PHI < at_fixed.auc.high
 
 
 def test_interval_covers_as_often_as_it_says() -> None:
     covered = 0
     for seed in range(100):
         mass, is_signal, rng = jets(800, 400, width=30, seed=seed)
-        found = auc_at_fixed(rng.normal(is_signal * 1.0), is_signal, mass, replicas=100, seed=seed)
-        covered += found.auc.low <= PHI <= found.auc.high
+        at_fixed = auc_at_fixed(
+            rng.normal(is_signal * 1.0), is_signal, mass, replicas=100, seed=seed
+        )
+        covered += at_fixed.auc.low <= PHI <= at_fixed.auc.high
     assert 88 <= covered <= 100
 
 
@@ -117,9 +119,9 @@ def test_equal_masses_are_one_bin() -> None:
     rng = np.random.default_rng(7)
     is_signal = np.arange(400) % 2 == 0
     score = rng.normal(is_signal * 1.0)
-    found = auc_at_fixed(score, is_signal, np.full(400, 80.0))
-    assert len(found.bins) == 1
-    assert found.auc.value == pytest.approx(auc(score, is_signal).value)
+    at_fixed = auc_at_fixed(score, is_signal, np.full(400, 80.0))
+    assert len(at_fixed.bins) == 1
+    assert at_fixed.auc.value == pytest.approx(auc(score, is_signal).value)
 
 
 def test_refusals() -> None:

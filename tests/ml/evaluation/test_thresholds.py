@@ -20,29 +20,31 @@ def scores(n: int = 20_000, shift: float = 2.0) -> tuple[np.ndarray, np.ndarray]
 
 def test_thresholds_of_a_gaussian_background() -> None:
     values, is_signal = scores()
-    found = {t.rule: t for t in background_thresholds(values[~is_signal], efficiencies=[0.1, 0.01])}
-    assert list(found) == [
+    thresholds = {
+        t.rule: t for t in background_thresholds(values[~is_signal], efficiencies=[0.1, 0.01])
+    }
+    assert list(thresholds) == [
         "background mean",
         "background median",
         "10 % of background",
         "1 % of background",
     ]
-    assert found["background mean"].value == pytest.approx(0, abs=0.03)
-    assert found["background median"].value == pytest.approx(0, abs=0.03)
-    assert found["10 % of background"].value == pytest.approx(norm.isf(0.1), abs=0.03)
-    assert found["1 % of background"].value == pytest.approx(norm.isf(0.01), abs=0.1)
-    assert not any(t.needs_signal for t in found.values())
+    assert thresholds["background mean"].value == pytest.approx(0, abs=0.03)
+    assert thresholds["background median"].value == pytest.approx(0, abs=0.03)
+    assert thresholds["10 % of background"].value == pytest.approx(norm.isf(0.1), abs=0.03)
+    assert thresholds["1 % of background"].value == pytest.approx(norm.isf(0.01), abs=0.1)
+    assert not any(t.needs_signal for t in thresholds.values())
 
 
 def test_thresholds_with_signal_lie_between() -> None:
-    found = labelled_thresholds(*scores())
-    assert [t.rule for t in found] == [
+    thresholds = labelled_thresholds(*scores())
+    assert [t.rule for t in thresholds] == [
         "between the means",
         "between the medians",
         "largest ε_s − ε_b",
     ]
     # Two Gaussians of one width: all three are in the middle.
-    for threshold, tolerance in zip(found, (0.03, 0.03, 0.15), strict=True):
+    for threshold, tolerance in zip(thresholds, (0.03, 0.03, 0.15), strict=True):
         assert threshold.value == pytest.approx(1.0, abs=tolerance)
         assert threshold.needs_signal
 

@@ -100,8 +100,8 @@ def test_neither_batches_nor_threads_nor_neighbours_matter(
     assert len(np.unique(represented, axis=0)) == 62
     monkeypatch.setattr(batches, "BATCH", 9)
     np.testing.assert_array_equal(represent(name)(jets, threads=3), represented)
-    some = np.random.default_rng(2).permutation(62)[:20]
-    np.testing.assert_array_equal(represent(name)(jets[some]), represented[some])
+    chosen = np.random.default_rng(2).permutation(62)[:20]
+    np.testing.assert_array_equal(represent(name)(jets[chosen]), represented[chosen])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -121,5 +121,5 @@ def test_not_finite_is_refused(name: str, toy_jets) -> None:
     jets = toy_jets(5, prongs=1, seed=19)
     phi = ak.where(ak.local_index(jets.pt) == 3, np.nan, jets.constituents.phi)
     bad = ak.with_field(jets, ak.with_field(jets.constituents, phi, "phi"), "constituents")
-    with pytest.raises(NonFiniteError, match=f"{name}: 1 of 5"):
+    with pytest.raises(NonFiniteError, match=f"{type(represent(name)).__name__}: 1 of 5"):
         represent(name)(bad)

@@ -163,12 +163,12 @@ def test_density_keeps_its_integral() -> None:
 def test_vanishing_polynomials_are_floored_and_counted(jets: Jets) -> None:
     number = ak.local_index(jets.constituents.pt)
     kept = jets.constituents[number < np.where(np.arange(80) % 4 == 0, 1, 99)]
-    some = ak.with_field(jets, kept, "constituents")
+    cut = ak.with_field(jets, kept, "constituents")
     representation = EnergyFlow(reweight="log", floor=1e-9)
-    efps = representation.polynomials(some)
+    efps = representation.polynomials(cut)
     assert not efps[::4].any()
     assert representation.count_floored(efps) == 20
-    logarithms = representation(some)
+    logarithms = representation(cut)
     np.testing.assert_allclose(logarithms[::4], math.log(1e-9))
     assert np.isfinite(representation.log_jacobian(efps)).all()
 

@@ -31,8 +31,8 @@ def test_two_pixels(first: tuple[int, int], second: tuple[int, int], share: floa
     expected = pt * np.sqrt(2 * share * (1 - share) * (np.cosh(delta_eta) - np.cos(delta_phi)))
     image = two_pixels(first, second, share)
     for images in (image, 7 * image, image[..., 0], image.astype(np.float32)):
-        found = image_mass(images, [pt], half_width=HALF_WIDTH)
-        np.testing.assert_allclose(found, [expected], rtol=1e-5)
+        masses = image_mass(images, [pt], half_width=HALF_WIDTH)
+        np.testing.assert_allclose(masses, [expected], rtol=1e-5)
 
 
 def test_one_pixel_and_no_pixel_have_no_mass() -> None:
@@ -47,8 +47,8 @@ def test_is_the_mass_of_massless_particles_but_for_the_width_of_a_pixel(signal: 
     massless = signal.constituents[["pt", "eta", "phi"]]
     fine = JetImage(pixels=400, half_width=2.0)
     scalar_pt = ak.to_numpy(ak.sum(massless.pt, axis=1))
-    found = image_mass(fine(signal), scalar_pt, half_width=2.0)
-    np.testing.assert_allclose(found, sum_constituents(massless).mass, rtol=0.01)
+    masses = image_mass(fine(signal), scalar_pt, half_width=2.0)
+    np.testing.assert_allclose(masses, sum_constituents(massless).mass, rtol=0.01)
 
 
 def test_turned_images_change_little(signal: Jets) -> None:

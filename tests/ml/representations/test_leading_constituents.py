@@ -118,16 +118,16 @@ def test_place_turn_about_the_axis_unit_and_order_do_not_matter(seed, place, ang
         )
         return LeadingConstituents(n=16)(jets).reshape(16, 4)
 
-    here = rows(1.0, 0.0, (0.0, 0.0), np.arange(n))
-    energy = here[:n, 3]
-    y, z = here[:n, 1], here[:n, 2]
+    plain = rows(1.0, 0.0, (0.0, 0.0), np.arange(n))
+    energy = plain[:n, 3]
+    y, z = plain[:n, 1], plain[:n, 2]
     yy, zz = (y * y / energy).sum(), (z * z / energy).sum()
     assume(yy - zz > 0.01 * (yy + zz))
     assume(abs((np.sign(y) * energy).sum()) > 1e-3)
     assume(np.abs(y).min() > 1e-4)
-    there = rows(scale, angle, place, rng.permutation(n))
+    moved = rows(scale, angle, place, rng.permutation(n))
     # A turn changes which are hardest by pt: compare as sets, ordered by energy.
-    by_energy = [momenta[np.argsort(-momenta[:, 3])] for momenta in (here, there)]
+    by_energy = [momenta[np.argsort(-momenta[:, 3])] for momenta in (plain, moved)]
     gaps = -np.diff(by_energy[0][:n, 3])
     assume(gaps.min() > 1e-3)
     np.testing.assert_allclose(by_energy[1], by_energy[0], atol=2e-3 * max(1.0, energy.max() / 10))
@@ -151,16 +151,16 @@ def test_a_mirrored_jet_is_mirrored_sideways_whatever_the_mirror(seed: int, angl
         momenta = LeadingConstituents(n=n)(make_jets(ak.Array([ak.zip(record)]), **axis))
         return momenta.reshape(n, 4)[np.argsort(-momenta.reshape(n, 4)[:, 3])]
 
-    here = rows(py, pz)
-    energy, y, z = here[:, 3], here[:, 1], here[:, 2]
+    plain = rows(py, pz)
+    energy, y, z = plain[:, 3], plain[:, 1], plain[:, 2]
     yy, zz = (y * y / energy).sum(), (z * z / energy).sum()
     assume(yy - zz > 0.01 * (yy + zz))
     assume(abs((np.sign(y) * energy).sum()) > 1e-3)
     assume(np.abs(y).min() > 1e-4)
     assume(np.diff(-energy).min() > 1e-3)
-    there = rows(cosine * py + sine * pz, sine * py - cosine * pz)
+    moved = rows(cosine * py + sine * pz, sine * py - cosine * pz)
     tolerance = 2e-3 * max(1.0, energy.max() / 10)
-    np.testing.assert_allclose(there, here * [1, 1, -1, 1], atol=tolerance)
+    np.testing.assert_allclose(moved, plain * [1, 1, -1, 1], atol=tolerance)
 
 
 def test_order_of_the_input_does_not_matter(jets: Jets) -> None:

@@ -74,9 +74,9 @@ def plain_declusterings(jet: Jets) -> list[tuple[float, float, float, float]]:
 
 
 def test_nodes_are_a_plain_loop_over_all_pairs(jets: Jets) -> None:
-    some = jets[[0, 7, 31, 45]]
-    graphs = LundGraph(max_nodes=50).graphs(some)
-    for jet, nodes, mask in zip(some, graphs.nodes, graphs.mask, strict=True):
+    several = jets[[0, 7, 31, 45]]
+    graphs = LundGraph(max_nodes=50).graphs(several)
+    for jet, nodes, mask in zip(several, graphs.nodes, graphs.mask, strict=True):
         expected = plain_declusterings(jet)
         assert mask.sum() == len(expected) > 10
         np.testing.assert_allclose(nodes[mask], expected, rtol=1e-4, atol=1e-3)
@@ -148,13 +148,13 @@ def test_place_unit_and_order(seed: int, shift: tuple[float, float], scale: floa
         jets = make_jets(ak.Array([ak.zip(record)[order]]), **axis)
         return LundGraph(max_nodes=24)(jets)[0, : n - 1]
 
-    there, here = nodes(scale, shift, order), nodes(1.0, (0.0, 0.0), np.arange(n))
-    far = there[:, 2] < np.log(1e3)  # float32 angles are precise enough
-    for graph in (there, here):  # what is at its floor in either unit does not scale
+    moved, plain = nodes(scale, shift, order), nodes(1.0, (0.0, 0.0), np.arange(n))
+    far = moved[:, 2] < np.log(1e3)  # float32 angles are precise enough
+    for graph in (moved, plain):  # what is at its floor in either unit does not scale
         far &= (graph[:, 1] > np.log(1e-4) + 1e-6) & (graph[:, 4] > np.log(1e-3) + 1e-6)
-    here[:, [1, 4]] += np.log(scale)  # kt and m have a unit
-    np.testing.assert_array_equal(there[:, 0], here[:, 0])
-    np.testing.assert_allclose(there[far, 1:], here[far, 1:], atol=2e-3)
+    plain[:, [1, 4]] += np.log(scale)  # kt and m have a unit
+    np.testing.assert_array_equal(moved[:, 0], plain[:, 0])
+    np.testing.assert_allclose(moved[far, 1:], plain[far, 1:], atol=2e-3)
 
 
 def test_collinear_constituents_are_finite() -> None:

@@ -118,10 +118,10 @@ def test_tau1_is_the_geometric_median(jets: Jets) -> None:
 
 @pytest.mark.parametrize("n", [2, 3, 4, 5])
 def test_one_pass_improves_on_kt_axes_and_ends_at_a_local_minimum(jets: Jets, n: int) -> None:
-    some = jets[[0, 10, 40, 50]]
-    for i, jet in enumerate(some):
+    several = jets[[0, 10, 40, 50]]
+    for i, jet in enumerate(several):
         start = np.ravel(kt_axes(jet, n))
-        ours = column(some, f"tau{n}")[i]
+        ours = column(several, f"tau{n}")[i]
         assert 0 < ours <= tau(jet)(start) * (1 + 1e-6)
         options = {"maxiter": 4000, "maxfev": 4000, "xatol": 1e-5, "fatol": 1e-7}
         best = minimize(tau(jet), start, method="Nelder-Mead", options=options).fun
@@ -151,9 +151,9 @@ def by_loops(jet: Jets, n: int) -> float:
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
 def test_is_a_plain_loop_that_starts_from_the_same_axes(jets: Jets, n: int) -> None:
-    some = jets[[3, 35]]
-    expected = [by_loops(jet, n) for jet in some]
-    np.testing.assert_allclose(column(some, f"tau{n}"), expected, rtol=1e-3)
+    several = jets[[3, 35]]
+    expected = [by_loops(jet, n) for jet in several]
+    np.testing.assert_allclose(column(several, f"tau{n}"), expected, rtol=1e-3)
 
 
 def test_ratios(jets: Jets) -> None:

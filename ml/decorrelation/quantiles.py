@@ -41,7 +41,7 @@ def interpolate_survival(values: Floats, rungs: Floats, survivals: Floats = SURV
     rows = np.arange(len(values))
     left, right = ladder[rows, below], ladder[rows, below + 1]
     inside = np.clip((values - left) / (right - left), 0.0, 1.0)
-    found = heights[below] + inside * (heights[below + 1] - heights[below])
+    between = heights[below] + inside * (heights[below + 1] - heights[below])
     tail = int(np.searchsorted(-survivals, -TAIL_FROM))
     tail = min(tail, n_rungs - 2)
     median = max(int(np.searchsorted(-survivals, -0.5)), 1)
@@ -49,4 +49,4 @@ def interpolate_survival(values: Floats, rungs: Floats, survivals: Floats = SURV
     down = (heights[median] - heights[0]) / (ladder[:, median] - ladder[:, 0])
     above = np.maximum(values - ladder[:, -1], 0.0) * up
     under = np.minimum(values - ladder[:, 0], 0.0) * down
-    return np.asarray(found + above + under)
+    return np.asarray(between + above + under)

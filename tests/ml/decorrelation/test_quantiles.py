@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from oddjet.ml.decorrelation.ladder import SURVIVALS, interpolate_survival
+from oddjet.ml.decorrelation.quantiles import SURVIVALS, interpolate_survival
 
 
 def test_exponential_quantiles_give_back_the_value() -> None:
