@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
-from oddjet.datasets.skims.skim import Skim, open_skim, part_path
+from oddjet.datasets.skims.parts import part_path
+from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import SkimError
 
 __all__ = ["Scores", "open_scores"]
