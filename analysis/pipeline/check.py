@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from oddjet.analysis.config import AnalysisConfig, DetectorConfig, load_config
-from oddjet.analysis.statistics.background import DEFAULT
+from oddjet.analysis.statistics.background.functions import FAMILIES, make_function
 from oddjet.datasets.files.fileset import Fileset
 from oddjet.datasets.simulation import process_names
 from oddjet.errors import ConfigError, OddjetError
@@ -116,11 +116,8 @@ def _check_detector(settings: DetectorConfig) -> str:
 
 def _check_function(config: AnalysisConfig, fileset: Fileset) -> Findings:  # noqa: ARG001
     name = config.hunt.function
-    if name not in (DEFAULT, "auto"):
-        from oddjet.analysis.statistics.background import functions  # noqa: PLC0415 (slow import)
-
-        if name not in functions.FAMILIES:
-            functions.make_function(name, scale=1.0)
+    if name != "auto" and name not in FAMILIES:
+        make_function(name, scale=1.0)
     yield True, f"background function '{name}'"
 
 

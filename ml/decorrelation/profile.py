@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.interpolate import BSpline
+import scipy
 
 from oddjet.typing import Floats
 
@@ -93,7 +93,9 @@ class Profile:
 
     def _design(self, x: Floats, y: Floats) -> Floats:
         inside = np.clip(x, self.knots[0], self.knots[-1])
-        splines = BSpline.design_matrix(inside, self.knots, DEGREE).toarray()  # (n, b)
+        splines = scipy.interpolate.BSpline.design_matrix(
+            inside, self.knots, DEGREE
+        ).toarray()  # (n, b)
         low, high = self.y_range
         unit = np.clip((y - low) / max(high - low, 1e-12), 0, 1)
         powers = np.stack([np.ones_like(unit), unit, unit**2], axis=1)  # (n, 3)

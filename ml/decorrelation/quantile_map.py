@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import KDTree
+import scipy
 
 from oddjet.errors import ConfigError
 from oddjet.ml.decorrelation.base import Decorrelation
@@ -69,7 +69,7 @@ class QuantileMap(Decorrelation):
         )
         nodes = np.stack([grid_u.ravel(), grid_v.ravel()], axis=1)
         k = min(len(z), max(LEAST_NEIGHBOURS, round(self.neighbours * len(z))))
-        distance, near = KDTree(np.stack([u, v], axis=1)).query(nodes, k=k)
+        distance, near = scipy.spatial.KDTree(np.stack([u, v], axis=1)).query(nodes, k=k)
         reach = distance[:, -1:] * (1 + 1e-9) + 1e-12
         kernel = (1 - np.minimum(distance / reach, 1) ** 3) ** 3 + 1e-9
         ladders = [

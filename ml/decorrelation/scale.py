@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
+import scipy
 
 from oddjet.typing import Floats
 
@@ -45,7 +45,7 @@ class StandardScale:
         mass = np.bincount(at, weights=weights)
         middle = (np.cumsum(mass) - mass / 2) / mass.sum()
         chosen = _spread(middle)
-        return cls(knots[chosen], np.asarray(ndtri(middle[chosen])))
+        return cls(knots[chosen], np.asarray(scipy.special.ndtri(middle[chosen])))
 
     def __call__(self, scores: Floats) -> Floats:
         """Map scores: (n,) → (n,)."""

@@ -24,7 +24,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, special
+import scipy
 
 from oddjet.errors import ConfigError, FitError, did_you_mean
 from oddjet.registry import Registry, load_object
@@ -211,7 +211,7 @@ class PositiveSum(FallingFunction):
         use = np.isfinite(counts)
         design = self.on(edges).design[use]
         root = np.sqrt(np.maximum(counts[use], 0.5))[:, None]
-        coefficients = optimize.nnls(design / root, counts[use] / root[:, 0])[0]
+        coefficients = scipy.optimize.nnls(design / root, counts[use] / root[:, 0])[0]
         # A start inside the allowed region, so that it has a gradient in every direction.
         return np.asarray(np.log(np.maximum(coefficients, 1e-6 * coefficients.max() + 1e-12)))
 
@@ -327,7 +327,7 @@ class BernsteinPolynomial(PositiveSum):
             raise FitError(msg)
         t, degree = np.clip(t, 0.0, 1.0), self.n_parameters - 1
         k, t = np.arange(degree + 1), t[..., None]
-        return np.asarray(special.comb(degree, k) * t**k * (1 - t) ** (degree - k))
+        return np.asarray(scipy.special.comb(degree, k) * t**k * (1 - t) ** (degree - k))
 
 
 @dataclasses.dataclass(frozen=True)
