@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from oddjet.datasets.jets import Jets
-from oddjet.datasets.luminosity.mask import LumiMask
 from oddjet.datasets.skims.manifest import ChunkRecord, Manifest
 from oddjet.datasets.skims.parts import write_part
 from oddjet.datasets.skims.skim import Skim
-from oddjet.processors.chunkwise import ChunkProcessor, guard, record_of
 from oddjet.processors.detection import DetectorReference, score_jets
-from oddjet.processors.events.select import select_jets
+from oddjet.processors.engine.chunkwise import SelectingProcessor, guard
 from oddjet.processors.events.selection import Selection
+from oddjet.processors.events.source import ChunkSource
 from oddjet.processors.histograms import Filler, HistogramSettings
-from oddjet.processors.source import ChunkSource
 
 __all__ = ["AnomalyProcessor", "JetScorer", "one_part", "score_part"]
 
@@ -68,44 +66,20 @@ class JetScorer:
         return {"records": {record.key: record.model_dump(mode="json")}}
 
 
-class AnomalyProcessor(ChunkProcessor):
+class AnomalyProcessor(SelectingProcessor):
     """Selects jets as the skim does, and scores them, without a skim in between.
 
     Attributes:
-        selection: The cuts.
         scorer: What to do with the jets.
-        lumi_mask: Certified luminosity, for data.
     """
 
     def __init__(self, selection: Selection, scorer: JetScorer) -> None:
-        self.selection = selection
+        super().__init__(selection)
         self.scorer = scorer
-        self.lumi_mask = LumiMask.from_json(selection.lumi_mask) if selection.lumi_mask else None
 
-    def process_chunk(self, events: Any, source: ChunkSource) -> dict[str, Any]:
-        """Select and score the jets of a chunk.
-
-        Args:
-            events: The events.
-            source: Which chunk it is.
-
-        Returns:
-            As `JetScorer.process_jets`.
-        """
-        started = time.perf_counter()
-        selected = select_jets(
-            events, selection=self.selection, source=source, lumi_mask=self.lumi_mask
-        )
-        record = record_of(
-            source,
-            n_jets=len(selected.jets),
-            cutflow=selected.cutflow,
-            sumw=selected.sumw,
-            sumw2=selected.sumw2,
-            counts=selected.counts,
-            seconds=time.perf_counter() - started,
-        )
-        return self.scorer.process_jets(selected.jets, record)
+    def process_jets(self, jets: Jets, record: ChunkRecord) -> dict[str, Any]:
+        """Score the jets of a chunk; see `JetScorer.process_jets`."""
+        return self.scorer.process_jets(jets, record)
 
 
 def score_part(item: tuple[Skim, ChunkSource], *, scorer: JetScorer) -> dict[str, Any]:

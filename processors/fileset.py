@@ -11,7 +11,7 @@ from coffea.processor.executor import ExecutorBase
 
 from oddjet.datasets.files.fileset import Fileset
 from oddjet.datasets.skims.manifest import Manifest
-from oddjet.processors.anomaly import AnomalyProcessor
+from oddjet.processors.engine.chunkwise import SelectingProcessor
 from oddjet.processors.engine.duplicates import check_unique
 from oddjet.processors.engine.keys import code_digest, with_key
 from oddjet.processors.engine.missing import find_missing
@@ -24,8 +24,7 @@ from oddjet.processors.engine.summary import (
     read_luminosity,
     read_sumw_runs,
 )
-from oddjet.processors.skim import SkimProcessor
-from oddjet.processors.source import ChunkSource
+from oddjet.processors.events.source import ChunkSource
 
 __all__ = ["FilesetPass", "warn_missing"]
 
@@ -39,21 +38,26 @@ class FilesetPass:
     Attributes:
         plan: The files and their chunks.
         chunks: The chunks, with keys.
-        processor: What is done with each.
-        options: How.
+        processor: What is done with each chunk.
+        output: Folder of the parts.
+        options: How chunks are made.
+        representation: Identity of the images that parts have; None for none.
     """
 
     plan: Plan
     chunks: list[ChunkSource]
-    processor: SkimProcessor | AnomalyProcessor
+    processor: SelectingProcessor
+    output: Path
     options: RunOptions
+    representation: dict[str, Any] | None = None
 
     @classmethod
     def prepare(
         cls,
         fileset: Fileset,
-        processor: SkimProcessor | AnomalyProcessor,
+        processor: SelectingProcessor,
         settings: dict[str, Any],
+        output: Path,
         options: RunOptions,
     ) -> FilesetPass:
         """Check all files; nothing is made yet.
@@ -62,6 +66,7 @@ class FilesetPass:
             fileset: With files everywhere.
             processor: What is done with each chunk.
             settings: What decides the content of a part beside its chunk, in JSON types.
+            output: Folder of the parts.
             options: How chunks are made.
 
         Raises:
@@ -75,7 +80,7 @@ class FilesetPass:
         )
         trust_code = options.trust_code
         chunks = [with_key(c, settings=settings, trust_code=trust_code) for c in plan.chunks]
-        return cls(plan, chunks, processor, options)
+        return cls(plan, chunks, processor, output, options, settings.get("representation"))
 
     @property
     def keys(self) -> set[str]:
@@ -83,22 +88,14 @@ class FilesetPass:
         return {chunk.key for chunk in self.chunks}
 
     def run(
-        self,
-        output: Path,
-        executor: ExecutorBase,
-        *,
-        kind: Literal["skim", "scores"],
-        config: dict[str, Any],
-        representation: dict[str, Any] | None = None,
+        self, executor: ExecutorBase, kind: Literal["skim", "scores"], config: dict[str, Any]
     ) -> Manifest:
         """Process what is not there yet, and check the whole.
 
         Args:
-            output: Folder of the parts.
             executor: Where to run.
             kind: What the parts are.
-            config: What the manifest is to say of the settings, beside those of files.
-            representation: Identity of the images that parts have; None for none.
+            config: Settings for the manifest, beside those of files.
 
         Returns:
             The manifest; it is not written yet.
@@ -113,16 +110,14 @@ class FilesetPass:
             plan,
             self.chunks,
             self.processor,
-            output,
+            self.output,
             executor=executor,
-            images=representation is not None,
-            progress=options.progress,
-            allow_missing=options.allow_missing,
-            attempts=options.attempts,
+            images=self.representation is not None,
+            options=options,
         )
         records, missing = find_missing(plan, self.chunks, records, result["failures"])
         if options.require_unique:
-            check_unique(output, records, kinds=plan.kinds)
+            check_unique(self.output, records, kinds=plan.kinds)
         sumw_runs = read_sumw_runs(plan)
         if options.require_sumw:
             check_sumw(plan, records, sumw_runs)
@@ -130,20 +125,22 @@ class FilesetPass:
             plan,
             records,
             kind=kind,
-            config={
-                **config,
-                "selection": self.processor.selection.model_dump(mode="json"),
-                "fileset": plan.fileset.model_dump(mode="json"),
-                "chunk_size": options.chunk_size,
-                "trust_code": options.trust_code,
-                "code": code_digest(),
-                "unique_events": options.require_unique,
-            },
-            representation=representation,
+            config={**config, **self._config()},
+            representation=self.representation,
             sumw_runs=sumw_runs,
             missing=missing,
             lumi=read_luminosity(plan, records, mask=self.processor.lumi_mask),
         )
+
+    def _config(self) -> dict[str, Any]:
+        return {
+            "selection": self.processor.selection.model_dump(mode="json"),
+            "fileset": self.plan.fileset.model_dump(mode="json"),
+            "chunk_size": self.options.chunk_size,
+            "trust_code": self.options.trust_code,
+            "code": code_digest(),
+            "unique_events": self.options.require_unique,
+        }
 
 
 def warn_missing(output: Path, manifest: Manifest) -> None:

@@ -1,4 +1,4 @@
-"""Groups of chunks as jobs of a batch pool: written here, run there, gathered here.
+"""Groups of chunks as jobs of a batch pool: written here, run in the pool, gathered here.
 
 A job is a JSON file. It runs in one process and needs no connection; its parts are in a folder of
 its own, named by content as everywhere, so that a job that ran twice does no harm.
@@ -30,13 +30,14 @@ from oddjet.errors import ConfigError, ProcessingError
 from oddjet.ml.representations import representation_from_identity
 from oddjet.processors.engine.attempts import failure_of
 from oddjet.processors.engine.keys import code_digest
+from oddjet.processors.engine.options import RunOptions
 from oddjet.processors.engine.plan import Plan
 from oddjet.processors.engine.rounds import raise_failures, run_plan
 from oddjet.processors.events.selection import Selection
+from oddjet.processors.events.source import ChunkSource
 from oddjet.processors.histograms import HistogramSettings
 from oddjet.processors.scoring import run_anomaly
 from oddjet.processors.skim import SkimProcessor
-from oddjet.processors.source import ChunkSource
 from oddjet.processors.totals import PartGroup
 
 __all__ = [
@@ -116,9 +117,9 @@ class BatchJob(_Settings):
 
 @dataclass
 class AbsentExecutor(ExecutorBase):  # type: ignore[misc]
-    """Runs no chunk: it notes which are not there yet, and lets each fail with a reason.
+    """Runs no chunk: it notes which are missing, and lets each fail with a reason.
 
-    What is there already is added up, here.
+    Parts that were made before are added up, here.
 
     Attributes:
         chunks: What it was asked to do.
@@ -153,8 +154,8 @@ class AbsentExecutor(ExecutorBase):  # type: ignore[misc]
             metadata = source.to_metadata()
             self.chunks.append(BatchChunk(source=metadata, branches=branches, part=part))
             failures |= failure_of(source, ProcessingError(self.reason(source.key)))["failures"]
-        found = {"failures": failures}
-        return (found if of_skim else {"out": found, "processed": set()}), 0
+        result = {"failures": failures}
+        return (result if of_skim else {"out": result, "processed": set()}), 0
 
 
 def split_chunks(
@@ -285,8 +286,7 @@ def _skim(job: BatchJob, parts: Path, executor: ExecutorBase) -> None:
         parts,
         executor=executor,
         images=representation is not None,
-        progress=None,
-        allow_missing=True,
+        options=RunOptions(allow_missing=True),
     )
     if failures := result.get("failures"):
         write_text(parts / FAILURES, json.dumps(failures, indent=1) + "\n")
@@ -330,18 +330,18 @@ def gather_parts(job: BatchJob, parts: Path, output: Path) -> list[str]:
     Returns:
         Keys of the parts that are in the output now.
     """
-    there = []
+    gathered = []
     for item in job.chunks:
         dataset, key = item.chunk.dataset, item.chunk.key
         if read_part_record(output, dataset, key) is None:
             record = read_part_record(parts, dataset, key)
             if record is None:
                 continue
-            # The record last: with it the part is there.
+            # The record last: with it the part counts.
             for suffix in [".npy"] * record.images + [".parquet", ".json"]:
                 _place(parts / dataset / f"{key}{suffix}", output / dataset / f"{key}{suffix}")
-        there.append(key)
-    return there
+        gathered.append(key)
+    return gathered
 
 
 def _place(source: Path, target: Path) -> None:

@@ -53,12 +53,11 @@ def run_skim(
     """
     output = Path(output)
     processor = SkimProcessor(selection or Selection.khanal(), output.absolute(), representation)
-    settings = processor.settings()
-    files = FilesetPass.prepare(fileset, processor, settings, options or RunOptions())
+    files = FilesetPass.prepare(
+        fileset, processor, processor.settings(), output, options or RunOptions()
+    )
     with lock_folder(output):
-        manifest = files.run(
-            output, executor, kind="skim", config={}, representation=settings["representation"]
-        )
+        manifest = files.run(executor, "skim", {})
         write_manifest(output, manifest)
         warn_missing(output, manifest)
         # Parts that are left out now, such as those of a file of data of which a chunk failed, may be

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from coffea.processor.executor import ExecutorBase
 
@@ -24,10 +24,10 @@ from oddjet.processors.engine.options import RunOptions
 from oddjet.processors.engine.rounds import run_chunks
 from oddjet.processors.engine.summary import package_versions
 from oddjet.processors.events.selection import Selection
+from oddjet.processors.events.source import ChunkSource
 from oddjet.processors.fileset import FilesetPass, warn_missing
 from oddjet.processors.histogram_files import write_histograms
 from oddjet.processors.histograms import Counts, Histograms, HistogramSettings, check_scales
-from oddjet.processors.source import ChunkSource
 from oddjet.processors.totals import add_up
 
 __all__ = ["AnomalyResult", "run_anomaly"]
@@ -62,8 +62,7 @@ def run_anomaly(
 ) -> AnomalyResult:
     """Score jets of a fileset or a skim; what is done already is kept.
 
-    Another binning, working point or scale scores nothing again: histograms are then filled from
-    the table.
+    Histograms are filled from the table: another binning, working point or scale scores nothing again.
 
     Args:
         source: Files of events, or a skim.
@@ -72,8 +71,7 @@ def run_anomaly(
         executor: Where to run, see `oddjet.condor.open_executor`.
         histograms: What to fill, and which jets are hunted in.
         scales: Dataset to the factor on its weights, σ·k·L·1000/Σw; 1 for data. Without scales
-            weights stay as they are. Weights in the table, and numbers of jets that are hunted in, are
-            never scaled.
+            weights stay as they are. The table and numbers of jets are never scaled.
         selection: The cuts, for files; Khanal's by default. A skim has its own.
         options: How files are cut into chunks, and what is refused.
 
@@ -81,12 +79,11 @@ def run_anomaly(
         Manifest, histograms and counts.
 
     Raises:
-        InputError: If a file or its jets cannot be used; of the kind that says why.
+        InputError: If a file or its jets cannot be used.
         DetectorError: If a detector cannot be used.
         ConfigError: If scales or selection do not fit, or pseudo-data cannot be drawn: the table and the
             other histograms are there then.
-        ProcessingError: If chunks failed, entries do not add up, or another process writes into the
-            folder.
+        ProcessingError: If chunks failed, or another process writes into the folder.
     """
     output, options = Path(output), options or RunOptions()
     settings = histograms or HistogramSettings()
@@ -96,55 +93,45 @@ def run_anomaly(
         check_scales(scales, kinds)
     scorer = JetScorer(find_detectors(detectors), output.absolute(), settings, tuple(kinds))
     filler = scorer.filler
-    config: dict[str, Any] = {
-        "detectors": [asdict(detector) for detector in scorer.detectors],
-        "histograms": settings.model_dump(mode="json"),
-        "scales": dict(scales) if scales is not None else None,
-        "trust_code": options.trust_code,
-        "code": code_digest(),
-    }
-    table: _SkimPass | _TablePass
+    parts: _SkimPass | FilesetPass
     if isinstance(source, Skim):
-        table = _SkimPass.prepare(source, scorer, selection, options)
+        parts = _SkimPass.prepare(source, scorer, selection, options)
     else:
-        table = _TablePass.prepare(source, scorer, selection, options)
+        parts = _prepare_files(source, scorer, selection or Selection.khanal(), options)
     with lock_folder(output):
-        manifest = table.run(executor, config)
+        manifest = parts.run(executor, "scores", _config(scorer, scales, options))
         totals = add_up(filler, Skim(scorer.output, manifest), executor)
         written = write_histograms(output, totals, settings, scales)
         write_manifest(output, manifest)
         if not isinstance(source, Skim):
             warn_missing(output, manifest)
-        remove_stale_parts(output, table.keys)
+        remove_stale_parts(output, parts.keys)
     if settings.sample is not None:
         totals.weights.check(settings.sample.lumi_ifb or 0.0)
     return AnomalyResult(manifest, written, totals.passed)
 
 
-@dataclass(frozen=True)
-class _TablePass:
-    """Files whose jets are selected and scored."""
+def _config(
+    scorer: JetScorer, scales: Mapping[str, float] | None, options: RunOptions
+) -> dict[str, Any]:
+    return {
+        "detectors": [asdict(detector) for detector in scorer.detectors],
+        "histograms": scorer.histograms.model_dump(mode="json"),
+        "scales": dict(scales) if scales is not None else None,
+        "trust_code": options.trust_code,
+        "code": code_digest(),
+    }
 
-    files: FilesetPass
-    output: Path
 
-    @classmethod
-    def prepare(
-        cls, fileset: Fileset, scorer: JetScorer, selection: Selection | None, options: RunOptions
-    ) -> _TablePass:
-        processor = AnomalyProcessor(selection or Selection.khanal(), scorer)
-        settings = {
-            "selection": processor.selection.identity(),
-            "detectors": _identity(scorer, trust_code=options.trust_code),
-        }
-        return cls(FilesetPass.prepare(fileset, processor, settings, options), scorer.output)
-
-    @property
-    def keys(self) -> set[str]:
-        return self.files.keys
-
-    def run(self, executor: ExecutorBase, config: dict[str, Any]) -> Manifest:
-        return self.files.run(self.output, executor, kind="scores", config=config)
+def _prepare_files(
+    fileset: Fileset, scorer: JetScorer, selection: Selection, options: RunOptions
+) -> FilesetPass:
+    settings = {
+        "selection": selection.identity(),
+        "detectors": _identity(scorer, trust_code=options.trust_code),
+    }
+    processor = AnomalyProcessor(selection, scorer)
+    return FilesetPass.prepare(fileset, processor, settings, scorer.output, options)
 
 
 @dataclass(frozen=True)
@@ -181,7 +168,9 @@ class _SkimPass:
     def keys(self) -> set[str]:
         return set(self.parts)
 
-    def run(self, executor: ExecutorBase, config: dict[str, Any]) -> Manifest:
+    def run(
+        self, executor: ExecutorBase, kind: Literal["scores"], config: dict[str, Any]
+    ) -> Manifest:
         attempts = self.options.attempts or Attempts.from_executor(executor)
         work = functools.partial(
             _attempt_part,
@@ -206,7 +195,7 @@ class _SkimPass:
         more = {"skim": str(self.skim.folder), "skim_config": manifest.config}
         return manifest.model_copy(
             update={
-                "kind": "scores",
+                "kind": kind,
                 "config": {**config, **more},
                 "versions": package_versions(),
                 "representation": None,

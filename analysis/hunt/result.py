@@ -1,4 +1,4 @@
-"""What a hunt found: the jets that were hunted in, their spectra after each cut, and the scan."""
+"""What a hunt gives: the jets that were hunted in, their spectra after each cut, and the scan."""
 
 from __future__ import annotations
 

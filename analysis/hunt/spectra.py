@@ -169,7 +169,9 @@ def read_histograms(folder: Path | str, wanted: HistogramSettings) -> ScoreHisto
         )
         if stored.fit_for(wanted):
             return stored
-    _log.info("%s: other histograms are wanted than are there: filled from the table", folder)
+    _log.info(
+        "%s: histograms are filled from the table: the stored ones are of other settings", folder
+    )
     return _fill(table, wanted)
 
 

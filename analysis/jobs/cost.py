@@ -26,10 +26,11 @@ from oddjet.datasets.skims.manifest import ChunkRecord, DatasetSummary, Manifest
 from oddjet.datasets.skims.skim import Skim
 from oddjet.ml.representations.jet_image import JetImage
 from oddjet.processors.engine.keys import code_digest, with_key
+from oddjet.processors.engine.options import RunOptions
 from oddjet.processors.engine.plan import Plan
 from oddjet.processors.engine.rounds import run_plan
+from oddjet.processors.events.source import ChunkSource
 from oddjet.processors.skim import SkimProcessor
-from oddjet.processors.source import ChunkSource
 
 __all__ = ["CALIBRATION_EVENTS", "Calibration", "Cost", "calibrate", "trained_detectors"]
 
@@ -189,7 +190,7 @@ def _measure(
             folder / name,
             executor=SerialExecutor(),
             images=image is not None,
-            progress=None,
+            options=RunOptions(),
         )
         return records[0]
 

@@ -110,7 +110,7 @@ def score_quality(
     names = np.asarray(table["dataset"])
     background = np.isin(names, [n for n, d in datasets.items() if d.kind == "background"])
     weights = np.asarray(table["weight"]) * np.array([scales[name] for name in names])
-    found = []
+    qualities = []
     for signal in (n for n, d in datasets.items() if d.kind == "signal"):
         is_signal, which = signal_jets(np.where(names == signal, table["label"], Truth.BACKGROUND))
         if not is_signal.any() or not background.any():
@@ -121,8 +121,8 @@ def score_quality(
             columns, evaluate(scores, is_signal[use], weights[use]), strict=True
         ):
             roc = roc_curve(scores[column], is_signal[use], weights[use])
-            found.append(Quality(column, signal, which, row, roc))
-    return found
+            qualities.append(Quality(column, signal, which, row, roc))
+    return qualities
 
 
 def epoch_quality(skim: Skim, detector: FoldedDetector, signal: str) -> list[EpochQuality]:
@@ -153,8 +153,8 @@ def epoch_quality(skim: Skim, detector: FoldedDetector, signal: str) -> list[Epo
     return [
         EpochQuality(
             score,
-            {epoch: roc_curve(found[score], truth) for epoch, found in by_epoch.items()},
-            {epoch: auc(found[score], truth) for epoch, found in by_epoch.items()},
+            {epoch: roc_curve(scores[score], truth) for epoch, scores in by_epoch.items()},
+            {epoch: auc(scores[score], truth) for epoch, scores in by_epoch.items()},
         )
         for score in detector.raw_score_names
     ]

@@ -24,8 +24,8 @@ from oddjet.datasets.disk.remote import (
 )
 from oddjet.datasets.skims.parts import read_part_record
 from oddjet.errors import BadFileError, ChunkTooLargeError, OddjetError, UnreachableError
-from oddjet.processors.chunkwise import Failure
-from oddjet.processors.source import ChunkSource
+from oddjet.processors.engine.chunkwise import Failure
+from oddjet.processors.events.source import ChunkSource
 
 __all__ = ["Attempts", "attempt_chunk", "attempt_item", "failure_of", "without_retries"]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from oddjet.datasets.disk.digest import content_key, dependency_digest, source_digest
 from oddjet.datasets.skims.manifest import SCHEMA_VERSION
-from oddjet.processors.source import ChunkSource
+from oddjet.processors.events.source import ChunkSource
 
 __all__ = ["code_digest", "detector_code", "with_key"]
 

@@ -9,7 +9,7 @@ import psutil
 from coffea.processor.executor import ExecutorBase
 
 from oddjet.errors import ChunkTooLargeError
-from oddjet.processors.source import ChunkSource
+from oddjet.processors.events.source import ChunkSource
 
 __all__ = ["check_memory", "expected_memory", "memory_limit"]
 

@@ -8,7 +8,7 @@ from typing import Any
 from oddjet.datasets.skims.manifest import ChunkRecord, MissingChunk
 from oddjet.errors import ProcessingError
 from oddjet.processors.engine.plan import Plan
-from oddjet.processors.source import ChunkSource
+from oddjet.processors.events.source import ChunkSource
 
 __all__ = ["find_missing"]
 

@@ -16,7 +16,7 @@ from oddjet.datasets.skims.manifest import FileRecord, MissingChunk
 from oddjet.errors import ConfigError, InputError, MissingBranchError
 from oddjet.processors.events.branches import list_branches, require_branches
 from oddjet.processors.events.selection import Selection
-from oddjet.processors.source import ChunkSource
+from oddjet.processors.events.source import ChunkSource
 
 __all__ = ["Plan", "make_plan"]
 

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
-from oddjet.processors.source import ChunkSource
+from oddjet.processors.events.source import ChunkSource
 
 __all__ = ["Progress", "Reporter", "SilentReporter", "Update", "watch_parts"]
 

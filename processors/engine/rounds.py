@@ -22,14 +22,15 @@ from oddjet.datasets.disk.checksums import verify_checksum
 from oddjet.datasets.skims.manifest import ChunkRecord
 from oddjet.datasets.skims.parts import read_part_record
 from oddjet.errors import ChunkTooLargeError, InputError, OddjetError, ProcessingError
-from oddjet.processors.chunkwise import ChunkProcessor
 from oddjet.processors.engine.attempts import Attempts, attempt_item, failure_of, without_retries
+from oddjet.processors.engine.chunkwise import ChunkProcessor
 from oddjet.processors.engine.cleanup import remove_temporary_files
 from oddjet.processors.engine.memory import check_memory, memory_limit
+from oddjet.processors.engine.options import RunOptions
 from oddjet.processors.engine.plan import Plan
 from oddjet.processors.engine.progress import Progress, watch_parts
 from oddjet.processors.engine.workers import NoWorkersError, watch_workers
-from oddjet.processors.source import ChunkSource
+from oddjet.processors.events.source import ChunkSource
 
 __all__ = ["FAILURES", "raise_failures", "run_chunks", "run_plan"]
 
@@ -63,9 +64,7 @@ def run_plan(
     *,
     executor: ExecutorBase,
     images: bool = False,
-    progress: Progress | None,
-    allow_missing: bool = False,
-    attempts: Attempts | None = None,
+    options: RunOptions,
 ) -> tuple[list[ChunkRecord], dict[str, Any]]:
     """Run a processor over the chunks of a plan that are not done yet.
 
@@ -76,9 +75,7 @@ def run_plan(
         output: Where it writes.
         executor: Where to run.
         images: Whether the processor writes images.
-        progress: As for `run_skim`.
-        allow_missing: As for `run_chunks`.
-        attempts: How often a chunk is tried; the executor's `retries`, and at least 3, by default.
+        options: What is tried again, and whether chunks may be missing.
 
     Returns:
         As `run_chunks`.
@@ -86,16 +83,14 @@ def run_plan(
     Raises:
         ProcessingError: If chunks failed or entries do not add up.
     """
-    attempts = attempts or Attempts.from_executor(executor)
+    attempts = options.attempts or Attempts.from_executor(executor)
     attempts = replace(attempts, output=output.absolute(), images=images)
 
     def run(todo: list[ChunkSource]) -> dict[str, Any]:
         check_memory(todo, plan.entry_bytes, memory_limit(executor))
         todo, failures = _check_checksums(todo, plan.checksums)
-        if not todo or (failures and not allow_missing):
+        if not todo or (failures and not options.allow_missing):
             return {"failures": failures}
-        # Branches of no use here are not even looked at: real files have two thousand.
-        names = sorted({name for chunk in todo for name in plan.branches[chunk.file]})
         runner = _PatientRunner(
             executor=without_retries(executor),
             schema=BaseSchema,
@@ -103,14 +98,7 @@ def run_plan(
             savemetrics=False,
             attempts=attempts,
         )
-        items = [_work_item(chunk, plan.branches[chunk.file]) for chunk in todo]
-        result = runner.run(
-            items,
-            processor,
-            iteritems_options={"filter_name": names},
-            uproot_options={"array_cache": None},  # would keep 100 MB of chunks that are done
-        )
-        totals = dict(result["out"])
+        totals = _run_coffea(runner, todo, plan, processor)
         return {**totals, "failures": {**failures, **totals.get("failures", {})}}
 
     return run_chunks(
@@ -119,9 +107,23 @@ def run_plan(
         run,
         executor=executor,
         images=images,
-        progress=progress,
-        allow_missing=allow_missing,
+        progress=options.progress,
+        allow_missing=options.allow_missing,
     )
+
+
+def _run_coffea(
+    runner: Runner, todo: list[ChunkSource], plan: Plan, processor: ChunkProcessor
+) -> dict[str, Any]:
+    # Branches of no use here are not even looked at: real files have two thousand.
+    names = sorted({name for chunk in todo for name in plan.branches[chunk.file]})
+    result = runner.run(
+        [_work_item(chunk, plan.branches[chunk.file]) for chunk in todo],
+        processor,
+        iteritems_options={"filter_name": names},
+        uproot_options={"array_cache": None},  # would keep 100 MB of chunks that are done
+    )
+    return dict(result["out"])
 
 
 def _work_item(source: ChunkSource, branches: frozenset[str]) -> WorkItem:

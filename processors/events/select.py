@@ -23,9 +23,9 @@ from oddjet.processors.events.noise_filters import passes_noise_filters
 from oddjet.processors.events.objects import Objects, concatenate_objects, read_objects
 from oddjet.processors.events.overlap import has_no_lepton
 from oddjet.processors.events.selection import Selection
+from oddjet.processors.events.source import ChunkSource
 from oddjet.processors.events.triggers import passes_triggers
 from oddjet.processors.events.truth import TruthMatch, match_truth
-from oddjet.processors.source import ChunkSource
 from oddjet.typing import Bools, Floats, Ints
 
 __all__ = ["SelectedJets", "select_jets"]

@@ -347,7 +347,7 @@ def test_the_memory_of_workers(executors: dict[str, ExecutorBase]) -> None:
 
 @pytest.fixture
 def chunk_of() -> Callable[[int], Any]:
-    from oddjet.processors.source import ChunkSource  # noqa: PLC0415
+    from oddjet.processors.events.source import ChunkSource  # noqa: PLC0415
 
     def chunk_of(n: int) -> ChunkSource:
         return ChunkSource("some", "background", (), "/a.root", "u", "Events", 0, n, "", "k")

@@ -10,7 +10,7 @@ import pytest
 from oddjet.errors import LinkError, UnreachableError
 from oddjet.processors.engine import attempts as module
 from oddjet.processors.engine.attempts import Attempts, attempt_chunk
-from oddjet.processors.source import ChunkSource
+from oddjet.processors.events.source import ChunkSource
 
 
 def chunk(file: str = "/data/a.root", **more: Any) -> ChunkSource:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from oddjet.processors.engine.keys import code_digest, with_key
-from oddjet.processors.source import ChunkSource
+from oddjet.processors.events.source import ChunkSource
 
 SOURCE = ChunkSource("a", "signal", (24,), "/x/a.root", "uuid", "Events", 0, 10, "nanoaod_v15")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from oddjet.processors.engine.progress import watch_parts
-from oddjet.processors.source import ChunkSource
+from oddjet.processors.events.source import ChunkSource
 
 SOURCE = ChunkSource("a", "data", (), "f", "u", "Events", 0, 10, "nanoaod_v15")
 CHUNKS = [

@@ -15,9 +15,9 @@ from coffea.processor.executor import ExecutorBase
 from oddjet.condor import Cluster, open_executor
 from oddjet.datasets.skims.parts import write_part
 from oddjet.errors import ChunkTooLargeError
-from oddjet.processors.chunkwise import record_of
+from oddjet.processors.engine.chunkwise import record_of
 from oddjet.processors.engine.rounds import FAILURES, run_chunks
-from oddjet.processors.source import ChunkSource
+from oddjet.processors.events.source import ChunkSource
 
 N_CHUNKS = 5
 LETHAL = {3}

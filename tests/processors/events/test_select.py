@@ -21,7 +21,7 @@ from oddjet.ml.representations.jet_image import JetImage
 from oddjet.processors.events.branches import list_branches
 from oddjet.processors.events.select import SelectedJets, select_jets
 from oddjet.processors.events.selection import Selection
-from oddjet.processors.source import ChunkSource
+from oddjet.processors.events.source import ChunkSource
 
 FORMATS: dict[str, dict[str, Any]] = {
     "nano_tt_v15.root": {"links": "FatJetPFCand", "index": "pfCandIdx", "candidates": "PFCand"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -9,11 +10,15 @@ from typing import Any
 
 from coffea.processor import ProcessorABC
 
+from oddjet.datasets.jets import Jets
+from oddjet.datasets.luminosity.mask import LumiMask
 from oddjet.datasets.skims.manifest import ChunkRecord
 from oddjet.errors import OddjetError
-from oddjet.processors.source import ChunkSource
+from oddjet.processors.events.select import select_jets
+from oddjet.processors.events.selection import Selection
+from oddjet.processors.events.source import ChunkSource
 
-__all__ = ["ChunkProcessor", "Failure", "guard"]
+__all__ = ["ChunkProcessor", "Failure", "SelectingProcessor", "guard"]
 
 
 @dataclass(frozen=True)
@@ -36,8 +41,8 @@ class Failure:
 def guard(source: ChunkSource, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Do the work of a chunk; turn an error that was raised on purpose into a result.
 
-    The other chunks go on, each error keeps its class and words on its way between processes
-    (causes are lost there), and all are reported together. Other errors, such as those of a disk
+    The other chunks go on, each error keeps its class and message on its way between processes
+    (causes are lost on it), and all are reported together. Other errors, such as those of a disk
     or a network, are raised: executors may try those again.
 
     Args:
@@ -64,7 +69,7 @@ class ChunkProcessor(ProcessorABC):  # type: ignore[misc]
         """Process one chunk.
 
         Args:
-            events: coffea's `BaseSchema` events; their metadata say which chunk it is.
+            events: coffea's `BaseSchema` events; their metadata name the chunk.
 
         Returns:
             {"records": {key: the chunk's record}, …} or {"failures": {key: `Failure`}}.
@@ -89,15 +94,54 @@ class ChunkProcessor(ProcessorABC):  # type: ignore[misc]
         return accumulator
 
 
+class SelectingProcessor(ChunkProcessor):
+    """Selects the jets of a chunk; what is done with them is up to others.
+
+    Attributes:
+        selection: The cuts.
+        lumi_mask: Certified luminosity, for data.
+    """
+
+    def __init__(self, selection: Selection) -> None:
+        self.selection = selection
+        self.lumi_mask = LumiMask.from_json(selection.lumi_mask) if selection.lumi_mask else None
+
+    def process_chunk(self, events: Any, source: ChunkSource) -> dict[str, Any]:
+        """Select the jets of a chunk, and process them; as `process`."""
+        started = time.perf_counter()
+        selected = select_jets(
+            events, selection=self.selection, source=source, lumi_mask=self.lumi_mask
+        )
+        record = record_of(
+            source,
+            n_jets=len(selected.jets),
+            cutflow=selected.cutflow,
+            sumw=selected.sumw,
+            sumw2=selected.sumw2,
+            counts=selected.counts,
+            seconds=time.perf_counter() - started,
+        )
+        return self.process_jets(selected.jets, record)
+
+    @abstractmethod
+    def process_jets(self, jets: Jets, record: ChunkRecord) -> dict[str, Any]:
+        """Make a part of the selected jets of a chunk.
+
+        Args:
+            jets: The jets.
+            record: The chunk's record.
+
+        Returns:
+            As `process`.
+        """
+
+
 def record_of(source: ChunkSource, **values: Any) -> ChunkRecord:
     """Start a chunk's record with where it comes from.
 
     Args:
         source: The chunk.
         **values: The other fields of `ChunkRecord`.
-
-    Returns:
-        The record.
     """
     return ChunkRecord(
         key=source.key,
