@@ -180,15 +180,15 @@ def test_a_part_of_a_skim_is_scored_from_an_archive(
         histograms=settings,
     )
     for number, group in enumerate(split_chunks(absent.chunks, jobs=2)):
-        here, there = tmp_path / f"job-{number}", tmp_path / f"there-{number}"
+        here, elsewhere = tmp_path / f"job-{number}", tmp_path / f"there-{number}"
         here.mkdir()
         job = pack_inputs(BatchJob(step=step, chunks=tuple(group)), here)
         assert not (here / "skim").exists()
         assert str(tmp_path) not in job.model_dump_json(exclude={"chunks"})
         (here / "job.json").write_text(job.model_dump_json())
-        shutil.move(here, there)
-        run_job(there / "job.json", there / "parts", executor=iterative)
-        gather_parts(job, there / "parts", output)
+        shutil.move(here, elsewhere)
+        run_job(elsewhere / "job.json", elsewhere / "parts", executor=iterative)
+        gather_parts(job, elsewhere / "parts", output)
     merged = run_anomaly(
         skim, detectors=detectors, output=output, executor=AbsentExecutor(), histograms=settings
     )

@@ -169,7 +169,7 @@ for _ in range(20):
     time.sleep(rng.uniform(0, 2 * seconds))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    found = read_part_record(folder, record.dataset, record.key)
+    kept = read_part_record(folder, record.dataset, record.key)
     seen["left over"] += len(list(folder.rglob(".*.*")))
     stem = folder / record.dataset / record.key
     # Whatever has its final name is whole, whether or not the record is there.
@@ -178,7 +178,7 @@ for _ in range(20):
             assert pq.read_table(stem.with_suffix(".parquet")).num_rows == len(jets)
         if stem.with_suffix(".npy").exists():
             assert len(np.load(stem.with_suffix(".npy"))) == len(jets)
-        seen["absent" if found is None else "whole"] += 1
+        seen["absent" if kept is None else "whole"] += 1
     except Exception:
         seen["broken"] += 1
 print(json.dumps(seen))
@@ -219,21 +219,21 @@ def test_readers_beside_a_writer_never_meet_half_a_part(skim_folder: Path, tmp_p
 
     thread = threading.Thread(target=write)
     thread.start()
-    found = 0
+    n_read = 0
     try:
         deadline = time.monotonic() + 60
-        while found < 50 and time.monotonic() < deadline:
+        while n_read < 50 and time.monotonic() < deadline:
             seen = read_part_record(tmp_path, chunk.dataset, chunk.key)
             if seen is None:
                 continue
             assert seen == record
             path = tmp_path / chunk.dataset / f"{chunk.key}.parquet"
             assert len(ak.from_parquet(path)) == len(jets)
-            found += 1
+            n_read += 1
     finally:
         stop.set()
         thread.join()
-    assert found == 50
+    assert n_read == 50
 
 
 @contextmanager

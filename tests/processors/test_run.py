@@ -119,8 +119,8 @@ def test_small_jets_of_a_real_file(samples: Path, iterative: ExecutorBase, tmp_p
     run_skim(one(path), selection=selection, output=tmp_path, executor=iterative)
     jets = open_skim(tmp_path).jets()
     with uproot.open(path) as file:
-        found = file["Events"].arrays(["Jet_pt", "Jet_eta", "Jet_jetId"])
-    wide = (found.Jet_pt > 50) & (abs(found.Jet_eta) < 2.4) & (found.Jet_jetId & 2 > 0)
+        jets = file["Events"].arrays(["Jet_pt", "Jet_eta", "Jet_jetId"])
+    wide = (jets.Jet_pt > 50) & (abs(jets.Jet_eta) < 2.4) & (jets.Jet_jetId & 2 > 0)
     assert 0.5 * ak.sum(wide) < len(jets) <= ak.sum(wide)
     spread = abs(jets.constituents.eta - jets.eta)
     assert ak.max(spread) < 0.6  # R = 0.4: these are not the large jets' constituents
@@ -346,7 +346,7 @@ def test_an_empty_file_leaves_a_record(
 def test_executors_give_the_same_skim(
     executors: dict[str, ExecutorBase], fileset: Fileset, tmp_path: Path
 ) -> None:
-    found = {}
+    skims = {}
     for kind, executor in executors.items():
         manifest = run_skim(
             fileset,
@@ -356,17 +356,17 @@ def test_executors_give_the_same_skim(
             options=RunOptions(chunk_size=100),
         )
         skim = open_skim(tmp_path / kind)
-        found[kind] = (rows(skim.jets()), manifest.cutflow, manifest.datasets, skim.images())
+        skims[kind] = (rows(skim.jets()), manifest.cutflow, manifest.datasets, skim.images())
     for kind in ("futures", "dask"):
-        assert found[kind][:3] == found["iterative"][:3]
-        np.testing.assert_array_equal(found[kind][3], found["iterative"][3])
-    assert len(found["iterative"][0]) > 500
+        assert skims[kind][:3] == skims["iterative"][:3]
+        np.testing.assert_array_equal(skims[kind][3], skims["iterative"][3])
+    assert len(skims["iterative"][0]) > 500
 
 
 def test_chunks_do_not_change_the_jets(
     fileset: Fileset, iterative: ExecutorBase, tmp_path: Path
 ) -> None:
-    found = []
+    tables = []
     for size in (37, 1000):
         run_skim(
             fileset,
@@ -374,8 +374,8 @@ def test_chunks_do_not_change_the_jets(
             executor=iterative,
             options=RunOptions(chunk_size=size),
         )
-        found.append(rows(open_skim(tmp_path / str(size)).jets()))
-    assert found[0] == found[1]
+        tables.append(rows(open_skim(tmp_path / str(size)).jets()))
+    assert tables[0] == tables[1]
 
 
 def test_a_wrong_sum_of_weights_is_refused(

@@ -138,8 +138,8 @@ def test_decorrelated_scores_are_in_the_table_and_the_histograms(
     assert set(result.histograms) == {"m_mass", "m_light", "m_mass_ddt", "m_light_ddt"}
     use = (table["dataset"] == "qcd") & (table["rank"] == 0)
     passing = use & (table["m_mass_ddt"] >= -np.log10(0.5))
-    found = result.histograms["m_mass_ddt"]
-    assert found["qcd", "nominal", "0.5", sum, sum].value == pytest.approx(
+    histogram = result.histograms["m_mass_ddt"]
+    assert histogram["qcd", "nominal", "0.5", sum, sum].value == pytest.approx(
         table["weight"][passing & (table["pt"] >= 200)].sum()
     )
     assert result.passed["m_mass_ddt"]["qcd"]["0.5"] == np.count_nonzero(passing)
@@ -160,7 +160,7 @@ def test_files_and_their_skim_give_the_same(
     tmp_path: Path,
 ) -> None:
     detectors = {"m": detector_folder}
-    found = {}
+    results = {}
     for kind, executor in executors.items():
         for name, source in {"files": fileset, "skim": open_skim(skim_folder)}.items():
             options = RunOptions(chunk_size=110) if name == "files" else RunOptions()
@@ -173,10 +173,10 @@ def test_files_and_their_skim_give_the_same(
                 histograms=SETTINGS,
                 options=options,
             )
-            found[kind, name] = (open_scores(folder).columns(), result)
-    reference_table, reference = found["iterative", "skim"]
+            results[kind, name] = (open_scores(folder).columns(), result)
+    reference_table, reference = results["iterative", "skim"]
     assert len(reference_table["pt"]) > 500
-    for table, result in found.values():
+    for table, result in results.values():
         same(table, reference_table)
         assert result.histograms == reference.histograms
         assert result.passed == reference.passed
@@ -366,10 +366,10 @@ def test_columns_of_some_datasets(
     skim = open_skim(skim_folder)
     run_anomaly(skim, detectors={"m": detector_folder}, output=tmp_path, executor=iterative)
     table = open_scores(tmp_path)
-    some = table.columns(["pt", "dataset"], kinds="signal")
-    assert list(some) == ["pt", "dataset"]
-    assert set(some["dataset"]) == {"w"}
-    assert len(some["pt"]) == len(skim.jets("w"))
+    signal = table.columns(["pt", "dataset"], kinds="signal")
+    assert list(signal) == ["pt", "dataset"]
+    assert set(signal["dataset"]) == {"w"}
+    assert len(signal["pt"]) == len(skim.jets("w"))
     config = json.loads((tmp_path / "manifest.json").read_text())["config"]
     assert config["detectors"][0]["label"] == "m"
     assert config["skim"] == str(skim_folder)

@@ -54,21 +54,21 @@ def test_a_bump_in_a_root_histogram_is_found(root_file: Path, tmp_path: Path) ->
 
 
 def test_a_background_can_be_given(root_file: Path) -> None:
-    found = hunt_file(
+    result = hunt_file(
         f"{root_file}:cr/mass", SETTINGS, background=f"{root_file}:cr/background"
     ).bump_hunt
-    assert found.background == "given"
-    assert found.best.expected == pytest.approx(
-        EXPECTED[(EDGES[:-1] >= found.window[0]) & (EDGES[1:] <= found.window[1])].sum()
+    assert result.background == "given"
+    assert result.best.expected == pytest.approx(
+        EXPECTED[(EDGES[:-1] >= result.window[0]) & (EDGES[1:] <= result.window[1])].sum()
     )
 
 
 def test_a_range_and_a_signal_width(root_file: Path) -> None:
     settings = ScanSettings(range=(60, 240), signal_width=7, function="exppoly3", n_toys=50)
-    found = hunt_file(f"{root_file}:cr/mass", settings)
-    assert found.spectrum.edges[[0, -1]].tolist() == [60, 240]
-    assert found.bump_hunt.background == "signal plus background"
-    assert abs(np.mean(found.bump_hunt.window) - 120) < 6
+    result = hunt_file(f"{root_file}:cr/mass", settings)
+    assert result.spectrum.edges[[0, -1]].tolist() == [60, 240]
+    assert result.bump_hunt.background == "signal plus background"
+    assert abs(np.mean(result.bump_hunt.window) - 120) < 6
 
 
 def test_weighted_simulation_is_not_data(root_file: Path) -> None:

@@ -52,7 +52,7 @@ def test_ties_do_not_depend_on_the_order_of_rows() -> None:
     columns["khanal_mse"] = np.zeros(50)
     order = np.random.default_rng(2).permutation(50)
     mixed = {name: values[order] for name, values in columns.items()}
-    first, second = (most_anomalous(each, "khanal_mse", n=7) for each in (columns, mixed))
+    first, second = (most_anomalous(rows, "khanal_mse", n=7) for rows in (columns, mixed))
     assert [jet.key for jet in first] == [jet.key for jet in second]
 
 

@@ -41,18 +41,18 @@ def test_backgrounds_add_with_their_scales() -> None:
     columns = table()
     datasets = {"low": summary("background"), "high": summary("background"), "w": summary("signal")}
     scales = {"low": 10.0, "high": 1.0, "w": 1.0}
-    (found,) = score_quality(columns, datasets, ["d_s"], scales)
+    (quality,) = score_quality(columns, datasets, ["d_s"], scales)
     is_signal = columns["label"] == Truth.MERGED
     use = is_signal | (columns["dataset"] != "w")
     weights = np.array([scales[name] for name in columns["dataset"]])
     expected = roc_auc_score(
         is_signal[use], columns["d_s_calibrated"][use], sample_weight=weights[use]
     )
-    assert found.evaluation.auc.value == pytest.approx(expected, abs=1e-12)
-    assert found.evaluation.auc.low < expected < found.evaluation.auc.high
-    assert (found.signal, found.which) == ("w", "merged")
-    assert found.evaluation.n_signal == is_signal.sum()
-    assert found.to_dict()["auc"]["value"] == pytest.approx(expected)
+    assert quality.evaluation.auc.value == pytest.approx(expected, abs=1e-12)
+    assert quality.evaluation.auc.low < expected < quality.evaluation.auc.high
+    assert (quality.signal, quality.which) == ("w", "merged")
+    assert quality.evaluation.n_signal == is_signal.sum()
+    assert quality.to_dict()["auc"]["value"] == pytest.approx(expected)
 
 
 def test_nothing_to_evaluate_without_signal_or_background() -> None:
