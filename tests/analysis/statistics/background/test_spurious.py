@@ -99,7 +99,9 @@ def test_smooth_template_of_a_noiseless_spectrum_is_the_spectrum() -> None:
 def test_the_default_function_passes_on_a_smoothed_template_of_large_simulation() -> None:
     """Issue: |N_spur| − σ_MC < 0.3 σ at every mass for a spectrum that is known to be falling."""
     counts = np.random.default_rng(23).poisson(falling(1.1e6)).astype(float)
-    study = study_functions((counts, EDGES), n_data=10_000, functions=[DEFAULT, "bernstein2"])
+    study = study_functions(
+        Spectrum(EDGES, counts, counts), n_data=10_000, functions=[DEFAULT, "bernstein2"]
+    )
     assert [test.function for test in study.accepted] == [DEFAULT]
     assert study.tests[0].has_enough_simulation
     assert study.to_dict()["accepted"] == [DEFAULT]
