@@ -1,16 +1,18 @@
-"""The compiled loops of `batch`: Newton steps, sideband fits and signal fits of log-linear functions.
+"""The compiled loops of `many`: Newton steps, sideband fits and signal fits of log-linear functions.
 
-Arrays are as in `batch.BatchModel`; nothing here checks its arguments.
+Nothing here checks its arguments.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 
-__all__ = ["fit_signals", "fit_whole", "fit_windows"]
+from oddjet.typing import Floats, Ints
+
+__all__ = ["Functions", "Spectra", "fit_signals", "fit_whole", "fit_windows"]
 
 SIZE = 7
 """Six parameters of a background, and a signal."""
@@ -19,6 +21,44 @@ CONVERGED = 1e-6
 """Twice the distance to the minimum, in units of the log-likelihood, from which one Newton step is the last."""
 
 compiled: Any = numba.njit(cache=True, nogil=True)
+
+
+class Functions(NamedTuple):
+    """Functions bound to bins, as in `many.BatchModel`; log_width is that of the bins (n_bins,)."""
+
+    designs: Floats
+    n_parameters: Ints
+    families: Ints
+    thresholds: Floats
+    log_width: Floats
+
+
+class Spectra(NamedTuple):
+    """What is fitted, and where fits begin.
+
+    Attributes:
+        counts: Contents, shape (n_spectra, n_bins).
+        saturated: Log-likelihood of a model that gives each content exactly, of the same shape.
+        parameters: Parameters of fits of the whole spectra, shape (n_spectra, n_functions, 6).
+        deviances: Their deviances, shape (n_spectra, n_functions); infinite where there is no fit.
+    """
+
+    counts: Floats
+    saturated: Floats
+    parameters: Floats
+    deviances: Floats
+
+
+class _Fit(NamedTuple):
+    """One fit: n parameters, all bins but those in [first, stop), a signal of shape (0,) for none."""
+
+    counts: Floats
+    design: Floats
+    log_width: Floats
+    n: int
+    first: int
+    stop: int
+    signal: Floats
 
 
 @compiled
@@ -57,11 +97,12 @@ def _solve(factor, vector, n, solution):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _accumulate(counts, design, n, log_width, first, stop, signal, q, gradient, hessian):  # type: ignore[no-untyped-def]
+def _accumulate(fit, q, gradient, hessian):  # type: ignore[no-untyped-def]
     """Negative log-likelihood without constants, its gradient and Fisher information.
 
-    With a signal (not empty) its yield is parameter n, after those of the background.
+    With a signal its yield is parameter n, after those of the background.
     """
+    counts, design, log_width, n, first, stop, signal = fit
     with_signal = signal.size > 0
     size = n + 1 if with_signal else n
     for i in range(size):
@@ -100,14 +141,14 @@ def _accumulate(counts, design, n, log_width, first, stop, signal, q, gradient, 
 
 
 @compiled
-def _minimise(counts, design, n, log_width, first, stop, signal, q, factor):  # type: ignore[no-untyped-def]
+def _minimise(fit, q, factor):  # type: ignore[no-untyped-def]
     """Newton steps, halved until they improve; q ends at the minimum, factor at its Cholesky factor.
 
     Gives the value, infinite where there is no valid minimum.
     """
-    size = n + 1 if signal.size > 0 else n
+    size = fit.n + 1 if fit.signal.size > 0 else fit.n
     gradient, step, trial = np.empty(SIZE), np.empty(SIZE), np.empty(SIZE)
-    value = _accumulate(counts, design, n, log_width, first, stop, signal, q, gradient, factor)
+    value = _accumulate(fit, q, gradient, factor)
     for _ in range(NEWTON_STEPS):
         if not np.isfinite(value) or not _factorise(factor, size):
             return np.inf
@@ -120,9 +161,7 @@ def _minimise(counts, design, n, log_width, first, stop, signal, q, factor):  # 
         while True:
             for i in range(size):
                 trial[i] = q[i] - fraction * step[i]
-            new = _accumulate(
-                counts, design, n, log_width, first, stop, signal, trial, gradient, factor
-            )
+            new = _accumulate(fit, trial, gradient, factor)
             if new <= value + 1e-11 * abs(value) + 1e-11:
                 break
             fraction *= 0.5
@@ -135,22 +174,26 @@ def _minimise(counts, design, n, log_width, first, stop, signal, q, factor):  # 
 
 
 @compiled
-def fit_whole(counts, saturated, designs, n_parameters, log_width, parameters, deviances):  # type: ignore[no-untyped-def]
+def fit_whole(spectra, functions):  # type: ignore[no-untyped-def]
     """Fit every function to every spectrum; parameters and deviances are changed in place."""
     nothing, factor, q = np.empty(0), np.empty((SIZE, SIZE)), np.empty(SIZE)
-    for s in range(counts.shape[0]):
-        for f in range(designs.shape[0]):
-            n = n_parameters[f]
-            q[:n] = parameters[s, f, :n]
-            value = _minimise(counts[s], designs[f], n, log_width, 0, 0, nothing, q, factor)
+    for s in range(spectra.counts.shape[0]):
+        for f in range(functions.designs.shape[0]):
+            n = functions.n_parameters[f]
+            q[:n] = spectra.parameters[s, f, :n]
+            fit = _Fit(
+                spectra.counts[s], functions.designs[f], functions.log_width, n, 0, 0, nothing
+            )
+            value = _minimise(fit, q, factor)
             if np.isfinite(value):
-                parameters[s, f, :n] = q[:n]
-                deviances[s, f] = 2.0 * (value + saturated[s].sum())
+                spectra.parameters[s, f, :n] = q[:n]
+                spectra.deviances[s, f] = 2.0 * (value + spectra.saturated[s].sum())
 
 
 @compiled
-def _enough(counts, n, first, stop):  # type: ignore[no-untyped-def]
+def _enough(fit, n):  # type: ignore[no-untyped-def]
     """As `fit_function` asks: more bins than parameters, and as many filled ones. Gives the bins."""
+    counts, first, stop = fit.counts, fit.first, fit.stop
     n_bins, n_filled = 0, 0
     for b in range(counts.size):
         if first <= b < stop:
@@ -162,10 +205,14 @@ def _enough(counts, n, first, stop):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _predict(design, n, log_width, first, stop, q, factor):  # type: ignore[no-untyped-def]
-    """Events in the window and their variance."""
-    total = 0.0
+def _predict(fit, q, factor):  # type: ignore[no-untyped-def]
+    """Events in the window and their variance; or the yield of the signal and its variance."""
     slope, solution = np.zeros(SIZE), np.empty(SIZE)
+    _, design, log_width, n, first, stop, signal = fit
+    if signal.size > 0:
+        slope[n] = 1.0
+        return q[n], _solve(factor, slope, n + 1, solution)
+    total = 0.0
     for b in range(first, stop):
         exponent = log_width[b]
         for j in range(n):
@@ -178,100 +225,114 @@ def _predict(design, n, log_width, first, stop, q, factor):  # type: ignore[no-u
 
 
 @compiled
-def _end_of_family(families, f):  # type: ignore[no-untyped-def]
-    end = f
-    while end < families.size and families[end] == families[f]:
-        end += 1
-    return end
-
-
-@compiled
 def _pays(before, deviance, ndf, thresholds):  # type: ignore[no-untyped-def]
-    """Whether one parameter more pays by the F-test; see `choice.f_test`."""
+    """Whether one parameter more pays by the F-test; see `nested.f_test`."""
     return max(before - deviance, 0.0) / (max(deviance, 1e-12) / ndf) > thresholds[ndf]
 
 
 @compiled
-def fit_windows(  # type: ignore[no-untyped-def]
-    counts, saturated, designs, n_parameters, families, thresholds, log_width, parameters,
-    firsts, stops, background, variance, chosen,
-):  # fmt: skip
-    """Fit every spectrum beside every window, the function chosen; the last three are filled."""
-    nothing, factor, q = np.empty(0), np.empty((SIZE, SIZE)), np.empty(SIZE)
-    for s in range(counts.shape[0]):
-        whole = saturated[s].sum()
-        # The window before is nearly the same, so its minimum is where to begin.
-        near = parameters[s].copy()
-        for w in range(firsts.size):
-            first, stop = firsts[w], stops[w]
-            constant = whole - saturated[s, first:stop].sum()
-            smallest, f = np.inf, 0
-            while f < families.size:
-                end = _end_of_family(families, f)
-                held, deviance, predicted, spread = -1, np.inf, 0.0, 0.0
-                for g in range(f, end):
-                    n = n_parameters[g]
-                    n_bins = _enough(counts[s], n, first, stop)
-                    if n_bins == 0:
-                        break
-                    q[:n] = near[g, :n]
-                    value = _minimise(
-                        counts[s], designs[g], n, log_width, first, stop, nothing, q, factor
-                    )
-                    if not np.isfinite(value):
-                        break
-                    near[g, :n] = q[:n]
-                    new = 2.0 * (value + constant)
-                    if held >= 0 and not _pays(deviance, new, n_bins - n, thresholds):
-                        break
-                    held, deviance = g, new
-                    predicted, spread = _predict(designs[g], n, log_width, first, stop, q, factor)
-                if held >= 0 and deviance + 2 * n_parameters[held] < smallest:
-                    smallest = deviance + 2 * n_parameters[held]
-                    chosen[s, w] = held
-                    background[s, w], variance[s, w] = predicted, spread
-                f = end
+def _fit_family(functions, family, fit, constant, starts, whole):  # type: ignore[no-untyped-def]
+    """Fit a family, the order chosen by F-test, until an order does not pay or cannot be fitted.
+
+    Without a signal, starts move to the minima: the next window is nearly the same.
+
+    Args:
+        functions: The functions.
+        family: Number of the family.
+        fit: The bins and the signal; its function is not used.
+        constant: Log-likelihood of the saturated model in these bins.
+        starts: Where fits begin, shape (n_functions, 6).
+        whole: Deviances without signal; functions that have none are not fitted.
+
+    Returns:
+        The function, −1 if no fit is valid, its deviance, and what `_predict` gives.
+    """
+    factor, q = np.empty((SIZE, SIZE)), np.empty(SIZE)
+    n_signal = 1 if fit.signal.size > 0 else 0
+    held, deviance, number, variance = -1, np.inf, 0.0, 0.0
+    for g in range(functions.families.size):
+        if functions.families[g] != family:
+            continue
+        n = functions.n_parameters[g]
+        one = _Fit(
+            fit.counts, functions.designs[g], fit.log_width, n, fit.first, fit.stop, fit.signal
+        )
+        n_bins = _enough(one, n + n_signal)
+        if n_bins == 0 or not np.isfinite(whole[g]):
+            break
+        q[:n], q[n] = starts[g, :n], 0.0
+        value = _minimise(one, q, factor)
+        if not np.isfinite(value):
+            break
+        if n_signal == 0:
+            starts[g, :n] = q[:n]
+        new = 2.0 * (value + constant)
+        if held >= 0 and not _pays(deviance, new, n_bins - n - n_signal, functions.thresholds):
+            break
+        held, deviance = g, new
+        number, variance = _predict(one, q, factor)
+    return held, deviance, number, variance
 
 
 @compiled
-def fit_signals(  # type: ignore[no-untyped-def]
-    counts, saturated, designs, n_parameters, families, thresholds, log_width, parameters,
-    deviances, templates, yields, errors, gain, chosen,
-):  # fmt: skip
-    """Fit every signal to every spectrum, the function chosen; the last four are filled."""
-    factor, q, last, solution = (
-        np.empty((SIZE, SIZE)),
-        np.empty(SIZE),
-        np.empty(SIZE),
-        np.empty(SIZE),
-    )
-    for s in range(counts.shape[0]):
-        constant = saturated[s].sum()
+def _choose(functions, fit, constant, starts, whole):  # type: ignore[no-untyped-def]
+    """Fit every family and choose by AIC; arguments and result as of `_fit_family`."""
+    chosen, best, number, variance = -1, np.inf, 0.0, 0.0
+    smallest = np.inf
+    for f in range(functions.families.size):
+        if functions.families[f] != f:  # not the first of its family
+            continue
+        held, deviance, size, spread = _fit_family(functions, f, fit, constant, starts, whole)
+        if held >= 0 and deviance + 2 * functions.n_parameters[held] < smallest:
+            smallest = deviance + 2 * functions.n_parameters[held]
+            chosen, best, number, variance = held, deviance, size, spread
+    return chosen, best, number, variance
+
+
+@compiled
+def fit_windows(spectra, functions, windows, results):  # type: ignore[no-untyped-def]
+    """Fit every spectrum beside every window, the function chosen.
+
+    Args:
+        spectra: A `Spectra`.
+        functions: A `Functions`.
+        windows: First bin of each window, and one past its last, shape (n_windows,) each.
+        results: Filled: background, variance and function, shape (n_spectra, n_windows) each.
+    """
+    firsts, stops = windows
+    background, variance, chosen = results
+    nothing, everything = np.empty(0), np.zeros(functions.families.size)
+    for s in range(spectra.counts.shape[0]):
+        counts, saturated = spectra.counts[s], spectra.saturated[s]
+        total, near = saturated.sum(), spectra.parameters[s].copy()
+        for w in range(firsts.size):
+            first, stop = firsts[w], stops[w]
+            fit = _Fit(counts, functions.designs[0], functions.log_width, 0, first, stop, nothing)
+            constant = total - saturated[first:stop].sum()
+            held, _, size, spread = _choose(functions, fit, constant, near, everything)
+            if held >= 0:
+                chosen[s, w], background[s, w], variance[s, w] = held, size, spread
+
+
+@compiled
+def fit_signals(spectra, functions, templates, results):  # type: ignore[no-untyped-def]
+    """Fit every signal to every spectrum, the function chosen.
+
+    Args:
+        spectra: A `Spectra`, fitted without signal.
+        functions: A `Functions`.
+        templates: Fraction of each signal in each bin, shape (n_templates, n_bins).
+        results: Filled: yields, errors, gain in deviance and function, (n_spectra, n_templates) each.
+    """
+    yields, errors, gain, chosen = results
+    for s in range(spectra.counts.shape[0]):
+        whole, starts = spectra.deviances[s], spectra.parameters[s]
+        constant = spectra.saturated[s].sum()
         for t in range(templates.shape[0]):
-            smallest, f = np.inf, 0
-            while f < families.size:
-                end = _end_of_family(families, f)
-                held, deviance, size, error = -1, np.inf, 0.0, 0.0
-                for g in range(f, end):
-                    n = n_parameters[g]
-                    n_bins = _enough(counts[s], n + 1, 0, 0)
-                    if n_bins == 0 or not np.isfinite(deviances[s, g]):
-                        break
-                    q[:n], q[n] = parameters[s, g, :n], 0.0
-                    value = _minimise(
-                        counts[s], designs[g], n, log_width, 0, 0, templates[t], q, factor
-                    )
-                    if not np.isfinite(value):
-                        break
-                    new = 2.0 * (value + constant)
-                    if held >= 0 and not _pays(deviance, new, n_bins - n - 1, thresholds):
-                        break
-                    held, deviance, size = g, new, q[n]
-                    last[:], last[n] = 0.0, 1.0
-                    error = np.sqrt(_solve(factor, last, n + 1, solution))
-                if held >= 0 and deviance + 2 * n_parameters[held] < smallest:
-                    smallest = deviance + 2 * n_parameters[held]
-                    chosen[s, t] = held
-                    yields[s, t], errors[s, t] = size, error
-                    gain[s, t] = max(deviances[s, held] - deviance, 0.0)
-                f = end
+            fit = _Fit(
+                spectra.counts[s], functions.designs[0], functions.log_width, 0, 0, 0, templates[t]
+            )
+            held, deviance, size, variance = _choose(functions, fit, constant, starts, whole)
+            if held >= 0:
+                chosen[s, t], yields[s, t], errors[s, t] = held, size, np.sqrt(variance)
+                gain[s, t] = max(whole[held] - deviance, 0.0)

@@ -153,6 +153,12 @@ class BatchModel:
     def _log_width(self) -> Floats:
         return np.log(np.diff(self.edges))
 
+    @property
+    def _functions(self) -> kernels.Functions:
+        return kernels.Functions(
+            self.designs, self.n_parameters, self.families, self.thresholds, self._log_width
+        )
+
     def start(self, spectrum: npt.ArrayLike) -> Floats:
         """Parameters near the minimum for one spectrum, from a straight-line fit of its logarithm.
 
@@ -182,13 +188,15 @@ class BatchModel:
             Parameters (n_spectra, n_functions, 6), the start where a fit is not valid, and the
             deviance (n_spectra, n_functions), infinite there.
         """
+        fitted = self._fit_whole(spectra, starts)
+        return fitted.parameters, fitted.deviances
+
+    def _fit_whole(self, spectra: npt.ArrayLike, starts: Floats) -> kernels.Spectra:
         counts = np.ascontiguousarray(spectra, dtype=np.float64)
-        parameters, deviances = starts.copy(), np.full(starts.shape[:2], np.inf)
-        kernels.fit_whole(
-            counts, _saturated(counts), self.designs, self.n_parameters, self._log_width,
-            parameters, deviances,
-        )  # fmt: skip
-        return parameters, deviances
+        deviances = np.full(starts.shape[:2], np.inf)
+        fitted = kernels.Spectra(counts, _saturated(counts), starts.copy(), deviances)
+        kernels.fit_whole(fitted, self._functions)
+        return fitted
 
     def expected(self, spectrum: npt.ArrayLike) -> tuple[Floats, str]:
         """Fit one whole spectrum with the chosen function.
@@ -204,8 +212,9 @@ class BatchModel:
         """
         counts = np.asarray(spectrum, dtype=np.float64)
         none = np.zeros(1, dtype=np.int64)
-        parameters, _ = self.fit_whole(counts[None], self.start(counts)[None])
-        chosen = int(self._fit_windows(counts[None], parameters, none, none).chosen[0, 0])
+        fitted = self._fit_whole(counts[None], self.start(counts)[None])
+        parameters = fitted.parameters
+        chosen = int(self._fit_windows(fitted, none, none).chosen[0, 0])
         if chosen < 0:
             msg = f"no function of {', '.join(self.names)} can be fitted to {counts.sum():g} events"
             raise FitError(msg)
@@ -224,23 +233,15 @@ class BatchModel:
             firsts: First bin of each window, shape (n_windows,).
             stops: One past its last bin, shape (n_windows,).
         """
-        counts = np.ascontiguousarray(spectra, dtype=np.float64)
-        parameters, _ = self.fit_whole(counts, starts)
-        return self._fit_windows(counts, parameters, firsts, stops)
+        return self._fit_windows(self._fit_whole(spectra, starts), firsts, stops)
 
-    def _fit_windows(
-        self, counts: Floats, parameters: Floats, firsts: Ints, stops: Ints
-    ) -> WindowFits:
-        shape = (counts.shape[0], firsts.size)
-        fits = WindowFits(
-            np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape, -1, np.int8)
-        )
-        kernels.fit_windows(
-            counts, _saturated(counts), self.designs, self.n_parameters, self.families,
-            self.thresholds, self._log_width, parameters, firsts, stops,
-            fits.background, fits.variance, fits.chosen,
-        )  # fmt: skip
-        return fits
+    def _fit_windows(self, fitted: kernels.Spectra, firsts: Ints, stops: Ints) -> WindowFits:
+        shape = (len(fitted.counts), firsts.size)
+        background, variance = np.full(shape, np.nan), np.full(shape, np.nan)
+        chosen = np.full(shape, -1, np.int8)
+        results = (background, variance, chosen)
+        kernels.fit_windows(fitted, self._functions, (firsts, stops), results)
+        return WindowFits(*results)
 
     def fit_signals(self, spectra: npt.ArrayLike, starts: Floats, templates: Floats) -> SignalFits:
         """Fit every spectrum with each signal on top of the background.
@@ -250,18 +251,13 @@ class BatchModel:
             starts: Where to begin with each spectrum, shape (n_spectra, n_functions, 6).
             templates: Fraction of each signal in each bin, shape (n_templates, n_bins).
         """
-        counts = np.ascontiguousarray(spectra, dtype=np.float64)
-        parameters, deviances = self.fit_whole(counts, starts)
-        shape = (counts.shape[0], templates.shape[0])
+        fitted = self._fit_whole(spectra, starts)
+        shape = (len(fitted.counts), len(templates))
         yields, errors, gain = (np.full(shape, np.nan) for _ in range(3))
-        fits = SignalFits(yields, errors, gain, np.full(shape, -1, dtype=np.int8))
-        kernels.fit_signals(
-            counts, _saturated(counts), self.designs, self.n_parameters, self.families,
-            self.thresholds, self._log_width, parameters, deviances,
-            np.ascontiguousarray(templates, dtype=np.float64),
-            fits.yields, fits.errors, fits.gain, fits.chosen,
-        )  # fmt: skip
-        return fits
+        results = (yields, errors, gain, np.full(shape, -1, dtype=np.int8))
+        shapes = np.ascontiguousarray(templates, dtype=np.float64)
+        kernels.fit_signals(fitted, self._functions, shapes, results)
+        return SignalFits(*results)
 
 
 def _function_names(function: str) -> tuple[str, ...]:
