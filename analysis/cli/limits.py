@@ -15,8 +15,8 @@ from oddjet.analysis.report.figures.style import PlotLabel
 from oddjet.analysis.report.sections.limits import limits_section
 from oddjet.analysis.report.write import write_limits
 from oddjet.analysis.statistics.exchange.histogram_files import read_histogram
-from oddjet.analysis.statistics.limits.inputs import Systematics
-from oddjet.analysis.statistics.limits.spectrum import LimitSettings, SignalModel, limit_spectrum
+from oddjet.analysis.statistics.limits.inputs import LimitSettings, Systematics
+from oddjet.analysis.statistics.limits.spectrum import SignalModel, limit_spectrum
 from oddjet.analysis.statistics.spectrum import Spectrum
 
 __all__ = ["limit"]

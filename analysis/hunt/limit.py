@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from oddjet.analysis.hunt.hunt import Hunt
-from oddjet.analysis.statistics.limits.spectrum import (
-    LimitSettings,
-    SignalModel,
-    SpectrumLimit,
-    limit_spectrum,
-)
+from oddjet.analysis.statistics.limits.inputs import LimitSettings
+from oddjet.analysis.statistics.limits.spectrum import SignalModel, SpectrumLimit, limit_spectrum
 from oddjet.analysis.statistics.spectrum import Spectrum
 from oddjet.errors import FitError
 

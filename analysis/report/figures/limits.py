@@ -52,7 +52,7 @@ def limit_band(
         msg = f"a band over mass needs limits at two masses or more, received {len(limits)}"
         raise ConfigError(msg)
     ordered = sorted(limits, key=lambda limit: limit.mass)
-    in_pb = all(limit.lumi_ifb is not None for limit in ordered)
+    in_pb = all(limit.settings.lumi_ifb is not None for limit in ordered)
 
     def shown(limit: Limit, mu: float) -> float:
         cross_section = limit.in_pb(mu) if in_pb else None
@@ -77,7 +77,7 @@ def limit_band(
     axes.set_xlim(mass[0], mass[-1])
     axes.set_xlabel(axis_label)
     unit = "σ [pb]" if in_pb else "signal events"
-    axes.set_ylabel(f"Upper limit on {unit}, {100 * ordered[0].cl:g} % CL")
+    axes.set_ylabel(f"Upper limit on {unit}, {100 * ordered[0].settings.cl:g} % CL")
     axes.legend(loc="upper right", title="blinded" if not seen else None)
     draw_label(axes, label or PlotLabel())
     return figure

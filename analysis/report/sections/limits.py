@@ -48,9 +48,11 @@ def limits_section(
         "Local p",
     )
     first = limits[0]
-    method = f"{first.n_toys} toys a point" if first.n_toys else "asymptotic formulae"
+    method = (
+        f"{first.settings.n_toys} toys a point" if first.settings.n_toys else "asymptotic formulae"
+    )
     caption = (
-        f"Upper limits at {100 * first.cl:g} % CL by CLs ({method}). The bands hold 68 % and 95 % "
+        f"Upper limits at {100 * first.settings.cl:g} % CL by CLs ({method}). The bands hold 68 % and 95 % "
         "of what background alone would give."
     )
     return Section(

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.analysis.statistics.background.choice import TriedFunction, choose_function
+from oddjet.analysis.statistics.background.choice import choose_function
 from oddjet.analysis.statistics.background.estimate import SidebandEstimate, sidebands
 from oddjet.analysis.statistics.background.likelihood import Fitted
-from oddjet.analysis.statistics.background.nested import ALPHA
+from oddjet.analysis.statistics.background.nested import Tried
 from oddjet.analysis.statistics.spectrum import Histogram, Window, check_counts
 from oddjet.errors import FitError
 from oddjet.typing import Floats
@@ -30,7 +30,7 @@ class BackgroundFit(SidebandEstimate):
     """
 
     fitted: Fitted
-    tried: tuple[TriedFunction, ...]
+    tried: tuple[Tried, ...]
     requested: str
 
     @property
@@ -71,8 +71,6 @@ def fit_sidebands(
     *,
     window: Window,
     function: str = "auto",
-    scale: float | None = None,
-    alpha: float = ALPHA,
 ) -> BackgroundFit:
     """Fit a falling function to everything outside a window.
 
@@ -83,8 +81,6 @@ def fit_sidebands(
         histogram: A `Spectrum`, or any UHI histogram of numbers of events.
         window: The signal window, lower and upper end [GeV].
         function: ``auto``, a family (``dijet``, ``exppoly``) or one function (``dijet3``).
-        scale: The mass that x = 1 stands for [GeV]; twice the upper edge by default.
-        alpha: An extra parameter is accepted below this F-test probability.
 
     Raises:
         FitError: The histogram is not fit for it (see `Spectrum.checked`), the window leaves no bin
@@ -97,7 +93,7 @@ def fit_sidebands(
     if not data.counts[use].sum() > 0:
         msg = f"no events in the {int(use.sum())} sideband bins: loosen the cut or add data"
         raise FitError(msg)
-    fitted, tried = choose_function(function, data, use, scale=scale, alpha=alpha)
+    fitted, tried = choose_function(function, data, use)
     expected, jacobian = fitted.function.on(data.edges).expected_and_jacobian(fitted.parameters)
     variance = np.einsum("bp,pq,bq->b", jacobian, fitted.covariance, jacobian)
     slope = jacobian[inside].sum(axis=0)

@@ -48,14 +48,17 @@ __all__ = [
 Link = Literal["log", "positive"]
 
 N_NODES = 8
+"""Nodes a bin of the Gauss–Legendre quadrature."""
 MAX_EXPONENT = 600.0
-MAX_PARAMETERS = 6
 """Exponents are cut here; a coefficient that a fit puts at zero has minus this as its logarithm."""
+MAX_PARAMETERS = 6
 
 
 @dataclasses.dataclass(frozen=True)
 class FallingFunction(ABC):
     """A smooth function of mass that is not negative; `link` says how its basis makes it.
+
+    A class declares its `family`, its `link`, and as `names` those of up to six parameters.
 
     Attributes:
         n_parameters: Number of free parameters, the normalisation included (2 to 6).
@@ -66,6 +69,7 @@ class FallingFunction(ABC):
 
     family: ClassVar[str]
     link: ClassVar[Link]
+    names: ClassVar[tuple[str, ...]]
     n_parameters: int
     scale: float
     span: tuple[float, float] | None = None
@@ -87,9 +91,9 @@ class FallingFunction(ABC):
         return f"{self.family}{self.n_parameters}"
 
     @property
-    @abstractmethod
     def parameter_names(self) -> tuple[str, ...]:
         """One name a parameter, in the order of the parameters."""
+        return self.names[: self.n_parameters]
 
     @property
     @abstractmethod
@@ -149,18 +153,6 @@ class FallingFunction(ABC):
             edges: Increasing bin edges, n_bins + 1 of them [GeV].
         """
         return BinnedFunction(self, np.asarray(edges, dtype=np.float64))
-
-    def integrals(self, edges: npt.ArrayLike, parameters: npt.ArrayLike) -> Floats:
-        """Integral over each bin, by Gauss–Legendre quadrature with 8 nodes a bin.
-
-        Args:
-            edges: Increasing bin edges, n_bins + 1 of them [GeV].
-            parameters: Array of shape (n_parameters,).
-
-        Returns:
-            Expected events, shape (n_bins,).
-        """
-        return self.on(edges).expected(np.asarray(parameters, dtype=np.float64))
 
 
 class LogLinearFunction(FallingFunction):
@@ -228,11 +220,7 @@ class DijetFunction(LogLinearFunction):
     """
 
     family: ClassVar[str] = "dijet"
-
-    @property
-    def parameter_names(self) -> tuple[str, ...]:
-        """Logarithm of the normalisation first: ln_p0, p2, then p1, p3, p4 as they are added."""
-        return ("ln_p0", "p2", "p1", "p3", "p4", "p5")[: self.n_parameters]
+    names: ClassVar[tuple[str, ...]] = ("ln_p0", "p2", "p1", "p3", "p4", "p5")
 
     @property
     def formula(self) -> str:
@@ -267,11 +255,7 @@ class ExpPolynomial(LogLinearFunction):
     """The exponential of a polynomial, f = exp(a0 + a1 x + … + a_(n−1) x^(n−1))."""
 
     family: ClassVar[str] = "exppoly"
-
-    @property
-    def parameter_names(self) -> tuple[str, ...]:
-        """The coefficients a0, a1 and so on."""
-        return tuple(f"a{power}" for power in range(self.n_parameters))
+    names: ClassVar[tuple[str, ...]] = tuple(f"a{power}" for power in range(MAX_PARAMETERS))
 
     @property
     def formula(self) -> str:
@@ -293,11 +277,7 @@ class BernsteinPolynomial(PositiveSum):
     """
 
     family: ClassVar[str] = "bernstein"
-
-    @property
-    def parameter_names(self) -> tuple[str, ...]:
-        """The logarithms of the coefficients, ln_c0, ln_c1 and so on."""
-        return tuple(f"ln_c{power}" for power in range(self.n_parameters))
+    names: ClassVar[tuple[str, ...]] = tuple(f"ln_c{power}" for power in range(MAX_PARAMETERS))
 
     @property
     def range(self) -> tuple[float, float]:

@@ -12,6 +12,7 @@ References:
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -175,6 +176,15 @@ class Problem:
             slopes.T @ (slopes / (expected * self.scale)[:, None]),
         )
 
+    def minimum(self, start: Floats, *, name: str) -> FitResult:
+        """Minimise from rotated parameters; those of the result are rotated back. See `minimise`."""
+        fit = minimise(self.value, self.gradient, start, n_bins=int(self.use.sum()), name=name)
+        return dataclasses.replace(
+            fit,
+            parameters=self.rotation @ fit.parameters,
+            covariance=self.rotation @ fit.covariance @ self.rotation.T,
+        )
+
 
 def descend(problem: Problem, q: Floats) -> Floats:
     """Fisher-scoring steps, halved until the likelihood improves: the minimiser's start."""
@@ -263,7 +273,7 @@ def _fit_log_linear(function: FallingFunction, data: Spectrum, use: Bools) -> Fi
     rotation = rotation_of(function.basis(data.centres[use]) * root[:, None])
     problem = Problem(counts, scale, use, function.on(data.edges), rotation, TINY)
     q = descend(problem, np.asarray(np.linalg.solve(rotation, start), dtype=np.float64))
-    return Fitted(function=function, **vars(minimise(problem, q, name=function.name)))
+    return Fitted(function=function, **vars(problem.minimum(q, name=function.name)))
 
 
 def _fit_positive(function: FallingFunction, data: Spectrum, use: Bools) -> Fitted:
@@ -279,7 +289,7 @@ def _fit_positive(function: FallingFunction, data: Spectrum, use: Bools) -> Fitt
     root = np.sqrt(np.maximum(terms[use] @ coefficients[free], FLOOR * scale) * scale)
     rotation = rotation_of(terms[use] / root[:, None])
     problem = Problem(counts, scale, use, LinearModel(terms), rotation)
-    fit = minimise(problem, np.linalg.solve(rotation, coefficients[free]), name=function.name)
+    fit = problem.minimum(np.linalg.solve(rotation, coefficients[free]), name=function.name)
     if np.any(fit.parameters <= 0):
         msg = f"the fit of '{function.name}' left the region of coefficients ≥ 0: use fewer"
         raise FitError(msg)
@@ -298,36 +308,27 @@ def _fit_positive(function: FallingFunction, data: Spectrum, use: Bools) -> Fitt
     )
 
 
-class Objective(Protocol):
-    """A likelihood that `minimise` takes, in rotated parameters q."""
-
-    @property
-    def use(self) -> Bools:
-        """Bins that are fitted, shape (n_bins,)."""
-
-    @property
-    def rotation(self) -> Floats:
-        """Parameters p = rotation · q, shape (n_parameters, n_parameters)."""
-
-    def value(self, q: Floats, /) -> float:
-        """Half the deviance."""
-
-    def gradient(self, q: Floats, /) -> Floats:
-        """Gradient of `value`."""
-
-
-def minimise(problem: Objective, start: Floats, *, name: str) -> FitResult:
-    """Find the minimum and its covariance with iminuit.
+def minimise(
+    value: Callable[[Floats], float],
+    gradient: Callable[[Floats], Floats],
+    start: Floats,
+    *,
+    n_bins: int,
+    name: str,
+) -> FitResult:
+    """Find the minimum of half a deviance and its covariance with iminuit.
 
     Args:
-        problem: The likelihood.
-        start: Rotated parameters to begin with, shape (n_parameters,).
+        value: Half the deviance at parameters of shape (n_parameters,).
+        gradient: Its gradient, shape (n_parameters,).
+        start: Parameters to begin with, shape (n_parameters,).
+        n_bins: Bins that are fitted.
         name: What is fitted, for messages.
 
     Raises:
         FitError: The minimum is not valid, or its covariance not accurate and positive.
     """
-    minuit = Minuit(problem.value, start, grad=problem.gradient)
+    minuit = Minuit(value, start, grad=gradient)
     minuit.errordef = Minuit.LIKELIHOOD
     minuit.strategy = 1
     minuit.migrad()
@@ -339,14 +340,11 @@ def minimise(problem: Objective, start: Floats, *, name: str) -> FitResult:
     good = minuit.valid and minuit.accurate and np.all(np.isfinite(covariance))
     if not (good and np.all(np.diag(covariance) > 0)):
         msg = (
-            f"the fit of '{name}' to {int(problem.use.sum())} bins did not converge (valid "
+            f"the fit of '{name}' to {n_bins} bins did not converge (valid "
             f"minimum: {minuit.valid}, accurate covariance: {minuit.accurate}, distance to "
             f"minimum {minuit.fmin.edm:.2g}): use fewer parameters or another function"
         )
         raise FitError(msg)
     return FitResult(
-        parameters=problem.rotation @ q,
-        covariance=problem.rotation @ covariance @ problem.rotation.T,
-        deviance=2.0 * problem.value(q),
-        ndf=int(problem.use.sum()) - q.size,
+        parameters=q, covariance=covariance, deviance=2.0 * value(q), ndf=n_bins - q.size
     )

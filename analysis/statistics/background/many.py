@@ -46,11 +46,6 @@ class WindowFits:
     variance: Floats
     chosen: npt.NDArray[np.int8]
 
-    @property
-    def n_failed(self) -> int:
-        """Windows of spectra without a valid fit."""
-        return int(np.count_nonzero(self.chosen < 0))
-
 
 @dataclasses.dataclass(frozen=True)
 class SignalFits:
@@ -96,9 +91,6 @@ class BatchModel:
         function: str,
         edges: npt.ArrayLike,
         spectrum: npt.ArrayLike,
-        *,
-        scale: float | None = None,
-        alpha: float = ALPHA,
     ) -> BatchModel:
         """Bind functions to bins.
 
@@ -106,21 +98,18 @@ class BatchModel:
             function: ``auto``, a family, or one function such as ``dijet3``.
             edges: Bin edges, n_bins + 1 of them [GeV].
             spectrum: Roughly what will be fitted, shape (n_bins,): it sets the parameters' axes.
-            scale: The mass that x = 1 stands for [GeV]; twice the upper edge by default.
-            alpha: An extra parameter is accepted below this F-test probability.
 
         Raises:
             ConfigError: There is no such function, or its logarithm is not linear.
             FitError: A function is not defined on the bins.
         """
         edges = np.asarray(edges, dtype=np.float64)
-        scale = 2.0 * float(edges[-1]) if scale is None else scale
         names = _function_names(function)
         weight = np.sqrt(np.maximum(np.asarray(spectrum, dtype=np.float64), 0.5))
         centres = 0.5 * (edges[:-1] + edges[1:])
         designs = np.zeros((len(names), centres.size, MAX_PARAMETERS))
         for index, name in enumerate(names):
-            made = make_function(name, scale=scale)
+            made = make_function(name, scale=2.0 * float(edges[-1]))
             if made.link != "log":
                 msg = (
                     f"'{name}' cannot be used in a scan that is refitted: expected a function whose "
@@ -133,7 +122,7 @@ class BatchModel:
             designs[index, :, : made.n_parameters] = np.linalg.solve(upper.T, basis.T).T
         ndf = np.arange(centres.size + 1)
         thresholds = np.full(ndf.size, np.inf)
-        thresholds[1:] = stats.f.isf(alpha, 1, ndf[1:])
+        thresholds[1:] = stats.f.isf(ALPHA, 1, ndf[1:])
         families = [name.rstrip("0123456789") for name in names]
         return cls(
             names=names,
@@ -143,11 +132,6 @@ class BatchModel:
             families=np.array([families.index(family) for family in families], dtype=np.int64),
             thresholds=thresholds,
         )
-
-    @property
-    def n_bins(self) -> int:
-        """Number of bins."""
-        return int(self.edges.size - 1)
 
     @property
     def _log_width(self) -> Floats:

@@ -18,7 +18,6 @@ import numpy as np
 from oddjet.analysis.statistics.background.estimate import SidebandEstimate
 from oddjet.analysis.statistics.background.fit import fit_sidebands
 from oddjet.analysis.statistics.background.functions import FAMILIES
-from oddjet.analysis.statistics.background.nested import ALPHA
 from oddjet.analysis.statistics.background.transfer import fit_transfer
 from oddjet.analysis.statistics.spectrum import Histogram, Spectrum, Window
 from oddjet.errors import FitError
@@ -111,8 +110,6 @@ def compare_methods(
     window: Window,
     functions: Sequence[str] = tuple(FAMILIES),
     failing: Histogram | None = None,
-    scale: float | None = None,
-    alpha: float = ALPHA,
 ) -> MethodSpread:
     """Estimate the background in a window by several methods.
 
@@ -122,18 +119,16 @@ def compare_methods(
         functions: Families, functions or ``auto``; the first that is good is the central one.
         failing: The jets that fail the cut, in the same bins; with them the transfer factor is a
             method too.
-        scale: The mass that x = 1 stands for [GeV]; twice the upper edge by default.
-        alpha: An extra parameter is accepted below this F-test probability.
 
     Raises:
         FitError: No method describes the sidebands; the message names what became of each.
         ConfigError: There is no function of one of the names.
     """
     spectrum = Spectrum.from_histogram(histogram)
-    fit = partial(fit_sidebands, spectrum, window=window, scale=scale, alpha=alpha)
+    fit = partial(fit_sidebands, spectrum, window=window)
     methods = [_judge(name, partial(fit, function=name)) for name in functions]
     if failing is not None:
-        transfer = partial(fit_transfer, spectrum, failing, window=window, alpha=alpha)
+        transfer = partial(fit_transfer, spectrum, failing, window=window)
         methods.append(_judge("transfer", transfer))
     if not any(method.used for method in methods):
         reasons = "\n".join(f"  {method.name}: {method.why_not}" for method in methods)

@@ -1,7 +1,8 @@
 """How many parameters: one more is accepted while it pays by the F-test.
 
 The F statistic is F = (D_n − D_(n+1)) / (D_(n+1) / ndf_(n+1)), D being the saturated-model deviance;
-one parameter more pays if its tail probability under F(1, ndf_(n+1)) is below `alpha`.
+one parameter more pays if its tail probability under F(1, ndf_(n+1)) is below `ALPHA`. The
+likelihood-ratio probability of D_n − D_(n+1) under χ²(1) is recorded beside it.
 
 References:
     arXiv:1806.00843, section 6 (F-test).
@@ -11,54 +12,69 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from scipy import stats
 
 from oddjet.errors import FitError
 
-__all__ = ["ALPHA", "Attempt", "Nested", "add_parameters", "f_test", "likelihood_ratio_test"]
+__all__ = ["ALPHA", "Nested", "Tried", "add_parameters", "f_test", "likelihood_ratio_test"]
 
 ALPHA = 0.05
 """An extra parameter is accepted below this F-test probability."""
 
 
 class Nested(Protocol):
-    """A fit that is compared with one of fewer parameters."""
+    """A fit that is compared with one of fewer parameters: see `likelihood.FitResult`."""
 
     @property
-    def deviance(self) -> float:
-        """−2 ln of the likelihood over that of the saturated model."""
+    def deviance(self) -> float: ...  # noqa: D102
 
     @property
-    def ndf(self) -> int:
-        """Fitted bins minus parameters."""
+    def ndf(self) -> int: ...  # noqa: D102
 
 
 F = TypeVar("F", bound=Nested)
 
 
 @dataclasses.dataclass(frozen=True)
-class Attempt(Generic[F]):
-    """One order that was tried.
+class Tried:
+    """One function that was tried, and what became of it.
 
     Attributes:
-        order: What was tried.
-        fit: The fit, None if it failed.
-        before: The fit that it is compared with, None for the first.
-        failure: Why it failed, or an empty string.
+        name: The function's name.
+        n_parameters: Its number of parameters.
+        deviance: Saturated-model deviance; None where the fit failed.
+        ndf: Degrees of freedom; None where the fit failed.
+        p_value: Goodness of fit; None where the fit failed.
+        f_test_p: Tail probability of the F-test against one parameter fewer, where there is one.
+        likelihood_ratio_p: The same for the likelihood ratio.
+        chosen: Whether this is the function that is used.
+        failure: Why the fit failed, or an empty string.
     """
 
-    order: int
-    fit: F | None
-    before: F | None
+    name: str
+    n_parameters: int
+    deviance: float | None = None
+    ndf: int | None = None
+    p_value: float | None = None
+    f_test_p: float | None = None
+    likelihood_ratio_p: float | None = None
+    chosen: bool = False
     failure: str = ""
 
-    @property
-    def f_test_p(self) -> float | None:
-        """Tail probability of the F-test against the fit before."""
-        comparable = self.fit is not None and self.before is not None
-        return f_test(self.before, self.fit) if comparable else None  # type: ignore[arg-type]
+    @classmethod
+    def from_fit(cls, name: str, n_parameters: int, fit: Nested, before: Nested | None) -> Tried:
+        """Record a fit, compared with the one before it where there is one."""
+        return cls(
+            name=name,
+            n_parameters=n_parameters,
+            deviance=fit.deviance,
+            ndf=fit.ndf,
+            p_value=float(stats.chi2.sf(fit.deviance, fit.ndf)),
+            f_test_p=None if before is None else f_test(before, fit),
+            likelihood_ratio_p=None if before is None else likelihood_ratio_test(before, fit),
+        )
 
 
 def f_test(smaller: Nested, larger: Nested) -> float:
@@ -86,28 +102,29 @@ def likelihood_ratio_test(smaller: Nested, larger: Nested) -> float:
 
 
 def add_parameters(
-    fit: Callable[[int], F], orders: Iterable[int], *, alpha: float = ALPHA
-) -> tuple[F | None, list[Attempt[F]]]:
-    """Fit rising orders until one more does not pay, or fails.
+    fit: Callable[[int], F], numbers: Iterable[int], *, name: Callable[[int], str] = str
+) -> tuple[F | None, list[Tried]]:
+    """Fit with rising numbers of parameters until one more does not pay, or fails.
 
     Args:
-        fit: Fits one order; raises FitError if it cannot.
-        orders: The orders, one parameter more each.
-        alpha: A higher order is accepted below this F-test probability.
+        fit: Fits with a number of parameters; raises FitError if it cannot.
+        numbers: Numbers of parameters, one more each.
+        name: What the function of a number of parameters is called.
 
     Returns:
         The last fit that pays, None if the first failed, and all that were tried.
     """
     best: F | None = None
-    attempts: list[Attempt[F]] = []
-    for order in orders:
+    tried: list[Tried] = []
+    for number in numbers:
         try:
-            fitted = fit(order)
+            fitted = fit(number)
         except FitError as error:
-            attempts.append(Attempt(order, None, best, str(error)))
+            tried.append(Tried(name(number), number, failure=str(error)))
             break
-        attempts.append(Attempt(order, fitted, best))
-        if best is not None and not f_test(best, fitted) < alpha:
+        record = Tried.from_fit(name(number), number, fitted, best)
+        tried.append(record)
+        if record.f_test_p is not None and not record.f_test_p < ALPHA:
             break
         best = fitted
-    return best, attempts
+    return best, tried

@@ -23,15 +23,14 @@ from oddjet.analysis.statistics.background.functions import FallingFunction
 from oddjet.analysis.statistics.background.likelihood import (
     FLOOR,
     FitResult,
+    Fitted,
     LinearModel,
     Model,
     Problem,
     descend,
     fit_function,
-    minimise,
     rotation_of,
 )
-from oddjet.analysis.statistics.background.nested import ALPHA
 from oddjet.analysis.statistics.spectrum import Histogram, Spectrum, check_counts
 from oddjet.errors import FitError
 from oddjet.typing import Bools, Floats
@@ -98,42 +97,34 @@ class _SignalModel:
         )
 
 
-@dataclasses.dataclass(frozen=True)
-class SignalFit:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SignalFit(Fitted):
     """A bump fitted together with the background under it.
 
+    The parameters are the free ones of the background and then the yield. For a ``positive`` family
+    these are coefficients, and those at zero are left out; all of them count in ndf.
+
     Attributes:
-        function: The function of the background.
         data: The histogram.
         mass: Mass of the signal [GeV]; NaN for a template.
         width: Its standard deviation [GeV]; NaN for a template.
         fractions: Fraction of the signal in each bin, shape (n_bins,).
         yield_: Signal events, may be negative.
         error: Its uncertainty from the covariance.
-        parameters: The free parameters of the background and then the yield. For a ``positive``
-            family these are coefficients, and those at zero are left out.
-        covariance: Their covariance.
-        jacobian: Derivatives of the expectation by them, shape (n_bins, n_free).
+        jacobian: Derivatives of the expectation by the parameters, shape (n_bins, n_free).
         background: Expected background in every bin, shape (n_bins,).
-        deviance: −2 ln of the likelihood over that of the saturated model.
-        deviance_without: The same of the background alone.
-        ndf: Bins minus parameters, the yield included.
+        deviance_without: The deviance of the background alone.
     """
 
-    function: FallingFunction
     data: Spectrum
     mass: float
     width: float
     fractions: Floats
     yield_: float
     error: float
-    parameters: Floats
-    covariance: Floats
     jacobian: Floats
     background: Floats
-    deviance: float
     deviance_without: float
-    ndf: int
 
     @property
     def expected(self) -> Floats:
@@ -145,11 +136,6 @@ class SignalFit:
         """√(2 Δ ln L) against no signal, with the sign of the yield (local, asymptotic)."""
         gain = max(self.deviance_without - self.deviance, 0.0)
         return float(np.sign(self.yield_) * np.sqrt(gain))
-
-    @property
-    def p_value(self) -> float:
-        """Goodness of fit: tail probability of the deviance under χ²(ndf)."""
-        return float(stats.chi2.sf(self.deviance, self.ndf))
 
     @property
     def pulls(self) -> Floats:
@@ -205,8 +191,6 @@ def fit_signal(
     width: float = np.nan,
     template: npt.ArrayLike | None = None,
     function: str = "auto",
-    scale: float | None = None,
-    alpha: float = ALPHA,
 ) -> SignalFit:
     """Fit a bump of given shape and free yield on a falling background.
 
@@ -219,8 +203,6 @@ def fit_signal(
         width: Its standard deviation [GeV].
         template: Fraction of the signal in each bin, shape (n_bins,), instead of a Gaussian.
         function: ``auto``, a family or one function, such as ``dijet3``.
-        scale: The mass that x = 1 stands for [GeV]; twice the upper edge by default.
-        alpha: An extra parameter is accepted below this F-test probability.
 
     Raises:
         FitError: The histogram or the signal is not fit for it, or a minimum is not valid.
@@ -230,7 +212,7 @@ def fit_signal(
     fractions = _signal_shape(data, mass, width, template)
     everything = np.ones(data.n_bins, dtype=np.bool_)
     outside = ~_core(data, fractions, mass, width)
-    chosen, _ = choose_function(function, data, outside, scale=scale, alpha=alpha)
+    chosen, _ = choose_function(function, data, outside)
     alone = fit_function(chosen.function, data, everything)
     if chosen.function.link == "positive":
         model, fit = _fit_positive(chosen.function, data, fractions)
@@ -298,7 +280,7 @@ def _fit(
     use = np.ones(data.n_bins, dtype=np.bool_)
     problem = Problem(data.counts, data.weight_scale, use, model, rotation)
     q = descend(problem, np.asarray(np.linalg.solve(rotation, start), dtype=np.float64))
-    return model, minimise(problem, q, name=f"{function.name} + signal")
+    return model, problem.minimum(q, name=f"{function.name} + signal")
 
 
 def _fit_positive(

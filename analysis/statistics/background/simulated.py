@@ -10,7 +10,7 @@ import numpy as np
 
 from oddjet.analysis.statistics.background.functions import function_names
 from oddjet.analysis.statistics.background.smoothing import SmoothTemplate, smooth
-from oddjet.analysis.statistics.background.spurious import LIMIT, SpuriousSignal, spurious_signal
+from oddjet.analysis.statistics.background.spurious import SpuriousSignal, spurious_signal
 from oddjet.analysis.statistics.spectrum import Histogram, Spectrum
 from oddjet.errors import ConfigError
 
@@ -65,7 +65,6 @@ def study_functions(
     relative_width: float = 0.1,
     functions: Sequence[str] = (),
     masses: Sequence[float] | None = None,
-    limit: float = LIMIT,
 ) -> SpuriousStudy:
     """Smooth a simulated spectrum, scale it to a number of events, and test functions on it.
 
@@ -75,7 +74,6 @@ def study_functions(
         relative_width: Standard deviation of the signal over its mass.
         functions: Names; all by default.
         masses: Masses of the signal [GeV]; two widths from the ends, half a width apart by default.
-        limit: |N_spur| − σ_MC must stay below so many σ.
 
     Raises:
         FitError: The histogram is not fit for it.
@@ -97,7 +95,6 @@ def study_functions(
             covariance=template.covariance * factor**2,
             n_effective=n_effective,
             masses=masses,
-            limit=limit,
         )
         for name in functions or function_names()
     )

@@ -27,6 +27,8 @@ __all__ = ["SmoothTemplate", "smooth"]
 
 
 DEGREE = 3
+N_KNOTS = 25
+"""More than a spectrum needs: the penalty does the rest."""
 PENALTIES = np.logspace(-3, 7, 41)
 NEWTON_STEPS = 60
 
@@ -99,13 +101,12 @@ def _fit(
     return a, nu, basis.T @ (basis * (nu / scale)[:, None])
 
 
-def smooth(histogram: Histogram, *, n_knots: int = 25) -> SmoothTemplate:
+def smooth(histogram: Histogram) -> SmoothTemplate:
     """Smooth a falling spectrum.
 
     Args:
         histogram: A `Spectrum` of weighted simulation or data, or any UHI histogram of numbers of
             events.
-        n_knots: Knots of the spline; more than the spectrum needs, the penalty does the rest.
 
     Raises:
         FitError: The histogram is not fit for it, or holds fewer than 8 bins.
@@ -118,7 +119,7 @@ def smooth(histogram: Histogram, *, n_knots: int = 25) -> SmoothTemplate:
         )
         raise FitError(msg)
     widths = data.widths
-    basis = _spline_basis(data, min(n_knots, data.n_bins))
+    basis = _spline_basis(data, min(N_KNOTS, data.n_bins))
     differences = np.diff(np.eye(basis.shape[1]), n=3, axis=0)
     # A whisper of a ridge: splines at the ends see few bins.
     shape = differences.T @ differences

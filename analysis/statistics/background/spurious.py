@@ -171,8 +171,6 @@ def spurious_signal(
     covariance: npt.ArrayLike | None = None,
     n_effective: float = float("inf"),
     masses: Sequence[float] | Floats | None = None,
-    scale: float | None = None,
-    limit: float = LIMIT,
 ) -> SpuriousSignal:
     """Fit signal and background to a background-only template at every mass.
 
@@ -185,8 +183,6 @@ def spurious_signal(
             (n_bins, n_bins), or its variances, shape (n_bins,); zero where it is a given truth.
         n_effective: Effective events of the simulation.
         masses: Masses of the signal [GeV]; `mass_grid` by default.
-        scale: The mass that x = 1 stands for [GeV]; twice the upper edge by default.
-        limit: |N_spur| − σ_MC must stay below so many σ.
 
     Raises:
         FitError: The template is not fit for it, or no covariance of the right shape was given.
@@ -195,14 +191,14 @@ def spurious_signal(
     given = Spectrum.from_histogram(template)
     # The likelihood of data: one event counts one, although the template is not whole numbers.
     data = dataclasses.replace(given, variances=given.counts, is_data=False).checked()
-    make_function(function, scale=2.0 * float(data.edges[-1]) if scale is None else scale)
+    make_function(function, scale=2.0 * float(data.edges[-1]))
     uncertainty = _check_covariance(covariance, data.n_bins)
     grid = mass_grid(data.edges, width=width) if masses is None else np.asarray(masses, float)
     points = []
     for mass in grid.tolist():
         own = float(width(mass) if callable(width) else width)
         try:
-            fit = fit_signal(data, mass=mass, width=own, function=function, scale=scale)
+            fit = fit_signal(data, mass=mass, width=own, function=function)
         except FitError as error:
             points.append(SpuriousPoint(mass, own, np.nan, np.nan, np.nan, str(error)))
             continue
@@ -211,7 +207,7 @@ def spurious_signal(
     if not points:
         msg = "the spurious-signal test was given no masses"
         raise FitError(msg)
-    test = SpuriousSignal(function, tuple(points), float(data.counts.sum()), n_effective, limit)
+    test = SpuriousSignal(function, tuple(points), float(data.counts.sum()), n_effective)
     _log.info("%s: worst (|N_spur| - sigma_mc)/sigma %.3g", function, test.worst.excess)
     return test
 

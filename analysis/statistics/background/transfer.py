@@ -17,7 +17,7 @@ References:
 from __future__ import annotations
 
 import dataclasses
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from scipy import special
 
 from oddjet.analysis.statistics.background.estimate import SidebandEstimate, sidebands
 from oddjet.analysis.statistics.background.likelihood import FitResult, minimise
-from oddjet.analysis.statistics.background.nested import ALPHA, Attempt, add_parameters
+from oddjet.analysis.statistics.background.nested import Tried, add_parameters
 from oddjet.analysis.statistics.spectrum import (
     Histogram,
     Spectrum,
@@ -36,31 +36,10 @@ from oddjet.analysis.statistics.spectrum import (
 from oddjet.errors import ConfigError, FitError
 from oddjet.typing import Bools, Floats
 
-__all__ = ["MAX_ORDER", "TransferFit", "TriedOrder", "fit_transfer"]
+__all__ = ["MAX_ORDER", "TransferFit", "fit_transfer"]
 
 
 MAX_ORDER = 4
-
-
-@dataclasses.dataclass(frozen=True)
-class TriedOrder:
-    """One order of the polynomial and what became of it.
-
-    Attributes:
-        order: Degree of ln r in the mass; 0 is a constant.
-        deviance: −2 ln of the likelihood over that of the saturated model; None if it failed.
-        ndf: Degrees of freedom; None if it failed.
-        f_test_p: Tail probability of the F-test against one order less, where there is one.
-        chosen: Whether this order is used.
-        failure: Why the fit failed, or an empty string.
-    """
-
-    order: int
-    deviance: float | None = None
-    ndf: int | None = None
-    f_test_p: float | None = None
-    chosen: bool = False
-    failure: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -78,7 +57,7 @@ class TransferFit(SidebandEstimate):
 
     failing: Spectrum
     ratio: Floats
-    tried: tuple[TriedOrder, ...]
+    tried: tuple[Tried, ...]
 
     @property
     def order(self) -> int:
@@ -119,7 +98,6 @@ def fit_transfer(
     *,
     window: Window,
     order: int | None = None,
-    alpha: float = ALPHA,
 ) -> TransferFit:
     """Predict the passing spectrum in a window from the failing one.
 
@@ -131,7 +109,6 @@ def fit_transfer(
         failing: The jets that fail it, in the same bins; seen in the window too.
         window: The signal window, masked in the fit [GeV].
         order: Degree of ln r in the mass; by F-test up to `MAX_ORDER` if None.
-        alpha: A higher order is accepted below this F-test probability.
 
     Raises:
         FitError: A histogram is not fit for it, there are too few bins for the order, a sideband
@@ -148,7 +125,7 @@ def fit_transfer(
         if not counts[use].sum() > 0:
             msg = f"no {what} events in the {int(use.sum())} sideband bins: move the cut"
             raise FitError(msg)
-    fitted, tried = _choose_order(data, fails, use, order=order, alpha=alpha)
+    fitted, tried = _choose_order(data, fails, use, order)
     design = _legendre(data, fitted.parameters.size - 1)
     ratio = np.exp(design @ fitted.parameters)
     expected = ratio * fails.counts
@@ -177,23 +154,17 @@ def _legendre(data: Spectrum, order: int) -> Floats:
 
 
 def _choose_order(
-    data: Spectrum, fails: Spectrum, use: Bools, *, order: int | None, alpha: float
-) -> tuple[FitResult, tuple[TriedOrder, ...]]:
-    fit = partial(_fit_ratio, data, fails, use)
-    if order is not None:
-        only = fit(order)
-        return only, (TriedOrder(order, only.deviance, only.ndf, chosen=True),)
-    best, attempts = add_parameters(fit, range(MAX_ORDER + 1), alpha=alpha)
+    data: Spectrum, fails: Spectrum, use: Bools, order: int | None
+) -> tuple[FitResult, tuple[Tried, ...]]:
+    best, tried = add_parameters(
+        lambda number: _fit_ratio(data, fails, use, number - 1),
+        range(1, MAX_ORDER + 2) if order is None else (order + 1,),
+        name=lambda number: f"transfer{number - 1}",
+    )
     if best is None:
-        raise FitError(attempts[0].failure)
-    return best, tuple(_record(attempt, chosen=attempt.fit is best) for attempt in attempts)
-
-
-def _record(attempt: Attempt[FitResult], *, chosen: bool) -> TriedOrder:
-    if attempt.fit is None:
-        return TriedOrder(attempt.order, failure=attempt.failure)
-    fit = attempt.fit
-    return TriedOrder(attempt.order, fit.deviance, fit.ndf, attempt.f_test_p, chosen)
+        raise FitError(tried[0].failure)
+    n_parameters = best.parameters.size
+    return best, tuple(dataclasses.replace(t, chosen=t.n_parameters == n_parameters) for t in tried)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,18 +176,12 @@ class _Binomial:
         off: The same of the failing jets.
         offset: ln of s_F / s_P, shape (n_use,): effective events have the ratio r s_F / s_P.
         design: Legendre polynomials, shape (n_use, n_parameters).
-        use: Bins that are fitted, shape (n_bins,).
     """
 
     on: Floats
     off: Floats
     offset: Floats
     design: Floats
-    use: Bools
-
-    @property
-    def rotation(self) -> Floats:
-        return np.eye(self.design.shape[1])
 
     @cached_property
     def saturated(self) -> Floats:
@@ -249,7 +214,8 @@ def _fit_ratio(data: Spectrum, fails: Spectrum, use: Bools, order: int) -> FitRe
         raise FitError(msg)
     on, off = on[filled], off[filled]
     offset = np.log(fails.weight_scale[filled] / data.weight_scale[filled])
-    problem = _Binomial(on, off, offset, _legendre(data, order)[filled], filled)
+    problem = _Binomial(on, off, offset, _legendre(data, order)[filled])
     start = np.zeros(order + 1)
     start[0] = np.log(on.sum() / off.sum()) - np.average(offset, weights=on + off)
-    return minimise(problem, start, name=f"transfer{order}")
+    name = f"transfer{order}"
+    return minimise(problem.value, problem.gradient, start, n_bins=n_bins, name=name)

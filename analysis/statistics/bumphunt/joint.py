@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from oddjet.analysis.statistics.background.likelihood import poisson_deviance
 from oddjet.analysis.statistics.background.many import BatchModel
-from oddjet.analysis.statistics.background.nested import ALPHA, add_parameters
+from oddjet.analysis.statistics.background.nested import add_parameters
 from oddjet.analysis.statistics.spectrum import Histogram, Spectrum, check_counts
 from oddjet.errors import FitError, NonFiniteError
 from oddjet.typing import Bools, Floats
@@ -189,7 +189,7 @@ class _Tilt:
     ndf: int
 
 
-def tilted_fit(counts: Floats, shape: Floats, edges: Floats, *, alpha: float = ALPHA) -> Floats:
+def tilted_fit(counts: Floats, shape: Floats, edges: Floats) -> Floats:
     """Fit a given shape times the exponential of a polynomial of mass.
 
     Beginning with a constant, a power more is accepted while it pays by the F-test. A constant keeps
@@ -199,7 +199,6 @@ def tilted_fit(counts: Floats, shape: Floats, edges: Floats, *, alpha: float = A
         counts: Jets a bin, shape (n_bins,); at least one in all.
         shape: Expectation > 0 up to the factor, shape (n_bins,).
         edges: Bin edges, n_bins + 1 of them [GeV].
-        alpha: A power more is accepted below this F-test probability.
 
     Returns:
         Expected jets, shape (n_bins,).
@@ -216,7 +215,7 @@ def tilted_fit(counts: Floats, shape: Floats, edges: Floats, *, alpha: float = A
         deviance = poisson_deviance(counts, expected, np.ones(counts.size))
         return _Tilt(expected, deviance, counts.size - power - 1)
 
-    best, _ = add_parameters(fit, range(MAX_TILT + 1), alpha=alpha)
+    best, _ = add_parameters(fit, range(MAX_TILT + 1))
     assert best is not None  # a constant always fits
     return best.expected
 

@@ -28,6 +28,7 @@ from oddjet.analysis.statistics.bumphunt.statistic import (
     GivenBackground,
     SignalFitted,
     Statistic,
+    make_tables,
 )
 from oddjet.analysis.statistics.bumphunt.windows import Windows, make_windows
 from oddjet.analysis.statistics.spectrum import Histogram, Spectrum
@@ -88,25 +89,28 @@ def scan_signals(
     settings: ScanSettings,
     *,
     masses: Sequence[float] | None = None,
-    templates: npt.ArrayLike | None = None,
     workers: int = 1,
 ) -> BumpHunt:
-    """Scan for a signal of given shape: at each mass it is fitted together with the background.
+    """Scan for a Gaussian signal: at each mass it is fitted together with the background.
 
     Args:
         table: Jets by mass and by which spectra they are in.
         settings: Width of a Gaussian signal, function, pseudo-experiments.
         masses: Masses of the signal [GeV]; the bin edges by default, but for those that are less than
             its width from an end: a signal that is cut off at its core looks like background.
-        templates: Instead of a Gaussian, the fraction of each signal in each bin, shape
-            (n_masses, n_bins).
         workers: Threads.
 
     Raises:
         FitError: A mass is outside the range, or a spectrum cannot be fitted.
-        ConfigError: Neither or both of a width and templates are given, or shapes do not fit.
+        ConfigError: There is no width, or no mass.
     """
-    shapes = _templates(table.edges, settings.signal_width, masses, templates)
+    edges, width = table.edges, settings.signal_width
+    if width is not None and masses is None:
+        masses = edges[(edges >= edges[0] + width) & (edges <= edges[-1] - width)].tolist()
+    if width is None or masses is None or not len(masses):
+        msg = "expected masses and a width of the signal"
+        raise ConfigError(msg)
+    shapes = np.stack([gaussian_fractions(edges, mass=mass, width=width) for mass in masses])
     windows = _cores(table.edges, shapes)
     model, expected, starts = _null(table, settings.function)
     statistic = SignalFitted(model, windows, shapes, starts)
@@ -162,7 +166,8 @@ def _finish(
     if n_toys < 1:
         msg = f"expected at least one pseudo-experiment, received n_toys={n_toys}"
         raise ConfigError(msg)
-    seen = statistic.local_p(table.spectra[None])[0]
+    tested = statistic.test(table.spectra[None])
+    seen = tested.local_p[0]
     for label, row in zip(table.labels, seen, strict=True):
         if np.isnan(row).all():
             msg = (
@@ -173,7 +178,7 @@ def _finish(
     smallest = np.nanmin(seen, axis=1)
     toys = _draw(table, statistic, expected, seen, settings, workers)
     exceeding = np.sum(toys.smallest <= smallest * SLACK, axis=0)
-    tables = statistic.tables(table.spectra, toy_p(toys.exceeding, n_toys))
+    tables = make_tables(statistic, tested, toy_p(toys.exceeding, n_toys))
     all_smallest = toys.smallest.min(axis=1)
     n_exceeding = int(np.sum(all_smallest <= smallest.min() * SLACK))
     _log.info("bump hunt: local p %.3g, %d of %d toys", smallest.min(), n_exceeding, n_toys)
@@ -209,7 +214,7 @@ def _draw(
 
     def block(index: int) -> _Toys:
         rng = np.random.default_rng(seeds[index])
-        p = statistic.local_p(table.draw(expected, sizes[index], rng))
+        p = statistic.test(table.draw(expected, sizes[index], rng)).local_p
         missing = np.isnan(p)
         p = np.where(missing, 1.0, p)
         as_extreme = (p <= seen * SLACK).sum(axis=0).astype(np.float64)
@@ -231,31 +236,6 @@ def _null(table: JointTable, function: str) -> tuple[BatchModel, Floats, Floats]
     spectra = table.members @ expected
     starts = np.stack([model.start(spectrum) for spectrum in spectra])
     return model, expected, model.fit_whole(spectra, starts)[0]
-
-
-def _templates(
-    edges: Floats,
-    width: float | None,
-    masses: Sequence[float] | None,
-    templates: npt.ArrayLike | None,
-) -> Floats:
-    """Fraction of each signal in each bin, shape (n_masses, n_bins)."""
-    if masses is None and width is not None:
-        masses = edges[(edges >= edges[0] + width) & (edges <= edges[-1] - width)].tolist()
-    if (width is None) == (templates is None) or masses is None or not len(masses):
-        msg = "expected masses, and either a width or templates of the signal"
-        raise ConfigError(msg)
-    if width is not None:
-        return np.stack([gaussian_fractions(edges, mass=mass, width=width) for mass in masses])
-    shapes = np.asarray(templates, dtype=np.float64)
-    good = shapes.shape == (len(masses), edges.size - 1) and bool(np.all(shapes >= 0))
-    if not (good and bool(np.all(shapes.sum(axis=1) > 0))):
-        msg = (
-            f"expected templates ≥ 0 of shape ({len(masses)}, {edges.size - 1}), none empty, "
-            f"received shape {shapes.shape}"
-        )
-        raise ConfigError(msg)
-    return shapes
 
 
 def _cores(edges: Floats, shapes: Floats) -> Windows:

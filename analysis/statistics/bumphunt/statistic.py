@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 from scipy import stats
 
 from oddjet.analysis.statistics.background.many import BatchModel
@@ -15,29 +15,69 @@ from oddjet.analysis.statistics.bumphunt.result import WindowTable
 from oddjet.analysis.statistics.bumphunt.windows import Windows
 from oddjet.typing import Floats
 
-__all__ = ["FittedBeside", "GivenBackground", "SignalFitted", "Statistic"]
+__all__ = ["FittedBeside", "GivenBackground", "SignalFitted", "Statistic", "Tested", "make_tables"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Tested:
+    """Every window of n times n_spectra spectra; arrays have the shape (n, n_spectra, n_windows).
+
+    Attributes:
+        observed: Events.
+        expected: Background events; NaN where no fit is valid.
+        error: Their uncertainty.
+        local_p: Local p; 1 where there is no excess, NaN where no fit is valid.
+        chosen: Which function was used, in `Statistic.functions`.
+    """
+
+    observed: Floats
+    expected: Floats
+    error: Floats
+    local_p: Floats
+    chosen: npt.NDArray[np.int8]
 
 
 class Statistic(Protocol):
     """How the windows of spectra are tested."""
 
-    def local_p(self, spectra: Floats, /) -> Floats:
-        """Local p of every window; 1 where there is no excess, NaN where no fit is valid.
+    @property
+    def windows(self) -> Windows:
+        """The windows."""
 
-        Args:
-            spectra: Contents, shape (n, n_spectra, n_bins).
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """Names of the functions; the last is empty, for none."""
 
-        Returns:
-            Array of shape (n, n_spectra, n_windows).
-        """
+    def test(self, spectra: Floats, /) -> Tested:
+        """Test every window of spectra with contents of shape (n, n_spectra, n_bins)."""
 
-    def tables(self, spectra: Floats, exceeding: Floats, /) -> list[WindowTable]:
-        """All that is known of the windows of the data.
 
-        Args:
-            spectra: Contents, shape (n_spectra, n_bins).
-            exceeding: Local p from pseudo-experiments, shape (n_spectra, n_windows).
-        """
+def make_tables(statistic: Statistic, tested: Tested, exceeding: Floats) -> list[WindowTable]:
+    """All that is known of the windows of the data, one table a spectrum.
+
+    Args:
+        statistic: How they were tested.
+        tested: The data, n = 1.
+        exceeding: Local p from pseudo-experiments, shape (n_spectra, n_windows).
+    """
+    windows, expected = statistic.windows, tested.expected[0]
+    positive = np.where(expected > 0, expected, np.inf)
+    fixed = np.where(np.isnan(expected), np.nan, poisson_p(tested.observed[0], positive))
+    return [
+        WindowTable(
+            low=windows.low,
+            high=windows.high,
+            width=windows.widths,
+            observed=tested.observed[0, i],
+            expected=expected[i],
+            expected_error=tested.error[0, i],
+            local_p=tested.local_p[0, i],
+            local_p_fixed_background=fixed[i],
+            local_p_toys=exceeding[i],
+            function=tuple(statistic.functions[index] for index in tested.chosen[0, i]),
+        )
+        for i in range(len(expected))
+    ]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,29 +94,20 @@ class FittedBeside:
     windows: Windows
     starts: Floats
 
-    def local_p(self, spectra: Floats) -> Floats:
-        """See `Statistic.local_p`."""
-        n, n_spectra, n_bins = spectra.shape
-        flat = spectra.reshape(n * n_spectra, n_bins)
-        starts = np.tile(self.starts, (n, 1, 1))
-        fits = self.model.fit_windows(flat, starts, self.windows.firsts, self.windows.stops)
-        p = on_off_p(self.windows.sums(flat), fits.background, fits.variance)
-        return p.reshape(n, n_spectra, -1)
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """See `Statistic.functions`."""
+        return (*self.model.names, "")
 
-    def tables(self, spectra: Floats, exceeding: Floats) -> list[WindowTable]:
-        """See `Statistic.tables`."""
-        fits = self.model.fit_windows(spectra, self.starts, self.windows.firsts, self.windows.stops)
-        observed = self.windows.sums(spectra)
-        known = np.where(np.isnan(fits.background), np.inf, fits.background)
-        fixed = np.where(np.isinf(known), np.nan, poisson_p(observed, known))
-        names = (*self.model.names, "")
-        return _tables(
-            self.windows,
-            observed,
-            (fits.background, np.sqrt(fits.variance)),
-            (on_off_p(observed, fits.background, fits.variance), fixed, exceeding),
-            [tuple(names[index] for index in chosen) for chosen in fits.chosen],
-        )
+    def test(self, spectra: Floats) -> Tested:
+        """See `Statistic.test`."""
+        flat = spectra.reshape(-1, spectra.shape[-1])
+        starts = np.tile(self.starts, (len(spectra), 1, 1))
+        fits = self.model.fit_windows(flat, starts, self.windows.firsts, self.windows.stops)
+        observed = self.windows.sums(flat)
+        p = on_off_p(observed, fits.background, fits.variance)
+        flat_tests = Tested(observed, fits.background, np.sqrt(fits.variance), p, fits.chosen)
+        return _unflatten(flat_tests, spectra)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,9 +121,10 @@ class GivenBackground:
 
     windows: Windows
     background: Floats
+    functions: tuple[str, ...] = ("",)
 
-    def local_p(self, spectra: Floats) -> Floats:
-        """See `Statistic.local_p`.
+    def test(self, spectra: Floats) -> Tested:
+        """See `Statistic.test`.
 
         The p of a window depends on a whole number alone, so it is worked out once for each of
         those that occur, and looked up.
@@ -105,22 +137,16 @@ class GivenBackground:
         for place in np.ndindex(expected.shape):
             table = poisson_p(np.arange(lowest[place], highest[place] + 1), expected[place])
             p[(slice(None), *place)] = table[numbers[(slice(None), *place)] - lowest[place]]
-        return p
-
-    def tables(self, spectra: Floats, exceeding: Floats) -> list[WindowTable]:
-        """See `Statistic.tables`."""
-        observed, expected = self.windows.sums(spectra), self.windows.sums(self.background)
-        p = poisson_p(observed, expected)
-        nothing = [("",) * self.windows.n_windows] * len(spectra)
-        errors = np.zeros(observed.shape)
-        return _tables(self.windows, observed, (expected, errors), (p, p, exceeding), nothing)
+        given = np.broadcast_to(expected, observed.shape)
+        return Tested(observed, given, np.zeros(p.shape), p, np.zeros(p.shape, np.int8))
 
 
 @dataclasses.dataclass(frozen=True)
 class SignalFitted:
     """A signal of given shape on a background, fitted together at a ladder of masses.
 
-    The local p is that of √(2 Δ ln L), one-sided.
+    The local p is that of √(2 Δ ln L), one-sided. Expected is what was seen less the fitted signal in
+    the core.
 
     Attributes:
         model: The functions of the background.
@@ -134,72 +160,26 @@ class SignalFitted:
     templates: Floats
     starts: Floats
 
-    def local_p(self, spectra: Floats) -> Floats:
-        """See `Statistic.local_p`."""
-        n, n_spectra, n_bins = spectra.shape
-        flat = spectra.reshape(n * n_spectra, n_bins)
-        fits = self.model.fit_signals(flat, np.tile(self.starts, (n, 1, 1)), self.templates)
-        return _one_sided(fits.yields, fits.gain).reshape(n, n_spectra, -1)
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """See `Statistic.functions`."""
+        return (*self.model.names, "")
 
-    def tables(self, spectra: Floats, exceeding: Floats) -> list[WindowTable]:
-        """See `Statistic.tables`; expected is what was seen less the fitted signal in the core."""
-        fits = self.model.fit_signals(spectra, self.starts, self.templates)
-        observed = self.windows.sums(spectra)
-        shares = np.array(
-            [
-                template[first:stop].sum()
-                for template, first, stop in zip(
-                    self.templates, self.windows.firsts, self.windows.stops, strict=True
-                )
-            ]
-        )
-        p = _one_sided(fits.yields, fits.gain)
+    def test(self, spectra: Floats) -> Tested:
+        """See `Statistic.test`."""
+        flat = spectra.reshape(-1, spectra.shape[-1])
+        starts = np.tile(self.starts, (len(spectra), 1, 1))
+        fits = self.model.fit_signals(flat, starts, self.templates)
+        cores = zip(self.templates, self.windows.firsts, self.windows.stops, strict=True)
+        shares = np.array([template[first:stop].sum() for template, first, stop in cores])
+        p = np.where(fits.yields > 0, stats.norm.sf(np.sqrt(np.maximum(fits.gain, 0.0))), 1.0)
+        p = np.where(np.isnan(fits.yields), np.nan, p)
+        observed = self.windows.sums(flat)
         expected = observed - fits.yields * shares
-        positive = np.where(expected > 0, expected, np.inf)
-        fixed = np.where(np.isnan(expected), np.nan, poisson_p(observed, positive))
-        names = (*self.model.names, "")
-        return _tables(
-            self.windows,
-            observed,
-            (expected, fits.errors * shares),
-            (p, fixed, exceeding),
-            [tuple(names[index] for index in chosen) for chosen in fits.chosen],
-        )
+        flat_tests = Tested(observed, expected, fits.errors * shares, p, fits.chosen)
+        return _unflatten(flat_tests, spectra)
 
 
-def _one_sided(yields: Floats, gain: Floats) -> Floats:
-    p = np.where(yields > 0, stats.norm.sf(np.sqrt(np.maximum(gain, 0.0))), 1.0)
-    return np.where(np.isnan(yields), np.nan, p)
-
-
-def _tables(
-    windows: Windows,
-    observed: Floats,
-    expected: tuple[Floats, Floats],
-    p_values: tuple[Floats, Floats, Floats],
-    functions: Sequence[tuple[str, ...]],
-) -> list[WindowTable]:
-    """One table a spectrum; arrays are (n_spectra, n_windows).
-
-    Args:
-        windows: The windows.
-        observed: Events.
-        expected: Background events and their uncertainties.
-        p_values: Local p with the uncertainty, without it, and from pseudo-experiments.
-        functions: Names of the functions, for each spectrum and window.
-    """
-    return [
-        WindowTable(
-            low=windows.low,
-            high=windows.high,
-            width=windows.widths,
-            observed=observed[i],
-            expected=expected[0][i],
-            expected_error=expected[1][i],
-            local_p=p_values[0][i],
-            local_p_fixed_background=p_values[1][i],
-            local_p_toys=p_values[2][i],
-            function=functions[i],
-        )
-        for i in range(len(observed))
-    ]
+def _unflatten(tested: Tested, spectra: Floats) -> Tested:
+    """Give arrays of shape (n · n_spectra, n_windows) that of `Tested`."""
+    return Tested(**{k: v.reshape(*spectra.shape[:2], -1) for k, v in vars(tested).items()})

@@ -12,14 +12,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyhf
 
 from oddjet.analysis.statistics.exchange.model import Channel, Sample
 from oddjet.datasets.disk.atomic import write_text
 from oddjet.errors import InputError
-
-if TYPE_CHECKING:
-    import pyhf
 
 __all__ = ["POI", "pyhf_model", "pyhf_workspace", "write_workspace"]
 
@@ -40,8 +39,6 @@ def pyhf_workspace(channel: Channel, *, mu_max: float = 20.0) -> dict[str, Any]:
     Raises:
         InputError: pyhf's schema does not accept it.
     """
-    import pyhf  # noqa: PLC0415 (slow import)
-
     parameter = {"name": POI, "bounds": [[0.0, mu_max]], "inits": [1.0]}
     workspace = {
         "version": "1.0.0",
@@ -72,8 +69,6 @@ def write_workspace(path: str | Path, channel: Channel, *, mu_max: float = 20.0)
 
 def pyhf_model(channel: Channel, *, mu_max: float = 20.0) -> tuple[pyhf.Model, list[float]]:
     """Make pyhf's model, and the data with the auxiliary measurements; see `pyhf_workspace`."""
-    import pyhf  # noqa: PLC0415 (slow import)
-
     workspace = pyhf.Workspace(pyhf_workspace(channel, mu_max=mu_max), validate=False)
     with _old_references():
         model = workspace.model()

@@ -12,7 +12,7 @@ from oddjet.analysis.statistics.limits.templates import background_modes, warp_t
 from oddjet.errors import ConfigError, FitError
 from oddjet.typing import Floats
 
-__all__ = ["LimitInputs", "Systematics", "build_channel"]
+__all__ = ["LimitInputs", "LimitSettings", "Systematics", "build_channel"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +50,50 @@ class Systematics:
     def none(cls) -> Systematics:
         """No systematic uncertainties at all."""
         return cls(0.0, 0.0, 0.0, 0.0, 0.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class LimitSettings:
+    """How a limit is set.
+
+    Attributes:
+        function: Background function, a family or ``auto``; see `fit_sidebands`.
+        is_data: Whether contents are numbers of events; weighted simulation gives expected
+            limits only.
+        unblind: Whether the data under the signal may be looked at.
+        systematics: Sizes of the uncertainties.
+        cl: Confidence level.
+        n_toys: Toys at each signal strength; 0 for the asymptotic limit.
+        seed: Fixes the toys.
+        lumi_ifb: Luminosity, to give a cross section as well [1/fb].
+        efficiency: Fraction of produced signal events that enter the spectrum.
+        channel: Name in the workspace and the datacard.
+    """
+
+    function: str = "auto"
+    is_data: bool = True
+    unblind: bool = False
+    systematics: Systematics = dataclasses.field(default_factory=Systematics)
+    cl: float = 0.95
+    n_toys: int = 0
+    seed: int = 1
+    lumi_ifb: float | None = None
+    efficiency: float = 1.0
+    channel: str = "mass"
+
+    def __post_init__(self) -> None:
+        if self.unblind and not self.is_data:
+            msg = "weighted simulation holds no data to unblind: draw pseudo-data, or leave it out"
+            raise ConfigError(msg)
+        if not 0 < self.cl < 1:
+            msg = f"expected a confidence level between 0 and 1, received {self.cl:g}"
+            raise FitError(msg)
+        if not 0 < self.efficiency <= 1 or (self.lumi_ifb is not None and not self.lumi_ifb > 0):
+            msg = (
+                "a cross section needs a luminosity > 0 and an efficiency in (0, 1], received "
+                f"{self.lumi_ifb} and {self.efficiency:g}"
+            )
+            raise FitError(msg)
 
 
 @dataclasses.dataclass(frozen=True)

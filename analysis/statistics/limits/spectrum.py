@@ -10,7 +10,7 @@ import numpy as np
 
 from oddjet.analysis.statistics.background.fit import BackgroundFit, fit_sidebands
 from oddjet.analysis.statistics.background.signal import gaussian_fractions
-from oddjet.analysis.statistics.limits.inputs import LimitInputs, Systematics
+from oddjet.analysis.statistics.limits.inputs import LimitInputs, LimitSettings
 from oddjet.analysis.statistics.limits.templates import fit_covariance
 from oddjet.analysis.statistics.limits.upper import Limit, upper_limit
 from oddjet.analysis.statistics.spectrum import (
@@ -20,10 +20,10 @@ from oddjet.analysis.statistics.spectrum import (
     check_same_edges,
     check_window,
 )
-from oddjet.errors import ConfigError, FitError
+from oddjet.errors import FitError
 from oddjet.typing import Bools, Floats
 
-__all__ = ["LimitSettings", "SignalModel", "SpectrumLimit", "limit_inputs", "limit_spectrum"]
+__all__ = ["SignalModel", "SpectrumLimit", "limit_inputs", "limit_spectrum"]
 
 
 HALF_WINDOW = 3.0
@@ -80,41 +80,6 @@ class SignalModel:
 
 
 @dataclasses.dataclass(frozen=True)
-class LimitSettings:
-    """How a limit is set.
-
-    Attributes:
-        function: Background function, a family or ``auto``; see `fit_sidebands`.
-        is_data: Whether contents are numbers of events; weighted simulation gives expected
-            limits only.
-        unblind: Whether the data under the signal may be looked at.
-        systematics: Sizes of the uncertainties.
-        cl: Confidence level.
-        n_toys: Toys at each signal strength; 0 for the asymptotic limit.
-        seed: Fixes the toys.
-        lumi_ifb: Luminosity, to give a cross section as well [1/fb].
-        efficiency: Fraction of produced signal events that enter the spectrum.
-        channel: Name in the workspace and the datacard.
-    """
-
-    function: str = "auto"
-    is_data: bool = True
-    unblind: bool = False
-    systematics: Systematics = dataclasses.field(default_factory=Systematics)
-    cl: float = 0.95
-    n_toys: int = 0
-    seed: int = 1
-    lumi_ifb: float | None = None
-    efficiency: float = 1.0
-    channel: str = "mass"
-
-    def __post_init__(self) -> None:
-        if self.unblind and not self.is_data:
-            msg = "weighted simulation holds no data to unblind: draw pseudo-data, or leave it out"
-            raise ConfigError(msg)
-
-
-@dataclasses.dataclass(frozen=True)
 class SpectrumLimit:
     """A limit with the background it rests on.
 
@@ -154,15 +119,7 @@ def limit_spectrum(
     results = []
     for signal in signals:
         inputs, fit = limit_inputs(spectrum, signal, background=background, settings=chosen)
-        limit = upper_limit(
-            inputs,
-            cl=chosen.cl,
-            n_toys=chosen.n_toys,
-            seed=chosen.seed,
-            lumi_ifb=chosen.lumi_ifb,
-            efficiency=chosen.efficiency,
-        )
-        results.append(SpectrumLimit(limit, fit))
+        results.append(SpectrumLimit(upper_limit(inputs, chosen), fit))
     return tuple(results)
 
 

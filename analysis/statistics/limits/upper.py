@@ -15,11 +15,15 @@ from contextlib import contextmanager
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
+import pyhf
+from pyhf.infer import hypotest
+from pyhf.infer.calculators import ToyCalculator
+from pyhf.infer.intervals.upper_limits import toms748_scan
 from scipy import stats
 
 from oddjet.analysis.statistics.exchange.model import Channel
 from oddjet.analysis.statistics.exchange.workspace import pyhf_model
-from oddjet.analysis.statistics.limits.inputs import LimitInputs, build_channel
+from oddjet.analysis.statistics.limits.inputs import LimitInputs, LimitSettings, build_channel
 from oddjet.errors import FitError
 from oddjet.typing import Floats
 
@@ -46,28 +50,22 @@ class Limit:
 
     Attributes:
         inputs: What it was computed from.
+        settings: How.
         expected: Limits on μ at −2, −1, 0, +1, +2 σ of the background. While blinded they come
             from the background estimate alone; else from the nuisance parameters fitted to data.
         observed: Limit on μ; None while blinded.
         mu_hat: Best signal strength, may be negative; None while blinded.
         mu_error: Its uncertainty.
         p0: Local p of background alone against q0; None while blinded.
-        cl: Confidence level.
-        n_toys: Toys at each of `TOY_POINTS` signal strengths; 0 for the asymptotic limit.
-        lumi_ifb: Luminosity for the cross section [1/fb].
-        efficiency: Fraction of produced signal events that enter the spectrum.
     """
 
     inputs: LimitInputs
-    expected: tuple[float, float, float, float, float]
-    observed: float | None
-    mu_hat: float | None
-    mu_error: float | None
-    p0: float | None
-    cl: float
-    n_toys: int = 0
-    lumi_ifb: float | None = None
-    efficiency: float = 1.0
+    settings: LimitSettings
+    expected: Expected
+    observed: float | None = None
+    mu_hat: float | None = None
+    mu_error: float | None = None
+    p0: float | None = None
 
     @property
     def mass(self) -> float:
@@ -85,9 +83,8 @@ class Limit:
 
     def in_pb(self, mu: float) -> float | None:
         """Cross section at a signal strength [pb]: N / (ε L); None without luminosity."""
-        if self.lumi_ifb is None:
-            return None
-        return self.in_events(mu) / (self.efficiency * self.lumi_ifb * 1000.0)
+        efficiency, lumi_ifb = self.settings.efficiency, self.settings.lumi_ifb
+        return None if lumi_ifb is None else self.in_events(mu) / (efficiency * lumi_ifb * 1000.0)
 
     def to_dict(self) -> dict[str, Any]:
         """Every number, ready for JSON."""
@@ -97,12 +94,13 @@ class Limit:
                 return None
             return {"mu": mu, "events": self.in_events(mu), "cross_section_pb": self.in_pb(mu)}
 
+        n_toys = self.settings.n_toys
         names = ("minus_2_sigma", "minus_1_sigma", "median", "plus_1_sigma", "plus_2_sigma")
         bands = zip(names, self.expected, strict=True)
         return {
             "mass": self.mass,
-            "cl": self.cl,
-            "method": f"CLs, {self.n_toys} toys a point" if self.n_toys else "CLs, asymptotic",
+            "cl": self.settings.cl,
+            "method": f"CLs, {n_toys} toys a point" if n_toys else "CLs, asymptotic",
             "blinded": self.observed is None,
             "observed": shown(self.observed),
             "expected": {name: shown(mu) for name, mu in bands},
@@ -110,54 +108,34 @@ class Limit:
             "best_fit_error": shown(self.mu_error),
             "p0": self.p0,
             "local_significance": self.significance,
-            "lumi_ifb": self.lumi_ifb,
-            "efficiency": self.efficiency,
+            "lumi_ifb": self.settings.lumi_ifb,
+            "efficiency": self.settings.efficiency,
             "inputs": self.inputs.to_dict(),
         }
 
 
-def upper_limit(
-    inputs: LimitInputs,
-    *,
-    cl: float = 0.95,
-    n_toys: int = 0,
-    seed: int = 1,
-    lumi_ifb: float | None = None,
-    efficiency: float = 1.0,
-) -> Limit:
+def upper_limit(inputs: LimitInputs, settings: LimitSettings | None = None) -> Limit:
     """Compute the CLs upper limit on a signal, with q̃μ as test statistic.
 
-    The asymptotic formulae hold from some ten events under the signal; below that, toys tell.
+    The asymptotic formulae hold from some ten events under the signal; below that, use toys.
     Toys are costly: 2 · n_toys · 11 of them at 2 ms without nuisance parameters, at 19 ms with
     seven in 8 bins, so 7 minutes there for 1000 toys. Limits from toys are interpolated between
     the 11 signal strengths.
 
     Args:
         inputs: Spectrum, signal, background and systematics.
-        cl: Confidence level.
-        n_toys: Toys at each signal strength; 0 for the asymptotic limit.
-        seed: Fixes the toys.
-        lumi_ifb: Luminosity, to give a cross section as well [1/fb].
-        efficiency: Fraction of produced signal events that enter the spectrum.
+        settings: Confidence level, toys, luminosity.
 
     Raises:
         FitError: A fit failed, or no signal strength is excluded.
     """
-    if not 0 < cl < 1:
-        msg = f"expected a confidence level between 0 and 1, received {cl:g}"
-        raise FitError(msg)
-    if not 0 < efficiency <= 1 or (lumi_ifb is not None and not lumi_ifb > 0):
-        msg = (
-            "a cross section needs a luminosity > 0 and an efficiency in (0, 1], received "
-            f"{lumi_ifb} and {efficiency:g}"
-        )
-        raise FitError(msg)
+    chosen = settings or LimitSettings()
     channel = build_channel(inputs)
-    observed, expected = _scan(channel, 1.0 - cl, n_toys=n_toys, seed=seed)
+    observed, expected = _scan(channel, chosen)
     if inputs.observed is None:
-        return Limit(inputs, expected, None, None, None, None, cl, n_toys, lumi_ifb, efficiency)
-    mu_hat, error, p0 = _discovery(channel, 2.0 * max(FIRST_MU_MAX, observed))
-    return Limit(inputs, expected, observed, mu_hat, error, p0, cl, n_toys, lumi_ifb, efficiency)
+        return Limit(inputs, chosen, expected)
+    best = _discovery(channel, 2.0 * max(FIRST_MU_MAX, observed))
+    return Limit(inputs, chosen, expected, observed, *best)
 
 
 @contextmanager
@@ -167,8 +145,6 @@ def _pyhf(optimizer: Any) -> Iterator[None]:
     A fit that fails is tried in another way, or ends in an error that says so; pyhf's own pages about it
     are not shown.
     """
-    import pyhf  # noqa: PLC0415 (slow import)
-
     before = pyhf.get_backend()
     pyhf.set_backend("numpy", optimizer)
     logger = logging.getLogger("pyhf")
@@ -181,19 +157,16 @@ def _pyhf(optimizer: Any) -> Iterator[None]:
         pyhf.set_backend(*before)
 
 
-def _scan(channel: Channel, level: float, *, n_toys: int, seed: int) -> tuple[float, Expected]:
+def _scan(channel: Channel, settings: LimitSettings) -> tuple[float, Expected]:
     """Observed and expected limits on μ."""
-
-    def asymptotic() -> tuple[float, Expected]:
-        return _roots(channel, level)
-
-    observed, expected = _converged(asymptotic, channel)
+    level, n_toys = 1.0 - settings.cl, settings.n_toys
+    observed, expected = _converged(lambda: _roots(channel, level), channel)
     if not n_toys:
         return observed, expected
     top = 1.5 * max(expected[4], observed)
 
     def with_toys() -> tuple[float, Expected]:
-        with _seeded(seed):
+        with _seeded(settings.seed):
             return _toy_limits(channel, level, top, n_toys)
 
     return _converged(with_toys, channel)
@@ -201,8 +174,6 @@ def _scan(channel: Channel, level: float, *, n_toys: int, seed: int) -> tuple[fl
 
 def _converged(compute: Callable[[], R], channel: Channel) -> R:
     """Compute with the optimiser that finds more digits, or else with the more patient one."""
-    import pyhf  # noqa: PLC0415 (slow import)
-
     failure: Exception | None = None
     for optimizer in ("scipy", "minuit"):
         try:
@@ -216,16 +187,13 @@ def _converged(compute: Callable[[], R], channel: Channel) -> R:
 
 def _roots(channel: Channel, level: float) -> tuple[float, Expected]:
     """Where CLs crosses the level; the range of μ grows until all crossings are inside."""
-    from pyhf.infer import hypotest  # noqa: PLC0415 (slow import)
-    from pyhf.infer.intervals.upper_limits import toms748_scan  # noqa: PLC0415
-
     mu_max = FIRST_MU_MAX
     while mu_max <= LARGEST_MU_MAX:
         model, data = pyhf_model(channel, mu_max=mu_max)
         top, band = hypotest(mu_max, data, model, return_expected_set=True)
         if max(float(top), *map(float, band)) < level:
-            found, expected = toms748_scan(data, model, 0.01, mu_max, level=level, rtol=ROOT_RTOL)
-            return float(found), _five(expected)
+            limit, expected = toms748_scan(data, model, 0.01, mu_max, level=level, rtol=ROOT_RTOL)
+            return float(limit), _five(expected)
         mu_max *= 10.0
     msg = (
         f"channel {channel.name}: no signal strength up to {LARGEST_MU_MAX:g} is excluded; raise "
@@ -252,8 +220,6 @@ def _seeded(seed: int) -> Iterator[None]:
 
 def _toy_limits(channel: Channel, level: float, top: float, n_toys: int) -> tuple[float, Expected]:
     """Limits from CLs at `TOY_POINTS` signal strengths, interpolated in between."""
-    from pyhf.infer.calculators import ToyCalculator  # noqa: PLC0415 (slow import)
-
     model, data = pyhf_model(channel, mu_max=max(FIRST_MU_MAX, 2.0 * top))
     calculator = ToyCalculator(data, model, ntoys=n_toys, track_progress=False)
     points = np.linspace(top / TOY_POINTS, top, TOY_POINTS)
@@ -306,11 +272,9 @@ def _discovery(channel: Channel, mu_max: float) -> tuple[float, float, float]:
     The best strength may be negative down to where the total expectation would vanish; where no
     minimum is found there, as happens far below zero, it is kept at zero or above.
     """
-    import pyhf  # noqa: PLC0415 (slow import)
-
     model, data = pyhf_model(channel, mu_max=mu_max)
     with _pyhf("scipy"):
-        p0 = float(pyhf.infer.hypotest(0.0, data, model, test_stat="q0"))
+        p0 = float(hypotest(0.0, data, model, test_stat="q0"))
     signal = channel.signal.expected
     lowest = -0.9 * float(np.min(channel.background[signal > 0] / signal[signal > 0]))
     failure: Exception | None = None

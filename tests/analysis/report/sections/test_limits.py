@@ -9,7 +9,7 @@ from oddjet.analysis.report.figures.encode import figure_bytes
 from oddjet.analysis.report.figures.limits import limit_band, signal_at_limit
 from oddjet.analysis.report.sections.limits import limits_section
 from oddjet.analysis.statistics.background.signal import gaussian_fractions
-from oddjet.analysis.statistics.limits.inputs import LimitInputs
+from oddjet.analysis.statistics.limits.inputs import LimitInputs, LimitSettings
 from oddjet.analysis.statistics.limits.spectrum import SpectrumLimit
 from oddjet.analysis.statistics.limits.upper import Limit
 from oddjet.errors import ConfigError
@@ -28,8 +28,8 @@ def make(mass: float, *, blinded: bool) -> Limit:
     )
     expected = (0.5, 0.7, 1.0, 1.4, 2.0)
     if blinded:
-        return Limit(inputs, expected, None, None, None, None, 0.95, lumi_ifb=2.0)
-    return Limit(inputs, expected, 1.5, 0.4, 0.5, 0.2, 0.95, lumi_ifb=2.0)
+        return Limit(inputs, LimitSettings(lumi_ifb=2.0), expected)
+    return Limit(inputs, LimitSettings(lumi_ifb=2.0), expected, 1.5, 0.4, 0.5, 0.2)
 
 
 @pytest.mark.parametrize("blinded", [True, False])

@@ -32,7 +32,7 @@ def test_links_are_declared() -> None:
 def test_known_coefficients_are_met() -> None:
     function = make_function("bernstein4", scale=480.0, span=(40.0, 240.0))
     truth = np.log([60.0, 30.0, 12.0, 5.0])
-    counts = function.integrals(EDGES, truth)
+    counts = function.on(EDGES).expected(truth)
     fit = fit_sidebands(
         Spectrum(EDGES, counts, counts, is_data=False), window=(65, 100), function="bernstein4"
     )

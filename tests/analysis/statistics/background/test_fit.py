@@ -25,7 +25,7 @@ INSIDE = slice(5, 12)
 def spectrum(total: float, name: str = "dijet3", parameters: tuple[float, ...] = ()) -> Floats:
     """Expected events of a known function with a given total."""
     shape = np.array([0.0, *(parameters or (1.2, 8.0))])
-    counts = make_function(name, scale=480.0).integrals(EDGES, shape)
+    counts = make_function(name, scale=480.0).on(EDGES).expected(shape)
     return np.asarray(counts * total / counts.sum())
 
 
@@ -48,7 +48,7 @@ def test_minimum_and_errors_equal_those_of_scipy() -> None:
     function = make_function("dijet2", scale=480.0)
 
     def nll(p: Floats) -> float:
-        nu = function.integrals(EDGES, p)[use]
+        nu = function.on(EDGES).expected(p)[use]
         return float(np.sum(nu - counts[use] * np.log(nu)))
 
     best = optimize.minimize(
@@ -59,7 +59,7 @@ def test_minimum_and_errors_equal_those_of_scipy() -> None:
     )
     assert fit.fitted.parameters == pytest.approx(best.x, abs=1e-4)
     _, jacobian = function.on(EDGES).expected_and_jacobian(best.x)
-    nu = function.integrals(EDGES, best.x)[use]
+    nu = function.on(EDGES).expected(best.x)[use]
     # Observed information: the second derivatives of ν cancel to first order, so 1 % is enough.
     information = jacobian[use].T @ (jacobian[use] * (counts[use] / nu**2)[:, None])
     assert np.sqrt(np.diag(fit.fitted.covariance)) == pytest.approx(

@@ -25,13 +25,13 @@ def test_integrals_equal_adaptive_quadrature(name: str) -> None:
         integrate.quad(lambda m: float(function(m, parameters)), low, high, epsabs=0)[0]
         for low, high in itertools.pairwise(EDGES)
     ]
-    assert function.integrals(EDGES, parameters) == pytest.approx(expected, rel=1e-6)
+    assert function.on(EDGES).expected(parameters) == pytest.approx(expected, rel=1e-6)
 
 
 def test_power_law_has_its_closed_form() -> None:
     function = make_function("dijet2", scale=480.0)
     power = 3.7
-    integral = function.integrals(EDGES, [np.log(2.0), power])
+    integral = function.on(EDGES).expected([np.log(2.0), power])
     x = EDGES / 480.0
     closed = 2.0 * 480.0 * (x[:-1] ** (1 - power) - x[1:] ** (1 - power)) / (power - 1)
     assert integral == pytest.approx(closed, rel=1e-6)
@@ -49,7 +49,7 @@ def test_exponential_has_its_closed_form() -> None:
     function = make_function("exppoly2", scale=100.0)
     slope = 3.0
     closed = 100.0 / slope * (np.exp(-slope * EDGES[:-1] / 100) - np.exp(-slope * EDGES[1:] / 100))
-    assert function.integrals(EDGES, [0.0, -slope]) == pytest.approx(closed, rel=1e-9)
+    assert function.on(EDGES).expected([0.0, -slope]) == pytest.approx(closed, rel=1e-9)
 
 
 @pytest.mark.parametrize("name", function_names())
@@ -73,8 +73,8 @@ def test_starting_values_of_an_exact_spectrum_are_close(name: str) -> None:
         truth = np.array([2.0, 3.0, 2.0, 0.3, 0.05, 0.01])[: function.n_parameters]
     if name.startswith("bernstein"):
         truth = np.array([6.0, 5.0, 3.0, 2.0, 1.0, 0.5])[: function.n_parameters]
-    counts = function.integrals(edges, truth)
-    found = function.integrals(edges, function.starting_values(edges, counts))
+    counts = function.on(edges).expected(truth)
+    found = function.on(edges).expected(function.starting_values(edges, counts))
     assert found == pytest.approx(counts, rel=0.02)
 
 

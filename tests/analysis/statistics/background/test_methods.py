@@ -16,7 +16,7 @@ WINDOW = (65.0, 100.0)
 
 
 def toys(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    counts = make_function("dijet3", scale=480.0).integrals(EDGES, [0.0, 1.2, 8.0])
+    counts = make_function("dijet3", scale=480.0).on(EDGES).expected([0.0, 1.2, 8.0])
     truth = counts * 5_000 / counts.sum()
     rng = np.random.default_rng(seed)
     return rng.poisson(truth).astype(float), rng.poisson(9 * truth).astype(float)

@@ -20,7 +20,7 @@ EDGES = np.linspace(40, 240, 41)
 
 
 def falling(total: float) -> npt.NDArray[np.float64]:
-    counts = make_function("dijet3", scale=480.0).integrals(EDGES, [0.0, 1.2, 8.0])
+    counts = make_function("dijet3", scale=480.0).on(EDGES).expected([0.0, 1.2, 8.0])
     return np.asarray(counts * total / counts.sum())
 
 
@@ -45,7 +45,7 @@ def test_noiseless_yield_of_either_sign_is_exact(function: str, number: float) -
         background = falling(20_000)
     else:
         shape = make_function(function, scale=480.0, span=(40.0, 240.0))
-        background = shape.integrals(EDGES, np.log([200.0, 120.0, 60.0, 30.0]))
+        background = shape.on(EDGES).expected(np.log([200.0, 120.0, 60.0, 30.0]))
     truth = background + number * gaussian_fractions(EDGES, mass=120, width=10)
     fit = fit_signal(
         Spectrum(EDGES, truth, truth, is_data=False), mass=120, width=10, function=function

@@ -24,7 +24,7 @@ MASSES = (70.0, 100.0, 140.0, 180.0)
 
 
 def falling(total: float) -> npt.NDArray[np.float64]:
-    counts = make_function("dijet3", scale=480.0).integrals(EDGES, [0.0, 1.2, 8.0])
+    counts = make_function("dijet3", scale=480.0).on(EDGES).expected([0.0, 1.2, 8.0])
     return np.asarray(counts * total / counts.sum())
 
 

@@ -153,26 +153,14 @@ def test_signals_are_found_with_their_yield() -> None:
     assert found.best.excess == pytest.approx(300 * 0.75, abs=60)
 
 
-def test_signal_templates_may_be_given() -> None:
+def test_masses_are_the_bin_edges_within_a_width_of_the_ends() -> None:
     table = table_of(bump=200)
-    masses = np.arange(80, 160, 10.0)
-    shapes = np.stack([np.diff(stats.norm.cdf(EDGES, mass, 7.0)) for mass in masses])
-    given = scan_signals(
-        table, ScanSettings(n_toys=20, seed=1, function="auto"), masses=masses, templates=shapes
-    )
-    gaussian = scan_signals(
-        table, ScanSettings(signal_width=7.0, n_toys=20, seed=1, function="auto"), masses=masses
-    )
-    assert given.to_dict() == gaussian.to_dict()
-    with pytest.raises(ConfigError, match="templates"):
-        scan_signals(
-            table,
-            ScanSettings(n_toys=20, seed=1, function="auto"),
-            masses=masses,
-            templates=shapes[:2],
-        )
-    with pytest.raises(ConfigError, match="either a width or templates"):
-        scan_signals(table, ScanSettings(n_toys=20, seed=1, function="auto"), masses=masses)
+    settings = ScanSettings(signal_width=7.0, n_toys=20, seed=1, function="exppoly3")
+    default = scan_signals(table, settings)
+    given = scan_signals(table, settings, masses=np.arange(50.0, 231.0, 5.0))
+    assert json.dumps(default.to_dict()) == json.dumps(given.to_dict())
+    with pytest.raises(ConfigError, match="masses and a width"):
+        scan_signals(table, ScanSettings(n_toys=20))
 
 
 def test_bad_input_is_refused() -> None:
@@ -209,7 +197,7 @@ def test_the_same_toys_without_refit_are_another_distribution() -> None:
     toys = table.draw(expected, 200, np.random.default_rng(1))
     windows = make_windows(EDGES, (2, 8), sidebands=True)
     beside = FittedBeside(model, windows, model.start(counts)[None])
-    refitted = np.nanmin(beside.local_p(toys), axis=2)[:, 0]
-    fixed = GivenBackground(windows, expected).local_p(toys).min(axis=2)[:, 0]
+    refitted = np.nanmin(beside.test(toys).local_p, axis=2)[:, 0]
+    fixed = GivenBackground(windows, expected).test(toys).local_p.min(axis=2)[:, 0]
     assert stats.ks_2samp(refitted, fixed).pvalue < 1e-3
     assert np.median(refitted) < np.median(fixed)

@@ -9,13 +9,8 @@ import pytest
 
 from oddjet.analysis.report.write import write_limits
 from oddjet.analysis.statistics.background.signal import gaussian_fractions
-from oddjet.analysis.statistics.limits.inputs import Systematics
-from oddjet.analysis.statistics.limits.spectrum import (
-    LimitSettings,
-    SignalModel,
-    limit_inputs,
-    limit_spectrum,
-)
+from oddjet.analysis.statistics.limits.inputs import LimitSettings, Systematics
+from oddjet.analysis.statistics.limits.spectrum import SignalModel, limit_inputs, limit_spectrum
 from oddjet.analysis.statistics.spectrum import Spectrum
 from oddjet.errors import ConfigError, FitError
 

@@ -13,7 +13,12 @@ from scipy import optimize, stats
 from oddjet.analysis.statistics.background.signal import gaussian_fractions
 from oddjet.analysis.statistics.exchange.workspace import write_workspace
 from oddjet.analysis.statistics.limits import upper
-from oddjet.analysis.statistics.limits.inputs import LimitInputs, Systematics, build_channel
+from oddjet.analysis.statistics.limits.inputs import (
+    LimitInputs,
+    LimitSettings,
+    Systematics,
+    build_channel,
+)
 from oddjet.analysis.statistics.limits.upper import upper_limit
 from oddjet.errors import ConfigError, FitError
 
@@ -81,7 +86,7 @@ def test_bands_are_those_of_the_asymptotic_formula() -> None:
 def test_toys_without_events_exclude_three(monkeypatch: pytest.MonkeyPatch) -> None:
     # ln CLs is linear in the strength here, so few points do.
     monkeypatch.setattr(upper, "TOY_POINTS", 5)
-    limit = upper_limit(counting(0.0, 0.5, signal_yield=3.0), n_toys=250)
+    limit = upper_limit(counting(0.0, 0.5, signal_yield=3.0), LimitSettings(n_toys=250))
     assert limit.observed is not None
     # P(0 | s + b) / P(0 | b) = exp(−s) = 0.05, whatever b is; the asymptotic formula says 2.2.
     assert limit.in_events(limit.observed) == pytest.approx(-np.log(0.05), rel=0.2)
@@ -160,7 +165,7 @@ def test_strengths_far_from_one_are_found() -> None:
 
 
 def test_cross_section_and_numbers() -> None:
-    limit = upper_limit(counting(100.0, 100.0), lumi_ifb=59.8, efficiency=0.02)
+    limit = upper_limit(counting(100.0, 100.0), LimitSettings(lumi_ifb=59.8, efficiency=0.02))
     assert limit.in_pb(1.0) == pytest.approx(10.0 / (0.02 * 59800.0))
     numbers = json.loads(json.dumps(limit.to_dict()))
     assert numbers["expected"]["median"]["mu"] == limit.expected[2]
@@ -181,6 +186,6 @@ def test_bad_inputs_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"mass_scale: expected a fraction in \[0, 1\)"):
         Systematics(mass_scale=1.5)
     with pytest.raises(FitError, match="confidence level"):
-        upper_limit(spectrum(), cl=95)
+        LimitSettings(cl=95)
     with pytest.raises(FitError, match="efficiency in"):
-        upper_limit(spectrum(), lumi_ifb=1.0, efficiency=0.0)
+        LimitSettings(lumi_ifb=1.0, efficiency=0.0)
