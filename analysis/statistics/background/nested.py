@@ -28,10 +28,12 @@ class Nested(Protocol):
     """A fit that is compared with one of fewer parameters: see `likelihood.FitResult`."""
 
     @property
-    def deviance(self) -> float: ...  # noqa: D102
+    def deviance(self) -> float:
+        """−2 ln of the likelihood over that of the saturated model."""
 
     @property
-    def ndf(self) -> int: ...  # noqa: D102
+    def ndf(self) -> int:
+        """Fitted bins minus parameters."""
 
 
 F = TypeVar("F", bound=Nested)
