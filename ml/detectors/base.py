@@ -18,6 +18,7 @@ each declared with its default and what it may be, and it implements `_fit`, `_s
 
 from __future__ import annotations
 
+import math
 import platform
 import tempfile
 from abc import ABC, abstractmethod
@@ -138,7 +139,7 @@ class Detector(Configurable, ABC):
             progress: Called after each epoch with its number, their number, and the losses.
             resume_in: A folder to keep the state of a training in epochs in. The same call after an
                 interruption goes on from there and comes to the same end; after a completed one it
-                does no epoch again. The caller removes the folder when it is of no more use.
+                does no epoch again. The caller removes the folder when it is no longer needed.
 
         Returns:
             The detector itself.
@@ -281,6 +282,10 @@ class Detector(Configurable, ABC):
                 (folder / file_name).write_bytes(content)
             self.__dict__.update(type(self).load(folder).__dict__)
         self._fingerprint = state["_fingerprint"]
+
+    def _flat(self, jets: Jets) -> npt.NDArray[Any]:
+        """Represent jets and flatten: (n, numbers)."""
+        return self.representation(jets).reshape(len(jets), math.prod(self.representation.shape))
 
     def _in_batches(
         self, function: Callable[[Jets], Mapping[str, npt.ArrayLike]], jets: Jets

@@ -71,7 +71,7 @@ class SupervisedFeatures(Representation):
         return (len(self.names),)
 
     def identity(self) -> dict[str, Any]:
-        """Say in JSON types which recipe this is."""
+        """Give the recipe in JSON types."""
         return {**super().identity(), "fields": {"betas": list(self.betas)}}
 
     def __call__(self, jets: Jets) -> Floats:
@@ -95,12 +95,12 @@ class SupervisedFeatures(Representation):
 class BoostedTreesDetector(Detector):
     """Boosted decision trees trained on labelled signal jets (supervised reference).
 
-    Not an anomaly detector: `fit` takes signal and background jets together and tells them apart by
+    Not an anomaly detector: `fit` takes signal and background jets together and separates them by
     `label`. Jets with `label >= Truth.MATCHED` are signal, all others background; both classes
     weigh the same in total. Trained on the signal it is tested on, it gives a ceiling for what
     unsupervised scores can reach; on a wrong signal, what a supervised search loses when nature
     chose another. In a `FoldedDetector` the calibrated scores would count the signal jets as
-    background: give them weight 0 there.
+    background: give them weight 0 for that.
 
     Score: `log_odds`, the logarithm of the ratio of the classes' densities as the trees have it.
 
@@ -143,7 +143,7 @@ class BoostedTreesDetector(Detector):
         for what, count in (("signal", signal.sum()), ("background", (~signal).sum())):
             if count < MIN_CLASS_JETS:
                 msg = (
-                    f"bdt: needs at least {MIN_CLASS_JETS} {what} jets to train on, told apart by "
+                    f"bdt: needs at least {MIN_CLASS_JETS} {what} jets to train on, by "
                     f"their label (signal: >= {int(Truth.MATCHED)}). Received: {int(count)} of "
                     f"{len(jets)}. Give background and signal jets together."
                 )
@@ -184,15 +184,12 @@ class BoostedTreesDetector(Detector):
         )
 
     def _scores(self, jets: Jets) -> Scores:
-        return {"log_odds": self.trees_.margins(self._flat(jets)["rows"])}
+        return {"log_odds": self.trees_.margins(self._flat(jets))}
 
     def _rows(self, jets: Jets) -> Floats:
-        """Represent jets, some at a time: (n, features)."""
-        return np.asarray(self._in_batches(self._flat, jets)["rows"])
-
-    def _flat(self, jets: Jets) -> Scores:
-        rows = self.representation(jets).reshape(len(jets), -1)
-        return {"rows": rows.astype(np.float64)}
+        """Represent jets, some at a time, and flatten: (n, features)."""
+        rows = self._in_batches(lambda batch: {"rows": self._flat(batch)}, jets)["rows"]
+        return np.asarray(rows, dtype=np.float64)
 
     def _save(self, folder: Path) -> None:
         self.trees_.save(folder / TREES_FILE)

@@ -103,7 +103,7 @@ class DirichletDetector(KerasDetector):
 
     alpha: Sequence[float] = constrained(
         [1.0, 0.1],  # a list, for JSON has no tuples
-        ListOf(Interval(float, 0, closed="neither")),
+        ListOf(Interval(float, 0, closed="neither"), least=2),
     )
     beta_kl: float = constrained(0.1, Interval(float, 0))
     epochs: int = constrained(300, Interval(int, 1))
@@ -159,7 +159,7 @@ class DirichletDetector(KerasDetector):
     # --- training -------------------------------------------------------------------------------
 
     def _represent(self, jets: Jets) -> AnyFloats:
-        return self.representation(jets).reshape(len(jets), -1)
+        return self._flat(jets)
 
     def _learn(self, rows: AnyFloats) -> None:
         if not self._on_images:
@@ -198,10 +198,7 @@ class DirichletDetector(KerasDetector):
 
     def _judge(self, task: TrainingTask) -> None:
         """Warn of mixtures that have one weight whatever the jet."""
-        batched, rows = self._trained_model(), task.validation
-        starts = range(0, len(rows), batched.batch_size)
-        outputs = [batched(rows[start : start + batched.batch_size]) for start in starts]
-        weights = softmax(self._split(np.concatenate(outputs))[0], axis=1)
+        weights = softmax(self._split(self._trained_model()(task.validation))[0], axis=1)
         collapsed = np.flatnonzero(weights.std(axis=0) < COLLAPSED)
         if len(collapsed):
             log.warning(

@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
 from oddjet.constraints import Interval, constrained
 from oddjet.datasets.jets import Jets
 from oddjet.ml.detectors.hyper_parameters import represented_by
@@ -115,10 +113,7 @@ class EneDetector(ImageAutoencoder):
         )
 
     def _judge(self, task: TrainingTask) -> None:
-        encoder = self._encoder()
-        starts = range(0, len(task.validation), encoder.batch_size)
-        codes = [encoder(task.validation[start : start + encoder.batch_size]) for start in starts]
-        warn_of_collapse(np.concatenate(codes), label=self.label)
+        warn_of_collapse(self._encoder()(task.validation), label=self.label)
 
     def _encoder(self) -> BatchedModel:
         _, keras = import_keras()

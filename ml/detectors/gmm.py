@@ -162,7 +162,7 @@ class GaussianMixtureDetector(Detector):
                 f"Lower components."
             )
             raise TooFewJetsError(msg)
-        rows = self._flat(jets)
+        rows = self._rows(jets)
         self.centre_ = rows.mean(axis=0)
         self.axes_ = np.zeros((0, len(self.centre_)))
         if self.pca is not None:
@@ -180,11 +180,10 @@ class GaussianMixtureDetector(Detector):
             progress(1, 1, {"loss": float(loss)})
 
     def _scores(self, jets: Jets) -> Scores:
-        return {"gmmll": -self.mixture_.log_density(self._transformed(self._flat(jets)))}
+        return {"gmmll": -self.mixture_.log_density(self._transformed(self._rows(jets)))}
 
-    def _flat(self, jets: Jets) -> Floats:
-        """Represent jets and flatten: (n, numbers)."""
-        return self.representation(jets).reshape(len(jets), -1).astype(np.float64)
+    def _rows(self, jets: Jets) -> Floats:
+        return self._flat(jets).astype(np.float64)
 
     def _transformed(self, rows: Floats) -> Floats:
         """Centre rows and, with `pca`, turn them to the principal axes: (n, m)."""

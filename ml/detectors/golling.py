@@ -64,7 +64,7 @@ class GollingDetector(KerasDetector):
     The four-momenta of the 20 hardest constituents, in the jet's own frame and over its pt, each
     number scaled by its median and interquartile range in the training set. Encoder: dense layers
     of 256, 128, 64, and a Gaussian in 10 dimensions; the decoder is its mirror. A critic learns to
-    tell jets from reconstructions; through a reversed gradient the autoencoder learns to deceive it.
+    separate jets from reconstructions; through a reversed gradient the autoencoder learns to deceive it.
 
     The loss is [Σ (x − x̂)² + 0.25 KL] / 80 + 0.1 [cross-entropy + 10 gradient penalty], trained with
     Adam in three stages: 50 epochs without the critic at a learning rate of 1e-3, 10 with it at 1e-5,
@@ -82,7 +82,7 @@ class GollingDetector(KerasDetector):
     defaults; R = 0.8, the radius of our jets (the document's have 1.0). There is no early stopping:
     the last epoch counts. The validation jets are a fifth.
 
-    Nor does the document say over what squared errors and KL are averaged. Here both are summed, over
+    The document does not print over what squared errors and KL are averaged either. Here both are summed, over
     inputs and over latent dimensions, and divided by the number of inputs, which keeps the mass best:
     on 10,000 simulated QCD jets (pt > 500 GeV, 56 epochs, one seed) the median mass of 46 GeV came out
     as 29; as 13 with each averaged over its own dimensions (`kl_weight=2`); as 14 and for all jets
@@ -238,10 +238,8 @@ class GollingDetector(KerasDetector):
 
     def _judge(self, task: TrainingTask) -> None:
         """Keep codes of training jets, and find the boundary around them."""
-        encoder, rng = self._trained_model().encoder, np.random.default_rng(next(task.seeds))
-        starts = range(0, len(task.rows), encoder.batch_size)
-        batches = [encoder(task.rows[start : start + encoder.batch_size]) for start in starts]
-        codes = np.concatenate([batch[:, :LATENT] for batch in batches]).astype(np.float64)
+        rng = np.random.default_rng(next(task.seeds))
+        codes = self._trained_model().encoder(task.rows)[:, :LATENT].astype(np.float64)
         self.active_dimensions_ = warn_of_collapse(codes, label="golling")
         few, stored = (
             codes[np.sort(rng.permutation(len(codes))[:most])]

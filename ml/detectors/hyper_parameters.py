@@ -97,14 +97,14 @@ class Configurable:
         """
 
     def _refuse(self, name: str, expected: str, received: object = None) -> NoReturn:
-        """Raise for a hyper-parameter what the message of a constraint would say."""
+        """Raise an error for a hyper-parameter, worded as for a constraint."""
         received = repr(getattr(self, name)) if received is None else received
         msg = f"{self.label}: {name} must be {expected}. Received: {received}."
         raise ConfigError(msg)
 
 
 def _factories(cls: type) -> dict[str, Callable[[], Any]]:
-    """Give what makes the defaults that are made anew for each detector."""
+    """Give the functions that make the defaults which each instance gets its own of."""
     fields: Mapping[str, Any] = getattr(cls, "__dataclass_fields__", {})
     return {
         name: field.default_factory

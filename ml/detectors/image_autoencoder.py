@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -133,8 +134,8 @@ def mean_squared_error(images: AnyFloats, outputs: AnyFloats) -> Floats:
     Returns:
         Shape (n,).
     """
-    difference = images.astype(np.float64) - outputs
-    return np.asarray(np.mean(difference.reshape(len(images), -1) ** 2, axis=1))
+    difference = _flat(images) - _flat(outputs)
+    return np.asarray(np.mean(difference**2, axis=1))
 
 
 def kl_divergence(images: AnyFloats, outputs: AnyFloats) -> Floats:
@@ -152,11 +153,14 @@ def kl_divergence(images: AnyFloats, outputs: AnyFloats) -> Floats:
     References:
         D. Khanal (2023), section 6.1.
     """
-    p = images.reshape(len(images), -1).astype(np.float64)  # (n, pixels)
-    q = np.maximum(outputs.reshape(len(outputs), -1).astype(np.float64), FLOOR)
+    p, q = _flat(images), np.maximum(_flat(outputs), FLOOR)  # (n, pixels)
     q /= q.sum(axis=1, keepdims=True)
     ratio = np.divide(p, q, out=np.ones_like(p), where=p > 0)
     return np.asarray(np.maximum(np.sum(p * np.log(ratio), axis=1), 0.0))
+
+
+def _flat(images: AnyFloats) -> Floats:
+    return images.reshape(len(images), math.prod(images.shape[1:])).astype(np.float64)
 
 
 def _reconstruction_loss(model: Any, images: Any, training: bool) -> Any:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from oddjet.constraints import Interval, constrained
 from oddjet.datasets.jets import Jets
@@ -30,6 +29,7 @@ from oddjet.ml.detectors.sklearn_fits import convergence_ignored, import_sklearn
 from oddjet.ml.networks.training import Progress
 from oddjet.ml.representations.base import Representation
 from oddjet.ml.representations.jet_image import JetImage
+from oddjet.typing import Floats, Singles
 
 __all__ = ["KMeansDetector", "find_centroids"]
 
@@ -112,9 +112,8 @@ class KMeansDetector(Detector):
             "mlln": -log_likelihood(distances, clusters, dimension=1.0, normalised=False),
         }
 
-    def _rows(self, jets: Jets) -> npt.NDArray[np.float32]:
-        """Represent jets and flatten: (n, numbers)."""
-        return self.representation(jets).reshape(len(jets), -1).astype(np.float32, copy=False)
+    def _rows(self, jets: Jets) -> Singles:
+        return self._flat(jets).astype(np.float32, copy=False)
 
     def _save(self, folder: Path) -> None:
         arrays = {name: getattr(self.clusters_, name) for name in CLUSTER_ARRAYS}
@@ -125,9 +124,7 @@ class KMeansDetector(Detector):
             self.clusters_ = Clusters(**{name: data[name] for name in CLUSTER_ARRAYS})
 
 
-def find_centroids(
-    rows: npt.NDArray[np.float32], *, k: int, starts: int, seed: int
-) -> npt.NDArray[np.float64]:
+def find_centroids(rows: Singles, *, k: int, starts: int, seed: int) -> Floats:
     """Run k-means: Lloyd's algorithm from k-means++ starts, the least inertia kept.
 
     Images of many pixels are first turned to the principal axes that hold all but 1e-6 of their
@@ -153,7 +150,7 @@ def find_centroids(
     )
 
 
-def _turned(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _turned(rows: Singles) -> Singles:
     """Turn rows (n, m) to their principal axes, where these are far fewer: (n, axes)."""
     m = rows.shape[1]
     if m <= FEW_NUMBERS:

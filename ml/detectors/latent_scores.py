@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import KDTree
 
+from oddjet.constraints import Interval, check_fields, constrained
 from oddjet.errors import ConfigError, TooFewJetsError
 from oddjet.ml.detectors.sklearn_fits import import_sklearn
 from oddjet.typing import Floats
@@ -41,12 +42,10 @@ class NearestCodes:
     """
 
     codes: Floats
-    k: int
+    k: int = constrained(constraint=Interval(int, 1))
 
     def __post_init__(self) -> None:
-        if self.k < 1:
-            msg = f"nearest codes: k must be at least 1. Received: {self.k}."
-            raise ConfigError(msg)
+        check_fields(self, label="nearest codes")
         if len(self.codes) < self.k:
             msg = (
                 f"nearest codes: {self.k} neighbours need as many jets. Received: "
@@ -132,12 +131,7 @@ class OneClassBoundary:
 
     def to_arrays(self) -> dict[str, npt.NDArray[np.float64]]:
         """Give everything as arrays, for an `.npz` file."""
-        return {
-            "support": self.support,
-            "coefficients": self.coefficients,
-            "intercept": np.asarray(self.intercept),
-            "gamma": np.asarray(self.gamma),
-        }
+        return {name: np.asarray(value) for name, value in vars(self).items()}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.float64]]) -> OneClassBoundary:

@@ -56,7 +56,7 @@ class LundAutoencoderDetector(KerasDetector):
     The nodes of a jet's Cambridge/Aachen tree and the edges between mothers and daughters are
     encoded by message passing into a few numbers and decoded from these; the energy E is the
     mean squared error of the features, standardised, plus `edge_weight` times the edges' squared
-    errors a node, of the nodes that are there. Trained as an autoencoder; with `normalised`, then so that
+    errors a node, without padding. Trained as an autoencoder; with `normalised`, then so that
     exp(−E/T) is a normalised density of graphs: the loss E₊ − E₋ sets the mean energy of jets against
     that of graphs drawn by Langevin moves from the model,
 
@@ -91,7 +91,7 @@ class LundAutoencoderDetector(KerasDetector):
         steps: Langevin moves in a training step.
         chains: Graphs drawn in a training step.
         buffer: Chains kept.
-        restart: Chance that a chain begins anew.
+        restart: Chance that a chain starts again.
         guard: Whether the loss is kept from running away.
         representation: A `LundGraph`; by default of 16 nodes, of the widest angles.
 

@@ -45,16 +45,16 @@ class NormalisedAutoencoderDetector(AutoencoderDetector):
 
     1. The network of `AutoencoderDetector` is trained as an autoencoder.
     2. Then the loss is E₊ − E₋: the mean energy of training jets minus that of samples of p, guarded
-       as `oddjet.ml.networks.normalised.contrast` says, since E₋ could else be raised for ever: the collapse.
+       as `oddjet.ml.networks.normalised.contrast` describes, since E₋ could otherwise be raised without limit: the collapse.
        Samples are ends of Langevin chains, kept from step to step in a buffer. They move in the box
        of the training features, whose walls are mirrors.
     3. After each epoch the earth mover's distance between validation jets and chains is taken, in the
        standardised features, 1000 points a side or as many as there are. The weights are those of
-       the epoch of least distance: it tells when p has become the density of the data, which
+       the epoch of least distance; it shows when p has become the density of the data, which
        energies do not (arXiv:2510.02168).
 
     Score: `energy`, the mean squared error of a jet's standardised features, as `mse` of the plain
-    one; −log p but for T and a constant.
+    one; −log p apart from T and a constant.
 
     The talk prints the network, E₊ − E₋ by Langevin samples, that the difference must not run away
     and that the distance tells the epoch. It prints no number of the training: temperature, chains,
@@ -79,7 +79,7 @@ class NormalisedAutoencoderDetector(AutoencoderDetector):
         noise: β of a move; None for √(2α), with which the chains are at temperature T.
         chains: Chains that move in a training step.
         buffer: Chains in all.
-        restart: Chance that a chain begins anew, uniformly in the box. 0.05 as in arXiv:1903.08689.
+        restart: Chance that a chain starts again, uniformly in the box. 0.05 as in arXiv:1903.08689.
         margin: Standard deviations that the box goes beyond the least and greatest training feature.
         bound: The box ends there at the latest, in standard deviations from the mean.
         guard: Whether to guard the loss. Without, trainings are for showing the collapse.

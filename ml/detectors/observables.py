@@ -39,7 +39,7 @@ class ObservableDetector(Detector):
     jets, in units of their interquartile range; neither more nor fewer is anomalous by itself.
 
     Only `n_pf` learns anything, its median and range; the seed changes nothing. A jet without two
-    (three) particles to be told apart has the least `tau21` (`tau32`), −1.
+    (three) separate particles has the least `tau21` (`tau32`), −1.
 
     Args:
         representation: `Substructure`, or another with the columns `mass`, `n_constituents`,

@@ -126,8 +126,8 @@ def dirichlet_losses(
         log_ratio = log_variances - prior_log_variances
         distance2 = tf.square(means - prior_means) * tf.exp(-prior_log_variances)
         kl = tf.reduce_sum(tf.exp(log_ratio) - 1 - log_ratio + distance2, axis=1) / 2
-        found = {"reconstruction": tf.reduce_mean(reconstruction), "kl": tf.reduce_mean(kl)}
-        return {"loss": found["reconstruction"] + beta_kl * found["kl"], **found}
+        terms = {"reconstruction": tf.reduce_mean(reconstruction), "kl": tf.reduce_mean(kl)}
+        return {"loss": terms["reconstruction"] + beta_kl * terms["kl"], **terms}
 
     return losses
 

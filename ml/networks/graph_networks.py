@@ -25,7 +25,7 @@ def build_graph_autoencoder(
     """Build the network (x, a, m) → (x̂, â).
 
     Encoder: a dense layer for each node, then twice ReLU(W h + V a·h / (1 + Σ_j a_ij)), so that a
-    node hears of its neighbours and of theirs; the sum over nodes and a linear layer make the code. Decoder: a hidden
+    node gets what its neighbours and theirs hold; the sum over nodes and a linear layer make the code. Decoder: a hidden
     layer, from it the features of all places, and a vector u for each place: â_ij = σ(u_i · u_j + c).
 
     Args:
@@ -52,8 +52,8 @@ def build_graph_autoencoder(
     share = keras.ops.reciprocal(keras.ops.add(degree, 1.0))
     h = layers.Multiply()([dense(hidden, "relu")(layers.Multiply()([x, column])), column])
     for _ in range(2):
-        heard = layers.Multiply()([layers.Dot(axes=(2, 1))([edges, h]), share])  # (b, N, hidden)
-        h = layers.Add()([dense(hidden)(h), dense(hidden, use_bias=False)(heard)])
+        messages = layers.Multiply()([layers.Dot(axes=(2, 1))([edges, h]), share])  # (b, N, hidden)
+        h = layers.Add()([dense(hidden)(h), dense(hidden, use_bias=False)(messages)])
         h = layers.Multiply()([layers.ReLU()(h), column])
     pooled = layers.Dot(axes=1)([mask, h])  # (b, hidden)
     code = dense(latent, name="code")(layers.Rescaling(1.0 / nodes)(pooled))

@@ -144,15 +144,11 @@ STEP = 256
 class BatchedModel:
     """A model traced once for one batch shape; the last step of a batch is padded.
 
-    One shape means one trace and bounded memory, whatever the number of rows; steps much smaller
-    than batches mean that little is padded where a chunk has few jets of a fold.
-
-    Attributes:
-        batch_size: Most rows at a time.
+    One shape means one trace and bounded memory, whatever the number of rows; small steps mean that
+    little is padded where a chunk has few jets of a fold.
     """
 
     def __init__(self, model: Any, *, batch_size: int) -> None:
-        self.batch_size = batch_size
         self._step = min(batch_size, STEP)
         self._row_shape = tuple(int(size) for size in model.input_shape[1:])
         self._apply = compile_function(
@@ -160,7 +156,7 @@ class BatchedModel:
         )
 
     def __call__(self, rows: Singles) -> Singles:
-        """Apply the model to rows of shape (n, *row shape), 0 <= n <= batch_size."""
+        """Apply the model to rows of shape (n, *row shape), n >= 0."""
         starts = range(0, max(len(rows), 1), self._step)
         outputs = [self._stepped(rows[start : start + self._step]) for start in starts]
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)

@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from oddjet.constraints import Interval, ListOf, OrNone, check_fields, constrained
 from oddjet.errors import ConfigError
 from oddjet.ml.networks.keras_models import import_keras
 
 __all__ = ["Langevin", "ReplayBuffer", "reflect"]
 
+POSITIVE = Interval(float, 0, closed="neither")
 Tensors = list[Any]
 """What is sampled: one tensor or several, each of shape (b, …)."""
 Energy = Callable[..., Any]
@@ -48,26 +50,18 @@ class Langevin:
         arXiv:2105.05735, eq. (9); its values of α and β are chosen apart, which is common.
     """
 
-    steps: int
-    temperature: float
-    step_size: tuple[float, ...]
-    noise: tuple[float, ...] | None = None
-    largest_move: float | None = None
+    steps: int = constrained(constraint=Interval(int, 1))
+    temperature: float = constrained(constraint=POSITIVE)
+    step_size: tuple[float, ...] = constrained(constraint=ListOf(POSITIVE))
+    noise: tuple[float, ...] | None = constrained(None, OrNone(ListOf(Interval(float, 0))))
+    largest_move: float | None = constrained(None, OrNone(POSITIVE))
 
     def __post_init__(self) -> None:
-        noise = self.betas
-        positive = {"steps": self.steps, "temperature": self.temperature}
-        positive |= {"step_size": min(self.step_size, default=0)}
-        if self.largest_move is not None:
-            positive["largest_move"] = self.largest_move
-        for name, value in positive.items():
-            if not 0 < value < math.inf:
-                msg = f"Langevin: {name} must be positive and finite. Received: {value}."
-                raise ConfigError(msg)
-        if len(noise) != len(self.step_size) or not all(0 <= beta < math.inf for beta in noise):
+        check_fields(self, label="Langevin")
+        if len(self.betas) != len(self.step_size):
             msg = (
-                f"Langevin: noise must be not negative, finite, and one for each step_size. "
-                f"Received: {noise} and {self.step_size}."
+                f"Langevin: noise must be one number for each step_size. Received: {self.noise} and "
+                f"{self.step_size}."
             )
             raise ConfigError(msg)
 
@@ -76,7 +70,7 @@ class Langevin:
         """β for each tensor."""
         if self.noise is not None:
             return self.noise
-        return tuple(math.sqrt(2 * alpha) if alpha > 0 else 0.0 for alpha in self.step_size)
+        return tuple(math.sqrt(2 * alpha) for alpha in self.step_size)
 
     def sample(
         self, energy: Energy, start: Tensors, *, confine: Confine, generator: Any
@@ -86,7 +80,7 @@ class Langevin:
         Args:
             energy: What E is.
             start: Where to start, one tensor for each step size, each of shape (b, …). Further ones
-                stay as they are, say a mask.
+                stay as they are, for example a mask.
             confine: Applied to all of them after each move.
             generator: A `tf.random.Generator`: its state is advanced.
 
@@ -143,7 +137,7 @@ class ReplayBuffer:
             starts: Where the chains start, one array for each tensor, shape (size, …).
             fresh: `fresh(n, generator)` gives n new starts as tensors; called inside a traced
                 function.
-            restart: Chance in [0, 1] that a chain drawn begins anew from a fresh start. Published:
+            restart: Chance in [0, 1] that a chain drawn starts again from a fresh start. Published:
                 0.05.
             seed: Of the generator.
 
@@ -179,10 +173,10 @@ class ReplayBuffer:
         tf, _ = import_keras()
         size = self.chains[0].shape[0]
         rows = tf.math.top_k(self.generator.uniform((size,)), n, sorted=False).indices
-        anew = self.generator.uniform((n,)) < self._restart
+        restarts = self.generator.uniform((n,)) < self._restart
         starts = [
             tf.where(
-                tf.reshape(anew, (n,) + (1,) * (len(old.shape) - 1)), new, tf.gather(old, rows)
+                tf.reshape(restarts, (n,) + (1,) * (len(old.shape) - 1)), new, tf.gather(old, rows)
             )
             for old, new in zip(self.chains, self._fresh(n, self.generator), strict=True)
         ]

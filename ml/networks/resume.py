@@ -82,7 +82,7 @@ class Resume:
             with self.path.open("rb") as file, np.load(file, allow_pickle=False) as data:
                 info = json.loads(str(data["info"]))
                 if info.pop("key") != self.key:
-                    log.info("%s is of another training: starting anew", self.path)
+                    log.info("%s is of another training: starting from scratch", self.path)
                     return None
                 sizes = (info.pop("n_variables"), info.pop("n_weights"))
                 epochs = info.pop("checkpoints")
@@ -93,7 +93,9 @@ class Resume:
                     checkpoints={e: data[f"checkpoint_{e}"].tobytes() for e in epochs},
                 )
         except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-            log.warning("%s cannot be read, so the training starts anew: %s", self.path, error)
+            log.warning(
+                "%s cannot be read, so the training starts from scratch: %s", self.path, error
+            )
             return None
 
     def save(self, state: TrainingState, *, last: bool) -> None:

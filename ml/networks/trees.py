@@ -16,6 +16,7 @@ __all__ = ["Trees"]
 
 
 EVALUATION_ROWS = 4096
+NODES = ("feature", "threshold", "left", "right", "missing_left", "is_leaf", "value")
 
 
 @dataclass(frozen=True)
@@ -73,10 +74,7 @@ class Trees:
     def first(self, n: int) -> Trees:
         """Keep the first n trees."""
         nodes = slice(0, int(self.offsets[n]))
-        parts = {field.name: getattr(self, field.name) for field in fields(self)}
-        kept = {
-            name: part[nodes] for name, part in parts.items() if name not in {"offsets", "base"}
-        }
+        kept = {name: getattr(self, name)[nodes] for name in NODES}
         return Trees(offsets=self.offsets[: n + 1], base=self.base, **kept)
 
     def margins(self, rows: npt.NDArray[np.floating[Any]]) -> Floats:
@@ -100,30 +98,18 @@ class Trees:
 
     def _evaluated(self, rows: npt.NDArray[np.floating[Any]], *, staged: bool) -> Floats:
         margins = np.zeros((len(rows), len(self) if staged else 1))
-        kernel = _add_leaves
+        nodes = tuple(getattr(self, name) for name in NODES)
         for start in range(0, len(rows), EVALUATION_ROWS):
             part = slice(start, min(start + EVALUATION_ROWS, len(rows)))
-            kernel(
-                np.ascontiguousarray(rows[part], dtype=np.float64),
-                self.offsets,
-                self.feature,
-                self.threshold,
-                self.left,
-                self.right,
-                self.missing_left,
-                self.is_leaf,
-                self.value,
-                float(self.base),
-                margins[part],
-            )
+            batch = np.ascontiguousarray(rows[part], dtype=np.float64)
+            _add_leaves(batch, self.offsets, nodes, float(self.base), margins[part])
         return margins
 
 
 @numba.njit(cache=True, nogil=True)
-def _add_leaves(  # type: ignore[no-untyped-def]
-    rows, offsets, feature, threshold, left, right, missing_left, is_leaf, value, base, margins
-):  # pragma: no cover - compiled
-    """Fill margins (n, T), after each tree, or (n, 1), after all."""
+def _add_leaves(rows, offsets, nodes, base, margins):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Fill margins (n, T), after each tree, or (n, 1), after all; nodes are the arrays `NODES`."""
+    feature, threshold, left, right, missing_left, is_leaf, value = nodes
     last = margins.shape[1] - 1
     for row in range(rows.shape[0]):
         total = base

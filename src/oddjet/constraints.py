@@ -45,7 +45,7 @@ class Constraint(ABC):
         """Whether the value is one of them."""
 
     def describe(self, value: Any) -> str:  # noqa: ARG002 - for constraints that look at it
-        """Describe what must be, to somebody who gave this value."""
+        """Describe what must be, for a message about this value."""
         return self.expected
 
 
@@ -84,7 +84,7 @@ class Interval(Constraint):
         return bool(above and below)
 
     def describe(self, value: Any) -> str:
-        """Describe what must be; for a value that is no such number, say that first."""
+        """Describe what must be; for a value that is no such number, that first."""
         if self._is_of_the_kind(value):
             return self.expected
         return f"{'a whole number' if self.kind is int else 'a number'}, {self.expected}"
@@ -132,22 +132,24 @@ class ListOf(Constraint):
 
     Attributes:
         constraint: Of each number.
-        length: How many; None for at least two.
+        length: How many; None for any number from `least` on.
+        least: How many at least.
     """
 
     constraint: Constraint
     length: int | None = None
+    least: int = 1
 
     @property
     def expected(self) -> str:
         """What the value must be."""
-        return f"{self.length or 'at least 2'} numbers, each {self.constraint.expected}"
+        return f"{self.length or f'at least {self.least}'} numbers, each {self.constraint.expected}"
 
     def allows(self, value: Any) -> bool:
         """Whether it is such a list."""
         return (
             isinstance(value, list | tuple)
-            and (len(value) >= 2 if self.length is None else len(value) == self.length)
+            and (len(value) >= self.least if self.length is None else len(value) == self.length)
             and all(map(self.constraint.allows, value))
         )
 

@@ -1,4 +1,4 @@
-"""The base class holds detectors to their word; broken ones come from the plugin of conftest."""
+"""The base class checks what detectors give; broken ones come from the plugin of conftest."""
 
 from __future__ import annotations
 

@@ -70,14 +70,14 @@ def test_trees_kept_have_the_least_loss_on_validation_jets(
     parts = [toy_jets(150, prongs=prongs, seed=20 + prongs) for prongs in (1, 2)]
     columns = [name for name in mixed.fields if name != "dataset"]
     validation = concatenate([part[columns] for part in parts])
-    told: list[tuple[int, int]] = []
+    progress_calls: list[tuple[int, int]] = []
     detector = BoostedTreesDetector(iterations=40, learning_rate=0.5).fit(
         mixed[columns],
         validation=validation,
         seed=1,
-        progress=lambda tree, n, _: told.append((tree, n)),
+        progress=lambda tree, n, _: progress_calls.append((tree, n)),
     )
-    assert told == [(i + 1, 40) for i in range(40)]
+    assert progress_calls == [(i + 1, 40) for i in range(40)]
     losses = detector.history_["val_loss"]
     assert len(detector.trees_) == int(np.argmin(losses)) + 1
     signal = np.asarray(validation.label) > 0

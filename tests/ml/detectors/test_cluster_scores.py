@@ -162,16 +162,16 @@ def test_effective_dimension_of_uniform_balls(dimension: int) -> None:
     rows *= (rng.uniform(size=n) ** (1 / dimension) / np.linalg.norm(rows, axis=1))[:, None]
     # In a space of more numbers, as images are: only the subspace counts.
     rows = rows @ np.linalg.qr(rng.normal(size=(8, dimension)))[0].T
-    found = effective_dimensions(rows, np.zeros((1, 8)), np.array([0.8]))
-    assert found == pytest.approx(dimension, rel=0.03)
+    dimensions = effective_dimensions(rows, np.zeros((1, 8)), np.array([0.8]))
+    assert dimensions == pytest.approx(dimension, rel=0.03)
 
 
 def test_effective_dimension_counts_all_rows_not_only_members() -> None:
     line = np.linspace(-1, 1, 2001)[:, None]
-    found = measure_clusters(line, np.array([[-0.5], [0.5]]))
+    clusters = measure_clusters(line, np.array([[-0.5], [0.5]]))
     # Each cluster is half of the line; balls of radius c ρ = 0.275 stay inside it.
-    np.testing.assert_allclose(found.dimensions, 1.0, rtol=0.05)
-    np.testing.assert_allclose(found.radii, 0.25, rtol=0.01)
+    np.testing.assert_allclose(clusters.dimensions, 1.0, rtol=0.05)
+    np.testing.assert_allclose(clusters.radii, 0.25, rtol=0.01)
     beyond = effective_dimensions(line, np.array([[-0.5]]), np.array([1.2]))
     # 1.7 of the line is within 1.2, 1.82 within 1.32: the other half counts.
     assert beyond == pytest.approx(math.log(1.82 / 1.7) / math.log(1.1), rel=0.01)
@@ -182,11 +182,11 @@ def test_clusters_without_an_extent_are_left_out() -> None:
     lonely, pair, alike = np.full((1, 2), 50.0), np.array([[90.0, 0], [91.0, 0]]), [[-70.0, 3]] * 9
     rows = np.concatenate([rng.normal(0, 1, (100, 2)), lonely, pair, alike])
     centroids = np.array([[0.0, 0], [50.0, 50], [90.5, 0], [-70.0, 3], [1000.0, 0]])
-    found = measure_clusters(rows, centroids)
-    assert found.sizes.tolist() == [100, 1, 2, 9, 0]
-    assert found.is_measurable.tolist() == [True, False, False, False, False]
-    assert found.dimension == found.dimensions[0]
-    scores = log_likelihood(distances_to(rows, centroids), found, dimension=found.dimension)
+    clusters = measure_clusters(rows, centroids)
+    assert clusters.sizes.tolist() == [100, 1, 2, 9, 0]
+    assert clusters.is_measurable.tolist() == [True, False, False, False, False]
+    assert clusters.dimension == clusters.dimensions[0]
+    scores = log_likelihood(distances_to(rows, centroids), clusters, dimension=clusters.dimension)
     assert np.isfinite(scores).all()
     assert scores[100:].max() < scores[:100].min()
 

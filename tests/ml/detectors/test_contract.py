@@ -15,6 +15,7 @@ import awkward as ak
 import numpy as np
 import pytest
 
+from oddjet.constraints import field_constraints
 from oddjet.datasets.jets import Jets, Truth, concatenate
 from oddjet.errors import ConfigError, DetectorError, TooFewJetsError, TrainedOnError
 from oddjet.ml import create, detector_class, detector_names, load
@@ -58,7 +59,7 @@ QUICK: dict[str, dict[str, Any]] = {
     },
     "bdt": {"iterations": 30},
 }
-"""Hyper-parameters that train in seconds and still tell two prongs from one."""
+"""Hyper-parameters that train in seconds and still separate two prongs from one."""
 
 BLIND: dict[str, set[str]] = {
     "observables": {"tau32", "n_pf"},
@@ -211,8 +212,8 @@ def test_a_new_process_gives_the_same_scores(
     )
     files = [trained.folder, tmp_path / "jets.parquet", tmp_path / "scores.npz"]
     subprocess.run([sys.executable, "-c", code, *map(str, files)], check=True)
-    with np.load(tmp_path / "scores.npz") as there:
-        assert_same_scores(dict(there), trained.detector.scores(few))
+    with np.load(tmp_path / "scores.npz") as from_other_process:
+        assert_same_scores(dict(from_other_process), trained.detector.scores(few))
 
 
 def test_pickling_to_a_worker(trained: Trained, background: Jets, other_background: Jets) -> None:
@@ -313,6 +314,16 @@ def test_hyper_parameters_are_kept_verbatim_and_json(trained: Trained) -> None:
     given = trained.detector.hyper_parameters()
     assert given == type(trained.detector).hyper_parameter_defaults() | QUICK[trained.name]
     assert json.loads(json.dumps(given)) == given
+
+
+def test_every_hyper_parameter_says_what_it_may_be(name: str) -> None:
+    cls = detector_class(name)
+    constraints, defaults = field_constraints(cls), cls.hyper_parameter_defaults()
+    assert set(constraints) == {*defaults, "representation"}
+    for hyper_parameter in constraints:
+        message = f"^{name}: {hyper_parameter} must be .*Received: "
+        with pytest.raises(ConfigError, match=message):
+            cls.create({hyper_parameter: object()})
 
 
 def test_unknown_hyper_parameters_and_representations_are_refused(trained: Trained) -> None:

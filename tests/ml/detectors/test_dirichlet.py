@@ -63,7 +63,7 @@ def jets_of(images: np.ndarray) -> Jets:
 
 def mixed(shares: np.ndarray, seed: int) -> np.ndarray:
     """Images whose logarithms mix those of the themes, shares (n, R), with some noise."""
-    logs = shares @ np.log(np.stack([each.ravel() for each in THEMES[: shares.shape[1]]]))
+    logs = shares @ np.log(np.stack([theme.ravel() for theme in THEMES[: shares.shape[1]]]))
     images = np.exp(logs + np.random.default_rng(seed).normal(0, 0.1, logs.shape))
     images /= images.sum(axis=1, keepdims=True)
     return np.asarray(images.reshape(-1, PIXELS, PIXELS))
@@ -158,7 +158,7 @@ def test_noise_enters_as_the_document_says() -> None:
     z = np.exp(codes[:, :2] + np.exp(codes[:, 2:] / 2) * noise)
     decoded = z / z.sum(axis=1, keepdims=True) @ model.get_layer("mixtures").get_weights()[0]
     losses = dirichlet_losses(model, prior, beta_kl=0.5, on_images=False)
-    found = {
+    losses = {
         name: float(value)
         for name, value in losses(
             tf.constant(rows, tf.float32), tf.constant(noise, tf.float32)
@@ -166,9 +166,9 @@ def test_noise_enters_as_the_document_says() -> None:
     }
     kl = prior.kl_from(codes[:, :2], codes[:, 2:]).mean()
     reconstruction = np.mean((rows - decoded) ** 2)
-    assert found["reconstruction"] == pytest.approx(reconstruction, rel=1e-5)
-    assert found["kl"] == pytest.approx(kl, rel=1e-5)
-    assert found["loss"] == pytest.approx(reconstruction + 0.5 * kl, rel=1e-5)
+    assert losses["reconstruction"] == pytest.approx(reconstruction, rel=1e-5)
+    assert losses["kl"] == pytest.approx(kl, rel=1e-5)
+    assert losses["loss"] == pytest.approx(reconstruction + 0.5 * kl, rel=1e-5)
 
 
 def test_network_is_the_document_s() -> None:
@@ -262,7 +262,7 @@ def test_validation_losses_are_mean_scores(
         assert scores[name].mean() == pytest.approx(expected, rel=1e-4)
 
 
-def test_a_collapsed_latent_space_is_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_collapsed_latent_space_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     jets, _ = themed(300, seed=1)
     detector = DirichletDetector(
         epochs=40, batch_size=64, beta_kl=100.0, checkpoint_every=0, representation=SMALL
@@ -273,7 +273,7 @@ def test_a_collapsed_latent_space_is_told(caplog: pytest.LogCaptureFixture) -> N
     assert detector.latent(jets).std(axis=0).max() < 0.01
 
 
-def test_a_latent_space_in_use_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_latent_space_in_use_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     detector = DirichletDetector(epochs=40, batch_size=64, checkpoint_every=0, representation=SMALL)
     with caplog.at_level(logging.WARNING, "oddjet.ml.detectors.dirichlet"):
         detector.fit(themed(300, seed=1)[0], seed=1)
@@ -383,11 +383,11 @@ def test_an_interrupted_training_comes_to_the_same_end(
     whole = DirichletDetector(**settings).fit(jets, seed=1)
     with pytest.raises(Interrupted):
         DirichletDetector(**settings).fit(jets, seed=1, progress=interrupt, resume_in=tmp_path)
-    heard = []
+    epochs = []
     resumed = DirichletDetector(**settings).fit(
-        jets, seed=1, progress=lambda epoch, *_: heard.append(epoch), resume_in=tmp_path
+        jets, seed=1, progress=lambda epoch, *_: epochs.append(epoch), resume_in=tmp_path
     )
-    assert heard == [4, 5, 6]
+    assert epochs == [4, 5, 6]
     assert resumed.history_ == whole.history_
     for a, b in zip(weights_of(resumed), weights_of(whole), strict=True):
         np.testing.assert_array_equal(a, b)

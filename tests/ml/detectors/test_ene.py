@@ -55,12 +55,12 @@ def test_layers_are_the_document_s() -> None:
         "Dense", "Dense", "Dense", "Dense", "Reshape",
         "Conv2D", "UpSampling2D", "Conv2D", "UpSampling2D", "Conv2D", "Flatten", "Softmax", "Reshape",
     ]  # fmt: skip
-    found = [
+    layers_of_network = [
         (config.get("filters") or config["units"], config["activation"])
         for config in (layer.get_config() for layer in network.layers)
         if "activation" in config
     ]
-    assert found == [
+    assert layers_of_network == [
         *[(128, "relu")] * 3, (32, "relu"), (12, "linear"),
         (32, "relu"), (12_800, "relu"), *[(128, "relu")] * 2, (1, "linear"),
     ]  # fmt: skip

@@ -64,17 +64,19 @@ def trained(background: Jets) -> GollingDetector:
 
 
 @pytest.fixture(scope="module")
-def heard() -> list[tuple[int, int, float]]:
-    """What `uninterrupted` told during its training: epoch, their number, validation loss."""
+def progress_of_training() -> list[tuple[int, int, float]]:
+    """What `uninterrupted` reported during its training: epoch, their number, validation loss."""
     return []
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(background: Jets, heard: list[tuple[int, int, float]]) -> GollingDetector:
+def uninterrupted(
+    background: Jets, progress_of_training: list[tuple[int, int, float]]
+) -> GollingDetector:
     return quick().fit(
         background[:400],
         seed=1,
-        progress=lambda epoch, n, logs: heard.append((epoch, n, logs["val_loss"])),
+        progress=lambda epoch, n, logs: progress_of_training.append((epoch, n, logs["val_loss"])),
     )
 
 
@@ -101,23 +103,23 @@ def test_terms_of_the_loss_are_their_closed_forms() -> None:
     noise = rng.normal(size=(32, LATENT)).astype(np.float32)
     fractions = rng.uniform(size=(32, 1)).astype(np.float32)
     terms = loss_terms(networks, batch, noise=noise, fractions=fractions, **WEIGHTS)
-    found = {name: float(value) for name, value in terms.items()}
+    terms = {name: float(value) for name, value in terms.items()}
 
     mean, log_variance = np.split(networks.encoder(batch).numpy().astype(float), 2, axis=1)
     variance = np.exp(log_variance)
     made = networks.decoder((mean + np.sqrt(variance) * noise).astype(np.float32)).numpy()
-    assert found["mse"] == pytest.approx(np.mean((batch - made) ** 2), rel=1e-5)
+    assert terms["mse"] == pytest.approx(np.mean((batch - made) ** 2), rel=1e-5)
     # KL(N(μ, σ²) ‖ N(0, 1)) as the mean of ln q − ln p, by Gauss–Hermite quadrature.
     nodes, weights = np.polynomial.hermite_e.hermegauss(20)
     z = mean[..., None] + np.sqrt(variance)[..., None] * nodes
     log_ratio = (z**2 - nodes**2 - log_variance[..., None]) / 2
     kl = (log_ratio @ weights).sum(axis=1) / np.sqrt(2 * np.pi)
-    assert found["kl"] == pytest.approx(kl.mean() / N, rel=1e-4)
+    assert terms["kl"] == pytest.approx(kl.mean() / N, rel=1e-4)
     of_jets, of_made = (expit(networks.critic(rows).numpy()[:, 0]) for rows in (batch, made))
     cross_entropy = -np.mean(np.concatenate([np.log(1 - of_jets), np.log(of_made)]))
-    assert found["critic"] == pytest.approx(cross_entropy, rel=1e-5)
-    assert found["loss"] == pytest.approx(
-        found["mse"] + 0.25 * found["kl"] + 0.1 * (found["critic"] + 10 * found["penalty"]),
+    assert terms["critic"] == pytest.approx(cross_entropy, rel=1e-5)
+    assert terms["loss"] == pytest.approx(
+        terms["mse"] + 0.25 * terms["kl"] + 0.1 * (terms["critic"] + 10 * terms["penalty"]),
         rel=1e-6,
     )
 
@@ -137,8 +139,8 @@ def test_autoencoder_is_trained_against_the_critic() -> None:
                 **(WEIGHTS | {"critic_weight": critic_weight, "penalty": 0.0}),
             )
         models = (networks.decoder, networks.critic)
-        found = tape.gradient(terms["loss"], [model.trainable_variables for model in models])
-        return [[g.numpy() for g in of if g is not None] for of in found]
+        values = tape.gradient(terms["loss"], [model.trainable_variables for model in models])
+        return [[g.numpy() for g in of if g is not None] for of in values]
 
     with tf.GradientTape() as tape:
         made = networks.decoder(networks.encoder(batch)[:, :LATENT])
@@ -158,8 +160,10 @@ def test_each_stage_trains_what_it_should() -> None:
         networks = build()
         before = {name: model.get_weights() for name, model in networks.by_name().items()}
         steps(networks, stage)
-        found = {name: changed(before[name], model) for name, model in networks.by_name().items()}
-        assert found == {"encoder": True, "decoder": True, "critic": is_critic_trained}, stage
+        is_changed = {
+            name: changed(before[name], model) for name, model in networks.by_name().items()
+        }
+        assert is_changed == {"encoder": True, "decoder": True, "critic": is_critic_trained}, stage
 
 
 def test_critic_has_no_influence_in_the_first_stage_and_has_later() -> None:
@@ -191,7 +195,7 @@ def test_observation_scores_compare_input_and_reconstruction(
     jets = signal[:50]
     scores = trained.scores(jets)
     rows, made = trained.representation(jets), trained.reconstruct(jets)
-    scaled, scaled_made = (trained.scaling_.apply(each) for each in (rows, made))
+    scaled, scaled_made = (trained.scaling_.apply(momenta) for momenta in (rows, made))
     np.testing.assert_allclose(scores["mse"], np.mean((scaled - scaled_made) ** 2, axis=1), 1e-4)
 
     def particles(row: np.ndarray) -> np.ndarray:
@@ -226,9 +230,9 @@ def test_critic_score_is_the_probability_of_a_reconstruction(
 ) -> None:
     inputs = trained.scaling_.apply(trained.representation(signal)).astype(np.float32)
     expected = expit(trained._model.critic(inputs).numpy()[:, 0].astype(float))
-    found = trained.scores(signal)["critic"]
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
-    assert ((found > 0) & (found < 1)).all()
+    critic = trained.scores(signal)["critic"]
+    np.testing.assert_allclose(critic, expected, rtol=1e-5)
+    assert ((critic > 0) & (critic < 1)).all()
 
 
 def test_what_is_not_weighed_and_not_stored_plays_no_part(
@@ -299,10 +303,10 @@ def test_a_kl_term_that_is_too_strong_empties_the_latent_space(background: Jets)
 
 
 def test_history_and_progress_go_over_the_stages(
-    uninterrupted: GollingDetector, heard: list[tuple[int, int, float]]
+    uninterrupted: GollingDetector, progress_of_training: list[tuple[int, int, float]]
 ) -> None:
     history = uninterrupted.history_
-    assert heard == [(i + 1, 9, loss) for i, loss in enumerate(history["val_loss"])]
+    assert progress_of_training == [(i + 1, 9, loss) for i, loss in enumerate(history["val_loss"])]
     terms = {"loss", "mse", "kl", "critic", "penalty"}
     assert set(history) == terms | {f"val_{name}" for name in terms}
     assert uninterrupted.best_epoch_ == 9
@@ -326,11 +330,11 @@ def test_interrupted_in_a_later_stage_and_resumed_is_uninterrupted(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    heard: list[int] = []
+    progress_of_training: list[int] = []
 
     def interrupt(epoch: int, n_epochs: int, logs: dict[str, float]) -> None:
-        heard.append(epoch)
-        if heard == list(range(1, last + 1)):
+        progress_of_training.append(epoch)
+        if progress_of_training == list(range(1, last + 1)):
             raise Interrupted
 
     monkeypatch.setattr(
@@ -340,7 +344,7 @@ def test_interrupted_in_a_later_stage_and_resumed_is_uninterrupted(
     with pytest.raises(Interrupted):
         quick().fit(few, seed=1, resume_in=tmp_path, progress=interrupt)
     resumed = quick().fit(few, seed=1, resume_in=tmp_path, progress=interrupt)
-    assert heard == list(range(1, 10)), "each epoch is done once"
+    assert progress_of_training == list(range(1, 10)), "each epoch is done once"
     assert resumed.history_ == uninterrupted.history_
     for name, values in uninterrupted.scores(signal).items():
         np.testing.assert_allclose(resumed.scores(signal)[name], values, rtol=1e-6)

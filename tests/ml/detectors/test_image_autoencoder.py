@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,6 +10,7 @@ from scipy.special import rel_entr
 
 from oddjet.datasets.jets import Jets
 from oddjet.errors import DetectorError
+from oddjet.ml.detectors.hyper_parameters import represented_by
 from oddjet.ml.detectors.image_autoencoder import (
     ImageAutoencoder,
     kl_divergence,
@@ -19,16 +21,18 @@ from oddjet.ml.representations.image_mass import image_mass
 from oddjet.ml.representations.jet_image import JetImage
 
 
+@dataclass(kw_only=True, eq=False)
 class OneLayer(ImageAutoencoder):
     """Linear, so that some pixels come out negative, and in batches that do not go into 400."""
 
     scoring_batch: ClassVar[int] = 64
 
-    def __init__(self) -> None:
-        self.epochs, self.batch_size, self.patience, self.checkpoint_every = 3, 64, 3, 0
-        self.learning_rate = 3e-3
-        self.representation = JetImage(pixels=4)
-        super().__init__()
+    epochs: int = 3
+    batch_size: int = 64
+    learning_rate: float = 3e-3
+    patience: int = 3
+    checkpoint_every: int = 0
+    representation: JetImage = represented_by(JetImage, lambda: JetImage(pixels=4))
 
     def _build(self, seeds: Iterator[int]) -> Any:
         _, keras = import_keras()

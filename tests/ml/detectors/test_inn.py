@@ -193,11 +193,11 @@ def test_an_interrupted_training_comes_to_the_same_end(
     whole = InvertibleDetector(**SMALL).fit(few, seed=1)
     with pytest.raises(Interrupted):
         InvertibleDetector(**SMALL).fit(few, seed=1, progress=interrupt, resume_in=tmp_path)
-    heard: list[int] = []
+    epochs: list[int] = []
     resumed = InvertibleDetector(**SMALL).fit(
-        few, seed=1, progress=lambda epoch, *_: heard.append(epoch), resume_in=tmp_path
+        few, seed=1, progress=lambda epoch, *_: epochs.append(epoch), resume_in=tmp_path
     )
-    assert heard == [3, 4]
+    assert epochs == [3, 4]
     assert_same_training(resumed, whole)
 
 

@@ -122,12 +122,12 @@ def test_on_other_representations(background: Jets, other_background: Jets, sign
 
 
 def test_progress_is_told_once(background: Jets) -> None:
-    told = []
+    progress_calls = []
     KMeansDetector(k=3, starts=1).fit(
-        background[:200], seed=1, progress=lambda *arguments: told.append(arguments)
+        background[:200], seed=1, progress=lambda *arguments: progress_calls.append(arguments)
     )
-    assert [(epoch, n) for epoch, n, _ in told] == [(1, 1)]
-    assert told[0][2]["loss"] > 0
+    assert [(epoch, n) for epoch, n, _ in progress_calls] == [(1, 1)]
+    assert progress_calls[0][2]["loss"] > 0
 
 
 def test_settings_that_cannot_be_meant(background: Jets) -> None:

@@ -16,17 +16,19 @@ def codes(n: int, seed: int, *, scale: float = 1.0) -> np.ndarray:
 
 @pytest.mark.parametrize("k", [1, 5])
 def test_sums_of_distances_are_those_of_sklearn(k: int) -> None:
-    there, here = codes(700, 1), codes(200, 2, scale=2.0)
-    distances, _ = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(there).kneighbors(here)
-    found = NearestCodes(there, k).sum_of_distances(here)
-    assert found.shape == (200,)
-    np.testing.assert_allclose(found, distances.sum(axis=1), rtol=1e-10)
+    stored, queries = codes(700, 1), codes(200, 2, scale=2.0)
+    distances, _ = (
+        NearestNeighbors(n_neighbors=k, algorithm="brute").fit(stored).kneighbors(queries)
+    )
+    sums = NearestCodes(stored, k).sum_of_distances(queries)
+    assert sums.shape == (200,)
+    np.testing.assert_allclose(sums, distances.sum(axis=1), rtol=1e-10)
 
 
 def test_a_stored_code_is_its_own_nearest() -> None:
-    there = np.array([[0.0], [3.0], [4.0]])
-    np.testing.assert_allclose(NearestCodes(there, 2).sum_of_distances(there), [3.0, 1.0, 1.0])
-    assert NearestCodes(there, 2).sum_of_distances(there[:0]).shape == (0,)
+    stored = np.array([[0.0], [3.0], [4.0]])
+    np.testing.assert_allclose(NearestCodes(stored, 2).sum_of_distances(stored), [3.0, 1.0, 1.0])
+    assert NearestCodes(stored, 2).sum_of_distances(stored[:0]).shape == (0,)
 
 
 def test_too_few_neighbours_are_refused() -> None:
@@ -39,18 +41,21 @@ def test_too_few_neighbours_are_refused() -> None:
 @pytest.mark.parametrize("nu", [0.1, 0.5])
 def test_decision_is_that_of_sklearn(nu: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(latent_scores, "KERNELS_AT_ONCE", 50_000)  # several batches
-    there = codes(1500, 1) * np.linspace(0.1, 2, 10) + 0.5
-    here = np.concatenate([there[:300], codes(300, 2, scale=3.0), np.full((1, 10), 1e3)])
-    machine = OneClassSVM(nu=nu, gamma="scale").fit(there)
-    boundary = OneClassBoundary.fit(there, nu=nu)
+    stored = codes(1500, 1) * np.linspace(0.1, 2, 10) + 0.5
+    queries = np.concatenate([stored[:300], codes(300, 2, scale=3.0), np.full((1, 10), 1e3)])
+    machine = OneClassSVM(nu=nu, gamma="scale").fit(stored)
+    boundary = OneClassBoundary.fit(stored, nu=nu)
     again = OneClassBoundary.from_arrays(boundary.to_arrays())
-    for each in (boundary, again):
+    for machine_of_ours in (boundary, again):
         np.testing.assert_allclose(
-            each.decision(here), machine.decision_function(here), rtol=1e-10, atol=1e-10
+            machine_of_ours.decision(queries),
+            machine.decision_function(queries),
+            rtol=1e-10,
+            atol=1e-10,
         )
-    assert boundary.decision(here[:0]).shape == (0,)
+    assert boundary.decision(queries[:0]).shape == (0,)
     # Most of the codes it was fitted on are inside as nu says.
-    assert np.mean(boundary.decision(there) < 0) == pytest.approx(nu, abs=0.02)
+    assert np.mean(boundary.decision(stored) < 0) == pytest.approx(nu, abs=0.02)
 
 
 def test_codes_that_are_all_alike_have_a_boundary() -> None:

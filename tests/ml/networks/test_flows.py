@@ -138,7 +138,7 @@ WIDTH = 0.4
 
 
 def draw_bow(n: int, seed: int) -> np.ndarray:
-    """A parabola of Gaussian width: x is normal, and y is x² − 1 but for the width."""
+    """A parabola of Gaussian width: x is normal, and y is x² − 1 apart from the width."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=n)
     return np.stack([x, x**2 - 1 + rng.normal(0, WIDTH, n)], axis=1)

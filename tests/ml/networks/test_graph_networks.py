@@ -57,9 +57,9 @@ def test_the_energy_is_the_error_of_what_is_there(model: Any) -> None:
 def test_what_stands_in_the_padding_does_not_matter(model: Any) -> None:
     x, a, mask = graphs()
     rng = np.random.default_rng(2)
-    there = mask[..., None].astype(bool)
+    is_node = mask[..., None].astype(bool)
     pairs = (mask[:, :, None] * mask[:, None, :]).astype(bool)
-    other_x = np.where(there, x, rng.normal(size=x.shape)).astype(np.float32)
+    other_x = np.where(is_node, x, rng.normal(size=x.shape)).astype(np.float32)
     other_a = np.where(pairs, a, rng.random(a.shape)).astype(np.float32)
     np.testing.assert_allclose(
         energy(model, other_x, other_a, mask), energy(model, x, a, mask), rtol=1e-5
@@ -100,10 +100,10 @@ def test_an_adjacency_becomes_symmetric_and_bounded() -> None:
 
 def test_a_summary_is_means_spreads_and_edges_a_node() -> None:
     x, a, mask = graphs()
-    found = summarise_graphs(x, a, mask).numpy()
-    np.testing.assert_allclose(found[4, :F], x[4, :4].mean(axis=0), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(found[4, F:-1], x[4, :4].std(axis=0), rtol=1e-4)
-    assert found[4, -1] == pytest.approx(6 / 4)
+    points = summarise_graphs(x, a, mask).numpy()
+    np.testing.assert_allclose(points[4, :F], x[4, :4].mean(axis=0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(points[4, F:-1], x[4, :4].std(axis=0), rtol=1e-4)
+    assert points[4, -1] == pytest.approx(6 / 4)
 
 
 def test_saved_and_loaded_in_safe_mode_it_is_the_same(model: Any) -> None:

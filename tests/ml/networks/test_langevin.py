@@ -161,8 +161,8 @@ def test_chains_drawn_are_different_ones_and_are_put_back() -> None:
 
 def test_some_chains_begin_anew() -> None:
     for restart, least, most in ((0.0, 0, 0), (0.4, 1, 19), (1.0, 20, 20)):
-        anew = move(a_buffer(restart=restart), 20, STILL)[:, 0] >= 1000
-        assert least <= anew.sum() <= most
+        restarted = move(a_buffer(restart=restart), 20, STILL)[:, 0] >= 1000
+        assert least <= restarted.sum() <= most
 
 
 def test_a_seed_fixes_the_chains_and_their_state_can_be_put_back() -> None:

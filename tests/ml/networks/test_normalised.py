@@ -101,7 +101,8 @@ def test_samples_come_to_the_data_and_the_closest_epoch_is_kept() -> None:
 def test_unguarded_energies_run_away_and_guarded_ones_do_not() -> None:
     free, held = (trained(guard=guard, epochs=25, learning_rate=0.03) for guard in (False, True))
     gaps = [
-        np.subtract(each.history["e_minus"], each.history["e_plus"]).max() for each in (free, held)
+        np.subtract(training.history["e_minus"], training.history["e_plus"]).max()
+        for training in (free, held)
     ]
     assert gaps[0] > 20 * T
     assert gaps[1] < 2 * T

@@ -39,10 +39,10 @@ def some_rows(seed: int) -> np.ndarray:
 def run(
     path: Path | None, *, stop_after: int | None = None, seed: int = 1, rows_seed: int = 1
 ) -> tuple[Training, list[np.ndarray], list[int]]:
-    heard = []
+    epochs = []
 
     def progress(epoch: int, n_epochs: int, logs: dict[str, float]) -> None:
-        heard.append(epoch)
+        epochs.append(epoch)
         if epoch == stop_after:
             raise Interrupted
 
@@ -56,15 +56,15 @@ def run(
         progress=progress,
         resume=None if path is None else Resume(path, "key", every_seconds=0.0),
     )
-    return training, model.get_weights(), heard
+    return training, model.get_weights(), epochs
 
 
 def assert_alike(a: tuple[Training, list[np.ndarray], Any], b: tuple[Any, ...]) -> None:
     assert a[0].history == b[0].history
     assert a[0].best_epoch == b[0].best_epoch
     assert list(a[0].checkpoints) == list(b[0].checkpoints)
-    for mine, other in zip(a[1], b[1], strict=True):
-        np.testing.assert_array_equal(mine, other)
+    for weights, other in zip(a[1], b[1], strict=True):
+        np.testing.assert_array_equal(weights, other)
 
 
 @pytest.mark.parametrize("stop_after", [1, 5, 8])

@@ -51,7 +51,7 @@ def rows(n: int, seed: int = 1) -> np.ndarray:
 
 def test_learns_the_identity_and_reports_the_epochs() -> None:
     model = linear_model()
-    heard = []
+    calls = []
     training = train(
         model,
         rows(512),
@@ -61,10 +61,10 @@ def test_learns_the_identity_and_reports_the_epochs() -> None:
             epochs=30, batch_size=32, learning_rate=0.02, checkpoint_every=10
         ),
         seed=1,
-        progress=lambda epoch, n_epochs, logs: heard.append((epoch, n_epochs, logs["val_loss"])),
+        progress=lambda epoch, n_epochs, logs: calls.append((epoch, n_epochs, logs["val_loss"])),
     )
     np.testing.assert_allclose(model.get_weights()[0], np.eye(2), atol=1e-3)
-    assert heard == [(i + 1, 30, loss) for i, loss in enumerate(training.history["val_loss"])]
+    assert calls == [(i + 1, 30, loss) for i, loss in enumerate(training.history["val_loss"])]
     assert list(training.checkpoints) == [10, 20, 30]
     early = model_from_bytes(training.checkpoints[10])
     assert 1e-4 < np.abs(early.get_weights()[0] - np.eye(2)).max() < 1e-2
