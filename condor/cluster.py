@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from coffea.processor.executor import ExecutorBase
 
 from oddjet.condor.executors import LastingPool, PoolExecutor, SerialExecutor
 from oddjet.condor.site import Cluster
 from oddjet.condor.submit import WORKER_ENVIRONMENT
+from oddjet.errors import ConfigError
 
 __all__ = ["open_executor"]
 
 
 @contextmanager
-def open_executor(cluster: Cluster | None = None) -> Iterator[ExecutorBase]:
+def open_executor(
+    cluster: Cluster | None = None, *, report: Path | None = None
+) -> Iterator[ExecutorBase]:
     """Open an executor for `coffea.processor.Runner`, and close its workers at the end.
 
     Scripts that use ``futures`` or ``dask`` need the usual ``if __name__ == "__main__":``, since
@@ -23,15 +28,18 @@ def open_executor(cluster: Cluster | None = None) -> Iterator[ExecutorBase]:
 
     Args:
         cluster: Where to run; this process when not given.
+        report: HTML file for Dask's report of what every worker did when; None for none.
 
     Yields:
         The executor; it draws no progress bar.
 
     Raises:
-        ConfigError: If the cluster cannot be had as it is described.
+        ConfigError: If the cluster cannot be had as it is described, or cannot write a report.
         ProcessingError: If no worker of a batch pool came in time.
     """
     cluster = cluster or Cluster()
+    if report is not None:
+        _check_report(cluster)
     if cluster.executor == "iterative":
         yield SerialExecutor(retries=cluster.retries)
     elif cluster.executor == "futures":
@@ -41,5 +49,17 @@ def open_executor(cluster: Cluster | None = None) -> Iterator[ExecutorBase]:
         from oddjet.condor import jobqueue  # noqa: PLC0415 (imports Dask's scheduler and client)
 
         opened = {"dask": jobqueue.open_local, "address": jobqueue.open_address}
-        with opened.get(cluster.executor, jobqueue.open_jobs)(cluster) as executor:
+        with (
+            opened.get(cluster.executor, jobqueue.open_jobs)(cluster) as executor,
+            jobqueue.write_report(executor, report),
+        ):
             yield executor
+
+
+def _check_report(cluster: Cluster) -> None:
+    if cluster.executor in ("iterative", "futures"):
+        msg = "performance report: expected a Dask executor (dask, htcondor, slurm or address)"
+        raise ConfigError(msg)
+    if importlib.util.find_spec("bokeh") is None:
+        msg = "performance report: Bokeh draws it: pip install 'oddjet[batch]'"
+        raise ConfigError(msg)

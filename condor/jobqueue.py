@@ -16,8 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from coffea.processor.executor import ExecutorBase
-from distributed import Client, LocalCluster, Security
+from distributed import Client, LocalCluster, Security, performance_report
 
 from oddjet.condor.events import read_events, tail
 from oddjet.condor.executors import WorkersExecutor
@@ -25,14 +24,14 @@ from oddjet.condor.site import Cluster, Site
 from oddjet.condor.submit import WORKER_ENVIRONMENT, site_lines
 from oddjet.errors import ConfigError, ProcessingError
 
-__all__ = ["open_address", "open_jobs", "open_local"]
+__all__ = ["open_address", "open_jobs", "open_local", "write_report"]
 
 _POLL = 1.0
 _LOOPBACK = re.compile(r"(127(\.\d+){3}|localhost|\[::1\])(:\d+)?/?")
 
 
 @contextmanager
-def open_local(cluster: Cluster) -> Iterator[ExecutorBase]:
+def open_local(cluster: Cluster) -> Iterator[WorkersExecutor]:
     """Start a scheduler and workers on loopback only: a scheduler runs the code of all that reach it.
 
     Args:
@@ -56,7 +55,7 @@ def open_local(cluster: Cluster) -> Iterator[ExecutorBase]:
 
 
 @contextmanager
-def open_jobs(cluster: Cluster) -> Iterator[ExecutorBase]:
+def open_jobs(cluster: Cluster) -> Iterator[WorkersExecutor]:
     """Submit jobs that are workers, wait for the first one, and remove them at the end.
 
     With `adaptive` as many jobs as asked for are kept: dask-jobqueue replaces lost ones only then.
@@ -91,7 +90,7 @@ def open_jobs(cluster: Cluster) -> Iterator[ExecutorBase]:
 
 
 @contextmanager
-def open_address(cluster: Cluster) -> Iterator[ExecutorBase]:
+def open_address(cluster: Cluster) -> Iterator[WorkersExecutor]:
     """Connect to a scheduler that was started elsewhere, and leave it running.
 
     Args:
@@ -125,6 +124,25 @@ def open_address(cluster: Cluster) -> Iterator[ExecutorBase]:
     with client:
         _wait_for_worker(client, None, cluster)
         yield WorkersExecutor(client=client, retries=cluster.retries)
+
+
+@contextmanager
+def write_report(executor: WorkersExecutor, path: Path | None) -> Iterator[None]:
+    """Write Dask's own report of what runs in the block: what every worker did when.
+
+    Args:
+        executor: Where it runs.
+        path: The HTML file; None for no report.
+
+    Yields:
+        Nothing; the run is the block.
+    """
+    if path is None:
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with executor.client.as_current(), performance_report(filename=str(path)):
+        yield
 
 
 def _jobqueue(cluster: Cluster, logs: Path) -> Any:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from oddjet.datasets.disk.digest import content_key, source_digest
 from oddjet.datasets.files.fileset import Dataset, Fileset, Simulate
+from oddjet.datasets.simulation import PROCESSES, simulate
 from oddjet.processors.engine.progress import Reporter, SilentReporter
 
 __all__ = ["ready_samples", "sample_path"]
@@ -52,8 +53,6 @@ def ready_samples(
 def _simulated(
     name: str, dataset: Dataset, request: Simulate, folder: Path, workers: int, reporter: Reporter
 ) -> Dataset:
-    from oddjet.datasets.simulation import PROCESSES, simulate  # noqa: PLC0415 (slow import)
-
     path = sample_path(request, folder)
     summary_path = path.with_suffix(".summary.json")
     if not (path.exists() and summary_path.exists()):

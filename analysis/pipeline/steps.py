@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from coffea.processor.executor import ExecutorBase
@@ -34,7 +33,6 @@ from oddjet.processors.scoring import run_anomaly
 
 __all__ = [
     "hunt_scores",
-    "performance_report",
     "ready_skim",
     "score_jets",
     "score_skim",
@@ -71,8 +69,7 @@ def skim_files(
     run = Run(with_samples(config, reporter))
     with (
         write_log(output),
-        open_executor(config.cluster) as pool,
-        performance_report(pool, report),
+        open_executor(config.cluster, report=report) as pool,
         reporter.track("skim", 0, "events") as update,
     ):
         return run_skim(
@@ -124,8 +121,7 @@ def score_jets(
     is_skim = (Path(source) / MANIFEST).exists()
     with (
         write_log(output),
-        open_executor(config.cluster) as pool,
-        performance_report(pool, report),
+        open_executor(config.cluster, report=report) as pool,
         reporter.track("score", 0, "jets" if is_skim else "events") as update,
     ):
         scored = run_anomaly(
@@ -298,34 +294,3 @@ def train_detectors(run: Run, reporter: Reporter) -> dict[str, FoldedDetector]:
         )
         for detector in config.detectors
     }
-
-
-@contextmanager
-def performance_report(executor: ExecutorBase, path: Path | None) -> Iterator[None]:
-    """Write Dask's own report of what runs in the block: what every worker did when.
-
-    Args:
-        executor: Where it runs.
-        path: The HTML file; None for no report.
-
-    Yields:
-        Nothing; the run is the block.
-
-    Raises:
-        ConfigError: The executor is not a Dask cluster, or Bokeh, which draws it, is missing.
-    """
-    if path is None:
-        yield
-        return
-    client = getattr(executor, "client", None)
-    if client is None:
-        msg = "performance report: expected a Dask executor (dask, htcondor, slurm or address)"
-        raise ConfigError(msg)
-    if importlib.util.find_spec("bokeh") is None:
-        msg = "performance report: Bokeh draws it: pip install 'oddjet[batch]'"
-        raise ConfigError(msg)
-    from distributed import performance_report as dask_report  # noqa: PLC0415 (slow import)
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with client.as_current(), dask_report(filename=str(path)):
-        yield

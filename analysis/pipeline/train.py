@@ -6,7 +6,6 @@ import json
 import pkgutil
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import awkward as ak
 import numpy as np
@@ -21,13 +20,12 @@ from oddjet.datasets.disk.digest import content_key, source_digest
 from oddjet.datasets.jets import Jets, Truth
 from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import ConfigError, DetectorError
+from oddjet.ml import detector_class
 from oddjet.ml.decorrelation import DECORRELATIONS
 from oddjet.ml.detectors import DETECTORS
+from oddjet.ml.folds import FoldedDetector
 from oddjet.processors.engine.progress import Reporter, SilentReporter
 from oddjet.registry import Registry
-
-if TYPE_CHECKING:
-    from oddjet.ml.folds import FoldedDetector
 
 __all__ = ["KEY_FILE", "decorrelation_key", "train_detector", "training_key"]
 
@@ -168,8 +166,6 @@ def _train(
     reporter: Reporter,
 ) -> FoldedDetector:
     """Train and save, or load."""
-    from oddjet.ml.folds import FoldedDetector  # noqa: PLC0415 (keeps the command line quick)
-
     if _stored_keys(output).get("key") == key:
         try:
             trained = FoldedDetector.load(output)
@@ -226,8 +222,6 @@ def _unfinished(output: Path, key: str = "") -> Path:
 
 def _signal_datasets(skim: Skim, detector: DetectorConfig) -> tuple[str, ...]:
     """Name the signal datasets that a supervised detector is trained on; none for the others."""
-    from oddjet.ml import detector_class  # noqa: PLC0415 (keeps the command line quick)
-
     if not detector_class(detector.name).supervised:
         return ()
     names = tuple(n for n, d in skim.manifest.datasets.items() if d.kind == "signal")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import importlib.util
 import os
 import signal
 import subprocess
@@ -200,3 +201,21 @@ def test_a_pool_has_to_be_open() -> None:
 def test_wrong_settings_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         Cluster(**wrong)
+
+
+def test_only_dask_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = tmp_path / "a.html"
+    with (
+        pytest.raises(ConfigError, match="expected a Dask executor"),
+        open_executor(Cluster(), report=report),
+    ):
+        pass
+    with open_executor(Cluster(), report=None):
+        pass
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with (
+        pytest.raises(ConfigError, match="pip install"),
+        open_executor(Cluster(executor="dask"), report=report),
+    ):
+        pass
+    assert not list(tmp_path.iterdir())
