@@ -188,8 +188,8 @@ class _SkimPass:
             self.scorer.output,
             score,
             executor=executor,
+            options=replace(self.options, allow_missing=False),
             sizes={key: part.n_jets for key, (part, _) in self.parts.items()},
-            progress=self.options.progress,
         )
         manifest = self.skim.manifest
         more = {"skim": str(self.skim.folder), "skim_config": manifest.config}

@@ -30,6 +30,7 @@ from oddjet.processors.engine.options import RunOptions
 from oddjet.processors.engine.plan import Plan
 from oddjet.processors.engine.rounds import run_plan
 from oddjet.processors.events.source import ChunkSource
+from oddjet.processors.histograms import HistogramSettings
 from oddjet.processors.scoring import run_anomaly
 from oddjet.processors.skim import SkimProcessor
 
@@ -235,7 +236,6 @@ def _measure_scores(
     Returns:
         What the first jets cost more than others [s], and the memory that was taken [bytes].
     """
-    from oddjet.processors.histograms import HistogramSettings  # noqa: PLC0415
 
     def score(record: ChunkRecord, name: str) -> None:
         kind = fileset.datasets[record.dataset].kind

@@ -28,7 +28,7 @@ from oddjet.processors.engine.cleanup import remove_temporary_files
 from oddjet.processors.engine.memory import check_memory, memory_limit
 from oddjet.processors.engine.options import RunOptions
 from oddjet.processors.engine.plan import Plan
-from oddjet.processors.engine.progress import Progress, watch_parts
+from oddjet.processors.engine.progress import watch_parts
 from oddjet.processors.engine.workers import NoWorkersError, watch_workers
 from oddjet.processors.events.source import ChunkSource
 
@@ -63,8 +63,8 @@ def run_plan(
     output: Path,
     *,
     executor: ExecutorBase,
-    images: bool = False,
     options: RunOptions,
+    images: bool = False,
 ) -> tuple[list[ChunkRecord], dict[str, Any]]:
     """Run a processor over the chunks of a plan that are not done yet.
 
@@ -74,8 +74,8 @@ def run_plan(
         processor: What to do with them.
         output: Where it writes.
         executor: Where to run.
+        options: What is tried again, and whether chunks may be missing; progress.
         images: Whether the processor writes images.
-        options: What is tried again, and whether chunks may be missing.
 
     Returns:
         As `run_chunks`.
@@ -101,15 +101,7 @@ def run_plan(
         totals = _run_coffea(runner, todo, plan, processor)
         return {**totals, "failures": {**failures, **totals.get("failures", {})}}
 
-    return run_chunks(
-        chunks,
-        output,
-        run,
-        executor=executor,
-        images=images,
-        progress=options.progress,
-        allow_missing=options.allow_missing,
-    )
+    return run_chunks(chunks, output, run, executor=executor, options=options, images=images)
 
 
 def _run_coffea(
@@ -168,10 +160,9 @@ def run_chunks(
     run: Callable[[list[ChunkSource]], dict[str, Any]],
     *,
     executor: ExecutorBase,
+    options: RunOptions,
     images: bool = False,
     sizes: Mapping[str, int] | None = None,
-    progress: Progress | None,
-    allow_missing: bool = False,
 ) -> tuple[list[ChunkRecord], dict[str, Any]]:
     """Run what is not done yet, and account for every entry.
 
@@ -184,10 +175,9 @@ def run_chunks(
         output: Where parts are written.
         run: Takes the chunks to do, gives the sum of the processor's results.
         executor: Where it runs them; watched while it runs.
+        options: With `allow_missing`, failures are in the result and not raised, unless all failed.
         images: Whether a part is complete only with images.
         sizes: Key to what progress counts of a chunk; its entries unless given.
-        progress: As for `run_skim`.
-        allow_missing: Give the failures in the result instead of raising them, unless all failed.
 
     Returns:
         Records of the processed chunks in order, and the sum over those made now; its `failures`
@@ -203,18 +193,14 @@ def run_chunks(
         records = ((c.key, read_part_record(output, c.dataset, c.key)) for c in chunks)
         return {key: record for key, record in records if record and record.images == images}
 
-    def watched(todo: list[ChunkSource]) -> dict[str, Any]:
-        with watch_workers(executor):
-            return run(todo)
-
     done = look()
     todo = [chunk for chunk in chunks if chunk.key not in done]
     logger.info("%s: %d chunks, %d of them done before", output, len(chunks), len(done))
     result: dict[str, Any] = {}
     try:
-        with watch_parts(output, chunks, progress, sizes=sizes):
+        with watch_parts(output, chunks, options.progress, sizes=sizes):
             if todo:
-                result = _run_rounds(todo, watched, look, allow_missing=allow_missing)
+                result = _run_rounds(todo, run, look, executor, options.allow_missing)
     finally:
         remove_temporary_files(output)
     made = {key: ChunkRecord.model_validate(v) for key, v in result.get("records", {}).items()}
@@ -222,7 +208,7 @@ def run_chunks(
     known = {**(look() if len(made) < len(todo) else {}), **done, **made}
     failures = {k: v for k, v in result.get("failures", {}).items() if k not in known}
     _note_failures(output, failures)
-    if not allow_missing or not known:
+    if not options.allow_missing or not known:
         raise_failures(failures, n_chunks=len(chunks))
     records = [known[chunk.key] for chunk in chunks if chunk.key in known]
     _account(chunks, records, failures)
@@ -240,7 +226,7 @@ def _run_rounds(
     todo: list[ChunkSource],
     run: Callable[[list[ChunkSource]], dict[str, Any]],
     look: Callable[[], Mapping[str, ChunkRecord]],
-    *,
+    executor: ExecutorBase,
     allow_missing: bool,
 ) -> dict[str, Any]:
     """Run, and again what is left when workers were lost, until that makes no progress twice.
@@ -251,7 +237,8 @@ def _run_rounds(
     idle = 0
     while True:
         try:
-            return run(todo)
+            with watch_workers(executor):
+                return run(todo)
         except NoWorkersError as error:
             raise _killed(_left(todo, look) or todo, error) from error
         except OddjetError:
@@ -278,10 +265,8 @@ def _run_rounds(
             todo = left
     logger.warning("one of %d chunks kills its worker: halving them to find it", len(left))
     middle = len(left) // 2
-    halves = [
-        _run_rounds(half, run, look, allow_missing=True) for half in (left[:middle], left[middle:])
-    ]
-    return dict(accumulate(halves))
+    halves = (left[:middle], left[middle:])
+    return dict(accumulate([_run_rounds(half, run, look, executor, True) for half in halves]))
 
 
 def _left(

@@ -16,6 +16,7 @@ from oddjet.condor import Cluster, open_executor
 from oddjet.datasets.skims.parts import write_part
 from oddjet.errors import ChunkTooLargeError
 from oddjet.processors.engine.chunkwise import record_of
+from oddjet.processors.engine.options import RunOptions
 from oddjet.processors.engine.rounds import FAILURES, run_chunks
 from oddjet.processors.events.source import ChunkSource
 
@@ -45,7 +46,7 @@ def go(output: Path, executor: ExecutorBase, **options: Any) -> Any:
         return dict(executor.copy()(todo, work, None)[0])
 
     chunks = [chunk_of(number) for number in range(N_CHUNKS)]
-    return run_chunks(chunks, output, run, executor=executor, progress=None, **options)
+    return run_chunks(chunks, output, run, executor=executor, options=RunOptions(**options))
 
 
 @pytest.fixture(
