@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
-import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy as np
 from oddjet.analysis.statistics.bumphunt.joint import JointTable
 from oddjet.analysis.statistics.bumphunt.scan import scan, scan_jointly
 from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
+from oddjet.analysis.studies.benchmarks.timing import timed
 from oddjet.typing import Floats
 
 __all__ = ["bench_bumphunt", "compare_with_pybumphunter", "refit_rate"]
@@ -58,24 +58,24 @@ def compare_with_pybumphunter(n_toys: int, *, seed: int = 1, bump: float = 30.0)
     truth = background.copy()
     truth[20:24] += bump
     counts = np.random.default_rng(seed).poisson(truth).astype(np.float64)
-    # Numba and the pages of memory are met before the clock runs.
+    # Compilation and the first touch of memory do not count.
     settings = ScanSettings(n_toys=n_toys, seed=seed, widths=WIDTHS)
     scan((counts, EDGES), background, settings.model_copy(update={"n_toys": 2}))
-    found, seconds = _timed(lambda: scan((counts, EDGES), background, settings))
+    seconds, result = timed(lambda: scan((counts, EDGES), background, settings))
     numbers: dict[str, Any] = {
         "n_toys": n_toys,
         "n_bins": EDGES.size - 1,
-        "n_windows": found.best.table.n_windows,
+        "n_windows": result.best.table.n_windows,
         "seconds": seconds,
-        "window": found.window,
-        "local_p": found.local_p,
-        "global_p": found.global_p,
+        "window": result.window,
+        "local_p": result.local_p,
+        "global_p": result.global_p,
     }
     try:
-        from pyBumpHunter import BumpHunter1D  # noqa: PLC0415
+        library = importlib.import_module("pyBumpHunter")
     except ImportError:
         return numbers
-    hunter = BumpHunter1D(
+    hunter = library.BumpHunter1D(
         width_min=WIDTHS[0], width_max=WIDTHS[1], width_step=1, scan_step=1, npe=n_toys, nworker=1,
         seed=seed + 1, bins=EDGES, rang=(EDGES[0], EDGES[-1]),
     )  # fmt: skip
@@ -84,7 +84,7 @@ def compare_with_pybumphunter(n_toys: int, *, seed: int = 1, bump: float = 30.0)
         with contextlib.redirect_stdout(io.StringIO()):
             hunter.bump_scan(counts.astype(np.int64), background, is_hist=True)
 
-    _, their_seconds = _timed(theirs)
+    their_seconds, _ = timed(theirs)
     first, width = int(hunter.min_loc_ar[0]), int(hunter.min_width_ar[0])
     return numbers | {
         "pybumphunter_seconds": their_seconds,
@@ -111,12 +111,12 @@ def refit_rate(function: str, n_toys: int, *, n_bins: int = 40) -> dict[str, Any
     table = JointTable.from_histogram((counts, edges))
     scan_jointly(table, ScanSettings(n_toys=2, function=function))
     settings = ScanSettings(n_toys=n_toys, function=function)
-    found, seconds = _timed(lambda: scan_jointly(table, settings))
+    seconds, result = timed(lambda: scan_jointly(table, settings))
     return {
         "function": function,
         "n_toys": n_toys,
         "n_bins": n_bins,
-        "n_windows": found.n_windows,
+        "n_windows": result.n_windows,
         "seconds": seconds,
         "toys_per_second": n_toys / seconds,
     }
@@ -126,10 +126,3 @@ def _falling(edges: Floats) -> Floats:
     """Expected events a bin of an exponential."""
     shape = -np.diff(np.exp(-edges / 45.0))
     return np.asarray(N_EVENTS * shape / shape.sum())
-
-
-def _timed(action: Callable[[], Any]) -> tuple[Any, float]:
-    """The result and the seconds of processor time: neighbours on the machine do not count."""
-    start = time.process_time()
-    result = action()
-    return result, time.process_time() - start

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from oddjet.datasets.disk.atomic import write_text
+from oddjet.analysis.studies.benchmarks import (
+    bumphunt,
+    detectors,
+    processors,
+    scale,
+    simulation,
+    throughput,
+)
+from oddjet.datasets.disk.numbers import write_json
+from oddjet.datasets.simulation import simulate
 from oddjet.errors import ConfigError, did_you_mean
+from oddjet.ml import detector_names
 from oddjet.processors.engine.progress import Reporter, SilentReporter
 
 __all__ = ["BenchmarkRow", "run_benchmarks"]
@@ -33,7 +41,7 @@ class BenchmarkRow:
         reference: What it is compared with, or what belongs to it.
         numbers: Everything measured.
         ratio: Ours divided by the reference, where there is one.
-        bound: The figure to reach; None where a number is told and nothing asked of it.
+        bound: The figure to reach; None where a number is shown and nothing asked of it.
         at_least: Whether the ratio shall be at least the bound, or at most.
     """
 
@@ -63,7 +71,118 @@ class BenchmarkRow:
         return "" if self.bound is None else f"{'≥' if self.at_least else '≤'} {self.bound:g}×"
 
 
+@dataclasses.dataclass(frozen=True)
+class _Case:
+    """How a row is made of numbers: its texts are formats; `ratio` names the number to judge."""
+
+    name: str
+    measured: str = "{jets_per_second:,.0f} jets/s"
+    reference: str = ""
+    bound: float | None = None
+    at_least: bool = True
+    ratio: str = "ratio"
+
+    def row(self, numbers: dict[str, Any], **more: Any) -> BenchmarkRow:
+        """Fill in numbers; `more` is for the texts and the ratio alone."""
+        known = numbers | more
+        return BenchmarkRow(
+            self.name.format(**known),
+            self.measured.format(**known),
+            self.reference.format(**known),
+            numbers,
+            known.get(self.ratio),
+            self.bound,
+            self.at_least,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Place:
+    """What benchmarks need: a folder, the number of events, and files given to `scale`."""
+
+    folder: Path
+    n_events: int
+    files: tuple[Path, ...] = ()
+
+    def sample(self, n_events: int, suffix: str = "") -> Path:
+        """Make a file of that many events: a few thousand simulated ones, again and again."""
+        path = self.folder / f"qcd-{n_events}{suffix}.root"
+        if path.exists():
+            return path
+        seedling = self.folder / "qcd.root"
+        if not seedling.exists():
+            simulate("qcd", SIMULATED_EVENTS, seed=1, output=seedling, pt_hat_min=120.0)
+        times = math.ceil(n_events / SIMULATED_EVENTS)
+        return processors.repeat_file(seedling, path, times=times)
+
+
 Rows: TypeAlias = Iterator[BenchmarkRow]
+Measure: TypeAlias = Callable[[_Place], Rows]
+
+SKIM_RATE = "{skim_events_per_second:,.0f} events/s"
+BARE_READING = "bare uproot reading, {read_events_per_second:,.0f} events/s"
+DASK = "{dask:,.0f} events/s"
+ALONE = "{alone:,.0f} events/s"
+CASES = {
+    "images": _Case(
+        "images, one thread",
+        reference="np.histogram2d loop, {loop_jets_per_second:,.0f} jets/s",
+        bound=30.0,
+    ),
+    "detector": _Case(
+        "scores of {name}",
+        reference="its input alone, {representation_jets_per_second:,.0f} jets/s",
+    ),
+    "simulation": _Case(
+        "simulation, one core",
+        "{events_per_second:,.0f} events/s",
+        "bare Pythia, {bare_events_per_second:,.0f} events/s",
+        0.7,
+    ),
+    "skim": _Case("skim of {wanted:,} events, one core", SKIM_RATE, BARE_READING, 0.4),
+    "plain skim": _Case(
+        "skim without images, {n_events:,} events, one core", SKIM_RATE, BARE_READING, 0.45
+    ),
+    "memory": _Case(
+        "peak memory, skim of {many:,} events",
+        "{large_mb:,.0f} MB",
+        "that of {few:,}, {small_mb:,.0f} MB",
+        1.15,
+        at_least=False,
+    ),
+    "scoring": _Case(
+        "second processor, {detector}, {n_jets:,} jets",
+        "{processor_jets_per_second:,.0f} jets/s",
+        "scores(jets) in memory, {memory_jets_per_second:,.0f} jets/s",
+    ),
+    "refitted": _Case(
+        "scan, every window refitted, {text}",
+        "{toys_per_second:,.0f} toys/s",
+        f"{REFITTED_TOYS:g} toys/s, {{n_windows}} windows",
+        1.0,
+    ),
+}
+WORKERS = (
+    _Case(
+        "skim of {n_events:,} events, 2 Dask workers",
+        DASK,
+        f"2 processes side by side, {ALONE}",
+        0.9,
+        ratio="dask_by_alone",
+    ),
+    _Case(
+        "time with 2 Dask workers",
+        DASK,
+        "with `futures`, {futures:,.0f} events/s",
+        1.15,
+        at_least=False,
+        ratio="dask_time",
+    ),
+    _Case(
+        "2 processes side by side", ALONE, "1 process, {one:,.0f} events/s", ratio="alone_by_one"
+    ),
+)
+"""By what is compared."""
 
 
 def run_benchmarks(
@@ -103,214 +222,87 @@ def run_benchmarks(
     )
     rows = []
     with tempfile.TemporaryDirectory(prefix="oddjet-bench-") as folder:
+        place = _Place(Path(folder), n_events, tuple(path.absolute() for path in files))
         for measure in wanted:
-            measured = (
-                _scale(Path(folder), n_events, files)
-                if measure is _scale
-                else measure(Path(folder), n_events)
-            )
-            for row in measured:
+            for row in measure(place):
                 reporter.log(f"{row.name}: {row.measured}")
                 rows.append(row)
     if output is not None:
-        content = [dataclasses.asdict(row) | {"passed": row.passed} for row in rows]
-        output.parent.mkdir(parents=True, exist_ok=True)
-        write_text(output, json.dumps(content, indent=1) + "\n")
+        write_json(output, [dataclasses.asdict(row) | {"passed": row.passed} for row in rows])
     return rows
 
 
-def _images(folder: Path, n_events: int) -> Rows:  # noqa: ARG001
-    from oddjet.analysis.studies.benchmarks.detectors import benchmark_images  # noqa: PLC0415
-
-    numbers = benchmark_images()
-    yield BenchmarkRow(
-        name="images, one thread",
-        measured=f"{numbers['jets_per_second']:,.0f} jets/s",
-        reference=f"np.histogram2d loop, {numbers['loop_jets_per_second']:,.0f} jets/s",
-        ratio=numbers["ratio"],
-        bound=30.0,
-        numbers=numbers,
-    )
+def _images(place: _Place) -> Rows:  # noqa: ARG001
+    yield CASES["images"].row(detectors.benchmark_images())
 
 
-def _efps(folder: Path, n_events: int) -> Rows:  # noqa: ARG001
-    from oddjet.analysis.studies.benchmarks.detectors import benchmark_efps  # noqa: PLC0415
-
-    numbers = benchmark_efps()
-    rate = numbers.get("energyflow_jets_per_second")
-    reference = f"energyflow, {rate:,.0f} jets/s" if rate else "energyflow is not installed"
-    yield BenchmarkRow(
-        name="energy flow polynomials, one thread",
-        measured=f"{numbers['jets_per_second']:,.0f} jets/s",
-        reference=reference,
-        ratio=numbers["ratio"] if rate else None,
-        bound=40.0 if rate else None,
-        numbers=numbers,
-    )
+def _efps(place: _Place) -> Rows:  # noqa: ARG001
+    name = "energy flow polynomials, one thread"
+    numbers = detectors.benchmark_efps()
+    if "energyflow_jets_per_second" in numbers:
+        reference = "energyflow, {energyflow_jets_per_second:,.0f} jets/s"
+        yield _Case(name, reference=reference, bound=40.0).row(numbers)
+    else:
+        yield _Case(name, reference="energyflow is not installed", ratio="").row(numbers)
 
 
-def _other_representations(folder: Path, n_events: int) -> Rows:  # noqa: ARG001
-    from oddjet.analysis.studies.benchmarks.throughput import representation_rates  # noqa: PLC0415
-
-    for name, rate in representation_rates().items():
+def _other_representations(place: _Place) -> Rows:  # noqa: ARG001
+    for name, rate in throughput.representation_rates().items():
         if name not in ("JetImage", "EnergyFlow"):  # which have rows of their own
-            numbers = {"jets_per_second": rate}
-            yield BenchmarkRow(f"{name}, one thread", f"{rate:,.0f} jets/s", "", numbers)
+            yield _Case(f"{name}, one thread").row({"jets_per_second": rate})
 
 
-def _detectors(folder: Path, n_events: int) -> Rows:  # noqa: ARG001
-    from oddjet.analysis.studies.benchmarks.throughput import detector_rates, emd_rate  # noqa: PLC0415
-    from oddjet.ml import detector_names  # noqa: PLC0415
-
-    rate = emd_rate()
-    yield BenchmarkRow(
-        name="energy mover's distance, 20 constituents",
-        measured=f"{rate:,.0f} jets/s",
-        reference="",
-        numbers={"jets_per_second": rate},
-    )
-    for name in detector_names():
-        with _no_warnings():
-            numbers = detector_rates(name)
-        alone = numbers["representation_jets_per_second"]
-        yield BenchmarkRow(
-            name=f"scores of {name}",
-            measured=f"{numbers['jets_per_second']:,.0f} jets/s",
-            reference=f"its input alone, {alone:,.0f} jets/s",
-            numbers=numbers,
-        )
-
-
-@contextmanager
-def _no_warnings() -> Iterator[None]:
-    """Keep quiet about what is amiss after one epoch, and would not be after a training."""
+def _detectors(place: _Place) -> Rows:  # noqa: ARG001
+    numbers = {"jets_per_second": throughput.emd_rate()}
+    yield _Case("energy mover's distance, 20 constituents").row(numbers)
     logger = logging.getLogger("oddjet.ml")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
+    for name in detector_names():
+        level = logger.level
+        logger.setLevel(logging.ERROR)  # its warnings are about a training of one epoch
+        try:
+            numbers = throughput.detector_rates(name)
+        finally:
+            logger.setLevel(level)
+        yield CASES["detector"].row(numbers, name=name)
 
 
-def _simulation(folder: Path, n_events: int) -> Rows:  # noqa: ARG001
-    from oddjet.analysis.studies.benchmarks.simulation import benchmark_simulation  # noqa: PLC0415
+def _simulation(place: _Place) -> Rows:  # noqa: ARG001
+    yield CASES["simulation"].row(simulation.benchmark_simulation(SIMULATED_EVENTS, seed=1))
 
-    numbers = benchmark_simulation(SIMULATED_EVENTS, seed=1)
-    yield BenchmarkRow(
-        name="simulation, one core",
-        measured=f"{numbers['events_per_second']:,.0f} events/s",
-        reference=f"bare Pythia, {numbers['bare_events_per_second']:,.0f} events/s",
-        ratio=numbers["ratio"],
-        bound=0.7,
-        numbers=numbers,
+
+def _skim(place: _Place) -> Rows:
+    numbers = processors.benchmark_skim(place.sample(place.n_events))
+    yield CASES["skim"].row(numbers, wanted=place.n_events)
+
+
+def _memory(place: _Place) -> Rows:
+    few, many = place.n_events, REPEATS * place.n_events
+    numbers = processors.benchmark_memory(place.sample(few), place.sample(many))
+    yield CASES["memory"].row(numbers, few=few, many=many)
+
+
+def _scale(place: _Place) -> Rows:
+    files = place.files or tuple(
+        place.sample(place.n_events // 4, f"-{number}") for number in range(4)
     )
-
-
-def _skim(folder: Path, n_events: int) -> Rows:
-    from oddjet.analysis.studies.benchmarks.processors import benchmark_skim  # noqa: PLC0415
-
-    numbers = benchmark_skim(_sample(folder, n_events))
-    yield BenchmarkRow(
-        name=f"skim of {n_events:,} events, one core",
-        measured=f"{numbers['skim_events_per_second']:,.0f} events/s",
-        reference=f"bare uproot reading, {numbers['read_events_per_second']:,.0f} events/s",
-        ratio=numbers["ratio"],
-        bound=0.4,
-        numbers=numbers,
-    )
-
-
-def _memory(folder: Path, n_events: int) -> Rows:
-    from oddjet.analysis.studies.benchmarks.processors import benchmark_memory  # noqa: PLC0415
-
-    small, large = _sample(folder, n_events), _sample(folder, REPEATS * n_events)
-    numbers = benchmark_memory(small, large)
-    yield BenchmarkRow(
-        name=f"peak memory, skim of {REPEATS * n_events:,} events",
-        measured=f"{numbers['large_mb']:,.0f} MB",
-        reference=f"that of {n_events:,}, {numbers['small_mb']:,.0f} MB",
-        ratio=numbers["ratio"],
-        bound=1.15,
-        at_least=False,
-        numbers=numbers,
-    )
-
-
-def _scale(folder: Path, n_events: int, files: Sequence[Path] = ()) -> Rows:
-    from oddjet.analysis.studies.benchmarks.processors import benchmark_skim  # noqa: PLC0415
-    from oddjet.analysis.studies.benchmarks.scale import compare_scoring, compare_workers  # noqa: PLC0415
-
-    files = [path.absolute() for path in files] or [
-        _sample(folder, n_events // 4, f"-{number}") for number in range(4)
-    ]
-    numbers: dict[str, Any] = compare_workers(files, folder / "workers")
+    numbers = scale.compare_workers(files, place.folder / "workers")
     rates = numbers["events_per_second"]
-    yield BenchmarkRow(
-        name=f"skim of {numbers['n_events']:,} events, 2 Dask workers",
-        measured=f"{rates['dask']:,.0f} events/s",
-        reference=f"2 processes side by side, {rates['alone']:,.0f} events/s",
-        ratio=numbers["dask_by_alone"],
-        bound=0.9,
-        numbers=numbers,
-    )
-    yield BenchmarkRow(
-        name="time with 2 Dask workers",
-        measured=f"{rates['dask']:,.0f} events/s",
-        reference=f"with `futures`, {rates['futures']:,.0f} events/s",
-        ratio=1.0 + numbers["dask_overhead"],
-        bound=1.15,
-        at_least=False,
-        numbers=numbers,
-    )
-    yield BenchmarkRow(
-        name="2 processes side by side",
-        measured=f"{rates['alone']:,.0f} events/s",
-        reference=f"1 process, {rates['one']:,.0f} events/s",
-        ratio=rates["alone"] / rates["one"],
-        numbers=numbers,
-    )
-    numbers = benchmark_skim(files[0], images=False)
-    yield BenchmarkRow(
-        name=f"skim without images, {numbers['n_events']:,} events, one core",
-        measured=f"{numbers['skim_events_per_second']:,.0f} events/s",
-        reference=f"bare uproot reading, {numbers['read_events_per_second']:,.0f} events/s",
-        ratio=numbers["ratio"],
-        bound=0.45,
-        numbers=numbers,
-    )
+    ratios = {
+        "dask_time": 1.0 + numbers["dask_overhead"],
+        "alone_by_one": rates["alone"] / rates["one"],
+    }
+    for case in WORKERS:
+        yield case.row(numbers, **rates, **ratios)
+    yield CASES["plain skim"].row(processors.benchmark_skim(files[0], images=False))
     for detector, bound in (("kmeans", 0.5), ("khanal", 0.7)):
-        numbers = compare_scoring(files[0], folder / f"score-{detector}", detector)
-        yield BenchmarkRow(
-            name=f"second processor, {detector}, {numbers['n_jets']:,} jets",
-            measured=f"{numbers['processor_jets_per_second']:,.0f} jets/s",
-            reference=f"scores(jets) in memory, {numbers['memory_jets_per_second']:,.0f} jets/s",
-            ratio=numbers["ratio"],
-            bound=bound,
-            numbers=numbers,
-        )
+        numbers = scale.compare_scoring(files[0], place.folder / f"score-{detector}", detector)
+        case = dataclasses.replace(CASES["scoring"], bound=bound)
+        yield case.row(numbers, detector=detector)
 
 
-def _sample(folder: Path, n_events: int, suffix: str = "") -> Path:
-    """A file of that many events: a few thousand simulated ones, again and again."""
-    from oddjet.analysis.studies.benchmarks.processors import repeat_file  # noqa: PLC0415
-    from oddjet.datasets.simulation import simulate  # noqa: PLC0415
-
-    path = folder / f"qcd-{n_events}{suffix}.root"
-    if path.exists():
-        return path
-    seedling = folder / "qcd.root"
-    if not seedling.exists():
-        simulate("qcd", SIMULATED_EVENTS, seed=1, output=seedling, pt_hat_min=120.0)
-    repeat_file(seedling, path, times=math.ceil(n_events / SIMULATED_EVENTS))
-    return path
-
-
-def _bumphunt(folder: Path, n_events: int) -> Rows:  # noqa: ARG001
+def _bumphunt(place: _Place) -> Rows:  # noqa: ARG001
     """The scan against pyBumpHunter, and pseudo-experiments a second with every window refitted."""
-    from oddjet.analysis.studies.benchmarks.bumphunt import bench_bumphunt  # noqa: PLC0415
-
-    numbers = bench_bumphunt()
+    numbers = bumphunt.bench_bumphunt()
     theirs = numbers.get("pybumphunter_seconds")
     yield BenchmarkRow(
         "scan, given background, 10,000 toys",
@@ -323,17 +315,10 @@ def _bumphunt(folder: Path, n_events: int) -> Rows:  # noqa: ARG001
     )
     for name, text in (("one_function", "exppoly3"), ("auto", "function chosen each time")):
         rate = numbers[name]["toys_per_second"]
-        yield BenchmarkRow(
-            f"scan, every window refitted, {text}",
-            f"{rate:,.0f} toys/s",
-            f"{REFITTED_TOYS:g} toys/s, {numbers[name]['n_windows']} windows",
-            numbers[name],
-            rate / REFITTED_TOYS,
-            1.0,
-        )
+        yield CASES["refitted"].row(numbers[name], text=text, ratio=rate / REFITTED_TOYS)
 
 
-_BENCHMARKS: dict[str, tuple[Callable[[Path, int], Rows], ...]] = {
+_BENCHMARKS: dict[str, tuple[Measure, ...]] = {
     "representations": (_images, _efps, _other_representations),
     "images": (_images,),
     "efps": (_efps,),

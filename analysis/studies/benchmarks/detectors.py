@@ -6,18 +6,17 @@ import contextlib
 import importlib
 import itertools
 import logging
-import math
 import sys
-import time
 import types
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias
+from typing import Any
 
 import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
+from oddjet.analysis.studies.benchmarks.timing import race
 from oddjet.datasets.jets import Jets, make_jets
 from oddjet.ml.representations.batches import flatten_jets
 from oddjet.ml.representations.energy_flow import EnergyFlow
@@ -27,8 +26,6 @@ from oddjet.typing import Floats
 __all__ = ["benchmark_efps", "benchmark_images", "import_energyflow", "random_jets"]
 
 logger = logging.getLogger(__name__)
-
-Runner: TypeAlias = Callable[[], npt.NDArray[np.floating[Any]]]
 
 CONSTITUENTS = 43
 """Mean number of constituents of an AK8 jet of pt > 200 GeV in simulated QCD."""
@@ -49,7 +46,7 @@ def benchmark_images(n_jets: int = 20_000, seed: int = 1) -> dict[str, float]:
     image = JetImage()
     image(jets[:1])  # compiles, or loads the compiled kernel
     few = ak.to_packed(jets[: min(n_jets, 2_000)])
-    (fast_seconds, fast), (slow_seconds, slow) = _race(
+    (fast_seconds, fast), (slow_seconds, slow) = race(
         lambda: image(jets), lambda: _loop(few, image.edges)
     )
     rate, loop_rate = n_jets / fast_seconds, len(few) / slow_seconds
@@ -84,13 +81,16 @@ def benchmark_efps(n_jets: int = 20_000, seed: int = 1) -> dict[str, float]:
         np.stack([flat.pt[lo:hi], flat.eta[lo:hi], flat.phi[lo:hi]], axis=1)
         for lo, hi in itertools.pairwise(flat.offsets)
     ]
-    runners = [lambda: efps(jets), lambda: np.array([_efps_by_einsum(event) for event in events])]
+    runners: list[Callable[[], Any]] = [
+        lambda: efps(jets),
+        lambda: np.array([_efps_by_einsum(event) for event in events]),
+    ]
     if (energyflow := import_energyflow()) is not None:
         chosen = ("d<=3", "p==1")
         theirs = energyflow.EFPSet(*chosen, measure="hadr", beta=1, normed=True, coords="ptyphim")
         # Its first polynomial is the trivial one of degree 0.
         runners.append(lambda: np.array([theirs.compute(event)[1:] for event in events]))
-    (seconds, fast), *others = _race(*runners)
+    (seconds, fast), *others = race(*runners)
     rates = [len(events) / other for other, _ in others]
     reference = others[-1][1]
     measured = {
@@ -133,22 +133,6 @@ def _stand_in(name: str) -> Iterator[None]:
         yield
     finally:
         del sys.modules[name]
-
-
-def _race(*runners: Runner) -> list[tuple[float, npt.NDArray[np.floating[Any]]]]:
-    """Time functions in turns, so that other load on the machine hits all of them alike.
-
-    Returns:
-        For each, the best of five times [s], so without the first touch of memory, and its result.
-    """
-    best = [math.inf] * len(runners)
-    results = [runner() for runner in runners]
-    for _ in range(5):
-        for number, runner in enumerate(runners):
-            start = time.perf_counter()
-            results[number] = runner()
-            best[number] = min(best[number], time.perf_counter() - start)
-    return list(zip(best, results, strict=True))
 
 
 def random_jets(n_jets: int, rng: np.random.Generator) -> Jets:

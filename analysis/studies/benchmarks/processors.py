@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import math
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,6 +19,7 @@ import numpy as np
 import uproot
 from coffea.processor import IterativeExecutor, accumulate
 
+from oddjet.analysis.studies.benchmarks.timing import race
 from oddjet.datasets.disk.atomic import atomic_write
 from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.ml.representations import representation_from_identity
@@ -121,21 +122,18 @@ def benchmark_skim(
     plan = make_plan(fileset, selection=selection, chunk_size=chunk_size)
     branches = sorted(next(iter(plan.branches.values())))
     with tempfile.TemporaryDirectory(prefix="oddjet-bench-") as name:
-        folder = Path(name)
-
-        def read() -> None:
-            read_branches(path, branches, chunk_size=chunk_size)
+        numbers = itertools.count()
 
         def skim() -> None:
-            _skim(fileset, selection, folder / "skim", images=images, chunk_size=chunk_size)
+            folder = Path(name) / f"skim-{next(numbers)}"
+            _skim(fileset, selection, folder, images=images, chunk_size=chunk_size)
 
-        read()
-        skim()
-        seconds = []
-        for _ in range(repeats):
-            shutil.rmtree(folder / "skim")
-            seconds.append((_time(read), _time(skim)))
-    best_read, best_skim = (min(column) for column in zip(*seconds, strict=True))
+        (best_read, _), (best_skim, _) = race(
+            functools.partial(read_branches, path, branches, chunk_size=chunk_size),
+            skim,
+            repeats=repeats,
+            clock=time.process_time,
+        )
     return {
         "n_events": plan.n_entries,
         "n_branches": len(branches),
@@ -185,12 +183,6 @@ def _skim(
         executor=_Serial(),
         options=RunOptions(chunk_size=chunk_size),
     )
-
-
-def _time(work: Callable[[], None]) -> float:
-    started = time.process_time()
-    work()
-    return time.process_time() - started
 
 
 # A new process inherits the resource usage that getrusage reports, but not Linux' high-water mark.

@@ -6,6 +6,7 @@ machine with other work to do, neighbours in time see the same machine.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -17,6 +18,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from oddjet.analysis.studies.benchmarks.throughput import quick_hyper_parameters, training_jets
+from oddjet.analysis.studies.benchmarks.timing import timed
 from oddjet.condor.cluster import open_executor
 from oddjet.condor.site import Cluster
 from oddjet.condor.submit import WORKER_ENVIRONMENT
@@ -25,12 +28,17 @@ from oddjet.datasets.files.fileset import load_fileset
 from oddjet.datasets.skims.manifest import ChunkRecord
 from oddjet.datasets.skims.skim import open_skim
 from oddjet.errors import ProcessingError
+from oddjet.ml import detector_class
+from oddjet.ml.folds import FoldedDetector
 from oddjet.processors.engine.options import RunOptions
+from oddjet.processors.run import run_anomaly, run_skim
 
 __all__ = ["compare_scoring", "compare_workers", "halves"]
 
 CHUNK_SIZE = 20_000
-_SCRIPT = "import sys; from oddjet.analysis import scale; scale.run_job(sys.argv[1])"
+_SCRIPT = (
+    "import sys; from oddjet.analysis.studies.benchmarks import scale; scale.run_job(sys.argv[1])"
+)
 _PATIENCE = 1800.0
 _WAYS: dict[str, list[str]] = {
     "alone": ["iterative", "iterative"],
@@ -74,28 +82,12 @@ def compare_workers(
     for round_number in range(repeats):
         first = round_number % len(ways)
         for way in ways[first:] + ways[:first]:
-            place = folder / f"{way}-{round_number}"
-            executors = _WAYS[way]
-            parts = halves(files) if len(executors) == 2 else [list(files)]
-            jobs = [
-                {
-                    "kind": "skim",
-                    "executor": executor,
-                    "files": [str(path) for path in part],
-                    "chunk_size": chunk_size,
-                    "index": index,
-                    "n_jobs": len(executors),
-                    "folder": str(place),
-                }
-                for index, (executor, part) in enumerate(zip(executors, parts, strict=True))
-            ]
-            found = _run_jobs(jobs, place)
-            n_events = sum(result["n_events"] for result in found)
-            seconds[way].append(
-                max(result["end"] for result in found) - min(result["start"] for result in found)
-            )
-    rates = {way: [n_events / each for each in times] for way, times in seconds.items()}
-    medians = {way: statistics.median(each) for way, each in rates.items()}
+            done = _skim_in_a_way(way, files, folder / f"{way}-{round_number}", chunk_size)
+            n_events = sum(job["n_events"] for job in done)
+            ends, starts = ([job[name] for job in done] for name in ("end", "start"))
+            seconds[way].append(max(ends) - min(starts))
+    rates = {way: [n_events / time for time in times] for way, times in seconds.items()}
+    medians = {way: statistics.median(values) for way, values in rates.items()}
     return {
         "n_events": n_events,
         "load_average": os.getloadavg()[0],
@@ -104,6 +96,26 @@ def compare_workers(
         "dask_by_alone": medians["dask"] / medians["alone"],
         "dask_overhead": medians["futures"] / medians["dask"] - 1.0,
     }
+
+
+def _skim_in_a_way(
+    way: str, files: Sequence[Path], folder: Path, chunk_size: int
+) -> list[dict[str, Any]]:
+    executors = _WAYS[way]
+    parts = halves(files) if len(executors) == 2 else [list(files)]
+    jobs = [
+        {
+            "kind": "skim",
+            "executor": executor,
+            "files": [str(path) for path in part],
+            "chunk_size": chunk_size,
+            "index": index,
+            "n_jobs": len(executors),
+            "folder": str(folder),
+        }
+        for index, (executor, part) in enumerate(zip(executors, parts, strict=True))
+    ]
+    return _run_jobs(jobs, folder)
 
 
 def halves(files: Sequence[Path]) -> list[list[Path]]:
@@ -153,9 +165,9 @@ def compare_scoring(
         "n_jobs": 1,
         "folder": str(folder),
     }
-    (found,) = _run_jobs([job], folder)
-    n_jets = found["n_jets"]
-    memory, processor = (statistics.median(found[name]) for name in ("memory", "processor"))
+    (result,) = _run_jobs([job], folder)
+    n_jets = result["n_jets"]
+    memory, processor = (statistics.median(result[name]) for name in ("memory", "processor"))
     return {
         "n_jets": n_jets,
         "load_average": os.getloadavg()[0],
@@ -181,8 +193,8 @@ def _run_jobs(jobs: Sequence[Mapping[str, Any]], folder: Path) -> list[dict[str,
                 text=True,
             )
         )
-    said = [process.communicate()[1] for process in processes]
-    for process, text in zip(processes, said, strict=True):
+    errors = [process.communicate()[1] for process in processes]
+    for process, text in zip(processes, errors, strict=True):
         if process.returncode:
             msg = f"a benchmark's process failed: {text.strip()[-500:]}"
             raise ProcessingError(msg)
@@ -213,8 +225,6 @@ def _fileset(files: Sequence[str]) -> Fileset:
 
 
 def _skim_job(job: Mapping[str, Any]) -> dict[str, Any]:
-    from oddjet.processors.run import run_skim  # noqa: PLC0415 (slow import)
-
     folder, index = Path(job["folder"]), job["index"]
     cluster = Cluster(executor=job["executor"], workers=2)
     smallest = min(job["files"], key=lambda name: Path(name).stat().st_size)
@@ -251,11 +261,6 @@ def _wait_for_others(folder: Path, index: int, n_jobs: int) -> None:
 
 
 def _score_job(job: Mapping[str, Any]) -> dict[str, Any]:
-    from oddjet.analysis.studies.benchmarks.throughput import quick_hyper_parameters, training_jets  # noqa: PLC0415
-    from oddjet.ml import detector_class  # noqa: PLC0415 (slow imports)
-    from oddjet.ml.folds import FoldedDetector  # noqa: PLC0415
-    from oddjet.processors.run import run_anomaly, run_skim  # noqa: PLC0415
-
     folder = Path(job["folder"])
     with open_executor(Cluster()) as executor:
         fileset = load_fileset(job["file"])
@@ -268,7 +273,7 @@ def _score_job(job: Mapping[str, Any]) -> dict[str, Any]:
         skim = open_skim(folder / "skim")
         chunks: list[ChunkRecord] = []
         for chunk in skim.manifest.chunks:
-            if sum(each.n_events for each in chunks) < job["n_events"]:
+            if sum(earlier.n_events for earlier in chunks) < job["n_events"]:
                 chunks.append(chunk)
         skim = type(skim)(skim.folder, skim.manifest.model_copy(update={"chunks": tuple(chunks)}))
         jets = skim.jets()
@@ -293,15 +298,9 @@ def _score_job(job: Mapping[str, Any]) -> dict[str, Any]:
         processor("warm")
         memory, seconds = [], []
         for number in range(job["repeats"]):
-            memory.append(_cpu_seconds(lambda: model.scores(jets)))
-            seconds.append(_cpu_seconds(lambda number=number: processor(f"scores-{number}")))  # type: ignore[misc]
+            memory.append(timed(functools.partial(model.scores, jets))[0])
+            seconds.append(timed(functools.partial(processor, f"scores-{number}"))[0])
     return {"n_jets": len(jets), "memory": memory, "processor": seconds}
-
-
-def _cpu_seconds(work: Callable[[], Any]) -> float:
-    start = time.process_time()
-    work()
-    return time.process_time() - start
 
 
 _JOBS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {

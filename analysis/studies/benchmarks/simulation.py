@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
-import time
 from pathlib import Path
 
+from oddjet.analysis.studies.benchmarks.timing import timed
 from oddjet.datasets.simulation.blocks import Block, simulate_block
 from oddjet.datasets.simulation.generator import open_pythia, read_batches
 from oddjet.datasets.simulation.identifiers import BLOCK_EVENTS, Slice, pythia_seed
@@ -39,16 +40,16 @@ def benchmark_simulation(n_events: int = 2 * BLOCK_EVENTS, seed: int = 1) -> dic
         for start in range(0, n_events, BLOCK_EVENTS):
             n_block = min(BLOCK_EVENTS, n_events - start)
             run_seed = seed + start // BLOCK_EVENTS
-            bare += _time_bare(n_block, run_seed)
-            begin = time.process_time()
-            simulate(
+            bare += timed(functools.partial(_generate, n_block, run_seed))[0]
+            work = functools.partial(
+                simulate,
                 _PROCESS,
                 n_block,
                 seed=run_seed,
                 output=Path(folder) / "events.root",
                 pt_hat_min=_SLICE.pt_hat_min,
             )
-            full += time.process_time() - begin
+            full += timed(work)[0]
     return {
         "n_events": float(n_events),
         "bare_events_per_second": n_events / bare,
@@ -57,11 +58,9 @@ def benchmark_simulation(n_events: int = 2 * BLOCK_EVENTS, seed: int = 1) -> dic
     }
 
 
-def _time_bare(n_events: int, seed: int) -> float:
-    """CPU seconds Pythia needs for the events of one block, its initialisation included."""
+def _generate(n_events: int, seed: int) -> None:
+    """Generate the events of one block with Pythia alone, its initialisation included."""
     process = PROCESSES[_PROCESS]
-    begin = time.process_time()
     pythia = open_pythia(process, _SLICE, pythia_seed(process, _SLICE, seed, 0), where=_PROCESS)
     for _ in read_batches(pythia, n_events, where=_PROCESS):
         pass
-    return time.process_time() - begin

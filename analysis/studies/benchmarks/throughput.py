@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ import awkward as ak
 import numpy as np
 
 from oddjet.analysis.studies.benchmarks.detectors import random_jets
+from oddjet.analysis.studies.benchmarks.timing import timed
 from oddjet.datasets.jets import Jets, Truth
 from oddjet.ml import create, detector_class
 from oddjet.ml.detectors.base import Detector
@@ -143,18 +145,12 @@ def _rate(work: Callable[[Any], Any], jets: Any) -> float:
     n = min(256, len(jets))
     work(_first(n, jets))  # compiles, traces, touches memory
     while True:
-        part = _first(n, jets)
-        seconds = _seconds(work, part)
+        run = functools.partial(work, _first(n, jets))
+        seconds, _ = timed(run, time.perf_counter)
         if n == len(jets) or seconds > SECONDS:
-            return n / min(seconds, _seconds(work, part), _seconds(work, part))
+            return n / min(seconds, *(timed(run, time.perf_counter)[0] for _ in range(2)))
         n = min(len(jets), max(2 * n, int(1.2 * n * SECONDS / max(seconds, 1e-6))))
 
 
 def _first(n: int, jets: Any) -> Any:
     return ak.to_packed(jets[:n]) if isinstance(jets, ak.Array) else jets[:n]
-
-
-def _seconds(work: Callable[[Any], Any], jets: Any) -> float:
-    start = time.perf_counter()
-    work(jets)
-    return time.perf_counter() - start

@@ -1,8 +1,8 @@
-"""Choosing detectors on one half of the jets and quoting them on the other.
+"""Choosing detectors on one half of the jets, the validation jets, and measuring them on the other.
 
 Many detectors with several scores are compared for each signal. The best of many looks better than
-it is, so it is chosen by its area on jets that are not quoted. Beside it stands the one score with
-the same settings everywhere that does best on the whole.
+it is, so it is chosen by its area on other jets than it is measured on. Beside it is the one score
+with the same settings everywhere that does best on the whole.
 """
 
 from __future__ import annotations
@@ -12,8 +12,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from oddjet.analysis.studies.reproduce.measure import Measured, area, measure, share_of_ceiling
-from oddjet.analysis.studies.reproduce.settings import CEILING
+from oddjet.analysis.studies.reproduce.measure import (
+    Measured,
+    against_ceiling,
+    area,
+    find_ceiling,
+    measure,
+)
 from oddjet.analysis.studies.reproduce.trial import Trial, TrialResult
 from oddjet.ml.evaluation.bootstrap import Interval
 
@@ -50,16 +55,7 @@ class Task:
 
     def ceiling(self, results: Sequence[TrialResult]) -> TrialResult | None:
         """Find the supervised ceiling of the task."""
-        for result in results:
-            trial = result.trial
-            if (
-                trial.settings == CEILING
-                and trial.window == self.window
-                and trial.background == self.nominal
-                and trial.signal == self.signal
-            ):
-                return result
-        return None
+        return find_ceiling(results, self.window, self.nominal, self.signal)
 
 
 TASKS = (
@@ -74,7 +70,7 @@ TASKS = (
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """A score for a task, on the jets that are quoted.
+    """A score for a task, on the test jets.
 
     Attributes:
         task: The task.
@@ -105,7 +101,7 @@ def choose(results: Sequence[TrialResult], tasks: Sequence[Task] = TASKS) -> lis
         candidates = _candidates(results, task)
         if candidates:
             best = max(candidates, key=lambda c: area(c[0], task.signal, c[1], "validation"))
-            choices.append(_quote(results, task, best, len(candidates)))
+            choices.append(_choice(results, task, best, len(candidates)))
     return choices
 
 
@@ -115,39 +111,36 @@ def choose_one_for_all(
     """Choose the one score, with the same settings, that does best over the tasks.
 
     Best is the largest mean, over the tasks with an aim, of AUC − ½ in units of the best score's, on
-    the jets that choose. Inverse tagging does not choose, and is quoted.
+    the validation jets. Inverse tagging has no part in the choice, and is measured.
 
     Args:
         results: Of trials of any kind.
         tasks: The tasks.
     """
-    found: dict[str, dict[Task, tuple[TrialResult, str]]] = {}
-    for task in tasks:
-        for result, score in _candidates(results, task):
-            key = f"{result.trial.settings}: {score}"
-            found.setdefault(key, {})[task] = (result, score)
-    here = [task for task in tasks if _candidates(results, task)]
-    chosen = [task for task in here if task.wanted is not None]
-    complete = {key: by_task for key, by_task in found.items() if set(by_task) >= set(here)}
-    if not complete or not chosen:
+    candidates = {task: _candidates(results, task) for task in tasks}
+    present = [task for task in tasks if candidates[task]]
+    aimed = [task for task in present if task.wanted is not None]
+    by_score: dict[str, dict[Task, tuple[TrialResult, str]]] = {}
+    for task in present:
+        for result, score in candidates[task]:
+            by_score.setdefault(f"{result.trial.settings}: {score}", {})[task] = (result, score)
+    complete = {key: by_task for key, by_task in by_score.items() if set(by_task) >= set(present)}
+    if not complete or not aimed:
         return []
 
+    def excess(task: Task, candidate: tuple[TrialResult, str]) -> float:
+        result, score = candidate
+        return area(result, task.signal, score, "validation") - 0.5
+
+    best_excess = {task: max(excess(task, c) for c in candidates[task]) for task in aimed}
+
     def worth(key: str) -> float:
-        found = [complete[key][task] for task in chosen]
-        areas = [
-            area(result, task.signal, score, "validation") - 0.5
-            for task, (result, score) in zip(chosen, found, strict=True)
-        ]
-        scale = [_best_area(results, task) - 0.5 for task in chosen]
-        return float(np.mean([a / max(s, 1e-6) for a, s in zip(areas, scale, strict=True)]))
+        return float(
+            np.mean([excess(t, complete[key][t]) / max(best_excess[t], 1e-6) for t in aimed])
+        )
 
     best = max(complete, key=worth)
-    return [_quote(results, task, complete[best][task], len(complete)) for task in here]
-
-
-def _best_area(results: Sequence[TrialResult], task: Task) -> float:
-    """The best area among the unsupervised scores: what shares are taken of where they choose."""
-    return max(area(r, task.signal, s, "validation") for r, s in _candidates(results, task))
+    return [_choice(results, task, complete[best][task], len(complete)) for task in present]
 
 
 def _candidates(results: Sequence[TrialResult], task: Task) -> list[tuple[TrialResult, str]]:
@@ -155,26 +148,19 @@ def _candidates(results: Sequence[TrialResult], task: Task) -> list[tuple[TrialR
     return [(result, score) for result in different.values() for score in result.score_names]
 
 
-def _quote(
+def _choice(
     results: Sequence[TrialResult],
     task: Task,
     candidate: tuple[TrialResult, str],
     n_candidates: int,
 ) -> Choice:
     result, score = candidate
-    ceiling = task.ceiling(results)
-    share, limit = None, None
-    if ceiling is not None:
-        limit = area(ceiling, task.signal, "log_odds", "test")
-        share = share_of_ceiling(
-            result.pair(task.signal, "test", score),
-            ceiling.pair(task.signal, "test", "log_odds"),
-        )
+    ceiling, share = against_ceiling(results, result, task.signal, score)
     return Choice(
         task=task,
         detector=f"{result.trial.settings}: {score}",
         measured=measure(result, task.signal, score),
         share=share,
-        ceiling=limit,
+        ceiling=ceiling,
         n_candidates=n_candidates,
     )

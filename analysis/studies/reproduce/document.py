@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-from oddjet.analysis.report.page import Table
+from matplotlib.figure import Figure
+
+from oddjet.analysis.report.page import Picture, Table
+from oddjet.analysis.studies.reproduce.measure import compare_areas
 from oddjet.analysis.studies.reproduce.trial import Trial, TrialResult
 from oddjet.analysis.studies.reproduce.windows import get_window
 from oddjet.datasets.jets import Jets
@@ -15,14 +18,15 @@ from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ConfigError
 from oddjet.ml.evaluation.roc import Interval
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-__all__ = ["SCALES", "Document", "Drawing", "Published", "Results", "Scale", "Trend"]
+__all__ = ["SCALES", "Document", "Published", "Results", "Scale", "Trend", "drawing"]
 
 Scale: TypeAlias = Literal["tiny", "quick", "full"]
 SCALES: tuple[Scale, ...] = ("tiny", "quick", "full")
 """`tiny` is for tests: everything runs, no figure means anything."""
+
+
+Score: TypeAlias = tuple[str, str, str]
+"""Label of a trial, dataset that counts as signal, name of the score."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +39,7 @@ class Published:
         signal: Dataset that counts as signal.
         auc: Area under the ROC curve, if printed.
         rejection: (ε_s, 1/ε_b), if printed.
-        note: What has to be said beside.
+        note: A remark beside.
     """
 
     label: str
@@ -78,21 +82,6 @@ class Trend:
 
 
 @dataclasses.dataclass(frozen=True)
-class Drawing:
-    """A picture.
-
-    Attributes:
-        name: Of its file: lower case letters, digits, hyphens.
-        figure: The picture.
-        caption: What is to be seen, and which figure of the document it is.
-    """
-
-    name: str
-    figure: Figure
-    caption: str
-
-
-@dataclasses.dataclass(frozen=True)
 class Results:
     """Results of trials, found by what they are.
 
@@ -116,12 +105,25 @@ class Results:
             raise ConfigError(msg)
         return by_label[label]
 
+    def compare(self, statement: str, more: Score, less: Score, meaning: str = "") -> Trend:
+        """Test whether one score's area is larger than another's.
+
+        Args:
+            statement: What is printed.
+            more: The score that has the larger area if the statement holds.
+            less: The other.
+            meaning: What their difference is, by default in the labels' words.
+        """
+        pairs = [self[label].pair(signal, "test", score) for label, signal, score in (more, less)]
+        default = f"AUC of {more[0]} {more[2]} minus that of {less[0]} {less[2]}"
+        return Trend(statement, compare_areas(*pairs), meaning or default)
+
     def skim(self, result: TrialResult) -> Skim:
         """Open the skim of a trial's window."""
         return open_skim(self.skims / get_window(result.trial.window).folder)
 
     def jets(self, result: TrialResult, dataset: str, n: int | None = None) -> Jets:
-        """Read jets that are quoted, in the order of the result's tables.
+        """Read test jets, in the order of the result's tables.
 
         Args:
             result: A trial's result.
@@ -134,9 +136,14 @@ class Results:
         return jets[: result.trial.max_scored][:n]
 
 
+def drawing(name: str, figure: Figure, caption: str) -> Picture:
+    """Make a picture of a document, to be kept in a file of that name."""
+    return Picture(lambda: figure, caption, name=name)
+
+
 Trials: TypeAlias = Callable[[Scale], Sequence[Trial]]
 Trends: TypeAlias = Callable[[Results], Iterable[Trend]]
-Drawings: TypeAlias = Callable[[Results], Iterable[Drawing]]
+Drawings: TypeAlias = Callable[[Results], Iterable[Picture]]
 Tables: TypeAlias = Callable[[Results], Iterable[Table]]
 
 

@@ -1,25 +1,33 @@
 """How well a score finds a signal: area, area at fixed mass, rejection, and the ceiling's share.
 
-Everything quoted is of jets with the role "test", which neither trained nor chose anything.
+All figures are of jets with the role "test", on which nothing was trained or chosen.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.analysis.studies.reproduce.trial import TrialResult
+from oddjet.analysis.studies.reproduce.trial import CEILING, TrialResult
 from oddjet.analysis.studies.reproduce.windows import Role
 from oddjet.errors import TooFewJetsError
 from oddjet.ml.evaluation.fixed_mass import FixedAuc, auc_at_fixed
 from oddjet.ml.evaluation.roc import Interval, auc, background_rejection
 from oddjet.typing import Bools, Floats
 
-__all__ = ["Measured", "area", "compare_areas", "measure", "share_of_ceiling"]
+__all__ = [
+    "Measured",
+    "against_ceiling",
+    "area",
+    "compare_areas",
+    "find_ceiling",
+    "measure",
+    "share_of_ceiling",
+]
 
 
 REPLICAS = 200
@@ -67,7 +75,7 @@ def measure(
     signal_efficiency: float = SIGNAL_EFFICIENCY,
     seed: int = 1,
 ) -> Measured:
-    """Measure a score on the jets that are quoted.
+    """Measure a score on the test jets.
 
     Args:
         result: A trial's result.
@@ -92,6 +100,30 @@ def measure(
         n_signal=int(is_signal.sum()),
         n_background=int((~is_signal).sum()),
     )
+
+
+def find_ceiling(
+    results: Sequence[TrialResult], window: str, background: str, signal: str
+) -> TrialResult | None:
+    """Find the supervised ceiling for a signal on the same jets; None if it was not trained."""
+    wanted = (CEILING, CEILING, window, background, signal)
+    for result in results:
+        trial = result.trial
+        if wanted == (trial.settings, trial.label, trial.window, trial.background, trial.signal):
+            return result
+    return None
+
+
+def against_ceiling(
+    results: Sequence[TrialResult], result: TrialResult, signal: str, score: str
+) -> tuple[float | None, Interval | None]:
+    """Give the AUC of the ceiling, and a score's share of it; None without a ceiling."""
+    ceiling = find_ceiling(results, result.trial.window, result.trial.background, signal)
+    if ceiling is None:
+        return None, None
+    limit = ceiling.pair(signal, "test", "log_odds")
+    share = share_of_ceiling(result.pair(signal, "test", score), limit)
+    return area(ceiling, signal, "log_odds", "test"), share
 
 
 def share_of_ceiling(

@@ -10,7 +10,8 @@ from oddjet.analysis.report.figures.jets import average_images
 from oddjet.analysis.report.figures.roc import RocLine, roc_curves
 from oddjet.analysis.report.figures.scores import ScoreSample
 from oddjet.analysis.report.figures.style import Histogram, PlotLabel
-from oddjet.analysis.studies.reproduce.document import Drawing, Results
+from oddjet.analysis.report.page import Picture
+from oddjet.analysis.studies.reproduce.document import Results, drawing
 from oddjet.analysis.studies.reproduce.trial import TrialResult
 from oddjet.datasets.jets import Jets
 from oddjet.ml.evaluation.roc import auc, roc_curve
@@ -27,7 +28,7 @@ Curve = tuple[str, TrialResult, str, str]
 
 
 def roc_line(name: str, result: TrialResult, signal: str, score: str) -> RocLine:
-    """Make a curve with its area, of the jets that are quoted."""
+    """Make a curve with its area, of the test jets."""
     values, is_signal = result.pair(signal, "test", score)
     curve, area = roc_curve(values, is_signal), auc(values, is_signal, replicas=100)
     step = max(1, len(curve.fpr) // ROC_POINTS)
@@ -35,7 +36,7 @@ def roc_line(name: str, result: TrialResult, signal: str, score: str) -> RocLine
     return RocLine(name, curve.tpr[chosen], curve.fpr[chosen], area.value, (area.low, area.high))
 
 
-def roc_picture(name: str, caption: str, curves: Sequence[Curve]) -> Drawing:
+def roc_picture(name: str, caption: str, curves: Sequence[Curve]) -> Picture:
     """Draw ROC curves.
 
     Args:
@@ -44,7 +45,7 @@ def roc_picture(name: str, caption: str, curves: Sequence[Curve]) -> Drawing:
         curves: What to draw.
     """
     lines = [roc_line(*curve) for curve in curves]
-    return Drawing(name, roc_curves(lines, label=LABEL), caption)
+    return drawing(name, roc_curves(lines, label=LABEL), caption)
 
 
 def average_pictures(
@@ -53,7 +54,7 @@ def average_pictures(
     results: Results,
     samples: Mapping[str, tuple[TrialResult, str]],
     image: JetImage,
-) -> Drawing:
+) -> Picture:
     """Draw the average image of samples.
 
     Args:
@@ -68,7 +69,7 @@ def average_pictures(
         jets: Jets = results.jets(result, dataset, IMAGE_JETS)
         means[sample] = image(jets).mean(axis=0, dtype=np.float64)
     figure = average_images(means, half_width=image.half_width, label=LABEL)
-    return Drawing(name, figure, caption)
+    return drawing(name, figure, caption)
 
 
 def score_samples(result: TrialResult, names: Mapping[str, str], score: str) -> list[ScoreSample]:

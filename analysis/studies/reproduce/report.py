@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +17,14 @@ from oddjet.analysis.report.page import (
 )
 from oddjet.analysis.report.write import write_pictures
 from oddjet.analysis.studies.reproduce.choose import Choice
-from oddjet.analysis.studies.reproduce.document import Document, Drawing, Trend
+from oddjet.analysis.studies.reproduce.document import Document, Trend
 from oddjet.analysis.studies.reproduce.table import (
     HEADERS,
     Row,
-    interval_text,
     to_markdown,
     to_table,
 )
+from oddjet.analysis.studies.study import interval_text
 from oddjet.datasets.disk.atomic import write_text
 
 __all__ = ["Chapter", "choice_table", "trend_table", "write_reproduction"]
@@ -47,36 +46,29 @@ class Chapter:
     rows: Sequence[Row]
     tables: Sequence[Table]
     trends: Sequence[Trend]
-    drawings: Sequence[Drawing]
+    drawings: Sequence[Picture]
 
 
 def choice_table(choices: Sequence[Choice], caption: str) -> Table:
     """Make the table of chosen detectors."""
     headers = (
-        "task",
-        "detector and score",
-        "AUC",
-        "AUC at fixed mass",
-        "1/ε_b(0.2)",
-        "ceiling",
-        "share of ceiling",
-        "to reach",
-        "chosen from",
+        *("task", "detector and score", "AUC", "AUC at fixed mass", "1/ε_b(0.2)", "ceiling"),
+        *("share of ceiling", "to reach", "chosen from"),
     )
     rows: list[tuple[Cell, ...]] = []
-    for each in choices:
-        fixed = each.measured.at_fixed_mass
+    for choice in choices:
+        fixed = choice.measured.at_fixed_mass
         rows.append(
             (
-                each.task.title,
-                each.detector,
-                interval_text(each.measured.auc, 3),
-                None if fixed is None else interval_text(fixed.auc, 3),
-                interval_text(each.measured.rejection, 1),
-                each.ceiling,
-                None if each.share is None else interval_text(each.share, 2),
-                each.task.wanted,
-                each.n_candidates,
+                choice.task.title,
+                choice.detector,
+                interval_text(choice.measured.auc),
+                None if fixed is None else interval_text(fixed.auc),
+                interval_text(choice.measured.rejection, digits=1),
+                choice.ceiling,
+                None if choice.share is None else interval_text(choice.share, digits=2),
+                choice.task.wanted,
+                choice.n_candidates,
             )
         )
     return Table(headers, tuple(rows), caption)
@@ -85,7 +77,7 @@ def choice_table(choices: Sequence[Choice], caption: str) -> Table:
 def trend_table(trends: Sequence[Trend]) -> Table:
     """Make the table of statements."""
     rows = tuple(
-        (trend.statement, trend.verdict, interval_text(trend.difference, 3), trend.meaning)
+        (trend.statement, trend.verdict, interval_text(trend.difference), trend.meaning)
         for trend in trends
     )
     return Table(("statement", "here", "difference", "which is"), rows, "Statements in print")
@@ -131,7 +123,7 @@ def _choices_section(choices: Sequence[Table]) -> Section:
         anchor="chosen",
         paragraphs=(
             (
-                "Chosen by the AUC on one half of the signal, quoted on the other half. The share is that of "
+                "Chosen by the AUC on one half of the signal, measured on the other half. The share is that of "
                 "AUC − ½ of boosted trees trained on the very signal, on the same jets."
             ),
         ),
@@ -150,10 +142,7 @@ def _section(chapter: Chapter) -> Section:
         anchor=document.name,
         paragraphs=(document.reference, *document.remarks),
         tables=tuple(tables),
-        pictures=tuple(
-            Picture(partial(getattr, drawing, "figure"), drawing.caption, name=drawing.name)
-            for drawing in chapter.drawings
-        ),
+        pictures=tuple(chapter.drawings),
         numbers={
             "rows": [dataclasses.asdict(row) for row in chapter.rows],
             "trends": [

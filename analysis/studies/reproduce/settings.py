@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from oddjet.analysis.studies.reproduce.document import Scale
-from oddjet.analysis.studies.reproduce.trial import Trial
+from oddjet.analysis.studies.reproduce.trial import CEILING, Trial
 from oddjet.analysis.studies.reproduce.windows import get_window
 from oddjet.errors import ConfigError, did_you_mean
 from oddjet.ml.representations.energy_flow import EnergyFlow, Reweight
@@ -20,9 +20,6 @@ from oddjet.ml.representations.jet_image import JetImage
 from oddjet.ml.representations.jet_shapes import JetShapes
 
 __all__ = ["CEILING", "Settings", "ceiling", "labels", "make_trial", "settings"]
-
-CEILING = "supervised ceiling"
-"""Label of the boosted trees that are trained on the signal they are tested on."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,22 +40,11 @@ class Settings:
     max_scored: int | None = None
     cost: float = 60.0
 
-    def replace(
-        self,
-        *,
-        max_jets: int | None = None,
-        max_scored: int | None = None,
-        cost: float = 60.0,
-        **changes: Any,
-    ) -> Settings:
-        """Change hyper-parameters, the numbers of jets and the cost."""
-        return Settings(
-            self.detector,
-            {**self.hyper_parameters, **changes},
-            max_jets or self.max_jets,
-            max_scored or self.max_scored,
-            cost,
-        )
+    def replace(self, *, cost: float = 60.0, **changes: Any) -> Settings:
+        """Change the cost, hyper-parameters, and the numbers of jets by their names."""
+        limits = {name: changes.pop(name) for name in ("max_jets", "max_scored") if name in changes}
+        hyper_parameters = {**self.hyper_parameters, **changes}
+        return dataclasses.replace(self, hyper_parameters=hyper_parameters, cost=cost, **limits)
 
 
 def _images(power: float, sigma: float) -> JetImage:
@@ -67,7 +53,7 @@ def _images(power: float, sigma: float) -> JetImage:
 
 def _published() -> dict[str, Settings]:
     """Give the settings in print, which mostly are the detectors' defaults."""
-    found = {
+    published = {
         "khanal": Settings("khanal", cost=2400),
         "ene": Settings("ene", max_jets=125_000, cost=9000),
         # A sixteenth of the arithmetic, for comparisons on many jets.
@@ -94,15 +80,17 @@ def _published() -> dict[str, Settings]:
     for power in (1.0, 0.5, 0.25, 0.1):
         for sigma in (1.0, 3.0):
             hyper_parameters = {"representation": _images(power, sigma)}
-            found[f"kmeans n={power:g} σ={sigma:g}"] = Settings("kmeans", hyper_parameters)
+            published[f"kmeans n={power:g} σ={sigma:g}"] = Settings("kmeans", hyper_parameters)
         for sigma in (0.0, 1.0):
             hyper_parameters = {"representation": _images(power, sigma)}
-            found[f"dirichlet n={power:g} σ={sigma:g}"] = Settings("dirichlet", hyper_parameters)
+            published[f"dirichlet n={power:g} σ={sigma:g}"] = Settings(
+                "dirichlet", hyper_parameters
+            )
     for name, log_shapes, components, beta in (
         ("shapes", False, 20, 1e-3),
         ("log shapes", True, 50, 1e-2),
     ):
-        found[f"gmm {name}"] = Settings(
+        published[f"gmm {name}"] = Settings(
             "gmm",
             {
                 "components": components,
@@ -118,12 +106,12 @@ def _published() -> dict[str, Settings]:
     )
     for name, beta, reweight in mixtures:
         representation = EnergyFlow(beta=beta, reweight=reweight)
-        found[f"gmm EFP {name}"] = Settings(
+        published[f"gmm EFP {name}"] = Settings(
             "gmm",
             {"components": 50, "covariance": "full", "pca": 8, "representation": representation},
             cost=30,
         )
-    return found
+    return published
 
 
 def _quick(published: Mapping[str, Settings]) -> dict[str, Settings]:
@@ -145,11 +133,11 @@ def _quick(published: Mapping[str, Settings]) -> dict[str, Settings]:
     # Smaller flows that learn faster come within 0.03 of the published one's areas in a fiftieth of the time.
     flow: dict[str, Any] = {"epochs": 30, "blocks": 8, "units": 128, "learning_rate": 1e-3}
     flow |= {"learning_rate_decay": 0.87, "noise_decay": 0.6}
-    for label, each in published.items():
-        if each.detector == "inn":
-            quick[label] = each.replace(cost=25, **flow)
-        elif each.detector == "dirichlet":
-            quick[label] = each.replace(epochs=100, cost=60)
+    for label, known in published.items():
+        if known.detector == "inn":
+            quick[label] = known.replace(cost=25, **flow)
+        elif known.detector == "dirichlet":
+            quick[label] = known.replace(epochs=100, cost=60)
     return quick
 
 
@@ -171,8 +159,8 @@ _TINY: dict[str, dict[str, Any]] = {
 
 def _tiny(quick: Mapping[str, Settings]) -> dict[str, Settings]:
     return {
-        label: each.replace(max_jets=200, cost=1.0, **_TINY.get(each.detector, {}))
-        for label, each in quick.items()
+        label: known.replace(max_jets=200, cost=1.0, **_TINY.get(known.detector, {}))
+        for label, known in quick.items()
     }
 
 
@@ -212,12 +200,9 @@ def make_trial(
     scale: Scale,
     *,
     label: str | None = None,
-    nominal: str | None = None,
-    signal: str | None = None,
-    contamination: tuple[str, float] | None = None,
-    max_jets: int | None = None,
     changes: Mapping[str, Any] | None = None,
-    seed: int = 1,
+    max_jets: int | None = None,
+    **fields: Any,
 ) -> Trial:
     """Make a trial of a detector with its settings.
 
@@ -226,34 +211,29 @@ def make_trial(
         window: Name of a window.
         scale: As in `settings`.
         label: What the trial is called; by default `key`.
-        nominal: Dataset to train on, where it is not the window's background.
-        signal: Dataset that trains a supervised detector beside.
-        contamination: As in `Trial`.
-        max_jets: Train on so many at most, if the settings do not say fewer.
         changes: Hyper-parameters that differ from the settings.
-        seed: Of the training.
+        max_jets: Train on so many at most, if the settings do not say fewer.
+        fields: Others of `Trial`: `nominal`, `signal`, `contamination`, `seed`.
     """
-    found = settings(key, scale)
-    limits = [n for n in (found.max_jets, max_jets) if n is not None]
+    known = settings(key, scale)
+    limits = [n for n in (known.max_jets, max_jets) if n is not None]
     # The dataset is always named, so that the same training has one identity.
+    fields["nominal"] = fields.get("nominal") or get_window(window).background
     return Trial(
         window=window,
-        detector=found.detector,
+        detector=known.detector,
         label=label or key,
         settings=key,
-        hyper_parameters={**found.hyper_parameters, **(changes or {})},
-        nominal=nominal or get_window(window).background,
-        signal=signal,
-        contamination=contamination,
+        hyper_parameters={**known.hyper_parameters, **(changes or {})},
         max_jets=min(limits, default=None),
-        max_scored=found.max_scored,
-        seed=seed,
-        cost=found.cost,
+        max_scored=known.max_scored,
+        cost=known.cost,
+        **fields,
     )
 
 
 def ceiling(window: str, signal: str, scale: Scale, *, nominal: str | None = None) -> Trial:
-    """Make the trial that says what could at best be hoped for on the same jets.
+    """Make the trial of the best that can be reached on the same jets.
 
     Args:
         window: Name of a window.

@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import math
+import itertools
 from collections.abc import Sequence
 
 from oddjet.analysis.report.page import Cell, Table
-from oddjet.analysis.studies.reproduce.document import Document, Published
-from oddjet.analysis.studies.reproduce.measure import Measured, area, measure, share_of_ceiling
-from oddjet.analysis.studies.reproduce.settings import CEILING
+from oddjet.analysis.studies.reproduce.document import Document
+from oddjet.analysis.studies.reproduce.measure import Measured, against_ceiling, measure
 from oddjet.analysis.studies.reproduce.trial import TrialResult
+from oddjet.analysis.studies.study import interval_text
 from oddjet.datasets.files.fileset import Fileset
 from oddjet.ml.evaluation.bootstrap import Interval
 
 __all__ = ["HEADERS", "Row", "make_rows", "to_markdown", "to_table"]
 
 HEADERS = (
-    "detector",
-    "score",
-    "signal",
-    "in",
-    "published",
-    "AUC",
-    "AUC at fixed mass",
-    "1/ε_b(ε_s)",
-    "share of ceiling",
-    "ceiling",
-    "jets: training",
-    "signal",
-    "background",
-    "s",
+    *("detector", "score", "signal", "in", "published", "AUC", "AUC at fixed mass", "1/ε_b(ε_s)"),
+    *("share of ceiling", "ceiling", "jets: training", "signal", "background", "s"),
 )
 
 
@@ -45,7 +33,7 @@ class Row:
         signal: What is found.
         background: Among what.
         published: The figure in print; empty without one.
-        measured: Ours, of jets that are quoted.
+        measured: Ours, of test jets.
         ceiling: AUC of the supervised ceiling on the same jets; None without one.
         share: (AUC − ½) over that of the ceiling; None without one.
         n_train: Jets trained on.
@@ -68,22 +56,22 @@ class Row:
 
     def cells(self) -> tuple[Cell, ...]:
         """Give the row as a table shows it, in the order of `HEADERS`."""
-        found = self.measured
-        fixed = found.at_fixed_mass
+        measured = self.measured
+        fixed = measured.at_fixed_mass
         return (
             self.detector,
             self.score,
             self.signal,
             self.background,
             self.published or None,
-            interval_text(found.auc, 3),
-            None if fixed is None else interval_text(fixed.auc, 3),
-            f"{interval_text(found.rejection, 1)} at {found.signal_efficiency:g}",
-            None if self.share is None else interval_text(self.share, 2),
+            interval_text(measured.auc),
+            None if fixed is None else interval_text(fixed.auc),
+            f"{interval_text(measured.rejection, digits=1)} at {measured.signal_efficiency:g}",
+            None if self.share is None else interval_text(self.share, digits=2),
             self.ceiling,
             self.n_train,
-            found.n_signal,
-            found.n_background,
+            measured.n_signal,
+            measured.n_background,
             round(self.train_seconds),
         )
 
@@ -101,71 +89,27 @@ def make_rows(document: Document, results: Sequence[TrialResult], fileset: Files
     rows = []
     for result in results:
         # A supervised detector is tested on every signal too: one of them is a wrong one.
-        for signal in result.trial.others:
-            limit = _ceiling(results, result, signal)
-            for score in result.score_names:
-                figure = printed.get((result.trial.label, score, signal))
-                rows.append(_row(document, result, signal, score, figure, limit, names))
+        for signal, score in itertools.product(result.trial.others, result.score_names):
+            published = printed.get((result.trial.label, score, signal))
+            efficiency = published.rejection[0] if published and published.rejection else 0.2
+            ceiling, share = against_ceiling(results, result, signal, score)
+            rows.append(
+                Row(
+                    document=document.name,
+                    detector=result.trial.label,
+                    score=score,
+                    signal=names[signal],
+                    background=names[result.trial.background],
+                    published=published.text if published else "",
+                    measured=measure(result, signal, score, signal_efficiency=efficiency),
+                    ceiling=ceiling,
+                    share=share,
+                    n_train=result.n_train,
+                    train_seconds=result.train_seconds,
+                    score_rate=result.n_scored / max(result.score_seconds, 1e-9),
+                )
+            )
     return rows
-
-
-def _row(
-    document: Document,
-    result: TrialResult,
-    signal: str,
-    score: str,
-    published: Published | None,
-    limit: TrialResult | None,
-    names: dict[str, str],
-) -> Row:
-    efficiency = published.rejection[0] if published and published.rejection else 0.2
-    share, top = None, None
-    if limit is not None:
-        top = area(limit, signal, "log_odds", "test")
-        share = share_of_ceiling(
-            result.pair(signal, "test", score), limit.pair(signal, "test", "log_odds")
-        )
-    return Row(
-        document=document.name,
-        detector=result.trial.label,
-        score=score,
-        signal=names[signal],
-        background=names[result.trial.background],
-        published=published.text if published else "",
-        measured=measure(result, signal, score, signal_efficiency=efficiency),
-        ceiling=top,
-        share=share,
-        n_train=result.n_train,
-        train_seconds=result.train_seconds,
-        score_rate=result.n_scored / max(result.score_seconds, 1e-9),
-    )
-
-
-def _ceiling(
-    results: Sequence[TrialResult], result: TrialResult, signal: str
-) -> TrialResult | None:
-    """Find the ceiling for a signal on the same jets as a trial's."""
-    for other in results:
-        trial = other.trial
-        if (
-            trial.settings == CEILING
-            and trial.label == CEILING
-            and (trial.window, trial.background, trial.signal)
-            == (result.trial.window, result.trial.background, signal)
-        ):
-            return other
-    return None
-
-
-def interval_text(interval: Interval, digits: int) -> str:
-    """Write a number with its interval: `0.863 [0.855, 0.871]`; infinity as ∞."""
-
-    def text(value: float) -> str:
-        if math.isnan(value):
-            return "–"
-        return "∞" if math.isinf(value) else f"{value:.{digits}f}"
-
-    return f"{text(interval.value)} [{text(interval.low)}, {text(interval.high)}]"
 
 
 def to_table(rows: Sequence[Row], caption: str = "") -> Table:

@@ -7,34 +7,42 @@ included, so that a second call trains nothing again, and an interrupted one goe
 from __future__ import annotations
 
 import dataclasses
-import json
-import shutil
+import itertools
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
 from oddjet.analysis.studies.reproduce.windows import Role, Window, get_window
-from oddjet.datasets.disk.atomic import atomic_write, write_text
+from oddjet.analysis.trials import read_json, resumable
+from oddjet.datasets.disk.atomic import atomic_write
 from oddjet.datasets.disk.digest import content_key, dependency_digest
+from oddjet.datasets.disk.numbers import write_json
 from oddjet.datasets.jets import Jets, Truth, concatenate
 from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ConfigError, OddjetError
+from oddjet.ml import create, detector_class, load
 from oddjet.ml.representations import Representation
 from oddjet.typing import Floats
 
-__all__ = ["Trial", "TrialResult", "load_trial", "run_trial", "trial_key"]
+__all__ = ["CEILING", "Trial", "TrialResult", "load_trial", "run_trial", "trial_key"]
 
 
+CEILING = "supervised ceiling"
+"""Label of the boosted trees that are trained on the signal they are tested on."""
 COLUMNS = {"jet_pt": "pt", "jet_mass": "mass", "jet_msoftdrop": "msoftdrop"}
 """What is kept of the jets beside their scores, under names that no score has → their columns."""
+SCORED: tuple[Role, ...] = ("validation", "test")
 SCORES_FILE = "scores.npz"
 INFO_FILE = "trial.json"
 DETECTOR_FOLDER = "detector"
+
+Tables: TypeAlias = dict[tuple[str, Role], dict[str, Floats]]
+"""(dataset, role) → column or score name → (n,)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +94,7 @@ class Trial:
         return tuple(n for n in (window.background, *window.signals) if n != self.background)
 
     def identity(self) -> dict[str, Any]:
-        """Say in JSON types what decides the result."""
+        """Give what decides the result, in JSON types."""
         fields = dataclasses.asdict(dataclasses.replace(self, hyper_parameters={}))
         hyper_parameters = {
             name: value.identity() if isinstance(value, Representation) else value
@@ -119,7 +127,7 @@ class TrialResult:
     train_seconds: float
     score_seconds: float
     n_scored: int
-    tables: dict[tuple[str, Role], dict[str, Floats]]
+    tables: Tables
 
     @property
     def score_names(self) -> tuple[str, ...]:
@@ -145,8 +153,6 @@ class TrialResult:
 
     def load_detector(self) -> Any:
         """Load the trained detector."""
-        from oddjet.ml import load  # noqa: PLC0415 (TensorFlow)
-
         return load(self.folder / DETECTOR_FOLDER)
 
 
@@ -159,8 +165,6 @@ def trial_key(trial: Trial, skim: Skim) -> str:
     """
     names = (trial.background, *trial.others)
     parts = sorted(chunk.key for chunk in skim.manifest.chunks if chunk.dataset in names)
-    from oddjet.ml import detector_class  # noqa: PLC0415 (keeps the command line quick)
-
     module = detector_class(trial.detector).__module__
     code = dependency_digest(module, "oddjet.datasets.folds", "oddjet.datasets.jets")
     window = dataclasses.asdict(get_window(trial.window))
@@ -177,9 +181,11 @@ def load_trial(trial: Trial, skim: Skim, output: Path) -> TrialResult | None:
         output: Folder of the trials.
     """
     folder = output / trial_key(trial, skim)
+    info = read_json(folder / INFO_FILE)
+    if info is None:
+        return None
+    tables: Tables = {}
     try:
-        info = json.loads((folder / INFO_FILE).read_text(encoding="utf-8"))
-        tables: dict[tuple[str, Role], dict[str, Floats]] = {}
         with np.load(folder / SCORES_FILE, allow_pickle=False) as data:
             for key in data:
                 dataset, role, name = key.split("/")
@@ -201,58 +207,53 @@ def run_trial(trial: Trial, skim: Skim | Path, output: Path) -> TrialResult:
         OddjetError: If the training fails; the message names the trial.
     """
     skim = skim if isinstance(skim, Skim) else open_skim(skim)
-    found = load_trial(trial, skim, output)
-    if found is not None:
-        return found
+    kept = load_trial(trial, skim, output)
+    if kept is not None:
+        return kept
     folder = output / trial_key(trial, skim)
     folder.mkdir(parents=True, exist_ok=True)
-    try:
-        info, tables = _train_and_score(trial, skim, folder)
-    except OddjetError as error:
-        error.args = (f"trial '{trial.label}' ({trial.window}, {trial.background}): {error}",)
-        raise
-    with atomic_write(folder / SCORES_FILE) as temporary:
-        arrays: dict[str, Any] = {
-            f"{dataset}/{role}/{name}": values
-            for (dataset, role), table in tables.items()
-            for name, values in table.items()
-        }
-        np.savez(temporary, **arrays)
-    shutil.rmtree(folder / "training", ignore_errors=True)
-    write_text(folder / INFO_FILE, json.dumps(info, indent=1) + "\n")
+    with resumable(folder / "training") as state:
+        try:
+            info, tables = _train_and_score(trial, skim, folder, state)
+        except OddjetError as error:
+            error.args = (f"trial '{trial.label}' ({trial.window}, {trial.background}): {error}",)
+            raise
+        with atomic_write(folder / SCORES_FILE) as temporary:
+            arrays: dict[str, Any] = {
+                f"{dataset}/{role}/{name}": values
+                for (dataset, role), table in tables.items()
+                for name, values in table.items()
+            }
+            np.savez(temporary, **arrays)
+    write_json(folder / INFO_FILE, info)
     return TrialResult(trial=trial, folder=folder, tables=tables, **info)
 
 
 def _train_and_score(
-    trial: Trial, skim: Skim, folder: Path
-) -> tuple[dict[str, Any], dict[tuple[str, Role], dict[str, Floats]]]:
-    from oddjet.ml import create  # noqa: PLC0415 (TensorFlow)
-
+    trial: Trial, skim: Skim, folder: Path, state: Path | None
+) -> tuple[dict[str, Any], Tables]:
     window = get_window(trial.window)
     jets = _training_jets(trial, window, skim)
     detector = create(trial.detector, **trial.hyper_parameters)
     started = time.perf_counter()
-    detector.fit(jets, seed=trial.seed, resume_in=folder / "training")
+    detector.fit(jets, seed=trial.seed, resume_in=state)
     trained = time.perf_counter()
     detector.save(folder / DETECTOR_FOLDER)
-    tables: dict[tuple[str, Role], dict[str, Floats]] = {}
+    tables: Tables = {}
     n_scored, score_seconds = 0, 0.0
-    roles: tuple[Role, ...] = ("validation", "test")
-    for dataset in (trial.background, *trial.others):
-        for role in roles:
-            some = window.jets(skim, dataset, role, nominal=dataset == trial.background)
-            some = some[: trial.max_scored]
-            before = time.perf_counter()
-            # With signal in the training, the jets that would choose it are among those seen.
-            scores = detector.scores(
-                some, allow_trained=role == "validation" and trial.knows_signal
-            )
-            score_seconds += time.perf_counter() - before
-            n_scored += len(some)
-            columns = {
-                name: np.asarray(some[column], dtype=np.float64) for name, column in COLUMNS.items()
-            }
-            tables[dataset, role] = columns | scores
+    for dataset, role in itertools.product((trial.background, *trial.others), SCORED):
+        scored = window.jets(skim, dataset, role, nominal=dataset == trial.background)
+        scored = scored[: trial.max_scored]
+        before = time.perf_counter()
+        # With signal in the training, the validation jets are among those trained on.
+        allow_trained = role == "validation" and trial.knows_signal
+        scores = detector.scores(scored, allow_trained=allow_trained)
+        score_seconds += time.perf_counter() - before
+        n_scored += len(scored)
+        columns = {
+            name: np.asarray(scored[column], dtype=np.float64) for name, column in COLUMNS.items()
+        }
+        tables[dataset, role] = columns | scores
     info = {
         "n_train": len(jets),
         "train_seconds": trained - started,
@@ -265,34 +266,30 @@ def _train_and_score(
 def _training_jets(trial: Trial, window: Window, skim: Skim) -> Jets:
     """Read the jets to train on, in random order, cut to the wanted number."""
     jets = window.jets(skim, trial.background, "train", nominal=True)
-    jets = _some(jets, trial.max_jets, trial.seed)
-    for signal, ratio in (
-        (trial.signal, None),
-        *((trial.contamination,) if trial.contamination else ()),
-    ):
-        if signal is None:
-            continue
+    jets = _shuffled(jets, trial.max_jets, trial.seed)
+    if trial.signal is not None:
+        more = window.jets(skim, trial.signal, "train", nominal=False)
+        # What a supervised detector goes by; in inverse tagging the roles are exchanged.
+        jets = ak.with_field(jets, np.full(len(jets), Truth.BACKGROUND, np.int8), "label")
+        more = ak.with_field(more, np.full(len(more), Truth.MERGED, np.int8), "label")
+        jets = _shuffled(concatenate([jets, more]), None, trial.seed)
+    if trial.contamination is not None:
+        signal, ratio = trial.contamination
         more = window.jets(skim, signal, "train", nominal=False)
-        if signal == trial.signal:
-            # What a supervised detector goes by; in inverse tagging the roles are exchanged.
-            jets = ak.with_field(jets, np.full(len(jets), Truth.BACKGROUND, np.int8), "label")
-            more = ak.with_field(more, np.full(len(more), Truth.MERGED, np.int8), "label")
-        if ratio is not None:
-            wanted = round(ratio * len(jets))
-            if wanted > len(more):
-                # Fewer jets of both kinds, so that their ratio is as wanted.
-                jets = _some(jets, int(len(more) / ratio), trial.seed)
-                wanted = min(round(ratio * len(jets)), len(more))
-            more = _some(more, wanted, trial.seed)
-        jets = concatenate([jets, more])
-        jets = _some(jets, None, trial.seed)
+        wanted = round(ratio * len(jets))
+        if wanted > len(more):
+            # Fewer jets of both kinds, so that their ratio is as wanted.
+            jets = _shuffled(jets, int(len(more) / ratio), trial.seed)
+            wanted = min(round(ratio * len(jets)), len(more))
+        jets = concatenate([jets, _shuffled(more, wanted, trial.seed)])
+        jets = _shuffled(jets, None, trial.seed)
     if not len(jets):
         msg = f"window '{trial.window}' has no jets of {trial.background} to train on"
         raise ConfigError(msg)
     return jets
 
 
-def _some(jets: Jets, n: int | None, seed: int) -> Jets:
+def _shuffled(jets: Jets, n: int | None, seed: int) -> Jets:
     """Shuffle jets and keep n of them."""
     order = np.random.default_rng(seed).permutation(len(jets))
     return jets[order if n is None else order[:n]]

@@ -8,7 +8,8 @@ import numpy as np
 
 from oddjet.analysis.report.figures.curves import Curve, curves
 from oddjet.analysis.report.figures.mixtures import MixtureSample, mixture_pictures, mixture_weights
-from oddjet.analysis.studies.reproduce.document import Drawing, Results
+from oddjet.analysis.report.page import Picture
+from oddjet.analysis.studies.reproduce.document import Results, drawing
 from oddjet.analysis.studies.reproduce.pictures import LABEL, average_pictures, roc_picture
 from oddjet.ml.evaluation.roc import auc, background_rejection
 from oddjet.ml.representations.jet_image import JetImage
@@ -22,7 +23,7 @@ KMEANS_SCORES = ("min_d", "knc5", "mlled", "mll1d", "mlln")
 SIGNAL_EFFICIENCY = 0.2
 
 
-def drawings(results: Results) -> Iterator[Drawing]:
+def drawings(results: Results) -> Iterator[Picture]:
     """Draw figures 1, 8 to 11, 13 and 14, and the mixtures.
 
     Args:
@@ -43,7 +44,7 @@ def drawings(results: Results) -> Iterator[Drawing]:
     yield from _reweightings(results)
 
 
-def _kmeans(results: Results) -> Iterator[Drawing]:
+def _kmeans(results: Results) -> Iterator[Picture]:
     for label, signal, caption in (
         ("kmeans n=1 σ=3, top", "top", "k-means: top among QCD jets (figure 8, left)"),
         (
@@ -62,13 +63,13 @@ def _kmeans(results: Results) -> Iterator[Drawing]:
         yield roc_picture(name, caption, lines)
 
 
-def _mixtures(results: Results) -> Iterator[Drawing]:
+def _mixtures(results: Results) -> Iterator[Picture]:
     for label in ("dirichlet n=0.25 σ=1", "dirichlet R=3"):
         result = results[label]
         detector = result.load_detector()
         half_width = detector.representation.half_width
         count = len(detector.alpha)
-        yield Drawing(
+        yield drawing(
             f"buss-mixtures-{count}",
             mixture_pictures(
                 detector.mixtures(), half_width=half_width, alpha=detector.alpha, label=LABEL
@@ -81,14 +82,14 @@ def _mixtures(results: Results) -> Iterator[Drawing]:
             )
             for dataset, name in DARK.items()
         ]
-        yield Drawing(
+        yield drawing(
             f"buss-mixture-weights-{count}",
             mixture_weights(samples, alpha=detector.alpha, label=LABEL),
             f"Mixture weights, R = {count}",
         )
 
 
-def _dirichlet(results: Results) -> Iterator[Drawing]:
+def _dirichlet(results: Results) -> Iterator[Picture]:
     for signal in ("aachen", "heidelberg"):
         lines = [
             (f"n = {power:g}", results[f"dirichlet n={power:g} σ=1"], signal, "reconstruction")
@@ -115,7 +116,7 @@ def _dirichlet(results: Results) -> Iterator[Drawing]:
         )
 
 
-def _powers(results: Results) -> Iterator[Drawing]:
+def _powers(results: Results) -> Iterator[Picture]:
     for signal in ("aachen", "heidelberg"):
         found = []
         for name, label, score in (
@@ -130,12 +131,12 @@ def _powers(results: Results) -> Iterator[Drawing]:
         figure = curves(
             found, axis_label="Power n of the pixels", value_label="AUC", log=True, label=LABEL
         )
-        yield Drawing(
+        yield drawing(
             f"buss-powers-{signal}", figure, f"AUC against the power: {signal.capitalize()}"
         )
 
 
-def _reweightings(results: Results) -> Iterator[Drawing]:
+def _reweightings(results: Results) -> Iterator[Picture]:
     """AUC and rejection of the invertible network against n, without training anew."""
     result = results["inn"]
     detector = result.load_detector()
@@ -163,12 +164,12 @@ def _reweightings(results: Results) -> Iterator[Drawing]:
             )
         )
     axis = "Power n of the polynomials (0: logarithm)"
-    yield Drawing(
+    yield drawing(
         "buss-inn-auc",
         curves(areas, axis_label=axis, value_label="AUC", label=LABEL),
         "Invertible network: AUC against n (figure 13)",
     )
-    yield Drawing(
+    yield drawing(
         "buss-inn-rejection",
         curves(rejections, axis_label=axis, value_label="1/ε_b at ε_s = 0.2", label=LABEL),
         "Invertible network: rejection against n (figure 13)",

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from oddjet.analysis.report.figures.normalised import NormalisedTraining, normalised_trainings
+from oddjet.analysis.report.page import Picture
 from oddjet.analysis.studies.reproduce.document import (
     Document,
-    Drawing,
     Published,
     Results,
     Scale,
     Trend,
+    drawing,
 )
 from oddjet.analysis.studies.reproduce.measure import compare_areas
 from oddjet.analysis.studies.reproduce.pictures import LABEL, roc_picture
@@ -83,7 +84,7 @@ def _trends(results: Results) -> Iterator[Trend]:
     )
 
 
-def _drawings(results: Results) -> Iterator[Drawing]:
+def _drawings(results: Results) -> Iterator[Picture]:
     for signal, name in ((SVJ, "SVJ"), (QCD, "QCD jets")):
         curves = [
             (label, results[on_top(label)], signal, score) for label, score in AUTOENCODERS.items()
@@ -98,7 +99,7 @@ def _drawings(results: Results) -> Iterator[Drawing]:
         NormalisedTraining(label, results[label].load_detector().history_)
         for label in FAST.values()
     ]
-    yield Drawing(
+    yield drawing(
         "cms-collapse",
         normalised_trainings(trainings, label=LABEL),
         "Energies and earth mover's distance by epoch: the collapse without the guard",

@@ -8,14 +8,15 @@ import numpy as np
 
 from oddjet.analysis.report.figures.jets import reconstruction_pictures
 from oddjet.analysis.report.figures.mass import mass_before_after
+from oddjet.analysis.report.page import Picture
 from oddjet.analysis.studies.latent_scan import draw_latent_scan
 from oddjet.analysis.studies.reproduce.document import (
     Document,
-    Drawing,
     Published,
     Results,
     Scale,
     Trend,
+    drawing,
 )
 from oddjet.analysis.studies.reproduce.measure import compare_areas
 from oddjet.analysis.studies.reproduce.pictures import (
@@ -73,7 +74,7 @@ def _trends(results: Results) -> Iterator[Trend]:
     )
 
 
-def _drawings(results: Results) -> Iterator[Drawing]:
+def _drawings(results: Results) -> Iterator[Picture]:
     result = results["ene"]
     both = {"QCD": (result, "qcd_top"), "top": (result, "top")}
     yield average_pictures(
@@ -87,7 +88,7 @@ def _drawings(results: Results) -> Iterator[Drawing]:
     figure = reconstruction_pictures(
         pictures, half_width=detector.representation.half_width, label=LABEL
     )
-    yield Drawing("ene-reconstruction", figure, "Input, output and squared error, averaged")
+    yield drawing("ene-reconstruction", figure, "Input, output and squared error, averaged")
     yield roc_picture(
         "ene-roc",
         "The autoencoder beside τ3/τ2",
@@ -98,7 +99,7 @@ def _drawings(results: Results) -> Iterator[Drawing]:
         yield _scan_drawing(results)
 
 
-def _mass_drawing(results: Results) -> Drawing:
+def _mass_drawing(results: Results) -> Picture:
     table = results["ene"].tables["qcd_top", "test"]
     edges = np.linspace(0, 300, 31)
     before = histogram("all QCD jets", table["jet_mass"], edges)
@@ -107,10 +108,10 @@ def _mass_drawing(results: Results) -> Drawing:
         passes = table["mse"] >= np.quantile(table["mse"], 1 - 1 / rejection)
         after.append(histogram(f"rejection {rejection}", table["jet_mass"][passes], edges))
     figure = mass_before_after(before, after, axis_label="Jet mass [GeV]", label=LABEL)
-    return Drawing("ene-mass", figure, "Mass of QCD jets that pass a cut on the MSE")
+    return drawing("ene-mass", figure, "Mass of QCD jets that pass a cut on the MSE")
 
 
-def _scan_drawing(results: Results) -> Drawing:
+def _scan_drawing(results: Results) -> Picture:
     losses = [
         [
             min(results[_scan_label(latent, training)].load_detector().history_["val_loss"])
@@ -119,7 +120,7 @@ def _scan_drawing(results: Results) -> Drawing:
         for latent in LATENT_SIZES
     ]
     figure = draw_latent_scan(LATENT_SIZES, losses, label=LABEL)
-    return Drawing("ene-latent-scan", figure, "Validation loss against the latent size")
+    return drawing("ene-latent-scan", figure, "Validation loss against the latent size")
 
 
 ENE = Document(

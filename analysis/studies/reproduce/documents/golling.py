@@ -10,14 +10,15 @@ from oddjet.analysis.report.figures.mass import mass_before_after
 from oddjet.analysis.report.figures.mass_response import MassPair, masses_in_and_out
 from oddjet.analysis.report.figures.scores import score_distributions
 from oddjet.analysis.report.figures.sculpting import sculpting_curves
+from oddjet.analysis.report.page import Picture
 from oddjet.analysis.sculpting import Sculpted, mass_sculpting
 from oddjet.analysis.studies.reproduce.document import (
     Document,
-    Drawing,
     Published,
     Results,
     Scale,
     Trend,
+    drawing,
 )
 from oddjet.analysis.studies.reproduce.measure import compare_areas
 from oddjet.analysis.studies.reproduce.pictures import (
@@ -106,7 +107,7 @@ def _entropy_trend(
     )
 
 
-def _drawings(results: Results) -> Iterator[Drawing]:
+def _drawings(results: Results) -> Iterator[Picture]:
     result = results["golling"]
     names = {QCD: "QCD", **SIGNALS}
     yield average_pictures(
@@ -123,7 +124,7 @@ def _drawings(results: Results) -> Iterator[Drawing]:
         before, after = detector.reconstruct_masses(jets)
         true = np.asarray(jets["mass"], dtype=np.float64)
         pairs[name] = MassPair(before, after, true, np.ones(len(jets)))
-    yield Drawing(
+    yield drawing(
         "golling-masses",
         masses_in_and_out(pairs, label=LABEL),
         "Masses in and out (figure 3, left)",
@@ -137,14 +138,14 @@ def _drawings(results: Results) -> Iterator[Drawing]:
         for trained, name in ((result, "on QCD"), (results[ON_TOP], "on top")):
             samples.append(score_samples(trained, names, score))
             figure = score_distributions(samples[-1], name=f"{score}, trained {name}", label=LABEL)
-            yield Drawing(
+            yield drawing(
                 f"golling-{score}-{name.replace(' ', '-').lower()}",
                 figure,
                 f"{score} of the network trained {name} (figure 5)",
             )
 
 
-def _sculpting_drawings(result: TrialResult) -> Iterator[Drawing]:
+def _sculpting_drawings(result: TrialResult) -> Iterator[Picture]:
     edges = np.linspace(0, 400, 41)
     table = result.tables[QCD, "test"]
     before = histogram("all QCD jets", table["jet_mass"], edges)
@@ -154,14 +155,14 @@ def _sculpting_drawings(result: TrialResult) -> Iterator[Drawing]:
             passes = table[score] >= np.quantile(table[score], 1 - efficiency)
             after.append(histogram(f"{efficiency:.0%} pass", table["jet_mass"][passes], edges))
         figure = mass_before_after(before, after, axis_label="Jet mass [GeV]", label=LABEL)
-        yield Drawing(f"golling-mass-{score}", figure, f"Cuts on the {score} (figure 4, left)")
+        yield drawing(f"golling-mass-{score}", figure, f"Cuts on the {score} (figure 4, left)")
     curves = {
         (score, name): _sculpting(result, score, dataset, EFFICIENCIES)
         for score in result.score_names
         for dataset, name in SIGNALS.items()
         if dataset != "stealth80"
     }
-    yield Drawing(
+    yield drawing(
         "golling-sculpting",
         sculpting_curves(curves, label=LABEL),
         "Sculpting against rejection and signal efficiency (figure 4, right)",

@@ -12,13 +12,14 @@ from oddjet.analysis.report.figures.contamination import ContaminationLine, cont
 from oddjet.analysis.report.figures.roc import RocLine, auc_by_epoch, roc_by_epoch
 from oddjet.analysis.report.figures.thresholds import Mark, scores_with_thresholds
 from oddjet.analysis.report.figures.training import LossCurve, loss_curves
+from oddjet.analysis.report.page import Picture
 from oddjet.analysis.studies.reproduce.document import (
     Document,
-    Drawing,
     Published,
     Results,
     Scale,
     Trend,
+    drawing,
 )
 from oddjet.analysis.studies.reproduce.measure import compare_areas
 from oddjet.analysis.studies.reproduce.pictures import (
@@ -98,7 +99,7 @@ def _pair(scores: dict[str, Floats]) -> tuple[Floats, npt.NDArray[np.bool_]]:
     return np.concatenate(parts), np.repeat([True, False], [len(part) for part in parts])
 
 
-def _drawings(results: Results) -> Iterator[Drawing]:
+def _drawings(results: Results) -> Iterator[Picture]:
     result = results["khanal"]
     both = {"QCD": (result, "qcd_w"), "merged W": (result, "w")}
     yield average_pictures(
@@ -110,7 +111,7 @@ def _drawings(results: Results) -> Iterator[Drawing]:
         yield from _epoch_drawings(by_epoch)
     history = result.load_detector().history_
     curve = LossCurve("", history["loss"], history["val_loss"], None)
-    yield Drawing(
+    yield drawing(
         "khanal-loss", loss_curves([curve], loss_name="MSE", label=LABEL), "Losses (figure 12)"
     )
     curves = [("MSE", result, "w", "mse"), ("KL", result, "w", "kl")]
@@ -123,7 +124,7 @@ def _drawings(results: Results) -> Iterator[Drawing]:
     yield _contamination_drawing(results)
 
 
-def _threshold_drawings(result: TrialResult) -> Iterator[Drawing]:
+def _threshold_drawings(result: TrialResult) -> Iterator[Picture]:
     for score in result.score_names:
         background = result.tables["qcd_w", "test"][score]
         signal = result.tables["w", "test"][score]
@@ -139,18 +140,18 @@ def _threshold_drawings(result: TrialResult) -> Iterator[Drawing]:
         ]
         samples = score_samples(result, {"qcd_w": "QCD", "w": "merged W"}, score)
         figure = scores_with_thresholds(samples, marks, name=score.upper(), label=LABEL)
-        yield Drawing(
+        yield drawing(
             f"khanal-{score}", figure, f"{score.upper()} of QCD and W jets (figures 8 and 13)"
         )
 
 
-def _epoch_drawings(by_epoch: dict[int, dict[str, Floats]]) -> Iterator[Drawing]:
+def _epoch_drawings(by_epoch: dict[int, dict[str, Floats]]) -> Iterator[Picture]:
     epochs = sorted(by_epoch)
     pairs = [_pair(by_epoch[epoch]) for epoch in epochs]
     curves = [roc_curve(*pair) for pair in pairs]
     lines = [RocLine("", curve.tpr, curve.fpr) for curve in curves]
     areas = [auc(*pair, replicas=100) for pair in pairs]
-    yield Drawing(
+    yield drawing(
         "khanal-roc-by-epoch",
         roc_by_epoch(epochs, lines, label=LABEL),
         "ROC curve of the MSE by epoch (figure 9)",
@@ -163,10 +164,10 @@ def _epoch_drawings(by_epoch: dict[int, dict[str, Floats]]) -> Iterator[Drawing]
             intervals={"mse": bands},
             label=LABEL,
         )
-        yield Drawing("khanal-auc-by-epoch", figure, "AUC of the MSE by epoch")
+        yield drawing("khanal-auc-by-epoch", figure, "AUC of the MSE by epoch")
 
 
-def _contamination_drawing(results: Results) -> Drawing:
+def _contamination_drawing(results: Results) -> Picture:
     ratios = (0.0, *sorted(RATIOS))
     lines = []
     for score in results["khanal"].score_names:
@@ -181,7 +182,7 @@ def _contamination_drawing(results: Results) -> Drawing:
             )
         )
     figure = contamination_curve(lines, axis_label="W jets over QCD jets in training", label=LABEL)
-    return Drawing("khanal-contamination", figure, "W jets in the training set (figure 11)")
+    return drawing("khanal-contamination", figure, "W jets in the training set (figure 11)")
 
 
 KHANAL = Document(

@@ -24,7 +24,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ran: list[str] = []
 
     def stand_in(name: str, **changes: object):
-        def measure(folder: Path, n_events: int) -> Iterator[BenchmarkRow]:
+        def measure(place: object) -> Iterator[BenchmarkRow]:
             ran.append(name)
             yield row(name, **changes)
 
@@ -77,7 +77,9 @@ def test_every_detector_has_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
     rates = {"jets_per_second": 1000.0, "representation_jets_per_second": 2000.0}
     monkeypatch.setattr(throughput, "detector_rates", {"one": rates, "two": rates}.get)
     monkeypatch.setattr(throughput, "emd_rate", lambda: 500.0)
-    monkeypatch.setattr("oddjet.ml.detector_names", lambda: ("one", "two"))
+    monkeypatch.setattr(
+        "oddjet.analysis.studies.benchmarks.cases.detector_names", lambda: ("one", "two")
+    )
     rows = run_benchmarks(names=["detectors"])
     assert [line.name for line in rows][1:] == ["scores of one", "scores of two"]
     assert [line.measured for line in rows] == ["500 jets/s", "1,000 jets/s", "1,000 jets/s"]
