@@ -18,6 +18,7 @@ from oddjet.analysis.cli.options import (
 from oddjet.analysis.cli.results import print_result
 from oddjet.analysis.studies import describe_studies
 from oddjet.analysis.studies.benchmarks.cases import run_benchmarks
+from oddjet.analysis.studies.jets import read_jets
 from oddjet.analysis.studies.reproduce import reproduce as reproduce_documents
 from oddjet.analysis.studies.run import detectors_with, run_study
 from oddjet.datasets.skims.skim import open_skim
@@ -65,16 +66,19 @@ def study(
 ) -> None:
     """Ask a question of detectors: what they find when trained the other way round, and others."""
     with exit_on_error():
-        done = run_study(
-            name,
+        jets = read_jets(
             open_skim(skim_folder),
-            output,
             background=background,
             signals=signals,
-            detectors=detectors_with(detectors, assignments(hyper_parameters or [])),
-            options=assignments(options or []),
             k=folds,
             max_jets=max_jets,
+        )
+        done = run_study(
+            name,
+            jets,
+            output,
+            detectors=detectors_with(detectors, assignments(hyper_parameters or [])),
+            options=assignments(options or []),
             seed=seed,
             reporter=RichReporter(err),
         )

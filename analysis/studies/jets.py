@@ -39,12 +39,14 @@ class StudyJets:
         signals: By name, the same.
         background_name: Name in tables and pictures.
         k: Number of folds, at least 2.
+        is_data: Whether the background was measured, and not simulated.
     """
 
     background: Jets
     signals: Mapping[str, Jets]
     background_name: str = "background"
     k: int = 3
+    is_data: bool = False
 
     def __post_init__(self) -> None:
         if self.background_name in self.signals:
@@ -187,7 +189,8 @@ def read_jets(
         if (label >= Truth.UNMATCHED).any():
             jets = jets[signal_jets(label)[0]]
         samples[name] = jets[:max_jets]
-    return StudyJets(samples.pop(background), samples, background, k)
+    is_data = skim.manifest.datasets[background].kind == "data"
+    return StudyJets(samples.pop(background), samples, background, k, is_data)
 
 
 def shuffled(jets: Jets, n: int | None = None, *, seed: int) -> Jets:

@@ -1,9 +1,8 @@
-"""Running a study on a skim and writing what it found."""
+"""Running a study and writing its result."""
 
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -13,11 +12,12 @@ from oddjet.analysis.report.figures.style import PlotLabel
 from oddjet.analysis.report.page import Section
 from oddjet.analysis.report.write import write_section
 from oddjet.analysis.studies import describe_studies, get_study
-from oddjet.analysis.studies.jets import read_jets
+from oddjet.analysis.studies.jets import StudyJets
 from oddjet.analysis.studies.study import Setting, StudyResult
+from oddjet.analysis.trials import resumable
 from oddjet.datasets.disk.logs import write_log
-from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import ConfigError, did_you_mean
+from oddjet.ml import detector_class
 from oddjet.processors.engine.progress import Reporter, SilentReporter
 
 __all__ = ["StudyRun", "detectors_with", "run_study"]
@@ -30,7 +30,7 @@ class StudyRun:
     """A study that was run and written.
 
     Attributes:
-        result: What it found.
+        result: What came out.
         section: Its table, figures and numbers.
         files: What was written: the JSON file, then the figures.
     """
@@ -42,51 +42,38 @@ class StudyRun:
 
 def run_study(
     name: str,
-    skim: Skim,
+    jets: StudyJets,
     output: Path,
     *,
-    background: str,
-    signals: Sequence[str],
     detectors: Sequence[DetectorConfig],
     options: Mapping[str, Any] | None = None,
-    k: int = 3,
-    max_jets: int | None = None,
     seed: int = 1,
     reporter: Reporter | None = None,
 ) -> StudyRun:
-    """Run a study on jets of a skim and write its numbers and figures.
+    """Run a study and write its numbers and figures.
 
-    An interrupted study that is run again goes on with the training it was in.
+    An interrupted study that is run again continues with the training it was in.
 
     Args:
         name: The study.
-        skim: The jets.
+        jets: Background and signals, as `read_jets` gives them.
         output: Folder of what is written.
-        background: Dataset that is taken for ordinary.
-        signals: Datasets to find.
         detectors: Which detectors.
         options: Of the study, by name.
-        k: Number of folds; one is for testing.
-        max_jets: At most so many jets of each dataset.
         seed: Fixes everything random.
         reporter: Receives progress.
 
     Raises:
         ConfigError: There is no such study or option, or a value is not allowed.
-        SkimError: The skim has no such dataset.
         DetectorError: A detector is unknown, cannot do what the study asks, or its training fails.
     """
     options = dict(options or {})
     _check_options(name, options)
-    jets = read_jets(skim, background=background, signals=signals, k=k, max_jets=max_jets)
-    resume_in = output / RESUME_FOLDER
-    setting = Setting(tuple(detectors), seed, resume_in, reporter or SilentReporter())
-    with write_log(output):
+    with write_log(output), resumable(output / RESUME_FOLDER) as resume_in:
+        setting = Setting(tuple(detectors), seed, resume_in, reporter or SilentReporter())
         result = cast("StudyResult", get_study(name)(jets, setting, **options))
-    is_data = skim.manifest.datasets[background].kind == "data"
-    section = result.section(label=PlotLabel("data" if is_data else "simulation"))
-    files = write_section(output, section)
-    shutil.rmtree(resume_in, ignore_errors=True)
+        section = result.section(label=PlotLabel("data" if jets.is_data else "simulation"))
+        files = write_section(output, section)
     return StudyRun(result, section, tuple(files))
 
 
@@ -103,14 +90,12 @@ def detectors_with(
         UnknownDetectorError: There is no such detector.
         ConfigError: None of the detectors has such a hyper-parameter.
     """
-    from oddjet.ml import detector_class  # noqa: PLC0415 (slow import)
-
     known = {
         name: (*detector_class(name).hyper_parameter_defaults(), "representation") for name in names
     }
     for parameter in hyper_parameters:
-        if not any(parameter in each for each in known.values()):
-            everything = sorted({each for found in known.values() for each in found})
+        if not any(parameter in names_of for names_of in known.values()):
+            everything = sorted(set().union(*known.values()))
             msg = (
                 f"{' and '.join(names)}: no hyper-parameter {parameter!r}."
                 f"{did_you_mean(parameter, everything)} Known: {', '.join(everything)}."
@@ -127,7 +112,7 @@ def detectors_with(
 
 def _check_options(name: str, options: Mapping[str, Any]) -> None:
     get_study(name)  # refuses unknown studies
-    known = next(each.options for each in describe_studies() if each.name == name)
+    known = next(study.options for study in describe_studies() if study.name == name)
     for option in options:
         if option not in known:
             has = f"it has {', '.join(known)}" if known else "it has none"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from oddjet.analysis.report.page import (
     Cell,
@@ -17,7 +16,7 @@ from oddjet.analysis.report.page import (
 )
 from oddjet.analysis.report.write import write_pictures
 from oddjet.analysis.studies.reproduce.choose import Choice
-from oddjet.analysis.studies.reproduce.document import Document, Trend
+from oddjet.analysis.studies.reproduce.document import Document, Scale, Trend
 from oddjet.analysis.studies.reproduce.table import (
     HEADERS,
     Row,
@@ -28,6 +27,13 @@ from oddjet.analysis.studies.study import interval_text
 from oddjet.datasets.disk.atomic import write_text
 
 __all__ = ["Chapter", "choice_table", "trend_table", "write_reproduction"]
+
+
+LEAD = (
+    "Every figure is of oddjet's own simulated jets, which no training and no choice has seen; "
+    "published ones belong to other samples. Intervals are 95 % bootstrap over the jets; they hold "
+    "no variation between trainings."
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,10 +94,8 @@ def write_reproduction(
     chapters: Sequence[Chapter],
     choices: Sequence[Table],
     *,
-    title: str,
-    lead: str,
+    scale: Scale,
     footer: str,
-    numbers: dict[str, Any],
 ) -> Path:
     """Write `reproduce.html`, `.json` and `.md`, and the pictures in `figures/`.
 
@@ -99,10 +103,8 @@ def write_reproduction(
         output: The folder.
         chapters: What came out.
         choices: Tables of chosen detectors.
-        title: Of the page.
-        lead: What was done.
+        scale: Of the trainings.
         footer: Versions, when it was made.
-        numbers: What goes into the JSON beside the rows.
 
     Returns:
         The path of the HTML file.
@@ -111,9 +113,11 @@ def write_reproduction(
     for chapter in chapters:
         sections.append(_section(chapter))
         write_pictures(output / "figures", sections[-1].pictures)
-    report = Report(title, lead, tuple(sections), footer=footer, summary=numbers)
+    title = f"Reproduction at scale '{scale}'"
+    summary = {"scale": scale, "documents": [chapter.document.name for chapter in chapters]}
+    report = Report(title, LEAD, tuple(sections), footer=footer, summary=summary)
     path = write_report(output / "reproduce.html", report)
-    write_text(output / "reproduce.md", _markdown(title, lead, chapters, choices, footer))
+    write_text(output / "reproduce.md", _markdown(title, chapters, choices, footer))
     return path
 
 
@@ -153,9 +157,9 @@ def _section(chapter: Chapter) -> Section:
 
 
 def _markdown(
-    title: str, lead: str, chapters: Sequence[Chapter], choices: Sequence[Table], footer: str
+    title: str, chapters: Sequence[Chapter], choices: Sequence[Table], footer: str
 ) -> str:
-    parts = [f"# {title}", lead]
+    parts = [f"# {title}", LEAD]
     for table in choices:
         parts += [f"**{table.caption}**", to_markdown(table.headers, table.rows)]
     for chapter in chapters:

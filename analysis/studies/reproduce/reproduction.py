@@ -20,7 +20,6 @@ from oddjet.analysis.studies.reproduce.run import run_trials
 from oddjet.analysis.studies.reproduce.table import make_rows
 from oddjet.analysis.studies.reproduce.trial import Trial, TrialResult
 from oddjet.analysis.studies.reproduce.windows import ready_window
-from oddjet.datasets.disk.logs import write_log
 from oddjet.datasets.files.fileset import Fileset, load_fileset
 from oddjet.errors import ConfigError
 from oddjet.processors.engine.progress import Reporter, SilentReporter
@@ -81,12 +80,21 @@ def reproduce(
     trials = {document.name: list(document.trials(scale)) for document in chosen}
     refuse_equal_labels(trials)
     loaded = load_fileset(fileset)
-    every = [trial for group in trials.values() for trial in group]
-    with write_log(output / scale):
-        skims = _ready_skims(trials, loaded, output / "skims", samples, workers, reporter)
-        results = run_trials(
-            every, skims, output / scale / "trials", workers=workers, reporter=reporter
-        )
+    every = [trial for of_document in trials.values() for trial in of_document]
+    skims = {
+        name: ready_window(
+            name,
+            output / "skims",
+            samples=samples,
+            workers=workers,
+            fileset=loaded,
+            reporter=reporter,
+        ).folder
+        for name in dict.fromkeys(trial.window for trial in every)
+    }
+    results = run_trials(
+        every, skims, output / scale / "trials", workers=workers, reporter=reporter
+    )
     chapters, waiting = [], iter(results)
     for document in chosen:
         reporter.log(f"{document.name}: measuring and drawing …")
@@ -97,14 +105,8 @@ def reproduce(
         output / scale,
         chapters,
         choices,
-        title=f"Reproduction at scale '{scale}'",
-        lead=(
-            "Every figure is of oddjet's own simulated jets, which no training and no choice has seen; "
-            "published ones belong to other samples. Intervals are 95 % bootstrap over the jets; they hold "
-            "no variation between trainings."
-        ),
+        scale=scale,
         footer=_footer(results, time.perf_counter() - started),
-        numbers={"scale": scale, "documents": [document.name for document in chosen]},
     )
     return Reproduction(tuple(chapters), choices, report)
 
@@ -116,11 +118,11 @@ def refuse_equal_labels(trials: dict[str, list[Trial]]) -> None:
         trials: Document → its trials.
 
     Raises:
-        ConfigError: Saying which. Ceilings may share theirs: they are found by their signal.
+        ConfigError: There is one. Ceilings may share theirs: they are found by their signal.
     """
-    for name, found in trials.items():
+    for name, of_document in trials.items():
         seen: dict[tuple[str, ...], dict[str, Any]] = {}
-        for trial in found:
+        for trial in of_document:
             place = () if trial.signal is None else (trial.window, trial.background, trial.signal)
             key = (trial.label, *place)
             if seen.setdefault(key, trial.identity()) != trial.identity():
@@ -130,42 +132,25 @@ def refuse_equal_labels(trials: dict[str, list[Trial]]) -> None:
                 raise ConfigError(msg)
 
 
-def _ready_skims(
-    trials: dict[str, list[Trial]],
-    fileset: Fileset,
-    output: Path,
-    samples: Path,
-    workers: int,
-    reporter: Reporter,
-) -> dict[str, Path]:
-    windows = dict.fromkeys(trial.window for found in trials.values() for trial in found)
-    return {
-        name: ready_window(
-            name, output, samples=samples, workers=workers, fileset=fileset, reporter=reporter
-        ).folder
-        for name in windows
-    }
-
-
 def _chapter(
     document: Document, results: Sequence[TrialResult], skims: Path, fileset: Fileset
 ) -> Chapter:
-    found = Results(tuple(results), skims)
+    known = Results(tuple(results), skims)
     return Chapter(
         document=document,
         rows=make_rows(document, results, fileset),
-        tables=tuple(document.tables(found)),
-        trends=tuple(document.trends(found)),
-        drawings=tuple(document.drawings(found)),
+        tables=tuple(document.tables(known)),
+        trends=tuple(document.trends(known)),
+        drawings=tuple(document.drawings(known)),
     )
 
 
 def _choices(results: Sequence[TrialResult]) -> tuple[Table, ...]:
-    found = [
+    tables = [
         choice_table(choose(results), "The best unsupervised score for each task"),
         choice_table(choose_one_for_all(results), "One score with the same settings for all tasks"),
     ]
-    return tuple(table for table in found if table.rows)
+    return tuple(table for table in tables if table.rows)
 
 
 def _footer(results: Sequence[TrialResult], seconds: float) -> str:

@@ -19,7 +19,7 @@ from oddjet.ml.representations.energy_flow import EnergyFlow, Reweight
 from oddjet.ml.representations.jet_image import JetImage
 from oddjet.ml.representations.jet_shapes import JetShapes
 
-__all__ = ["CEILING", "Settings", "ceiling", "labels", "make_trial", "settings"]
+__all__ = ["Settings", "ceiling", "labels", "make_trial", "on_top", "settings"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -242,3 +242,8 @@ def ceiling(window: str, signal: str, scale: Scale, *, nominal: str | None = Non
         nominal: Dataset that counts as background, where it is not the window's.
     """
     return make_trial(CEILING, window, scale, nominal=nominal, signal=signal)
+
+
+def on_top(label: str) -> str:
+    """Name a detector that is trained on top jets."""
+    return f"{label} (trained on top)"

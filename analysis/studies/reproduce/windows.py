@@ -1,9 +1,9 @@
 """Where the documents' jets live: windows in pt with a background, signals, and roles by event.
 
 Each window is one skim of built-in samples (`catalog:reproduce`). The roles are decided by the event
-number, so that no jet has two: a background trains on half its events, the rest is left for
-choosing (a quarter) and for quoting (a quarter); a signal is halved into choosing and quoting. In
-inverse tagging a signal takes the background's roles and the other way round.
+number, so that no jet has two: of a background, half the events train, a quarter are for validation
+and a quarter for the test; of a signal, half are for validation and half for the test. In inverse
+tagging a signal takes the background's roles and the other way round.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.analysis.pipeline.samples import ready_samples
+from oddjet.analysis.trials import local_cluster
 from oddjet.condor.cluster import open_executor
-from oddjet.condor.site import Cluster
 from oddjet.datasets.files.fileset import Fileset, load_fileset
 from oddjet.datasets.folds import fold_of
 from oddjet.datasets.jets import Jets, Truth
@@ -27,6 +27,7 @@ from oddjet.errors import ConfigError, did_you_mean
 from oddjet.processors.engine.options import RunOptions
 from oddjet.processors.engine.progress import Reporter, SilentReporter
 from oddjet.processors.events.selection import Selection
+from oddjet.processors.run import run_skim
 
 __all__ = ["ROLES", "WINDOWS", "Role", "Window", "get_window", "ready_window"]
 
@@ -218,13 +219,11 @@ def ready_window(
         ConfigError: If there is no such window, or the fileset lacks one of its datasets.
         ProcessingError: If a chunk fails.
     """
-    from oddjet.processors.run import run_skim  # noqa: PLC0415 (slow import)
-
     reporter = reporter or SilentReporter()
     window = get_window(name)
     fileset = fileset or load_fileset("catalog:reproduce")
     needed = _datasets_of_skim(window.folder)
-    if missing := [each for each in needed if each not in fileset.datasets]:
+    if missing := [dataset for dataset in needed if dataset not in fileset.datasets]:
         msg = (
             f"window '{name}' needs the datasets {', '.join(needed)}; the fileset lacks "
             f"{', '.join(missing)} and has {', '.join(fileset.datasets)}"
@@ -232,9 +231,11 @@ def ready_window(
         raise ConfigError(msg)
     wanted = fileset.model_copy(update={"datasets": {n: fileset.datasets[n] for n in needed}})
     ready = ready_samples(wanted, samples, workers=workers, reporter=reporter)
-    cluster = Cluster(executor="futures" if workers > 1 else "iterative", workers=workers)
     folder = output / window.folder
-    with open_executor(cluster) as pool, reporter.track(f"skim {name}", 0, "events") as update:
+    with (
+        open_executor(local_cluster(workers)) as pool,
+        reporter.track(f"skim {name}", 0, "events") as update,
+    ):
         run_skim(
             ready,
             selection=window.selection,

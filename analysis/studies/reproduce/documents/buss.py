@@ -35,15 +35,8 @@ def _trials(scale: Scale) -> list[Trial]:
     trials += [make_trial(DIRICHLET.format(n, 1), "dark", scale) for n in POWERS]
     # Without the filter, which the document finds to be needed.
     trials.append(make_trial(DIRICHLET.format(0.1, 0), "dark", scale))
-    others = (
-        "dirichlet EFP",
-        "dirichlet R=3",
-        "inn",
-        "inn without PCA",
-        "observables",
-        "gmm images",
-    )
-    trials += [make_trial(label, "dark", scale) for label in others]
+    others = ("dirichlet EFP", "dirichlet R=3", "inn", "inn without PCA", "observables")
+    trials += [make_trial(label, "dark", scale) for label in (*others, "gmm images")]
     trials += [
         make_trial("kmeans n=1 σ=3", "top", scale, label=IN_TOP),
         make_trial("kmeans n=1 σ=3", "top", scale, nominal="top", label=ON_TOP),
@@ -59,34 +52,23 @@ def _trends(results: Results) -> Iterator[Trend]:
     yield from _network_trends(results)
 
 
-def _trend(
-    results: Results, statement: str, first: tuple[str, str, str], second: tuple[str, str, str]
-) -> Trend:
-    pairs = [results[label].pair(signal, "test", score) for label, signal, score in (first, second)]
-    meaning = f"AUC of {first[0]} {first[2]} minus that of {second[0]} {second[2]}"
-    return Trend(statement, compare_areas(pairs[0], pairs[1]), meaning)
-
-
 def _power_trends(results: Results) -> Iterator[Trend]:
     """The power n: small ones for Aachen, larger ones for Heidelberg and top."""
     for name, label, score in (
         ("k-means, MLLN", "kmeans n={:g} σ=1", "mlln"),
         ("Dirichlet", "dirichlet n={:g} σ=1", "reconstruction"),
     ):
-        yield _trend(
-            results,
+        yield results.compare(
             f"Aachen is found better at small n ({name})",
             (label.format(0.1), "aachen", score),
             (label.format(1), "aachen", score),
         )
-        yield _trend(
-            results,
+        yield results.compare(
             f"Heidelberg is found better at n = ½ than at n = 0.1 ({name})",
             (label.format(0.5), "heidelberg", score),
             (label.format(0.1), "heidelberg", score),
         )
-    yield _trend(
-        results,
+    yield results.compare(
         "Top is found better at large n (Dirichlet)",
         ("dirichlet n=1 σ=1, top", "top", "reconstruction"),
         ("dirichlet n=0.25 σ=1, top", "top", "reconstruction"),
@@ -97,26 +79,23 @@ def _score_trends(results: Results) -> Iterator[Trend]:
     """The scores of k-means: MLLN for Aachen and for inverse tagging, MLL1D the most even."""
     quarter = KMEANS.format(0.25, 3)
     for other in ("min_d", "knc5", "mlled", "mll1d"):
-        yield _trend(
-            results,
+        yield results.compare(
             f"MLLN is best at Aachen (against {other})",
             (quarter, "aachen", "mlln"),
             (quarter, "aachen", other),
         )
-    yield _trend(
-        results,
+    yield results.compare(
         "MLLN is best at inverse top tagging (against MLLED)",
         (ON_TOP, "qcd_top", "mlln"),
         (ON_TOP, "qcd_top", "mlled"),
     )
-    yield _trend(
-        results,
+    yield results.compare(
         "MLLN is low at top tagging (against MLLED)",
         (IN_TOP, "top", "mlled"),
         (IN_TOP, "top", "mlln"),
     )
     worst = {score: _worst(results, score) for score in results[quarter].score_names}
-    rivals = {name: found for name, found in worst.items() if name != "mll1d"}
+    rivals = {name: task for name, task in worst.items() if name != "mll1d"}
     rival = max(rivals, key=lambda name: rivals[name][0])
     mine, best = worst["mll1d"], rivals[rival]
     yield Trend(
@@ -143,12 +122,11 @@ def _worst(results: Results, score: str) -> tuple[float, TrialResult, str]:
     areas = [
         (area(trial, signal, score, "test"), trial, signal) for trial, signal in _tasks(results)
     ]
-    return min(areas, key=lambda found: found[0])
+    return min(areas, key=lambda task: task[0])
 
 
 def _network_trends(results: Results) -> Iterator[Trend]:
-    yield _trend(
-        results,
+    yield results.compare(
         "The Dirichlet autoencoder needs the Gaussian filter for Aachen",
         (DIRICHLET.format(0.1, 1), "aachen", "reconstruction"),
         (DIRICHLET.format(0.1, 0), "aachen", "reconstruction"),
@@ -156,15 +134,13 @@ def _network_trends(results: Results) -> Iterator[Trend]:
     for signal, best in (("aachen", "log_p_log"), ("heidelberg", "log_p_third")):
         for other in ("log_p", "log_p_log", "log_p_third"):
             if other != best:
-                yield _trend(
-                    results,
+                yield results.compare(
                     f"Invertible network: {best} is best for {signal.capitalize()} (against {other})",
                     ("inn", signal, best),
                     ("inn", signal, other),
                 )
     for signal, score in (("aachen", "log_p_log"), ("heidelberg", "log_p_third")):
-        yield _trend(
-            results,
+        yield results.compare(
             f"Energy flow polynomials without PCA fail ({signal.capitalize()})",
             ("inn", signal, score),
             ("inn without PCA", signal, score),

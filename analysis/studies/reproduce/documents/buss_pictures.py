@@ -118,7 +118,7 @@ def _dirichlet(results: Results) -> Iterator[Picture]:
 
 def _powers(results: Results) -> Iterator[Picture]:
     for signal in ("aachen", "heidelberg"):
-        found = []
+        lines = []
         for name, label, score in (
             *((s, "kmeans n={:g} σ=1", s) for s in ("min_d", "mll1d", "mlln")),
             ("Dirichlet", "dirichlet n={:g} σ=1", "reconstruction"),
@@ -127,9 +127,9 @@ def _powers(results: Results) -> Iterator[Picture]:
                 auc(*results[label.format(n)].pair(signal, "test", score), replicas=100)
                 for n in sorted(POWERS)
             ]
-            found.append(Curve.of_intervals(name, sorted(POWERS), areas))
+            lines.append(Curve.of_intervals(name, sorted(POWERS), areas))
         figure = curves(
-            found, axis_label="Power n of the pixels", value_label="AUC", log=True, label=LABEL
+            lines, axis_label="Power n of the pixels", value_label="AUC", log=True, label=LABEL
         )
         yield drawing(
             f"buss-powers-{signal}", figure, f"AUC against the power: {signal.capitalize()}"
@@ -144,14 +144,14 @@ def _reweightings(results: Results) -> Iterator[Picture]:
     background = results.jets(result, "qcd_dark")
     for signal in ("aachen", "heidelberg"):
         jets = results.jets(result, signal)
-        found = []
+        pairs = []
         for n in REWEIGHTINGS:
-            parts = [detector.scores_reweighted(each, n) for each in (jets, background)]
+            parts = [detector.scores_reweighted(part, n) for part in (jets, background)]
             is_signal = np.repeat([True, False], [len(part) for part in parts])
-            found.append((np.concatenate(parts), is_signal))
+            pairs.append((np.concatenate(parts), is_signal))
         name = signal.capitalize()
         areas.append(
-            Curve.of_intervals(name, REWEIGHTINGS, [auc(*pair, replicas=100) for pair in found])
+            Curve.of_intervals(name, REWEIGHTINGS, [auc(*pair, replicas=100) for pair in pairs])
         )
         rejections.append(
             Curve.of_intervals(
@@ -159,7 +159,7 @@ def _reweightings(results: Results) -> Iterator[Picture]:
                 REWEIGHTINGS,
                 [
                     background_rejection(*pair, signal_efficiency=SIGNAL_EFFICIENCY, replicas=100)
-                    for pair in found
+                    for pair in pairs
                 ],
             )
         )

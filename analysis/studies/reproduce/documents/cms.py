@@ -14,9 +14,8 @@ from oddjet.analysis.studies.reproduce.document import (
     Trend,
     drawing,
 )
-from oddjet.analysis.studies.reproduce.measure import compare_areas
 from oddjet.analysis.studies.reproduce.pictures import LABEL, roc_picture
-from oddjet.analysis.studies.reproduce.settings import ceiling, make_trial
+from oddjet.analysis.studies.reproduce.settings import ceiling, make_trial, on_top
 from oddjet.analysis.studies.reproduce.trial import Trial
 
 __all__ = ["CMS"]
@@ -32,11 +31,6 @@ AUTOENCODERS = {
 FAST = {"nae": "nae, fast", "nae without guard": "nae, fast, without guard"}
 """Settings → label of the trainings that show what the guard is for."""
 RIGHT, WRONG = "BDT trained on SVJ", "BDT trained on top"
-
-
-def on_top(label: str) -> str:
-    """Name a detector that is trained on top jets."""
-    return f"{label} (trained on top)"
 
 
 def _trials(scale: Scale) -> list[Trial]:
@@ -59,27 +53,26 @@ def _trials(scale: Scale) -> list[Trial]:
 
 
 def _trends(results: Results) -> Iterator[Trend]:
-    simple = results["autoencoder"].pair(SVJ, "test", "mse")
-    yield Trend(
+    simple = ("autoencoder", SVJ, "mse")
+    yield results.compare(
         "Even a simple autoencoder outperforms a BDT trained on the wrong signal",
-        compare_areas(simple, results[WRONG].pair(SVJ, "test", "log_odds")),
+        simple,
+        (WRONG, SVJ, "log_odds"),
         "AUC of the autoencoder minus that of the BDT, SVJ among QCD jets",
     )
     for kind in ("", "lund "):
-        plain, normalised = on_top(f"{kind}autoencoder"), on_top(f"{kind}nae")
-        scores = (AUTOENCODERS[f"{kind}autoencoder"], AUTOENCODERS[f"{kind}nae"])
+        plain, normalised = f"{kind}autoencoder", f"{kind}nae"
         for signal, name in ((SVJ, "SVJ"), (QCD, "QCD jets")):
-            yield Trend(
-                f"Normalised, the {kind}autoencoder trained on top finds {name} better",
-                compare_areas(
-                    results[normalised].pair(signal, "test", scores[1]),
-                    results[plain].pair(signal, "test", scores[0]),
-                ),
+            yield results.compare(
+                f"Normalised, the {plain} trained on top finds {name} better",
+                (on_top(normalised), signal, AUTOENCODERS[normalised]),
+                (on_top(plain), signal, AUTOENCODERS[plain]),
                 "AUC of the normalised one minus that of the plain one",
             )
-    yield Trend(
+    yield results.compare(
         "Trained on QCD, the simple autoencoder finds SVJ; trained on top it does not",
-        compare_areas(simple, results[on_top("autoencoder")].pair(SVJ, "test", "mse")),
+        simple,
+        (on_top("autoencoder"), SVJ, "mse"),
         "AUC among QCD jets minus AUC among top jets",
     )
 

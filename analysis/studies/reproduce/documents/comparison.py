@@ -8,39 +8,22 @@ from oddjet.analysis.report.page import Cell, Table
 from oddjet.analysis.studies.reproduce.choose import TASKS, Task
 from oddjet.analysis.studies.reproduce.document import Document, Results, Scale
 from oddjet.analysis.studies.reproduce.measure import area
-from oddjet.analysis.studies.reproduce.settings import CEILING, ceiling, make_trial
-from oddjet.analysis.studies.reproduce.trial import Trial, TrialResult
+from oddjet.analysis.studies.reproduce.settings import ceiling, make_trial, on_top
+from oddjet.analysis.studies.reproduce.trial import CEILING, Trial, TrialResult
 from oddjet.errors import TooFewJetsError
 from oddjet.ml.evaluation.fixed_mass import auc_at_fixed
 
-__all__ = ["COMPARISON", "on_top"]
+__all__ = ["COMPARISON"]
 
 EVERYWHERE = (
-    "khanal",
-    "golling",
-    "kmeans n=1 σ=3",
-    "kmeans n=0.5 σ=1",
-    "kmeans n=0.1 σ=1",
-    "gmm EFP β=½ log",
-    "gmm EFP β=1 n=⅓",
-    "gmm shapes",
-    "gmm log shapes",
-    "dirichlet n=0.25 σ=1",
-    "dirichlet n=0.5 σ=1",
-    "inn",
-    "inn log",
-    "autoencoder",
-    "nae",
+    *("khanal", "golling", "kmeans n=1 σ=3", "kmeans n=0.5 σ=1", "kmeans n=0.1 σ=1"),
+    *("gmm EFP β=½ log", "gmm EFP β=1 n=⅓", "gmm shapes", "gmm log shapes"),
+    *("dirichlet n=0.25 σ=1", "dirichlet n=0.5 σ=1", "inn", "inn log", "autoencoder", "nae"),
     "observables",
 )
 """Trained on every sample, with the same settings."""
 LARGE = ("ene, 32 filters", "lund autoencoder", "lund nae", "gmm images")
 """Trained on the top window alone."""
-
-
-def on_top(label: str) -> str:
-    """Name a detector that is trained on top jets."""
-    return f"{label} (trained on top)"
 
 
 def _trials(scale: Scale) -> list[Trial]:
@@ -84,12 +67,12 @@ def _tables(results: Results) -> Iterator[Table]:
 def _areas(result: TrialResult, task: Task, score: str) -> str:
     values, is_signal = result.pair(task.signal, "test", score)
     mass, _ = result.pair(task.signal, "test", "jet_mass")
-    found = f"{area(result, task.signal, score, 'test'):.3f}"
+    text = f"{area(result, task.signal, score, 'test'):.3f}"
     try:
         fixed = auc_at_fixed(values, is_signal, mass, replicas=1).auc.value
     except TooFewJetsError:
-        return found
-    return f"{found} ({fixed:.3f})"
+        return text
+    return f"{text} ({fixed:.3f})"
 
 
 COMPARISON = Document(

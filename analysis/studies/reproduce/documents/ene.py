@@ -18,7 +18,6 @@ from oddjet.analysis.studies.reproduce.document import (
     Trend,
     drawing,
 )
-from oddjet.analysis.studies.reproduce.measure import compare_areas
 from oddjet.analysis.studies.reproduce.pictures import (
     LABEL,
     average_pictures,
@@ -64,12 +63,10 @@ def _trials(scale: Scale) -> list[Trial]:
 
 
 def _trends(results: Results) -> Iterator[Trend]:
-    yield Trend(
+    yield results.compare(
         "The autoencoder does not outperform a cut on τ3/τ2",
-        compare_areas(
-            results["observables"].pair("top", "test", "tau32"),
-            results["ene"].pair("top", "test", "mse"),
-        ),
+        ("observables", "top", "tau32"),
+        ("ene", "top", "mse"),
         "AUC of −τ3/τ2 minus AUC of the MSE",
     )
 

@@ -20,7 +20,6 @@ from oddjet.analysis.studies.reproduce.document import (
     Trend,
     drawing,
 )
-from oddjet.analysis.studies.reproduce.measure import compare_areas
 from oddjet.analysis.studies.reproduce.pictures import (
     LABEL,
     average_pictures,
@@ -72,11 +71,10 @@ def _trends(results: Results) -> Iterator[Trend]:
         "AUC of the EMD minus ½",
     )
     for other in ("mse", "knn", "ocsvm", "critic"):
-        yield Trend(
+        yield results.compare(
             f"StealthB(80) is found better by the EMD than by {other}",
-            compare_areas(
-                result.pair("stealth80", "test", "emd"), result.pair("stealth80", "test", other)
-            ),
+            ("golling", "stealth80", "emd"),
+            ("golling", "stealth80", other),
             f"AUC of the EMD minus AUC of {other}",
         )
     entropies = {

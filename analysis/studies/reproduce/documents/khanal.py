@@ -67,10 +67,10 @@ def _trials(scale: Scale) -> list[Trial]:
 
 
 def _trends(results: Results) -> Iterator[Trend]:
-    clean, full = (results[_label(ratio)].pair("w", "test", "mse") for ratio in (0.05, 1.0))
-    yield Trend(
+    yield results.compare(
         "AUC of the MSE falls slowly with less W in the training set (0.84 at w/Q = 1, 0.82 at 0.05)",
-        compare_areas(full, clean),
+        (_label(1.0), "w", "mse"),
+        (_label(0.05), "w", "mse"),
         "AUC at w/Q = 1 minus that at 0.05",
     )
     by_epoch = _scores_by_epoch(results)
@@ -84,14 +84,14 @@ def _trends(results: Results) -> Iterator[Trend]:
 
 
 def _scores_by_epoch(results: Results) -> dict[int, dict[str, Floats]]:
-    """MSE of the jets that are quoted at the checkpoints: epoch → dataset → (n,)."""
+    """MSE of the test jets at the checkpoints: epoch → dataset → (n,)."""
     result = results["khanal"]
     detector = result.load_detector()
-    found: dict[int, dict[str, Floats]] = {}
+    by_epoch: dict[int, dict[str, Floats]] = {}
     for dataset in ("qcd_w", "w"):
         for epoch, scores in detector.scores_by_epoch(results.jets(result, dataset)).items():
-            found.setdefault(epoch, {})[dataset] = scores["mse"]
-    return found
+            by_epoch.setdefault(epoch, {})[dataset] = scores["mse"]
+    return by_epoch
 
 
 def _pair(scores: dict[str, Floats]) -> tuple[Floats, npt.NDArray[np.bool_]]:
@@ -176,9 +176,9 @@ def _contamination_drawing(results: Results) -> Picture:
             ContaminationLine(
                 score.upper(),
                 np.array(ratios),
-                [[each.value] for each in areas],
-                np.array([each.low for each in areas]),
-                np.array([each.high for each in areas]),
+                [[area.value] for area in areas],
+                np.array([area.low for area in areas]),
+                np.array([area.high for area in areas]),
             )
         )
     figure = contamination_curve(lines, axis_label="W jets over QCD jets in training", label=LABEL)

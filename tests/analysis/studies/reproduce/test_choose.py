@@ -8,8 +8,7 @@ import pytest
 
 from oddjet.analysis.studies.reproduce.choose import TASKS, choose, choose_one_for_all
 from oddjet.analysis.studies.reproduce.measure import area
-from oddjet.analysis.studies.reproduce.settings import CEILING
-from oddjet.analysis.studies.reproduce.trial import Trial, TrialResult
+from oddjet.analysis.studies.reproduce.trial import CEILING, Trial, TrialResult
 
 TOP = next(task for task in TASKS if task.title == "top")
 AACHEN = next(task for task in TASKS if task.title == "Aachen")

@@ -5,7 +5,8 @@ import pytest
 from oddjet.analysis.studies.reproduce.document import SCALES, Document, Published, Scale, Trend
 from oddjet.analysis.studies.reproduce.documents import DOCUMENTS, get_document
 from oddjet.analysis.studies.reproduce.reproduction import refuse_equal_labels
-from oddjet.analysis.studies.reproduce.settings import CEILING, labels, make_trial, settings
+from oddjet.analysis.studies.reproduce.settings import labels, make_trial, settings
+from oddjet.analysis.studies.reproduce.trial import CEILING
 from oddjet.analysis.studies.reproduce.windows import WINDOWS
 from oddjet.errors import ConfigError
 from oddjet.ml import create, detector_class, detector_names
