@@ -63,7 +63,7 @@ def _first_events(signal: tuple[Jets, Bools], wanted: int, seed: int) -> Bools:
     available = int(np.count_nonzero(hunted))
     if wanted > available:
         msg = (
-            f"injection: {wanted} signal jets are wanted and {available} are there: simulate more "
+            f"injection: {wanted} signal jets are wanted and the sample has {available}: simulate more "
             "signal, or lower injection.fractions or background_share"
         )
         raise TooFewJetsError(msg)

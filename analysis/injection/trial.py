@@ -230,7 +230,7 @@ def _cuts(
     signals: Table,
     settings: HuntConfig,
 ) -> list[dict[str, Any]]:
-    """What each cut did to signal and background, and what fits say of them.
+    """The effect of each cut on signal and background, and the fits after it.
 
     The fitted signal has the shape of all simulated signal after the same cut: a cut may take away what
     is in the tails.

@@ -162,16 +162,15 @@ def correlation_study(
     columns = {variable: jets.column(background, variable) for variable in variables}
     masses = {name: jets.column(name, fixed) for name in jets.names}
     for detector, model in setting.train_on_background(jets):
-        columns_of_scores = jets.scores(model)
+        by_sample = jets.scores(model)
         coefficients = correlate(
-            columns_of_scores[background], columns, jets.weights(background), seed=setting.seed
+            by_sample[background], columns, jets.weights(background), seed=setting.seed
         )
         evaluations = {
-            signal: jets.evaluate(columns_of_scores, signal, seed=setting.seed)
-            for signal in jets.signals
+            signal: jets.evaluate(by_sample, signal, seed=setting.seed) for signal in jets.signals
         }
         for i, score in enumerate(model.score_names):
-            values = select_score(columns_of_scores, score)
+            values = select_score(by_sample, score)
             scores.append(
                 CorrelatedScore(
                     detector.key,

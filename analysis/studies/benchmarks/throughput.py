@@ -120,7 +120,7 @@ def training_jets(cls: type[Detector]) -> int:
     """Count the jets that suffice to train on, and to fill what is kept of them for the scores.
 
     Args:
-        cls: The detector; what its hyper-parameters `…_jets` and `…_codes` say is kept.
+        cls: The detector; its hyper-parameters `…_jets` and `…_codes` are numbers of jets that it keeps.
     """
     kept = [
         value

@@ -160,7 +160,7 @@ class Document:
     Attributes:
         name: Short name.
         title: Its title.
-        reference: Where it is to be found.
+        reference: How it is cited.
         trials: The trainings at a scale.
         published: Figures in print.
         drawings: Redraws its pictures from the results of its trials.

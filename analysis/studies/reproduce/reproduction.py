@@ -54,8 +54,7 @@ def reproduce(
 ) -> Reproduction:
     """Train and measure everything the documents report, on simulated samples.
 
-    Trainings are kept under keys of all they depend on: a second call trains nothing again, and an
-    interrupted one goes on. Samples and skims are kept too.
+    Trainings, samples and skims are kept: a second call repeats nothing, an interrupted one continues.
 
     Args:
         documents: Names; all by default.
@@ -81,33 +80,28 @@ def reproduce(
     refuse_equal_labels(trials)
     loaded = load_fileset(fileset)
     every = [trial for of_document in trials.values() for trial in of_document]
+    sources: dict[str, Any] = {
+        "samples": samples,
+        "workers": workers,
+        "fileset": loaded,
+        "reporter": reporter,
+    }
     skims = {
-        name: ready_window(
-            name,
-            output / "skims",
-            samples=samples,
-            workers=workers,
-            fileset=loaded,
-            reporter=reporter,
-        ).folder
+        name: ready_window(name, output / "skims", **sources).folder
         for name in dict.fromkeys(trial.window for trial in every)
     }
     results = run_trials(
         every, skims, output / scale / "trials", workers=workers, reporter=reporter
     )
-    chapters, waiting = [], iter(results)
+    waiting = iter(results)
+    chapters = []
     for document in chosen:
         reporter.log(f"{document.name}: measuring and drawing …")
         mine = list(itertools.islice(waiting, len(trials[document.name])))
         chapters.append(_chapter(document, mine, output / "skims", loaded))
     choices = _choices(results)
-    report = write_reproduction(
-        output / scale,
-        chapters,
-        choices,
-        scale=scale,
-        footer=_footer(results, time.perf_counter() - started),
-    )
+    footer = _footer(results, time.perf_counter() - started)
+    report = write_reproduction(output / scale, chapters, choices, scale=scale, footer=footer)
     return Reproduction(tuple(chapters), choices, report)
 
 

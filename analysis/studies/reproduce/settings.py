@@ -2,7 +2,7 @@
 
 One set of settings for every sample, so that detectors are compared as they are, not as they were
 tuned to a signal. At `full` the published settings; at `quick` fewer epochs, larger batches or fewer
-jets, as the entries say. `tiny` makes every code path run in a test, and no sense.
+jets, as the entries show. `tiny` is for tests: every code path runs, and the numbers mean nothing.
 """
 
 from __future__ import annotations
@@ -86,31 +86,19 @@ def _published() -> dict[str, Settings]:
             published[f"dirichlet n={power:g} σ={sigma:g}"] = Settings(
                 "dirichlet", hyper_parameters
             )
-    for name, log_shapes, components, beta in (
-        ("shapes", False, 20, 1e-3),
-        ("log shapes", True, 50, 1e-2),
-    ):
-        published[f"gmm {name}"] = Settings(
-            "gmm",
-            {
-                "components": components,
-                "covariance": "full",
-                "beta": beta,
-                "pca": len(JetShapes.names),
-                "representation": JetShapes(log=log_shapes),
-            },
-        )
+    shapes = (("shapes", 20, 1e-3, JetShapes()), ("log shapes", 50, 1e-2, JetShapes(log=True)))
+    for name, components, beta, representation in shapes:
+        mixture = {"components": components, "covariance": "full", "beta": beta}
+        mixture |= {"pca": len(JetShapes.names), "representation": representation}
+        published[f"gmm {name}"] = Settings("gmm", mixture)
     mixtures: tuple[tuple[str, float, Reweight], ...] = (
         ("β=½ log", 0.5, "log"),
         ("β=1 n=⅓", 1.0, 1 / 3),
     )
     for name, beta, reweight in mixtures:
-        representation = EnergyFlow(beta=beta, reweight=reweight)
-        published[f"gmm EFP {name}"] = Settings(
-            "gmm",
-            {"components": 50, "covariance": "full", "pca": 8, "representation": representation},
-            cost=30,
-        )
+        polynomials = EnergyFlow(beta=beta, reweight=reweight)
+        mixture = {"components": 50, "covariance": "full", "pca": 8, "representation": polynomials}
+        published[f"gmm EFP {name}"] = Settings("gmm", mixture, cost=30)
     return published
 
 
@@ -212,7 +200,7 @@ def make_trial(
         scale: As in `settings`.
         label: What the trial is called; by default `key`.
         changes: Hyper-parameters that differ from the settings.
-        max_jets: Train on so many at most, if the settings do not say fewer.
+        max_jets: Train on so many at most, if the settings have no lower limit.
         fields: Others of `Trial`: `nominal`, `signal`, `contamination`, `seed`.
     """
     known = settings(key, scale)

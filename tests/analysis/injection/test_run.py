@@ -69,7 +69,7 @@ def test_every_experiment_says_what_was_in_it(result: InjectionResult) -> None:
             assert kept == sorted(kept, reverse=True)
 
 
-def test_nothing_is_done_twice_and_an_interruption_is_gone_on_from(
+def test_nothing_is_done_twice_and_an_interrupted_run_continues(
     toy_skim: Skim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = run_injection(config(), toy_skim, tmp_path, fractions=[0.08])
@@ -97,7 +97,7 @@ def test_keys_change_with_what_matters(toy_skim: Skim) -> None:
     assert len(keys) == 4
 
 
-def test_what_cannot_be_meant_is_refused(toy_skim: Skim, tmp_path: Path) -> None:
+def test_unknown_names_are_refused(toy_skim: Skim, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no 'injection:' block"):
         plan_trials(config(injection=None), toy_skim)
     with pytest.raises(ConfigError, match=r"no dataset .tip.*Did you mean .top."):

@@ -23,12 +23,14 @@ def test_trainings_have_one_size_and_the_wanted_mixture(
     study_jets: StudyJets, result: Contamination
 ) -> None:
     assert len(result.trainings) == 2 * 5 * 2  # signals × ratios × scores
-    for each in result.trainings:
-        n = result.n_training[each.signal]
-        assert each.n_background + each.n_signal == n
-        assert each.n_signal == pytest.approx(n * each.ratio / (1 + each.ratio), abs=0.5)
-        assert each.n_background <= len(study_jets.training("qcd"))
-        assert each.n_signal <= len(study_jets.training(each.signal))
+    for training in result.trainings:
+        n = result.n_training[training.signal]
+        assert training.n_background + training.n_signal == n
+        assert training.n_signal == pytest.approx(
+            n * training.ratio / (1 + training.ratio), abs=0.5
+        )
+        assert training.n_background <= len(study_jets.training("qcd"))
+        assert training.n_signal <= len(study_jets.training(training.signal))
     # As many as there are: all background without signal, or all signal at w/Q = 1.
     limits = len(study_jets.training("qcd")), 2 * len(study_jets.training("top"))
     assert result.n_training["top"] == min(limits)
@@ -36,17 +38,17 @@ def test_trainings_have_one_size_and_the_wanted_mixture(
 
 def test_signal_in_the_training_hides_it(result: Contamination) -> None:
     areas = {
-        each.ratio: each.evaluation.auc.value
-        for each in result.trainings
-        if (each.signal, each.evaluation.score) == ("top", "distance")
+        training.ratio: training.evaluation.auc.value
+        for training in result.trainings
+        if (training.signal, training.evaluation.score) == ("top", "distance")
     }
     # The mean of the training jets moves from 0 towards 2: at 1 both kinds are equally far.
     assert areas[0.0] > areas[0.25] > areas[1.0]
     assert areas[1.0] == pytest.approx(0.5, abs=0.1)
     widths = {
-        each.ratio: each.evaluation.auc.value
-        for each in result.trainings
-        if (each.signal, each.evaluation.score) == ("top", "width")
+        training.ratio: training.evaluation.auc.value
+        for training in result.trainings
+        if (training.signal, training.evaluation.score) == ("top", "width")
     }
     assert len(set(widths.values())) == 1  # the same test jets throughout
 
@@ -56,18 +58,18 @@ def test_repeats_have_seeds_of_their_own(study_jets: StudyJets, setting: MakeSet
         study_jets, setting(seed=5), ratios=[0.1], n_training=90, repeats=2
     )
     assert result.n_training == {"w": 90, "top": 90}
-    assert {each.seed for each in result.trainings} == {5, 6}
+    assert {training.seed for training in result.trainings} == {5, 6}
     distances = [e for e in result.trainings if e.evaluation.score == "distance"]
     assert distances[0].evaluation.auc.value != distances[1].evaluation.auc.value
     assert [row[4] for row in result.rows()[:4]] == [5, 5, 6, 6]
 
 
 def test_curves_belong_to_the_areas(result: Contamination) -> None:
-    for each in result.trainings:
-        efficiencies = np.concatenate([[0.0], each.curve.background_efficiency])
-        signal = np.concatenate([[0.0], each.curve.signal_efficiency])
+    for training in result.trainings:
+        efficiencies = np.concatenate([[0.0], training.curve.background_efficiency])
+        signal = np.concatenate([[0.0], training.curve.signal_efficiency])
         area = np.trapezoid(signal, efficiencies)
-        assert area == pytest.approx(each.evaluation.auc.value, abs=0.01)
+        assert area == pytest.approx(training.evaluation.auc.value, abs=0.01)
 
 
 def test_table_and_figures(result: Contamination) -> None:

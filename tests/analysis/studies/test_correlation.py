@@ -18,7 +18,7 @@ def test_scores_are_correlated_in_background_alone(
     study_jets: StudyJets, setting: MakeSetting
 ) -> None:
     result = correlation_study(study_jets, setting(), variables=("mass", "width"))
-    width = next(each for each in result.scores if each.score == "width")
+    width = next(score for score in result.scores if score.score == "width")
     assert width.correlations["width"].spearman.value == pytest.approx(1)
     columns = (study_jets.column("qcd", name) for name in ("width", "mass"))
     expected = spearmanr(*columns).statistic

@@ -22,7 +22,7 @@ def result(study_jets: StudyJets, setting: MakeSetting) -> Epochs:
 
 
 def test_scores_are_followed_by_epoch(study_jets: StudyJets, result: Epochs) -> None:
-    distance = next(each for each in result.scores if each.score == "distance")
+    distance = next(score for score in result.scores if score.score == "distance")
     assert (distance.epochs, distance.kept) == ((2, 4), 4)
     # The toy's noise falls with epoch: it separates better, and its mean comes down.
     areas = [area.value for area in distance.auc["top"]]

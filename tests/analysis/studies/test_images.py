@@ -17,14 +17,14 @@ MakeSetting = Callable[..., Setting]
 def test_averages_are_those_of_the_images(study_jets: StudyJets, setting: MakeSetting) -> None:
     result = average_images_study(study_jets, setting())
     image = JetImage()
-    everything = {each.sample: each for each in result.images if not each.score}
+    everything = {average.sample: average for average in result.images if not average.score}
     assert list(everything) == ["qcd", "w", "top"]
-    for name, each in everything.items():
+    for name, average in everything.items():
         images = image(study_jets.test(name))[..., 0]
-        np.testing.assert_allclose(each.image, images.mean(axis=0), rtol=1e-5, atol=1e-9)
-        assert each.total == pytest.approx(1, abs=1e-5)
+        np.testing.assert_allclose(average.image, images.mean(axis=0), rtol=1e-5, atol=1e-9)
+        assert average.total == pytest.approx(1, abs=1e-5)
         # Constituents spread by 0.1 in η and in φ; half a pixel more or less.
-        assert each.spread == pytest.approx(0.1 * np.sqrt(2), abs=0.015)
+        assert average.spread == pytest.approx(0.1 * np.sqrt(2), abs=0.015)
 
 
 def test_the_most_anomalous_jets_are_averaged(study_jets: StudyJets, setting: MakeSetting) -> None:
@@ -42,10 +42,10 @@ def test_reconstructions_of_the_same_images_are_averaged(
     study_jets: StudyJets, setting: MakeSetting
 ) -> None:
     result = average_images_study(study_jets, setting("Epochs"), image={"pixels": 8})
-    halved = [each for each in result.images if each.score == "reconstructed"]
-    assert [each.total for each in halved] == pytest.approx([0.5] * 3, abs=1e-5)
+    halved = [average for average in result.images if average.score == "reconstructed"]
+    assert [average.total for average in halved] == pytest.approx([0.5] * 3, abs=1e-5)
     other = average_images_study(study_jets, setting("Epochs"))
-    assert not any(each.score == "reconstructed" for each in other.images)
+    assert not any(average.score == "reconstructed" for average in other.images)
 
 
 def test_table_and_figures(study_jets: StudyJets, setting: MakeSetting) -> None:

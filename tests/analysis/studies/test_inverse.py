@@ -24,21 +24,25 @@ def test_either_direction_is_tested_on_the_other(
     study_jets: StudyJets, result: InverseTagging
 ) -> None:
     assert result.n_training == min(len(study_jets.training(n)) for n in study_jets.names)
-    found = {(t.trained_on, t.anomaly, t.evaluation.score): t.evaluation for t in result.taggings}
-    assert len(found) == len(result.taggings) == 2 * 4  # scores × (two signals, two directions)
+    evaluations = {
+        (t.trained_on, t.anomaly, t.evaluation.score): t.evaluation for t in result.taggings
+    }
+    assert (
+        len(evaluations) == len(result.taggings) == 2 * 4
+    )  # scores × (two signals, two directions)
     widths = {name: study_jets.column(name, "width") for name in study_jets.names}
     for trained_on, anomaly in (("qcd", "w"), ("qcd", "top"), ("w", "qcd"), ("top", "qcd")):
-        some = shuffled(study_jets.training(trained_on), result.n_training, seed=1)
-        mean = np.asarray(some.width).mean()
+        training = shuffled(study_jets.training(trained_on), result.n_training, seed=1)
+        mean = np.asarray(training.width).mean()
         values, is_anomaly, _ = study_jets.pair(widths, anomaly, trained_on)
         expected = roc_auc_score(is_anomaly, np.abs(values - mean))
-        evaluation = found[trained_on, anomaly, "distance"]
+        evaluation = evaluations[trained_on, anomaly, "distance"]
         assert evaluation.auc.value == pytest.approx(expected)
         assert evaluation.auc.low < expected < evaluation.auc.high
         assert evaluation.auc.value > 0.6  # a distance finds both ways
     # The width itself finds wide jets, whatever it was trained on.
-    assert found["qcd", "top", "width"].auc.value > 0.9
-    assert found["top", "qcd", "width"].auc.value < 0.1
+    assert evaluations["qcd", "top", "width"].auc.value > 0.9
+    assert evaluations["top", "qcd", "width"].auc.value < 0.1
 
 
 def test_the_same_seed_gives_the_same_result(study_jets: StudyJets, setting: MakeSetting) -> None:

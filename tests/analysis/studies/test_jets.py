@@ -17,7 +17,7 @@ from oddjet.errors import ConfigError, SkimError, TooFewJetsError
 
 def events(jets: ak.Array) -> set[int]:
     columns = [ak.to_numpy(jets[name]) for name in ("run", "luminosityBlock", "event")]
-    return {int(each) for each in event_hash(*columns)}
+    return {int(value) for value in event_hash(*columns)}
 
 
 def test_training_and_test_share_no_event_and_lose_none(study_jets: StudyJets) -> None:
@@ -84,8 +84,8 @@ def write(folder: Path, jets: ak.Array, kinds: dict[str, str]) -> Skim:
     """A skim with a part for each dataset."""
     chunks = []
     for name in kinds:
-        some = jets[jets.dataset == name]
-        n = len(some)
+        sample = jets[jets.dataset == name]
+        n = len(sample)
         record = ChunkRecord(
             key=f"key_{name}",
             dataset=name,
@@ -99,7 +99,7 @@ def write(folder: Path, jets: ak.Array, kinds: dict[str, str]) -> Skim:
             sumw=n,
             sumw2=n,
         )
-        write_part(folder, name, record.key, some, images=None, record=record)
+        write_part(folder, name, record.key, sample, images=None, record=record)
         chunks.append(record)
     datasets = {
         name: DatasetSummary(kind=kind, sumw=1, sumw2=1, n_events=1)  # type: ignore[arg-type]
@@ -115,10 +115,10 @@ def test_a_skim_gives_the_jets_that_count(study_jets: StudyJets, tmp_path: Path)
     w = ak.with_field(w, half, "label")
     jets = concatenate([study_jets.background, w, study_jets.jets("top")])
     skim = write(tmp_path, jets, {"qcd": "background", "w": "signal", "top": "signal"})
-    found = read_jets(skim, background="qcd", signals=["w", "top"])
-    assert len(found.jets("w")) == len(w) // 2
-    assert (found.jets("w").label == Truth.MERGED).to_numpy().all()
-    assert len(found.jets("qcd")) == len(study_jets.background)
+    read = read_jets(skim, background="qcd", signals=["w", "top"])
+    assert len(read.jets("w")) == len(w) // 2
+    assert (read.jets("w").label == Truth.MERGED).to_numpy().all()
+    assert len(read.jets("qcd")) == len(study_jets.background)
     few = read_jets(skim, background="top", signals=["qcd"], max_jets=200)
     assert few.names == ("top", "qcd")
     assert len(few.jets("qcd")) == 200

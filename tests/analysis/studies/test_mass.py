@@ -24,15 +24,15 @@ def result(study_jets: StudyJets, setting: MakeSetting) -> ReconstructedMass:
 def test_response_and_resolution_are_those_put_in(
     study_jets: StudyJets, result: ReconstructedMass
 ) -> None:
-    assert [each.sample for each in result.responses] == ["qcd", "w", "top"]
-    for each in result.responses:  # output = N(0.8, 0.08) × input, input = 0.9 × jet mass
-        assert each.response.low < 0.8 < each.response.high
-        assert each.response.value == pytest.approx(0.8, abs=0.02)
-        assert each.resolution.value == pytest.approx(0.1, abs=0.02)
-        assert each.input_response.value == pytest.approx(0.9)
-        assert each.full_response.value == pytest.approx(0.72, abs=0.02)
-        assert each.n_jets == study_jets.n_test()[each.sample]
-        assert each.n_massless == 0
+    assert [response.sample for response in result.responses] == ["qcd", "w", "top"]
+    for response in result.responses:  # output = N(0.8, 0.08) × input, input = 0.9 × jet mass
+        assert response.response.low < 0.8 < response.response.high
+        assert response.response.value == pytest.approx(0.8, abs=0.02)
+        assert response.resolution.value == pytest.approx(0.1, abs=0.02)
+        assert response.input_response.value == pytest.approx(0.9)
+        assert response.full_response.value == pytest.approx(0.72, abs=0.02)
+        assert response.n_jets == study_jets.n_test()[response.sample]
+        assert response.n_massless == 0
     assert "pair" not in result.to_dict()["responses"][0]
 
 

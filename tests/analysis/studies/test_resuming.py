@@ -49,7 +49,7 @@ def test_an_interrupted_study_goes_on(study_jets: StudyJets, tmp_path: Path) -> 
         inverse_tagging_study(jets, stopped, n_training=200)
     counting = Counting()
     resumed = inverse_tagging_study(jets, Setting((khanal,), 1, tmp_path, counting), n_training=200)
-    # Nothing is left to do of the training that was complete: only its end is told.
+    # Nothing is left to do of the training that was complete: only its end is reported.
     assert counting.seen["khanal on qcd"] == [100]
     assert counting.seen["khanal on w"][-1] == 100
     assert resumed.to_dict() == plain.to_dict()

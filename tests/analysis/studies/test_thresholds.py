@@ -18,7 +18,7 @@ def test_thresholds_come_from_one_half_and_are_used_on_the_other(
     study_jets: StudyJets, setting: MakeSetting
 ) -> None:
     result = threshold_study(study_jets, setting())
-    width = next(each for each in result.scores if each.score == "width")
+    width = next(cut_score for cut_score in result.scores if cut_score.score == "width")
     cuts = {cut.threshold.rule: cut for cut in width.cuts["top"]}
     first, second = study_jets.halves("qcd")
     values = study_jets.column("qcd", "width")

@@ -16,11 +16,13 @@ MakeSetting = Callable[..., Setting]
 
 def test_each_bet_is_tested_on_every_signal(study_jets: StudyJets, setting: MakeSetting) -> None:
     result = wrong_signal_study(study_jets, setting("Ratio", "Width"))
-    found = {(f.detector, f.trained_on, f.signal, f.evaluation.score): f for f in result.trainings}
+    trainings = {
+        (f.detector, f.trained_on, f.signal, f.evaluation.score): f for f in result.trainings
+    }
     bets = [("Ratio", bet, s, "ratio") for bet in ("w", "top") for s in ("w", "top")]
     beside = [("Width", None, s, score) for s in ("w", "top") for score in ("distance", "width")]
-    assert set(found) == {*bets, *beside}
-    areas = {key: each.evaluation.auc.value for key, each in found.items()}
+    assert set(trainings) == {*bets, *beside}
+    areas = {key: training.evaluation.auc.value for key, training in trainings.items()}
     # The right bet is the better one, and both are better than no labels.
     assert areas[bets[3]] > areas[bets[1]]
     assert areas[bets[0]] > areas["Width", None, "w", "distance"]
@@ -59,7 +61,7 @@ def test_boosted_trees_are_added_where_nothing_is_supervised(
     study_jets: StudyJets, setting: MakeSetting
 ) -> None:
     result = wrong_signal_study(study_jets, setting("Width"), n_training=60)
-    assert [each.name for each in result.detectors] == ["bdt", "study_plugins:Width"]
+    assert [detector.name for detector in result.detectors] == ["bdt", "study_plugins:Width"]
     assert {f.trained_on for f in result.trainings if f.detector == "bdt"} == {"w", "top"}
 
 

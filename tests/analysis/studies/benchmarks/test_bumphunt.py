@@ -15,7 +15,7 @@ def test_both_find_the_same_window_and_p_values() -> None:
     assert numbers["window"] == pytest.approx(numbers["pybumphunter_window"])
     assert numbers["local_p"] == pytest.approx(numbers["pybumphunter_local_p"], rel=1e-6)
     p = numbers["pybumphunter_global_p"]
-    assert 0.05 < p < 0.95  # where the toys can tell
+    assert 0.05 < p < 0.95  # where the toys can decide
     assert numbers["global_p"] == pytest.approx(p, abs=4 * np.sqrt(2 * p * (1 - p) / n))
     assert numbers["ratio"] > 0
 

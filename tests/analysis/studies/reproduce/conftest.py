@@ -80,9 +80,9 @@ def toy_skims(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Skim]
     def skim(name: str) -> Skim:
         window = WINDOWS[name]
         if window.folder not in written:
-            sharing = [each for each in WINDOWS.values() if each.folder == window.folder]
-            names = {each.background: False for each in sharing}
-            names |= {signal: True for each in sharing for signal in each.signals}
+            sharing = [other for other in WINDOWS.values() if other.folder == window.folder]
+            names = {other.background: False for other in sharing}
+            names |= {signal: True for other in sharing for signal in other.signals}
             written[window.folder] = write_toy_skim(folder / window.folder, names, pt=PT[name])
         return written[window.folder]
 

@@ -36,6 +36,6 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
         rng = np.random.default_rng(seed)
         first, second = rng.normal(size=(2, 300)) + 0.8 * (np.arange(300) < 100)
         is_signal = np.arange(300) < 100
-        found = compare_areas((first, is_signal), (second, is_signal), seed=seed)
-        covered += found.low <= 0 <= found.high
+        difference = compare_areas((first, is_signal), (second, is_signal), seed=seed)
+        covered += difference.low <= 0 <= difference.high
     assert 86 <= covered <= 100

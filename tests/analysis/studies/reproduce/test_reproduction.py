@@ -76,7 +76,7 @@ def test_a_document_becomes_a_table_a_report_and_pictures(
     assert again.exit_code == 0, again.output
 
 
-def test_what_cannot_be_meant_is_refused(tmp_path: Path) -> None:
+def test_unknown_names_are_refused(tmp_path: Path) -> None:
     for arguments, message in (
         (["newton"], "unknown document 'newton'"),
         (["--scale", "huge"], "unknown scale 'huge'"),
@@ -104,11 +104,11 @@ def test_a_failure_does_not_stop_the_other_trials(
 def test_processes_give_what_one_gives(tmp_path: Path, toy_skims: Callable[[str], Skim]) -> None:
     trials = [make_trial(label, "top", "tiny") for label in ("observables", "gmm shapes")]
     skims = {"top": toy_skims("top").folder}
-    found = [
+    by_workers = [
         run_trials(trials, skims, tmp_path / str(n), workers=n, reporter=SilentReporter())
         for n in (1, 2)
     ]
-    for one, two in zip(*found, strict=True):
+    for one, two in zip(*by_workers, strict=True):
         assert one.folder.name == two.folder.name
         for place, table in one.tables.items():
             for name, values in table.items():

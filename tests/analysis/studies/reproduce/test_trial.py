@@ -93,8 +93,8 @@ def test_contamination_has_the_wanted_ratio(
     tmp_path: Path, toy_skims: Callable[[str], Skim]
 ) -> None:
     skim, window = toy_skims("top"), get_window("top")
-    some = dataclasses.replace(KMEANS, contamination=("top", 0.5), max_jets=200)
-    assert run_trial(some, skim, tmp_path).n_train == 300
+    contaminated = dataclasses.replace(KMEANS, contamination=("top", 0.5), max_jets=200)
+    assert run_trial(contaminated, skim, tmp_path).n_train == 300
     # Not enough signal for as many nominal jets: fewer of both.
     much = dataclasses.replace(KMEANS, contamination=("top", 2.0))
     n_signal = len(window.jets(skim, "top", "train", nominal=False))
