@@ -58,8 +58,7 @@ def reproduce(
 
     Args:
         documents: Names; all by default.
-        scale: `quick`: an hour on two cores, all documents together; `full`: published sizes and
-            epochs, as far as the samples have the jets.
+        scale: `quick`: an hour on two cores for all; `full`: published sizes, if there are the jets.
         output: Folder of skims, trials and report.
         samples: Folder of the simulated samples.
         workers: Processes for simulation, skims and trainings.
