@@ -29,6 +29,7 @@ from oddjet.ml.detectors.base import Detector, Scores
 from oddjet.ml.fold_training import FoldProgress, calibration_weights, train_folds
 from oddjet.ml.folder import read_info, reading, replace_folder, write_info
 from oddjet.ml.score_names import ScoreName
+from oddjet.shown import Shown
 from oddjet.typing import Floats, Ints
 
 __all__ = ["FoldProgress", "FoldedDetector"]
@@ -39,7 +40,7 @@ INFO_FILE = "folds.json"
 
 
 @dataclass(eq=False)
-class FoldedDetector:
+class FoldedDetector(Shown):
     """k detectors and their calibrations, one for each fold of events.
 
     Jets of datasets that no model was trained on, such as signals, are scored by the model of
@@ -58,6 +59,7 @@ class FoldedDetector:
         calibrations: For each fold: score name → calibration.
         decorrelations: For each fold: method → score name → decorrelation; see `decorrelated`.
         decorrelation_mass: Column of the mass these were fitted in.
+        folder: Where it was saved or loaded; None until then.
         fingerprint: SHA-256 of the saved folder; empty until saved or loaded.
     """
 
@@ -70,6 +72,7 @@ class FoldedDetector:
     fingerprint: str = ""
     decorrelations: tuple[ByMethod, ...] = ()
     decorrelation_mass: str = "msoftdrop"
+    folder: Path | None = None
 
     @classmethod
     def fit(
@@ -172,7 +175,7 @@ class FoldedDetector:
         """
         check_methods(methods)
         if not methods:
-            return replace(self, decorrelations=(), fingerprint="")
+            return replace(self, decorrelations=(), fingerprint="", folder=None)
         require_columns(jets, (mass, "pt"), where="decorrelation")
         folds = fold_of(jets, self.k)
         jet_weights = calibration_weights(jets, weights)
@@ -189,7 +192,13 @@ class FoldedDetector:
                     weights=jet_weights[rows],
                 )
             )
-        return replace(self, decorrelations=tuple(fitted), decorrelation_mass=mass, fingerprint="")
+        return replace(
+            self,
+            decorrelations=tuple(fitted),
+            decorrelation_mass=mass,
+            fingerprint="",
+            folder=None,
+        )
 
     def scores(self, jets: Jets) -> Scores:
         """Score every jet with the model of its fold.
@@ -271,6 +280,7 @@ class FoldedDetector:
                     "mass": self.decorrelation_mass,
                 }
             self.fingerprint = write_info(new, INFO_FILE, info)
+        self.folder = Path(folder)
         return self.fingerprint
 
     @classmethod
@@ -300,6 +310,7 @@ class FoldedDetector:
                     for fold in folds
                 ),
                 fingerprint=info["fingerprint"],
+                folder=folder,
                 decorrelations=tuple(
                     load_methods(
                         folder, fold, methods=decorrelation["methods"], scores=info["score_names"]

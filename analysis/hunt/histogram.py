@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from oddjet.analysis.hunt.hunt import hunt_histogram
+from oddjet.analysis.statistics.background.fit import BackgroundFit, fit_sidebands
 from oddjet.analysis.statistics.bumphunt.result import BumpHunt
 from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
 from oddjet.analysis.statistics.exchange.histogram_files import read_histogram
-from oddjet.analysis.statistics.spectrum import Spectrum, check_same_edges
+from oddjet.analysis.statistics.spectrum import Histogram, Spectrum, Window, check_same_edges
+from oddjet.shown import Shown
 
-__all__ = ["FileHunt", "hunt_file"]
+__all__ = ["FileHunt", "hunt_file", "hunt_spectrum"]
 
 
 @dataclasses.dataclass(frozen=True)
-class FileHunt:
-    """A scan of a histogram from a file.
+class FileHunt(Shown):
+    """A scan of one histogram.
 
     Attributes:
         bump_hunt: The scan.
         spectrum: The histogram, as it was used.
+        fit: What is beside the window where a signal is expected; None without such a window.
     """
 
     bump_hunt: BumpHunt
     spectrum: Spectrum
+    fit: BackgroundFit | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every number, ready for JSON."""
+        fit = {} if self.fit is None else {"fit": self.fit.to_dict()}
+        return self.bump_hunt.to_dict() | fit
 
 
 def hunt_file(
@@ -46,14 +56,41 @@ def hunt_file(
         InputError: A file or histogram cannot be read.
         FitError: The contents are not numbers of events, or cannot be fitted.
     """
-    spectrum = read_histogram(source)
-    if settings.range is not None:
-        spectrum = spectrum.within(*settings.range)
+    given = None if background is None else read_histogram(background)
+    return hunt_spectrum(read_histogram(source), settings, background=given, workers=workers)
+
+
+def hunt_spectrum(
+    histogram: Histogram,
+    settings: ScanSettings,
+    *,
+    background: Histogram | None = None,
+    window: Window | None = None,
+    workers: int = 1,
+) -> FileHunt:
+    """Hunt in a mass histogram, of any origin.
+
+    Args:
+        histogram: A `Spectrum`, or any UHI histogram of numbers of events.
+        settings: How to scan.
+        background: Expected background in the same bins, taken as known.
+        window: Where a signal is expected [GeV]: what is beside it is fitted as well.
+        workers: Threads.
+
+    Raises:
+        FitError: The contents are not numbers of events, or cannot be fitted.
+    """
+    spectrum = _within(histogram, settings)
     expected = None
     if background is not None:
-        given = read_histogram(background)
-        given = given if settings.range is None else given.within(*settings.range)
+        given = _within(background, settings)
         expected = given.checked(is_data=False).counts
-        check_same_edges(given.edges, spectrum.edges, f"the background {background}")
+        check_same_edges(given.edges, spectrum.edges, f"the background {given.name}".rstrip())
+    fit = window and fit_sidebands(spectrum, window=window, function=settings.function)
     result = hunt_histogram(spectrum, settings, background=expected, workers=workers)
-    return FileHunt(result, spectrum)
+    return FileHunt(result, spectrum, fit or None)
+
+
+def _within(histogram: Histogram, settings: ScanSettings) -> Spectrum:
+    spectrum = Spectrum.from_histogram(histogram)
+    return spectrum if settings.range is None else spectrum.within(*settings.range)

@@ -12,6 +12,7 @@ from oddjet.analysis.statistics.background.fit import BackgroundFit
 from oddjet.analysis.statistics.background.methods import MethodSpread
 from oddjet.analysis.statistics.bumphunt.result import BumpHunt, ChannelScan
 from oddjet.processors.sample import HuntSample
+from oddjet.shown import Shown
 
 __all__ = ["Hunt", "WorkingPoint", "spectrum_name"]
 
@@ -82,7 +83,7 @@ class WorkingPoint:
 
 
 @dataclasses.dataclass(frozen=True)
-class Hunt:
+class Hunt(Shown):
     """The hunt at all working points of all scores that were looked at.
 
     Attributes:

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from oddjet.shown import Shown
+
 __all__ = ["FILE", "InjectionResult", "PointSummary", "read_injection"]
 
 FILE = "injection.json"
@@ -58,7 +60,7 @@ class PointSummary:
 
 
 @dataclasses.dataclass(frozen=True)
-class InjectionResult:
+class InjectionResult(Shown):
     """All experiments and their summary.
 
     Attributes:

@@ -29,6 +29,7 @@ from oddjet.ml.folds import FoldedDetector
 from oddjet.ml.representations.jet_image import JetImage
 from oddjet.processors.histograms import HistogramSettings
 from oddjet.processors.scores import Scores, open_scores
+from oddjet.shown import Shown
 from oddjet.typing import Table
 
 __all__ = ["CONFIG_FILE", "UNFINISHED", "Run"]
@@ -41,7 +42,7 @@ UNFINISHED = ".unfinished"
 
 
 @dataclass(eq=False)
-class Run:
+class Run(Shown):
     """An analysis: its settings, the places of its outputs, and the outputs, read when asked for.
 
     Nothing is read or written when one is made; an output that does not exist yet raises the error of
@@ -50,6 +51,8 @@ class Run:
     Attributes:
         config: The settings; its `output` is the folder.
     """
+
+    _section_module = "oddjet.analysis.pipeline.report"
 
     config: AnalysisConfig
 
@@ -277,6 +280,10 @@ class Run:
     def seconds(self) -> dict[str, float]:
         """Wall time of each step of the last complete run [s]."""
         return dict(json.loads(self.seconds_file.read_text(encoding="utf-8")))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every number of the report."""
+        return dict(json.loads(self.report.with_suffix(".json").read_text(encoding="utf-8")))
 
     @property
     def summary(self) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ import numpy as np
 from oddjet.analysis.pipeline.folder import Run
 from oddjet.analysis.report.figures.style import Histogram, PlotLabel
 from oddjet.analysis.report.figures.training import LossCurve
-from oddjet.analysis.report.page import Card, Report, Section
+from oddjet.analysis.report.page import Card, Report, Section, Table
 from oddjet.analysis.report.sections import (
     anomalies_section,
     bump_hunt_section,
@@ -30,6 +30,7 @@ from oddjet.analysis.report.sections import (
     training_section,
 )
 from oddjet.analysis.report.sections.labels import mass_name, sample_label
+from oddjet.analysis.report.show import section_of
 from oddjet.analysis.scores.anomalies import AnomalousJet, most_anomalous
 from oddjet.analysis.scores.columns import scores_of
 from oddjet.analysis.scores.quality import (
@@ -291,3 +292,15 @@ def _find(skim: Skim, jet: AnomalousJet) -> Jets:
             return ak.to_packed(jets[same])
     msg = f"jet {jet.key} of the scores table is not in the skim {skim.folder}"
     raise LookupError(msg)
+
+
+@section_of.register
+def _(run: Run) -> Section:
+    """Show the headline of a run in a notebook, with the pictures of its hunt."""
+    return Section(
+        title=run.config.name,
+        anchor="run",
+        statements=(f"report: {run.report}",),
+        tables=(Table(("", "result"), tuple(run.summary)),),
+        pictures=section_of(run.hunt).pictures,
+    )

@@ -13,7 +13,6 @@ import functools
 import math
 import re
 from collections.abc import Callable, Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,6 +35,7 @@ __all__ = [
     "cell_text",
     "is_number",
     "p_text",
+    "templates",
     "write_report",
 ]
 
@@ -262,14 +262,19 @@ def is_number(value: Cell) -> bool:
     return value is None or not isinstance(value, str)
 
 
-def _render(report: Report) -> str:
+@functools.cache
+def templates() -> jinja2.Environment:
+    """Give the templates of pages; what they show is escaped."""
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.PackageLoader("oddjet.analysis.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["cell"] = cell_text
     environment.tests["number"] = is_number
-    source = resources.files("oddjet.analysis.report") / "templates" / "report.html.j2"
-    return environment.from_string(source.read_text(encoding="utf-8")).render(report=report)
+    return environment
 
 
 def write_report(path: Path | str, report: Report) -> Path:
@@ -283,7 +288,7 @@ def write_report(path: Path | str, report: Report) -> Path:
         The path of the HTML file.
     """
     path = Path(path)
-    page = _render(report)
+    page = templates().get_template("report.html.j2").render(report=report)
     write_json(path.with_suffix(".json"), report.to_dict())
     write_text(path, page)
     return path

@@ -24,6 +24,7 @@ from oddjet.analysis.sculpting.separation import Separation, separations
 from oddjet.analysis.sculpting.verdict import JudgeSettings, Outcome, Verdict, judge
 from oddjet.errors import ConfigError, did_you_mean
 from oddjet.processors.scores import Scores, open_scores
+from oddjet.shown import Shown
 from oddjet.typing import Floats
 
 __all__ = ["ScoreVerdict", "SculptingResult", "judge_scores", "worst_outcome"]
@@ -67,7 +68,7 @@ class ScoreVerdict:
 
 
 @dataclasses.dataclass(frozen=True)
-class SculptingResult:
+class SculptingResult(Shown):
     """Scores of one background.
 
     Attributes:
@@ -96,8 +97,14 @@ class SculptingResult:
         return " and ".join(f"{low:g}–{high:g} GeV" for low, high in self.excluded)
 
     @property
+    def verdict(self) -> Verdict:
+        """The verdict on the only score, or the worst of several."""
+        verdicts = [score.verdict for score in self.scores]
+        return next(verdict for verdict in verdicts if verdict.outcome is self.outcome)
+
+    @property
     def outcome(self) -> Outcome:
-        """The worst verdict."""
+        """The worst outcome."""
         return worst_outcome([score.verdict.outcome for score in self.scores])
 
     def to_dict(self) -> dict[str, Any]:

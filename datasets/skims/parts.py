@@ -33,6 +33,7 @@ from oddjet.errors import ConfigError, SkimError, did_you_mean
 __all__ = [
     "column_encodings",
     "map_part_images",
+    "part_columns",
     "part_path",
     "part_paths",
     "read_part",
@@ -131,6 +132,16 @@ def part_paths(folder: Path | str, record: ChunkRecord) -> list[Path]:
     """List the files that hold a part."""
     suffixes = [".parquet", ".npy"] if record.images else [".parquet"]
     return [part_path(folder, record, suffix) for suffix in suffixes]
+
+
+def part_columns(folder: Path | str, record: ChunkRecord) -> tuple[str, ...]:
+    """Name the columns of a part.
+
+    Args:
+        folder: The skim's folder.
+        record: The part's record.
+    """
+    return tuple(pq.read_schema(part_path(folder, record, ".parquet")).names)
 
 
 def read_part(

@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from oddjet.datasets.jets import Jets, concatenate, empty_jets
 from oddjet.datasets.skims.manifest import ChunkRecord, Manifest, MissingChunk, read_manifest
-from oddjet.datasets.skims.parts import map_part_images, part_paths, read_part
+from oddjet.datasets.skims.parts import map_part_images, part_columns, part_paths, read_part
 from oddjet.errors import InputError, SkimError, did_you_mean
+from oddjet.shown import Shown
 
 __all__ = ["Skim", "open_skim"]
 
@@ -57,7 +58,7 @@ def open_skim(folder: Path | str) -> Skim:
 
 
 @dataclass(frozen=True)
-class Skim:
+class Skim(Shown):
     """An open skim.
 
     Attributes:
@@ -72,6 +73,17 @@ class Skim:
     def datasets(self) -> tuple[str, ...]:
         """Names of the datasets."""
         return tuple(self.manifest.datasets)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Columns of the jets; none where there is no part."""
+        for chunk in self.manifest.chunks:
+            return part_columns(self.folder, chunk)
+        return ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """What the manifest says, ready for JSON."""
+        return self.manifest.model_dump(mode="json")
 
     @property
     def missing(self) -> tuple[MissingChunk, ...]:

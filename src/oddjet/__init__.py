@@ -9,15 +9,34 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from oddjet.analysis.pipeline.folder import Run
+    from oddjet.analysis.pipeline.interactive import hunt, judge, limit, run, score, skim, train
     from oddjet.datasets.jets import Truth, make_jets
     from oddjet.datasets.skims.skim import Skim, open_skim
     from oddjet.processors.scores import open_scores
 
     __version__: str
 
-__all__ = ["Skim", "Truth", "__version__", "make_jets", "open_scores", "open_skim"]
+__all__ = [
+    "Run",
+    "Skim",
+    "Truth",
+    "__version__",
+    "hunt",
+    "judge",
+    "limit",
+    "make_jets",
+    "open_scores",
+    "open_skim",
+    "run",
+    "score",
+    "skim",
+    "train",
+]
 
-_HOMES = {
+_STEPS = ("hunt", "judge", "limit", "run", "score", "skim", "train")
+_HOMES = dict.fromkeys(_STEPS, "analysis.pipeline.interactive") | {
+    "Run": "analysis.pipeline.folder",
     "Skim": "datasets.skims.skim",
     "Truth": "datasets.jets",
     "make_jets": "datasets.jets",

@@ -325,12 +325,15 @@ def histogram_section(hunt: FileHunt) -> Section:
         ("local p", f"{best.local_p:.3g} ({best.local_significance:.1f}σ)"),
         ("local p, fixed background", f"{best.local_p_fixed_background:.3g}"),
         ("local p of toys in this window", f"{best.local_p_toys:.3g}"),
+        *_window_rows(hunt.fit),
         (
             f"global p over {scan.n_windows} windows",
             f"{bound}{scan.global_p:.3g} ({scan.global_significance:.1f}σ, {scan.n_toys} toys)",
         ),
     )
+    fit = hunt.fit
     pictures = (
+        *([] if fit is None else [_sidebands_picture(fit)]),
         Picture(
             partial(p_value_scan, best, scan, axis_label="Mass [GeV]"),
             "Local p of every window, a bar from its lower to its upper end.",
@@ -347,5 +350,21 @@ def histogram_section(hunt: FileHunt) -> Section:
         anchor="hunt",
         tables=(Table(("", "scan"), rows, hunt.spectrum.name),),
         pictures=pictures,
-        numbers=scan.to_dict(),
+        numbers=hunt.to_dict(),
+    )
+
+
+def _window_rows(fit: BackgroundFit | None) -> tuple[tuple[str, str], ...]:
+    if fit is None:
+        return ()
+    expected = f"{fit.predicted:.1f} ± {fit.predicted_error:.1f} expected from {fit.name}"
+    seen = "blinded" if fit.observed is None else f"{fit.observed:.0f} seen"
+    return ((f"in {fit.window[0]:g}–{fit.window[1]:g} GeV", f"{seen}, {expected}"),)
+
+
+def _sidebands_picture(fit: BackgroundFit) -> Picture:
+    return Picture(
+        partial(sideband_fit, fit, axis_label="Mass [GeV]"),
+        "The spectrum with the function that was fitted beside the window, and the pull of every bin.",
+        name="fit",
     )

@@ -21,6 +21,7 @@ from oddjet.analysis.statistics.spectrum import (
     check_window,
 )
 from oddjet.errors import FitError
+from oddjet.shown import Shown
 from oddjet.typing import Bools, Floats
 
 __all__ = ["SignalModel", "SpectrumLimit", "limit_inputs", "limit_spectrum"]
@@ -80,7 +81,7 @@ class SignalModel:
 
 
 @dataclasses.dataclass(frozen=True)
-class SpectrumLimit:
+class SpectrumLimit(Shown):
     """A limit with the background it rests on.
 
     Attributes:

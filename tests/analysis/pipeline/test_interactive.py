@@ -1,0 +1,136 @@
+"""`import oddjet` in a notebook: every line of the example runs, and results show themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import awkward as ak
+import nbclient
+import nbformat
+import pytest
+import uproot
+import yaml
+
+from oddjet.datasets.simulation import simulate
+
+pytestmark = pytest.mark.slow
+
+ANALYSIS = {
+    "name": "in a notebook",
+    "output": "runs/notebook",
+    "samples": "samples",
+    "image": None,
+    "selection": {"pt_min": 300},
+    "detectors": [{"name": "kmeans", "hyper_parameters": {"k": 4, "starts": 1}}],
+    "hunt": {
+        "function": "exppoly2",
+        "range": [20, 220],
+        "bin_width": 10,
+        "window": [65, 105],
+        "working_points": [0.5],
+        "pt_edges": [300, 500, 13000],
+        "n_toys": 100,
+    },
+    "pseudo_data": {"lumi_ifb": 0.0001, "seed": 1},
+}
+
+SETUP = """
+import hist
+import numpy as np
+histogram = hist.Hist.new.Reg(40, 40, 240, name="mass").Double()
+histogram.fill(40 + np.random.default_rng(1).exponential(50, 20_000))
+"""
+
+EXAMPLE = """
+import oddjet
+run    = oddjet.run("analysis.yaml")
+(run.skim, run.detectors, run.scores, run.hunt, run.sculpting, run.limits, run.report)
+run
+skim   = oddjet.skim(["a.root"], "runs/look")
+oddjet.open_skim("runs/look")
+model  = oddjet.train(skim, "kmeans", k=50)
+model
+scores = oddjet.score(skim, model)
+scores
+oddjet.hunt(scores, "kmeans_min_d")
+oddjet.hunt(histogram, window=(65, 105))
+oddjet.judge(scores, "kmeans_min_d").verdict
+oddjet.judge(scores, "kmeans_min_d")
+oddjet.limit(histogram, mass=80, width=8).plot()
+oddjet.limit(histogram, mass=80, width=8)
+[oddjet.hunt(histogram, n_toys=100).to_dict()["global_p"], run.to_dict()["title"]]
+"""
+
+
+def without_truth(simulated: Path, data: Path) -> None:
+    """Write simulated events as data are: without the branches of generators."""
+    with uproot.open(simulated) as file:
+        tree = file["Events"]
+        names = [name for name in tree if not name.startswith(("n", "Gen", "gen", "LHE"))]
+        names = [name for name in names if "_gen" not in name]
+        events = tree.arrays(names)
+    collections: dict[str, dict[str, ak.Array]] = {}
+    columns: dict[str, ak.Array] = {}
+    for name in events.fields:
+        collection, _, field = name.partition("_")
+        if events[name].ndim > 1:
+            collections.setdefault(collection, {})[field] = events[name]
+        else:
+            columns[name] = events[name]
+    columns |= {name: ak.zip(fields) for name, fields in collections.items()}
+    with uproot.recreate(data) as file:
+        tree = file.mktree("Events", {name: array.type.content for name, array in columns.items()})
+        tree.extend(columns)
+
+
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, nbformat.NotebookNode]:
+    """Lines of the example, and what a notebook shows of each."""
+    folder = tmp_path_factory.mktemp("notebook")
+    simulate("qcd", 1500, seed=1, output=folder / "qcd.root", pt_hat_min=300)
+    without_truth(folder / "qcd.root", folder / "a.root")
+    dataset = {"kind": "background", "files": [str(folder / "qcd.root")], "cross_section_pb": 9e3}
+    content = ANALYSIS | {"fileset": {"datasets": {"qcd": dataset}}}
+    (folder / "analysis.yaml").write_text(yaml.safe_dump(content))
+    lines = [SETUP, *EXAMPLE.strip().splitlines()]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(line) for line in lines])
+    nbclient.NotebookClient(
+        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": folder}}
+    ).execute()
+    return {
+        cell.source: cell.outputs[-1].data if cell.outputs else nbformat.NotebookNode()
+        for cell in notebook.cells
+    }
+
+
+def test_every_line_of_the_example_runs(outputs: dict[str, nbformat.NotebookNode]) -> None:
+    assert len(outputs) == len(EXAMPLE.strip().splitlines()) + 1
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("run", ["in a notebook", "report.html"]),
+        ('oddjet.open_skim("runs/look")', ["data", "msoftdrop", "<table>"]),
+        ("model", ["kmeans", "k=50", "min_d_calibrated"]),
+        ("scores", ["scores", "kmeans_min_d"]),
+        ('oddjet.hunt(scores, "kmeans_min_d")', ["kmeans_min_d, 10 % background", "blinded"]),
+        ("oddjet.hunt(histogram, window=(65, 105))", ["global p over", "in 65–105 GeV", "<img"]),
+        ('oddjet.judge(scores, "kmeans_min_d")', ["kmeans_min_d", "<img"]),
+        ("oddjet.limit(histogram, mass=80, width=8)", ["95 % CL", "<img"]),
+    ],
+)
+def test_results_show_themselves(
+    outputs: dict[str, nbformat.NotebookNode], line: str, words: list[str]
+) -> None:
+    for word in words:
+        assert word in outputs[line]["text/html"]
+
+
+def test_a_verdict_is_readable_and_a_plot_is_a_picture(
+    outputs: dict[str, nbformat.NotebookNode],
+) -> None:
+    assert "outcome" in outputs['oddjet.judge(scores, "kmeans_min_d").verdict']["text/plain"]
+    assert "image/png" in outputs["oddjet.limit(histogram, mass=80, width=8).plot()"]
+    last = list(outputs.values())[-1]["text/plain"]
+    assert "in a notebook" in last
