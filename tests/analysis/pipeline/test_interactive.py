@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import awkward as ak
@@ -66,9 +67,8 @@ def without_truth(simulated: Path, data: Path) -> None:
     """Write simulated events as data are: without the branches of generators."""
     with uproot.open(simulated) as file:
         tree = file["Events"]
-        names = [name for name in tree if not name.startswith(("n", "Gen", "gen", "LHE"))]
-        names = [name for name in names if "_gen" not in name]
-        events = tree.arrays(names)
+        truth = re.compile("n|gen|Gen|LHE|.*_gen")
+        events = tree.arrays(tree.keys(filter_name=lambda name: not truth.match(name)))
     collections: dict[str, dict[str, ak.Array]] = {}
     columns: dict[str, ak.Array] = {}
     for name in events.fields:
@@ -95,7 +95,7 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, nbformat.Note
     lines = [SETUP, *EXAMPLE.strip().splitlines()]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(line) for line in lines])
     nbclient.NotebookClient(
-        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": folder}}
+        notebook, timeout=900, kernel_name="python3", resources={"metadata": {"path": folder}}
     ).execute()
     return {
         cell.source: cell.outputs[-1].data if cell.outputs else nbformat.NotebookNode()
