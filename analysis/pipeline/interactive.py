@@ -26,12 +26,8 @@ from oddjet.analysis.pipeline.train import train_detector
 from oddjet.analysis.sculpting.scores import SculptingResult, judge_scores
 from oddjet.analysis.statistics.background import DEFAULT
 from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
-from oddjet.analysis.statistics.limits.spectrum import (
-    LimitSettings,
-    SignalModel,
-    SpectrumLimit,
-    limit_spectrum,
-)
+from oddjet.analysis.statistics.limits.inputs import LimitSettings
+from oddjet.analysis.statistics.limits.spectrum import SignalModel, SpectrumLimit, limit_spectrum
 from oddjet.analysis.statistics.spectrum import Histogram, Spectrum, Window
 from oddjet.datasets.disk.validation import validate
 from oddjet.datasets.files.dataset import Fileset, Kind
