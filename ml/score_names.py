@@ -7,10 +7,15 @@ from dataclasses import dataclass
 
 from oddjet.errors import InputError, did_you_mean
 
-__all__ = ["CALIBRATED", "ScoreName"]
+__all__ = ["CALIBRATED", "ScoreName", "labelled"]
 
 CALIBRATED = "calibrated"
 """The ending of calibrated columns; no decorrelation may be called so."""
+
+
+def labelled(label: str, score: str) -> str:
+    """Column of one of a detector's scores: `"kmeans"`, `"min_d"` → `"kmeans_min_d"`."""
+    return f"{label}_{score}"
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,7 @@ class ScoreName:
         Returns:
             The raw scores first, then each with every method.
         """
-        raw = tuple(cls(f"{label}_{score}") for score in scores)
+        raw = tuple(cls(labelled(label, score)) for score in scores)
         return raw + tuple(cls(name.raw, method) for name in raw for method in methods)
 
     @classmethod

@@ -16,7 +16,7 @@ from oddjet.datasets.jets import Jets, require_columns
 from oddjet.errors import ConfigError, DetectorError, NonFiniteError
 from oddjet.ml.decorrelation import method_name
 from oddjet.ml.folds import FoldedDetector
-from oddjet.ml.score_names import ScoreName
+from oddjet.ml.score_names import ScoreName, labelled
 
 __all__ = ["DetectorReference", "find_detectors", "score_jets"]
 
@@ -118,7 +118,7 @@ def score_jets(jets: Jets, detectors: Sequence[DetectorReference]) -> Jets:
         scores = _load(detector.folder, detector.fingerprint).scores(jets)
         for name, values in scores.items():
             _require_finite(values, f"detector {detector.label}: score {name}")
-            columns[f"{detector.label}_{name}"] = values
+            columns[labelled(detector.label, name)] = values
     _require_finite(columns["weight"], "scores: the weight")
     return ak.zip(columns, depth_limit=1)
 

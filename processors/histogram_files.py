@@ -47,7 +47,8 @@ def write_histograms(
 ) -> Histograms:
     """Write what was added up of a scores table into its folder, as UHI JSON and as ROOT.
 
-    A joint table of pseudo-data that could not be drawn is left out.
+    A joint table of pseudo-data that could not be drawn is left out. Data are complete in these files:
+    blinding is up to the reader, as in the hunt.
 
     Args:
         folder: The folder.

@@ -36,7 +36,7 @@ from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ConfigError, FitError
 from oddjet.ml import detector_class
 from oddjet.ml.folds import FoldedDetector
-from oddjet.ml.score_names import ScoreName
+from oddjet.ml.score_names import ScoreName, labelled
 from oddjet.typing import Bools
 
 __all__ = ["InjectionTrial", "run_trial", "trial_key"]
@@ -211,7 +211,7 @@ def _train(jets: Jets, trial: InjectionTrial) -> FoldedDetector:
 def _score(jets: Jets, trained: FoldedDetector, trial: InjectionTrial) -> Table:
     """Every score of jets, each by the model that never saw its event, beside rank and mass."""
     key = trial.detector.key
-    table: Table = {f"{key}_{name}": values for name, values in trained.scores(jets).items()}
+    table: Table = {labelled(key, name): values for name, values in trained.scores(jets).items()}
     return table | {name: np.asarray(jets[name]) for name in ("rank", trial.hunt.mass)}
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from oddjet.analysis.config import DecorrelationConfig, DetectorConfig
 from oddjet.ml.decorrelation import method_name
-from oddjet.ml.score_names import ScoreName
+from oddjet.ml.score_names import ScoreName, labelled
 
 if TYPE_CHECKING:
     from oddjet.ml.folds import FoldedDetector
@@ -45,6 +45,6 @@ def main_scores(
     """
     method = decorrelation.cut_method if decorrelation else ""
     return [
-        ScoreName(f"{detector.key}_{detector.cut or raw_scores[detector.key][0]}", method)
+        ScoreName(labelled(detector.key, detector.cut or raw_scores[detector.key][0]), method)
         for detector in detectors
     ]

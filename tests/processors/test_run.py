@@ -119,8 +119,8 @@ def test_small_jets_of_a_real_file(samples: Path, iterative: ExecutorBase, tmp_p
     run_skim(one(path), selection=selection, output=tmp_path, executor=iterative)
     jets = open_skim(tmp_path).jets()
     with uproot.open(path) as file:
-        jets = file["Events"].arrays(["Jet_pt", "Jet_eta", "Jet_jetId"])
-    wide = (jets.Jet_pt > 50) & (abs(jets.Jet_eta) < 2.4) & (jets.Jet_jetId & 2 > 0)
+        events = file["Events"].arrays(["Jet_pt", "Jet_eta", "Jet_jetId"])
+    wide = (events.Jet_pt > 50) & (abs(events.Jet_eta) < 2.4) & (events.Jet_jetId & 2 > 0)
     assert 0.5 * ak.sum(wide) < len(jets) <= ak.sum(wide)
     spread = abs(jets.constituents.eta - jets.eta)
     assert ak.max(spread) < 0.6  # R = 0.4: these are not the large jets' constituents
