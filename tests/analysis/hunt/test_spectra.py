@@ -28,7 +28,8 @@ from oddjet.condor import open_executor
 from oddjet.datasets.folds import event_hash
 from oddjet.datasets.jets import Jets, concatenate
 from oddjet.datasets.skims.manifest import ChunkRecord, DatasetSummary, Manifest, write_manifest
-from oddjet.datasets.skims.skim import open_skim, write_part
+from oddjet.datasets.skims.parts import write_part
+from oddjet.datasets.skims.skim import open_skim
 from oddjet.errors import ConfigError, InputError
 from oddjet.ml.folds import FoldedDetector
 from oddjet.processors.histogram_files import load_histograms
