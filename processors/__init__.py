@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from oddjet.lazy import lazy_names
 
 if TYPE_CHECKING:
     from oddjet.processors.anomaly import AnomalyProcessor
@@ -11,15 +12,6 @@ if TYPE_CHECKING:
     from oddjet.processors.run import run_anomaly, run_skim
     from oddjet.processors.scores import open_scores
     from oddjet.processors.skim import SkimProcessor
-
-_HOMES = {
-    "AnomalyProcessor": "anomaly",
-    "Selection": "events.selection",
-    "SkimProcessor": "skim",
-    "open_scores": "scores",
-    "run_anomaly": "run",
-    "run_skim": "run",
-}
 
 __all__ = [
     "AnomalyProcessor",
@@ -30,10 +22,14 @@ __all__ = [
     "run_skim",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Import what is asked for, when it is: coffea takes two seconds."""
-    if name in _HOMES:
-        return getattr(import_module(f"oddjet.processors.{_HOMES[name]}"), name)
-    msg = f"module {__name__!r} has no attribute {name!r}"
-    raise AttributeError(msg)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "AnomalyProcessor": "anomaly",
+        "Selection": "events.selection",
+        "SkimProcessor": "skim",
+        "open_scores": "scores",
+        "run_anomaly": "run",
+        "run_skim": "run",
+    },
+)

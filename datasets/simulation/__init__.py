@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from oddjet.datasets.simulation.processes import PROCESSES, Process, process_names
+from oddjet.lazy import lazy_names
 
 if TYPE_CHECKING:
     from oddjet.datasets.simulation.run import SimulationSummary, simulate, summary_path
@@ -19,10 +19,7 @@ __all__ = [
     "summary_path",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Import what simulates when it is asked for: it compiles kernels, the names do not."""
-    if name in __all__:
-        return getattr(import_module("oddjet.datasets.simulation.run"), name)
-    msg = f"module {__name__!r} has no attribute {name!r}"
-    raise AttributeError(msg)
+# It compiles kernels; the names of processes do not.
+__getattr__ = lazy_names(
+    __name__, dict.fromkeys(("SimulationSummary", "simulate", "summary_path"), "run")
+)

@@ -10,8 +10,9 @@ from typing import Any, ClassVar, cast
 import numpy as np
 import numpy.typing as npt
 
+from oddjet.constraints import check_fields
 from oddjet.datasets.jets import Jets
-from oddjet.errors import ConfigError, DetectorError, did_you_mean
+from oddjet.errors import DetectorError, did_you_mean
 from oddjet.ml.plugins import class_path, import_class
 from oddjet.registry import Registry
 
@@ -48,6 +49,14 @@ class Representation(ABC):
     version: ClassVar[int] = 1
     """Raised whenever the same fields would give other numbers than before."""
 
+    def __post_init__(self) -> None:
+        """Check the fields, where they declare what they may be.
+
+        Raises:
+            ConfigError: If a value is not allowed.
+        """
+        check_fields(self, label=type(self).__name__)
+
     @property
     @abstractmethod
     def shape(self) -> tuple[int, ...]:
@@ -58,34 +67,17 @@ class Representation(ABC):
         """Represent jets.
 
         Args:
-            jets: Array of n jets as `oddjet.make_jets` builds it; n may be 0.
+            jets: Array of n jets as `oddjet.make_jets` builds it, with `eta`, `phi` and
+                `constituents: var * {pt [GeV], eta, phi[, mass]}`; n may be 0. This package's own
+                representations also take `threads`, to share the jets among; the result does not
+                depend on it.
 
         Returns:
             Array of shape (n, *shape).
-        """
-
-    def _require(self, name: str, *, holds: bool, expected: str) -> None:
-        """Refuse a field whose value is not allowed.
 
         Raises:
-            ConfigError: If the condition does not hold.
+            NonFiniteError: If an axis, a constituent or a column used has a NaN or an infinity.
         """
-        if not holds:
-            msg = (
-                f"{type(self).__name__}: {name} must be {expected}. "
-                f"Received: {getattr(self, name)!r}."
-            )
-            raise ConfigError(msg)
-
-    def _require_flags(self, *names: str) -> None:
-        for name in names:
-            is_flag = isinstance(getattr(self, name), bool)
-            self._require(name, holds=is_flag, expected="true or false")
-
-    def _require_count(self, name: str) -> None:
-        value = getattr(self, name)
-        is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-        self._require(name, holds=is_count, expected="a positive integer")
 
     def blocks(self, jets: Jets, size: int) -> Iterator[npt.NDArray[np.floating[Any]]]:
         """Represent jets block by block, where memory does not hold all rows at once.
@@ -113,14 +105,6 @@ class Representation(ABC):
             "version": self.version,
             "fields": dataclasses.asdict(self),
         }
-
-    @staticmethod
-    def from_identity(identity: Mapping[str, Any]) -> Representation:
-        """Build the representation an identity describes.
-
-        See `representation_from_identity`.
-        """
-        return representation_from_identity(identity)
 
 
 @dataclasses.dataclass(frozen=True)

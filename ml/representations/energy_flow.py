@@ -14,6 +14,7 @@ from typing import ClassVar, Literal, TypeAlias
 import numba
 import numpy as np
 
+from oddjet.constraints import Interval, constrained
 from oddjet.datasets.jets import Jets
 from oddjet.datasets.kinematics.compiled import delta_phi
 from oddjet.errors import ConfigError
@@ -23,6 +24,8 @@ from oddjet.typing import Floats
 
 __all__ = ["EnergyFlow", "Reweight"]
 
+
+POSITIVE = Interval(float, 0, closed="neither")
 
 Reweight: TypeAlias = float | Literal["log"] | None
 """EFP → EFPⁿ for a number, its logarithm for "log" (or 0), itself for None (or 1)."""
@@ -68,45 +71,29 @@ class EnergyFlow(NamedColumns):
     names: ClassVar[tuple[str, ...]] = tuple(f"efp{i}" for i in range(1, 9))
     """Names of the columns."""
 
-    kappa: float = 1.0
-    beta: float = 1.0
+    kappa: float = constrained(1.0, POSITIVE)
+    beta: float = constrained(1.0, POSITIVE)
     reweight: Reweight = None
-    floor: float = 1e-12
+    floor: float = constrained(1e-12, POSITIVE)
 
     def __post_init__(self) -> None:
-        for name in ("kappa", "beta", "floor"):
-            value = getattr(self, name)
-            self._require(name, holds=0 < value < math.inf, expected="positive and finite")
+        super().__post_init__()
         _exponent(self.reweight)
 
     def __call__(self, jets: Jets, *, threads: int = 1) -> Floats:
-        """Compute the polynomials, reweighted if `reweight` says so.
+        """Compute the polynomials of n jets, reweighted as `reweight` says, float64, shape (n, 8).
 
         Args:
-            jets: n jets: `eta`, `phi` and `constituents: var * {pt [GeV], eta, phi}`.
-            threads: Threads to share the jets among; the result does not depend on it.
-
-        Returns:
-            Array of shape (n, 8), float64.
+            jets: As every representation takes them.
+            threads: Threads to share the jets among.
 
         Raises:
-            NonFiniteError: If an axis or a constituent has a NaN or an infinity.
+            NonFiniteError: If an axis or a constituent is not finite.
         """
         return self.reweighted(self.polynomials(jets, threads=threads), self.reweight)
 
     def polynomials(self, jets: Jets, *, threads: int = 1) -> Floats:
-        """Compute the polynomials themselves, whatever `reweight` is.
-
-        Args:
-            jets: As for a call.
-            threads: As for a call.
-
-        Returns:
-            Array of shape (n, 8), float64; nothing is floored.
-
-        Raises:
-            NonFiniteError: If an axis or a constituent has a NaN or an infinity.
-        """
+        """Compute the polynomials themselves, whatever `reweight` is, as in a call; none is floored."""
         efps = np.zeros((len(jets), 8))
 
         def work(part: FlatJets, rows: slice) -> None:

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from oddjet.constraints import OneOf, constrained
 from oddjet.datasets.jets import Jets
 from oddjet.ml.representations.base import NamedColumns
 from oddjet.ml.representations.energy_flow import EnergyFlow
@@ -63,26 +64,17 @@ class JetFeatures(NamedColumns):
     )
     """Names of the columns."""
 
-    recompute: bool = False
-
-    def __post_init__(self) -> None:
-        self._require_flags("recompute")
+    recompute: bool = constrained(False, OneOf(False, True))
 
     def __call__(self, jets: Jets, *, threads: int = 1) -> Floats:
-        """Compute the features.
+        """Compute the features of n jets, float64, shape (n, 10), all finite.
 
         Args:
-            jets: n jets: `eta`, `phi`, `constituents: var * {pt [GeV], eta, phi[, mass]}` and, if
-                they are to be used, `msoftdrop` [GeV] and `tau1` to `tau4`.
-            threads: Threads to share the jets among; the result does not depend on it.
-
-        Returns:
-            Array of shape (n, 10), float64, finite; a jet without constituents has zeros in what is
-            made of them.
+            jets: As `Substructure` takes them.
+            threads: Threads to share the jets among.
 
         Raises:
-            NonFiniteError: If an axis, a constituent or one of the columns used has a NaN or an
-                infinity.
+            NonFiniteError: If an axis, a constituent or one of the columns used is not finite.
         """
         source = Substructure(recompute=self.recompute)
         names = [name for name in self.names if name != "efp1"]

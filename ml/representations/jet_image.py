@@ -17,12 +17,14 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from oddjet.constraints import Interval, OneOf, constrained
 from oddjet.datasets.jets import Jets
 from oddjet.datasets.kinematics.compiled import wrap_azimuth
+from oddjet.errors import ConfigError
 from oddjet.ml.representations.base import Representation
 from oddjet.ml.representations.batches import FlatJets, flat_batches, over_jets
 from oddjet.ml.representations.filters import blur
-from oddjet.ml.representations.orient import Centre, check_centre, orient
+from oddjet.ml.representations.orient import CENTRES, Centre, orient
 from oddjet.typing import Floats
 
 __all__ = ["JetImage"]
@@ -77,22 +79,19 @@ class JetImage(Representation):
 
     version: ClassVar[int] = 1
 
-    pixels: int = 32
-    half_width: float = 0.8
-    centre: Centre = "axis"
-    rotate: bool = False
-    flip: bool = False
-    power: float = 1.0
-    sigma: float = 0.0
+    pixels: int = constrained(32, Interval(int, 1))
+    half_width: float = constrained(0.8, Interval(float, 0, math.pi, closed="right"))
+    centre: Centre = constrained("axis", OneOf(*CENTRES))
+    rotate: bool = constrained(False, OneOf(False, True))
+    flip: bool = constrained(False, OneOf(False, True))
+    power: float = constrained(1.0, Interval(float, 0, closed="neither"))
+    sigma: float = constrained(0.0, Interval(float, 0))
 
     def __post_init__(self) -> None:
-        self._require_count("pixels")
-        self._require("half_width", holds=0 < self.half_width <= math.pi, expected="in (0, π]")
-        check_centre(self.centre, label="JetImage")
-        self._require_flags("rotate", "flip")
-        self._require("power", holds=0 < self.power < math.inf, expected="positive and finite")
-        in_range = 0 <= self.sigma <= self.pixels
-        self._require("sigma", holds=in_range, expected=f"in [0, pixels = {self.pixels}]")
+        super().__post_init__()
+        if self.sigma > self.pixels:
+            msg = f"JetImage: sigma must be at most {self.pixels} pixels. Received: {self.sigma!r}."
+            raise ConfigError(msg)
 
     @classmethod
     def khanal(cls) -> JetImage:
@@ -136,17 +135,14 @@ class JetImage(Representation):
         return identity
 
     def __call__(self, jets: Jets, *, threads: int = 1) -> npt.NDArray[np.float32]:
-        """Draw the images.
+        """Draw n images, float32, shape (n, pixels, pixels, 1); computed in float64.
 
         Args:
-            jets: n jets: `eta`, `phi` and `constituents: var * {pt [GeV], eta, phi}`.
-            threads: Threads to share the jets among; the result does not depend on it.
-
-        Returns:
-            Images, float32, shape (n, pixels, pixels, 1); computed in float64.
+            jets: As every representation takes them.
+            threads: Threads to share the jets among.
 
         Raises:
-            NonFiniteError: If an axis or a constituent has a NaN or an infinity.
+            NonFiniteError: If an axis or a constituent is not finite.
         """
         images = np.zeros((len(jets), self.pixels, self.pixels), dtype=np.float32)
         over_jets(

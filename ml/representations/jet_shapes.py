@@ -8,11 +8,11 @@ References:
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import ClassVar
 
 import numpy as np
 
+from oddjet.constraints import Interval, OneOf, constrained
 from oddjet.datasets.jets import Jets
 from oddjet.ml.representations.base import NamedColumns
 from oddjet.ml.representations.substructure import Substructure
@@ -57,26 +57,18 @@ class JetShapes(NamedColumns):
     )
     """Names of the columns."""
 
-    log: bool = False
-    floor: float = 1e-3
-
-    def __post_init__(self) -> None:
-        self._require_flags("log")
-        is_positive = 0 < self.floor < math.inf
-        self._require("floor", holds=is_positive, expected="positive and finite")
+    log: bool = constrained(False, OneOf(False, True))
+    floor: float = constrained(1e-3, Interval(float, 0, closed="neither"))
 
     def __call__(self, jets: Jets, *, threads: int = 1) -> Floats:
-        """Compute the shapes.
+        """Compute the shapes of n jets, float64, shape (n, 11), all finite.
 
         Args:
             jets: As `Substructure` takes them.
-            threads: Threads to share the jets among; the result does not depend on it.
-
-        Returns:
-            Array of shape (n, 11), float64, finite.
+            threads: Threads to share the jets among.
 
         Raises:
-            NonFiniteError: If an axis, a constituent or a column used has a NaN or an infinity.
+            NonFiniteError: If an axis, a constituent or one of the columns used is not finite.
         """
         rows = Substructure().columns(jets, self.names, label="JetShapes", threads=threads)
         return np.asarray(np.log(np.maximum(rows, self.floor)) if self.log else rows)

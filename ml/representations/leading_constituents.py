@@ -16,12 +16,13 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from oddjet.constraints import Interval, OneOf, constrained
 from oddjet.datasets.jets import Jets, require_columns
 from oddjet.datasets.kinematics.geometry import mass_of
 from oddjet.errors import InputError, NonFiniteError
 from oddjet.ml.representations.base import Representation
 from oddjet.ml.representations.batches import FlatJets, over_jets
-from oddjet.ml.representations.orient import Centre, check_centre, orient
+from oddjet.ml.representations.orient import CENTRES, Centre, orient
 from oddjet.typing import Floats
 
 __all__ = ["ConstituentScaling", "LeadingConstituents"]
@@ -110,14 +111,9 @@ class LeadingConstituents(Representation):
 
     version: ClassVar[int] = 1
 
-    n: int = 20
-    scale: bool = True
-    centre: Centre = "axis"
-
-    def __post_init__(self) -> None:
-        self._require_count("n")
-        self._require_flags("scale")
-        check_centre(self.centre, label="LeadingConstituents")
+    n: int = constrained(20, Interval(int, 1))
+    scale: bool = constrained(True, OneOf(False, True))
+    centre: Centre = constrained("axis", OneOf(*CENTRES))
 
     @property
     def shape(self) -> tuple[int]:
@@ -160,18 +156,6 @@ class LeadingConstituents(Representation):
 
         over_jets(jets, work, label="LeadingConstituents", threads=threads)
         return rows.reshape(len(jets), 4 * self.n)  # (n_jets, n, 4) -> (n_jets, 4n)
-
-    def fit_scaling(self, jets: Jets, *, threads: int = 1) -> ConstituentScaling:
-        """Find the scaling of each column for a training set.
-
-        Args:
-            jets: The training set.
-            threads: As for a call.
-
-        Raises:
-            InputError: If there are no jets.
-        """
-        return ConstituentScaling.fit(self(jets, threads=threads))
 
     def inverse(self, rows: npt.NDArray[np.floating[Any]], pt: npt.ArrayLike) -> Floats:
         """Turn rows, for instance a network's, back into constituents.

@@ -14,6 +14,7 @@ import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
+from oddjet.constraints import Interval, constrained
 from oddjet.datasets.jets import Jets
 from oddjet.datasets.kinematics.cambridge import ClusterTrees, cluster_trees
 from oddjet.errors import InputError
@@ -82,10 +83,7 @@ class LundGraph(Representation):
     names: ClassVar[tuple[str, ...]] = ("ln_kt", "ln_inverse_delta_r", "z", "ln_m")
     """Names of the features."""
 
-    max_nodes: int = 32
-
-    def __post_init__(self) -> None:
-        self._require_count("max_nodes")
+    max_nodes: int = constrained(32, Interval(int, 1))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -93,17 +91,14 @@ class LundGraph(Representation):
         return (self.max_nodes, 1 + len(self.names))
 
     def __call__(self, jets: Jets, *, threads: int = 1) -> Singles:
-        """Give parents and features.
+        """Give parents and features of n jets, float32, shape (n, max_nodes, 5).
 
         Args:
-            jets: n jets: `eta`, `phi` and `constituents: var * {pt [GeV], eta, phi[, mass]}`.
-            threads: Threads to share the jets among; the result does not depend on it.
-
-        Returns:
-            Array of shape (n, max_nodes, 5): the parent's number, then `names`.
+            jets: As every representation takes them.
+            threads: Threads to share the jets among.
 
         Raises:
-            NonFiniteError: If an axis or a constituent has a NaN or an infinity.
+            NonFiniteError: If an axis or a constituent is not finite.
         """
         packed = np.zeros((len(jets), *self.shape), dtype=np.float32)
         packed[..., 0] = PADDING

@@ -13,26 +13,14 @@ import numba
 import numpy as np
 
 from oddjet.datasets.kinematics.compiled import wrap_azimuth
-from oddjet.errors import ConfigError
 from oddjet.ml.representations.batches import FlatJets
 from oddjet.typing import Floats
 
-__all__ = ["CENTRES", "Centre", "check_centre", "orient"]
+__all__ = ["CENTRES", "Centre", "orient"]
 
 
 Centre = Literal["axis", "centroid"]
 CENTRES: tuple[str, ...] = ("axis", "centroid")
-
-
-def check_centre(centre: str, *, label: str) -> None:
-    """Refuse a centre that is none.
-
-    Raises:
-        ConfigError: If it is not one of `CENTRES`.
-    """
-    if centre not in CENTRES:
-        msg = f"{label}: centre must be one of {', '.join(CENTRES)}. Received: {centre!r}."
-        raise ConfigError(msg)
 
 
 def orient(

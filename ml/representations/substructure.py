@@ -16,6 +16,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from oddjet.constraints import OneOf, constrained
 from oddjet.datasets.jets import Jets
 from oddjet.datasets.kinematics.cambridge import cluster_trees, soft_drop
 from oddjet.datasets.kinematics.compiled import delta_phi
@@ -82,25 +83,17 @@ class Substructure(NamedColumns):
     )
     """Names of the columns."""
 
-    recompute: bool = False
-
-    def __post_init__(self) -> None:
-        self._require_flags("recompute")
+    recompute: bool = constrained(False, OneOf(False, True))
 
     def __call__(self, jets: Jets, *, threads: int = 1) -> Floats:
-        """Compute the observables.
+        """Compute the observables of n jets, float64, shape (n, 14).
 
         Args:
-            jets: n jets: `eta`, `phi`, `constituents: var * {pt [GeV], eta, phi[, mass]}` and, if
-                they are to be used, `msoftdrop` [GeV] and `tau1` to `tau4`.
-            threads: Threads to share the jets among; the result does not depend on it.
-
-        Returns:
-            Array of shape (n, 14), float64.
+            jets: With `msoftdrop` [GeV] and `tau1` to `tau4`, if these are to be used.
+            threads: Threads to share the jets among.
 
         Raises:
-            NonFiniteError: If an axis, a constituent or one of the columns used has a NaN or an
-                infinity.
+            NonFiniteError: If an axis, a constituent or one of the columns used is not finite.
         """
         # FastJet, which it imports, takes its time.
         from oddjet.datasets.kinematics.njettiness import n_subjettiness  # noqa: PLC0415

@@ -41,7 +41,7 @@ def test_identity_says_class_version_and_fields() -> None:
 
 @pytest.mark.parametrize("image", [JetImage(), JetImage(pixels=40, half_width=0.4)])
 def test_identity_round_trip(image: JetImage) -> None:
-    assert Representation.from_identity(image.identity()) == image
+    assert representation_from_identity(image.identity()) == image
 
 
 def test_missing_version_and_fields_mean_the_present_defaults() -> None:

@@ -17,6 +17,7 @@ from scipy.ndimage import gaussian_filter
 from oddjet.analysis.studies.benchmarks.detectors import benchmark_images
 from oddjet.datasets.jets import Jets, empty_jets, make_jets
 from oddjet.errors import ConfigError, NonFiniteError
+from oddjet.ml.representations import representation_from_identity
 from oddjet.ml.representations.batches import flatten_jets
 from oddjet.ml.representations.jet_image import JetImage
 from oddjet.ml.representations.orient import orient
@@ -284,7 +285,7 @@ def test_identity_names_only_the_steps_that_are_done() -> None:
         "sigma": 0.5,
     }
     image = JetImage.buss(power=0.1, sigma=2.0)
-    assert JetImage.from_identity(image.identity()) == image
+    assert representation_from_identity(image.identity()) == image
 
 
 def test_a_filtered_image_of_nothing_is_all_zero() -> None:

@@ -33,7 +33,7 @@ def test_logarithms_have_a_floor(background: Jets) -> None:
 def test_its_identity_gives_it_back_and_nonsense_is_refused() -> None:
     shapes = JetShapes(log=True, floor=0.01)
     assert representation_from_identity(shapes.identity()) == shapes
-    with pytest.raises(ConfigError, match="log must be true or false"):
+    with pytest.raises(ConfigError, match="log must be one of False, True"):
         JetShapes(log=1)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="floor must be positive"):
         JetShapes(floor=0.0)

@@ -190,7 +190,7 @@ def test_a_row_without_meaning_still_has_a_mass() -> None:
 
 def test_scaling_is_by_median_and_quartiles(jets: Jets) -> None:
     representation = LeadingConstituents(n=45)
-    scaling = representation.fit_scaling(jets)
+    scaling = ConstituentScaling.fit(representation(jets))
     rows = representation(jets)
     scaled = scaling.apply(rows)
     spread = np.subtract(*np.percentile(rows, [75, 25], axis=0))
@@ -207,7 +207,7 @@ def test_scaling_is_by_median_and_quartiles(jets: Jets) -> None:
 
 def test_scaling_needs_jets() -> None:
     with pytest.raises(InputError, match="no jets"):
-        LeadingConstituents().fit_scaling(empty_jets())
+        ConstituentScaling.fit(LeadingConstituents()(empty_jets()))
 
 
 def test_a_jet_pt_that_cannot_be_divided_by_is_refused(jets: Jets) -> None:

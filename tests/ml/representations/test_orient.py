@@ -5,9 +5,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from oddjet.errors import ConfigError
 from oddjet.ml.representations.batches import FlatJets
-from oddjet.ml.representations.orient import check_centre, orient
+from oddjet.ml.representations.orient import orient
 from oddjet.typing import Floats
 
 
@@ -154,8 +153,3 @@ def test_the_hardest_quadrant_is_the_upper_right_one() -> None:
 def test_a_jet_of_none_or_one_is_only_moved(n: int) -> None:
     oriented = fully(flat(np.ones(n), np.full(n, 0.3), np.full(n, 0.2)))
     np.testing.assert_allclose(oriented, np.zeros((2, n)), atol=1e-12)
-
-
-def test_an_unknown_centre_is_refused() -> None:
-    with pytest.raises(ConfigError, match="axis, centroid"):
-        check_centre("middle", label="test")
