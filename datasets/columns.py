@@ -114,15 +114,7 @@ def _to_categorical(name: str, array: ak.Array) -> ak.Array:
 
 
 def categorical(names: Sequence[str], index: npt.NDArray[Any]) -> ak.Array:
-    """Make a column of names.
-
-    Args:
-        names: The names.
-        index: Which of them each jet has (n_jets).
-
-    Returns:
-        n_jets categorical strings.
-    """
+    """Make a column of names, of which each jet has one by its index (n_jets)."""
     content = ak.from_iter(names).layout if names else ak.Array([""])[:0].layout
     layout = ak.contents.IndexedArray(
         ak.index.Index64(np.asarray(index, np.int64)),
@@ -133,14 +125,7 @@ def categorical(names: Sequence[str], index: npt.NDArray[Any]) -> ak.Array:
 
 
 def concatenate_categories(columns: Sequence[ak.Array]) -> ak.Array:
-    """Put categorical columns one after another, which Awkward itself does not.
-
-    Args:
-        columns: Categorical strings.
-
-    Returns:
-        One categorical column with each name once.
-    """
+    """Put categorical columns one after another, each name once; Awkward itself does not."""
     names: dict[str, int] = {}
     indices = []
     for column in columns:

@@ -49,15 +49,12 @@ def mix64(x: npt.ArrayLike) -> npt.NDArray[np.uint64]:
 def event_hash(
     run: npt.ArrayLike, luminosityBlock: npt.ArrayLike, event: npt.ArrayLike
 ) -> npt.NDArray[np.uint64]:
-    """Hash events: mix(mix(mix(run) xor luminosityBlock) xor event).
+    """Hash events: mix(mix(mix(run) xor luminosityBlock) xor event), uint64 (n,).
 
     Args:
         run: Run numbers (n,).
         luminosityBlock: Luminosity-block numbers (n,).
         event: Event numbers (n,).
-
-    Returns:
-        uint64 (n,).
 
     Raises:
         InputError: If a number is negative or not an integer.
@@ -67,30 +64,21 @@ def event_hash(
 
 
 def jets_hash(jets: Jets) -> npt.NDArray[np.uint64]:
-    """Hash the event of each jet.
-
-    Args:
-        jets: Jets with run, luminosityBlock and event (n).
-
-    Returns:
-        uint64 (n,).
+    """Hash the event of each jet: uint64 (n,).
 
     Raises:
-        InputError: If the jets do not say which event they are from.
+        InputError: If the jets do not have run, luminosityBlock and event.
     """
     require_columns(jets, ("run", "luminosityBlock", "event"), where="events' folds and hashes")
     return event_hash(*(ak.to_numpy(jets[name]) for name in ("run", "luminosityBlock", "event")))
 
 
 def fold_of(jets: Jets | npt.NDArray[np.uint64], k: int) -> npt.NDArray[np.int64]:
-    """Tell the fold of each jet's event.
+    """Give the fold of each jet's event, int64 (n,), 0 … k − 1.
 
     Args:
         jets: Jets with run, luminosityBlock and event (n), or their event hashes, uint64 (n,).
         k: Number of folds, at least 2.
-
-    Returns:
-        int64 (n,), 0 … k − 1.
 
     Raises:
         ConfigError: If k is below 2.

@@ -49,12 +49,7 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
 
 
 def write_text(path: Path | str, text: str) -> None:
-    """Write a text file atomically, in UTF-8.
-
-    Args:
-        path: Where to.
-        text: What.
-    """
+    """Write a text file atomically, in UTF-8."""
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

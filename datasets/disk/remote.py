@@ -55,25 +55,12 @@ _SILENCES = (
 
 
 def is_remote(path: str) -> bool:
-    """Tell whether a path is a URL.
-
-    Args:
-        path: Path or URL.
-
-    Returns:
-        Whether it names a protocol, such as root://.
-    """
+    """Whether a path is a URL: names a protocol, such as root://."""
     return "://" in path
 
 
 def server_of(path: str) -> str:
-    """Name the server of a file.
-
-    Args:
-        path: Path or URL.
-
-    Returns:
-        Protocol, host and port; empty for local files.
+    """Name the server of a path or URL: protocol, host and port; empty for local files.
 
     >>> server_of("root://eos.example.org:1094//store/a.root"), server_of("/store/a.root")
     ('root://eos.example.org:1094', '')
@@ -129,27 +116,20 @@ def open_options(path: str, *, timeout: float = TIMEOUT) -> dict[str, Any]:
 
 
 def open_root(path: str, *, timeout: float = TIMEOUT) -> Any:
-    """Open a ROOT file, local or remote.
+    """Open a ROOT file, local or remote: uproot's file, a context manager.
 
     Args:
         path: Path or URL.
         timeout: Seconds a server has for an answer.
-
-    Returns:
-        uproot's file, a context manager.
     """
     return uproot.open(path, **open_options(path, timeout=timeout))
 
 
 def is_transient(error: BaseException) -> bool:
-    """Tell whether trying again may help: errors of disks and networks, not of contents.
+    """Whether trying again may help: after errors of disks and networks, not of contents.
 
-    Args:
-        error: An error; the errors that caused it count too.
-
-    Returns:
-        False for every error raised on purpose (but `UnreachableError`), for missing files, and
-        for full or forbidden disks.
+    The errors that caused it count too. False for every error raised on purpose (but
+    `UnreachableError`), for missing files, and for full or forbidden disks.
     """
     for cause in _chain(error):
         if isinstance(cause, _SILENCES):
@@ -162,14 +142,7 @@ def is_transient(error: BaseException) -> bool:
 
 
 def is_unreachable(error: BaseException) -> bool:
-    """Tell whether an error says that a server does not answer.
-
-    Args:
-        error: An error; the errors that caused it count too.
-
-    Returns:
-        Whether it is a timeout or a lost connection.
-    """
+    """Whether an error, or one that caused it, is a timeout or a lost connection to a server."""
     for cause in _chain(error):
         if isinstance(cause, _SILENCES):
             return True
@@ -188,7 +161,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _limit_xrootd(timeout: float) -> None:
-    """Set XrdCl's limits; a variable XRD_… in the environment is somebody's choice and stays."""
+    """Set XrdCl's limits; a variable XRD_… that is set in the environment stays as it is."""
     client = _xrootd_client()
     seconds = max(1, round(timeout))
     limits = {

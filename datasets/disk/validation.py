@@ -46,13 +46,9 @@ def validate(model: type[Model], data: object, where: str) -> Model:
 
 
 def is_safe_name(name: str) -> bool:
-    """Tell whether a name can be a folder's: letters, digits, dots, dashes, underscores.
+    """Whether a name can be a folder's: letters, digits, dots, dashes, underscores.
 
-    Args:
-        name: A dataset's or part's name.
-
-    Returns:
-        Whether it cannot lead out of its folder nor be hidden in it.
+    It then cannot lead out of its folder nor be hidden in it.
 
     >>> is_safe_name("QCD_HT-100to200.v1"), is_safe_name("../x"), is_safe_name(".hidden"), is_safe_name("a..b")
     (True, False, False, False)
@@ -61,14 +57,7 @@ def is_safe_name(name: str) -> bool:
 
 
 def require_safe_name(name: str, what: str) -> str:
-    """Give a name back if it is safe.
-
-    Args:
-        name: A dataset's or part's name.
-        what: What it names, for the message.
-
-    Returns:
-        The name.
+    """Give a dataset's or part's name back if it is safe; `what` it names is for the message.
 
     Raises:
         ConfigError: If it is not safe.

@@ -51,14 +51,7 @@ class LumiMask:
 
     @classmethod
     def from_dict(cls, content: Any, *, where: str = "luminosity mask") -> LumiMask:
-        """Make a mask of what a certification file holds.
-
-        Args:
-            content: {"run": [[first, last], …], …}.
-            where: The file, for messages.
-
-        Returns:
-            The mask.
+        """Make a mask of {"run": [[first, last], …], …}, as a certification file holds it.
 
         Raises:
             ConfigError: As `from_json`.
@@ -75,14 +68,7 @@ class LumiMask:
         return cls(runs=table[:, 0], firsts=table[:, 1], lasts=table[:, 2])
 
     def mask(self, run: npt.ArrayLike, luminosity_block: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-        """Tell which events are certified.
-
-        Args:
-            run: Run numbers (n).
-            luminosity_block: Luminosity-block numbers (n).
-
-        Returns:
-            bool (n).
+        """Mark the certified events (n), by run and luminosity-block numbers (n).
 
         >>> mask = LumiMask.from_dict({"7": [[1, 3], [5, 5]]})
         >>> mask.mask([7, 7, 7, 8], [3, 4, 5, 1]).tolist()

@@ -70,9 +70,6 @@ def find_reader(branches: Collection[str], *, jet: str = "AK8", where: str = "")
         jet: AK8 or AK4.
         where: The file, for messages.
 
-    Returns:
-        The reader.
-
     Raises:
         NoConstituentsError: If the format does not keep constituents of these jets.
         MissingBranchError: If the format is known but branches of it are missing.

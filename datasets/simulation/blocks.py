@@ -63,17 +63,7 @@ class BlockResult:
 
 
 def plan_blocks(process: str, pt_slice: Slice, seed: int, n_events: int) -> list[Block]:
-    """Divide a run into blocks.
-
-    Args:
-        process: The process's name.
-        pt_slice: Its slice.
-        seed: The seed of the run.
-        n_events: How many events in all.
-
-    Returns:
-        Blocks of `BLOCK_EVENTS` events, the last one smaller where it must be.
-    """
+    """Divide a run into blocks of `BLOCK_EVENTS` events, the last one smaller where it must be."""
     starts = range(0, n_events, BLOCK_EVENTS)
     return [
         Block(process, pt_slice, seed, index, min(BLOCK_EVENTS, n_events - start))
@@ -83,12 +73,6 @@ def plan_blocks(process: str, pt_slice: Slice, seed: int, n_events: int) -> list
 
 def simulate_block(block: Block) -> BlockResult:
     """Generate and reconstruct the events of a block; depends on nothing but the block.
-
-    Args:
-        block: The block.
-
-    Returns:
-        Its events and Pythia's cross section.
 
     Raises:
         ProcessingError: Pythia does not initialise or yields no events.

@@ -40,14 +40,7 @@ class FinalState:
 
 
 def is_invisible(pdg_id: Ints) -> Bools:
-    """Tell what no detector sees: neutrinos, dark matter, the lightest neutralino, dark hadrons.
-
-    Args:
-        pdg_id: PDG codes.
-
-    Returns:
-        A mask of the same shape.
-    """
+    """Mark the codes no detector sees: neutrinos, dark matter, lightest neutralino, dark hadrons."""
     code = np.abs(pdg_id)
     neutrino = (code == 12) | (code == 14) | (code == 16) | (code == 1000022)
     hidden = (code >= 4900000) & (code < 5000000)
@@ -60,9 +53,6 @@ def select_visible(record: EventRecord, charge_of: Callable[[int], float]) -> Fi
     Args:
         record: A batch of events.
         charge_of: Electric charge of a PDG code, as Pythia's `particleData.charge`.
-
-    Returns:
-        The particles.
     """
     final = np.flatnonzero(record.status > 0)
     final = final[~is_invisible(record.pdg_id[final])]
@@ -77,16 +67,9 @@ def select_visible(record: EventRecord, charge_of: Callable[[int], float]) -> Fi
 
 
 def count_dark_hadrons(record: EventRecord, dark_hadrons: tuple[int, ...]) -> tuple[int, int]:
-    """Count the dark hadrons, and those that end invisibly.
+    """Count the dark hadrons of the given |pdgId|s, and those of them that end invisibly.
 
     Invisible is a dark hadron that is final, or whose first daughter is invisible.
-
-    Args:
-        record: A batch of events.
-        dark_hadrons: |pdgId|s of the dark hadrons.
-
-    Returns:
-        How many there are, and how many of them are invisible.
     """
     if not dark_hadrons:
         return 0, 0

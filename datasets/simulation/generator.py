@@ -104,9 +104,6 @@ def open_pythia(process: Process, pt_slice: Slice, seed: int, *, where: str = ""
         seed: Value of `Random:seed`.
         where: The process's name, for messages.
 
-    Returns:
-        The `pythia8mc.Pythia`, initialised.
-
     Raises:
         ProcessingError: Pythia does not take a setting, or does not initialise.
     """
@@ -130,7 +127,7 @@ def open_pythia(process: Process, pt_slice: Slice, seed: int, *, where: str = ""
 
 
 def read_batches(pythia: Any, n_events: int, *, where: str = "") -> Iterator[ak.Array]:
-    """Generate events, a batch at a time.
+    """Generate `n_events` events, in batches of at most `BATCH_EVENTS`.
 
     Args:
         pythia: From `open_pythia`.
@@ -138,7 +135,7 @@ def read_batches(pythia: Any, n_events: int, *, where: str = "") -> Iterator[ak.
         where: The process's name, for messages.
 
     Yields:
-        Pythia's own awkward record, at most `BATCH_EVENTS` events each, `n_events` in all.
+        Pythia's own awkward record.
 
     Raises:
         ProcessingError: Pythia yields no event three times in a row.
@@ -160,14 +157,7 @@ def read_batches(pythia: Any, n_events: int, *, where: str = "") -> Iterator[ak.
 
 
 def read_record(batch: ak.Array) -> EventRecord:
-    """Flatten a batch.
-
-    Args:
-        batch: From `read_batches`.
-
-    Returns:
-        Its particles and event quantities as numpy arrays.
-    """
+    """Flatten a batch from `read_batches` into numpy arrays."""
     particles, info = batch["prt"], batch["info"]
     counts = ak.to_numpy(ak.num(particles)).astype(np.int64)
     flat = ak.flatten(particles)

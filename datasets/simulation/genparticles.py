@@ -34,10 +34,7 @@ _DARK_HADRONS = (4900111, 4900113, 4900211, 4900213)
 
 
 def prune(record: EventRecord) -> tuple[Ints, Ints]:
-    """Choose the particles to keep and link them to each other.
-
-    Args:
-        record: A batch of events.
+    """Choose the particles of a batch of events to keep, and link them to each other.
 
     Returns:
         Indices of the kept particles in the record, rising, shape (n_kept,); and for each the
@@ -56,10 +53,7 @@ def position_in_event(record: EventRecord, kept: Ints, index: Ints) -> Ints:
     Args:
         record: A batch of events.
         kept: Indices of the kept particles, from `prune`.
-        index: Indices in the record; negative ones stay -1.
-
-    Returns:
-        The positions; -1 for what is not kept.
+        index: Indices in the record; negative ones, and those not kept, become -1.
     """
     place = np.full(len(record.pdg_id), -1)
     first = np.searchsorted(record.event[kept], np.arange(record.n_events))
@@ -101,7 +95,7 @@ def _is_hard(status: npt.NDArray[np.integer]) -> Bools:
 
 
 def _is_last_copy(record: EventRecord, index: Ints) -> Bools:
-    """Tell whether neither the first nor the last daughter has the particle's own code."""
+    """Mark where neither the first nor the last daughter has the particle's own code."""
     code = record.pdg_id[index]
     last = np.ones(len(index), dtype=bool)
     for daughter in record.daughters(index):
@@ -122,20 +116,13 @@ def _follow_mothers(record: EventRecord, start: Ints, stop: Callable[[Ints], Boo
 
 
 def status_flags(record: EventRecord, kept: Ints) -> npt.NDArray[np.uint16]:
-    """Compute NanoAOD's status flags.
+    """Compute NanoAOD's status flags of the kept particles, shape (n_kept,).
 
     Filled are bits 0 (isPrompt: neither a hadron nor a τ among the ancestors), 7
     (isHardProcess), 8 (fromHardProcess: a copy of a hard particle), 12 (isFirstCopy) and 13
     (isLastCopy); the others stay 0. A dark quark is kept once, as its parent made it, and counts
     as its own last copy: that is the direction of its jet, which a later copy, after the dark
     shower, has often left (ΔR > 0.4 for one in eight of the Aachen sample).
-
-    Args:
-        record: A batch of events.
-        kept: Indices of the particles, from `prune`.
-
-    Returns:
-        The flags, shape (n_kept,).
     """
     hard = _is_hard(record.status[kept])
     mother = record.mother(kept)
@@ -176,14 +163,9 @@ def _is_hadron(code: npt.NDArray[np.integer]) -> Bools:
 
 
 def nano_status(record: EventRecord, kept: Ints) -> npt.NDArray[np.int32]:
-    """Translate Pythia's status codes as HepMC does.
+    """Translate Pythia's status codes of the kept particles as HepMC does.
 
-    Args:
-        record: A batch of events.
-        kept: Indices of the particles, from `prune`.
-
-    Returns:
-        1 for final, 2 for decayed hadrons, τ and μ, else Pythia's code without its sign.
+    1 for final, 2 for decayed hadrons, τ and μ, else Pythia's code without its sign.
     """
     status, code = record.status[kept], np.abs(record.pdg_id[kept])
     decayed = (status < 0) & ((_is_hadron(code) & (status < -80)) | np.isin(code, (13, 15)))
@@ -192,15 +174,7 @@ def nano_status(record: EventRecord, kept: Ints) -> npt.NDArray[np.int32]:
 
 
 def momenta_of(record: EventRecord, index: Ints) -> Momenta:
-    """Take the four-momenta of particles out of the record.
-
-    Args:
-        record: A batch of events.
-        index: Indices in the record.
-
-    Returns:
-        Their momenta.
-    """
+    """Take the four-momenta of particles, by their indices, out of the record."""
     return Momenta(
         record.event[index], record.px[index], record.py[index], record.pz[index], record.e[index]
     )

@@ -69,16 +69,13 @@ class Slice:
 def make_slice(
     process: Process, name: str, pt_hat_min: float | None, pt_hat_max: float | None
 ) -> Slice:
-    """Check the edges of a slice and fill in the process's default.
+    """Check the edges of a slice [GeV] and fill in the process's default for None.
 
     Args:
         process: The process.
         name: Its name, for messages.
-        pt_hat_min: Lower edge in GeV; None for the process's own.
-        pt_hat_max: Upper edge in GeV; None for none.
-
-    Returns:
-        The slice.
+        pt_hat_min: Lower edge; None for the process's own.
+        pt_hat_max: Upper edge; None for none.
 
     Raises:
         ConfigError: An edge is not a whole number of GeV in range, the edges are in the wrong
@@ -113,17 +110,7 @@ def make_slice(
 def event_numbers(
     process: Process, pt_slice: Slice, seed: int, *, start: int, n_events: int
 ) -> npt.NDArray[np.uint64]:
-    """Number consecutive events.
-
-    Args:
-        process: The process.
-        pt_slice: Its slice.
-        seed: The seed of the run, 0 to `MAX_SEED`.
-        start: Position of the first event in the run.
-        n_events: How many.
-
-    Returns:
-        The numbers, shape (n_events,), in the layout at the head of this module.
+    """Number the `n_events` events from position `start` of the run on, as at the head of this module.
 
     >>> from oddjet.datasets.simulation.processes import PROCESSES
     >>> int(event_numbers(PROCESSES["qcd"], Slice(0, 1), 0, start=5, n_events=1)[0] % 2**21)
@@ -134,19 +121,10 @@ def event_numbers(
 
 
 def pythia_seed(process: Process, pt_slice: Slice, seed: int, block: int) -> int:
-    """Seed Pythia for one block; the blocks of a run count up from a mixed start.
+    """Seed Pythia for one block of a run: a value for `Random:seed`, 1 to 899 999 999.
 
-    Counting up keeps the streams of one run's blocks distinct for certain, mixing the start
-    keeps those of other runs apart in all likelihood.
-
-    Args:
-        process: The process.
-        pt_slice: Its slice.
-        seed: The seed of the run.
-        block: The block's number in the run.
-
-    Returns:
-        A value for `Random:seed`, 1 to 899 999 999.
+    The blocks of a run count up from a mixed start. Counting up keeps the streams of one run's blocks
+    distinct for certain, mixing the start keeps those of other runs apart in all likelihood.
     """
     start = _sequence(process, pt_slice, seed).generate_state(1, np.uint64)[0]
     return (int(start) + block) % _PYTHIA_SEEDS + 1
@@ -155,17 +133,7 @@ def pythia_seed(process: Process, pt_slice: Slice, seed: int, block: int) -> int
 def response_generator(
     process: Process, pt_slice: Slice, seed: int, block: int
 ) -> np.random.Generator:
-    """Open the random stream of one block's detector response.
-
-    Args:
-        process: The process.
-        pt_slice: Its slice.
-        seed: The seed of the run.
-        block: The block's number in the run.
-
-    Returns:
-        A generator independent of every other block's.
-    """
+    """Open the random stream of one block's detector response, independent of every other block's."""
     return np.random.default_rng(_sequence(process, pt_slice, seed, 1, block))
 
 

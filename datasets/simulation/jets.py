@@ -55,29 +55,19 @@ class ClusteredJets:
         return np.repeat(np.arange(len(self)), self.n_constituents)
 
     def sum(self, values: npt.NDArray[Any]) -> Floats:
-        """Sum a quantity of the particles over each jet.
-
-        Args:
-            values: One value a clustered particle.
-
-        Returns:
-            The sums, shape (n_jets,).
-        """
+        """Sum a quantity of the clustered particles over each jet: (n_particles,) → (n_jets,)."""
         sums = np.bincount(self.jet_of, values[self.constituents], minlength=len(self))
         return sums.astype(np.float64)
 
 
 def cluster(particles: Momenta, n_events: int, *, radius: float, pt_min: float) -> ClusteredJets:
-    """Cluster with anti-kt, E scheme.
+    """Cluster the particles of `n_events` events with anti-kt, E scheme.
 
     Args:
         particles: The particles of all events.
         n_events: How many events they belong to.
         radius: The radius parameter R.
         pt_min: Jets softer than this are not given, GeV.
-
-    Returns:
-        The jets and what they are made of.
     """
     counts = particles.counts(n_events)
     first = np.concatenate([[0], np.cumsum(counts)])[:-1]
@@ -113,7 +103,7 @@ def _sort(momenta: Momenta, index: Ints, n_links: Ints, particle_pt: Floats) -> 
 
 
 def match_nearest(left: Momenta, right: Momenta, n_events: int, *, delta_r_max: float) -> Ints:
-    """Match two collections one to one, the nearest pairs first.
+    """Match two collections of the same events one to one, the nearest pairs first.
 
     Args:
         left: What gets a partner.

@@ -127,17 +127,14 @@ class Events:
 def make_collection(
     name: str, counts: npt.NDArray[np.int64], columns: Mapping[str, Column]
 ) -> Collection:
-    """Give the columns of a collection their types.
+    """Give the columns of a collection of `COLLECTIONS` their types, in the order listed there.
 
     Integers beyond a type's range are clipped to it, as a count of 300 constituents in 8 bits.
 
     Args:
-        name: A name of `COLLECTIONS`.
+        name: The collection.
         counts: Entries of each event.
         columns: One value an entry, flat, by quantity.
-
-    Returns:
-        The collection, its columns in the order of `COLLECTIONS`.
     """
     return Collection(
         counts, {key: cast(columns[key], kind) for key, kind in COLLECTIONS[name].items()}
@@ -157,14 +154,7 @@ def cast(values: Column, kind: str) -> Column:
 
 
 def concatenate(parts: list[Events]) -> Events:
-    """Join batches of events.
-
-    Args:
-        parts: The batches, at least one, in order.
-
-    Returns:
-        All their events.
-    """
+    """Join batches of events, at least one, in order."""
     scalars = {
         name: np.concatenate([part.scalars[name] for part in parts]) for name in EVENT_BRANCHES
     }

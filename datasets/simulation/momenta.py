@@ -72,18 +72,7 @@ class Momenta:
 def from_pt_eta_phi_mass(
     event: Ints, pt: Floats, eta: Floats, phi: Floats, mass: Floats
 ) -> Momenta:
-    """Build momenta from collider coordinates.
-
-    Args:
-        event: The event each belongs to, shape (n,).
-        pt: Transverse momentum, GeV.
-        eta: Pseudorapidity.
-        phi: Azimuth.
-        mass: Mass, GeV.
-
-    Returns:
-        The momenta.
-    """
+    """Build momenta from collider coordinates [GeV, radians] and each one's event, shape (n,) all."""
     pz = pt * np.sinh(eta)
     energy = np.sqrt((pt * np.cosh(eta)) ** 2 + mass**2)
     return Momenta(event, pt * np.cos(phi), pt * np.sin(phi), pz, energy)

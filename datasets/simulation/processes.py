@@ -227,13 +227,7 @@ def process_names() -> tuple[str, ...]:
 
 
 def get_process(name: str) -> Process:
-    """Look a process up.
-
-    Args:
-        name: One of `process_names`.
-
-    Returns:
-        The process.
+    """Look a process up by its name.
 
     Raises:
         ConfigError: No process has that name.

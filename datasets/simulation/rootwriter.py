@@ -61,11 +61,7 @@ class NanoWriter:
         self._file.close()
 
     def write(self, events: Events) -> None:
-        """Append events.
-
-        Args:
-            events: Events of one or more luminosity blocks.
-        """
+        """Append events of one or more luminosity blocks."""
         data: dict[str, object] = dict(events.scalars)
         for name, collection in events.collections.items():
             data[name] = _to_awkward(collection)

@@ -25,10 +25,10 @@ _INSTALL = (
 
 
 def lazy_jets(skim: Skim) -> Any:
-    """Give the jets of a skim as a dask-awkward array.
+    """Give the jets of a skim, or of a scores table, as a dask-awkward array.
 
     Args:
-        skim: An open skim, or scores table.
+        skim: Of at least one part.
 
     Returns:
         `dask_awkward.Array` of all jets, in the order of `Skim.jets`; one partition a part. Columns

@@ -209,14 +209,7 @@ class Manifest(_Frozen):
     missing: tuple[MissingChunk, ...] = ()
 
     def describe_missing(self, *, shown: int = 5) -> str:
-        """Say what is missing.
-
-        Args:
-            shown: Most parts to name; 0 for one line.
-
-        Returns:
-            A few lines; empty if everything is there.
-        """
+        """Describe what is missing in a few lines, empty if nothing is; name at most `shown` parts."""
         if not self.missing:
             return ""
         files = sum(part.entry_start is None for part in self.missing)
@@ -238,23 +231,12 @@ class Manifest(_Frozen):
 
 
 def write_manifest(folder: Path | str, manifest: Manifest) -> None:
-    """Write a folder's manifest atomically.
-
-    Args:
-        folder: The output folder.
-        manifest: What to say.
-    """
+    """Write a folder's manifest atomically."""
     write_text(Path(folder) / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
 
 
 def read_manifest(folder: Path | str) -> Manifest:
     """Read a folder's manifest.
-
-    Args:
-        folder: The output folder.
-
-    Returns:
-        The manifest.
 
     Raises:
         SkimError: If there is none, it is not JSON, or its schema is newer than this code knows.
@@ -284,16 +266,10 @@ def read_manifest(folder: Path | str) -> Manifest:
 
 
 def merge_cutflows(records: Iterable[ChunkRecord]) -> dict[str, tuple[CutStep, ...]]:
-    """Add up the cut flows of chunks.
-
-    Args:
-        records: The chunks; those of one dataset have the same cuts in the same order.
-
-    Returns:
-        The cut flow of each dataset.
+    """Add up the cut flows of chunks, by dataset.
 
     Raises:
-        SkimError: If chunks of one dataset have different cuts.
+        SkimError: If chunks of one dataset have different cuts, or in another order.
     """
     totals: dict[str, tuple[CutStep, ...]] = {}
     for record in records:

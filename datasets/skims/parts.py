@@ -115,16 +115,7 @@ def read_part_record(folder: Path | str, dataset: str, key: str) -> ChunkRecord 
 
 
 def part_path(folder: Path | str, record: ChunkRecord, suffix: str) -> Path:
-    """Give the file that holds a part, of its own or among others.
-
-    Args:
-        folder: The skim's folder.
-        record: The part's record.
-        suffix: ``.parquet`` or ``.npy``.
-
-    Returns:
-        The path.
-    """
+    """Give the file, with suffix ``.parquet`` or ``.npy``, that holds a part, of its own or among others."""
     return _with(_stem(folder, record.dataset, record.stored_in or record.key), suffix)
 
 
@@ -208,14 +199,7 @@ def read_part_rows(
 
 
 def map_part_images(folder: Path | str, record: ChunkRecord) -> npt.NDArray[np.float32]:
-    """Map a part's images into memory; nothing is read before it is used.
-
-    Args:
-        folder: The skim's folder.
-        record: The part's record.
-
-    Returns:
-        (n_jets, height, width, channels) float32.
+    """Map a part's images (n_jets, height, width, channels), float32, into memory; none is read yet.
 
     Raises:
         SkimError: If the file is damaged.

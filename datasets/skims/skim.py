@@ -133,13 +133,13 @@ class Skim(Shown):
         columns: Sequence[str] | None = None,
         kinds: str | Iterable[str] | None = None,
     ) -> Iterator[Jets]:
-        """Read jets batch by batch, holding one part in memory at a time.
+        """Read jets as `jets` does, batch by batch, holding one part in memory at a time.
 
         Args:
             batch_size: Most jets a batch; batches do not reach over parts.
-            datasets: As for `jets`.
-            columns: As for `jets`.
-            kinds: As for `jets`.
+            datasets: As for `jets`, as the others are.
+            columns: Fields to read.
+            kinds: Kinds of datasets.
 
         Yields:
             Jets, never zero of them.
@@ -158,14 +158,11 @@ class Skim(Shown):
         *,
         kinds: str | Iterable[str] | None = None,
     ) -> npt.NDArray[np.float32]:
-        """Read images, aligned with `jets` called with the same datasets and kinds.
+        """Read images (n, height, width, channels) float32, aligned with `jets` called alike.
 
         Args:
             datasets: As for `jets`.
             kinds: As for `jets`.
-
-        Returns:
-            (n, height, width, channels) float32.
 
         Raises:
             SkimError: If the skim was made without images, or image and jet numbers differ.

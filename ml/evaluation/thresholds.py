@@ -110,14 +110,9 @@ def labelled_thresholds(
     difference of the efficiencies, ε_s − ε_b, is largest.
 
     Args:
-        scores: Shape (n,), higher for signal.
+        scores: As in `roc_curve`, which also says what is raised.
         is_signal: Bool, shape (n,).
-        weights: Not negative, shape (n,); 1 by default.
-
-    Raises:
-        TooFewJetsError: If signal or background have no weight.
-        NonFiniteError: If a score or weight is NaN or infinite.
-        InputError: If a weight is negative, or shapes differ.
+        weights: As in `roc_curve`.
     """
     values, signal, w = checked(scores, is_signal, weights)
     (s_mean, s_median), (b_mean, b_median) = (
@@ -143,14 +138,9 @@ def efficiencies_at(
 
     Args:
         thresholds: As the other functions give them.
-        scores: Shape (n,).
+        scores: As in `roc_curve`, which also says what is raised.
         is_signal: Bool, shape (n,).
-        weights: Not negative, shape (n,); 1 by default.
-
-    Raises:
-        TooFewJetsError: If signal or background have no weight.
-        NonFiniteError: If a score or weight is NaN or infinite.
-        InputError: If a weight is negative, or shapes differ.
+        weights: As in `roc_curve`.
     """
     values, signal, w = checked(scores, is_signal, weights)
     return [
