@@ -12,6 +12,8 @@ from oddjet.processors.engine.progress import Reporter, SilentReporter
 
 __all__ = ["ready_samples", "sample_path"]
 
+_CODE = ("oddjet.datasets.simulation", "oddjet.datasets.kinematics")
+
 
 def sample_path(simulate: Simulate, folder: Path) -> Path:
     """Say where a simulated sample is kept.
@@ -23,7 +25,7 @@ def sample_path(simulate: Simulate, folder: Path) -> Path:
         simulate: What to simulate.
         folder: The folder of simulated samples.
     """
-    key = content_key([simulate.model_dump(), source_digest("oddjet.datasets.simulation")])
+    key = content_key([simulate.model_dump(), source_digest(*_CODE)])
     return folder / f"{simulate.process}-{simulate.n_events}-{key[:10]}.root"
 
 

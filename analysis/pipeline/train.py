@@ -30,6 +30,7 @@ from oddjet.registry import Registry
 __all__ = ["KEY_FILE", "decorrelation_key", "train_detector", "training_key"]
 
 KEY_FILE = "training.json"
+_JETS_CODE = ("oddjet.datasets.folds", "oddjet.datasets.jets", "oddjet.datasets.kinematics")
 AFTER_TRAINING = {"decorrelation"}
 
 
@@ -45,9 +46,7 @@ def training_key(skim: Skim, detector: DetectorConfig, *, folds: int, seed: int)
     used = (*background_datasets(skim), *_signal_datasets(skim, detector))
     parts = [c.key for c in skim.manifest.chunks if c.dataset in used]
     theirs = _module_outside(detector.name, DETECTORS)
-    code = source_digest(
-        *_training_code(), "oddjet.datasets.folds", "oddjet.datasets.jets", *theirs
-    )
+    code = source_digest(*_training_code(), *_JETS_CODE, *theirs)
     wanted = [detector.name, detector.hyper_parameters, folds, seed]
     return content_key([sorted(parts), wanted, code])
 

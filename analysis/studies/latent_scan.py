@@ -49,7 +49,7 @@ PARAMETER = "latent"
 LOSS = "val_loss"
 VALIDATION_FRACTION = 0.2
 BATCH_JETS = 4096
-CODE = ("oddjet.ml", "oddjet.datasets.jets")
+CODE = ("oddjet.ml", "oddjet.datasets.jets", "oddjet.datasets.kinematics")
 ENE = DetectorConfig(name="ene")
 
 

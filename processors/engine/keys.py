@@ -19,6 +19,7 @@ _CODE = (
     "oddjet.datasets.readers",
     "oddjet.datasets.jets",
     "oddjet.datasets.columns",
+    "oddjet.datasets.kinematics",
     "oddjet.datasets.luminosity.mask",
     "oddjet.ml.representations",
 )
