@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from oddjet.analysis.jobs.submit import BATCH, read_batch
+from oddjet.analysis.jobs.submit import BATCH, list_jobs, list_rounds, read_batch
 from oddjet.analysis.pipeline.folder import CONFIG_FILE, UNFINISHED, Run
 from oddjet.condor.events import JobState, read_events
 from oddjet.datasets.skims.manifest import MANIFEST, ChunkRecord, Manifest, read_manifest
@@ -274,16 +274,12 @@ def _training_status(place: Path, key: str) -> StepStatus:
 def _batch_status(folder: Path) -> list[StepStatus]:
     """Look at submitted jobs, round by round; what a later round did counts in each that has it."""
     batch = read_batch(folder)
-    rounds = sorted(folder.glob("round-*"), key=lambda path: int(path.name.partition("-")[2]))
-    return [_round_status(place, batch.step, batch.output) for place in rounds]
+    return [_round_status(place, batch.step, batch.output) for place in list_rounds(folder)]
 
 
 def _round_status(place: Path, step: str, output: Path) -> StepStatus:
     events = {process: state for (_, process), state in read_events(place / "jobs.log").items()}
-    jobs = [
-        _look_at_job(path, output, events.get(int(path.name)))
-        for path in sorted((place / "jobs").iterdir(), key=lambda path: int(path.name))
-    ]
+    jobs = [_look_at_job(path, output, events.get(int(path.name))) for path in list_jobs(place)]
     done = [record for job in jobs for record in job.done]
     n_planned = sum(job.n_planned for job in jobs)
     states = [job.state for job in jobs]

@@ -6,9 +6,11 @@ folder with its submit file, event log, and a folder a job.
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -42,7 +44,18 @@ from oddjet.processors.jobs import (
     split_chunks,
 )
 
-__all__ = ["BATCH", "Batch", "Collected", "JobReport", "Step", "collect", "read_batch", "submit"]
+__all__ = [
+    "BATCH",
+    "Batch",
+    "Collected",
+    "JobReport",
+    "Step",
+    "collect",
+    "list_jobs",
+    "list_rounds",
+    "read_batch",
+    "submit",
+]
 
 Step = Literal["skim", "score"]
 
@@ -217,7 +230,7 @@ def collect(
     reports: dict[str, JobReport] = {}
     chunks: dict[str, BatchChunk] = {}
     done: set[str] = set()
-    for path in _job_folders(folder):
+    for path in itertools.chain.from_iterable(map(list_jobs, list_rounds(folder))):
         job = read_job(path / "job.json")
         chunks |= {item.chunk.key: item for item in job.chunks}
         done |= set(gather_parts(job, path / "parts", batch.output))
@@ -326,10 +339,14 @@ def _start_round(
     return Collected(n_chunks, n_done, len(groups), cluster, place, missing=_by_job(active))
 
 
-def _job_folders(folder: Path) -> Iterator[Path]:
-    """Folders of all jobs, the latest round last."""
-    for place in sorted(folder.glob("round-*"), key=lambda path: int(path.name.partition("-")[2])):
-        yield from sorted((place / "jobs").iterdir(), key=lambda path: int(path.name))
+def list_rounds(folder: Path) -> list[Path]:
+    """List the folders of the rounds of jobs, the latest last."""
+    return sorted(folder.glob("round-*"), key=lambda path: int(path.name.partition("-")[2]))
+
+
+def list_jobs(place: Path) -> list[Path]:
+    """List the folders of the jobs of a round."""
+    return sorted((place / "jobs").iterdir(), key=lambda path: int(path.name))
 
 
 def _report(folder: Path, path: Path) -> JobReport:
@@ -354,13 +371,9 @@ def _report(folder: Path, path: Path) -> JobReport:
 
 
 def _by_job(missing: Mapping[str, JobReport]) -> tuple[JobReport, ...]:
-    counts: dict[str, int] = {}
-    for report in missing.values():
-        counts[report.name] = counts.get(report.name, 0) + 1
+    counts = Counter(report.name for report in missing.values())
     unique = {report.name: report for report in missing.values()}
-    return tuple(
-        JobReport(**{**vars(report), "n_missing": counts[name]}) for name, report in unique.items()
-    )
+    return tuple(replace(report, n_missing=counts[name]) for name, report in unique.items())
 
 
 def _reason(missing: Mapping[str, JobReport], key: str) -> str:

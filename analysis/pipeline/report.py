@@ -257,10 +257,10 @@ def _anomalies(run: Run) -> Section:
     allowed &= hunted_rows(run.table, run.config.hunt, blinded=hunt.blinded, in_range=False)
     files = {file.uuid: file.path for file in run.skim.manifest.files}
     column = ScoreName.find(hunt.column, run.table).cut
-    found = most_anomalous(run.table, column, n=10, allowed=allowed, files=files)
+    anomalies = most_anomalous(run.table, column, n=10, allowed=allowed, files=files)
     image = run.image or JetImage()
     images, constituents = {}, {}
-    for jet in found:
+    for jet in anomalies:
         jets = _find(run.skim, jet)
         images[jet.place] = image(jets)[0]
         inside = jets.constituents[0]
@@ -271,7 +271,7 @@ def _anomalies(run: Run) -> Section:
             np.asarray(inside.pt),
         )
     return anomalies_section(
-        found,
+        anomalies,
         column,
         images=images,
         constituents=constituents,

@@ -67,20 +67,9 @@ def skim_files(
     """
     reporter = reporter or SilentReporter()
     run = Run(with_samples(config, reporter))
-    with (
-        write_log(output),
-        open_executor(config.cluster, report=report) as pool,
-        reporter.track("skim", 0, "events") as update,
-    ):
-        return run_skim(
-            run.config.resolve_fileset(),
-            selection=config.selection,
-            output=output,
-            representation=run.image,
-            executor=pool,
-            options=RunOptions(
-                chunk_size=config.chunk_size, progress=update, allow_missing=allow_missing
-            ),
+    with write_log(output), open_executor(config.cluster, report=report) as executor:
+        return skim_events(
+            run, reporter, output=output, executor=executor, allow_missing=allow_missing
         )
 
 
@@ -197,6 +186,7 @@ def skim_events(
     run: Run,
     reporter: Reporter,
     *,
+    output: Path | None = None,
     executor: ExecutorBase | None = None,
     allow_missing: bool = False,
 ) -> Manifest:
@@ -205,6 +195,7 @@ def skim_events(
     Args:
         run: With samples that exist.
         reporter: Receives progress.
+        output: Folder of the skim; by default the analysis' own.
         executor: Where to run; by default where the analysis' cluster says.
         allow_missing: As of `RunOptions`.
 
@@ -219,7 +210,7 @@ def skim_events(
         return run_skim(
             config.resolve_fileset(),
             selection=config.selection,
-            output=run.skim_folder,
+            output=output or run.skim_folder,
             representation=run.image,
             executor=workers,
             options=RunOptions(
