@@ -10,16 +10,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import awkward as ak
 import numpy as np
 import uproot
-from coffea.processor import IterativeExecutor, accumulate
 
 from oddjet.analysis.studies.benchmarks.timing import race
+from oddjet.condor.executors import SerialExecutor
 from oddjet.datasets.disk.atomic import atomic_write
 from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.ml.representations import representation_from_identity
@@ -164,13 +163,6 @@ def benchmark_memory(
     return {"small_mb": peaks[0], "large_mb": peaks[1], "ratio": peaks[1] / peaks[0]}
 
 
-class _Serial(IterativeExecutor):  # type: ignore[misc]
-    """One chunk after the other, without the bar that coffea's own draws."""
-
-    def __call__(self, items: Any, function: Callable[[Any], Any], accumulator: Any) -> Any:
-        return accumulate(map(function, items), accumulator), 0
-
-
 def _skim(
     fileset: Fileset, selection: Selection, output: Path, *, images: bool, chunk_size: int
 ) -> None:
@@ -180,7 +172,7 @@ def _skim(
         selection=selection,
         output=output,
         representation=representation,
-        executor=_Serial(),
+        executor=SerialExecutor(),
         options=RunOptions(chunk_size=chunk_size),
     )
 

@@ -17,6 +17,7 @@ import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
+from oddjet.analysis.studies.jets import shuffled
 from oddjet.analysis.studies.reproduce.windows import Role, Window, get_window
 from oddjet.analysis.trials import read_json, resumable
 from oddjet.datasets.disk.atomic import atomic_write
@@ -266,30 +267,24 @@ def _train_and_score(
 def _training_jets(trial: Trial, window: Window, skim: Skim) -> Jets:
     """Read the jets to train on, in random order, cut to the wanted number."""
     jets = window.jets(skim, trial.background, "train", nominal=True)
-    jets = _shuffled(jets, trial.max_jets, trial.seed)
+    jets = shuffled(jets, trial.max_jets, seed=trial.seed)
     if trial.signal is not None:
         more = window.jets(skim, trial.signal, "train", nominal=False)
         # What a supervised detector goes by; in inverse tagging the roles are exchanged.
         jets = ak.with_field(jets, np.full(len(jets), Truth.BACKGROUND, np.int8), "label")
         more = ak.with_field(more, np.full(len(more), Truth.MERGED, np.int8), "label")
-        jets = _shuffled(concatenate([jets, more]), None, trial.seed)
+        jets = shuffled(concatenate([jets, more]), seed=trial.seed)
     if trial.contamination is not None:
         signal, ratio = trial.contamination
         more = window.jets(skim, signal, "train", nominal=False)
         wanted = round(ratio * len(jets))
         if wanted > len(more):
             # Fewer jets of both kinds, so that their ratio is as wanted.
-            jets = _shuffled(jets, int(len(more) / ratio), trial.seed)
+            jets = shuffled(jets, int(len(more) / ratio), seed=trial.seed)
             wanted = min(round(ratio * len(jets)), len(more))
-        jets = concatenate([jets, _shuffled(more, wanted, trial.seed)])
-        jets = _shuffled(jets, None, trial.seed)
+        jets = concatenate([jets, shuffled(more, wanted, seed=trial.seed)])
+        jets = shuffled(jets, seed=trial.seed)
     if not len(jets):
         msg = f"window '{trial.window}' has no jets of {trial.background} to train on"
         raise ConfigError(msg)
     return jets
-
-
-def _shuffled(jets: Jets, n: int | None, seed: int) -> Jets:
-    """Shuffle jets and keep n of them."""
-    order = np.random.default_rng(seed).permutation(len(jets))
-    return jets[order if n is None else order[:n]]
