@@ -46,7 +46,8 @@ _WAYS: dict[str, list[str]] = {
     "dask": ["dask"],
     "one": ["iterative"],
 }
-"""The executors of the processes that run at once; each has an equal part of the files."""
+"""The executors of the processes that run at once; each has an equal part of the files. `one` shows the
+gain from a second core."""
 
 
 def compare_workers(
@@ -55,7 +56,6 @@ def compare_workers(
     *,
     repeats: int = 3,
     chunk_size: int = CHUNK_SIZE,
-    with_one: bool = True,
 ) -> dict[str, Any]:
     """Skim files with two local workers, and in two processes that know nothing of each other.
 
@@ -67,7 +67,6 @@ def compare_workers(
         folder: For the skims, which are removed.
         repeats: Rounds; each does every way once, another one first.
         chunk_size: Events a chunk.
-        with_one: Also one process for everything, to know what the second core brings.
 
     Returns:
         n_events; events a second of `alone`, `futures`, `dask` and `one`, as medians and all; and
@@ -76,7 +75,7 @@ def compare_workers(
     Raises:
         ProcessingError: If a process fails.
     """
-    ways = [way for way in _WAYS if with_one or way != "one"]
+    ways = list(_WAYS)
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     n_events = 0
     for round_number in range(repeats):
