@@ -53,7 +53,7 @@ COMMANDS: dict[str, Command] = {
         submit="Run a step as HTCondor jobs that need no connection back; "
         "`oddjet collect` finishes it.",
         collect="Gather what jobs made, say what is missing and why; "
-        "finish when everything is there.",
+        "finish when nothing is missing.",
     ),
     **_commands(
         "data",

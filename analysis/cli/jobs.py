@@ -80,7 +80,7 @@ def collect(
     allow_missing: AllowMissing = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Gather what jobs made, say what is missing and why; finish when everything is there."""
+    """Gather what jobs made, say what is missing and why; finish when nothing is missing."""
     with exit_on_error():
         collected = collect_step(
             folder, resubmit=resubmit, allow_missing=allow_missing, dry_run=dry_run

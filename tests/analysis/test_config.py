@@ -161,9 +161,9 @@ def test_decorrelation(tmp_path: Path) -> None:
     assert load_config(write(tmp_path)).decorrelation is None
 
     def read(**settings: object) -> DecorrelationConfig:
-        found = load_config(write(tmp_path, decorrelation=settings)).decorrelation
-        assert found is not None
-        return found
+        decorrelation = load_config(write(tmp_path, decorrelation=settings)).decorrelation
+        assert decorrelation is not None
+        return decorrelation
 
     assert read().methods == {"quantile_map": {}}
     names = read(methods=["ddt", "quantile_boosting"])

@@ -41,13 +41,13 @@ def test_table_json_and_figure_are_written(tmp_path: Path, monkeypatch: pytest.M
     arguments += ["--function", "exppoly2", "--function", "bernstein2", "--jets", "2000"]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
-    told = json.loads((tmp_path / "out" / "spurious.json").read_text())
-    assert told["n_data"] == 2000
+    written = json.loads((tmp_path / "out" / "spurious.json").read_text())
+    assert written["n_data"] == 2000
     # Jets fall as an exponential, which exppoly2 is and a straight line is not.
-    assert told["accepted"] == ["exppoly2"]
+    assert written["accepted"] == ["exppoly2"]
     assert (tmp_path / "out" / "spurious.png").stat().st_size > 5000
 
 
-def test_missing_skim_is_told_plainly(tmp_path: Path) -> None:
+def test_a_missing_skim_is_refused(tmp_path: Path) -> None:
     arguments = ["spurious", str(tmp_path / "none"), "-o", str(tmp_path), "--background", "qcd"]
     assert CliRunner().invoke(app, arguments).exit_code == 1

@@ -32,10 +32,10 @@ def test_limit_from_a_histogram_written_by_uproot(foreign: Path, tmp_path: Path)
     done = run(f"{foreign}:data/mass", *signal, "-o", tmp_path / "out")
     assert done.exit_code == 0, done.output
     assert "blinded" in done.output
-    (found,) = json.loads((tmp_path / "out" / "limits.json").read_text())["limits"]
-    assert found["blinded"] is True
-    assert found["observed"] is None
-    assert found["expected"]["median"]["events"] > 0
+    (written,) = json.loads((tmp_path / "out" / "limits.json").read_text())["limits"]
+    assert written["blinded"] is True
+    assert written["observed"] is None
+    assert written["expected"]["median"]["events"] > 0
     for name in ("workspace.json", "datacard.txt", "shapes.root", "limit.png"):
         assert (tmp_path / "out" / name).is_file()
 
@@ -46,14 +46,14 @@ def test_given_background_range_and_cross_section(foreign: Path, tmp_path: Path)
     small = ("--mass-scale", 0, "--mass-resolution", 0, "--lumi-error", 0, "--tagger", 0.2)
     done = run(f"{foreign}:data/mass", *signal, *given, *small, "-o", tmp_path / "out")
     assert done.exit_code == 0, done.output
-    (found,) = json.loads((tmp_path / "out" / "limits.json").read_text())["limits"]
-    observed = found["observed"]
+    (written,) = json.loads((tmp_path / "out" / "limits.json").read_text())["limits"]
+    observed = written["observed"]
     assert observed["cross_section_pb"] == pytest.approx(observed["events"] / (0.01 * 59800))
-    assert found["inputs"]["edges"][0] == 70.0
+    assert written["inputs"]["edges"][0] == 70.0
     assert "are not used" in done.output
 
 
-def test_mistakes_are_told_plainly(foreign: Path, tmp_path: Path) -> None:
+def test_mistakes_give_one_message(foreign: Path, tmp_path: Path) -> None:
     signal = ("--mass", 85, "--width", 6, "-o", tmp_path / "out")
     done = run(f"{foreign}:data/mas", *signal)
     assert done.exit_code == 1

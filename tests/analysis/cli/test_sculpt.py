@@ -39,8 +39,8 @@ def test_the_exit_code_is_that_of_the_worst_verdict(
     small_table: Path, columns: list[str], code: int, word: str
 ) -> None:
     arguments = [part for column in columns for part in ("--column", column)]
-    found, text = _sculpt(small_table, *arguments)
-    assert found == code
+    exit_code, text = _sculpt(small_table, *arguments)
+    assert exit_code == code
     assert word in text
 
 

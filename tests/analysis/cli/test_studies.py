@@ -131,7 +131,7 @@ def test_a_study_prints_its_table_and_writes_its_files(
     assert "w/Q" in result.output
     content = json.loads((tmp_path / "study.json").read_text())
     assert content["study"] == "contamination"
-    assert [each["ratio"] for each in content["trainings"]] == [1.0, 0.0]
+    assert [training["ratio"] for training in content["trainings"]] == [1.0, 0.0]
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "contamination_roc_w_Mass_distance.png",
         "contamination_w.png",
@@ -158,8 +158,8 @@ def test_two_detectors_are_studied_beside_each_other(
     result = study("correlation", skim, tmp_path, detector, *words)
     assert result.exit_code == 0, result.output
     content = json.loads((tmp_path / "study.json").read_text())
-    found = {each["name"]: each["hyper_parameters"] for each in content["detectors"]}
-    assert found == {detector: {"scale": 2}, other: {"power": 0.5}}
+    used = {entry["name"]: entry["hyper_parameters"] for entry in content["detectors"]}
+    assert used == {detector: {"scale": 2}, other: {"power": 0.5}}
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_two_detectors_are_studied_beside_each_other(
         ("inverse", ("--detector", "kmean"), "kmeans"),
     ],
 )
-def test_errors_are_told_plainly(
+def test_errors_give_one_message(
     skim: Path, detector: str, tmp_path: Path, name: str, words: tuple[str, ...], message: str
 ) -> None:
     result = study(name, skim, tmp_path / "out", detector, *words)
