@@ -276,7 +276,9 @@ def judge(
     settings: Settings | None = None,
     **choices: Any,
 ) -> SculptingResult:
-    """Judge whether cuts on scores sculpt the background's mass, as `oddjet sculpt`.
+    """Judge whether cuts on scores sculpt the mass of the background, as `oddjet sculpt`.
+
+    Data are judged, outside the signal window, where there is no simulated background.
 
     Args:
         scores: A scores table or its folder.
@@ -292,6 +294,10 @@ def judge(
     folder = scores.folder if isinstance(scores, Skim) else Path(scores)
     analysis = read_settings(config, settings or {}, output=folder)
     names = [columns] if isinstance(columns, str) else columns
+    known = open_scores(folder).manifest.datasets.items()
+    if all(dataset.kind != "background" for _, dataset in known):
+        data = [name for name, dataset in known if dataset.kind == "data"]
+        choices = {"datasets": data} | choices
     return judge_scores(folder, names, settings=analysis.hunt, **choices)
 
 

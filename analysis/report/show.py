@@ -16,6 +16,7 @@ from oddjet.analysis.report.sections.injection import injection_section
 from oddjet.analysis.report.sections.limits import limits_section
 from oddjet.analysis.report.sections.sculpting import sculpting_section
 from oddjet.analysis.sculpting.scores import SculptingResult
+from oddjet.analysis.sculpting.verdict import Verdict
 from oddjet.analysis.statistics.limits.spectrum import SpectrumLimit
 from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import ConfigError
@@ -43,6 +44,12 @@ section_of.register(FileHunt, histogram_section)
 section_of.register(SculptingResult, sculpting_section)
 section_of.register(InjectionResult, injection_section)
 section_of.register(SpectrumLimit, lambda result: limits_section([result]))
+
+
+@section_of.register
+def _(verdict: Verdict) -> Section:
+    statements = (verdict.sentence, *verdict.notes)
+    return Section(verdict.outcome.value, "verdict", statements=statements)
 
 
 @section_of.register

@@ -31,6 +31,7 @@ from oddjet.analysis.sculpting.cut import (
 from oddjet.analysis.sculpting.stratum import Stratum
 from oddjet.errors import ConfigError, TooFewJetsError
 from oddjet.processors.histograms import PT_EDGES
+from oddjet.shown import Shown
 from oddjet.typing import Floats
 
 __all__ = ["LEAST_POWER", "LEVEL", "JudgeSettings", "JudgedCell", "Outcome", "Verdict", "judge"]
@@ -90,7 +91,7 @@ class JudgedCell:
 
 
 @dataclasses.dataclass(frozen=True)
-class Verdict:
+class Verdict(Shown):
     """Whether a cut on a score sculpts the background's mass.
 
     Attributes:
