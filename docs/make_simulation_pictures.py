@@ -15,14 +15,13 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
+from oddjet.analysis.report.figures import draw
 from oddjet.analysis.report.figures.encode import figure_bytes
 from oddjet.analysis.report.figures.style import (
     COLOURS,
     DATA,
     Histogram,
     PlotLabel,
-    draw_label,
-    draw_steps,
     new_figure,
     styled,
 )
@@ -100,13 +99,13 @@ def draw_spectra(samples: Samples) -> Figure:
         enough &= filled.variances > 0
         values[first:][~np.logical_and.accumulate(enough[first:])] = np.nan
         used = Histogram(name, edges[first:], filled.counts[first:], filled.variances[first:])
-        draw_steps(axes, used, values[first:], errors[first:], color=colour)
+        draw.steps(axes, used, values[first:], errors[first:], color=colour)
     axes.set_yscale("log")
     axes.set_xlim(150, 1000)
     axes.set_xlabel("AK8 jet $p_T$ [GeV]")
     axes.set_ylabel("d$\\sigma$/d$p_T$ [pb/GeV]")
     axes.legend(title="QCD, |η| < 2; dotted: below the cut", loc="upper right")
-    draw_label(axes, PlotLabel(right="13 TeV, Pythia 8"))
+    draw.title(axes, PlotLabel(right="13 TeV, Pythia 8"))
     return figure
 
 
@@ -127,7 +126,7 @@ def draw_masses(samples: Samples) -> Figure:
             masses = matched_masses(source, truth, pt_min=pt_min, pt_max=pt_max)
             filled = histogram(label, masses, edges, 1.0)
             values, errors = filled.density()
-            draw_steps(axes, filled, values, errors, color=colour)
+            draw.steps(axes, filled, values, errors, color=colour)
         axes.axvline(mass, color=DATA, lw=1.0, ls="--", label=f"{mass:g} GeV")
         axes.set_xlim(0, end)
         axes.set_ylim(0, 1.5 * axes.get_ylim()[1])
@@ -135,7 +134,7 @@ def draw_masses(samples: Samples) -> Figure:
         axes.set_ylabel("fraction per GeV")
         axes.set_title(f"{title}, {pt_min} < $p_T$ < {pt_max} GeV", loc="right", fontsize=10.5)
         axes.legend(loc="upper right")
-    draw_label(panels[0], PlotLabel())
+    draw.title(panels[0], PlotLabel())
     return figure
 
 
@@ -148,8 +147,8 @@ def main() -> None:
     arguments = parser.parse_args()
     samples = Samples(arguments.folder, arguments.events, arguments.workers)
     PICTURES.mkdir(exist_ok=True)
-    for name, draw in (("spectra", draw_spectra), ("masses", draw_masses)):
-        (PICTURES / f"simulation_{name}.png").write_bytes(figure_bytes(draw(samples), dpi=120))
+    for name, picture in (("spectra", draw_spectra), ("masses", draw_masses)):
+        (PICTURES / f"simulation_{name}.png").write_bytes(figure_bytes(picture(samples), dpi=120))
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ class Table:
     Attributes:
         headers: Names of the columns.
         rows: Cells; floats are shown with four digits, None as a dash.
-        caption: What the table says.
+        caption: What the table shows.
     """
 
     headers: tuple[str, ...]
@@ -88,7 +88,7 @@ class Picture:
 
     Attributes:
         source: A function that draws the figure; or a ``data:`` URI.
-        caption: What is to be seen.
+        caption: What it shows.
         hint: How to read it.
         alt: A few words for screen readers; by default the caption.
         name: Of a file with this picture alone, without its suffix.
@@ -144,7 +144,7 @@ class Block:
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-    """One section: what a result has to say, for a page, the command line and files.
+    """One section: a result for a page, the command line and files.
 
     Attributes:
         title: Heading.
@@ -186,7 +186,7 @@ class Report:
 
     Attributes:
         title: Heading and name of the page.
-        lead: A few sentences that say what was done and what came out.
+        lead: A few sentences on what was done and what came out.
         cards: Headline numbers.
         sections: The sections in order.
         footer: The last line: versions, when it was made.
@@ -222,7 +222,7 @@ class Report:
 
 
 def p_text(value: float) -> str:
-    r"""A p-value as people write it, in one piece.
+    r"""A p-value as text without line breaks.
 
     >>> p_text(0.0312), p_text(1.6e-7), p_text(0.0)
     ('0.031', '1.6\u202f×\u202f10⁻⁷', '<\u202f10⁻³⁰⁰')

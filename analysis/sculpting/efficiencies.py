@@ -55,9 +55,9 @@ class EfficiencyStep:
         pt_high: Upper end [GeV].
         efficiency: Fraction of the background here that passes.
         entropy: D(after ‖ before) of the background's mass [nats].
-        entropy_by_chance: What a cut blind to the mass would have on average.
+        entropy_by_chance: What a cut independent of the mass has on average.
         jsd: Jensen–Shannon divergence between the masses of pass and fail [bits].
-        jsd_by_chance: What a cut blind to the mass would have on average.
+        jsd_by_chance: What a cut independent of the mass has on average.
         signal_efficiencies: Signal to the fraction that passes; NaN without jets.
         in_window: Signal to the fraction of its jets in the mass window that pass a cut which the
             fraction `working_point` of the background in that window passes. Empty without window.
@@ -156,7 +156,7 @@ def scan_efficiencies(
     """Cut at several background efficiencies, and measure in all pt and in each pt bin.
 
     The bins of mass hold equally many background jets. A cut on a random number has divergences
-    too; they are given beside, to first order in 1/n: (n_bins − 1)(1/n_pass − 1/n)/2 for the relative
+    too; they are given as well, to first order in 1/n: (n_bins − 1)(1/n_pass − 1/n)/2 for the relative
     entropy and (n_bins − 1)(1/n_pass + 1/n_fail)/(8 ln 2) for JSD, n being (Σw)²/Σw².
 
     Args:
@@ -173,7 +173,7 @@ def scan_efficiencies(
 
     Raises:
         TooFewJetsError: If there are fewer background jets inside the edges than bins.
-        InputError: If all scores are equal; see `make_cuts`.
+        InputError: If all scores are equal.
     """
     edges = checked_edges(pt_edges)
     jets = background.in_pt(edges[0], edges[-1])
@@ -182,11 +182,8 @@ def scan_efficiencies(
         raise TooFewJetsError(msg)
     cuts = make_cuts(jets.scores, jets.weights, working_points)
     rng = np.random.default_rng(seed)
-    ranges = [(edges[0], edges[-1])]
-    if len(edges) > 2:
-        ranges += list(itertools.pairwise(edges))
     steps = []
-    for low, high in ranges:
+    for low, high in dict.fromkeys([(edges[0], edges[-1]), *itertools.pairwise(edges)]):
         here = jets.in_pt(low, high)
         if len(here) < n_bins:
             continue
@@ -194,7 +191,6 @@ def scan_efficiencies(
         divergences = _divergences(here, cuts, n_bins, rng)
         places = zip(cuts.working_points, cuts.thresholds, divergences, strict=True)
         for point, threshold, divergence in places:
-            efficiencies = {name: _passing(sample, threshold) for name, sample in kept.items()}
             step = EfficiencyStep(
                 working_point=point,
                 threshold=threshold,
@@ -202,7 +198,7 @@ def scan_efficiencies(
                 pt_high=float(high),
                 efficiency=_passing(here, threshold),
                 **divergence,
-                signal_efficiencies=efficiencies,
+                signal_efficiencies={name: _passing(s, threshold) for name, s in kept.items()},
                 in_window=_in_window(here, kept, window, point),
             )
             steps.append(step)

@@ -83,7 +83,7 @@ def mass_sculpting(
     """Cut on a score at several background efficiencies and compare the mass before and after.
 
     The bins hold equally many background jets before the cut. Even a cut on a random number has an
-    entropy of about (bins − 1)/(2 n) for n jets that pass: look at it beside the intervals.
+    entropy of about (bins − 1)/(2 n) for n jets that pass: compare it with the intervals.
 
     Args:
         background: Scores and masses of background jets, each of shape (n,).

@@ -25,7 +25,6 @@ from oddjet.analysis.sculpting.verdict import JudgeSettings, Outcome, Verdict, j
 from oddjet.errors import ConfigError, did_you_mean
 from oddjet.processors.scores import Scores, open_scores
 from oddjet.shown import Shown
-from oddjet.typing import Floats
 
 __all__ = ["ScoreVerdict", "SculptingResult", "judge_scores", "worst_outcome"]
 
@@ -171,19 +170,20 @@ def judge_scores(
     judging = dataclasses.replace(judging or JudgeSettings(), pt_edges=settings.pt_edges)
     table = open_scores(folder)
     chosen, kind = _background(table, datasets)
-    _known_signals(table, signals)
-    if not columns:
-        msg = "no score to judge: name columns of the scores table"
-        raise ConfigError(msg)
+    _check(table, columns, signals)
     names = [*dict.fromkeys([settings.mass, "pt", "weight", "rank", *columns])]
-    blinded = [blinded_range(settings)] if kind == "data" else []
-    excluded = tuple(dict.fromkeys([*blinded, *([exclude] if exclude else [])]))
+    windows = (blinded_range(settings) if kind == "data" else None, exclude)
+    excluded = tuple(dict.fromkeys(window for window in windows if window))
     background = _rows(table, chosen, names, settings, excluded)
     signal_rows = {
         name: _of_signal(_rows(table, [name], [*names, "label"], settings, excluded))
         for name in signals
     }
     window = None if excluded else settings.window
+    scores = [
+        _judge_score(column, background, signal_rows, settings, window, judging)
+        for column in dict.fromkeys(columns)
+    ]
     return SculptingResult(
         datasets=tuple(chosen),
         kind=kind,
@@ -192,29 +192,20 @@ def judge_scores(
         mass_range=settings.range,
         window=settings.window,
         excluded=excluded,
-        scores=tuple(
-            _judge_score(
-                column,
-                _sample(background, column, settings),
-                {name: _sample(rows, column, settings) for name, rows in signal_rows.items()},
-                window=window,
-                mass_edges=_mass_edges(settings),
-                judging=judging,
-            )
-            for column in dict.fromkeys(columns)
-        ),
+        scores=tuple(scores),
     )
 
 
 def _judge_score(
     column: str,
-    jets: JetSample,
-    signals: Mapping[str, JetSample],
-    *,
+    background: Columns,
+    signal_rows: Mapping[str, Columns],
+    settings: HuntConfig,
     window: tuple[float, float] | None,
-    mass_edges: Floats,
     judging: JudgeSettings,
 ) -> ScoreVerdict:
+    jets = _sample(background, column, settings)
+    signals = {name: _sample(rows, column, settings) for name, rows in signal_rows.items()}
     steps = scan_efficiencies(
         jets,
         signals,
@@ -223,16 +214,13 @@ def _judge_score(
         pt_edges=judging.pt_edges,
         seed=judging.seed,
     )
-    shapes = mass_shapes(jets, edges=mass_edges, working_points=judging.working_points)
+    low, high = settings.range
+    n_bins = min(N_SHAPE_BINS, round((high - low) / settings.bin_width))
+    edges = np.linspace(low, high, n_bins + 1)
+    shapes = mass_shapes(jets, edges=edges, working_points=judging.working_points)
     score = ScoreVerdict(column, judge(jets, judging), tuple(steps), shapes)
     separation = separations(jets, signals, score.inclusive, seed=judging.seed)
     return dataclasses.replace(score, separation=separation)
-
-
-def _mass_edges(settings: HuntConfig) -> Floats:
-    low, high = settings.range
-    n_bins = min(N_SHAPE_BINS, round((high - low) / settings.bin_width))
-    return np.linspace(low, high, n_bins + 1)
 
 
 def _background(table: Scores, wanted: Sequence[str]) -> tuple[list[str], str]:
@@ -258,7 +246,10 @@ def _background(table: Scores, wanted: Sequence[str]) -> tuple[list[str], str]:
     return chosen, kinds.pop()
 
 
-def _known_signals(table: Scores, signals: Sequence[str]) -> None:
+def _check(table: Scores, columns: Sequence[str], signals: Sequence[str]) -> None:
+    if not columns:
+        msg = "no score to judge: name columns of the scores table"
+        raise ConfigError(msg)
     known = table.manifest.datasets
     for name in signals:
         if name not in known or known[name].kind != "signal":

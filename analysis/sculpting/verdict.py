@@ -3,7 +3,7 @@
 One number decides: the smallest p of a test of pass against fail over the mass, over all working
 points and bins of pt. It is ranked among the same number of samples in which the masses were
 permuted among the jets of each pt bin. So the many places that were looked at are counted, and the
-rank p = (k + 1)/(n + 1) is exact whatever the distribution of the test's statistic.
+rank p = (k + 1)/(n + 1) is exact for any distribution of the test's statistic.
 
 References:
     B. Phipson and G. K. Smyth, "Permutation p-values should never be zero", arXiv:1603.05766.
@@ -239,8 +239,8 @@ def judge(jets: JetSample, settings: JudgeSettings | None = None) -> Verdict:
 
     FAIL: the global p is below 0.05, and in a cell that is significant by itself the efficiency
     varies across the mass by more than the tolerance. Otherwise PASS if the sample had at least 90 %
-    power against a correlation `rho`, and INCONCLUSIVE if it had not. A score that does not know
-    the mass can FAIL in 5 % of samples; less in huge ones, where chance stays within the tolerance.
+    power against a correlation `rho`, and INCONCLUSIVE if it had not. A score that is independent
+    of the mass can FAIL in 5 % of samples; less in huge ones, where chance stays within the tolerance.
     A correlation of 0.1 varies the efficiency by 8 % (half of the jets pass) to 29 % (0.5 % pass).
 
     Cuts are quantiles of the score over all jets, so that a raw score and one made of it by a
@@ -258,14 +258,7 @@ def judge(jets: JetSample, settings: JudgeSettings | None = None) -> Verdict:
         ConfigError: If a setting is invalid.
     """
     settings = settings or JudgeSettings()
-    edges = checked_edges(settings.pt_edges)
-    kept = jets.in_pt(edges[0], edges[-1])
-    if not len(kept):
-        msg = (
-            f"sculpting: none of {len(jets)} jets is inside the pt edges "
-            f"{tuple(settings.pt_edges)} GeV"
-        )
-        raise TooFewJetsError(msg)
+    kept = _inside(jets, settings.pt_edges)
     cuts = make_cuts(kept.scores, kept.weights, settings.working_points)
     strata, notes = make_strata(kept, cuts, pt_edges=settings.pt_edges, n_bins=settings.n_bins)
     if n_outside := len(jets) - len(kept):
@@ -276,10 +269,7 @@ def judge(jets: JetSample, settings: JudgeSettings | None = None) -> Verdict:
         for (low, high), stratum in strata.items()
         for cell in _cells(stratum, low, high, cuts.working_points)
     ]
-    worst = min(cells, key=lambda cell: (cell.local_p, -cell.variation))
-    ranks = _ranks(smallest_null, np.array([cell.local_p for cell in cells]))
-    significant = [c for c, rank in zip(cells, ranks, strict=True) if rank < LEVEL and c.n_bins]
-    varying = max(significant or [worst], key=lambda cell: cell.variation)
+    worst, varying = _worst_and_varying(cells, smallest_null)
     global_p = float(_ranks(smallest_null, np.array([worst.local_p]))[0])
     power = float(np.mean(_ranks(smallest_null, smallest_toys) < LEVEL))
     return Verdict(
@@ -302,6 +292,15 @@ def judge(jets: JetSample, settings: JudgeSettings | None = None) -> Verdict:
     )
 
 
+def _inside(jets: JetSample, pt_edges: Sequence[float]) -> JetSample:
+    edges = checked_edges(pt_edges)
+    kept = jets.in_pt(edges[0], edges[-1])
+    if not len(kept):
+        msg = f"sculpting: none of {len(jets)} jets is inside the pt edges {tuple(pt_edges)} GeV"
+        raise TooFewJetsError(msg)
+    return kept
+
+
 def _smallest_ps(strata: Sequence[Stratum], settings: JudgeSettings) -> tuple[Floats, Floats]:
     """The smallest local p of each permutation, sorted, and of each toy."""
     rng = np.random.default_rng(settings.seed)
@@ -312,6 +311,16 @@ def _smallest_ps(strata: Sequence[Stratum], settings: JudgeSettings) -> tuple[Fl
         toys.append(stratum.statistics(drawn)[1])
     smallest_null = np.sort(np.concatenate(null, axis=1).min(axis=1))
     return smallest_null, np.concatenate(toys, axis=1).min(axis=1)
+
+
+def _worst_and_varying(
+    cells: Sequence[JudgedCell], smallest_null: Floats
+) -> tuple[JudgedCell, JudgedCell]:
+    """The most significant cell, and of all significant ones that with the largest variation."""
+    worst = min(cells, key=lambda cell: (cell.local_p, -cell.variation))
+    ranks = _ranks(smallest_null, np.array([cell.local_p for cell in cells]))
+    significant = [c for c, rank in zip(cells, ranks, strict=True) if rank < LEVEL and c.n_bins]
+    return worst, max(significant or [worst], key=lambda cell: cell.variation)
 
 
 def _outcome(global_p: float, variation: float, tolerance: float, power: float) -> Outcome:

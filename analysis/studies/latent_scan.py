@@ -19,12 +19,13 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from oddjet.analysis.config import DetectorConfig
+from oddjet.analysis.report.figures import draw
 from oddjet.analysis.report.figures.style import (
     BACKGROUND,
     SIGNAL,
     PlotLabel,
-    draw_label,
-    new_figure,
+    new_axes,
+    power_of_ten,
     styled,
 )
 from oddjet.analysis.trials import read_json, resumable
@@ -290,9 +291,8 @@ def draw_latent_scan(
         ConfigError: If the sizes do not rise, or a loss is not finite.
     """
     scan = LatentScan(tuple(sizes), tuple(tuple(of_size) for of_size in losses))
-    figure = new_figure()
-    axes = figure.subplots()
-    power = _power(float(np.max(np.abs(scan.losses))))
+    figure, axes = new_axes()
+    power = power_of_ten(scan.losses)
     mean, spread, points = (
         values / 10.0**power for values in (scan.mean, scan.spread, np.asarray(scan.losses))
     )
@@ -319,14 +319,6 @@ def draw_latent_scan(
         )
     axes.set_xticks(list(sizes))
     axes.minorticks_off()
-    axes.set_xlabel("Latent size")
-    axes.set_ylabel(loss_name if power == 0 else f"{loss_name} / $10^{{{power}}}$")
-    axes.legend(loc="upper right")
-    draw_label(axes, label or PlotLabel())
+    name = loss_name if power == 0 else f"{loss_name} / $10^{{{power}}}$"
+    draw.finish(axes, "Latent size", name, label, loc="upper right")
     return figure
-
-
-def _power(largest: float) -> int:
-    """The power of ten to take out of the axis: 0 for losses of ordinary size."""
-    power = int(np.floor(np.log10(largest))) if largest > 0 else 0
-    return power if power < -2 or power > 4 else 0

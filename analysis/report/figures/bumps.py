@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
 from scipy import stats
 
-from oddjet.analysis.report.figures.style import (
-    BACKGROUND,
-    SIGNAL,
-    PlotLabel,
-    draw_label,
-    hatch_window,
-    new_figure,
-    shade_window,
-    styled,
-)
+from oddjet.analysis.report.figures import draw
+from oddjet.analysis.report.figures.style import BACKGROUND, SIGNAL, PlotLabel, new_axes, styled
 from oddjet.analysis.statistics.bumphunt.result import BumpHunt, ChannelScan
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 __all__ = ["p_value_scan", "toy_statistics"]
 
@@ -64,10 +55,7 @@ def p_value_scan(
         axis_label: The mass with its unit.
         label: Text above the axes.
     """
-    from matplotlib.collections import LineCollection  # noqa: PLC0415
-
-    figure = new_figure(7.6, 5.2)
-    axes = figure.subplots()
+    figure, axes = new_axes(7.6, 5.2)
     table = channel.table
     known = ~np.isnan(table.local_p)
     columns = (table.low[known], table.high[known], np.maximum(table.local_p[known], 1e-300))
@@ -76,22 +64,20 @@ def p_value_scan(
     best = max(channel.local_p, 1e-300)
     if channel.has_excess:
         axes.plot(channel.window, [best, best], color=SIGNAL, lw=3, solid_capstyle="butt")
-        shade_window(axes, channel.window)
+        draw.shade(axes, channel.window)
     axes.plot([], [], color=BACKGROUND, lw=1.1, label=f"{len(bars)} windows")
     if channel.has_excess:
         name = f"most improbable: {channel.window[0]:g}–{channel.window[1]:g} GeV"
         axes.plot([], [], color=SIGNAL, lw=3, label=name)
     if hunt.blind_window is not None:
-        hatch_window(axes, hunt.blind_window, "blinded")
+        draw.hatch(axes, hunt.blind_window, "blinded")
     floor = max(min(best / 8, 1e-3) ** 1.45, 1e-305)
     axes.set_yscale("log")
     axes.set_ylim(floor, 3)
     axes.set_xlim(float(table.low.min()), float(table.high.max()))
     _sigma_lines(axes, floor)
     _global_axis(axes, hunt, floor)
-    axes.set_xlabel(axis_label)
-    axes.set_ylabel(f"Local p ({hunt.background})")
-    axes.legend(loc="lower left")
+    draw.finish(axes, axis_label, f"Local p ({hunt.background})", label, loc="lower left")
     axes.text(
         0.97,
         0.04,
@@ -102,7 +88,6 @@ def p_value_scan(
         fontsize=10.5,
         bbox={"facecolor": "white", "alpha": 0.85, "lw": 0},
     )
-    draw_label(axes, label or PlotLabel())
     return figure
 
 
@@ -140,29 +125,21 @@ def toy_statistics(hunt: BumpHunt, *, label: PlotLabel | None = None) -> Figure:
         hunt: The scan.
         label: Text above the axes.
     """
-    figure = new_figure(7.2, 4.4)
-    axes = figure.subplots()
+    figure, axes = new_axes(7.2, 4.4)
     toys = -np.log(np.maximum(hunt.toy_min_p, 1e-300))
     seen = -np.log(max(hunt.local_p, 1e-300))
     top = max(float(toys.max(initial=1.0)), seen) * 1.08
     edges: npt.NDArray[Any] = np.linspace(0, top, 61)
     above = hunt.toy_min_p <= hunt.local_p * (1.0 + 1e-9)
-    counts = np.histogram(toys[~above], bins=edges)[0]
-    axes.stairs(counts, edges, fill=True, color=BACKGROUND, alpha=0.75, label="background only")
-    axes.stairs(
-        np.histogram(toys[above], bins=edges)[0],
-        edges,
-        fill=True,
-        color=SIGNAL,
-        alpha=0.75,
-        label=f"at least as extreme: {hunt.n_exceeding} of {hunt.n_toys}",
-    )
+    extreme = f"at least as extreme: {hunt.n_exceeding} of {hunt.n_toys}"
+    parts = ((~above, BACKGROUND, "background only"), (above, SIGNAL, extreme))
+    for rows, colour, name in parts:
+        counts = np.histogram(toys[rows], bins=edges)[0]
+        axes.stairs(counts, edges, fill=True, color=colour, alpha=0.75, label=name)
     axes.axvline(seen, color=SIGNAL, lw=2.2, label="observed")
     axes.set_yscale("log")
     axes.set_ylim(0.5, toys.size / 4)
     axes.set_xlim(0, top)
-    axes.set_xlabel("BumpHunter statistic: −ln (smallest local p)")
-    axes.set_ylabel("Pseudo-experiments / bin")
-    axes.legend(loc="upper right")
-    draw_label(axes, label or PlotLabel())
+    names = ("BumpHunter statistic: −ln (smallest local p)", "Pseudo-experiments / bin")
+    draw.finish(axes, *names, label, loc="upper right")
     return figure

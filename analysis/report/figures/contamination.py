@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
-from oddjet.analysis.report.figures.style import (
-    COLOURS,
-    PlotLabel,
-    draw_label,
-    legend_text,
-    new_figure,
-    styled,
-)
+from oddjet.analysis.report.figures import draw
+from oddjet.analysis.report.figures.style import PlotLabel, colour_of, legend_text, new_axes, styled
 from oddjet.typing import Floats
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 __all__ = ["ContaminationLine", "contamination_curve"]
 
@@ -58,33 +50,25 @@ def contamination_curve(
         axis_label: What is divided by what.
         label: Text above the axes.
     """
-    figure = new_figure()
-    axes = figure.subplots()
+    figure, axes = new_axes()
     for number, line in enumerate(lines):
-        colour = COLOURS[number % len(COLOURS)]
+        colour, name = colour_of(number), legend_text(line.label)
         means = [float(np.mean(areas)) for areas in line.areas]
-        axes.plot(line.ratios, means, "o-", color=colour, ms=6, label=legend_text(line.label))
-        for end in (line.low, line.high):
+        band, alpha = (line.low, line.high), 0.25 / max(len(lines), 2)
+        draw.line(axes, line.ratios, means, band, alpha=alpha, color=colour, ms=6, label=name)
+        for end in band:
             axes.plot(line.ratios, end, ":", color=colour, lw=0.8)
-        axes.fill_between(
-            line.ratios, line.low, line.high, color=colour, alpha=0.25 / max(len(lines), 2), lw=0
-        )
         for ratio, areas in zip(line.ratios, line.areas, strict=True):
             if len(areas) > 1:
                 axes.plot([ratio] * len(areas), areas, "_", color=colour, ms=9, mew=1.4)
     _ratio_axis(axes, np.unique(np.concatenate([np.zeros(0), *(line.ratios for line in lines)])))
-    axes.set_xlabel(axis_label)
-    axes.set_ylabel("AUC")
     axes.margins(y=0.12)
-    axes.legend(loc="best")
-    draw_label(axes, label or PlotLabel())
+    draw.finish(axes, axis_label, "AUC", label)
     return figure
 
 
 def _ratio_axis(axes: Axes, ratios: Floats) -> None:
     """A tick at every ratio, on a scale that is logarithmic above the smallest of them."""
-    from matplotlib.ticker import NullLocator  # noqa: PLC0415
-
     positive = ratios[ratios > 0]
     if positive.size:
         axes.set_xscale("symlog", linthresh=float(positive.min()), linscale=0.6)

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
+from oddjet.analysis.report.figures import draw
 from oddjet.analysis.report.figures.style import (
-    COLOURS,
+    MARKERS,
     PlotLabel,
-    draw_label,
+    colour_of,
     legend_text,
-    new_figure,
+    new_axes,
     styled,
 )
 from oddjet.ml.evaluation.bootstrap import Interval
 from oddjet.typing import Floats
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 __all__ = ["Curve", "curves"]
-
-MARKERS = "osD^vP"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,8 +45,10 @@ class Curve:
     @classmethod
     def of_intervals(cls, label: str, x: Sequence[float], intervals: Sequence[Interval]) -> Curve:
         """Make a line of numbers with their intervals."""
-        columns = ([getattr(each, name) for each in intervals] for name in ("value", "low", "high"))
-        return cls(label, np.asarray(x, np.float64), *(np.asarray(c, np.float64) for c in columns))
+        columns = (
+            [getattr(interval, name) for interval in intervals] for name in ("value", "low", "high")
+        )
+        return cls(label, *(np.asarray(column, np.float64) for column in (x, *columns)))
 
 
 @styled
@@ -70,27 +69,18 @@ def curves(
         log: Logarithmic horizontal axis.
         label: Text above the axes.
     """
-    figure = new_figure()
-    axes = figure.subplots()
+    figure, axes = new_axes()
     for number, line in enumerate(lines):
-        colour = COLOURS[number % len(COLOURS)]
-        marker = MARKERS[number % len(MARKERS)]
-        text = legend_text(line.label)
-        axes.plot(line.x, line.values, f"{marker}-", color=colour, ms=5.5, label=text)
+        style = f"{MARKERS[number % len(MARKERS)]}-"
         top = np.where(np.isfinite(line.high), line.high, line.values)
-        axes.fill_between(line.x, line.low, top, color=colour, alpha=0.16, lw=0)
+        look: dict[str, Any] = {
+            "color": colour_of(number),
+            "ms": 5.5,
+            "label": legend_text(line.label),
+        }
+        draw.line(axes, line.x, line.values, (line.low, top), style=style, **look)
     if log:
-        from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter  # noqa: PLC0415
-
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(
-            FixedLocator(sorted({float(x) for line in lines for x in line.x}))
-        )
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.set_xlabel(axis_label)
-    axes.set_ylabel(value_label)
-    axes.legend(loc="best")
+        draw.log_ticks(axes, (float(x) for line in lines for x in line.x), "{x:g}")
     axes.margins(y=0.25)
-    draw_label(axes, label or PlotLabel())
+    draw.finish(axes, axis_label, value_label, label)
     return figure

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.figure import Figure
 
+from oddjet.analysis.report.figures import draw
 from oddjet.analysis.report.figures.style import (
-    COLOURS,
+    MARKERS,
     PlotLabel,
-    draw_label,
+    colour_of,
     legend_text,
-    new_figure,
+    new_axes,
     styled,
 )
 from oddjet.ml.evaluation.bootstrap import Interval
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 __all__ = ["Dots", "dot_rows"]
-
-MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,31 +52,31 @@ def dot_rows(
         reference: Where to draw a dotted line.
         label: Text above the axes.
     """
-    lines = list(dict.fromkeys(name for each in kinds for name in each.values))
+    lines = list(dict.fromkeys(name for kind in kinds for name in kind.values))
     width = 4.6 + 0.09 * max((len(name) for name in lines), default=0)
-    figure = new_figure(max(7.2, width), 1.7 + 0.26 * len(kinds) + 0.36 * max(len(lines), 1))
-    axes = figure.subplots()
+    height = 1.7 + 0.26 * len(kinds) + 0.36 * max(len(lines), 1)
+    figure, axes = new_axes(max(7.2, width), height)
     if reference is not None:
         axes.axvline(reference, color="#777777", ls=":", lw=1.3)
-    for number, each in enumerate(kinds):
+    for number, kind in enumerate(kinds):
         shift = 0.5 * ((number + 0.5) / max(len(kinds), 1) - 0.5)
-        found = [
+        dots = [
             (lines.index(name) + shift, interval)
-            for name, interval in each.values.items()
+            for name, interval in kind.values.items()
             if interval is not None and np.isfinite(interval.value)
         ]
         axes.errorbar(
-            [interval.value for _, interval in found],
-            [place for place, _ in found],
+            [interval.value for _, interval in dots],
+            [place for place, _ in dots],
             xerr=np.array(
-                [[i.value - i.low for _, i in found], [i.high - i.value for _, i in found]]
+                [[i.value - i.low for _, i in dots], [i.high - i.value for _, i in dots]]
             ).clip(min=0),
             fmt=MARKERS[number % len(MARKERS)],
-            color=COLOURS[number % len(COLOURS)],
+            color=colour_of(number),
             ms=6,
             lw=1.4,
             capsize=2,
-            label=legend_text(each.label),
+            label=legend_text(kind.label),
         )
     for line in range(1, len(lines)):
         axes.axhline(line - 0.5, color="#dddddd", lw=0.7, zorder=0)
@@ -92,5 +88,5 @@ def dot_rows(
     if kinds:
         # Below the axes, where there are no dots.
         figure.legend(loc="outside lower center", ncols=1 if len(kinds) < 4 else 2, fontsize=10)
-    draw_label(axes, label or PlotLabel())
+    draw.title(axes, label)
     return figure

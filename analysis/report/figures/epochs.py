@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from matplotlib.colors import LogNorm, SymLogNorm
+from matplotlib.figure import Figure
 
+from oddjet.analysis.report.figures import draw
 from oddjet.analysis.report.figures.style import (
-    COLOURS,
     PlotLabel,
-    draw_label,
+    colour_of,
     legend_text,
+    new_axes,
     new_figure,
+    power_of_ten,
     styled,
-    whole_numbers,
 )
-from oddjet.analysis.report.figures.training import power_of_ten
 from oddjet.ml.evaluation.bootstrap import Interval
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from oddjet.typing import Floats
 
 __all__ = ["Reconstruction", "mean_scores_by_epoch", "reconstructions"]
-
-Floats = npt.NDArray[np.floating]
 
 MOST_EPOCHS = 6
 """More are too small to see: some are left out, the first and the last not."""
@@ -63,65 +60,53 @@ def mean_scores_by_epoch(
         score: Name of the score.
         label: Text above the axes.
     """
-    figure = new_figure(7.2, 4.4)
-    axes = figure.subplots()
-    everything = np.array([each.value for row in means.values() for each in row])
+    figure, axes = new_axes(7.2, 4.4)
+    everything = np.array([interval.value for row in means.values() for interval in row])
     # Taken out of the axis here, for matplotlib would write the power over the label.
     exponent = power_of_ten(everything)
     for number, (name, intervals) in enumerate(means.items()):
-        colour = COLOURS[number % len(COLOURS)]
-        values = np.array([[each.value, each.low, each.high] for each in intervals])
-        values *= 10.0**-exponent
-        axes.plot(epochs, values[:, 0], "o-", color=colour, ms=5, label=legend_text(name))
-        axes.fill_between(epochs, values[:, 1], values[:, 2], color=colour, alpha=0.2, lw=0)
+        values, low, high = np.transpose([(i.value, i.low, i.high) for i in intervals])
+        unit = 10.0**-exponent
+        look: dict[str, Any] = {"color": colour_of(number), "ms": 5, "label": legend_text(name)}
+        draw.line(axes, epochs, values * unit, (low * unit, high * unit), alpha=0.2, **look)
     if everything.size and everything.min() > 0 and everything.max() > 4 * everything.min():
         axes.set_yscale("log")
-    whole_numbers(axes)
-    axes.set_xlabel("Epoch")
-    axes.set_ylabel(f"Mean {score}" + (f" / $10^{{{exponent}}}$" if exponent else ""))
-    axes.legend()
-    draw_label(axes, label or PlotLabel())
+    draw.whole_numbers(axes)
+    power = f" / $10^{{{exponent}}}$" if exponent else ""
+    draw.finish(axes, "Epoch", f"Mean {score}{power}", label)
     return figure
 
 
 @styled
-def reconstructions(found: Reconstruction, *, label: PlotLabel | None = None) -> Figure:
+def reconstructions(jet: Reconstruction, *, label: PlotLabel | None = None) -> Figure:
     """Draw a jet, its reconstructions, and the difference and its square, column by epoch.
 
     Args:
-        found: The jet.
+        jet: The jet.
         label: Text above the first panel.
     """
-    epochs = sorted(found.outputs)
+    epochs = sorted(jet.outputs)
     if len(epochs) > MOST_EPOCHS:
         places = np.linspace(0, len(epochs) - 1, MOST_EPOCHS).round().astype(int)
         epochs = [epochs[place] for place in places]
-    image = np.asarray(found.image, dtype=np.float64).reshape(found.image.shape[:2])
+    image = np.asarray(jet.image, dtype=np.float64).reshape(jet.image.shape[:2])
     count = len(epochs)
     figure = new_figure(1.9 * (count + 1) + 1.5, 6.0)
     grid = figure.subplots(3, count + 1, sharex=True, sharey=True, squeeze=False)
     looks = _looks(max(float(image.max(initial=0.0)), 1e-12))
 
-    def draw(row: int, column: int, values: Floats, text: str = "") -> Any:
+    def panel(row: int, column: int, values: Floats, text: str = "") -> Any:
         axes, look = grid[row, column], looks[row]
-        side = found.half_width
-        drawn = axes.imshow(
-            values.T,
-            origin="lower",
-            extent=(-side, side, -side, side),
-            cmap=look.colours,
-            norm=look.norm,
-            interpolation="nearest",
-        )
+        drawn = draw.image(axes, values, jet.half_width, cmap=look.colours, norm=look.norm)
         axes.text(0.05, 0.94, text, transform=axes.transAxes, color=look.ink, va="top", fontsize=11)
         return drawn
 
-    draw(0, 0, image, "input")
+    panel(0, 0, image, "input")
     for column, epoch in enumerate(epochs, start=1):
-        output = np.asarray(found.outputs[epoch], dtype=np.float64).reshape(image.shape)
+        output = np.asarray(jet.outputs[epoch], dtype=np.float64).reshape(image.shape)
         values = (output, output - image, (output - image) ** 2)
-        for row, each in enumerate(values):
-            drawn = draw(row, column, each, f"epoch {epoch}" if row == 0 else "")
+        for row, pixels in enumerate(values):
+            drawn = panel(row, column, pixels, f"epoch {epoch}" if row == 0 else "")
             if column == count:
                 look = looks[row]
                 figure.colorbar(
@@ -140,7 +125,7 @@ def reconstructions(found: Reconstruction, *, label: PlotLabel | None = None) ->
         bottom.set_xlabel("Δη", fontsize=11)
     for row in (1, 2):
         grid[row, 0].set_visible(False)
-    draw_label(grid[0, 0], label or PlotLabel())
+    draw.title(grid[0, 0], label)
     return figure
 
 
@@ -157,8 +142,6 @@ class _Look:
 
 def _looks(brightest: float) -> tuple[_Look, _Look, _Look]:
     """Colours of pixels, of differences and of their squares, all tied to the brightest pixel."""
-    from matplotlib.colors import LogNorm, SymLogNorm  # noqa: PLC0415
-
     top = 10.0 ** np.floor(np.log10(brightest))
     steps = [top * 10.0**-i for i in range(7)]
     linear = 0.01 * brightest

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
+from oddjet.analysis.report.figures import draw
 from oddjet.analysis.report.figures.style import (
     BACKGROUND,
     COLOURS,
     DATA,
     PlotLabel,
-    draw_label,
-    hatch_window,
     new_figure,
-    shade_window,
     styled,
 )
 from oddjet.analysis.statistics.background.fit import BackgroundFit
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 __all__ = ["sideband_fit"]
 
@@ -42,8 +37,6 @@ def sideband_fit(
         axis_label: The mass with its unit.
         label: Text above the axes.
     """
-    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415
-
     figure = new_figure(7.2, 6.2)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[2.6, 1])
     _draw_counts(top, fit, label.status if label else None)
@@ -67,9 +60,9 @@ def sideband_fit(
     span = (float(fit.edges[:-1][inside][0]), float(fit.edges[1:][inside][-1]))
     for axes in (top, bottom):
         if fit.observed is None:
-            hatch_window(axes, span, "blinded" if axes is top else None)
+            draw.hatch(axes, span, "blinded" if axes is top else None)
         else:
-            shade_window(axes, span, "not fitted" if axes is top else None)
+            draw.shade(axes, span, "not fitted" if axes is top else None)
     top.legend(loc="upper right")
     text = (
         f"χ²/ndf = {fit.fitted.deviance:.1f}/{fit.fitted.ndf},  p = {fit.p_value:.2g}\n"
@@ -78,7 +71,7 @@ def sideband_fit(
     if fit.observed is not None:
         text += f", {fit.observed:.5g} seen"
     top.text(0.03, 0.04, text, transform=top.transAxes, fontsize=10.5, va="bottom")
-    draw_label(top, label or PlotLabel())
+    draw.title(top, label)
     figure.align_ylabels()
     return figure
 

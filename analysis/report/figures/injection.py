@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from oddjet.analysis.injection.summary import PointSummary
+from oddjet.analysis.report.figures import draw
 from oddjet.analysis.report.figures.style import (
-    COLOURS,
+    MARKERS,
     PlotLabel,
-    draw_label,
+    colour_of,
     legend_text,
-    new_figure,
+    new_axes,
     styled,
 )
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from oddjet.typing import Floats
 
 __all__ = ["injected_significance", "injected_yield"]
 
-MARKERS = "osD^vP"
+FRACTION = "Injected signal / background before the cut [%]"
 
 
 @styled
@@ -35,32 +35,17 @@ def injected_significance(
         points: Those of one score.
         label: Text above the axes.
     """
-    figure = new_figure()
-    axes = figure.subplots()
+    figure, axes = new_axes()
     for number, (name, line) in enumerate(_by_cut(points).items()):
-        x = 100 * np.array([point.fraction for point in line])
-        colour = COLOURS[number % len(COLOURS)]
-        # Lines of different cuts are moved apart a little, so that their seeds can be told apart.
-        shift = 0.012 * (number - 1.5) * max(float(x.max()), 1e-9)
+        places, marker = _places(line, number), MARKERS[number % len(MARKERS)]
         means = [np.mean(point.significance) for point in line]
-        axes.plot(x + shift, means, "-", color=colour, label=legend_text(name))
-        for place, point in zip(x + shift, line, strict=True):
-            axes.plot(
-                [place] * len(point.significance),
-                point.significance,
-                MARKERS[number % len(MARKERS)],
-                color=colour,
-                ms=5,
-                mfc="none",
-            )
+        axes.plot(places, means, "-", color=colour_of(number), label=legend_text(name))
+        _draw_seeds(axes, places, [p.significance for p in line], marker, colour_of(number))
     for sigma in (3, 5):
         axes.axhline(sigma, color="#aaaaaa", ls=":", lw=0.9, zorder=0)
-    axes.set_xlabel("Injected signal / background before the cut [%]")
-    axes.set_ylabel("Significance in the signal window [σ]")
-    axes.legend(loc="upper left")
+    draw.finish(axes, FRACTION, "Significance in the signal window [σ]", label, loc="upper left")
     axes.set_ylim(bottom=-0.2)
     axes.margins(y=0.25)
-    draw_label(axes, label or PlotLabel())
     return figure
 
 
@@ -72,24 +57,31 @@ def injected_yield(points: Sequence[PointSummary], *, label: PlotLabel | None = 
         points: Those of one score.
         label: Text above the axes.
     """
-    figure = new_figure(7.2, 4.2)
-    axes = figure.subplots()
+    figure, axes = new_axes(7.2, 4.2)
     for number, (name, line) in enumerate(_by_cut(points).items()):
-        colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
-        x = 100 * np.array([point.fraction for point in line])
-        shift = 0.012 * (number - 1.5) * max(float(x.max()), 1e-9)
+        colour, marker = colour_of(number), MARKERS[number % len(MARKERS)]
         axes.plot([], [], marker, color=colour, mfc="none", label=legend_text(name))
-        for place, point in zip(x + shift, line, strict=True):
-            pulls = list(point.pull)
-            axes.plot([place] * len(pulls), pulls, marker, color=colour, ms=5, mfc="none")
+        _draw_seeds(axes, _places(line, number), [p.pull for p in line], marker, colour)
     axes.axhspan(-1, 1, color="#dddddd", alpha=0.5, lw=0, zorder=0)
     axes.axhline(0, color="#888888", lw=0.9, zorder=0)
-    axes.set_xlabel("Injected signal / background before the cut [%]")
-    axes.set_ylabel("(Fitted yield − injected) / error")
-    axes.legend(loc="upper left", ncols=2)
+    draw.finish(
+        axes, FRACTION, "(Fitted yield − injected) / error", label, loc="upper left", ncols=2
+    )
     axes.margins(y=0.35)
-    draw_label(axes, label or PlotLabel())
     return figure
+
+
+def _places(line: Sequence[PointSummary], number: int) -> Floats:
+    """Fractions [%], moved a little for the n-th line, so that seeds of all lines are seen."""
+    x = 100 * np.array([point.fraction for point in line])
+    return np.asarray(x + 0.012 * (number - 1.5) * max(float(x.max()), 1e-9))
+
+
+def _draw_seeds(
+    axes: Axes, places: Floats, values: Sequence[Sequence[float]], marker: str, colour: str
+) -> None:
+    for place, seeds in zip(places, values, strict=True):
+        axes.plot([place] * len(seeds), seeds, marker, color=colour, ms=5, mfc="none")
 
 
 def _by_cut(points: Sequence[PointSummary]) -> dict[str, list[PointSummary]]:

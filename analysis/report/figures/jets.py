@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
-from oddjet.analysis.report.figures.style import PlotLabel, draw_label, new_figure, styled
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.colors import Normalize
-    from matplotlib.figure import Figure
-    from matplotlib.image import AxesImage
+from oddjet.analysis.report.figures import draw
+from oddjet.analysis.report.figures.style import PlotLabel, new_axes, new_figure, styled
 
 __all__ = ["average_images", "jet_picture", "reconstruction_pictures"]
 
 Floats = npt.NDArray[np.floating]
 
 BATCH_JETS = 4096
-
-
-def _square(image: Floats) -> Floats:
-    """(n, n) or (n, n, 1) → (n, n)."""
-    return np.asarray(image, dtype=np.float64).reshape(image.shape[0], image.shape[1])
 
 
 def _axis_names(axes: Axes) -> None:
@@ -38,23 +33,18 @@ def _draw_on_black(
     axes: Axes, image: Floats, name: str, *, half_width: float, cmap: str, norm: Normalize
 ) -> AxesImage:
     """Draw an image (n, n) on the darkest colour, its name inside."""
-    from matplotlib import colormaps  # noqa: PLC0415
-
     axes.set_facecolor(colormaps[cmap](0.0))
-    drawn = axes.imshow(
-        np.where(image.T > 0, image.T, np.nan),
-        origin="lower",
-        extent=(-half_width, half_width, -half_width, half_width),
-        cmap=cmap,
-        norm=norm,
-        interpolation="nearest",
-    )
+    drawn = draw.image(axes, np.where(image > 0, image, np.nan), half_width, cmap=cmap, norm=norm)
     _axis_names(axes)
-    axes.tick_params(color="white", which="both")
-    axes.text(
-        0.04, 0.95, name, transform=axes.transAxes, color="white", va="top", fontweight="bold"
-    )
+    draw.name_on_black(axes, name)
     return drawn
+
+
+def _log_scale(images: Iterable[Floats], decades: int, *, clip: bool = False) -> LogNorm:
+    """A logarithmic scale of so many powers of ten, up to the brightest pixel of all images."""
+    brightest = max((float(image.max(initial=0.0)) for image in images), default=1.0)
+    top = max(brightest, 1e-12)
+    return LogNorm(vmin=top * 10.0**-decades, vmax=top, clip=clip)
 
 
 @styled
@@ -69,22 +59,18 @@ def average_images(
         half_width: Half width of the image in Δη and Δφ.
         label: Text above the first panel.
     """
-    from matplotlib.colors import LogNorm  # noqa: PLC0415
-
-    squares = {name: _square(image) for name, image in images.items()}
-    count = max(len(squares), 1)
+    count = max(len(images), 1)
     figure = new_figure(3.6 * count + 1.1, 4.1)
     panels = np.atleast_1d(np.asarray(figure.subplots(1, count, sharey=True), dtype=object))
-    brightest = max((float(image.max(initial=0.0)) for image in squares.values()), default=1.0)
-    norm = LogNorm(vmin=max(brightest, 1e-12) * 1e-5, vmax=max(brightest, 1e-12))
+    norm = _log_scale((np.asarray(image, np.float64) for image in images.values()), 5)
     drawn = None
-    for number, (axes, (name, image)) in enumerate(zip(panels, squares.items(), strict=False)):
+    for number, (axes, (name, image)) in enumerate(zip(panels, images.items(), strict=False)):
         drawn = _draw_on_black(axes, image, name, half_width=half_width, cmap="magma", norm=norm)
         if number:
             axes.set_ylabel("")
     if drawn is not None:
         figure.colorbar(drawn, ax=list(panels), label="Mean share of jet $p_T$ / pixel", pad=0.015)
-    draw_label(panels[0], label or PlotLabel())
+    draw.title(panels[0], label)
     return figure
 
 
@@ -110,14 +96,14 @@ def reconstruction_pictures(
     References:
         I. Ene, Anomalies in Hadronic Resonances using Autoencoders (2022), "Performance evaluation".
     """
-    means = {name: _mean_pictures(*each) for name, each in pictures.items()}
+    means = {name: _mean_pictures(*pair) for name, pair in pictures.items()}
     rows = max(len(means), 1)
     figure = new_figure(8.6, 2.6 * rows + 1.5)
     figure.set_layout_engine("compressed")  # square panels side by side
     panels = np.asarray(
         figure.subplots(rows, 3, sharex=True, sharey=True, squeeze=False), dtype=object
     )
-    norms = [_three_decades([each[column] for each in means.values()]) for column in (0, 0, 2)]
+    norms = [_log_scale((triple[column] for triple in means.values()), 3) for column in (0, 0, 2)]
     drawn: list[AxesImage] = []
     for line, (name, triple) in zip(panels, means.items(), strict=False):
         names = (f"{name}: input", "output", "squared error")
@@ -136,16 +122,14 @@ def reconstruction_pictures(
             (drawn[0], panels[:, :2], "Mean share of jet $p_T$ / pixel"),
             (drawn[2], panels[:, 2:], "Mean squared error / pixel"),
         )
-        for picture, some, text in bars:
-            figure.colorbar(
-                picture,
-                ax=list(some.ravel()),
-                label=text,
-                location="bottom",
-                aspect=15 * some.shape[1],
-                pad=0.02,
-            )
-    draw_label(panels[0, 0], label or PlotLabel())
+        for picture, block, text in bars:
+            look: dict[str, Any] = {
+                "location": "bottom",
+                "aspect": 15 * block.shape[1],
+                "pad": 0.02,
+            }
+            figure.colorbar(picture, ax=list(block.ravel()), label=text, **look)
+    draw.title(panels[0, 0], label)
     return figure
 
 
@@ -163,21 +147,12 @@ def _mean_pictures(images: Floats, outputs: Floats) -> tuple[Floats, Floats, Flo
     return means[0], means[1], means[2]
 
 
-def _three_decades(images: list[Floats]) -> Normalize:
-    from matplotlib.colors import LogNorm  # noqa: PLC0415
-
-    brightest = max((float(image.max(initial=0.0)) for image in images), default=0.0)
-    top = max(brightest, 1e-12)
-    return LogNorm(vmin=1e-3 * top, vmax=top)
-
-
 @styled
 def jet_picture(
     image: Floats,
     *,
     half_width: float,
     constituents: tuple[Floats, Floats, Floats] | None = None,
-    title: str = "",
 ) -> Figure:
     """Draw one jet: its image, and a ring for each constituent.
 
@@ -186,28 +161,16 @@ def jet_picture(
         half_width: Half width of the image in Δη and Δφ.
         constituents: Δη, Δφ and pt [GeV] of the constituents, each (n_constituents,); a ring's
             area grows with pt.
-        title: Text above the axes.
     """
-    from matplotlib.colors import LogNorm  # noqa: PLC0415
-
-    square = _square(image)
-    figure = new_figure(3.4, 3.5)
-    axes = figure.subplots()
-    brightest = max(float(square.max(initial=0.0)), 1e-12)
-    axes.imshow(
-        np.where(square.T > 0, square.T, np.nan),
-        origin="lower",
-        extent=(-half_width, half_width, -half_width, half_width),
-        cmap="YlGnBu",
-        norm=LogNorm(vmin=brightest * 1e-3, vmax=brightest, clip=True),
-        interpolation="nearest",
-    )
+    figure, axes = new_axes(3.4, 3.5)
+    pixels = np.asarray(image, np.float64)
+    norm = _log_scale([pixels], 3, clip=True)
+    draw.image(axes, np.where(pixels > 0, pixels, np.nan), half_width, cmap="YlGnBu", norm=norm)
     if constituents is not None:
-        delta_eta, delta_phi, pt = (np.asarray(each, dtype=np.float64) for each in constituents)
+        delta_eta, delta_phi, pt = (np.asarray(values, np.float64) for values in constituents)
         area = 14.0 + 500.0 * pt / max(float(pt.sum()), 1e-12)
         axes.scatter(delta_eta, delta_phi, s=area, facecolor="none", edgecolor="#bd1f01", lw=0.9)
     axes.set_xlim(-half_width, half_width)
     axes.set_ylim(-half_width, half_width)
     _axis_names(axes)
-    axes.set_title(title, fontsize=10, loc="left")
     return figure

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.figure import Figure
 
+from oddjet.analysis.report.figures import draw
 from oddjet.analysis.report.figures.style import (
     BACKGROUND,
     DATA,
     SIGNAL,
     PlotLabel,
-    draw_label,
-    hatch_window,
-    new_figure,
+    new_axes,
     styled,
 )
 from oddjet.analysis.statistics.limits.upper import Limit
 from oddjet.errors import ConfigError
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 __all__ = ["limit_band", "signal_at_limit"]
 
@@ -60,8 +56,7 @@ def limit_band(
 
     mass = np.array([limit.mass for limit in ordered])
     band = np.array([[shown(limit, mu) for mu in limit.expected] for limit in ordered])
-    figure = new_figure()
-    axes = figure.subplots()
+    figure, axes = new_axes()
     axes.fill_between(mass, band[:, 0], band[:, 4], color=OUTER, lw=0, label="95 % expected")
     axes.fill_between(mass, band[:, 1], band[:, 3], color=INNER, lw=0, label="68 % expected")
     axes.plot(mass, band[:, 2], color=DATA, ls="--", label="median expected")
@@ -75,11 +70,9 @@ def limit_band(
     else:
         axes.set_ylim(0, 1.45 * top)
     axes.set_xlim(mass[0], mass[-1])
-    axes.set_xlabel(axis_label)
     unit = "σ [pb]" if in_pb else "signal events"
-    axes.set_ylabel(f"Upper limit on {unit}, {100 * ordered[0].settings.cl:g} % CL")
-    axes.legend(loc="upper right", title="blinded" if not seen else None)
-    draw_label(axes, label or PlotLabel())
+    name = f"Upper limit on {unit}, {100 * ordered[0].settings.cl:g} % CL"
+    draw.finish(axes, axis_label, name, label, loc="upper right", title="" if seen else "blinded")
     return figure
 
 
@@ -98,8 +91,7 @@ def signal_at_limit(
         label: Text above the axes.
     """
     inputs = limit.inputs
-    figure = new_figure()
-    axes = figure.subplots()
+    figure, axes = new_axes()
     errors = np.sqrt(inputs.total_variances)
     background = inputs.background
     axes.stairs(
@@ -125,7 +117,7 @@ def signal_at_limit(
     )
     top = background + signal
     if inputs.observed is None:
-        hatch_window(axes, (inputs.edges[0], inputs.edges[-1]), "data blinded")
+        draw.hatch(axes, (inputs.edges[0], inputs.edges[-1]), "data blinded")
     else:
         centres = 0.5 * (inputs.edges[:-1] + inputs.edges[1:])
         spread = np.sqrt(inputs.observed)
@@ -133,8 +125,5 @@ def signal_at_limit(
         top = np.maximum(top, inputs.observed + spread)
     axes.set_ylim(0, 1.5 * float(top.max()))
     axes.set_xlim(inputs.edges[0], inputs.edges[-1])
-    axes.set_xlabel(axis_label)
-    axes.set_ylabel("Jets / bin")
-    axes.legend(loc="upper right")
-    draw_label(axes, label or PlotLabel())
+    draw.finish(axes, axis_label, "Jets / bin", label, loc="upper right")
     return figure

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.figure import Figure
 
+from oddjet.analysis.report.figures import draw
 from oddjet.analysis.report.figures.style import (
-    COLOURS,
     DATA,
     Histogram,
     PlotLabel,
-    draw_label,
-    draw_steps,
+    colour_of,
     legend_text,
     new_figure,
     styled,
 )
 from oddjet.typing import Floats
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 __all__ = ["MassPair", "mass_response", "masses_in_and_out"]
 
@@ -64,12 +61,12 @@ def masses_in_and_out(pairs: Mapping[str, MassPair], *, label: PlotLabel | None 
     figure = new_figure(max(4.2 * count, 6.0), 4.2)
     grid = np.atleast_1d(np.asarray(figure.subplots(1, count), dtype=object))
     for number, (axes, (name, pair)) in enumerate(zip(grid, pairs.items(), strict=False)):
-        colour = COLOURS[number % len(COLOURS)]
+        colour = colour_of(number)
         everything = np.concatenate([pair.before, pair.after, pair.true])
         high = float(np.quantile(everything, 0.99)) if everything.size else 1.0
         edges = np.linspace(0, max(high, 1.0), N_BINS + 1)
         before, after, true = (
-            _histogram(text, values, edges, pair.weights)
+            Histogram.fill(text, values, edges, pair.weights)
             for text, values in (
                 ("network's input", pair.before),
                 ("output", pair.after),
@@ -78,16 +75,16 @@ def masses_in_and_out(pairs: Mapping[str, MassPair], *, label: PlotLabel | None 
         )
         heights, _ = before.density()
         axes.stairs(heights, edges, fill=True, color=colour, alpha=0.35, label=before.label)
-        tallest = max(float(each.density()[0].max(initial=0.0)) for each in (before, after, true))
-        for each, line, style in ((after, colour, "-"), (true, DATA, ":")):
-            draw_steps(axes, each, *each.density(), color=line, ls=style)
+        tallest = max(float(h.density()[0].max(initial=0.0)) for h in (before, after, true))
+        draw.steps(axes, after, *after.density(), color=colour, ls="-")
+        draw.steps(axes, true, *true.density(), color=DATA, ls=":")
         axes.set_xlim(0, edges[-1])
         axes.set_ylim(0, 1.5 * tallest if tallest > 0 else 1.0)  # leaves room for the legend
         axes.set_xlabel("Mass [GeV]")
         if number == 0:
             axes.set_ylabel("Fraction of jets / GeV")
         axes.legend(title=legend_text(name), loc="upper right", fontsize=10)
-    draw_label(grid[0], label or PlotLabel())
+    draw.title(grid[0], label)
     return figure
 
 
@@ -115,22 +112,22 @@ def mass_response(
     highest = min(max(highest, 2.0), 8.0)
     edges = np.linspace(0, highest, N_BINS + 1)
     for number, (name, pair) in enumerate(pairs.items()):
-        colour = COLOURS[number % len(COLOURS)]
+        colour, text = colour_of(number), legend_text(name)
         style = "--" if name in signals else "-"
-        ratio = ratios[name]
-        shape = _histogram(legend_text(name), ratio, edges, pair.weights)
-        draw_steps(left, shape, *shape.density(), color=colour, ls=style)
-        centres, quantiles = _profile(pair.before, ratio)
-        if not centres.size:
-            continue
-        right.plot(
-            centres, quantiles[:, 1], "o", ls=style, color=colour, ms=4, label=legend_text(name)
-        )
-        right.fill_between(
-            centres, quantiles[:, 0], quantiles[:, 2], color=colour, alpha=0.15, lw=0
-        )
-    for draw in (left.axvline, right.axhline):
-        draw(1, color="#777777", ls=":", lw=1.3)
+        shape = Histogram.fill(text, ratios[name], edges, pair.weights)
+        draw.steps(left, shape, *shape.density(), color=colour, ls=style)
+        centres, (low, median, high) = _profile(pair.before, ratios[name])
+        if centres.size:
+            look: dict[str, Any] = {
+                "alpha": 0.15,
+                "style": f"o{style}",
+                "color": colour,
+                "ms": 4,
+                "label": text,
+            }
+            draw.line(right, centres, median, (low, high), **look)
+    left.axvline(1, color="#777777", ls=":", lw=1.3)
+    right.axhline(1, color="#777777", ls=":", lw=1.3)
     left.set(xlim=(0, highest), ylim=(0, None))
     left.margins(y=0.2)
     left.set_xlabel("Output mass / input mass")
@@ -141,21 +138,15 @@ def mass_response(
     for axes, title in ((left, None), (right, "median, central 68 %")):
         if axes.get_legend_handles_labels()[0]:
             axes.legend(loc="upper right", fontsize=10, title=title)
-        draw_label(axes, label or PlotLabel())
+        draw.title(axes, label)
     return figure
 
 
-def _histogram(name: str, values: Floats, edges: Floats, weights: Floats) -> Histogram:
-    counts = np.histogram(values, bins=edges, weights=weights)[0]
-    variances = np.histogram(values, bins=edges, weights=weights**2)[0]
-    return Histogram(name, edges, counts, variances)
-
-
 def _profile(mass: Floats, ratio: Floats) -> tuple[Floats, Floats]:
-    """Centres of up to twelve bins with equally many jets, and quantiles of the ratio there."""
+    """Centres of up to twelve bins with equally many jets, and three quantiles of the ratio there."""
     n = min(12, len(mass) // 20)
     if n < 1:
-        return np.zeros(0), np.zeros((0, 3))
+        return np.zeros(0), np.zeros((3, 0))
     parts = np.array_split(np.argsort(mass, kind="stable"), n)
     centres = np.array([np.median(mass[rows]) for rows in parts])
-    return centres, np.array([np.quantile(ratio[rows], [0.16, 0.5, 0.84]) for rows in parts])
+    return centres, np.transpose([np.quantile(ratio[rows], [0.16, 0.5, 0.84]) for rows in parts])

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.figure import Figure
 
-from oddjet.analysis.report.figures.style import (
-    PlotLabel,
-    draw_label,
-    legend_text,
-    new_figure,
-    styled,
-)
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from oddjet.analysis.report.figures import draw
+from oddjet.analysis.report.figures.style import PlotLabel, legend_text, new_axes, styled
 
 __all__ = ["coefficient_matrix"]
 
@@ -44,11 +37,8 @@ def coefficient_matrix(
         column_label: What the columns are.
         label: Text above the axes.
     """
-    longest = max((len(name) for name in rows), default=0)
-    figure = new_figure(
-        2.6 + 0.085 * longest + 1.25 * max(len(columns), 2), 1.6 + 0.42 * max(len(rows), 2)
-    )
-    axes = figure.subplots()
+    width = 2.6 + 0.085 * max(map(len, rows), default=0) + 1.25 * max(len(columns), 2)
+    figure, axes = new_axes(width, 1.6 + 0.42 * max(len(rows), 2))
     drawn = axes.imshow(
         np.ma.masked_invalid(values),
         cmap="RdBu_r",
@@ -61,22 +51,19 @@ def coefficient_matrix(
     for (row, column), value in np.ndenumerate(values):
         strong = np.isfinite(value) and abs(value - middle) > 0.6 * half
         text = f"{value:.2f}".replace("-", "−") if np.isfinite(value) else "–"
-        axes.text(
-            column,
-            row,
-            text,
-            ha="center",
-            va="center",
-            fontsize=11,
-            color="white" if strong else "black",
-        )
-    axes.set_xticks(range(len(columns)), [_name(each) for each in columns])
-    axes.set_yticks(range(len(rows)), [legend_text(each) for each in rows])
+        look: dict[str, Any] = {
+            "ha": "center",
+            "va": "center",
+            "color": "white" if strong else "black",
+        }
+        axes.text(column, row, text, fontsize=11, **look)
+    axes.set_xticks(range(len(columns)), [_name(column) for column in columns])
+    axes.set_yticks(range(len(rows)), [legend_text(row) for row in rows])
     axes.minorticks_off()
     axes.tick_params(length=0)
     axes.set_xlabel(column_label, loc="center")
     figure.colorbar(drawn, ax=axes, label=value_label, pad=0.02)
-    draw_label(axes, label or PlotLabel())
+    draw.title(axes, label)
     return figure
 
 

@@ -8,29 +8,24 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from matplotlib.colors import CenteredNorm, LogNorm
+from matplotlib.figure import Figure
 
+from oddjet.analysis.report.figures import draw
 from oddjet.analysis.report.figures.style import (
-    COLOURS,
     Histogram,
     PlotLabel,
-    draw_label,
-    draw_steps,
+    class_colours,
     legend_text,
     new_figure,
     styled,
 )
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from oddjet.typing import Floats
 
 __all__ = ["MixtureSample", "mixture_pictures", "mixture_weights"]
-
-Floats = npt.NDArray[np.floating]
 
 DEPTH = 1e-4
 """Pixels below this part of the brightest are drawn as black."""
@@ -70,8 +65,6 @@ def mixture_pictures(
         alpha: α of each mixture, for the names.
         label: Text above the first panel.
     """
-    from matplotlib.colors import CenteredNorm, LogNorm  # noqa: PLC0415
-
     count = len(pictures)
     figure = new_figure(3.3 * count + 1.3, 6.9)
     grid = figure.subplots(2, count, sharex=True, sharey=True, squeeze=False)
@@ -83,18 +76,9 @@ def mixture_pictures(
     bright: dict[str, Any] = {"cmap": "magma", "norm": LogNorm(DEPTH * brightest, brightest)}
     unlike: dict[str, Any] = {"cmap": "RdBu_r", "norm": CenteredNorm(halfrange=most)}
     for i in range(count):
-        top = _draw_image(grid[0, i], shown[i], half_width, **bright)
-        bottom = _draw_image(grid[1, i], ratios[i], half_width, **unlike)
-        grid[0, i].tick_params(color="white", which="both")
-        grid[0, i].text(
-            0.04,
-            0.95,
-            f"Theme {i + 1}, α = {alpha[i]:g}",
-            transform=grid[0, i].transAxes,
-            color="white",
-            va="top",
-            fontweight="bold",
-        )
+        top = draw.image(grid[0, i], shown[i], half_width, **bright)
+        bottom = draw.image(grid[1, i], ratios[i], half_width, **unlike)
+        draw.name_on_black(grid[0, i], f"Theme {i + 1}, α = {alpha[i]:g}")
         grid[1, i].set_xlabel("Δη")
     for row, drawn, name in (
         (0, top, "Share of the image / pixel"),
@@ -102,7 +86,7 @@ def mixture_pictures(
     ):
         grid[row, 0].set_ylabel("Δφ")
         figure.colorbar(drawn, ax=list(grid[row]), label=name, pad=0.015)
-    draw_label(grid[0, 0], label or PlotLabel())
+    draw.title(grid[0, 0], label)
     return figure
 
 
@@ -128,10 +112,12 @@ def mixture_weights(
     edges = np.linspace(0.0, 1.0, n_bins + 1)
     figure = new_figure(7.2 if len(drawn) == 1 else 4.4 * len(drawn), 4.8)
     panels = figure.subplots(1, len(drawn), sharey=True, squeeze=False)[0]
+    colours = class_colours([sample.is_signal for sample in samples])
     for axes, mixture in zip(panels, drawn, strict=True):
-        for sample, colour in zip(samples, _colours(samples), strict=True):
-            shape = _shape(sample, mixture, edges)
-            draw_steps(axes, shape, shape.counts, np.sqrt(shape.variances), color=colour)
+        for sample, colour in zip(samples, colours, strict=True):
+            name, norm = legend_text(sample.label), max(len(sample.weights), 1)
+            shape = Histogram.fill(name, sample.weights[:, mixture], edges, norm=norm)
+            draw.steps(axes, shape, shape.counts, np.sqrt(shape.variances), color=colour)
         axes.set_xlabel(f"Weight of theme {mixture + 1}, α = {alpha[mixture]:g}")
         axes.set_xlim(0.0, 1.0)
     if any(len(sample.weights) for sample in samples):
@@ -140,30 +126,5 @@ def mixture_weights(
         panels[0].set_ylim(max(low, 1e-5), high * 5)
     panels[0].set_ylabel("Fraction of jets / bin")
     panels[-1].legend(loc="upper right")
-    draw_label(panels[0], label or PlotLabel())
+    draw.title(panels[0], label)
     return figure
-
-
-def _draw_image(axes: Axes, image: Floats, half_width: float, **kw: Any) -> Any:
-    """Draw an image whose first axis is Δη."""
-    axes.set_aspect("equal")
-    extent = (-half_width, half_width, -half_width, half_width)
-    return axes.imshow(image.T, origin="lower", extent=extent, interpolation="nearest", **kw)
-
-
-def _shape(sample: MixtureSample, mixture: int, edges: npt.NDArray[np.float64]) -> Histogram:
-    """Histogram of one weight, of sum 1."""
-    counts = np.histogram(sample.weights[:, mixture], bins=edges)[0].astype(np.float64)
-    norm = max(len(sample.weights), 1)
-    return Histogram(legend_text(sample.label), edges, counts / norm, counts / norm**2)
-
-
-def _colours(samples: Sequence[MixtureSample]) -> list[str]:
-    plain, strong = [COLOURS[0], *COLOURS[3:6]], [COLOURS[1], COLOURS[2], COLOURS[6]]
-    numbers = {True: 0, False: 0}
-    colours = []
-    for sample in samples:
-        palette = strong if sample.is_signal else plain
-        colours.append(palette[numbers[sample.is_signal] % len(palette)])
-        numbers[sample.is_signal] += 1
-    return colours

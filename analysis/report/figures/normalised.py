@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
+from oddjet.analysis.report.figures import draw
 from oddjet.analysis.report.figures.style import (
-    COLOURS,
     PlotLabel,
-    draw_label,
+    colour_of,
     legend_text,
     new_figure,
     styled,
-    whole_numbers,
 )
 from oddjet.errors import ConfigError
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 __all__ = ["NormalisedTraining", "normalised_trainings"]
 
@@ -75,8 +71,7 @@ def normalised_trainings(
     figure = new_figure(width=10.4, height=4.6)
     left, right = figure.subplots(1, 2)
     for number, training in enumerate(trainings):
-        colour = COLOURS[number % len(COLOURS)]
-        best = training.best_epoch
+        colour, best = colour_of(number), training.best_epoch
         _draw(left, training.history["e_plus"], best, colour, "-")
         _draw(left, training.history["e_minus"], best, colour, "--")
         _draw(right, training.history["emd"], best, colour, "-")
@@ -87,13 +82,12 @@ def normalised_trainings(
     left.plot([], [], "-", color="#555555", label="$E_+$, data")
     left.plot([], [], "--", color="#555555", label="$E_-$, samples")
     right.plot([], [], "o", color="#555555", mfc="white", mew=1.6, label="kept")
-    left.set_ylabel("Mean energy")
-    right.set_ylabel("Earth mover's distance")
-    for axes in (left, right):
+    for axes, name in ((left, "Mean energy"), (right, "Earth mover's distance")):
         axes.set_xlabel("Epoch")
-        whole_numbers(axes)
+        axes.set_ylabel(name)
+        draw.whole_numbers(axes)
         axes.legend(loc="best")
-    draw_label(left, label or PlotLabel())
+    draw.title(left, label)
     return figure
 
 
@@ -105,4 +99,4 @@ def _largest_energy(training: NormalisedTraining) -> float:
 def _draw(axes: Axes, values: Sequence[float], best: int, colour: str, style: str) -> None:
     heights = np.asarray(values, dtype=np.float64)
     axes.plot(np.arange(1, heights.size + 1), heights, style, color=colour)
-    axes.plot([best], [heights[best - 1]], "o", color=colour, mfc="white", mew=1.6, ms=7)
+    draw.kept(axes, best, heights[best - 1], colour)

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import BoundaryNorm, ListedColormap
+from matplotlib.figure import Figure
 
+from oddjet.analysis.report.figures import draw
 from oddjet.analysis.report.figures.style import (
-    COLOURS,
     PlotLabel,
-    draw_label,
+    colour_of,
+    new_axes,
     new_figure,
     sequence_colours,
     styled,
-    whole_numbers,
 )
 from oddjet.typing import Floats
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 __all__ = ["RocLine", "auc_by_epoch", "roc_by_epoch", "roc_curves"]
 
@@ -54,7 +54,7 @@ class RocLine:
         return f"{self.label}: AUC {self.auc:.3f} [{self.interval[0]:.3f}, {self.interval[1]:.3f}]"
 
 
-def _panels(lines: Sequence[RocLine], colours: Sequence[Any], label: PlotLabel) -> Figure:
+def _panels(lines: Sequence[RocLine], colours: Sequence[Any], label: PlotLabel | None) -> Figure:
     figure = new_figure(11.2, 4.8)
     left, right = figure.subplots(1, 2)
     best = 10.0
@@ -76,7 +76,7 @@ def _panels(lines: Sequence[RocLine], colours: Sequence[Any], label: PlotLabel) 
     right.set_xlabel("Signal efficiency $\\epsilon_s$")
     right.set_ylabel("Background rejection $1/\\epsilon_b$")
     for axes in (left, right):
-        draw_label(axes, label)
+        draw.title(axes, label)
     return figure
 
 
@@ -88,8 +88,7 @@ def roc_curves(lines: Sequence[RocLine], *, label: PlotLabel | None = None) -> F
         lines: The curves.
         label: Text above the axes.
     """
-    colours = [COLOURS[i % len(COLOURS)] for i in range(len(lines))]
-    figure = _panels(lines, colours, label or PlotLabel())
+    figure = _panels(lines, [colour_of(place) for place in range(len(lines))], label)
     figure.axes[0].legend(loc="lower right", fontsize=10)
     return figure
 
@@ -105,15 +104,12 @@ def roc_by_epoch(
         lines: Their curves.
         label: Text above the axes.
     """
-    figure = _panels(lines, sequence_colours(len(lines)), label or PlotLabel())
+    figure = _panels(lines, sequence_colours(len(lines)), label)
     _epoch_bar(figure, figure.axes[1], epochs)
     return figure
 
 
 def _epoch_bar(figure: Figure, axes: Axes, epochs: Sequence[int]) -> None:
-    from matplotlib.cm import ScalarMappable  # noqa: PLC0415
-    from matplotlib.colors import BoundaryNorm, ListedColormap  # noqa: PLC0415
-
     count = len(epochs)
     norm = BoundaryNorm(np.arange(count + 1) - 0.5, count)
     ramp = ListedColormap(sequence_colours(count))
@@ -143,19 +139,13 @@ def auc_by_epoch(
         best_epoch: Epoch whose weights are used.
         label: Text above the axes.
     """
-    figure = new_figure(7.2, 4.4)
-    axes = figure.subplots()
+    figure, axes = new_axes(7.2, 4.4)
     for number, (name, values) in enumerate(aucs.items()):
-        colour = COLOURS[number % len(COLOURS)]
-        axes.plot(epochs, values, "o-", color=colour, ms=5, label=name)
-        if intervals and name in intervals:
-            low, high = intervals[name]
-            axes.fill_between(epochs, low, high, color=colour, alpha=0.2, lw=0)
+        band = (intervals or {}).get(name, (values, values))
+        look: dict[str, Any] = {"color": colour_of(number), "ms": 5, "label": name}
+        draw.line(axes, epochs, values, band, alpha=0.2, **look)
     if best_epoch is not None:
         axes.axvline(best_epoch, color="#555555", ls=":", lw=1.3, label=f"kept: {best_epoch}")
-    whole_numbers(axes)
-    axes.set_xlabel("Epoch")
-    axes.set_ylabel("AUC")
-    axes.legend()
-    draw_label(axes, label or PlotLabel())
+    draw.whole_numbers(axes)
+    draw.finish(axes, "Epoch", "AUC", label)
     return figure

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
-from oddjet.analysis.report.figures.style import COLOURS, PlotLabel, draw_label, new_figure, styled
+from matplotlib.figure import Figure
+
+from oddjet.analysis.report.figures import draw
+from oddjet.analysis.report.figures.style import DASHES, PlotLabel, colour_of, new_figure, styled
 from oddjet.analysis.sculpting import Sculpted
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 __all__ = ["sculpting_curves"]
-
-DASHES = ("-", "--", ":", "-.")
 
 
 @styled
 def sculpting_curves(
-    found: Mapping[tuple[str, str], Sequence[Sculpted]], *, label: PlotLabel | None = None
+    cuts: Mapping[tuple[str, str], Sequence[Sculpted]], *, label: PlotLabel | None = None
 ) -> Figure:
-    """Draw the relative entropy against the rejection, and the signal efficiency beside.
+    """Draw the relative entropy against the rejection, and the signal efficiency on the right.
 
     Args:
-        found: (score, signal) → cuts by falling background efficiency. The entropy is the
+        cuts: (score, signal) → cuts by falling background efficiency. The entropy is the
             background's, so that of one score is drawn once.
         label: Text above the axes.
 
@@ -32,38 +29,22 @@ def sculpting_curves(
     """
     figure = new_figure(11.2, 4.8)
     left, right = figure.subplots(1, 2)
-    scores = list(dict.fromkeys(score for score, _ in found))
-    signals = list(dict.fromkeys(signal for _, signal in found))
+    scores = list(dict.fromkeys(score for score, _ in cuts))
+    signals = list(dict.fromkeys(signal for _, signal in cuts))
     for number, score in enumerate(scores):
-        colour = COLOURS[number % len(COLOURS)]
-        cuts = found[score, next(signal for each, signal in found if each == score)]
-        rejections = [1 / cut.background_efficiency for cut in cuts]
-        left.plot(rejections, [cut.entropy.value for cut in cuts], "o-", color=colour, label=score)
-        left.fill_between(
-            rejections,
-            [cut.entropy.low for cut in cuts],
-            [cut.entropy.high for cut in cuts],
-            color=colour,
-            alpha=0.16,
-            lw=0,
+        colour = colour_of(number)
+        first = cuts[next(pair for pair in cuts if pair[0] == score)]
+        entropy, low, high = (
+            [getattr(cut.entropy, end) for cut in first] for end in ("value", "low", "high")
         )
+        rejections = [1 / cut.background_efficiency for cut in first]
+        draw.line(left, rejections, entropy, (low, high), color=colour, label=score)
         for dash, signal in zip(DASHES, signals, strict=False):
-            if (score, signal) in found:
-                some = found[score, signal]
-                right.plot(
-                    [cut.entropy.value for cut in some],
-                    [cut.signal_efficiency for cut in some],
-                    f"o{dash}",
-                    color=colour,
-                    label=f"{score}, {signal}",
-                )
-    left.set_xscale("log")
-    from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter  # noqa: PLC0415
-
-    rejections = sorted({1 / cut.background_efficiency for cuts in found.values() for cut in cuts})
-    left.xaxis.set_major_locator(FixedLocator(rejections))
-    left.xaxis.set_minor_locator(NullLocator())
-    left.xaxis.set_major_formatter(StrMethodFormatter("{x:.3g}"))
+            if (score, signal) in cuts:
+                kept = [cut.signal_efficiency for cut in cuts[score, signal]]
+                entropy = [cut.entropy.value for cut in cuts[score, signal]]
+                right.plot(entropy, kept, f"o{dash}", color=colour, label=f"{score}, {signal}")
+    draw.log_ticks(left, (1 / cut.background_efficiency for row in cuts.values() for cut in row))
     left.set_xlabel("Background rejection $1/\\epsilon_b$")
     left.set_ylabel("Relative entropy after ‖ before [nats]")
     left.legend(loc="upper left")
@@ -73,5 +54,5 @@ def sculpting_curves(
     right.legend(loc="upper right", fontsize=8.5, ncols=2)
     for axes in (left, right):
         axes.set_ylim(bottom=0)
-        draw_label(axes, label or PlotLabel())
+        draw.title(axes, label)
     return figure

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
-from oddjet.analysis.report.figures.style import (
-    COLOURS,
-    Histogram,
-    PlotLabel,
-    draw_label,
-    draw_steps,
-    new_figure,
-    styled,
-)
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from oddjet.analysis.report.figures import draw
+from oddjet.analysis.report.figures.style import Histogram, PlotLabel, colour_of, new_axes, styled
 
 __all__ = ["cut_flow_bars", "spectrum"]
 
@@ -28,8 +19,6 @@ def spectrum(
     histograms: Sequence[Histogram],
     *,
     axis_label: str = "Jet $p_T$ [GeV]",
-    normalise: bool = False,
-    log: bool = True,
     label: PlotLabel | None = None,
 ) -> Figure:
     """Draw one distribution of several samples, by default the jet pt.
@@ -37,28 +26,19 @@ def spectrum(
     Args:
         histograms: One a sample.
         axis_label: Quantity with its unit.
-        normalise: Draw each with area 1 instead of jets per unit.
-        log: Logarithmic vertical axis.
         label: Text above the axes.
     """
-    figure = new_figure()
-    axes = figure.subplots()
-    log = log and any((each.counts > 0).any() for each in histograms)
-    for number, each in enumerate(histograms):
-        width = np.diff(each.edges)
-        values, errors = each.counts / width, np.sqrt(each.variances) / width
-        if normalise:
-            values, errors = each.density()
+    figure, axes = new_axes()
+    log = any((histogram.counts > 0).any() for histogram in histograms)
+    for number, histogram in enumerate(histograms):
+        width = np.diff(histogram.edges)
+        values, errors = histogram.counts / width, np.sqrt(histogram.variances) / width
         # A step to zero would run off a logarithmic axis.
         shown = np.where(values > 0, values, np.nan) if log else values
-        draw_steps(axes, each, shown, errors, color=COLOURS[number % len(COLOURS)])
+        draw.steps(axes, histogram, shown, errors, color=colour_of(number))
         if log:
             axes.set_yscale("log", nonpositive="mask")
-    unit = " / GeV" if "GeV" in axis_label else " / unit"
-    axes.set_xlabel(axis_label)
-    axes.set_ylabel(("Fraction of jets" if normalise else "Jets") + unit)
-    axes.legend()
-    draw_label(axes, label or PlotLabel())
+    draw.finish(axes, axis_label, "Jets / GeV" if "GeV" in axis_label else "Jets / unit", label)
     return figure
 
 
@@ -76,15 +56,18 @@ def cut_flow_bars(
         label: Text above the axes.
     """
     names = [name for name, _ in next(iter(steps.values()), ())]
-    figure = new_figure(7.2, max(2.6, 1.1 + 0.34 * len(names) * max(1, 0.6 * len(steps))))
-    axes = figure.subplots()
+    figure, axes = new_axes(7.2, max(2.6, 1.1 + 0.34 * len(names) * max(1, 0.6 * len(steps))))
     height = 0.8 / max(len(steps), 1)
     for number, (dataset, flow) in enumerate(steps.items()):
         first = flow[0][1] if flow and flow[0][1] else 1.0
         fractions = [value / first for _, value in flow]
         places = np.arange(len(flow)) + (number + 0.5) * height - 0.4
-        colour = COLOURS[number % len(COLOURS)]
-        axes.barh(places, fractions, height=height * 0.9, color=colour, label=dataset)
+        look: dict[str, Any] = {
+            "height": height * 0.9,
+            "color": colour_of(number),
+            "label": dataset,
+        }
+        axes.barh(places, fractions, **look)
         for place, fraction in zip(places, fractions, strict=True):
             text = f"{100 * fraction:.3g} %"
             axes.text(fraction + 0.01, place, text, va="center", fontsize=9.5)
@@ -96,5 +79,5 @@ def cut_flow_bars(
     axes.set_xlabel("Fraction left")
     if len(steps) > 1:
         axes.legend(loc="lower right")
-    draw_label(axes, label or PlotLabel())
+    draw.title(axes, label)
     return figure

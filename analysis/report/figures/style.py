@@ -8,35 +8,38 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, ParamSpec, TypeVar
 
+import matplotlib as mpl
+import mplhep  # noqa: F401 - brings its fonts along
 import numpy as np
+import numpy.typing as npt
+from cycler import cycler
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from oddjet.typing import Floats
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 __all__ = [
     "ACCENT",
     "BACKGROUND",
     "COLOURS",
+    "DASHES",
     "DATA",
+    "MARKERS",
     "SIGNAL",
     "Histogram",
     "PlotLabel",
-    "draw_label",
-    "draw_steps",
+    "class_colours",
+    "colour_of",
     "efficiency_name",
-    "hatch_window",
     "legend_text",
+    "new_axes",
     "new_figure",
+    "power_of_ten",
     "sequence_colours",
-    "shade_window",
     "styled",
-    "whole_numbers",
 ]
 
 COLOURS = (
@@ -52,6 +55,8 @@ COLOURS = (
     "#92dadd",
 )
 BACKGROUND, SIGNAL, ACCENT, DATA = COLOURS[0], COLOURS[1], COLOURS[2], "#111111"
+MARKERS = "osD^vPX"
+DASHES = ("-", "--", ":", "-.")
 
 RC: Any = {
     # What the first family lacks, such as superscripts, comes from the second.
@@ -97,10 +102,6 @@ def styled(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
-        import matplotlib as mpl  # noqa: PLC0415
-        import mplhep  # noqa: F401, PLC0415 - brings its fonts along
-        from cycler import cycler  # noqa: PLC0415
-
         with mpl.rc_context():
             mpl.rcdefaults()
             mpl.rcParams.update(RC)
@@ -139,6 +140,34 @@ class Histogram:
     counts: Floats
     variances: Floats
 
+    @classmethod
+    def fill(
+        cls,
+        label: str,
+        values: Floats,
+        edges: Floats,
+        weights: Floats | None = None,
+        *,
+        norm: float = 1.0,
+    ) -> Histogram:
+        """Count values in bins.
+
+        Args:
+            label: Name in the legend.
+            values: Shape (n,).
+            edges: Bin edges, n_bins + 1 of them.
+            weights: Shape (n,); 1 if None.
+            norm: What contents are divided by.
+        """
+        weights = np.ones(len(values)) if weights is None else weights
+        counts, squares = (np.histogram(values, edges, weights=w)[0] for w in (weights, weights**2))
+        return cls(label, edges, counts / norm, squares / norm**2)
+
+    @property
+    def centres(self) -> Floats:
+        """Centres of the bins, shape (n_bins,)."""
+        return 0.5 * (self.edges[:-1] + self.edges[1:])
+
     @property
     def total(self) -> float:
         """Sum of the contents that may be shown."""
@@ -153,9 +182,28 @@ class Histogram:
 
 def new_figure(width: float = 7.2, height: float = 5.0) -> Figure:
     """Make an empty figure whose layout keeps all labels inside [inches]."""
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def new_axes(width: float = 7.2, height: float = 5.0) -> tuple[Figure, Axes]:
+    """Make a figure with one pair of axes [inches]."""
+    figure = new_figure(width, height)
+    return figure, figure.subplots()
+
+
+def colour_of(number: int) -> str:
+    """The colour of the n-th line, from 0."""
+    return COLOURS[number % len(COLOURS)]
+
+
+def class_colours(are_signal: Sequence[bool]) -> list[str]:
+    """Colours of classes of jets, each its own; those of signals are the strong ones."""
+    palettes = {False: [COLOURS[0], *COLOURS[3:]], True: [COLOURS[1], COLOURS[2], COLOURS[6]]}
+    colours = []
+    for place, is_signal in enumerate(are_signal):
+        palette = palettes[is_signal]
+        colours.append(palette[sum(s == is_signal for s in are_signal[:place]) % len(palette)])
+    return colours
 
 
 def legend_text(name: str) -> str:
@@ -168,98 +216,26 @@ def legend_text(name: str) -> str:
     return (" " + name if name.startswith("_") else name).replace("$", r"\$")
 
 
-def whole_numbers(axes: Axes) -> None:
-    """Let the horizontal axis count: ticks at whole numbers only."""
-    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415
-
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-
-
-def draw_label(axes: Axes, label: PlotLabel) -> None:
-    """Write "oddjet", the status and the right-hand text above the axes."""
-    name = axes.annotate(
-        "oddjet",
-        xy=(0, 1),
-        xycoords="axes fraction",
-        xytext=(0, 4),
-        textcoords="offset points",
-        ha="left",
-        va="bottom",
-        fontsize=13,
-        fontweight="bold",
-    )
-    axes.annotate(
-        label.status,
-        xy=(1, 0),
-        xycoords=name,
-        xytext=(5, 0),
-        textcoords="offset points",
-        ha="left",
-        va="bottom",
-        fontsize=12,
-        fontstyle="italic",
-    )
-    if label.right:
-        axes.annotate(
-            label.right,
-            xy=(1, 1),
-            xycoords="axes fraction",
-            xytext=(0, 4),
-            textcoords="offset points",
-            ha="right",
-            va="bottom",
-            fontsize=12,
-        )
-
-
-def shade_window(axes: Axes, window: tuple[float, float], label: str | None = None) -> None:
-    """Shade a window over the full height."""
-    axes.axvspan(*window, color=ACCENT, alpha=0.18, lw=0, zorder=0, label=label)
-
-
-def hatch_window(axes: Axes, window: tuple[float, float], label: str | None = None) -> None:
-    """Hatch a window in which nothing may be shown."""
-    axes.axvspan(
-        *window, facecolor="#eeeeee", edgecolor="#999999", hatch="////", lw=0, zorder=0, label=label
-    )
-
-
-def draw_steps(axes: Axes, histogram: Histogram, values: Floats, errors: Floats, **kw: Any) -> None:
-    """Draw a histogram as a line of steps with a light band of its errors.
+def power_of_ten(values: npt.ArrayLike) -> int:
+    """Give the power of ten to take out of an axis: 0 for values of ordinary size.
 
     Args:
-        axes: Where to draw.
-        histogram: Gives the edges and the legend's text.
-        values: Heights, shape (n_bins,).
-        errors: Their errors, shape (n_bins,).
-        **kw: ``color`` and anything `Axes.stairs` takes.
+        values: What is drawn, of any shape; what is not finite does not count.
     """
-    axes.stairs(values, histogram.edges, label=histogram.label, lw=1.8, baseline=None, **kw)
-    # A band that reaches zero has no place on a logarithmic axis: it ends below what is drawn.
-    positive = values[values > 0]
-    floor = 0.3 * float(positive.min()) if positive.size else 0.0
-    upper = np.where(values + errors > 0, values + errors, np.nan)
-    axes.stairs(
-        upper,
-        histogram.edges,
-        baseline=np.where(np.isnan(upper), np.nan, np.maximum(values - errors, floor)),
-        fill=True,
-        color=kw.get("color"),
-        alpha=0.22,
-        lw=0,
-    )
+    values = np.asarray(values)
+    largest = float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
+    power = int(np.floor(np.log10(largest))) if largest > 0 else 0
+    return power if power < -2 or power > 4 else 0
 
 
 def sequence_colours(n: int) -> list[tuple[float, float, float, float]]:
     """Colours for an ordered sequence such as epochs, dark to light."""
-    import matplotlib as mpl  # noqa: PLC0415
-
     ramp = mpl.colormaps["viridis"]
     return [ramp(0.9 * i / max(n - 1, 1)) for i in range(n)]
 
 
 def efficiency_name(efficiency: float) -> str:
-    """A background efficiency as people say it.
+    """A background efficiency as text.
 
     >>> efficiency_name(0.005)
     '0.5 %'

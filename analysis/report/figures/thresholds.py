@@ -8,24 +8,22 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.stats import gaussian_kde
 
+from oddjet.analysis.report.figures import draw
 from oddjet.analysis.report.figures.scores import ScoreSample
 from oddjet.analysis.report.figures.style import (
     BACKGROUND,
     COLOURS,
     SIGNAL,
     PlotLabel,
-    draw_label,
-    new_figure,
+    new_axes,
     styled,
 )
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 __all__ = ["Mark", "scores_with_thresholds"]
 
@@ -72,14 +70,13 @@ def scores_with_thresholds(
         name: Name of the score.
         label: Text above the axes.
     """
-    figure = new_figure(9.6, 5.0)
-    axes = figure.subplots()
-    values = np.concatenate([np.zeros(0), *(each.values for each in samples)])
+    figure, axes = new_axes(9.6, 5.0)
+    values = np.concatenate([np.zeros(0), *(sample.values for sample in samples)])
     low, high = np.quantile(values, [0.001, 0.999]) if values.size else (0.0, 1.0)
     log = bool(values.size and values.min() > 0 and high > 8 * low)
     if not high > low:
         low, high = low - 0.5, high + 0.5
-    smallest = min((each.values.size for each in samples), default=0)
+    smallest = min((sample.values.size for sample in samples), default=0)
     n_bins = int(np.clip(np.sqrt(smallest), 8, MOST_BINS))
     for sample in samples:
         _draw(axes, sample, float(low), float(high), n_bins, log=log)
@@ -103,7 +100,7 @@ def scores_with_thresholds(
             title_fontsize=9.5,
             alignment="left",
         )
-    draw_label(axes, label or PlotLabel())
+    draw.title(axes, label)
     return figure
 
 
@@ -114,8 +111,6 @@ def _percent(fraction: float) -> str:
 def _draw(
     axes: Axes, sample: ScoreSample, low: float, high: float, n_bins: int, *, log: bool
 ) -> None:
-    from scipy.stats import gaussian_kde  # noqa: PLC0415
-
     colour = SIGNAL if sample.is_signal else BACKGROUND
     weights = np.ones(sample.values.size) if sample.weights is None else sample.weights
     values = sample.values

@@ -81,7 +81,7 @@ def anomalies_section(
 
 
 def _truth(label: int | None) -> str:
-    known = {int(each): each.name.lower() for each in Truth}
+    known = {int(truth): truth.name.lower() for truth in Truth}
     return "–" if label is None else known.get(label, str(label))
 
 

@@ -32,37 +32,15 @@ def cut_flow_section(
         label: Text above the axes.
     """
     names = {name: (labels or {}).get(name) or name for name in cutflow}
-    tables = tuple(_flow_table(names[name], steps) for name, steps in cutflow.items())
-    found = [
+    tables = [_flow_table(names[name], steps) for name, steps in cutflow.items()]
+    rows = tuple(
         (names.get(dataset, dataset), what.replace("_", " "), count)
         for dataset, counts in (warnings or {}).items()
         for what, count in counts.items()
-    ]
-    if found:
-        caption = "Oddities that were met, none of which is silently dropped."
-        tables += (Table(("Dataset", "What", "Number"), tuple(found), caption),)
-    pictures = []
-    shown = {legend_text(names[n]): _jet_steps(steps) for n, steps in cutflow.items() if steps}
-    if shown and len({len(steps) for steps in shown.values()}) == 1:
-        pictures.append(
-            Picture(
-                partial(cut_flow_bars, shown, label=label),
-                "Events left after each step of the selection, as a fraction of all events read.",
-                hint="one long step down means that this cut decides; check it first.",
-                alt="Bars of the fraction of events left after each cut",
-            )
-        )
-    if spectra:
-        spectra = [dataclasses.replace(each, label=legend_text(each.label)) for each in spectra]
-        pictures.append(
-            Picture(
-                partial(spectrum, spectra, label=label),
-                "Transverse momentum of the selected jets, as simulated or recorded (unweighted).",
-                hint="it has to fall from the cut on; a turn-on above the cut means that the "
-                "sample was generated too hard.",
-                alt="Jet pt spectra",
-            )
-        )
+    )
+    if rows:
+        caption = "What was counted on the way; nothing of it is silently dropped."
+        tables.append(Table(("Dataset", "What", "Number"), rows, caption))
     return Section(
         title="Selection",
         anchor="selection",
@@ -72,8 +50,8 @@ def cut_flow_section(
                 "generator weights of the events left; for data it equals their number."
             ),
         ),
-        tables=tables,
-        pictures=tuple(pictures),
+        tables=tuple(tables),
+        pictures=_pictures({names[name]: s for name, s in cutflow.items() if s}, spectra, label),
         numbers={
             name: {
                 "cutflow": [step.model_dump() for step in steps],
@@ -82,6 +60,34 @@ def cut_flow_section(
             for name, steps in cutflow.items()
         },
     )
+
+
+def _pictures(
+    flows: Mapping[str, Sequence[CutStep]], spectra: Sequence[Histogram], label: PlotLabel | None
+) -> tuple[Picture, ...]:
+    pictures = []
+    bars = {legend_text(name): _jet_steps(steps) for name, steps in flows.items()}
+    if bars and len({len(steps) for steps in bars.values()}) == 1:
+        pictures.append(
+            Picture(
+                partial(cut_flow_bars, bars, label=label),
+                "Events left after each step of the selection, as a fraction of all events read.",
+                hint="one long step down means that this cut decides; check it first.",
+                alt="Bars of the fraction of events left after each cut",
+            )
+        )
+    if spectra:
+        named = [dataclasses.replace(h, label=legend_text(h.label)) for h in spectra]
+        pictures.append(
+            Picture(
+                partial(spectrum, named, label=label),
+                "Transverse momentum of the selected jets, as simulated or recorded (unweighted).",
+                hint="it has to fall from the cut on; a turn-on above the cut means that the "
+                "sample was generated too hard.",
+                alt="Jet pt spectra",
+            )
+        )
+    return tuple(pictures)
 
 
 def _jet_steps(steps: Sequence[CutStep]) -> list[tuple[str, float]]:

@@ -76,9 +76,10 @@ def _methods(hunt: Hunt) -> tuple[Table, ...]:
         if spread is None:
             continue
         others = "; ".join(
-            f"{each.name} {each.predicted:.1f} ± {each.error:.1f}" for each in spread.used[1:]
+            f"{method.name} {method.predicted:.1f} ± {method.error:.1f}"
+            for method in spread.used[1:]
         )
-        left_out = ", ".join(each.name for each in spread.methods if not each.used)
+        left_out = ", ".join(method.name for method in spread.methods if not method.used)
         systematic = "–" if spread.systematic is None else f"{spread.systematic:.1f}"
         rows.append(
             (
@@ -168,19 +169,19 @@ def bump_hunt_section(hunt: Hunt) -> Section:
         warnings.append(hunt.problem)
     pictures: list[Picture] = []
     rows: list[tuple[Cell, ...]] = []
-    found = hunt.bump_hunt
-    if found is not None:
-        rows = [_scan_row(channel) for channel in found.channels]
+    scan = hunt.bump_hunt
+    if scan is not None:
+        rows = [_scan_row(channel) for channel in scan.channels]
         pictures = [
-            _scan_picture(hunt, point, point.scan, found)
+            _scan_picture(hunt, point, point.scan, scan)
             for point in hunt.working_points
-            if point.scan is not None and _is_shown(hunt, point, found)
+            if point.scan is not None and _is_shown(hunt, point, scan)
         ]
-        pictures.append(_toys_picture(hunt, found))
-        if found.n_toy_windows_without_fit:
-            tested = found.n_toys * found.n_windows
+        pictures.append(_toys_picture(hunt, scan))
+        if scan.n_toy_windows_without_fit:
+            tested = scan.n_toys * scan.n_windows
             warnings.append(
-                f"Beside {found.n_toy_windows_without_fit} of {tested} windows of "
+                f"Beside {scan.n_toy_windows_without_fit} of {tested} windows of "
                 "pseudo-experiments no function could be fitted; they have no p-value."
             )
     headers = (
@@ -203,33 +204,33 @@ def bump_hunt_section(hunt: Hunt) -> Section:
     return Section(
         title="Bump hunt",
         anchor="bump-hunt",
-        paragraphs=_scan_paragraphs(found),
+        paragraphs=_scan_paragraphs(scan),
         warnings=tuple(warnings),
         tables=(Table(headers, tuple(rows), caption),) if rows else (),
         pictures=tuple(pictures),
-        numbers={"problem": hunt.problem} if found is None else found.to_dict(),
+        numbers={"problem": hunt.problem} if scan is None else scan.to_dict(),
     )
 
 
-def _scan_paragraphs(found: BumpHunt | None) -> tuple[str, ...]:
+def _scan_paragraphs(scan: BumpHunt | None) -> tuple[str, ...]:
     how = (
         "Every window of adjacent bins is tested for an excess over a function that is fitted to "
         "everything beside it, window by window, in the data and again in every pseudo-experiment. "
         "Working points and detectors share jets, so pseudo-experiments are drawn on the joint "
         "table of mass and of which cuts a jet passes."
     )
-    if found is None:
+    if scan is None:
         return (how,)
-    bound, more = ("≤\u00a0", "≥\u00a0") if found.global_p_is_bound else ("", "")
-    best = found.best
+    bound, more = ("≤\u00a0", "≥\u00a0") if scan.global_p_is_bound else ("", "")
+    best = scan.best
     return (
         how,
         (
-            f"The most improbable window of all {found.n_windows} in {len(found.channels)} spectra is "
-            f"{best.window[0]:g}–{best.window[1]:g} GeV ({best.label}). In {found.n_exceeding} of "
-            f"{found.n_toys} background-only pseudo-experiments any window of any spectrum did as "
-            f"well: global p {bound}{p_text(found.global_p)} = ({found.n_exceeding} + 1)/"
-            f"({found.n_toys} + 1), {more}{found.global_significance:.1f}σ after everything that was "
+            f"The most improbable window of all {scan.n_windows} in {len(scan.channels)} spectra is "
+            f"{best.window[0]:g}–{best.window[1]:g} GeV ({best.label}). In {scan.n_exceeding} of "
+            f"{scan.n_toys} background-only pseudo-experiments any window of any spectrum did as "
+            f"well: global p {bound}{p_text(scan.global_p)} = ({scan.n_exceeding} + 1)/"
+            f"({scan.n_toys} + 1), {more}{scan.global_significance:.1f}σ after everything that was "
             "looked at."
         ),
     )
@@ -260,34 +261,32 @@ def scores_section(hunt: Hunt) -> Section:
     )
 
 
-def _is_shown(hunt: Hunt, point: WorkingPoint, found: BumpHunt) -> bool:
+def _is_shown(hunt: Hunt, point: WorkingPoint, scan: BumpHunt) -> bool:
     """The spectra of the main score, and whichever holds the most improbable window."""
-    return point in hunt.main_points or point.name == found.best.label
+    return point in hunt.main_points or point.name == scan.best.label
 
 
-def _scan_row(found: ChannelScan) -> tuple[Cell, ...]:
-    bound = "≤\u00a0" if found.n_exceeding == 0 else ""
-    here = "≤\u00a0" if found.local_p_toys * (found.n_toys + 1) < 1.5 else ""
+def _scan_row(channel: ChannelScan) -> tuple[Cell, ...]:
+    bound = "≤\u00a0" if channel.n_exceeding == 0 else ""
+    here = "≤\u00a0" if channel.local_p_toys * (channel.n_toys + 1) < 1.5 else ""
     return (
-        found.label,
-        f"{found.window[0]:g}–{found.window[1]:g}" if found.has_excess else "no excess",
-        int(found.observed),
-        f"{found.expected:.1f} ± {found.expected_error:.1f}",
-        p_text(found.local_p),
-        f"{found.local_significance:.1f}",
-        p_text(found.local_p_fixed_background),
-        here + p_text(found.local_p_toys),
-        bound + p_text(found.spectrum_p),
-        found.table.n_windows,
+        channel.label,
+        f"{channel.window[0]:g}–{channel.window[1]:g}" if channel.has_excess else "no excess",
+        int(channel.observed),
+        f"{channel.expected:.1f} ± {channel.expected_error:.1f}",
+        p_text(channel.local_p),
+        f"{channel.local_significance:.1f}",
+        p_text(channel.local_p_fixed_background),
+        here + p_text(channel.local_p_toys),
+        bound + p_text(channel.spectrum_p),
+        channel.table.n_windows,
     )
 
 
-def _scan_picture(
-    hunt: Hunt, point: WorkingPoint, channel: ChannelScan, found: BumpHunt
-) -> Picture:
+def _scan_picture(hunt: Hunt, point: WorkingPoint, channel: ChannelScan, scan: BumpHunt) -> Picture:
     axis, label = mass_name(hunt.mass), sample_label(hunt.sample)
     return Picture(
-        partial(p_value_scan, channel, found, axis_label=axis, label=label),
+        partial(p_value_scan, channel, scan, axis_label=axis, label=label),
         f"{point.name}: local p of every window, a bar from its lower to its upper end; on the right "
         "the global p it is worth after everything that was scanned. Red is the most improbable one.",
         hint="a real bump pulls many overlapping windows down together, like an icicle; "
@@ -296,9 +295,9 @@ def _scan_picture(
     )
 
 
-def _toys_picture(hunt: Hunt, found: BumpHunt) -> Picture:
+def _toys_picture(hunt: Hunt, scan: BumpHunt) -> Picture:
     return Picture(
-        partial(toy_statistics, found, label=sample_label(hunt.sample)),
+        partial(toy_statistics, scan, label=sample_label(hunt.sample)),
         "The smallest local p of each background-only pseudo-experiment, over all windows of all "
         "spectra, as −ln p, and what was observed.",
         hint="the global p is the share of the histogram at and beyond the line.",

@@ -16,7 +16,7 @@ def mass_name(column: str) -> str:
 
 
 def lumi_text(lumi_ifb: float | None) -> str:
-    """A luminosity as people say it.
+    """A luminosity as text.
 
     >>> lumi_text(59.8), lumi_text(0.004)
     ('59.8 fb⁻¹', '4 pb⁻¹')

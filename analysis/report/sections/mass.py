@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -34,34 +34,10 @@ def mass_section(
         signals: Simulated signals by name, in the same order; for the table of efficiencies.
         label: Text above the axes of simulation.
     """
-    axis = mass_name(hunt.mass)
-    pictures = []
-    if len(background) > 1:
-        draw = partial(mass_before_after, background[0], background[1:], axis_label=axis)
-        pictures.append(
-            Picture(
-                partial(draw, window=window, label=label),
-                "Mass of simulated background jets before and after each cut, each with area 1; "
-                "below, the ratio to all jets.",
-                hint="a flat ratio means that the cut does not sculpt the mass. A ratio that "
-                "peaks near the window would make a bump out of background.",
-                alt="Background mass before and after the cuts",
-            )
-        )
-    hunted = _hunted(hunt)
-    if hunted[0].total > 0:
-        draw = partial(mass_before_after, hunted[0], hunted[1:], axis_label=axis, window=window)
-        pictures.append(
-            Picture(
-                partial(draw, blind=hunt.blinded, label=sample_label(hunt.sample)),
-                f"The same for the jets that are hunted in ({hunt.sample.kind})."
-                + (" The signal window is blinded." if hunt.blinded else ""),
-                hint="a bump that grows from cut to cut, where the background's ratio above is "
-                "flat, is what is looked for.",
-                alt="Mass of the hunted jets before and after the cuts",
-            )
-        )
-    tables = _efficiencies(hunt, background, signals or {}, window)
+    hunted = [
+        Histogram(point.cut_name, point.edges, point.counts, point.counts)
+        for point in hunt.main_points
+    ]
     return Section(
         title="Jet mass before and after the cut",
         anchor="mass",
@@ -71,42 +47,61 @@ def mass_section(
                 f"their mass ({hunt.mass}) is histogrammed."
             ),
         ),
-        tables=tables,
-        pictures=tuple(pictures),
+        tables=_efficiencies(hunt, background, signals or {}, window),
+        pictures=_pictures(hunt, hunted, background, window, label),
         numbers={
             "mass": hunt.mass,
             "score": hunt.column,
             "sample": hunt.sample.kind,
             "blinded": hunt.blinded,
             "window": list(window),
-            "hunted": [_numbers(each) for each in hunted],
-            "background": [_numbers(each) for each in background],
+            "hunted": [dataclasses.asdict(histogram) for histogram in hunted],
+            "background": [dataclasses.asdict(histogram) for histogram in background],
             "signals": {
-                name: [_numbers(each) for each in shapes]
+                name: [dataclasses.asdict(histogram) for histogram in shapes]
                 for name, shapes in (signals or {}).items()
             },
         },
     )
 
 
-def _hunted(hunt: Hunt) -> list[Histogram]:
-    return [
-        Histogram(point.cut_name, point.edges, point.counts, point.counts)
-        for point in hunt.main_points
-    ]
-
-
-def _numbers(histogram: Histogram) -> dict[str, Any]:
-    return {
-        "label": histogram.label,
-        "edges": histogram.edges.tolist(),
-        "counts": histogram.counts.tolist(),
-        "variances": histogram.variances.tolist(),
-    }
+def _pictures(
+    hunt: Hunt,
+    hunted: Sequence[Histogram],
+    background: Sequence[Histogram],
+    window: tuple[float, float],
+    label: PlotLabel | None,
+) -> tuple[Picture, ...]:
+    draw = partial(mass_before_after, axis_label=mass_name(hunt.mass), window=window)
+    pictures = []
+    if len(background) > 1:
+        pictures.append(
+            Picture(
+                partial(draw, background[0], background[1:], label=label),
+                "Mass of simulated background jets before and after each cut, each with area 1; "
+                "below, the ratio to all jets.",
+                hint="a flat ratio means that the cut does not sculpt the mass. A ratio that "
+                "peaks near the window would make a bump out of background.",
+                alt="Background mass before and after the cuts",
+            )
+        )
+    if hunted[0].total > 0:
+        draw = partial(draw, blind=hunt.blinded, label=sample_label(hunt.sample))
+        pictures.append(
+            Picture(
+                partial(draw, hunted[0], hunted[1:]),
+                f"The same for the jets that are hunted in ({hunt.sample.kind})."
+                + (" The signal window is blinded." if hunt.blinded else ""),
+                hint="a bump that grows from cut to cut, where the background's ratio above is "
+                "flat, is what is looked for.",
+                alt="Mass of the hunted jets before and after the cuts",
+            )
+        )
+    return tuple(pictures)
 
 
 def _inside(histogram: Histogram, window: tuple[float, float]) -> float:
-    centres = 0.5 * (histogram.edges[:-1] + histogram.edges[1:])
+    centres = histogram.centres
     return float(histogram.counts[(centres >= window[0]) & (centres < window[1])].sum())
 
 

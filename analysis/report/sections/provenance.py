@@ -66,21 +66,14 @@ def _as_text(config: Mapping[str, Any]) -> str:
 
 
 def _inputs(manifest: Manifest) -> list[Table]:
-    datasets: tuple[tuple[Cell, ...], ...] = tuple(
-        (
-            name,
-            each.kind,
-            each.cross_section_pb,
-            each.k_factor,
-            each.n_events,
-            each.sumw,
-            each.sumw_runs,
-        )
-        for name, each in manifest.datasets.items()
-    )
+    fields = ("kind", "cross_section_pb", "k_factor", "n_events", "sumw", "sumw_runs")
     headers = ("Dataset", "Kind", "σ [pb]", "k-factor", "Events read", "Σw read", "Σw of Runs")
+    datasets: tuple[tuple[Cell, ...], ...] = tuple(
+        (name, *(getattr(dataset, field) for field in fields))
+        for name, dataset in manifest.datasets.items()
+    )
     files: tuple[tuple[Cell, ...], ...] = tuple(
-        (each.dataset, each.path, each.n_entries, each.size, each.uuid) for each in manifest.files
+        (file.dataset, file.path, file.n_entries, file.size, file.uuid) for file in manifest.files
     )
     caption = (
         f"Entries: {manifest.planned_entries} planned = {manifest.processed_entries} processed + "

@@ -56,8 +56,8 @@ def quality_section(
         numbers={
             "scores": [quality.to_dict() for quality in qualities],
             "auc_by_epoch": {
-                each.score: {epoch: interval.value for epoch, interval in each.auc.items()}
-                for each in epochs
+                score.score: {epoch: interval.value for epoch, interval in score.auc.items()}
+                for score in epochs
             },
             "best_epoch": best_epoch,
         },
@@ -75,16 +75,16 @@ def _table(qualities: Sequence[Quality], names: Mapping[str, str]) -> Table:
     efficiencies = sorted({e for quality in qualities for e in quality.evaluation.rejection})
     rows: list[tuple[Cell, ...]] = []
     for quality in qualities:
-        found = quality.evaluation
-        rejections = [found.rejection.get(efficiency) for efficiency in efficiencies]
+        result = quality.evaluation
+        rejections = [result.rejection.get(efficiency) for efficiency in efficiencies]
         rows.append(
             (
                 quality.column,
                 f"{names.get(quality.signal) or quality.signal}, {quality.which}",
-                found.n_signal,
-                found.n_background,
-                _text(found.auc, 3),
-                *("–" if each is None else _text(each, 1) for each in rejections),
+                result.n_signal,
+                result.n_background,
+                _text(result.auc, 3),
+                *("–" if interval is None else _text(interval, 1) for interval in rejections),
             )
         )
     headers = ("Score", "Signal", "Signal jets", "Background jets", "AUC [95 %]")
@@ -109,7 +109,7 @@ def _roc_picture(signal: str, qualities: Sequence[Quality], label: PlotLabel | N
         f"ROC curves for {signal} ({qualities[0].which} jets): efficiencies (left), and rejection "
         "of background at a signal efficiency (right).",
         hint="up and to the left is better on the left, up and to the right on the right; "
-        "dotted is a score that knows nothing.",
+        "dotted is a score without any separation.",
         alt=f"ROC curves for {signal}",
     )
 
@@ -118,16 +118,16 @@ def _epoch_pictures(
     epochs: Sequence[EpochQuality], best_epoch: int | None, label: PlotLabel | None
 ) -> list[Picture]:
     pictures = []
-    for each in epochs:
-        order = sorted(each.roc)
-        lines = [_line("", each.roc[epoch], None) for epoch in order]
+    for score in epochs:
+        order = sorted(score.roc)
+        lines = [_line("", score.roc[epoch], None) for epoch in order]
         pictures.append(
             Picture(
                 partial(roc_by_epoch, order, lines, label=label),
-                f"ROC curve of the raw score {each.score} at each saved epoch of one fold's model.",
+                f"ROC curve of the raw score {score.score} at each saved epoch of one fold's model.",
                 hint="curves that stop moving mean that more training brings nothing for this "
                 "signal; the reconstruction may still improve.",
-                alt=f"ROC curves of {each.score} by epoch",
+                alt=f"ROC curves of {score.score} by epoch",
             )
         )
     if epochs:

@@ -86,7 +86,7 @@ def _classes(
 ) -> list[tuple[str, npt.NDArray[np.bool_], bool]]:
     """Name, rows and whether it is signal, for each simulated dataset with jets."""
     names = np.asarray(table["dataset"])
-    found = []
+    classes = []
     for name, dataset in datasets.items():
         rows = names == name
         text = dataset.label or name
@@ -95,8 +95,8 @@ def _classes(
             rows[rows] = chosen
             text = f"{text}, {which}"
         if dataset.kind != "data" and rows.any():
-            found.append((text, rows, dataset.kind == "signal"))
-    return found
+            classes.append((text, rows, dataset.kind == "signal"))
+    return classes
 
 
 def _samples(

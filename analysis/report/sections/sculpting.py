@@ -32,11 +32,11 @@ def sculpting_section(result: SculptingResult) -> Section:
         f"Does a cut on the score change the {result.mass} of {', '.join(result.datasets)}, from"
         f" {low:g} to {high:g} GeV?{left_out} The smallest p over all working points and pt bins is"
         f" ranked among {first.n_permutations} permutations of the mass within pt bins: a score that"
-        f" does not know the mass has a p below {LEVEL:g} in at most 5 % of samples. FAIL: p <"
+        f" is independent of the mass has a p below {LEVEL:g} in at most 5 % of samples. FAIL: p <"
         f" {LEVEL:g} and the efficiency varies across the mass by more than"
         f" {100 * first.tolerance:g} %. PASS: not so, and {100 * LEAST_POWER:g} % of"
         f" {first.n_power_toys} toys with a correlation of {first.rho:g} would have been noticed."
-        " Otherwise INCONCLUSIVE: too few jets to tell."
+        " Otherwise INCONCLUSIVE: too few jets to decide."
     )
     return Section(
         title="Does the cut sculpt the mass?",
@@ -101,7 +101,7 @@ def _pictures(result: SculptingResult) -> tuple[Picture, ...]:
             partial(inverse_divergence, steps, label=label),
             "One over the Jensen–Shannon divergence between the masses of passing and failing "
             "background jets, against the rejection.",
-            hint="higher is less sculpted. A curve on the dashed line cannot be told from a score "
+            hint="higher is less sculpted. A curve on the dashed line cannot be distinguished from a score "
             "that is independent of the mass, with as many jets.",
             name="inverse_jsd",
         ),

@@ -63,25 +63,25 @@ def _of_hunted_score(qualities: Sequence[Quality], hunt: Hunt | None) -> list[Qu
 
 
 def _hunt_cards(hunt: Hunt) -> list[Card]:
-    found = hunt.bump_hunt
-    if found is None:
+    scan = hunt.bump_hunt
+    if scan is None:
         value = "blinded" if hunt.blinded and hunt.tightest.fit is not None else "none"
         where = f"{hunt.tightest.name}, {hunt.sample.kind}"
         problem = hunt.problem or hunt.tightest.problem
         return [Card("Bump hunt", value, f"{where}: {problem[:120]}", "warning")]
-    best = found.best
+    best = scan.best
     window = f"{best.window[0]:g}–{best.window[1]:g} GeV" if best.has_excess else "no excess"
-    bound, more = ("≤\u00a0", "≥\u00a0") if found.global_p_is_bound else ("", "")
+    bound, more = ("≤\u00a0", "≥\u00a0") if scan.global_p_is_bound else ("", "")
     seen = f"{best.observed:.0f} seen, {best.expected:.1f} ± {best.expected_error:.1f} expected"
-    looked = f"{found.n_windows} windows of {len(found.channels)} spectra"
+    looked = f"{scan.n_windows} windows of {len(scan.channels)} spectra"
     return [
         Card("Most improbable window", window, f"{seen}; {best.label}, {hunt.sample.kind}"),
         Card("Local p", p_text(best.local_p), f"{best.local_significance:.1f}σ"),
         Card(
             "Global p",
-            bound + p_text(found.global_p),
-            f"{more}{found.global_significance:.1f}σ after {looked}",
-            "strong" if found.global_p < 0.05 else "plain",
+            bound + p_text(scan.global_p),
+            f"{more}{scan.global_significance:.1f}σ after {looked}",
+            "strong" if scan.global_p < 0.05 else "plain",
         ),
     ]
 

@@ -26,7 +26,7 @@ def training_section(
     Args:
         trainings: By detector: one curve a fold.
         loss_name: Name of the loss, on its axis.
-        paragraphs: What else is to be said, such as the architecture.
+        paragraphs: Further text, such as the architecture.
         label: Text above the axes.
     """
     rows: list[tuple[Cell, ...]] = []

@@ -1,0 +1,194 @@
+"""What several pictures draw: lines with bands, steps, images, windows, names of axes.
+
+Functions draw on axes that they are given: ``draw.line(axes, …)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.image import AxesImage
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, StrMethodFormatter
+
+from oddjet.analysis.report.figures.style import ACCENT, Histogram, PlotLabel
+from oddjet.typing import Floats
+
+__all__ = [
+    "finish",
+    "hatch",
+    "image",
+    "kept",
+    "line",
+    "log_ticks",
+    "name_on_black",
+    "shade",
+    "steps",
+    "title",
+    "whole_numbers",
+]
+
+
+def finish(axes: Axes, x: str, y: str, label: PlotLabel | None, **legend: Any) -> None:
+    """Name both axes, and add the legend and what stands above the axes.
+
+    Args:
+        axes: Where to draw.
+        x: What is on the horizontal axis.
+        y: What is on the vertical axis.
+        label: Text above the axes.
+        **legend: What `Axes.legend` takes.
+    """
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.legend(**legend)
+    title(axes, label)
+
+
+def title(axes: Axes, label: PlotLabel | None = None) -> None:
+    """Write "oddjet", the status and the right-hand text above the axes."""
+    label = label or PlotLabel()
+    name = axes.annotate(
+        "oddjet",
+        xy=(0, 1),
+        xycoords="axes fraction",
+        xytext=(0, 4),
+        textcoords="offset points",
+        ha="left",
+        va="bottom",
+        fontsize=13,
+        fontweight="bold",
+    )
+    axes.annotate(
+        label.status,
+        xy=(1, 0),
+        xycoords=name,
+        xytext=(5, 0),
+        textcoords="offset points",
+        ha="left",
+        va="bottom",
+        fontsize=12,
+        fontstyle="italic",
+    )
+    if label.right:
+        axes.annotate(
+            label.right,
+            xy=(1, 1),
+            xycoords="axes fraction",
+            xytext=(0, 4),
+            textcoords="offset points",
+            ha="right",
+            va="bottom",
+            fontsize=12,
+        )
+
+
+def line(
+    axes: Axes,
+    x: npt.ArrayLike,
+    values: npt.ArrayLike,
+    band: tuple[npt.ArrayLike, npt.ArrayLike],
+    *,
+    alpha: float = 0.16,
+    style: str = "o-",
+    **kw: Any,
+) -> None:
+    """Draw a line with a light band from the lower to the upper ends of intervals.
+
+    Args:
+        axes: Where to draw.
+        x: Shape (n,).
+        values: Shape (n,).
+        band: Lower and upper ends, (n,) each.
+        alpha: Opacity of the band.
+        style: Marker and line, as matplotlib writes them.
+        **kw: ``color`` and anything `Axes.plot` takes.
+    """
+    axes.plot(x, values, style, **kw)
+    axes.fill_between(x, *band, color=kw.get("color"), alpha=alpha, lw=0)
+
+
+def steps(axes: Axes, histogram: Histogram, values: Floats, errors: Floats, **kw: Any) -> None:
+    """Draw a histogram as a line of steps with a light band of its errors.
+
+    Args:
+        axes: Where to draw.
+        histogram: Gives the edges and the legend's text.
+        values: Heights, shape (n_bins,).
+        errors: Their errors, shape (n_bins,).
+        **kw: ``color`` and anything `Axes.stairs` takes.
+    """
+    axes.stairs(values, histogram.edges, label=histogram.label, lw=1.8, baseline=None, **kw)
+    # A band that reaches zero has no place on a logarithmic axis: it ends below what is drawn.
+    positive = values[values > 0]
+    floor = 0.3 * float(positive.min()) if positive.size else 0.0
+    upper = np.where(values + errors > 0, values + errors, np.nan)
+    axes.stairs(
+        upper,
+        histogram.edges,
+        baseline=np.where(np.isnan(upper), np.nan, np.maximum(values - errors, floor)),
+        fill=True,
+        color=kw.get("color"),
+        alpha=0.22,
+        lw=0,
+    )
+
+
+def image(axes: Axes, image: npt.NDArray[np.floating], half_width: float, **kw: Any) -> AxesImage:
+    """Draw an image of a jet.
+
+    Args:
+        axes: Where to draw.
+        image: Shape (n_eta, n_phi) or (n_eta, n_phi, 1).
+        half_width: Half its width in Δη and Δφ.
+        **kw: ``cmap``, ``norm`` and anything `Axes.imshow` takes.
+    """
+    extent = (-half_width, half_width, -half_width, half_width)
+    pixels = np.asarray(image, np.float64).reshape(image.shape[:2]).T
+    return axes.imshow(pixels, origin="lower", extent=extent, interpolation="nearest", **kw)
+
+
+def name_on_black(axes: Axes, name: str) -> None:
+    """Write a name inside an image, and draw its ticks, so that both are seen on black."""
+    axes.tick_params(color="white", which="both")
+    look: dict[str, Any] = {"color": "white", "va": "top", "fontweight": "bold"}
+    axes.text(0.04, 0.95, name, transform=axes.transAxes, **look)
+
+
+def kept(axes: Axes, epoch: int, height: float, colour: str) -> None:
+    """Mark the epoch whose weights are kept with an open circle."""
+    axes.plot([epoch], [height], "o", color=colour, mfc="white", mew=1.6, ms=7)
+
+
+def shade(axes: Axes, window: tuple[float, float], label: str | None = None) -> None:
+    """Shade a window over the full height."""
+    axes.axvspan(*window, color=ACCENT, alpha=0.18, lw=0, zorder=0, label=label)
+
+
+def hatch(axes: Axes, window: tuple[float, float], label: str | None = None) -> None:
+    """Hatch a window in which nothing may be shown."""
+    axes.axvspan(
+        *window, facecolor="#eeeeee", edgecolor="#999999", hatch="////", lw=0, zorder=0, label=label
+    )
+
+
+def whole_numbers(axes: Axes) -> None:
+    """Let the horizontal axis count: ticks at whole numbers only."""
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def log_ticks(axes: Axes, ticks: Iterable[float], text: str = "{x:.3g}") -> None:
+    """Make the horizontal axis logarithmic, with ticks where they are wanted and nowhere else.
+
+    Args:
+        axes: Which.
+        ticks: Where; any order, repetitions are allowed.
+        text: Format of the number ``x`` at a tick.
+    """
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(FixedLocator(sorted(set(ticks))))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(StrMethodFormatter(text))
