@@ -33,6 +33,7 @@ from oddjet.datasets.jets import Truth, concatenate
 from oddjet.datasets.skims.skim import open_skim
 from oddjet.ml.detectors.base import Scores
 from oddjet.ml.detectors.khanal import KhanalDetector
+from oddjet.ml.evaluation.bootstrap import Interval
 from oddjet.ml.evaluation.roc import auc, evaluate, roc_curve
 
 FILESET = """\
@@ -102,17 +103,13 @@ def _draw(
     label = PlotLabel("simulation", "13 TeV")
     epochs = sorted(by_epoch)
     curves = [roc_curve(by_epoch[epoch]["mse"], truth) for epoch in epochs]
-    lines = [RocLine("", curve.tpr, curve.fpr, None, None) for curve in curves]
+    lines = [RocLine("", curve.tpr, curve.fpr) for curve in curves]
     roc_by_epoch(epochs, lines, label=label).savefig(output / "khanal_roc_by_epoch.png", dpi=110)
-    found = {s: [numbers["auc_by_epoch"][s][e] for e in epochs] for s in detector.score_names}
-    aucs = {s: np.array([each["value"] for each in rows]) for s, rows in found.items()}
-    bands = {
-        s: (np.array([e["low"] for e in rows]), np.array([e["high"] for e in rows]))
-        for s, rows in found.items()
+    aucs = {
+        score: [Interval(**numbers["auc_by_epoch"][score][epoch]) for epoch in epochs]
+        for score in detector.score_names
     }
-    figure = auc_by_epoch(
-        epochs, aucs, intervals=bands, best_epoch=detector.best_epoch_, label=label
-    )
+    figure = auc_by_epoch(epochs, aucs, best_epoch=detector.best_epoch_, label=label)
     figure.savefig(output / "khanal_auc_by_epoch.png", dpi=110)
     history = detector.history_
     curve = LossCurve("", history["loss"], history["val_loss"], detector.best_epoch_)

@@ -204,13 +204,7 @@ def _line(name: str, trainings: Sequence[Contaminated]) -> ContaminationLine:
     """Several seeds at one ratio are averaged; their single areas are kept as points."""
     ratios = sorted({training.ratio for training in trainings})
     areas = [[t.evaluation.auc for t in trainings if t.ratio == ratio] for ratio in ratios]
-    return ContaminationLine(
-        name,
-        np.array(ratios),
-        tuple(tuple(area.value for area in at_ratio) for at_ratio in areas),
-        np.array([np.mean([area.low for area in at_ratio]) for at_ratio in areas]),
-        np.array([np.mean([area.high for area in at_ratio]) for at_ratio in areas]),
-    )
+    return ContaminationLine(name, np.array(ratios), areas)
 
 
 def _roc_lines(trainings: Sequence[Contaminated]) -> list[RocLine]:

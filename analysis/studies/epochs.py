@@ -125,11 +125,7 @@ class Epochs(StudyResult):
             )
             figures[f"epochs_auc_{name}"] = auc_by_epoch(
                 score.epochs,
-                {signal: _column(areas, "value") for signal, areas in score.auc.items()},
-                intervals={
-                    signal: (_column(areas, "low"), _column(areas, "high"))
-                    for signal, areas in score.auc.items()
-                },
+                score.auc,
                 best_epoch=score.kept,
                 label=titled(label, title),
             )
@@ -220,7 +216,3 @@ def _scores_by_epoch(
 
 def _mean(values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> float:
     return float(np.average(values, weights=weights))
-
-
-def _column(intervals: tuple[Interval, ...], name: str) -> npt.NDArray[np.float64]:
-    return np.array([getattr(interval, name) for interval in intervals])

@@ -199,7 +199,7 @@ class Curve:
     def line(self, label: str, area: Interval) -> RocLine:
         """Give the curve for a figure, with its AUC."""
         efficiencies = (np.array(self.signal_efficiency), np.array(self.background_efficiency))
-        return RocLine(label, *efficiencies, area.value, (area.low, area.high))
+        return RocLine(label, *efficiencies, area)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

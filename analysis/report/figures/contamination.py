@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,6 +13,7 @@ from matplotlib.ticker import NullLocator
 
 from oddjet.analysis.report.figures import draw
 from oddjet.analysis.report.figures.style import PlotLabel, colour_of, legend_text, new_axes, styled
+from oddjet.ml.evaluation.bootstrap import Interval
 from oddjet.typing import Floats
 
 __all__ = ["ContaminationLine", "contamination_curve"]
@@ -24,16 +26,13 @@ class ContaminationLine:
     Attributes:
         label: Name in the legend.
         ratios: Signal over background, rising, shape (n,).
-        areas: For each ratio the areas of its trainings; the line goes through their means.
-        low: Lower ends of the intervals, shape (n,).
-        high: Upper ends, shape (n,).
+        areas: For each ratio the areas of its trainings; the line and the band go through the
+            means of their values and ends.
     """
 
     label: str
     ratios: Floats
-    areas: Sequence[Sequence[float]]
-    low: Floats
-    high: Floats
+    areas: Sequence[Sequence[Interval]]
 
 
 @styled
@@ -53,14 +52,17 @@ def contamination_curve(
     figure, axes = new_axes()
     for number, line in enumerate(lines):
         colour, name = colour_of(number), legend_text(line.label)
-        means = [float(np.mean(areas)) for areas in line.areas]
-        band, alpha = (line.low, line.high), 0.25 / max(len(lines), 2)
-        draw.line(axes, line.ratios, means, band, alpha=alpha, color=colour, ms=6, label=name)
-        for end in band:
+        means, low, high = np.transpose(
+            [np.mean([(a.value, a.low, a.high) for a in areas], axis=0) for areas in line.areas]
+        )
+        look: dict[str, Any] = {"alpha": 0.25 / max(len(lines), 2), "color": colour, "ms": 6}
+        draw.line(axes, line.ratios, means, (low, high), label=name, **look)
+        for end in (low, high):
             axes.plot(line.ratios, end, ":", color=colour, lw=0.8)
         for ratio, areas in zip(line.ratios, line.areas, strict=True):
             if len(areas) > 1:
-                axes.plot([ratio] * len(areas), areas, "_", color=colour, ms=9, mew=1.4)
+                values = [area.value for area in areas]
+                axes.plot([ratio] * len(areas), values, "_", color=colour, ms=9, mew=1.4)
     _ratio_axis(axes, np.unique(np.concatenate([np.zeros(0), *(line.ratios for line in lines)])))
     axes.margins(y=0.12)
     draw.finish(axes, axis_label, "AUC", label)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from oddjet.analysis.report.figures import draw
@@ -19,41 +16,14 @@ from oddjet.analysis.report.figures.style import (
     styled,
 )
 from oddjet.ml.evaluation.bootstrap import Interval
-from oddjet.typing import Floats
 
-__all__ = ["Curve", "curves"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Curve:
-    """A line.
-
-    Attributes:
-        label: Name in the legend.
-        x: Shape (n,), rising.
-        values: Shape (n,).
-        low: Lower ends of the intervals, shape (n,).
-        high: Upper ends, shape (n,).
-    """
-
-    label: str
-    x: Floats
-    values: Floats
-    low: Floats
-    high: Floats
-
-    @classmethod
-    def of_intervals(cls, label: str, x: Sequence[float], intervals: Sequence[Interval]) -> Curve:
-        """Make a line of numbers with their intervals."""
-        columns = (
-            [getattr(interval, name) for interval in intervals] for name in ("value", "low", "high")
-        )
-        return cls(label, *(np.asarray(column, np.float64) for column in (x, *columns)))
+__all__ = ["curves"]
 
 
 @styled
 def curves(
-    lines: Sequence[Curve],
+    x: Sequence[float],
+    lines: Mapping[str, Sequence[Interval]],
     *,
     axis_label: str,
     value_label: str,
@@ -63,24 +33,19 @@ def curves(
     """Draw lines with bands for their intervals; infinite ends are cut off at the axes.
 
     Args:
-        lines: What to draw.
+        x: Shape (n,), rising.
+        lines: Name in the legend → n numbers.
         axis_label: What the numbers are drawn against.
         value_label: What the numbers are.
         log: Logarithmic horizontal axis.
         label: Text above the axes.
     """
     figure, axes = new_axes()
-    for number, line in enumerate(lines):
-        style = f"{MARKERS[number % len(MARKERS)]}-"
-        top = np.where(np.isfinite(line.high), line.high, line.values)
-        look: dict[str, Any] = {
-            "color": colour_of(number),
-            "ms": 5.5,
-            "label": legend_text(line.label),
-        }
-        draw.line(axes, line.x, line.values, (line.low, top), style=style, **look)
+    for number, (name, values) in enumerate(lines.items()):
+        style, colour = f"{MARKERS[number % len(MARKERS)]}-", colour_of(number)
+        draw.intervals(axes, x, values, style=style, color=colour, ms=5.5, label=legend_text(name))
     if log:
-        draw.log_ticks(axes, (float(x) for line in lines for x in line.x), "{x:g}")
+        draw.log_ticks(axes, x, "{x:g}")
     axes.margins(y=0.25)
     draw.finish(axes, axis_label, value_label, label)
     return figure

@@ -5,7 +5,7 @@ Functions draw on axes that they are given: ``draw.line(axes, …)``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,12 +15,14 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
 from oddjet.analysis.report.figures.style import ACCENT, Histogram, PlotLabel
+from oddjet.ml.evaluation.bootstrap import Interval
 from oddjet.typing import Floats
 
 __all__ = [
     "finish",
     "hatch",
     "image",
+    "intervals",
     "kept",
     "line",
     "log_ticks",
@@ -51,39 +53,19 @@ def finish(axes: Axes, x: str, y: str, label: PlotLabel | None, **legend: Any) -
 def title(axes: Axes, label: PlotLabel | None = None) -> None:
     """Write "oddjet", the status and the right-hand text above the axes."""
     label = label or PlotLabel()
+    look: dict[str, Any] = {"textcoords": "offset points", "va": "bottom"}
     name = axes.annotate(
         "oddjet",
-        xy=(0, 1),
-        xycoords="axes fraction",
-        xytext=(0, 4),
-        textcoords="offset points",
-        ha="left",
-        va="bottom",
+        (0, 1),
+        (0, 4),
+        "axes fraction",
         fontsize=13,
         fontweight="bold",
+        **look,
     )
-    axes.annotate(
-        label.status,
-        xy=(1, 0),
-        xycoords=name,
-        xytext=(5, 0),
-        textcoords="offset points",
-        ha="left",
-        va="bottom",
-        fontsize=12,
-        fontstyle="italic",
-    )
+    axes.annotate(label.status, (1, 0), (5, 0), name, fontsize=12, fontstyle="italic", **look)
     if label.right:
-        axes.annotate(
-            label.right,
-            xy=(1, 1),
-            xycoords="axes fraction",
-            xytext=(0, 4),
-            textcoords="offset points",
-            ha="right",
-            va="bottom",
-            fontsize=12,
-        )
+        axes.annotate(label.right, (1, 1), (0, 4), "axes fraction", ha="right", fontsize=12, **look)
 
 
 def line(
@@ -109,6 +91,22 @@ def line(
     """
     axes.plot(x, values, style, **kw)
     axes.fill_between(x, *band, color=kw.get("color"), alpha=alpha, lw=0)
+
+
+def intervals(
+    axes: Axes, x: npt.ArrayLike, numbers: Sequence[Interval], *, unit: float = 1.0, **kw: Any
+) -> None:
+    """Draw numbers as a line and their intervals as a band; infinite ends are left out.
+
+    Args:
+        axes: Where to draw.
+        x: Shape (n,).
+        numbers: n of them.
+        unit: What they are multiplied by.
+        **kw: What `line` takes.
+    """
+    values, low, high = unit * np.transpose([(i.value, i.low, i.high) for i in numbers])
+    line(axes, x, values, (low, np.where(np.isfinite(high), high, values)), **kw)
 
 
 def steps(axes: Axes, histogram: Histogram, values: Floats, errors: Floats, **kw: Any) -> None:

@@ -24,8 +24,6 @@ from oddjet.analysis.report.figures.style import (
     styled,
 )
 from oddjet.analysis.sculpting.efficiencies import EfficiencyStep, Shapes
-from oddjet.ml.evaluation.bootstrap import Interval
-from oddjet.typing import Floats
 
 __all__ = ["efficiency_across_mass", "inverse_divergence", "relative_entropies"]
 
@@ -105,7 +103,8 @@ def inverse_divergence(
     for number, (name, steps) in enumerate(scores.items()):
         ceiling = 30 / np.array([step.jsd_by_chance for step in steps])
         # The lower end of a divergence may be 0, and its inverse beyond any axis.
-        inverse = 1 / np.maximum(_ends([step.jsd for step in steps]), 1 / ceiling)
+        ends = np.transpose([(step.jsd.value, step.jsd.low, step.jsd.high) for step in steps])
+        inverse = 1 / np.maximum(ends, 1 / ceiling)
         look: dict[str, Any] = {"ms": 4, "color": colour_of(number), "label": legend_text(name)}
         draw.line(axes, _rejections(steps), inverse[0], (inverse[2], inverse[1]), **look)
     _draw_chance(axes, scores, lambda step: 1 / step.jsd_by_chance)
@@ -137,20 +136,19 @@ def relative_entropies(
     signals: list[str] = []
     for number, (name, steps) in enumerate(scores.items()):
         colour = colour_of(number)
-        entropy, low, high = _ends([step.entropy for step in steps])
-        look: dict[str, Any] = {"ms": 4, "color": colour, "label": legend_text(name)}
-        draw.line(left, _rejections(steps), entropy, (low, high), **look)
+        entropies = [step.entropy for step in steps]
+        look: dict[str, Any] = {"ms": 4, "color": colour}
+        draw.intervals(left, _rejections(steps), entropies, label=legend_text(name), **look)
         for signal in steps[0].signal_efficiencies:
             if signal not in signals:
                 signals.append(signal)
             right.plot(
-                entropy,
+                [entropy.value for entropy in entropies],
                 [step.signal_efficiencies[signal] for step in steps],
                 "o",
                 ls=DASHES[signals.index(signal) % len(DASHES)],
-                ms=4,
-                color=colour,
                 label=legend_text(f"{name}, {signal}"),
+                **look,
             )
     _draw_chance(left, scores, lambda step: step.entropy_by_chance)
     _rejection_axis(left, scores)
@@ -172,11 +170,6 @@ def relative_entropies(
 
 def _rejections(steps: Sequence[EfficiencyStep]) -> list[float]:
     return [1 / step.efficiency for step in steps]
-
-
-def _ends(intervals: Sequence[Interval]) -> Floats:
-    """Values, lower and upper ends, shape (3, n)."""
-    return np.transpose([(i.value, i.low, i.high) for i in intervals])
 
 
 def _draw_chance(

@@ -65,10 +65,9 @@ def mean_scores_by_epoch(
     # Taken out of the axis here, for matplotlib would write the power over the label.
     exponent = power_of_ten(everything)
     for number, (name, intervals) in enumerate(means.items()):
-        values, low, high = np.transpose([(i.value, i.low, i.high) for i in intervals])
+        look: dict[str, Any] = {"alpha": 0.2, "color": colour_of(number), "ms": 5}
         unit = 10.0**-exponent
-        look: dict[str, Any] = {"color": colour_of(number), "ms": 5, "label": legend_text(name)}
-        draw.line(axes, epochs, values * unit, (low * unit, high * unit), alpha=0.2, **look)
+        draw.intervals(axes, epochs, intervals, unit=unit, label=legend_text(name), **look)
     if everything.size and everything.min() > 0 and everything.max() > 4 * everything.min():
         axes.set_yscale("log")
     draw.whole_numbers(axes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from oddjet.analysis.report.figures.style import (
     sequence_colours,
     styled,
 )
+from oddjet.ml.evaluation.bootstrap import Interval
 from oddjet.typing import Floats
 
 __all__ = ["RocLine", "auc_by_epoch", "roc_by_epoch", "roc_curves"]
@@ -35,23 +36,20 @@ class RocLine:
         signal_efficiency: Shape (n_points,), increasing.
         background_efficiency: Shape (n_points,).
         auc: Area under the curve, None where it is not quoted.
-        interval: Its confidence interval, None where there is none.
     """
 
     label: str
     signal_efficiency: Floats
     background_efficiency: Floats
-    auc: float | None = None
-    interval: tuple[float, float] | None = None
+    auc: Interval | None = None
 
     @property
     def text(self) -> str:
         """Legend entry with the area."""
         if self.auc is None:
             return self.label
-        if self.interval is None:
-            return f"{self.label}: AUC {self.auc:.3f}"
-        return f"{self.label}: AUC {self.auc:.3f} [{self.interval[0]:.3f}, {self.interval[1]:.3f}]"
+        value, low, high = (f"{x:.3f}" for x in (self.auc.value, self.auc.low, self.auc.high))
+        return f"{self.label}: AUC {value} [{low}, {high}]"
 
 
 def _panels(lines: Sequence[RocLine], colours: Sequence[Any], label: PlotLabel | None) -> Figure:
@@ -124,9 +122,8 @@ def _epoch_bar(figure: Figure, axes: Axes, epochs: Sequence[int]) -> None:
 @styled
 def auc_by_epoch(
     epochs: Sequence[int],
-    aucs: dict[str, Floats],
+    aucs: Mapping[str, Sequence[Interval]],
     *,
-    intervals: dict[str, tuple[Floats, Floats]] | None = None,
     best_epoch: int | None = None,
     label: PlotLabel | None = None,
 ) -> Figure:
@@ -134,16 +131,14 @@ def auc_by_epoch(
 
     Args:
         epochs: Epochs in increasing order.
-        aucs: Areas by the name of the score, each of shape (n_epochs,).
-        intervals: Lower and upper ends of their intervals, by the same names.
+        aucs: Areas by the name of the score, one an epoch.
         best_epoch: Epoch whose weights are used.
         label: Text above the axes.
     """
     figure, axes = new_axes(7.2, 4.4)
-    for number, (name, values) in enumerate(aucs.items()):
-        band = (intervals or {}).get(name, (values, values))
-        look: dict[str, Any] = {"color": colour_of(number), "ms": 5, "label": name}
-        draw.line(axes, epochs, values, band, alpha=0.2, **look)
+    for number, (name, areas) in enumerate(aucs.items()):
+        look: dict[str, Any] = {"alpha": 0.2, "color": colour_of(number), "ms": 5, "label": name}
+        draw.intervals(axes, epochs, areas, **look)
     if best_epoch is not None:
         axes.axvline(best_epoch, color="#555555", ls=":", lw=1.3, label=f"kept: {best_epoch}")
     draw.whole_numbers(axes)

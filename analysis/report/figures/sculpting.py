@@ -34,11 +34,9 @@ def sculpting_curves(
     for number, score in enumerate(scores):
         colour = colour_of(number)
         first = cuts[next(pair for pair in cuts if pair[0] == score)]
-        entropy, low, high = (
-            [getattr(cut.entropy, end) for cut in first] for end in ("value", "low", "high")
-        )
         rejections = [1 / cut.background_efficiency for cut in first]
-        draw.line(left, rejections, entropy, (low, high), color=colour, label=score)
+        entropies = [cut.entropy for cut in first]
+        draw.intervals(left, rejections, entropies, color=colour, label=score)
         for dash, signal in zip(DASHES, signals, strict=False):
             if (score, signal) in cuts:
                 kept = [cut.signal_efficiency for cut in cuts[score, signal]]

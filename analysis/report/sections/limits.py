@@ -14,6 +14,17 @@ from oddjet.analysis.statistics.limits.upper import Limit
 __all__ = ["limits_section", "spectrum_picture"]
 
 POOR_FIT = 0.01
+HEADERS = (
+    "Mass [GeV]",
+    "Expected events",
+    "68 %",
+    "95 %",
+    "Observed events",
+    "Expected σ [pb]",
+    "Observed σ [pb]",
+    "Best fit [events]",
+    "Local p",
+)
 
 
 def limits_section(
@@ -36,24 +47,11 @@ def limits_section(
         for result in results
         if result.fit is not None and result.fit.p_value < POOR_FIT
     )
-    headers = (
-        "Mass [GeV]",
-        "Expected events",
-        "68 %",
-        "95 %",
-        "Observed events",
-        "Expected σ [pb]",
-        "Observed σ [pb]",
-        "Best fit [events]",
-        "Local p",
-    )
-    first = limits[0]
-    method = (
-        f"{first.settings.n_toys} toys a point" if first.settings.n_toys else "asymptotic formulae"
-    )
+    settings = limits[0].settings
+    method = f"{settings.n_toys} toys a point" if settings.n_toys else "asymptotic formulae"
     caption = (
-        f"Upper limits at {100 * first.settings.cl:g} % CL by CLs ({method}). The bands hold 68 % and 95 % "
-        "of what background alone would give."
+        f"Upper limits at {100 * settings.cl:g} % CL by CLs ({method}). The bands hold 68 % and "
+        "95 % of what background alone would give."
     )
     return Section(
         title="Limits",
@@ -74,7 +72,7 @@ def limits_section(
             for result in results
             if result.fit is not None
         ),
-        tables=(Table(headers, tuple(_row(limit) for limit in limits), caption),),
+        tables=(Table(HEADERS, tuple(_row(limit) for limit in limits), caption),),
         pictures=(_picture(limits, label, axis_label),),
         numbers=[result.to_dict() for result in results],
     )

@@ -97,9 +97,7 @@ def _line(name: str, roc: Roc, area: Interval | None) -> RocLine:
     rows = np.arange(roc.fpr.size)
     if rows.size > MAX_POINTS:
         rows = np.unique(np.geomspace(1, rows.size, MAX_POINTS).astype(np.int64) - 1)
-    interval = None if area is None else (area.low, area.high)
-    value = None if area is None else area.value
-    return RocLine(legend_text(name), roc.tpr[rows], roc.fpr[rows], value, interval)
+    return RocLine(legend_text(name), roc.tpr[rows], roc.fpr[rows], area)
 
 
 def _roc_picture(signal: str, qualities: Sequence[Quality], label: PlotLabel | None) -> Picture:
@@ -132,18 +130,11 @@ def _epoch_pictures(
         )
     if epochs:
         order = sorted(epochs[0].auc)
-        aucs = {e.score: np.array([e.auc[k].value for k in order]) for e in epochs}
-        intervals = {
-            e.score: (
-                np.array([e.auc[k].low for k in order]),
-                np.array([e.auc[k].high for k in order]),
-            )
-            for e in epochs
-        }
-        draw = partial(auc_by_epoch, order, aucs, intervals=intervals, best_epoch=best_epoch)
+        aucs = {score.score: [score.auc[epoch] for epoch in order] for score in epochs}
+        draw = partial(auc_by_epoch, order, aucs, best_epoch=best_epoch, label=label)
         pictures.append(
             Picture(
-                partial(draw, label=label),
+                draw,
                 "Area under these curves by epoch, with 95 % bootstrap bands.",
                 alt="AUC by epoch",
             )

@@ -33,7 +33,7 @@ def roc_line(name: str, result: TrialResult, signal: str, score: str) -> RocLine
     curve, area = roc_curve(values, is_signal), auc(values, is_signal, replicas=100)
     step = max(1, len(curve.fpr) // ROC_POINTS)
     chosen = np.unique(np.r_[np.arange(0, len(curve.fpr), step), len(curve.fpr) - 1])
-    return RocLine(name, curve.tpr[chosen], curve.fpr[chosen], area.value, (area.low, area.high))
+    return RocLine(name, curve.tpr[chosen], curve.fpr[chosen], area)
 
 
 def roc_picture(name: str, caption: str, curves: Sequence[Curve]) -> Picture:

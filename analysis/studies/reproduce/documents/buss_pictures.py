@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from oddjet.analysis.report.figures.curves import Curve, curves
+from oddjet.analysis.report.figures.curves import curves
 from oddjet.analysis.report.figures.mixtures import MixtureSample, mixture_pictures, mixture_weights
 from oddjet.analysis.report.page import Picture
 from oddjet.analysis.studies.reproduce.document import Results, drawing
@@ -118,18 +118,18 @@ def _dirichlet(results: Results) -> Iterator[Picture]:
 
 def _powers(results: Results) -> Iterator[Picture]:
     for signal in ("aachen", "heidelberg"):
-        lines = []
+        lines = {}
         for name, label, score in (
             *((s, "kmeans n={:g} σ=1", s) for s in ("min_d", "mll1d", "mlln")),
             ("Dirichlet", "dirichlet n={:g} σ=1", "reconstruction"),
         ):
-            areas = [
+            lines[name] = [
                 auc(*results[label.format(n)].pair(signal, "test", score), replicas=100)
                 for n in sorted(POWERS)
             ]
-            lines.append(Curve.of_intervals(name, sorted(POWERS), areas))
+        axis = "Power n of the pixels"
         figure = curves(
-            lines, axis_label="Power n of the pixels", value_label="AUC", log=True, label=LABEL
+            sorted(POWERS), lines, axis_label=axis, value_label="AUC", log=True, label=LABEL
         )
         yield drawing(
             f"buss-powers-{signal}", figure, f"AUC against the power: {signal.capitalize()}"
@@ -140,7 +140,7 @@ def _reweightings(results: Results) -> Iterator[Picture]:
     """AUC and rejection of the invertible network against n, without training anew."""
     result = results["inn"]
     detector = result.load_detector()
-    areas, rejections = [], []
+    areas, rejections = {}, {}
     background = results.jets(result, "qcd_dark")
     for signal in ("aachen", "heidelberg"):
         jets = results.jets(result, signal)
@@ -150,27 +150,25 @@ def _reweightings(results: Results) -> Iterator[Picture]:
             is_signal = np.repeat([True, False], [len(part) for part in parts])
             pairs.append((np.concatenate(parts), is_signal))
         name = signal.capitalize()
-        areas.append(
-            Curve.of_intervals(name, REWEIGHTINGS, [auc(*pair, replicas=100) for pair in pairs])
-        )
-        rejections.append(
-            Curve.of_intervals(
-                name,
-                REWEIGHTINGS,
-                [
-                    background_rejection(*pair, signal_efficiency=SIGNAL_EFFICIENCY, replicas=100)
-                    for pair in pairs
-                ],
-            )
-        )
+        areas[name] = [auc(*pair, replicas=100) for pair in pairs]
+        rejections[name] = [
+            background_rejection(*pair, signal_efficiency=SIGNAL_EFFICIENCY, replicas=100)
+            for pair in pairs
+        ]
     axis = "Power n of the polynomials (0: logarithm)"
     yield drawing(
         "buss-inn-auc",
-        curves(areas, axis_label=axis, value_label="AUC", label=LABEL),
+        curves(REWEIGHTINGS, areas, axis_label=axis, value_label="AUC", label=LABEL),
         "Invertible network: AUC against n (figure 13)",
     )
     yield drawing(
         "buss-inn-rejection",
-        curves(rejections, axis_label=axis, value_label="1/ε_b at ε_s = 0.2", label=LABEL),
+        curves(
+            REWEIGHTINGS,
+            rejections,
+            axis_label=axis,
+            value_label="1/ε_b at ε_s = 0.2",
+            label=LABEL,
+        ),
         "Invertible network: rejection against n (figure 13)",
     )

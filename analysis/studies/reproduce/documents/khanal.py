@@ -157,13 +157,7 @@ def _epoch_drawings(by_epoch: dict[int, dict[str, Floats]]) -> Iterator[Picture]
         "ROC curve of the MSE by epoch (figure 9)",
     )
     if len(epochs) > 1:
-        bands = (np.array([a.low for a in areas]), np.array([a.high for a in areas]))
-        figure = auc_by_epoch(
-            epochs,
-            {"mse": np.array([a.value for a in areas])},
-            intervals={"mse": bands},
-            label=LABEL,
-        )
+        figure = auc_by_epoch(epochs, {"mse": areas}, label=LABEL)
         yield drawing("khanal-auc-by-epoch", figure, "AUC of the MSE by epoch")
 
 
@@ -172,15 +166,8 @@ def _contamination_drawing(results: Results) -> Picture:
     lines = []
     for score in results["khanal"].score_names:
         areas = [auc(*results[_label(r)].pair("w", "test", score), replicas=100) for r in ratios]
-        lines.append(
-            ContaminationLine(
-                score.upper(),
-                np.array(ratios),
-                [[area.value] for area in areas],
-                np.array([area.low for area in areas]),
-                np.array([area.high for area in areas]),
-            )
-        )
+        single = [[area] for area in areas]
+        lines.append(ContaminationLine(score.upper(), np.array(ratios), single))
     figure = contamination_curve(lines, axis_label="W jets over QCD jets in training", label=LABEL)
     return drawing("khanal-contamination", figure, "W jets in the training set (figure 11)")
 

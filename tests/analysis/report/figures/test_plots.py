@@ -25,6 +25,7 @@ from oddjet.analysis.statistics.bumphunt.result import BumpHunt
 from oddjet.analysis.statistics.bumphunt.scan import scan
 from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
 from oddjet.analysis.statistics.spectrum import Spectrum
+from oddjet.ml.evaluation.bootstrap import Interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -63,7 +64,7 @@ def shape(name: str, *, blind: bool = False) -> Histogram:
 
 def a_roc(name: str = "mse") -> RocLine:
     grid = np.linspace(0, 1, 100)
-    return RocLine(name, grid**0.3, grid, 0.77, (0.75, 0.79))
+    return RocLine(name, grid**0.3, grid, Interval(0.77, 0.75, 0.79))
 
 
 def a_sample(name: str, *, is_signal: bool = False) -> ScoreSample:
@@ -98,9 +99,8 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "one epoch": lambda: roc_by_epoch([10], [a_roc()]),
     "auc by epoch": lambda: auc_by_epoch(
         [10, 20],
-        {"mse": np.array([0.6, 0.7])},
+        {"mse": [Interval(0.6, 0.5, 0.7), Interval(0.7, 0.6, 0.8)]},
         best_epoch=20,
-        intervals={"mse": (np.array([0.5, 0.6]), np.array([0.7, 0.8]))},
     ),
     "mass": lambda: mass_before_after(shape("all"), [shape("10 %")], window=WINDOW),
     "mass, blinded": lambda: mass_before_after(

@@ -53,9 +53,13 @@ MARKS = [Mark("background mean", 1.0, 0.8, 0.4), Mark("between", 1.5, 0.6, 0.2, 
 LINE = ContaminationLine(
     "kmeans min_d",
     np.array([0, 0.05, 0.1, 0.25, 1.0]),
-    [(0.9,), (0.89, 0.91), (0.88,), (0.85,), (0.7,)],
-    np.array([0.88, 0.87, 0.86, 0.83, 0.66]),
-    np.array([0.92, 0.92, 0.9, 0.87, 0.74]),
+    [
+        [Interval(0.9, 0.88, 0.92)],
+        [Interval(0.89, 0.86, 0.91), Interval(0.91, 0.88, 0.93)],
+        [Interval(0.88, 0.86, 0.9)],
+        [Interval(0.85, 0.83, 0.87)],
+        [Interval(0.7, 0.66, 0.74)],
+    ],
 )
 
 FIGURES: dict[str, Callable[[], Figure]] = {
@@ -80,11 +84,11 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     ),
     "contamination": lambda: contamination_curve([LINE, LINE], axis_label="w / qcd (w/Q)"),
     "contamination, none": lambda: contamination_curve(
-        [ContaminationLine("x", np.zeros(1), [(0.9,)], np.array([0.8]), np.array([1.0]))],
+        [ContaminationLine("x", np.zeros(1), [[Interval(0.9, 0.8, 1.0)]])],
         axis_label="w/Q",
     ),
     "contamination, never none": lambda: contamination_curve(
-        [ContaminationLine("x", np.array([0.1, 1]), [(0.9,), (0.8,)], np.zeros(2), np.ones(2))],
+        [ContaminationLine("x", np.array([0.1, 1]), [[Interval(a, 0, 1)] for a in (0.9, 0.8)])],
         axis_label="w/Q",
     ),
     "means": lambda: mean_scores_by_epoch(
