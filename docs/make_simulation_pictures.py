@@ -17,14 +17,7 @@ from matplotlib.figure import Figure
 
 from oddjet.analysis.report.figures import draw
 from oddjet.analysis.report.figures.encode import figure_bytes
-from oddjet.analysis.report.figures.style import (
-    COLOURS,
-    DATA,
-    Histogram,
-    PlotLabel,
-    new_figure,
-    styled,
-)
+from oddjet.analysis.report.figures.style import COLOURS, DATA, Histogram, PlotLabel, styled
 from oddjet.datasets.simulation import PROCESSES, simulate, summary_path
 from oddjet.datasets.simulation.spectra import jet_pt, matched_masses
 
@@ -81,7 +74,7 @@ def histogram(
 @styled
 def draw_spectra(samples: Samples) -> Figure:
     """Jet spectra of the four slices of QCD, from the selection's cut on and below it."""
-    figure = new_figure(7.6, 5.4)
+    figure = draw.new_figure(7.6, 5.4)
     axes = figure.add_subplot()
     edges = np.concatenate([np.arange(150, 400, 25), np.arange(400, 1001, 50)]).astype(float)
     for (pt_hat_min, cut), colour in zip(SLICES.items(), COLOURS, strict=False):
@@ -112,7 +105,7 @@ def draw_spectra(samples: Samples) -> Figure:
 @styled
 def draw_masses(samples: Samples) -> Figure:
     """Soft-drop masses of the jets matched to the particle that made them, beside QCD's."""
-    figure = new_figure(12.0, 7.2)
+    figure = draw.new_figure(12.0, 7.2)
     panels = figure.subplots(2, 3).ravel()
     for (process, row), axes in zip(MASSES.items(), panels, strict=True):
         title, pt_hat_min, (pt_min, pt_max), mass, end = row

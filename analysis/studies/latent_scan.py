@@ -20,14 +20,7 @@ from matplotlib.figure import Figure
 
 from oddjet.analysis.config import DetectorConfig
 from oddjet.analysis.report.figures import draw
-from oddjet.analysis.report.figures.style import (
-    BACKGROUND,
-    SIGNAL,
-    PlotLabel,
-    new_axes,
-    power_of_ten,
-    styled,
-)
+from oddjet.analysis.report.figures.style import BACKGROUND, SIGNAL, PlotLabel, styled
 from oddjet.analysis.trials import read_json, resumable
 from oddjet.datasets.disk.digest import content_key, source_digest
 from oddjet.datasets.disk.numbers import write_json
@@ -291,8 +284,8 @@ def draw_latent_scan(
         ConfigError: If the sizes do not rise, or a loss is not finite.
     """
     scan = LatentScan(tuple(sizes), tuple(tuple(of_size) for of_size in losses))
-    figure, axes = new_axes()
-    power = power_of_ten(scan.losses)
+    figure, axes = draw.new_axes()
+    power = draw.power_of_ten(scan.losses)
     mean, spread, points = (
         values / 10.0**power for values in (scan.mean, scan.spread, np.asarray(scan.losses))
     )

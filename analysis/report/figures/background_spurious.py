@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from oddjet.analysis.report.figures import draw
-from oddjet.analysis.report.figures.style import DATA, PlotLabel, colour_of, new_axes, styled
+from oddjet.analysis.report.figures.style import DATA, PlotLabel, styled
 from oddjet.analysis.statistics.background.spurious import SpuriousSignal
 
 __all__ = ["spurious_against_mass"]
@@ -27,7 +27,7 @@ def spurious_against_mass(
         tests: One entry a function; the best six are drawn.
         label: Text above the axes.
     """
-    figure, axes = new_axes()
+    figure, axes = draw.new_axes()
     best = sorted(tests, key=lambda test: test.worst.excess)[:MOST]
     largest = 1.0
     for number, test in enumerate(best):
@@ -42,7 +42,7 @@ def spurious_against_mass(
             (ratio - band, ratio + band),
             alpha=0.15,
             style="-" if test.accepted else "--",
-            color=colour_of(number),
+            color=draw.colour_of(number),
             label=f"{test.function}: {'accepted' if test.accepted else 'not accepted'}",
         )
         largest = max(largest, float(np.max(np.abs(ratio) + band, initial=0.0)))

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from oddjet.analysis.report.figures import draw
-from oddjet.analysis.report.figures.style import BACKGROUND, SIGNAL, PlotLabel, new_axes, styled
+from oddjet.analysis.report.figures.style import BACKGROUND, SIGNAL, PlotLabel, styled
 from oddjet.analysis.statistics.bumphunt.result import BumpHunt, ChannelScan
 
 __all__ = ["p_value_scan", "toy_statistics"]
@@ -55,7 +55,7 @@ def p_value_scan(
         axis_label: The mass with its unit.
         label: Text above the axes.
     """
-    figure, axes = new_axes(7.6, 5.2)
+    figure, axes = draw.new_axes(7.6, 5.2)
     table = channel.table
     known = ~np.isnan(table.local_p)
     columns = (table.low[known], table.high[known], np.maximum(table.local_p[known], 1e-300))
@@ -125,7 +125,7 @@ def toy_statistics(hunt: BumpHunt, *, label: PlotLabel | None = None) -> Figure:
         hunt: The scan.
         label: Text above the axes.
     """
-    figure, axes = new_axes(7.2, 4.4)
+    figure, axes = draw.new_axes(7.2, 4.4)
     toys = -np.log(np.maximum(hunt.toy_min_p, 1e-300))
     seen = -np.log(max(hunt.local_p, 1e-300))
     top = max(float(toys.max(initial=1.0)), seen) * 1.08

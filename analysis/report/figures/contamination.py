@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from oddjet.analysis.report.figures import draw
-from oddjet.analysis.report.figures.style import PlotLabel, colour_of, legend_text, new_axes, styled
+from oddjet.analysis.report.figures.style import PlotLabel, legend_text, styled
 from oddjet.ml.evaluation.bootstrap import Interval
 from oddjet.typing import Floats
 
@@ -49,9 +49,9 @@ def contamination_curve(
         axis_label: What is divided by what.
         label: Text above the axes.
     """
-    figure, axes = new_axes()
+    figure, axes = draw.new_axes()
     for number, line in enumerate(lines):
-        colour, name = colour_of(number), legend_text(line.label)
+        colour, name = draw.colour_of(number), legend_text(line.label)
         means, low, high = np.transpose(
             [np.mean([(a.value, a.low, a.high) for a in areas], axis=0) for areas in line.areas]
         )

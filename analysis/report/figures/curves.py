@@ -7,14 +7,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 
 from oddjet.analysis.report.figures import draw
-from oddjet.analysis.report.figures.style import (
-    MARKERS,
-    PlotLabel,
-    colour_of,
-    legend_text,
-    new_axes,
-    styled,
-)
+from oddjet.analysis.report.figures.style import MARKERS, PlotLabel, legend_text, styled
 from oddjet.ml.evaluation.bootstrap import Interval
 
 __all__ = ["curves"]
@@ -40,9 +33,9 @@ def curves(
         log: Logarithmic horizontal axis.
         label: Text above the axes.
     """
-    figure, axes = new_axes()
+    figure, axes = draw.new_axes()
     for number, (name, values) in enumerate(lines.items()):
-        style, colour = f"{MARKERS[number % len(MARKERS)]}-", colour_of(number)
+        style, colour = f"{MARKERS[number % len(MARKERS)]}-", draw.colour_of(number)
         draw.intervals(axes, x, values, style=style, color=colour, ms=5.5, label=legend_text(name))
     if log:
         draw.log_ticks(axes, x, "{x:g}")

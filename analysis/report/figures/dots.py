@@ -9,14 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from oddjet.analysis.report.figures import draw
-from oddjet.analysis.report.figures.style import (
-    MARKERS,
-    PlotLabel,
-    colour_of,
-    legend_text,
-    new_axes,
-    styled,
-)
+from oddjet.analysis.report.figures.style import MARKERS, PlotLabel, legend_text, styled
 from oddjet.ml.evaluation.bootstrap import Interval
 
 __all__ = ["Dots", "dot_rows"]
@@ -55,7 +48,7 @@ def dot_rows(
     lines = list(dict.fromkeys(name for kind in kinds for name in kind.values))
     width = 4.6 + 0.09 * max((len(name) for name in lines), default=0)
     height = 1.7 + 0.26 * len(kinds) + 0.36 * max(len(lines), 1)
-    figure, axes = new_axes(max(7.2, width), height)
+    figure, axes = draw.new_axes(max(7.2, width), height)
     if reference is not None:
         axes.axvline(reference, color="#777777", ls=":", lw=1.3)
     for number, kind in enumerate(kinds):
@@ -72,7 +65,7 @@ def dot_rows(
                 [[i.value - i.low for _, i in dots], [i.high - i.value for _, i in dots]]
             ).clip(min=0),
             fmt=MARKERS[number % len(MARKERS)],
-            color=colour_of(number),
+            color=draw.colour_of(number),
             ms=6,
             lw=1.4,
             capsize=2,

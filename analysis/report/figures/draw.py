@@ -8,17 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
-from oddjet.analysis.report.figures.style import ACCENT, Histogram, PlotLabel
+from oddjet.analysis.report.figures.style import ACCENT, COLOURS, Histogram, PlotLabel
 from oddjet.ml.evaluation.bootstrap import Interval
 from oddjet.typing import Floats
 
 __all__ = [
+    "class_colours",
+    "colour_of",
     "finish",
     "hatch",
     "image",
@@ -27,11 +31,59 @@ __all__ = [
     "line",
     "log_ticks",
     "name_on_black",
+    "new_axes",
+    "new_figure",
+    "power_of_ten",
+    "sequence_colours",
     "shade",
     "steps",
     "title",
     "whole_numbers",
 ]
+
+
+def new_figure(width: float = 7.2, height: float = 5.0) -> Figure:
+    """Make an empty figure whose layout keeps all labels inside [inches]."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def new_axes(width: float = 7.2, height: float = 5.0) -> tuple[Figure, Axes]:
+    """Make a figure with one pair of axes [inches]."""
+    figure = new_figure(width, height)
+    return figure, figure.subplots()
+
+
+def colour_of(number: int) -> str:
+    """The colour of the n-th line, from 0."""
+    return COLOURS[number % len(COLOURS)]
+
+
+def class_colours(are_signal: Sequence[bool]) -> list[str]:
+    """Colours of classes of jets, each its own; those of signals are the strong ones."""
+    palettes = {False: [COLOURS[0], *COLOURS[3:]], True: [COLOURS[1], COLOURS[2], COLOURS[6]]}
+    colours = []
+    for place, is_signal in enumerate(are_signal):
+        palette = palettes[is_signal]
+        colours.append(palette[sum(s == is_signal for s in are_signal[:place]) % len(palette)])
+    return colours
+
+
+def sequence_colours(n: int) -> list[tuple[float, float, float, float]]:
+    """Colours for an ordered sequence such as epochs, dark to light."""
+    ramp = mpl.colormaps["viridis"]
+    return [ramp(0.9 * i / max(n - 1, 1)) for i in range(n)]
+
+
+def power_of_ten(values: npt.ArrayLike) -> int:
+    """Give the power of ten to take out of an axis: 0 for values of ordinary size.
+
+    Args:
+        values: What is drawn, of any shape; what is not finite does not count.
+    """
+    values = np.asarray(values)
+    largest = float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
+    power = int(np.floor(np.log10(largest))) if largest > 0 else 0
+    return power if power < -2 or power > 4 else 0
 
 
 def finish(axes: Axes, x: str, y: str, label: PlotLabel | None, **legend: Any) -> None:

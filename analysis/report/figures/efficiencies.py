@@ -15,12 +15,8 @@ from oddjet.analysis.report.figures.style import (
     DATA,
     Histogram,
     PlotLabel,
-    colour_of,
     efficiency_name,
     legend_text,
-    new_axes,
-    new_figure,
-    sequence_colours,
     styled,
 )
 from oddjet.analysis.sculpting.efficiencies import EfficiencyStep, Shapes
@@ -48,9 +44,9 @@ def efficiency_across_mass(
         excluded: The window's jets were left out: it is hatched.
         label: Text above the axes.
     """
-    figure = new_figure(7.2, 7.4)
+    figure = draw.new_figure(7.2, 7.4)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[1.5, 1])
-    colours = sequence_colours(len(shapes.working_points))
+    colours = draw.sequence_colours(len(shapes.working_points))
     if window is not None:
         for axes in (top, bottom):
             (draw.hatch if excluded else draw.shade)(axes, window)
@@ -99,13 +95,17 @@ def inverse_divergence(
     References:
         ATLAS, ATL-PHYS-PUB-2018-014.
     """
-    figure, axes = new_axes(7.2, 5.4)
+    figure, axes = draw.new_axes(7.2, 5.4)
     for number, (name, steps) in enumerate(scores.items()):
         ceiling = 30 / np.array([step.jsd_by_chance for step in steps])
         # The lower end of a divergence may be 0, and its inverse beyond any axis.
         ends = np.transpose([(step.jsd.value, step.jsd.low, step.jsd.high) for step in steps])
         inverse = 1 / np.maximum(ends, 1 / ceiling)
-        look: dict[str, Any] = {"ms": 4, "color": colour_of(number), "label": legend_text(name)}
+        look: dict[str, Any] = {
+            "ms": 4,
+            "color": draw.colour_of(number),
+            "label": legend_text(name),
+        }
         draw.line(axes, _rejections(steps), inverse[0], (inverse[2], inverse[1]), **look)
     _draw_chance(axes, scores, lambda step: 1 / step.jsd_by_chance)
     axes.set_yscale("log")
@@ -131,11 +131,11 @@ def relative_entropies(
     References:
         Golling et al., The Mass-ive Issue, figure 4.
     """
-    figure = new_figure(11.2, 4.8)
+    figure = draw.new_figure(11.2, 4.8)
     left, right = figure.subplots(1, 2)
     signals: list[str] = []
     for number, (name, steps) in enumerate(scores.items()):
-        colour = colour_of(number)
+        colour = draw.colour_of(number)
         entropies = [step.entropy for step in steps]
         look: dict[str, Any] = {"ms": 4, "color": colour}
         draw.intervals(left, _rejections(steps), entropies, label=legend_text(name), **look)

@@ -11,15 +11,7 @@ from matplotlib.colors import LogNorm, SymLogNorm
 from matplotlib.figure import Figure
 
 from oddjet.analysis.report.figures import draw
-from oddjet.analysis.report.figures.style import (
-    PlotLabel,
-    colour_of,
-    legend_text,
-    new_axes,
-    new_figure,
-    power_of_ten,
-    styled,
-)
+from oddjet.analysis.report.figures.style import PlotLabel, legend_text, styled
 from oddjet.ml.evaluation.bootstrap import Interval
 from oddjet.typing import Floats
 
@@ -60,12 +52,12 @@ def mean_scores_by_epoch(
         score: Name of the score.
         label: Text above the axes.
     """
-    figure, axes = new_axes(7.2, 4.4)
+    figure, axes = draw.new_axes(7.2, 4.4)
     everything = np.array([interval.value for row in means.values() for interval in row])
     # Taken out of the axis here, for matplotlib would write the power over the label.
-    exponent = power_of_ten(everything)
+    exponent = draw.power_of_ten(everything)
     for number, (name, intervals) in enumerate(means.items()):
-        look: dict[str, Any] = {"alpha": 0.2, "color": colour_of(number), "ms": 5}
+        look: dict[str, Any] = {"alpha": 0.2, "color": draw.colour_of(number), "ms": 5}
         unit = 10.0**-exponent
         draw.intervals(axes, epochs, intervals, unit=unit, label=legend_text(name), **look)
     if everything.size and everything.min() > 0 and everything.max() > 4 * everything.min():
@@ -90,7 +82,7 @@ def reconstructions(jet: Reconstruction, *, label: PlotLabel | None = None) -> F
         epochs = [epochs[place] for place in places]
     image = np.asarray(jet.image, dtype=np.float64).reshape(jet.image.shape[:2])
     count = len(epochs)
-    figure = new_figure(1.9 * (count + 1) + 1.5, 6.0)
+    figure = draw.new_figure(1.9 * (count + 1) + 1.5, 6.0)
     grid = figure.subplots(3, count + 1, sharex=True, sharey=True, squeeze=False)
     looks = _looks(max(float(image.max(initial=0.0)), 1e-12))
 

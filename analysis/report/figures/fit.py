@@ -8,14 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from oddjet.analysis.report.figures import draw
-from oddjet.analysis.report.figures.style import (
-    BACKGROUND,
-    COLOURS,
-    DATA,
-    PlotLabel,
-    new_figure,
-    styled,
-)
+from oddjet.analysis.report.figures.style import BACKGROUND, COLOURS, DATA, PlotLabel, styled
 from oddjet.analysis.statistics.background.fit import BackgroundFit
 
 __all__ = ["sideband_fit"]
@@ -37,7 +30,7 @@ def sideband_fit(
         axis_label: The mass with its unit.
         label: Text above the axes.
     """
-    figure = new_figure(7.2, 6.2)
+    figure = draw.new_figure(7.2, 6.2)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[2.6, 1])
     _draw_counts(top, fit, label.status if label else None)
     pulls = fit.pulls

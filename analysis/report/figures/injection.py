@@ -10,14 +10,7 @@ from matplotlib.figure import Figure
 
 from oddjet.analysis.injection.summary import PointSummary
 from oddjet.analysis.report.figures import draw
-from oddjet.analysis.report.figures.style import (
-    MARKERS,
-    PlotLabel,
-    colour_of,
-    legend_text,
-    new_axes,
-    styled,
-)
+from oddjet.analysis.report.figures.style import MARKERS, PlotLabel, legend_text, styled
 from oddjet.typing import Floats
 
 __all__ = ["injected_significance", "injected_yield"]
@@ -35,12 +28,12 @@ def injected_significance(
         points: Those of one score.
         label: Text above the axes.
     """
-    figure, axes = new_axes()
+    figure, axes = draw.new_axes()
     for number, (name, line) in enumerate(_by_cut(points).items()):
         places, marker = _places(line, number), MARKERS[number % len(MARKERS)]
         means = [np.mean(point.significance) for point in line]
-        axes.plot(places, means, "-", color=colour_of(number), label=legend_text(name))
-        _draw_seeds(axes, places, [p.significance for p in line], marker, colour_of(number))
+        axes.plot(places, means, "-", color=draw.colour_of(number), label=legend_text(name))
+        _draw_seeds(axes, places, [p.significance for p in line], marker, draw.colour_of(number))
     for sigma in (3, 5):
         axes.axhline(sigma, color="#aaaaaa", ls=":", lw=0.9, zorder=0)
     draw.finish(axes, FRACTION, "Significance in the signal window [σ]", label, loc="upper left")
@@ -57,9 +50,9 @@ def injected_yield(points: Sequence[PointSummary], *, label: PlotLabel | None = 
         points: Those of one score.
         label: Text above the axes.
     """
-    figure, axes = new_axes(7.2, 4.2)
+    figure, axes = draw.new_axes(7.2, 4.2)
     for number, (name, line) in enumerate(_by_cut(points).items()):
-        colour, marker = colour_of(number), MARKERS[number % len(MARKERS)]
+        colour, marker = draw.colour_of(number), MARKERS[number % len(MARKERS)]
         axes.plot([], [], marker, color=colour, mfc="none", label=legend_text(name))
         _draw_seeds(axes, _places(line, number), [p.pull for p in line], marker, colour)
     axes.axhspan(-1, 1, color="#dddddd", alpha=0.5, lw=0, zorder=0)

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from oddjet.analysis.report.figures import draw
-from oddjet.analysis.report.figures.style import PlotLabel, new_axes, new_figure, styled
+from oddjet.analysis.report.figures.style import PlotLabel, styled
 
 __all__ = ["average_images", "jet_picture", "reconstruction_pictures"]
 
@@ -60,7 +60,7 @@ def average_images(
         label: Text above the first panel.
     """
     count = max(len(images), 1)
-    figure = new_figure(3.6 * count + 1.1, 4.1)
+    figure = draw.new_figure(3.6 * count + 1.1, 4.1)
     panels = np.atleast_1d(np.asarray(figure.subplots(1, count, sharey=True), dtype=object))
     norm = _log_scale((np.asarray(image, np.float64) for image in images.values()), 5)
     drawn = None
@@ -98,7 +98,7 @@ def reconstruction_pictures(
     """
     means = {name: _mean_pictures(*pair) for name, pair in pictures.items()}
     rows = max(len(means), 1)
-    figure = new_figure(8.6, 2.6 * rows + 1.5)
+    figure = draw.new_figure(8.6, 2.6 * rows + 1.5)
     figure.set_layout_engine("compressed")  # square panels side by side
     panels = np.asarray(
         figure.subplots(rows, 3, sharex=True, sharey=True, squeeze=False), dtype=object
@@ -162,7 +162,7 @@ def jet_picture(
         constituents: Δη, Δφ and pt [GeV] of the constituents, each (n_constituents,); a ring's
             area grows with pt.
     """
-    figure, axes = new_axes(3.4, 3.5)
+    figure, axes = draw.new_axes(3.4, 3.5)
     pixels = np.asarray(image, np.float64)
     norm = _log_scale([pixels], 3, clip=True)
     draw.image(axes, np.where(pixels > 0, pixels, np.nan), half_width, cmap="YlGnBu", norm=norm)

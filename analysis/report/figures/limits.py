@@ -8,14 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from oddjet.analysis.report.figures import draw
-from oddjet.analysis.report.figures.style import (
-    BACKGROUND,
-    DATA,
-    SIGNAL,
-    PlotLabel,
-    new_axes,
-    styled,
-)
+from oddjet.analysis.report.figures.style import BACKGROUND, DATA, SIGNAL, PlotLabel, styled
 from oddjet.analysis.statistics.limits.upper import Limit
 from oddjet.errors import ConfigError
 
@@ -56,7 +49,7 @@ def limit_band(
 
     mass = np.array([limit.mass for limit in ordered])
     band = np.array([[shown(limit, mu) for mu in limit.expected] for limit in ordered])
-    figure, axes = new_axes()
+    figure, axes = draw.new_axes()
     axes.fill_between(mass, band[:, 0], band[:, 4], color=OUTER, lw=0, label="95 % expected")
     axes.fill_between(mass, band[:, 1], band[:, 3], color=INNER, lw=0, label="68 % expected")
     axes.plot(mass, band[:, 2], color=DATA, ls="--", label="median expected")
@@ -91,7 +84,7 @@ def signal_at_limit(
         label: Text above the axes.
     """
     inputs = limit.inputs
-    figure, axes = new_axes()
+    figure, axes = draw.new_axes()
     errors = np.sqrt(inputs.total_variances)
     background = inputs.background
     axes.stairs(

@@ -8,14 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from oddjet.analysis.report.figures import draw
-from oddjet.analysis.report.figures.style import (
-    DATA,
-    Histogram,
-    PlotLabel,
-    colour_of,
-    new_figure,
-    styled,
-)
+from oddjet.analysis.report.figures.style import DATA, Histogram, PlotLabel, styled
 
 __all__ = ["mass_before_after"]
 
@@ -42,7 +35,7 @@ def mass_before_after(
         blind: The window's contents are NaN and must not be shown: it is hatched.
         label: Text above the axes.
     """
-    figure = new_figure(7.2, 6.2)
+    figure = draw.new_figure(7.2, 6.2)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[2.6, 1])
     reference, reference_errors = before.density()
     draw.steps(top, before, reference, reference_errors, color=DATA)
@@ -51,9 +44,9 @@ def mass_before_after(
     positive = np.where(reference > 0, reference, np.nan)
     for number, passing in enumerate(after):
         values, errors = passing.density()
-        draw.steps(top, passing, values, errors, color=colour_of(number))
+        draw.steps(top, passing, values, errors, color=draw.colour_of(number))
         ratio = values / positive
-        draw.steps(bottom, passing, ratio, errors / positive, color=colour_of(number))
+        draw.steps(bottom, passing, ratio, errors / positive, color=draw.colour_of(number))
         filled = ratio[np.isfinite(ratio)]
         largest = max(largest, float(np.quantile(filled, 0.95)) if filled.size else 1.0)
     for axes in (top, bottom):

@@ -11,15 +11,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from oddjet.analysis.report.figures import draw
-from oddjet.analysis.report.figures.style import (
-    DATA,
-    Histogram,
-    PlotLabel,
-    colour_of,
-    legend_text,
-    new_figure,
-    styled,
-)
+from oddjet.analysis.report.figures.style import DATA, Histogram, PlotLabel, legend_text, styled
 from oddjet.typing import Floats
 
 __all__ = ["MassPair", "mass_response", "masses_in_and_out"]
@@ -58,10 +50,10 @@ def masses_in_and_out(pairs: Mapping[str, MassPair], *, label: PlotLabel | None 
         label: Text above the first panel.
     """
     count = max(len(pairs), 1)
-    figure = new_figure(max(4.2 * count, 6.0), 4.2)
+    figure = draw.new_figure(max(4.2 * count, 6.0), 4.2)
     grid = np.atleast_1d(np.asarray(figure.subplots(1, count), dtype=object))
     for number, (axes, (name, pair)) in enumerate(zip(grid, pairs.items(), strict=False)):
-        colour = colour_of(number)
+        colour = draw.colour_of(number)
         everything = np.concatenate([pair.before, pair.after, pair.true])
         high = float(np.quantile(everything, 0.99)) if everything.size else 1.0
         edges = np.linspace(0, max(high, 1.0), N_BINS + 1)
@@ -104,7 +96,7 @@ def mass_response(
         signals: Samples drawn with a dashed line.
         label: Text above the panels.
     """
-    figure = new_figure(10.6, 4.4)
+    figure = draw.new_figure(10.6, 4.4)
     left, right = figure.subplots(1, 2)
     ratios = {name: pair.after / pair.before for name, pair in pairs.items()}
     everything = np.concatenate([np.zeros(0), *ratios.values()])
@@ -112,7 +104,7 @@ def mass_response(
     highest = min(max(highest, 2.0), 8.0)
     edges = np.linspace(0, highest, N_BINS + 1)
     for number, (name, pair) in enumerate(pairs.items()):
-        colour, text = colour_of(number), legend_text(name)
+        colour, text = draw.colour_of(number), legend_text(name)
         style = "--" if name in signals else "-"
         shape = Histogram.fill(text, ratios[name], edges, pair.weights)
         draw.steps(left, shape, *shape.density(), color=colour, ls=style)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from oddjet.analysis.report.figures import draw
-from oddjet.analysis.report.figures.style import PlotLabel, legend_text, new_axes, styled
+from oddjet.analysis.report.figures.style import PlotLabel, legend_text, styled
 
 __all__ = ["coefficient_matrix"]
 
@@ -38,7 +38,7 @@ def coefficient_matrix(
         label: Text above the axes.
     """
     width = 2.6 + 0.085 * max(map(len, rows), default=0) + 1.25 * max(len(columns), 2)
-    figure, axes = new_axes(width, 1.6 + 0.42 * max(len(rows), 2))
+    figure, axes = draw.new_axes(width, 1.6 + 0.42 * max(len(rows), 2))
     drawn = axes.imshow(
         np.ma.masked_invalid(values),
         cmap="RdBu_r",

@@ -15,14 +15,7 @@ from matplotlib.colors import CenteredNorm, LogNorm
 from matplotlib.figure import Figure
 
 from oddjet.analysis.report.figures import draw
-from oddjet.analysis.report.figures.style import (
-    Histogram,
-    PlotLabel,
-    class_colours,
-    legend_text,
-    new_figure,
-    styled,
-)
+from oddjet.analysis.report.figures.style import Histogram, PlotLabel, legend_text, styled
 from oddjet.typing import Floats
 
 __all__ = ["MixtureSample", "mixture_pictures", "mixture_weights"]
@@ -66,7 +59,7 @@ def mixture_pictures(
         label: Text above the first panel.
     """
     count = len(pictures)
-    figure = new_figure(3.3 * count + 1.3, 6.9)
+    figure = draw.new_figure(3.3 * count + 1.3, 6.9)
     grid = figure.subplots(2, count, sharex=True, sharey=True, squeeze=False)
     brightest = float(pictures.max())
     shown = np.maximum(pictures, DEPTH * brightest)
@@ -110,9 +103,9 @@ def mixture_weights(
     """
     drawn = [int(np.argmin(alpha))] if len(alpha) == 2 else list(range(len(alpha)))
     edges = np.linspace(0.0, 1.0, n_bins + 1)
-    figure = new_figure(7.2 if len(drawn) == 1 else 4.4 * len(drawn), 4.8)
+    figure = draw.new_figure(7.2 if len(drawn) == 1 else 4.4 * len(drawn), 4.8)
     panels = figure.subplots(1, len(drawn), sharey=True, squeeze=False)[0]
-    colours = class_colours([sample.is_signal for sample in samples])
+    colours = draw.class_colours([sample.is_signal for sample in samples])
     for axes, mixture in zip(panels, drawn, strict=True):
         for sample, colour in zip(samples, colours, strict=True):
             name, norm = legend_text(sample.label), max(len(sample.weights), 1)

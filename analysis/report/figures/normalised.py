@@ -10,13 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from oddjet.analysis.report.figures import draw
-from oddjet.analysis.report.figures.style import (
-    PlotLabel,
-    colour_of,
-    legend_text,
-    new_figure,
-    styled,
-)
+from oddjet.analysis.report.figures.style import PlotLabel, legend_text, styled
 from oddjet.errors import ConfigError
 
 __all__ = ["NormalisedTraining", "normalised_trainings"]
@@ -68,10 +62,10 @@ def normalised_trainings(
         trainings: One colour each.
         label: Text above the axes.
     """
-    figure = new_figure(width=10.4, height=4.6)
+    figure = draw.new_figure(width=10.4, height=4.6)
     left, right = figure.subplots(1, 2)
     for number, training in enumerate(trainings):
-        colour, best = colour_of(number), training.best_epoch
+        colour, best = draw.colour_of(number), training.best_epoch
         _draw(left, training.history["e_plus"], best, colour, "-")
         _draw(left, training.history["e_minus"], best, colour, "--")
         _draw(right, training.history["emd"], best, colour, "-")

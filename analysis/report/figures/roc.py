@@ -13,14 +13,7 @@ from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 
 from oddjet.analysis.report.figures import draw
-from oddjet.analysis.report.figures.style import (
-    PlotLabel,
-    colour_of,
-    new_axes,
-    new_figure,
-    sequence_colours,
-    styled,
-)
+from oddjet.analysis.report.figures.style import PlotLabel, styled
 from oddjet.ml.evaluation.bootstrap import Interval
 from oddjet.typing import Floats
 
@@ -53,7 +46,7 @@ class RocLine:
 
 
 def _panels(lines: Sequence[RocLine], colours: Sequence[Any], label: PlotLabel | None) -> Figure:
-    figure = new_figure(11.2, 4.8)
+    figure = draw.new_figure(11.2, 4.8)
     left, right = figure.subplots(1, 2)
     best = 10.0
     for line, colour in zip(lines, colours, strict=True):
@@ -86,7 +79,7 @@ def roc_curves(lines: Sequence[RocLine], *, label: PlotLabel | None = None) -> F
         lines: The curves.
         label: Text above the axes.
     """
-    figure = _panels(lines, [colour_of(place) for place in range(len(lines))], label)
+    figure = _panels(lines, [draw.colour_of(place) for place in range(len(lines))], label)
     figure.axes[0].legend(loc="lower right", fontsize=10)
     return figure
 
@@ -102,7 +95,7 @@ def roc_by_epoch(
         lines: Their curves.
         label: Text above the axes.
     """
-    figure = _panels(lines, sequence_colours(len(lines)), label)
+    figure = _panels(lines, draw.sequence_colours(len(lines)), label)
     _epoch_bar(figure, figure.axes[1], epochs)
     return figure
 
@@ -110,7 +103,7 @@ def roc_by_epoch(
 def _epoch_bar(figure: Figure, axes: Axes, epochs: Sequence[int]) -> None:
     count = len(epochs)
     norm = BoundaryNorm(np.arange(count + 1) - 0.5, count)
-    ramp = ListedColormap(sequence_colours(count))
+    ramp = ListedColormap(draw.sequence_colours(count))
     every = max(1, count // 8)
     shown = list(range(0, count, every))
     bar = figure.colorbar(ScalarMappable(norm=norm, cmap=ramp), ax=axes, ticks=shown, pad=0.02)
@@ -135,9 +128,14 @@ def auc_by_epoch(
         best_epoch: Epoch whose weights are used.
         label: Text above the axes.
     """
-    figure, axes = new_axes(7.2, 4.4)
+    figure, axes = draw.new_axes(7.2, 4.4)
     for number, (name, areas) in enumerate(aucs.items()):
-        look: dict[str, Any] = {"alpha": 0.2, "color": colour_of(number), "ms": 5, "label": name}
+        look: dict[str, Any] = {
+            "alpha": 0.2,
+            "color": draw.colour_of(number),
+            "ms": 5,
+            "label": name,
+        }
         draw.intervals(axes, epochs, areas, **look)
     if best_epoch is not None:
         axes.axvline(best_epoch, color="#555555", ls=":", lw=1.3, label=f"kept: {best_epoch}")

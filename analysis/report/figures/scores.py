@@ -11,13 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from oddjet.analysis.report.figures import draw
-from oddjet.analysis.report.figures.style import (
-    Histogram,
-    PlotLabel,
-    class_colours,
-    new_figure,
-    styled,
-)
+from oddjet.analysis.report.figures.style import Histogram, PlotLabel, styled
 from oddjet.typing import Floats
 
 __all__ = ["ScoreSample", "score_distributions"]
@@ -53,7 +47,7 @@ def _span(samples: Sequence[ScoreSample]) -> tuple[float, float, bool]:
 
 
 def _draw(axes: Axes, samples: Sequence[ScoreSample], edges: Floats) -> None:
-    colours = class_colours([sample.is_signal for sample in samples])
+    colours = draw.class_colours([sample.is_signal for sample in samples])
     for sample, colour in zip(samples, colours, strict=True):
         weights = np.ones(sample.values.size) if sample.weights is None else sample.weights
         # Jets beyond the axis belong to the outermost bins, so that every curve has area 1.
@@ -82,7 +76,7 @@ def score_distributions(
         label: Text above the axes.
     """
     panels = 2 if calibrated else 1
-    figure = new_figure(5.6 * panels if panels == 2 else 7.2, 4.8)
+    figure = draw.new_figure(5.6 * panels if panels == 2 else 7.2, 4.8)
     grid = np.atleast_1d(np.asarray(figure.subplots(1, panels), dtype=object))
     left = grid[0]
     low, high, log = _span(raw)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 
 from oddjet.analysis.report.figures import draw
-from oddjet.analysis.report.figures.style import DASHES, PlotLabel, colour_of, new_figure, styled
+from oddjet.analysis.report.figures.style import DASHES, PlotLabel, styled
 from oddjet.analysis.sculpting import Sculpted
 
 __all__ = ["sculpting_curves"]
@@ -27,12 +27,12 @@ def sculpting_curves(
     References:
         Golling et al., The Mass-ive Issue, figure 4 (right).
     """
-    figure = new_figure(11.2, 4.8)
+    figure = draw.new_figure(11.2, 4.8)
     left, right = figure.subplots(1, 2)
     scores = list(dict.fromkeys(score for score, _ in cuts))
     signals = list(dict.fromkeys(signal for _, signal in cuts))
     for number, score in enumerate(scores):
-        colour = colour_of(number)
+        colour = draw.colour_of(number)
         first = cuts[next(pair for pair in cuts if pair[0] == score)]
         rejections = [1 / cut.background_efficiency for cut in first]
         entropies = [cut.entropy for cut in first]

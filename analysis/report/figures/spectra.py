@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from oddjet.analysis.report.figures import draw
-from oddjet.analysis.report.figures.style import Histogram, PlotLabel, colour_of, new_axes, styled
+from oddjet.analysis.report.figures.style import Histogram, PlotLabel, styled
 
 __all__ = ["cut_flow_bars", "spectrum"]
 
@@ -28,14 +28,14 @@ def spectrum(
         axis_label: Quantity with its unit.
         label: Text above the axes.
     """
-    figure, axes = new_axes()
+    figure, axes = draw.new_axes()
     log = any((histogram.counts > 0).any() for histogram in histograms)
     for number, histogram in enumerate(histograms):
         width = np.diff(histogram.edges)
         values, errors = histogram.counts / width, np.sqrt(histogram.variances) / width
         # A step to zero would run off a logarithmic axis.
         shown = np.where(values > 0, values, np.nan) if log else values
-        draw.steps(axes, histogram, shown, errors, color=colour_of(number))
+        draw.steps(axes, histogram, shown, errors, color=draw.colour_of(number))
         if log:
             axes.set_yscale("log", nonpositive="mask")
     draw.finish(axes, axis_label, "Jets / GeV" if "GeV" in axis_label else "Jets / unit", label)
@@ -56,7 +56,7 @@ def cut_flow_bars(
         label: Text above the axes.
     """
     names = [name for name, _ in next(iter(steps.values()), ())]
-    figure, axes = new_axes(7.2, max(2.6, 1.1 + 0.34 * len(names) * max(1, 0.6 * len(steps))))
+    figure, axes = draw.new_axes(7.2, max(2.6, 1.1 + 0.34 * len(names) * max(1, 0.6 * len(steps))))
     height = 0.8 / max(len(steps), 1)
     for number, (dataset, flow) in enumerate(steps.items()):
         first = flow[0][1] if flow and flow[0][1] else 1.0
@@ -64,7 +64,7 @@ def cut_flow_bars(
         places = np.arange(len(flow)) + (number + 0.5) * height - 0.4
         look: dict[str, Any] = {
             "height": height * 0.9,
-            "color": colour_of(number),
+            "color": draw.colour_of(number),
             "label": dataset,
         }
         axes.barh(places, fractions, **look)

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib as mpl
 import mplhep  # noqa: F401 - brings its fonts along
 import numpy as np
-import numpy.typing as npt
 from cycler import cycler
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from oddjet.typing import Floats
 
@@ -31,14 +28,8 @@ __all__ = [
     "SIGNAL",
     "Histogram",
     "PlotLabel",
-    "class_colours",
-    "colour_of",
     "efficiency_name",
     "legend_text",
-    "new_axes",
-    "new_figure",
-    "power_of_ten",
-    "sequence_colours",
     "styled",
 ]
 
@@ -180,32 +171,6 @@ class Histogram:
         return self.counts / norm / width, np.sqrt(self.variances) / abs(norm) / width
 
 
-def new_figure(width: float = 7.2, height: float = 5.0) -> Figure:
-    """Make an empty figure whose layout keeps all labels inside [inches]."""
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def new_axes(width: float = 7.2, height: float = 5.0) -> tuple[Figure, Axes]:
-    """Make a figure with one pair of axes [inches]."""
-    figure = new_figure(width, height)
-    return figure, figure.subplots()
-
-
-def colour_of(number: int) -> str:
-    """The colour of the n-th line, from 0."""
-    return COLOURS[number % len(COLOURS)]
-
-
-def class_colours(are_signal: Sequence[bool]) -> list[str]:
-    """Colours of classes of jets, each its own; those of signals are the strong ones."""
-    palettes = {False: [COLOURS[0], *COLOURS[3:]], True: [COLOURS[1], COLOURS[2], COLOURS[6]]}
-    colours = []
-    for place, is_signal in enumerate(are_signal):
-        palette = palettes[is_signal]
-        colours.append(palette[sum(s == is_signal for s in are_signal[:place]) % len(palette)])
-    return colours
-
-
 def legend_text(name: str) -> str:
     r"""Make a name safe in a legend: no formula is read from it, and it is not left out.
 
@@ -214,24 +179,6 @@ def legend_text(name: str) -> str:
     """
     # matplotlib leaves out what begins with an underscore.
     return (" " + name if name.startswith("_") else name).replace("$", r"\$")
-
-
-def power_of_ten(values: npt.ArrayLike) -> int:
-    """Give the power of ten to take out of an axis: 0 for values of ordinary size.
-
-    Args:
-        values: What is drawn, of any shape; what is not finite does not count.
-    """
-    values = np.asarray(values)
-    largest = float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
-    power = int(np.floor(np.log10(largest))) if largest > 0 else 0
-    return power if power < -2 or power > 4 else 0
-
-
-def sequence_colours(n: int) -> list[tuple[float, float, float, float]]:
-    """Colours for an ordered sequence such as epochs, dark to light."""
-    ramp = mpl.colormaps["viridis"]
-    return [ramp(0.9 * i / max(n - 1, 1)) for i in range(n)]
 
 
 def efficiency_name(efficiency: float) -> str:

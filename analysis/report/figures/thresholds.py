@@ -16,14 +16,7 @@ from scipy.stats import gaussian_kde
 
 from oddjet.analysis.report.figures import draw
 from oddjet.analysis.report.figures.scores import ScoreSample
-from oddjet.analysis.report.figures.style import (
-    BACKGROUND,
-    COLOURS,
-    SIGNAL,
-    PlotLabel,
-    new_axes,
-    styled,
-)
+from oddjet.analysis.report.figures.style import BACKGROUND, COLOURS, SIGNAL, PlotLabel, styled
 
 __all__ = ["Mark", "scores_with_thresholds"]
 
@@ -70,7 +63,7 @@ def scores_with_thresholds(
         name: Name of the score.
         label: Text above the axes.
     """
-    figure, axes = new_axes(9.6, 5.0)
+    figure, axes = draw.new_axes(9.6, 5.0)
     values = np.concatenate([np.zeros(0), *(sample.values for sample in samples)])
     low, high = np.quantile(values, [0.001, 0.999]) if values.size else (0.0, 1.0)
     log = bool(values.size and values.min() > 0 and high > 8 * low)

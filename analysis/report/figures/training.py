@@ -10,13 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from oddjet.analysis.report.figures import draw
-from oddjet.analysis.report.figures.style import (
-    PlotLabel,
-    colour_of,
-    new_axes,
-    power_of_ten,
-    styled,
-)
+from oddjet.analysis.report.figures.style import PlotLabel, styled
 from oddjet.typing import Floats
 
 __all__ = ["LossCurve", "loss_curves"]
@@ -55,11 +49,13 @@ def loss_curves(
         loss_name: Name of the loss, on its axis.
         label: Text above the axes.
     """
-    figure, axes = new_axes()
+    figure, axes = draw.new_axes()
     values: list[Floats] = []
-    exponent = power_of_ten(np.concatenate([np.zeros(0), *(curve.training for curve in curves)]))
+    exponent = draw.power_of_ten(
+        np.concatenate([np.zeros(0), *(curve.training for curve in curves)])
+    )
     for number, curve in enumerate(curves):
-        values += _draw_curve(axes, curve, colour_of(number), 10.0**-exponent)
+        values += _draw_curve(axes, curve, draw.colour_of(number), 10.0**-exponent)
     everything = np.concatenate(values) if values else np.array([1.0])
     finite = everything[np.isfinite(everything)]
     if finite.size and finite.min() > 0 and finite.max() > 8 * finite.min():
