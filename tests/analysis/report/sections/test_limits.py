@@ -53,6 +53,7 @@ def test_figures_are_drawn_and_a_band_needs_two_masses() -> None:
     (line,) = [each for each in band.axes[0].lines if each.get_label() == "observed"]
     assert np.asarray(line.get_ydata()).tolist() == [0.0375, 0.0375]
     assert figure_bytes(band).startswith(b"\x89PNG")
-    assert figure_bytes(signal_at_limit(dataclasses.replace(limits[0], lumi_ifb=None)))
+    settings = dataclasses.replace(limits[0].settings, lumi_ifb=None)
+    assert figure_bytes(signal_at_limit(dataclasses.replace(limits[0], settings=settings)))
     with pytest.raises(ConfigError, match="two masses or more"):
         limit_band(limits[:1])
