@@ -82,7 +82,7 @@ def fold_of(jets: Jets | npt.NDArray[np.uint64], k: int) -> npt.NDArray[np.int64
 
     Raises:
         ConfigError: If k is below 2.
-        InputError: If the jets do not say which event they are from.
+        InputError: If the jets lack run, luminosityBlock or event.
     """
     if k < 2:
         msg = f"folds: expected k of at least 2, received {k}"

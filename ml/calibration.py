@@ -19,7 +19,7 @@ class SurvivalCalibration:
     """−log10 of the fraction of background that scores at least as high.
 
     The fraction is the weighted empirical one: a step function, so monotone, and equal for equal
-    scores. It can say nothing beyond the background it has seen. With n_eff = (Σw)²/Σw² effective
+    scores. It knows nothing beyond the background it has seen. With n_eff = (Σw)²/Σw² effective
     jets the smallest fraction it gives is 1/(n_eff + 1), the expected fraction of background
     above the highest of n_eff jets. So the result lies in [0, log10(n_eff + 1)], and all jets
     beyond that tie: rejections above n_eff cannot be asked of it.

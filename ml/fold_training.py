@@ -58,7 +58,7 @@ def train_folds(
     Raises:
         ConfigError: If k is below 3.
         TooFewJetsError: If a fold has too few jets to train or calibrate.
-        InputError: If the jets do not say which event they are from, or weights are negative.
+        InputError: If the jets lack run, luminosityBlock or event, or weights are negative.
     """
     if k < 3:
         msg = f"folds: k must be at least 3 (train, calibrate, apply). Received: {k}."

@@ -104,7 +104,7 @@ class FoldedDetector(Shown):
         Raises:
             ConfigError: If k is below 3.
             TooFewJetsError: If a fold has too few jets to train or calibrate.
-            InputError: If the jets do not say which event they are from, or weights are negative.
+            InputError: If the jets lack run, luminosityBlock or event, or weights are negative.
         """
         name, hyper_parameters = detector[0], dict(detector[1])
         trained = train_folds(
@@ -212,7 +212,7 @@ class FoldedDetector(Shown):
             likewise, of the survival at the jet's mass and pt.
 
         Raises:
-            InputError: If the jets do not say which event they are from, or lack the mass or pt
+            InputError: If the jets lack run, luminosityBlock or event, or lack the mass or pt
                 that decorrelations need.
         """
         if self.methods:

@@ -28,7 +28,7 @@ class Provenance:
     without a `dataset` column may belong to any dataset, so they are compared with all.
 
     Attributes:
-        hashes: Dataset (`""` where the jets did not say) → sorted, unique event hashes.
+        hashes: Dataset (`""` for jets without one) → sorted, unique event hashes.
     """
 
     hashes: dict[str, Hashes] = field(default_factory=dict)

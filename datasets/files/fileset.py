@@ -53,7 +53,7 @@ def load_fileset(
             - `catalog:NAME`, one of `catalog_names()`;
             - a folder (every .root file below it), a .root file, a URL or a pattern;
             - a list of these; files listed directly make one dataset called `files`.
-        kind: Kind of datasets that do not say it: bare files and coffea's form.
+        kind: Kind of datasets that do not state it: bare files and coffea's form.
 
     Returns:
         The fileset, with paths made absolute and patterns replaced by the files they match, sorted.

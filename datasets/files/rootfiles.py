@@ -30,7 +30,7 @@ class RootFile:
     Attributes:
         path: Path or URL as it was asked for.
         uuid: The file's own uuid; a copy has the same.
-        size: Bytes, None where a remote source does not say.
+        size: Bytes, None if a remote source does not state it.
         tree: Name of the tree looked at.
         n_entries: Its entries.
         branches: Its branches.
@@ -55,7 +55,7 @@ def inspect_root(
     places: Sequence[str] = (),
     timeout: float = TIMEOUT,
 ) -> RootFile:
-    """Check a ROOT file and tell what is in it.
+    """Check a ROOT file and describe what is in it.
 
     Local files are measured first: one that was cut short, by a byte or by half, can often be read
     without an error.

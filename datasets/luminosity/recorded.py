@@ -186,7 +186,7 @@ def data_luminosity(
 
     Raises:
         MissingDataError: If parts of the data are missing, a luminosity is stated, and there is no table
-            to say what is left of it.
+            to show what is left of it.
         ConfigError: If what is stated and the table differ by more than 1 %.
     """
     data = {name: dataset for name, dataset in datasets.items() if dataset.kind == "data"}

@@ -74,7 +74,7 @@ class Reader:
 
     @property
     def signature(self) -> str:
-        """The branch whose presence tells the format."""
+        """The branch that only this format has."""
         return f"{self.links}_jetIdx"
 
     @property
@@ -113,7 +113,7 @@ class Reader:
         return tuple(dict.fromkeys([*self.required, *optional]))
 
     def jet_columns(self, available: Collection[str]) -> dict[str, str]:
-        """Tell which further quantities of the jets there are.
+        """List which further quantities of the jets there are.
 
         Args:
             available: The file's branches.

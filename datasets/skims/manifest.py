@@ -67,7 +67,7 @@ class ChunkRecord(_Frozen):
         cutflow: What each cut left, in order.
         sumw: Σ genWeight of all entries, before any cut.
         sumw2: Σ genWeight² of all entries.
-        counts: Oddities counted, such as jets_without_links.
+        counts: Warnings counted, such as jets_without_links.
         seconds: Wall time.
         images: Whether the part has an image file.
         stored_in: Name of the files that hold the part among others, see `oddjet.datasets.skims.compaction`;
@@ -100,7 +100,7 @@ class FileRecord(_Frozen):
     Attributes:
         path: Path or URL.
         uuid: The ROOT file's uuid.
-        size: Bytes, None where the source does not say.
+        size: Bytes, None if the source does not state it.
         n_entries: Entries of the tree.
         dataset: Name in the fileset.
     """

@@ -8,7 +8,7 @@
     skim/<dataset>/<key>.json       the chunk's record, written last: it is what makes the part count
 
 `oddjet.datasets.skims.compaction` puts many parts into one pair of files `merged-<key>.parquet` and
-`.npy`; records say where.
+`.npy`; records name the place.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ Three steps lead from a score to its result:
 
 The third step uses all background jets at once, each of them brought to the common scale by a fit to
 the others (three parts, in turn): on the jets it was fitted to, a method looks better than it is,
-and tight cuts would keep more of other jets than they say. So the efficiency of a cut is right on average
+and tight cuts would keep more of other jets than stated. So the efficiency of a cut is right on average
 whatever the method does, and rare jets are told apart with the whole sample's statistics.
 """
 
@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import numpy as np
 import numpy.typing as npt
 
+from oddjet.constraints import check_fields
 from oddjet.errors import (
     ConfigError,
     DetectorError,
@@ -62,7 +63,7 @@ class Decorrelation(ABC):
     at fixed mass and pt, so jets of one mass and pt keep their order. Scores that take few distinct
     values cannot be made flat better than those values allow: nothing is drawn at random.
 
-    Subclasses take keyword-only hyper-parameters of JSON types and store each under its name.
+    Subclasses are dataclasses, whose keyword-only fields are hyper-parameters of JSON types.
 
     Attributes:
         mass_range_: Lowest and highest mass of the background it was fitted on [GeV]; jets beyond
@@ -95,6 +96,14 @@ class Decorrelation(ABC):
     @abstractmethod
     def _restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         """Take what `_arrays` gave."""
+
+    def __post_init__(self) -> None:
+        """Check the hyper-parameters, where they declare what they may be.
+
+        Raises:
+            ConfigError: If a value is not allowed.
+        """
+        check_fields(self, label=type(self).__name__)
 
     # --- what everybody calls -------------------------------------------------------------------
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.errors import ConfigError
+from oddjet.constraints import Interval, OneOf, constrained
 from oddjet.ml.decorrelation.base import Decorrelation
 from oddjet.ml.decorrelation.profile import Profile
 from oddjet.typing import Floats
@@ -34,6 +35,7 @@ def rho(mass: npt.ArrayLike, pt: npt.ArrayLike) -> Floats:
     return np.asarray(2 * np.log(heavy / np.asarray(pt, dtype=np.float64)))
 
 
+@dataclass(eq=False, kw_only=True)
 class DDT(Decorrelation):
     """Shifts the score by its mean profile in ρ = ln(m²/pt²) and pt, and divides by its spread.
 
@@ -49,12 +51,8 @@ class DDT(Decorrelation):
         arXiv:1603.00027.
     """
 
-    def __init__(self, *, scale: bool = True, knots: int = 8) -> None:
-        if knots < 1:
-            msg = f"ddt: knots must be at least 1. Received: {knots}."
-            raise ConfigError(msg)
-        self.scale = scale
-        self.knots = knots
+    scale: bool = constrained(True, OneOf(False, True))
+    knots: int = constrained(8, Interval(int, 1))
 
     def _fit(self, z: Floats, mass: Floats, pt: Floats, weights: Floats) -> None:
         self._profile = Profile.fit(

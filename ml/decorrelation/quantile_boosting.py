@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.errors import ConfigError
+from oddjet.constraints import Interval, constrained
 from oddjet.ml.decorrelation.base import Decorrelation
 from oddjet.ml.decorrelation.profile import Profile
 from oddjet.ml.decorrelation.quantiles import SURVIVALS, interpolate_survival
@@ -20,9 +20,10 @@ __all__ = ["QuantileBoosting"]
 
 
 JETS_BEYOND = 5
-"""Jets expected beyond the quantile in a leaf: with fewer a quantile cannot be told."""
+"""Jets expected beyond the quantile in a leaf: with fewer a quantile is not known."""
 
 
+@dataclass(eq=False, kw_only=True)
 class QuantileBoosting(Decorrelation):
     """Maps the score to its conditional survival, with quantiles from boosted trees.
 
@@ -38,25 +39,10 @@ class QuantileBoosting(Decorrelation):
         knots: Most intervals of the spline in mass.
     """
 
-    def __init__(
-        self,
-        *,
-        iterations: int = 25,
-        learning_rate: float = 0.15,
-        leaves: int = 6,
-        knots: int = 8,
-    ) -> None:
-        if iterations < 1 or leaves < 2 or knots < 1 or not 0 < learning_rate <= 1:
-            msg = (
-                "quantile_boosting: expected iterations and knots of at least 1, 2 leaves, and "
-                f"0 < learning_rate <= 1. Received: {iterations}, {knots}, {leaves}, "
-                f"{learning_rate}."
-            )
-            raise ConfigError(msg)
-        self.iterations = iterations
-        self.learning_rate = learning_rate
-        self.leaves = leaves
-        self.knots = knots
+    iterations: int = constrained(25, Interval(int, 1))
+    learning_rate: float = constrained(0.15, Interval(float, 0, 1, closed="right"))
+    leaves: int = constrained(6, Interval(int, 2))
+    knots: int = constrained(8, Interval(int, 1))
 
     def _fit(self, z: Floats, mass: Floats, pt: Floats, weights: Floats) -> None:
         from sklearn.ensemble import HistGradientBoostingRegressor  # noqa: PLC0415 (1 s)
@@ -83,18 +69,18 @@ class QuantileBoosting(Decorrelation):
     def _normalised(self, z: Floats, mass: Floats, pt: Floats) -> Floats:
         residual = self._profile.remove(z, mass, np.log(pt))
         rows = np.stack([mass, np.log(pt)], axis=1)
-        rungs = np.stack([trees.margins(rows) for trees in self._trees], axis=1)
-        return interpolate_survival(residual, rungs)
+        quantiles = np.stack([trees.margins(rows) for trees in self._trees], axis=1)
+        return interpolate_survival(residual, quantiles)
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         arrays = dict(self._profile.arrays())
-        for rung, trees in enumerate(self._trees):
-            arrays |= {f"trees{rung}_{f.name}": getattr(trees, f.name) for f in fields(Trees)}
+        for number, trees in enumerate(self._trees):
+            arrays |= {f"trees{number}_{f.name}": getattr(trees, f.name) for f in fields(Trees)}
         return arrays
 
     def _restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         self._profile = Profile.restored(arrays)
         self._trees = [
-            Trees(**{f.name: arrays[f"trees{rung}_{f.name}"] for f in fields(Trees)})
-            for rung in range(len(SURVIVALS))
+            Trees(**{f.name: arrays[f"trees{number}_{f.name}"] for f in fields(Trees)})
+            for number in range(len(SURVIVALS))
         ]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import scipy
 
-from oddjet.errors import ConfigError
+from oddjet.constraints import Interval, constrained
 from oddjet.ml.decorrelation.base import Decorrelation
 from oddjet.ml.decorrelation.profile import Profile
 from oddjet.ml.decorrelation.quantiles import SURVIVALS, interpolate_survival
@@ -21,6 +22,7 @@ __all__ = ["QuantileMap"]
 LEAST_NEIGHBOURS = 100
 
 
+@dataclass(eq=False, kw_only=True)
 class QuantileMap(Decorrelation):
     """Maps the score to its conditional survival, with quantiles from neighbours in mass and pt.
 
@@ -37,24 +39,10 @@ class QuantileMap(Decorrelation):
         knots: Most intervals of the spline in mass.
     """
 
-    def __init__(
-        self,
-        *,
-        mass_nodes: int = 16,
-        pt_nodes: int = 5,
-        neighbours: float = 0.15,
-        knots: int = 8,
-    ) -> None:
-        if mass_nodes < 2 or pt_nodes < 2 or knots < 1 or not 0 < neighbours <= 1:
-            msg = (
-                "quantile_map: expected at least 2 mass_nodes and pt_nodes, 1 of knots, and "
-                f"0 < neighbours <= 1. Received: {mass_nodes}, {pt_nodes}, {knots}, {neighbours}."
-            )
-            raise ConfigError(msg)
-        self.mass_nodes = mass_nodes
-        self.pt_nodes = pt_nodes
-        self.neighbours = neighbours
-        self.knots = knots
+    mass_nodes: int = constrained(16, Interval(int, 2))
+    pt_nodes: int = constrained(5, Interval(int, 2))
+    neighbours: float = constrained(0.15, Interval(float, 0, 1, closed="right"))
+    knots: int = constrained(8, Interval(int, 1))
 
     def _fit(self, z: Floats, mass: Floats, pt: Floats, weights: Floats) -> None:
         self._profile = Profile.fit(z, mass, np.log(pt), weights, n_knots=self.knots, scale=True)
@@ -72,11 +60,11 @@ class QuantileMap(Decorrelation):
         distance, near = scipy.spatial.KDTree(np.stack([u, v], axis=1)).query(nodes, k=k)
         reach = distance[:, -1:] * (1 + 1e-9) + 1e-12
         kernel = (1 - np.minimum(distance / reach, 1) ** 3) ** 3 + 1e-9
-        ladders = [
+        quantiles = [
             _quantiles(residual[rows], weights[rows] * kernel_row)
             for rows, kernel_row in zip(near, kernel, strict=True)
         ]
-        self._rungs = np.stack(ladders).reshape(*grid_u.shape, len(SURVIVALS))
+        self._at_nodes = np.stack(quantiles).reshape(*grid_u.shape, len(SURVIVALS))
 
     def _normalised(self, z: Floats, mass: Floats, pt: Floats) -> Floats:
         residual = self._profile.remove(z, mass, np.log(pt))
@@ -90,14 +78,14 @@ class QuantileMap(Decorrelation):
 
     def _interpolated(self, mass: Floats, pt: Floats) -> Floats:
         u, v = self._units(mass, pt)
-        n_u, n_v, _ = self._rungs.shape
+        n_u, n_v, _ = self._at_nodes.shape
         x, y = u * (n_u - 1), v * (n_v - 1)
         i = np.clip(x.astype(np.int64), 0, max(n_u - 2, 0))
         j = np.clip(y.astype(np.int64), 0, max(n_v - 2, 0))
         a, b = (x - i)[:, None], (y - j)[:, None]
         i1, j1 = np.minimum(i + 1, n_u - 1), np.minimum(j + 1, n_v - 1)
-        low = (1 - b) * self._rungs[i, j] + b * self._rungs[i, j1]
-        high = (1 - b) * self._rungs[i1, j] + b * self._rungs[i1, j1]
+        low = (1 - b) * self._at_nodes[i, j] + b * self._at_nodes[i, j1]
+        high = (1 - b) * self._at_nodes[i1, j] + b * self._at_nodes[i1, j1]
         return np.asarray((1 - a) * low + a * high)
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -105,13 +93,13 @@ class QuantileMap(Decorrelation):
             **self._profile.arrays(),
             "mass_at": self._mass_at,
             "pt_at": self._pt_at,
-            "rungs": self._rungs,
+            "rungs": self._at_nodes,
         }
 
     def _restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         self._profile = Profile.restored(arrays)
         self._mass_at, self._pt_at = arrays["mass_at"], arrays["pt_at"]
-        self._rungs = arrays["rungs"]
+        self._at_nodes = arrays["rungs"]
 
 
 def _ranks(values: Floats, weights: Floats, n: int) -> Floats:

@@ -1,4 +1,4 @@
-"""Survival from a ladder of quantiles, a ladder of its own for each jet."""
+"""Survival from conditional quantiles, of which each jet has its own."""
 
 from __future__ import annotations
 
@@ -10,43 +10,45 @@ __all__ = ["SURVIVALS", "interpolate_survival"]
 
 
 SURVIVALS = np.array([0.95, 0.8, 0.65, 0.5, 0.35, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005])
-"""Fractions of background above the rungs, from the lowest rung up."""
+"""Fractions of background above the quantiles, from the lowest quantile up."""
 
 TAIL_FROM = 0.1
 LEAST_STEP = 1e-6
 
 
-def interpolate_survival(values: Floats, rungs: Floats, survivals: Floats = SURVIVALS) -> Floats:
-    """Give −ln of the survival of each value on its own ladder.
+def interpolate_survival(
+    values: Floats, quantiles: Floats, survivals: Floats = SURVIVALS
+) -> Floats:
+    """Give −ln of the survival of each value among its own quantiles.
 
-    Between two rungs it is interpolated; beyond the ends it goes on with the mean slope of the
-    rungs from `TAIL_FROM` up, or from the median down, since the last two are too near each other
-    to tell a slope. EfficiencySteps that cross are sorted, which never makes quantiles worse.
+    Between two quantiles it is interpolated; beyond the ends it goes on with the mean slope of the
+    quantiles from `TAIL_FROM` up, or from the median down, since the last two are too near each other
+    to have a slope. Quantiles that cross are sorted, which never makes them worse.
 
     Args:
         values: Shape (n,).
-        rungs: Value that a fraction `survivals[j]` lies above, shape (n, L).
+        quantiles: Value that a fraction `survivals[j]` lies above, shape (n, L).
         survivals: Descending, shape (L,).
 
     Returns:
-        Shape (n,), strictly rising with each value; negative below the lowest rungs.
+        Shape (n,), strictly rising with each value; negative below the lowest quantiles.
 
     References:
         Chernozhukov, Fernández-Val and Galichon, arXiv:0704.3649, on rearrangement.
     """
     heights = -np.log(survivals)
-    n_rungs = len(heights)
-    ladder = np.sort(rungs, axis=1) + LEAST_STEP * np.arange(n_rungs)
-    below = np.clip(np.sum(ladder <= values[:, None], axis=1) - 1, 0, n_rungs - 2)
+    n_quantiles = len(heights)
+    rising = np.sort(quantiles, axis=1) + LEAST_STEP * np.arange(n_quantiles)
+    below = np.clip(np.sum(rising <= values[:, None], axis=1) - 1, 0, n_quantiles - 2)
     rows = np.arange(len(values))
-    left, right = ladder[rows, below], ladder[rows, below + 1]
+    left, right = rising[rows, below], rising[rows, below + 1]
     inside = np.clip((values - left) / (right - left), 0.0, 1.0)
     between = heights[below] + inside * (heights[below + 1] - heights[below])
     tail = int(np.searchsorted(-survivals, -TAIL_FROM))
-    tail = min(tail, n_rungs - 2)
+    tail = min(tail, n_quantiles - 2)
     median = max(int(np.searchsorted(-survivals, -0.5)), 1)
-    up = (heights[-1] - heights[tail]) / (ladder[:, -1] - ladder[:, tail])
-    down = (heights[median] - heights[0]) / (ladder[:, median] - ladder[:, 0])
-    above = np.maximum(values - ladder[:, -1], 0.0) * up
-    under = np.minimum(values - ladder[:, 0], 0.0) * down
+    up = (heights[-1] - heights[tail]) / (rising[:, -1] - rising[:, tail])
+    down = (heights[median] - heights[0]) / (rising[:, median] - rising[:, 0])
+    above = np.maximum(values - rising[:, -1], 0.0) * up
+    under = np.minimum(values - rising[:, 0], 0.0) * down
     return np.asarray(between + above + under)

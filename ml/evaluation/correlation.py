@@ -53,7 +53,7 @@ def correlate(
     """Correlate every score with every variable, among jets of one kind.
 
     Give background only: among signal and background together a good score goes with everything
-    that tells them apart.
+    that separates them.
 
     Args:
         scores: Name → shape (n,).

@@ -19,7 +19,7 @@ from oddjet.datasets.kinematics.geometry import delta_r
 from oddjet.errors import ConfigError, InputError, NonFiniteError
 from oddjet.typing import Floats
 
-__all__ = ["emds", "energy_movers_distance", "import_pot", "pt_eta_phi"]
+__all__ = ["emds", "import_pot", "pt_eta_phi"]
 
 
 BATCH_JETS = 1024
@@ -29,22 +29,22 @@ DISABLE_BACKENDS = tuple(
 )
 
 
-def energy_movers_distance(a: npt.ArrayLike, b: npt.ArrayLike, *, radius: float) -> float:
-    """Energy mover's distance of two jets.
+def emds(a: npt.ArrayLike, b: npt.ArrayLike, *, radius: float) -> Floats:
+    """Energy mover's distances of pairs of jets.
 
     min Σ_ij f_ij θ_ij / R + |Σ_i pt_i − Σ_j pt_j|, where the flow f_ij ≥ 0 takes at most pt_i from
     each particle of one jet, brings at most pt_j to each of the other, and is min(Σ pt_i, Σ pt_j) in
-    all; θ² = Δη² + Δφ², Δφ wrapped.
-
-    A metric only where no θ exceeds 2R; beyond, the triangle inequality can fail.
+    all; θ² = Δη² + Δφ², Δφ wrapped. A metric only where no θ exceeds 2R; beyond, the triangle
+    inequality can fail.
 
     Args:
-        a: Particles of one jet: pt, η, φ, shape (n, 3), n ≥ 0. Those without pt count as none.
-        b: Particles of the other, shape (m, 3).
+        a: Particles of the first jets: pt, η, φ, shape (n_jets, n, 3), filled up with zeros;
+            those without pt count as none.
+        b: Particles of the second ones, shape (n_jets, m, 3).
         radius: R, what a unit of pt must travel to cost as much as a missing one.
 
     Returns:
-        The distance, in the unit of the pt.
+        Distances in the unit of the pt, shape (n_jets,).
 
     Raises:
         ConfigError: If the radius is not positive.
@@ -54,28 +54,8 @@ def energy_movers_distance(a: npt.ArrayLike, b: npt.ArrayLike, *, radius: float)
     References:
         arXiv:1902.02346, eq. (1), with pt for the energies.
 
-    >>> energy_movers_distance([[3.0, 0.0, 0.0]], [[2.0, 0.4, 0.0]], radius=0.8)
-    2.0
-    """
-    one, other = (np.asarray(jet, dtype=np.float64)[np.newaxis] for jet in (a, b))
-    return float(emds(one, other, radius=radius)[0])
-
-
-def emds(a: npt.ArrayLike, b: npt.ArrayLike, *, radius: float) -> Floats:
-    """Energy mover's distances of pairs of jets, as `energy_movers_distance` defines them.
-
-    Args:
-        a: Particles of the first jets: pt, η, φ, shape (n_jets, n, 3), filled up with zeros.
-        b: Particles of the second ones, shape (n_jets, m, 3).
-        radius: R.
-
-    Returns:
-        Shape (n_jets,).
-
-    Raises:
-        ConfigError: If the radius is not positive.
-        InputError: If a shape does not fit or a pt is negative.
-        NonFiniteError: If there is a NaN or an infinity.
+    >>> emds([[[3.0, 0.0, 0.0]]], [[[2.0, 0.4, 0.0]]], radius=0.8).tolist()
+    [2.0]
     """
     if not radius > 0 or not np.isfinite(radius):
         msg = f"emds: radius must be positive. Received: {radius}."
@@ -160,7 +140,7 @@ def _costs(a: Floats, b: Floats, radius: float) -> Floats:
 
 def _transport(given: Floats, taken: Floats, cost: Floats) -> float:
     """Least cost of bringing what is given to where it is taken; the sums agree up to rounding."""
-    # The sums are checked above, and nobody reads the dual variables.
+    # The sums are checked above, and the dual variables are not used.
     value = import_pot().emd2(given, taken, cost, center_dual=False, check_marginals=False)
     return float(value)
 

@@ -1,4 +1,4 @@
-"""Shapes of jets for density estimates: few numbers that together say what a jet looks like.
+"""Shapes of jets for density estimates: few numbers that together describe what a jet looks like.
 
 References:
     T. Buss et al., What's Anomalous in LHC Jets?, arXiv:2202.00686, section 2: the observables n_PF,
