@@ -150,8 +150,8 @@ def test_particles_that_cannot_be_are_refused() -> None:
 def test_pot_brings_no_other_library_along_and_leaves_the_environment_as_it_was() -> None:
     code = (
         "import os, sys\n"
-        "from oddjet.ml.evaluation.transport import energy_movers_distance\n"
-        "energy_movers_distance([[1, 0, 0]], [[1, 1, 0]], radius=1.0)\n"
+        "from oddjet.ml.evaluation.transport import emds\n"
+        "emds([[[1, 0, 0]]], [[[1, 1, 0]]], radius=1.0)\n"
         "assert not {'tensorflow', 'torch', 'jax'} & set(sys.modules)\n"
         "print(sorted(name for name in os.environ if name.startswith('POT_')))"
     )
