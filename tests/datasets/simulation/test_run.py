@@ -124,10 +124,10 @@ def test_cross_sections_are_averaged_by_the_points_tried() -> None:
     empty = None
     for tried, value, error in ((100, 2.0, 0.2), (300, 4.0, 0.1)):
         tally.add(blocks.BlockResult(empty, tried, value, error, 10, 3))  # type: ignore[arg-type]
-    value, error = tally.cross_section()
-    assert value == pytest.approx(3.5)
-    assert error == pytest.approx(np.hypot(0.25 * 0.2, 0.75 * 0.1))
-    assert tally.n_invisible / tally.n_dark == pytest.approx(0.3)
+    figures = tally.figures()
+    assert figures["cross_section_pb"] == pytest.approx(3.5)
+    assert figures["cross_section_error_pb"] == pytest.approx(np.hypot(0.25 * 0.2, 0.75 * 0.1))
+    assert figures["r_inv"] == pytest.approx(0.3)
 
 
 def test_a_failure_leaves_nothing_behind_and_the_old_file_alone(tmp_path: Path) -> None:
