@@ -19,7 +19,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def start(tool: str) -> Path:
-    """Bring a pool up; say what is missing where it cannot be had."""
+    """Start a pool; name what is missing where it cannot be had."""
     path = TOOLS / tool
     if not path.is_file() or os.geteuid() != 0:
         pytest.skip(f"needs {path} and to be root, to build a real pool")

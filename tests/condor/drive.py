@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from distributed import Client, Security
 
 from oddjet.condor import Cluster, open_executor
 from oddjet.condor.executors import WorkersExecutor
@@ -41,8 +42,6 @@ def listening(parent: bool = False) -> list[str]:
 
 
 def refused(address: str, security: Any) -> str:
-    from distributed import Client  # noqa: PLC0415
-
     try:
         Client(address, security=security, timeout=5, set_as_default=False)
     except Exception as error:  # noqa: BLE001
@@ -52,8 +51,6 @@ def refused(address: str, security: Any) -> str:
 
 def look(client: Any) -> dict[str, Any]:
     """Who listens where, and whether strangers can connect."""
-    from distributed import Security  # noqa: PLC0415
-
     address = client.scheduler.address
     workers = client.scheduler_info(n_workers=-1)["workers"]
     return {

@@ -110,7 +110,7 @@ def drive(
 
 
 def assert_guarded(facts: dict[str, Any]) -> None:
-    """Whatever listens off loopback speaks TLS, and only with who has our certificates."""
+    """Whatever listens off loopback speaks TLS, and only with owners of our certificates."""
     assert len(facts["addresses"]) >= 3
     assert all(address.startswith("tls://") for address in facts["addresses"])
     # the scheduler's or worker's own port, on IPv4 and IPv6: no dashboard, no server of numbers
@@ -138,7 +138,7 @@ def test_dask_on_htcondor_survives_a_removed_and_a_held_job(
 def test_a_job_that_dies_before_its_worker_connects_is_told(
     condor: Run, python: str, clean: Clean, shared: Path
 ) -> None:
-    with pytest.raises(AssertionError) as told:
+    with pytest.raises(AssertionError) as refused:
         drive(
             condor,
             python,
@@ -149,8 +149,10 @@ def test_a_job_that_dies_before_its_worker_connects_is_told(
             prologue=["echo no such environment >&2", "exit 3"],
             start_timeout=300,
         )
-    assert "ended before their workers connected: a job ended with exit code 3" in str(told.value)
-    assert "no such environment" in str(told.value)
+    assert "ended before their workers connected: a job ended with exit code 3" in str(
+        refused.value
+    )
+    assert "no such environment" in str(refused.value)
 
 
 @pytest.mark.slurm

@@ -19,6 +19,7 @@ from coffea.processor.executor import ExecutorBase
 from oddjet.condor import Cluster, open_executor
 from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.datasets.simulation import simulate
+from oddjet.datasets.skims.skim import open_skim
 from oddjet.ml.folds import FoldedDetector
 from oddjet.processors.engine.options import RunOptions
 from oddjet.processors.events.selection import Selection
@@ -186,8 +187,6 @@ def detector_folder(
     skim_folder: Path, mass_detector: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """A folded detector, trained on the skim's background."""
-    from oddjet.datasets.skims.skim import open_skim  # noqa: PLC0415
-
     jets = open_skim(skim_folder).jets(kinds="background")
     folder = tmp_path_factory.mktemp("models") / "mass"
     FoldedDetector.fit(jets, detector=(mass_detector, {}), k=3, seed=1).save(folder)

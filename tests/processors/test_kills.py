@@ -20,14 +20,18 @@ import awkward as ak
 import psutil
 import pytest
 from coffea.processor.executor import ExecutorBase
+from distributed import Client, LocalCluster
 
 from oddjet.analysis.studies.benchmarks.processors import repeat_file
 from oddjet.condor import Cluster, open_executor
+from oddjet.condor.executors import WorkersExecutor
 from oddjet.datasets.files.dataset import Dataset, Fileset
+from oddjet.datasets.skims.parts import read_part_record, write_part
 from oddjet.datasets.skims.skim import open_skim
 from oddjet.errors import ChunkTooLargeError
 from oddjet.processors.engine import memory, workers
 from oddjet.processors.engine.options import RunOptions
+from oddjet.processors.events.source import ChunkSource
 from oddjet.processors.run import run_skim
 
 Rows = list[dict[str, Any]]
@@ -204,9 +208,7 @@ def test_twenty_writers_killed_leave_no_partial_file(skim_folder: Path, tmp_path
 
 
 def test_readers_beside_a_writer_never_meet_half_a_part(skim_folder: Path, tmp_path: Path) -> None:
-    """A part is written again and again; whoever looks finds all of it or nothing."""
-    from oddjet.datasets.skims.parts import read_part_record, write_part  # noqa: PLC0415
-
+    """A part is written again and again; every look finds all of it or nothing."""
     skim = open_skim(skim_folder)
     chunk = skim.manifest.chunks[0]
     jets = skim.jets(chunk.dataset)
@@ -239,10 +241,6 @@ def test_readers_beside_a_writer_never_meet_half_a_part(skim_folder: Path, tmp_p
 @contextmanager
 def small_cluster() -> Iterator[ExecutorBase]:
     """One worker with 550 MB, of which Python and its libraries take 400."""
-    from distributed import Client, LocalCluster  # noqa: PLC0415
-
-    from oddjet.condor.executors import WorkersExecutor  # noqa: PLC0415
-
     with (
         LocalCluster(
             n_workers=1,
@@ -296,7 +294,7 @@ def test_a_chunk_that_kills_its_worker_is_named_within_two_minutes_and_smaller_o
         assert manifest.processed_entries == 40_000
 
 
-class Client:
+class IdleClient:
     """Answers as a scheduler with no worker would."""
 
     class LocalCluster: ...
@@ -320,7 +318,7 @@ class Client:
 def test_a_cluster_without_workers_does_not_wait_for_ever(
     monkeypatch: pytest.MonkeyPatch, worker: dict[str, Any] | None, works: bool
 ) -> None:
-    client = Client({} if worker is None else {"a": worker})
+    client = IdleClient({} if worker is None else {"a": worker})
     monkeypatch.setattr(workers, "_INTERVAL", 0.01)
     monkeypatch.setattr(workers, "cancel_all", lambda c: c.cancelled.set())
 
@@ -347,8 +345,6 @@ def test_the_memory_of_workers(executors: dict[str, ExecutorBase]) -> None:
 
 @pytest.fixture
 def chunk_of() -> Callable[[int], Any]:
-    from oddjet.processors.events.source import ChunkSource  # noqa: PLC0415
-
     def chunk_of(n: int) -> ChunkSource:
         return ChunkSource("some", "background", (), "/a.root", "u", "Events", 0, n, "", "k")
 

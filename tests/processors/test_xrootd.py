@@ -18,6 +18,7 @@ import psutil
 import pytest
 from coffea.processor.executor import ExecutorBase
 
+from oddjet.condor import open_executor
 from oddjet.datasets.disk.checksums import checksum_of, verify_checksum
 from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.datasets.files.rootfiles import inspect_root
@@ -94,8 +95,6 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def expected(qcd: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    from oddjet.condor import open_executor  # noqa: PLC0415
-
     folder = tmp_path_factory.mktemp("clean")
     fileset = Fileset(datasets={"some": Dataset(files=[str(qcd)], kind="background")})
     with open_executor() as executor:

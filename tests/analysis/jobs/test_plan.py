@@ -16,6 +16,7 @@ from oddjet.condor import open_executor
 from oddjet.datasets.simulation import simulate
 from oddjet.datasets.skims.skim import open_skim
 from oddjet.errors import ConfigError
+from oddjet.ml.representations.jet_image import JetImage
 from oddjet.processors.engine.options import RunOptions
 from oddjet.processors.run import run_anomaly, run_skim
 
@@ -46,8 +47,6 @@ def config_file(sample: Path, tmp_path: Path) -> Path:
 
 
 def skim_it(config: AnalysisConfig) -> None:
-    from oddjet.ml.representations.jet_image import JetImage  # noqa: PLC0415
-
     with open_executor() as executor:
         run_skim(
             config.resolve_fileset(),

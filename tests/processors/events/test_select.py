@@ -269,7 +269,7 @@ def test_unlinked_jets_of_a_real_file_are_masked_and_counted(
     path = samples / "nano_tt_v15.root"
     events, _ = open_events(path)
     selected = select_jets(events, selection=selection, source=source_of(path))
-    # PHYSICS: two of its 64 jets say that they have constituents and have no link.
+    # PHYSICS: two of its 64 jets claim constituents and have no link.
     assert selected.counts["jets_without_links"] == 2
     assert len(selected.jets) == 62
     assert selected.cutflow[-1].n_jets == selected.cutflow[-2].n_jets - 2 == 62
