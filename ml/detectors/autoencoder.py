@@ -53,7 +53,7 @@ class AutoencoderDetector(KerasDetector):
     jets, varies by some hundredths of AUC from seed to seed and with the epochs.
 
     Args:
-        epochs: At most so many.
+        epochs: The most epochs.
         batch_size: Jets per training step.
         learning_rate: Of Adam.
         patience: Epochs without a better validation loss before the training stops.

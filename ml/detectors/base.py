@@ -100,7 +100,7 @@ class Detector(Configurable, ABC):
 
     @abstractmethod
     def _save(self, folder: Path) -> None:
-        """Write what `_fit` found as `.npz`, `.json` or `.keras` files; never pickles."""
+        """Write what `_fit` learned as `.npz`, `.json` or `.keras` files; never pickles."""
 
     @abstractmethod
     def _load(self, folder: Path) -> None:
@@ -185,9 +185,7 @@ class Detector(Configurable, ABC):
             NonFiniteError: If a score comes out as NaN or infinite.
             DetectorError: If it was not fitted.
         """
-        self._require_fitted("scores")
-        if not allow_trained:
-            self.provenance_.refuse(jets, detector=type(self).__name__)
+        self._admit(jets, "scores", allow_trained=allow_trained)
         if not len(jets):
             return {name: np.zeros(0) for name in self.score_names}
         return self._checked(self._in_batches(self._scores, jets), len(jets))
@@ -209,9 +207,7 @@ class Detector(Configurable, ABC):
             NonFiniteError: If a score comes out as NaN or infinite.
             DetectorError: If it was not fitted.
         """
-        self._require_fitted("scores_by_epoch")
-        if not allow_trained:
-            self.provenance_.refuse(jets, detector=type(self).__name__)
+        self._admit(jets, "scores_by_epoch", allow_trained=allow_trained)
         return {
             epoch: self._checked(scores, len(jets)) for epoch, scores in self._scores_by_epoch(jets)
         }
@@ -232,7 +228,7 @@ class Detector(Configurable, ABC):
 
     @classmethod
     def load(cls, folder: Path | str) -> Self:
-        """Read a detector that `save` wrote; on `Detector` itself, of whatever class.
+        """Read a detector that `save` wrote; on `Detector` itself, of any class.
 
         Raises:
             DetectorError: If there is none, it was changed or damaged, is of another class, or
@@ -250,7 +246,7 @@ class Detector(Configurable, ABC):
 
     @property
     def fingerprint(self) -> str:
-        """The SHA-256 of the saved folder: what says whether two scores come from one model.
+        """The SHA-256 of the saved folder: it shows whether two scores come from one model.
 
         Raises:
             DetectorError: If it was neither saved nor loaded since it was fitted.
@@ -361,6 +357,12 @@ class Detector(Configurable, ABC):
                 )
                 raise NonFiniteError(msg)
         return checked
+
+    def _admit(self, jets: Jets, what: str, *, allow_trained: bool) -> None:
+        """Refuse to score before the training, and jets of events trained on."""
+        self._require_fitted(what)
+        if not allow_trained:
+            self.provenance_.refuse(jets, detector=type(self).__name__)
 
     def _require_fitted(self, what: str) -> None:
         if not self.is_fitted:

@@ -44,7 +44,7 @@ SHAPES = (
 class SupervisedFeatures(Representation):
     """Energy flow polynomials at several β, multiplicity, girth and N-subjettiness, float64.
 
-    The recipe of the ceiling that unsupervised scores are held against.
+    The recipe of the ceiling that unsupervised scores are compared with.
 
     Attributes:
         betas: β of the eight polynomials, one block of columns each.
@@ -108,7 +108,7 @@ class BoostedTreesDetector(Detector):
     the least loss on validation jets. Saved as arrays, and evaluated without scikit-learn.
 
     Args:
-        iterations: At most so many trees.
+        iterations: Most trees.
         learning_rate: Shrinkage of each tree.
         max_leaf_nodes: Leaves of a tree.
         min_samples_leaf: Jets in a leaf, at least.

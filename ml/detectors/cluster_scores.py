@@ -42,7 +42,7 @@ BATCH_ROWS = 4096
 SCALING = 1.1
 """c of the effective dimension, as the document sets it."""
 MIN_MEMBERS = 3
-"""Two members are equally far from their mean: their spread is 0 and says nothing."""
+"""Two members are equally far from their mean: their spread is 0 and means nothing."""
 ROUNDING = 1e-6
 """Radii and widths below this part of the largest radius are rounding."""
 

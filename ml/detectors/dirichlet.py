@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 AXES_FILE = "axes.npz"
 ADAM_BETAS = (0.9, 0.99)
 COLLAPSED = 0.01
-"""A mixture weight whose standard deviation over the jets is below this says nothing of them."""
+"""A mixture weight whose standard deviation over the jets is below this carries nothing about them."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -85,7 +85,7 @@ class DirichletDetector(KerasDetector):
         batch_size: Jets per training step.
         learning_rate: Of Adam.
         checkpoint_every: Epochs between the models kept for `scores_by_epoch`; 0 keeps none.
-        pca: On anything but images, so many principal components; None takes all there are.
+        pca: On anything but images, this many principal components; None takes all.
         representation: By default the image of power 1/4 and filter 1 pixel: the document has the
             best σ at 1 for both its signals, and the power between n ≲ 0.1 (Aachen) and 0.4 to 0.6
             (Heidelberg).
@@ -197,14 +197,14 @@ class DirichletDetector(KerasDetector):
         return self._optimise(objective, task, self._settings(watch=None))
 
     def _judge(self, task: TrainingTask) -> None:
-        """Warn of mixtures that have one weight whatever the jet."""
+        """Warn of mixtures that have the same weight for every jet."""
         weights = softmax(self._split(self._trained_model()(task.validation))[0], axis=1)
         collapsed = np.flatnonzero(weights.std(axis=0) < COLLAPSED)
         if len(collapsed):
             log.warning(
                 "dirichlet: the weights of mixtures %s are the same for every jet (the latent space "
                 "has collapsed there); means of all: %s. Such a weight, and the latent score if it "
-                "is that of the smallest alpha, says nothing about a jet. Lower beta_kl or train "
+                "is that of the smallest alpha, carries nothing about a jet. Lower beta_kl or train "
                 "longer.",
                 ", ".join(str(i) for i in collapsed),
                 ", ".join(f"{mean:.3f}" for mean in weights.mean(axis=0)),

@@ -60,7 +60,7 @@ class EneDetector(ImageAutoencoder):
     Args:
         latent: Numbers in the code; `oddjet.analysis.studies.latent_scan` tries several.
         filters: Of each convolution but the last.
-        epochs: At most so many.
+        epochs: The most epochs.
         batch_size: Jets per training step.
         learning_rate: Of Adam.
         epsilon: Of Adam.

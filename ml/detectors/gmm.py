@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 MIXTURE_FILE = "mixture.npz"
 BETA_RATIO = 1e3
-"""The smallest fitted variance must reach so many β."""
+"""The smallest fitted variance must reach this many β."""
 FIRST_BETA = 1e-3
 LAST_BETA = {"spherical": 1e-9, "diag": 1e-6, "full": 1e-6}
 """Where the search for β begins and gives up, in units of the rows' mean variance. A component with
@@ -113,8 +113,8 @@ class GaussianMixtureDetector(Detector):
         covariance: `"spherical"`, `"diag"` or `"full"`.
         beta: A β to keep, in units of the mean variance of the rows' numbers; None finds it by the
             rule.
-        pca: So many principal components, each scaled to unit variance, instead of the rows; None
-            takes the rows themselves. Fewer are kept where the jets have not so many.
+        pca: This many principal components, each scaled to unit variance, instead of the rows; None
+            takes the rows themselves. Fewer are kept where the jets have fewer.
         representation: By default the document's image, 40×40 with a filter of 3 pixels.
 
     Attributes:

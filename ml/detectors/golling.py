@@ -70,7 +70,7 @@ class GollingDetector(KerasDetector):
     Adam in three stages: 50 epochs without the critic at a learning rate of 1e-3, 10 with it at 1e-5,
     90 with the critic's weights frozen at 1e-3.
 
-    Scores, all with the encoded mean in the place of a sample:
+    Scores, all with the encoded mean instead of a sample:
     `mse`, mean over the inputs of (x − x̂)²; `emd`, the energy mover's distance from jet to
     reconstruction, on pt in units of the jet's; `knn`, the sum of the distances to the 5 nearest
     encoded training jets; `ocsvm`, minus the decision function of a one-class support vector machine
@@ -98,8 +98,8 @@ class GollingDetector(KerasDetector):
         critic_weight: Weight of the critic's terms.
         penalty: Weight of the gradient penalty among them.
         neighbours: k of `knn`.
-        stored_codes: At most so many training jets to look for neighbours among; drawn at random.
-        svm_jets: At most so many training jets for the support vectors; drawn at random. Training
+        stored_codes: Most training jets to look for neighbours among; drawn at random.
+        svm_jets: Most training jets for the support vectors; drawn at random. Training
             takes their number squared: 20,000 take about 10 s.
         svm_nu: ν, the part of the training jets outside the boundary.
         radius: R of the energy mover's distance.

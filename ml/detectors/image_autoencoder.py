@@ -36,7 +36,7 @@ class ImageAutoencoder(KerasDetector):
     A subclass implements `_build`.
 
     Args:
-        epochs: At most so many.
+        epochs: The most epochs.
         batch_size: Jets per training step.
         learning_rate: Of Adam.
         patience: Epochs without a better validation loss before the training stops.

@@ -66,8 +66,8 @@ class InvertibleDetector(KerasDetector):
 
     Not printed, and chosen here: how the hidden layers start (`Flow.initial`); output layers that
     start at zero, so that the flow starts as a rotation. As in the document, validation jets decide
-    nothing unless `watch` says so. What it says of polynomials without the principal component
-    analysis, that they fail, it says of its Dirichlet autoencoder.
+    nothing unless `watch` is set. That polynomials fail without the principal component analysis is
+    stated there of the Dirichlet autoencoder.
 
     Args:
         epochs: Passes over the training jets.
@@ -137,7 +137,7 @@ class InvertibleDetector(KerasDetector):
         return self.flow_.n_parameters
 
     def scores_reweighted(self, jets: Jets, n: Reweight, *, allow_trained: bool = False) -> Floats:
-        """Score jets by −log p in the space of EFPⁿ, whatever the network was trained on.
+        """Score jets by −log p in the space of EFPⁿ, whichever power the network was trained on.
 
         −log p(EFP) + (n − 1) Σ_i log EFP_i + 8 log n; without the last term for n = 0, which stands for
         the logarithm.
@@ -152,15 +152,13 @@ class InvertibleDetector(KerasDetector):
 
         Raises:
             TrainedOnError: If jets belong to events it was trained on.
-            ConfigError: If n is none of the possible ones.
+            ConfigError: If n is invalid.
             DetectorError: If it was not fitted.
 
         References:
             arXiv:2202.00686, eq. (21).
         """
-        self._require_fitted("scores_reweighted")
-        if not allow_trained:
-            self.provenance_.refuse(jets, detector=type(self).__name__)
+        self._admit(jets, "scores_reweighted", allow_trained=allow_trained)
         return np.asarray(self._in_batches(partial(self._reweighted, n=n), jets)["score"])
 
     # --- training -------------------------------------------------------------------------------

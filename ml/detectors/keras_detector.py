@@ -62,7 +62,7 @@ class TrainingTask:
 class KerasDetector(Detector):
     """Base of detectors whose network is trained in epochs.
 
-    A subclass implements `_build`, `_train` and `_scores_by`, and says by `_represent`, `_learn` and
+    A subclass implements `_build`, `_train` and `_scores_by`, and defines by `_represent`, `_learn` and
     `_inputs` what the network takes of jets. Hyper-parameters of the names of `TrainingSettings`'
     fields set the training.
 

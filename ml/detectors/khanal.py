@@ -41,7 +41,7 @@ class KhanalDetector(ImageAutoencoder):
     32 and 2.2e-4 with 1,024.
 
     Args:
-        epochs: At most so many; the document trained for around 90.
+        epochs: The most; the document trained for around 90.
         batch_size: Jets per training step.
         learning_rate: Of Adam.
         patience: Epochs without a better validation loss before the training stops.

@@ -38,7 +38,7 @@ CLUSTER_ARRAYS = ("centroids", "sizes", "radii", "widths", "dimensions")
 NEAREST = 5
 MAX_ITERATIONS = 300
 FEW_NUMBERS = 64
-"""Rows of so many numbers are clustered as they are."""
+"""Rows of at most this many numbers are clustered as they are."""
 LOST_VARIANCE = 1e-6
 AXES_ROWS = 10_000
 """Rows, at least, that principal axes are taken from."""
@@ -53,8 +53,8 @@ class KMeansDetector(Detector):
 
     Scores: `min_d`, the distance to the nearest centroid; `knc5`, the mean distance to the five
     nearest; and negative log likelihoods of the clusters as balls with Gaussian tails: `mlled` in
-    the effective dimension, the median over the clusters; `mll1d` in one dimension, said by the
-    document to be the most even; `mlln` in one dimension with each cluster weighted by its number
+    the effective dimension, the median over the clusters; `mll1d` in one dimension, which the
+    document calls the most even; `mlln` in one dimension with each cluster weighted by its number
     of jets alone. `oddjet.ml.detectors.cluster_scores` has the formulas.
 
     Fitting holds the rows of all training jets in memory, 6.4 kB a jet for 40×40 images. Jets

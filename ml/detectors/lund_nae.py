@@ -42,11 +42,11 @@ SCALING_FILE = "scaling.npz"
 DRIFT = 0.2
 """Part of its distance to the reconstruction that a move takes a number."""
 BOX = 4.0
-"""Features are sampled within so many standard deviations."""
+"""Features are sampled within this many standard deviations."""
 BURN_IN = 60
 """Moves of each chain, on average, before the training."""
 MASKS = 4_000
-"""Numbers of nodes that samples start from: those of so many training jets."""
+"""Numbers of nodes that samples start from: those of at most this many training jets."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -76,7 +76,7 @@ class LundAutoencoderDetector(KerasDetector):
     energy that jets have.
 
     Args:
-        normalised: Whether to normalise; otherwise the pre-training is all.
+        normalised: Whether to normalise; otherwise the pre-training is everything.
         epochs: Of the normalised training, at most.
         pretrain_epochs: Of the autoencoder, at most.
         batch_size: Jets per training step.

@@ -63,8 +63,8 @@ class NormalisedAutoencoderDetector(AutoencoderDetector):
     distance no better and was left off.
 
     Args:
-        epochs: Of step 2, at most so many.
-        pretrain_epochs: Of step 1, at most so many; 0 leaves it out.
+        epochs: The most epochs of step 2.
+        pretrain_epochs: The most epochs of step 1; 0 leaves it out.
         batch_size: Jets per training step, in both.
         learning_rate: Of Adam, in step 2.
         pretrain_learning_rate: In step 1.
@@ -82,7 +82,7 @@ class NormalisedAutoencoderDetector(AutoencoderDetector):
         restart: Chance that a chain starts again, uniformly in the box. 0.05 as in arXiv:1903.08689.
         margin: Standard deviations that the box goes beyond the least and greatest training feature.
         bound: The box ends there at the latest, in standard deviations from the mean.
-        guard: Whether to guard the loss. Without, trainings are for showing the collapse.
+        guard: Whether to guard the loss. Trainings without it are for showing the collapse.
         hidden: Units of the layers before and after the code.
         latent: Units of the code.
         activation: Of all layers but the last.
@@ -137,7 +137,7 @@ class NormalisedAutoencoderDetector(AutoencoderDetector):
             self._refuse("latent", "less than the features unless temperature is given")
 
     def samples(self, n: int, *, seed: int = 1) -> Floats:
-        """Draw from the model, each sample by a chain of its own from a uniform start.
+        """Draw from the model, each sample by its own chain from a uniform start.
 
         Args:
             n: How many.

@@ -31,7 +31,7 @@ class SoftmaxPrior:
     """The Gaussian whose softmax stands for a Dirichlet distribution.
 
     Each component has the moments of log r, centred, for large α; the components are taken as
-    independent. Where α is small that is a rough likeness: for (1, 0.1) the mean weights are
+    independent. Where α is small that is a rough approximation: for (1, 0.1) the mean weights are
     (0.79, 0.21), not (0.91, 0.09). The Gaussian is what acts in the training.
 
     Attributes:

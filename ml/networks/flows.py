@@ -201,7 +201,7 @@ class Flow:
             where: Its name, for the message.
 
         Raises:
-            DetectorError: If it is no flow.
+            DetectorError: If it does not hold a flow.
         """
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as data:

@@ -105,7 +105,7 @@ def adversarial_objective(
         stage: Which one.
         learning_rate: Of Adam, which starts afresh.
         kl_weight: See `loss_terms`.
-        critic_weight: See `loss_terms`; 0 in the first stage, whatever is given.
+        critic_weight: See `loss_terms`; 0 in the first stage, whatever its value.
         penalty: See `loss_terms`.
         seed: Of the codes' noise. Validation uses the same noise in each epoch.
     """

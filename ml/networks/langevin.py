@@ -32,7 +32,7 @@ Confine = Callable[[Tensors], Tensors]
 
 @dataclass(frozen=True)
 class Langevin:
-    """How to move: x ← x − (α/T) ∇E(x) + β ε, with ε standard normal, so many times.
+    """How to move: x ← x − (α/T) ∇E(x) + β ε, with ε standard normal, `steps` times.
 
     With β = √(2α) the chain's distribution tends to exp(−E/T) as α → 0. For E = k x²/2 it is, for any
     α < 2T/k, a Gaussian of variance (T/k) / (1 − αk/2T). Another β samples at another temperature,
@@ -142,7 +142,7 @@ class ReplayBuffer:
             seed: Of the generator.
 
         Raises:
-            ConfigError: If the chance is none.
+            ConfigError: If the chance is not in [0, 1].
         """
         if not 0 <= restart <= 1:
             msg = f"Langevin: restart must be in [0, 1]. Received: {restart}."

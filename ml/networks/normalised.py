@@ -30,7 +30,7 @@ def contrast(plus: Any, minus: Any, *, temperature: float, guard: bool) -> Any:
     """The loss: D = E₊ − E₋, guarded as D + max(−D, 0)² / T.
 
     D's gradient is that of −T log p of the data, as long as the samples are of p. Where E₋ > E₊ they
-    lag behind the network, and E₋ can be raised for ever. The guarded loss is D for D ≥ 0 and least
+    lag behind the network, and E₋ can be raised without limit. The guarded loss is D for D ≥ 0 and least
     at D = −T/2, so that the energies cannot part by much more than the temperature. It is of this
     package: the talk squares D, arXiv:2105.05735 adds the mean of E₋² instead.
 

@@ -126,7 +126,7 @@ def loss_objective(
         loss: What to minimise.
         learning_rate: Of Adam.
         epsilon: Of Adam. Gradients below it make smaller steps than Adam means to take.
-        rows_at_once: Take the gradient of a batch in parts of at most so many rows, which bounds the
+        rows_at_once: Take the gradient of a batch in parts of at most this many rows, which bounds the
             memory of wide networks; except for rounding, the steps are the same. Not for models whose
             layers couple the rows of a batch, such as batch normalisation.
     """
@@ -165,7 +165,7 @@ def loss_objective(
 def _by_parts(
     means: Callable[[Singles], list[Any]], at_once: int
 ) -> Callable[[Singles], list[Any]]:
-    """Make a function that gives means over rows take them in parts of at most so many."""
+    """Make a function that gives means over rows take them in parts of at most `at_once`."""
 
     def over_parts(rows: Singles) -> list[Any]:
         total: list[Any] = []

@@ -1,4 +1,4 @@
-"""Trainings that go on where they were interrupted: their state on disk after every so many seconds."""
+"""Trainings that go on where they were interrupted: their state is kept on disk."""
 
 from __future__ import annotations
 

@@ -41,11 +41,11 @@ class TrainingSettings:
     """How to train.
 
     Attributes:
-        epochs: At most so many passes over the training rows.
+        epochs: Most passes over the training rows.
         batch_size: Rows per step.
         learning_rate: Of Adam.
-        patience: Stop when what is watched has not improved for so many epochs.
-        checkpoint_every: Keep the model every so many epochs; 0 keeps none.
+        patience: Stop when what is watched has not improved for this many epochs.
+        checkpoint_every: Keep the model after each multiple of this many epochs; 0 keeps none.
         watch: Whose least value makes the best epoch; None takes the last epoch and never stops
             early.
 
@@ -66,7 +66,7 @@ class TrainingSettings:
 
 @dataclass
 class Training:
-    """What a training gives, beside the trained models.
+    """What a training gives, apart from the trained models.
 
     Attributes:
         history: Name of a loss → one number an epoch: the training losses, the validation losses

@@ -52,7 +52,7 @@ class Trees:
     def of_booster(cls, booster: Any) -> Trees:
         """Take the trees out of a fitted, binary `HistGradientBoostingClassifier`.
 
-        Its nodes are private to scikit-learn: a test holds the margins against its own.
+        Its nodes are private to scikit-learn: a test compares the margins with its own.
         """
         nodes = [stage[0].nodes for stage in booster._predictors]
         joined = np.concatenate(nodes)
