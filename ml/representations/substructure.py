@@ -146,7 +146,8 @@ class Substructure(NamedColumns):
             rows = self(jets, threads=threads)
         except NonFiniteError as error:
             raise NonFiniteError(str(error).replace("Substructure", label)) from error
-        return rows[:, [self.names.index(name) for name in names]]
+        # Row by row in memory, as others are: sums over jets depend on it in their last digits.
+        return np.ascontiguousarray(rows[:, [self.names.index(name) for name in names]])
 
 
 def groomed_mass(jets: FlatJets) -> Floats:
