@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 
-from matplotlib import pyplot as plt  # noqa: F401 (notebooks then know how to show figures)
 from matplotlib.figure import Figure
 
 from oddjet.analysis.hunt.histogram import FileHunt
 from oddjet.analysis.hunt.result import Hunt
 from oddjet.analysis.injection.summary import InjectionResult
+from oddjet.analysis.report.figures.encode import figure_bytes
 from oddjet.analysis.report.page import Section, Table, templates
 from oddjet.analysis.report.sections.hunt import histogram_section, scores_section
 from oddjet.analysis.report.sections.injection import injection_section
@@ -108,7 +108,10 @@ def figure_of(result: object, name: str = "") -> Figure:
     for picture in pictures:
         if picture.name.startswith(name) or picture.caption.startswith(name):
             assert not isinstance(picture.source, str)
-            return picture.source()
+            figure = picture.source()
+            # Notebooks show figures of pyplot only, unless they say themselves what they look like.
+            figure._repr_png_ = functools.partial(figure_bytes, figure)  # type: ignore[attr-defined]
+            return figure
     known = "; ".join(picture.name or picture.caption for picture in pictures) or "none"
     msg = f"{type(result).__name__} has no picture {name!r}. Pictures: {known}"
     raise ConfigError(msg)

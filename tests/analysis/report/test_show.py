@@ -19,7 +19,8 @@ def test_a_hunt_shows_its_tables_and_draws_its_pictures() -> None:
     for words in ("global p over", "in 80–100 GeV", "<table>", "data:image/png"):
         assert words in page
     assert hunt.plot().get_axes()
-    assert hunt.plot("p_values").get_axes()
+    picture = hunt.plot("p_values")._repr_png_()  # type: ignore[attr-defined]
+    assert picture.startswith(b"\x89PNG")
     with pytest.raises(ConfigError, match=r"no picture 'masses'. Pictures: fit; p_values; toys"):
         hunt.plot("masses")
     assert hunt.to_dict()["fit"]["window"] == [80, 100]
