@@ -102,13 +102,13 @@ def test_page_is_whole_and_escaped(page: Page) -> None:
 
 def test_nothing_comes_from_outside(page: Page, tmp_path: Path) -> None:
     assert page.addresses
-    assert all(each.startswith(("data:image/", "#")) for each in page.addresses)
+    assert all(address.startswith(("data:image/", "#")) for address in page.addresses)
     source = (tmp_path / "new" / "report.html").read_text(encoding="utf-8")
     assert not re.search(r"https?://|@import|url\(", source)
 
 
 def test_contents_lead_to_sections(page: Page) -> None:
-    links = [each[1:] for each in page.addresses if each.startswith("#")]
+    links = [address[1:] for address in page.addresses if address.startswith("#")]
     assert links == ["selection", "bump-hunt"]
     assert set(links) <= set(page.ids)
 
@@ -125,7 +125,7 @@ def test_json_beside_it_is_strict(tmp_path: Path) -> None:
     assert content["summary"] == {"global_p": 0.5}
     assert content["sections"]["selection"] == {"p": None, "counts": [0, 1]}
     assert content["sections"]["bump-hunt"] == [1, None]
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["report.html", "report.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.json"]
 
 
 def test_same_report_gives_the_same_file(tmp_path: Path) -> None:

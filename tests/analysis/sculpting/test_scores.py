@@ -19,26 +19,26 @@ def test_the_worst_verdict_counts() -> None:
 
 
 def test_leading_jets_in_range_are_judged(scores_table: Path) -> None:
-    found = judge_scores(scores_table, ["blind", "sculpts"], signals=["w"])
-    assert [each.verdict.outcome for each in found.scores] == [Outcome.PASS, Outcome.FAIL]
-    assert found.outcome is Outcome.FAIL
-    assert found.kind == "background"
-    assert found.excluded == ()
+    result = judge_scores(scores_table, ["blind", "sculpts"], signals=["w"])
+    assert [score.verdict.outcome for score in result.scores] == [Outcome.PASS, Outcome.FAIL]
+    assert result.outcome is Outcome.FAIL
+    assert result.kind == "background"
+    assert result.excluded == ()
     everything = judge_scores(scores_table, ["blind"], settings=HuntConfig(jets="all"))
-    n_leading = found.scores[0].verdict.n_jets
+    n_leading = result.scores[0].verdict.n_jets
     assert everything.scores[0].verdict.n_jets == pytest.approx(n_leading * 4 / 3, rel=0.01)
     # The signal is shifted by as much in both scores, and has no mass to profit from.
-    blind = found.scores[0].inclusive[2]
+    blind = result.scores[0].inclusive[2]
     assert blind.working_point == 0.1
     assert blind.in_window["w"] == pytest.approx(0.586, abs=0.06)
-    assert found.scores[1].jsd(0.1) > 20 * found.scores[0].jsd(0.1)
-    assert np.isnan(found.scores[0].jsd(0.3))
+    assert result.scores[1].jsd(0.1) > 20 * result.scores[0].jsd(0.1)
+    assert np.isnan(result.scores[0].jsd(0.3))
 
 
 def test_of_data_the_window_is_left_out(scores_table: Path) -> None:
-    found = judge_scores(scores_table, ["blind"], datasets=["data"])
-    assert (found.kind, found.excluded) == ("data", ((65.0, 105.0),))
-    (score,) = found.scores
+    result = judge_scores(scores_table, ["blind"], datasets=["data"])
+    assert (result.kind, result.excluded) == ("data", ((65.0, 105.0),))
+    (score,) = result.scores
     centres = 0.5 * (score.shapes.edges[1:] + score.shapes.edges[:-1])
     inside = (centres > 65) & (centres < 105)
     assert (score.shapes.before[inside] == 0).all()
@@ -47,12 +47,12 @@ def test_of_data_the_window_is_left_out(scores_table: Path) -> None:
 
 
 def test_of_data_the_window_stays_shut_whatever_else_is_left_out(scores_table: Path) -> None:
-    found = judge_scores(scores_table, ["blind"], datasets=["data"], exclude=(200.0, 210.0))
-    assert found.excluded == ((65.0, 105.0), (200.0, 210.0))
-    (score,) = found.scores
+    result = judge_scores(scores_table, ["blind"], datasets=["data"], exclude=(200.0, 210.0))
+    assert result.excluded == ((65.0, 105.0), (200.0, 210.0))
+    (score,) = result.scores
     centres = 0.5 * (score.shapes.edges[1:] + score.shapes.edges[:-1])
     assert (score.shapes.before[(centres > 65) & (centres < 105)] == 0).all()
-    assert found.left_out == "65–105 GeV and 200–210 GeV"
+    assert result.left_out == "65–105 GeV and 200–210 GeV"
 
 
 @pytest.mark.parametrize(

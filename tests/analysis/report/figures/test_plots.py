@@ -7,8 +7,10 @@ import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.image import imread
 
 from oddjet.analysis.report.figures.bumps import p_value_scan, toy_statistics
 from oddjet.analysis.report.figures.encode import data_uri, figure_bytes
@@ -51,8 +53,8 @@ def a_scan(*, blind: bool = False) -> BumpHunt:
     )
 
 
-def drawn(found: BumpHunt) -> Figure:
-    return p_value_scan(found.best, found, label=LABEL)
+def drawn(result: BumpHunt) -> Figure:
+    return p_value_scan(result.best, result, label=LABEL)
 
 
 def shape(name: str, *, blind: bool = False) -> Histogram:
@@ -154,8 +156,6 @@ FIGURES: dict[str, Callable[[], Figure]] = {
 
 
 def pixels(png: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    from matplotlib.image import imread  # noqa: PLC0415
-
     return np.asarray(imread(io.BytesIO(png), format="png"))
 
 
@@ -184,8 +184,6 @@ def test_data_uri_holds_the_picture() -> None:
 
 
 def test_users_settings_neither_matter_nor_change() -> None:
-    import matplotlib as mpl  # noqa: PLC0415
-
     plain = figure_bytes(FIGURES["pt"](), dpi=50)
     with mpl.rc_context({"font.size": 31, "axes.facecolor": "red"}):
         assert figure_bytes(FIGURES["pt"](), dpi=50) == plain

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from matplotlib.image import imread
 
 from oddjet.analysis.report.figures.contamination import ContaminationLine, contamination_curve
 from oddjet.analysis.report.figures.dots import Dots, dot_rows
@@ -120,8 +121,6 @@ FIGURES: dict[str, Callable[[], Figure]] = {
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_picture_renders_with_ink_and_margins(name: str) -> None:
-    from matplotlib.image import imread  # noqa: PLC0415
-
     png = figure_bytes(FIGURES[name](), dpi=60)
     image = np.asarray(imread(io.BytesIO(png), format="png"))[..., :3]
     dark = (image.min(axis=2) < 0.8) | (np.ptp(image, axis=2) > 0.2)

@@ -39,18 +39,18 @@ def make_hunt(*, blinded: bool) -> Hunt:
         )
         problem = "blinded: not scanned" if blinded else ""
         points.append(WorkingPoint(column, efficiency, EDGES, fit.counts, fit, None, problem))
-    found = None
+    result = None
     if not blinded:
         labels = [point.name for point in points]
         table = JointTable.from_jets(mass, passes, EDGES, labels=labels)
-        found = scan_jointly(table, ScanSettings(n_toys=30, seed=1, function="exppoly2"))
+        result = scan_jointly(table, ScanSettings(n_toys=30, seed=1, function="exppoly2"))
         points = [
             dataclasses.replace(point, scan=channel)
-            for point, channel in zip(points, found.channels, strict=True)
+            for point, channel in zip(points, result.channels, strict=True)
         ]
     sample = HuntSample("data" if blinded else "pseudo-data", 0.004)
     problem = "blinded: not scanned" if blinded else ""
-    return Hunt((SCORE,), "msoftdrop", sample, blinded, tuple(points), found, problem)
+    return Hunt((SCORE,), "msoftdrop", sample, blinded, tuple(points), result, problem)
 
 
 @pytest.fixture

@@ -50,8 +50,8 @@ def test_section_shows_what_may_be_shown(masses: tuple[float, ...], blinded: boo
 def test_figures_are_drawn_and_a_band_needs_two_masses() -> None:
     limits = [make(mass, blinded=False) for mass in (80.0, 90.0)]
     band = limit_band(limits)
-    (line,) = [each for each in band.axes[0].lines if each.get_label() == "observed"]
-    assert np.asarray(line.get_ydata()).tolist() == [0.0375, 0.0375]
+    (observed,) = [line for line in band.axes[0].lines if line.get_label() == "observed"]
+    assert np.asarray(observed.get_ydata()).tolist() == [0.0375, 0.0375]
     assert figure_bytes(band).startswith(b"\x89PNG")
     settings = dataclasses.replace(limits[0].settings, lumi_ifb=None)
     assert figure_bytes(signal_at_limit(dataclasses.replace(limits[0], settings=settings)))

@@ -16,7 +16,7 @@ EDGES = (450.0, 1000.0)
 
 
 @pytest.fixture(scope="module")
-def found() -> SculptingResult:
+def result() -> SculptingResult:
     rng = np.random.default_rng(1)
     mass = 50 + rng.uniform(0, 200, 6000)
     pt = rng.uniform(450, 1000, 6000)
@@ -37,8 +37,8 @@ def found() -> SculptingResult:
     )
 
 
-def test_verdicts_are_told_and_a_sculpted_mass_is_warned_of(found: SculptingResult) -> None:
-    section = sculpting_section(found)
+def test_verdicts_are_told_and_a_sculpted_mass_is_warned_of(result: SculptingResult) -> None:
+    section = sculpting_section(result)
     assert [row[2] for row in section.tables[0].rows] == ["PASS", "FAIL"]
     assert len(section.warnings) == 1
     assert "sculpts" in section.warnings[0]
@@ -48,7 +48,7 @@ def test_verdicts_are_told_and_a_sculpted_mass_is_warned_of(found: SculptingResu
     assert section.folded[1].headers[-1] == "w left in the window"
 
 
-def test_the_section_fits_into_a_report(found: SculptingResult, tmp_path: Path) -> None:
-    page = write_report(tmp_path / "r.html", Report("t", "", (sculpting_section(found),)))
+def test_the_section_fits_into_a_report(result: SculptingResult, tmp_path: Path) -> None:
+    page = write_report(tmp_path / "r.html", Report("t", "", (sculpting_section(result),)))
     assert "Does the cut sculpt the mass?" in page.read_text()
     assert '"sculpts"' in page.with_suffix(".json").read_text()

@@ -125,16 +125,16 @@ def test_mass_efficiencies(open_hunt: Hunt) -> None:
 
 
 def test_open_hunt_shows_its_numbers(open_hunt: Hunt) -> None:
-    fit, found = sections.fit_section(open_hunt), sections.bump_hunt_section(open_hunt)
+    fit, bump_hunt = sections.fit_section(open_hunt), sections.bump_hunt_section(open_hunt)
     assert fit.warnings == ()
     assert len(drawn(fit)) == 2
     assert len(fit.folded) == 2
     assert fit.numbers[1]["observed_in_window"] == open_hunt.tightest.fit.observed  # type: ignore[union-attr]
-    assert len(found.tables[0].rows) == 2
-    assert len(drawn(found)) == 3
+    assert len(bump_hunt.tables[0].rows) == 2
+    assert len(drawn(bump_hunt)) == 3
     assert open_hunt.bump_hunt is not None
-    assert {"local_p", "global_p", "window"} <= set(found.numbers)
-    assert f"{open_hunt.bump_hunt.n_exceeding} of 30" in found.paragraphs[1]
+    assert {"local_p", "global_p", "window"} <= set(bump_hunt.numbers)
+    assert f"{open_hunt.bump_hunt.n_exceeding} of 30" in bump_hunt.paragraphs[1]
 
 
 def test_blinded_hunt_shows_nothing_of_the_window(blinded_hunt: Hunt) -> None:
@@ -188,10 +188,10 @@ def test_headline(open_hunt: Hunt, qualities: list[Quality]) -> None:
     titles = [card.title for card in cards]
     assert titles[-3:] == ["Most improbable window", "Local p", "Global p"]
     numbers = sections.headline_numbers(n_jets=12345, qualities=qualities, hunt=open_hunt)
-    found = open_hunt.bump_hunt
-    assert found is not None
-    assert numbers["global_p"] == found.global_p
-    assert numbers["window"] == list(found.window)
+    scan = open_hunt.bump_hunt
+    assert scan is not None
+    assert numbers["global_p"] == scan.global_p
+    assert numbers["window"] == list(scan.window)
 
 
 def test_anomalies() -> None:
