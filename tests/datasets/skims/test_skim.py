@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -222,40 +221,6 @@ def test_interrupted_rewrite_leaves_no_record(
         write_part(tmp_path, "qcd", "k", jets, images=images, record=record("k", "qcd", 3))
     assert read_part_record(tmp_path, "qcd", "k") is None
     assert sorted(path.name for path in (tmp_path / "qcd").iterdir()) == ["k.parquet"]
-
-
-def test_writing_twice_is_the_same(tmp_path: Path) -> None:
-    for _ in range(2):
-        jets = some_jets(3, "qcd", seed=1)
-        write_part(tmp_path, "qcd", "k", jets, images=None, record=record("k", "qcd", 3))
-    assert sorted(path.name for path in (tmp_path / "qcd").iterdir()) == ["k.json", "k.parquet"]
-    assert json.loads((tmp_path / "qcd" / "k.json").read_text())["n_jets"] == 3
-
-
-def test_what_does_not_belong_together_is_refused(tmp_path: Path) -> None:
-    jets = some_jets(3, "qcd", seed=1)
-    with pytest.raises(SkimError, match="which says 4"):
-        write_part(tmp_path, "qcd", "k", jets, images=None, record=record("k", "qcd", 4))
-    images = np.zeros((2, 2, 2, 1), np.float32)
-    with pytest.raises(SkimError, match="2 images for 3 jets"):
-        write_part(tmp_path, "qcd", "k", jets, images=images, record=record("k", "qcd", 3))
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("dataset", "key"), [("../../x", "k"), ("qcd", "../k"), ("/tmp", "k"), ("qcd", "")]
-)
-def test_names_do_not_lead_out_of_the_folder(tmp_path: Path, dataset: str, key: str) -> None:
-    with pytest.raises(ConfigError, match="name"):
-        write_part(
-            tmp_path / "a" / "b",
-            dataset,
-            key,
-            some_jets(1, "x", 1),
-            images=None,
-            record=record(key, dataset, 1),
-        )
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_manifest_cannot_point_elsewhere(skim: Skim) -> None:
