@@ -94,11 +94,10 @@ def simulate(
         n_events: How many events, at least 1.
         seed: 0 to 65535; other seeds give other events with other event numbers.
         output: The ROOT file to write; its summary goes beside it, see `summary_path`.
-        pt_hat_min: Lower edge of the hard process's transverse momentum in GeV, whole; None for
+        pt_hat_min: Lower edge of the hard process's transverse momentum, in whole GeV; None for
             the process's own. Choose it well below the jets' cut, or the spectrum bends.
         pt_hat_max: Upper edge; None for none.
-        workers: Processes to simulate in. With more than one a script needs the usual
-            ``if __name__ == "__main__":``, since workers are spawned.
+        workers: Processes, which are spawned: scripts need ``if __name__ == "__main__":`` then.
         progress: Called with the number of events done after every block.
 
     Raises:
@@ -114,15 +113,7 @@ def simulate(
     blocks = plan_blocks(process, pt_slice, seed, n_events)
     start = time.perf_counter()
 
-    tally = _Tally()
-    with atomic_write(output) as temporary, NanoWriter(temporary) as writer:
-        for result in _results(blocks, workers):
-            writer.write(result.events)
-            tally.add(result)
-            logger.info("%s: %d of %d events", process, writer.n_events, n_events)
-            if progress is not None:
-                progress(writer.n_events)
-
+    writer, tally = _write(output, _results(blocks, workers), process, n_events, progress)
     summary = SimulationSummary(
         process=process,
         output=str(output),
@@ -139,6 +130,25 @@ def simulate(
     )
     write_text(summary_path(output), json.dumps(asdict(summary), indent=2) + "\n")
     return summary
+
+
+def _write(
+    output: Path,
+    results: Iterator[BlockResult],
+    process: str,
+    n_events: int,
+    progress: Callable[[int], None] | None,
+) -> tuple[NanoWriter, _Tally]:
+    """Write the blocks as they come, into a file that appears whole or not at all."""
+    tally = _Tally()
+    with atomic_write(output) as temporary, NanoWriter(temporary) as writer:
+        for result in results:
+            writer.write(result.events)
+            tally.add(result)
+            logger.info("%s: %d of %d events", process, writer.n_events, n_events)
+            if progress is not None:
+                progress(writer.n_events)
+    return writer, tally
 
 
 def _check_count(name: str, value: int, lowest: int, highest: int) -> None:

@@ -70,6 +70,9 @@ class FixedAuc:
 class Binning:
     """How narrow the bins of mass are made.
 
+    They are halved until one holds a part in `bins` of the signal and the mass itself does not
+    separate signal from background in it, but only as long as both halves keep `min_jets` of each.
+
     Attributes:
         bins: At least so many bins, where there are jets enough.
         tolerance: How far from 0.5 the mass's own area may be in a bin. Less than two standard
@@ -105,11 +108,9 @@ def auc_at_fixed(
 ) -> FixedAuc:
     """Area under the ROC curve among jets of the same mass, averaged over the signal.
 
-    The signal's mass is halved near its median, again and again: until a bin holds one part in
-    `binning.bins` of the signal and the mass itself does not separate signal from background in it,
-    but only as long as both halves keep `min_jets` of each kind. Bins with fewer, and those that
-    could not be made narrow enough, are left out; so is the background beyond the signal. Any other
-    number of a jet can be held fixed in the place of the mass.
+    The signal's mass is halved near its median, again and again, as `Binning` says. Bins with fewer
+    jets, and those that could not be made narrow enough, are left out; so is the background beyond
+    the signal. Any other number of a jet can be held fixed in the place of the mass.
 
     Args:
         scores: Shape (n,), higher for signal.
@@ -117,7 +118,7 @@ def auc_at_fixed(
         mass: What is held fixed, shape (n,) [GeV].
         weights: Not negative, shape (n,); 1 by default.
         binning: How narrow the bins are made.
-        replicas: Resamplings for the interval; the bins stay as they are.
+        replicas: Resamplings for the interval; the bins stay the same.
         seed: Of the resampling.
 
     Raises:
@@ -128,8 +129,7 @@ def auc_at_fixed(
     values, signal, w = checked(scores, is_signal, weights)
     masses = checked_columns({"mass": mass, "scores": values}, w)[0]["mass"]
     edges = _edges(masses, signal, w, binning)
-    place = _places(masses, edges)
-    n_bins = len(edges) - 1
+    place, n_bins = _places(masses, edges), len(edges) - 1
     counts = [_counts(place[kind], n_bins) for kind in (signal, ~signal)]
     used = np.zeros(n_bins, dtype=bool)
     for i in np.flatnonzero(np.minimum(*counts) >= binning.min_jets):
