@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import awkward as ak
@@ -10,12 +9,10 @@ from pydantic import ValidationError
 
 from oddjet.errors import ConfigError, InputError, NonFiniteError
 from oddjet.ml.score_names import ScoreName
-from oddjet.processors.histogram_files import load_histograms, save_histograms
 from oddjet.processors.histograms import (
     Filler,
     HistogramSettings,
     check_scales,
-    make_histogram,
     scale_histogram,
 )
 
@@ -97,28 +94,6 @@ def test_scales_act_on_datasets() -> None:
     np.testing.assert_array_equal(view.value[1], 3 * before.value[1])
     np.testing.assert_array_equal(view.variance[1], 9 * before.variance[1])
     assert before.value[1].sum() != 0
-
-
-def test_histograms_survive_json(tmp_path: Path) -> None:
-    histograms = {"d_s": fill(table()), "empty": make_histogram(["x"], SETTINGS)}
-    save_histograms(tmp_path / "h.json", histograms)
-    loaded = load_histograms(tmp_path / "h.json")
-    assert loaded == histograms
-    assert loaded["d_s"].axes.name == ("dataset", "variation", "working_point", "mass", "pt")
-    assert loaded["d_s"].storage_type is histograms["d_s"].storage_type
-    np.testing.assert_array_equal(loaded["d_s"].view(flow=True), histograms["d_s"].view(flow=True))
-    # growing axes still grow
-    loaded["d_s"].fill("new", "up", "all", 1.0, 250.0, weight=1.0)
-    assert list(loaded["d_s"].axes[0]) == ["a", "b", "new"]
-
-
-@pytest.mark.parametrize("text", ["", "[]", '{"a": 3}'])
-def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
-    (tmp_path / "h.json").write_text(text)
-    with pytest.raises(InputError, match="UHI"):
-        load_histograms(tmp_path / "h.json")
-    with pytest.raises(InputError, match="nowhere"):
-        load_histograms(tmp_path / "nowhere.json")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,12 @@ from scipy import stats
 
 from oddjet.datasets.folds import event_hash, fold_of
 from oddjet.errors import ConfigError, InputError, NonFiniteError
-from oddjet.processors.pseudodata import draw_pseudodata, largest_luminosity, uniform_of
+from oddjet.processors.pseudodata import (
+    ExpectedWeights,
+    draw_pseudodata,
+    largest_luminosity,
+    uniform_of,
+)
 
 N = 20_000
 EVENTS = event_hash(np.ones(N, np.uint64), np.arange(N) // 100, np.arange(N))
@@ -114,3 +119,17 @@ def test_bad_weights_are_refused() -> None:
 def test_nothing_in_nothing_out() -> None:
     kept = draw_pseudodata([], EVENTS[:0], NAMES[:0], lumi_ifb=1.0, seed=1)
     assert kept.shape == (0,)
+
+
+def test_summaries_of_parts_add_up_to_that_of_all_rows() -> None:
+    weights = np.array([0.2, 1.5, 0.7, 2.0, -0.1, np.nan])
+    parts = [ExpectedWeights.from_weights(part) for part in np.split(weights[:4], 2)]
+    assert parts[0] + parts[1] == ExpectedWeights.from_weights(weights[:4])
+    assert not (parts[0] + parts[1]).usable
+    assert ExpectedWeights.from_weights(np.empty(0)) == ExpectedWeights()
+    with pytest.raises(ConfigError, match=r"2 of 4 rows .* at most 0\.5/fb"):
+        (parts[0] + parts[1]).check(1.0)
+    with pytest.raises(InputError, match="1 of 5 expected weights are negative"):
+        ExpectedWeights.from_weights(weights[:5]).check(1.0)
+    with pytest.raises(NonFiniteError, match="1 expected weights"):
+        ExpectedWeights.from_weights(weights).check(1.0)
