@@ -102,7 +102,7 @@ class ScoreName:
                 return name
         msg = (
             f"the scores table has no score {column!r} to cut on.{did_you_mean(column, columns)} Expected a "
-            f"raw score ({', '.join(raw) or 'there is none'}), or a decorrelated one."
+            f"raw score ({', '.join(raw) or 'none'}), or a decorrelated one."
         )
         raise InputError(msg)
 

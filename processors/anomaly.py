@@ -22,7 +22,7 @@ __all__ = ["AnomalyProcessor", "JetScorer", "one_part", "score_part"]
 
 @dataclass(frozen=True)
 class JetScorer:
-    """What is done with the jets of a chunk, wherever they come from.
+    """Scores the jets of a chunk of events, or of a part of a skim.
 
     Attributes:
         detectors: With which to score.

@@ -58,7 +58,7 @@ class DetectorReference:
 def find_detectors(
     detectors: Mapping[str, Path | str],
 ) -> tuple[DetectorReference, ...]:
-    """Load detectors once, to know that they are there and what they are.
+    """Load detectors once, to check them and to know their scores.
 
     Args:
         detectors: Label to folder; all with the same number of folds.

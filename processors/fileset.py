@@ -70,7 +70,7 @@ class FilesetPass:
             options: How chunks are made.
 
         Raises:
-            InputError: If a file cannot be used; of the kind that says why.
+            InputError: If a file cannot be used; its class gives the reason.
         """
         plan = make_plan(
             fileset,

@@ -154,7 +154,7 @@ def _make_joint_table(datasets: Sequence[str], settings: HistogramSettings) -> H
 
 
 def _mass_axis(settings: HistogramSettings) -> Any:
-    # Edges that are stored are the same to whoever reads them, to the last bit.
+    # Stored edges are equal to those of NumPy to the last bit; computed ones may not be.
     label = f"{settings.mass} [GeV]"
     return hist.axis.Variable(settings.edges, name=settings.mass, label=label)
 

@@ -234,7 +234,7 @@ def pack_inputs(job: BatchJob, folder: Path) -> BatchJob:
 
 
 def run_job(path: Path, parts: Path, *, executor: ExecutorBase) -> None:
-    """Do what a job is to do; parts that are there already are kept.
+    """Do a job; parts that exist already are kept.
 
     Args:
         path: `job.json`.
@@ -243,7 +243,7 @@ def run_job(path: Path, parts: Path, *, executor: ExecutorBase) -> None:
 
     Raises:
         ConfigError: If this is other code than that which planned the job.
-        ProcessingError: If chunks failed; the others are there.
+        ProcessingError: If chunks failed; the parts of the others exist.
     """
     if (inputs := path.parent / INPUTS).is_file():
         with tarfile.open(inputs) as archive:

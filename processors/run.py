@@ -46,7 +46,7 @@ def run_skim(
         The manifest, as written.
 
     Raises:
-        InputError: If a file cannot be used; of the kind that says why.
+        InputError: If a file cannot be used; its class gives the reason.
         ProcessingError: If chunks failed, entries do not add up, Σ weight is not that of the Runs trees, or
             another process writes into the folder.
         ChunkTooLargeError: If a chunk needs more memory than a worker has.

@@ -82,7 +82,7 @@ def run_anomaly(
         InputError: If a file or its jets cannot be used.
         DetectorError: If a detector cannot be used.
         ConfigError: If scales or selection do not fit, or pseudo-data cannot be drawn: the table and the
-            other histograms are there then.
+            other histograms are written then.
         ProcessingError: If chunks failed, or another process writes into the folder.
     """
     output, options = Path(output), options or RunOptions()

@@ -74,7 +74,7 @@ def hunt_histogram(
     background: Floats | None = None,
     workers: int = 1,
 ) -> BumpHunt:
-    """Scan a mass histogram of numbers of events, wherever it comes from.
+    """Scan a mass histogram of numbers of events, of any origin.
 
     Args:
         histogram: A `Spectrum`, or any UHI histogram of numbers of events.

@@ -23,7 +23,7 @@ def limit_hunt(
     three standard deviations on either side.
 
     Args:
-        hunt: The hunt. While it is blinded only the expected limit is there.
+        hunt: The hunt. While it is blinded only the expected limit is set.
         window: The signal window [GeV].
         function: Background function.
 

@@ -1,4 +1,4 @@
-"""How a run goes about its chunks, whatever it makes of them."""
+"""How the chunks of a run are made, tried again and checked."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class RunOptions:
     Attributes:
         chunk_size: Most entries a chunk, of files. A chunk is held in memory.
         progress: Called with chunks done, chunks in all, and events done; for a skim jets done.
-        trust_code: Use parts that other versions of the code made; the manifest says so.
+        trust_code: Use parts that other versions of the code made; the manifest records it.
         require_sumw: Refuse files whose Σ genWeight is not that of their Runs tree.
-        require_unique: Refuse events that are there twice in files, see
+        require_unique: Refuse events that occur twice in files, see
             `oddjet.processors.engine.duplicates`; in a skim that was looked for.
         allow_missing: Finish although files cannot be opened or chunks of files fail; the manifest lists
             them, Σw is over what was processed, and data keep their luminosity only with a

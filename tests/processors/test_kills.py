@@ -176,7 +176,7 @@ for _ in range(20):
     kept = read_part_record(folder, record.dataset, record.key)
     seen["left over"] += len(list(folder.rglob(".*.*")))
     stem = folder / record.dataset / record.key
-    # Whatever has its final name is whole, whether or not the record is there.
+    # A file with its final name is whole, with or without the record.
     try:
         if stem.with_suffix(".parquet").exists():
             assert pq.read_table(stem.with_suffix(".parquet")).num_rows == len(jets)
@@ -263,7 +263,7 @@ def test_a_chunk_that_kills_its_worker_is_named_within_two_minutes_and_smaller_o
     options: dict[str, Any] = {"output": tmp_path / "skim"}
     with small_cluster() as executor:
         started = time.monotonic()
-        with pytest.raises(ChunkTooLargeError, match="give a chunk_size of at most") as told:
+        with pytest.raises(ChunkTooLargeError, match="give a chunk_size of at most") as raised:
             run_skim(
                 fileset_of(path),
                 executor=executor,
@@ -271,7 +271,7 @@ def test_a_chunk_that_kills_its_worker_is_named_within_two_minutes_and_smaller_o
                 **options,
             )
         assert time.monotonic() - started < 20
-        advice = int(str(told.value).rsplit(" ", 1)[1])
+        advice = int(str(raised.value).rsplit(" ", 1)[1])
         # The estimate is kept from seeing it: the worker is killed for real.
         with monkeypatch.context() as patch:
             patch.setattr("oddjet.processors.engine.rounds.check_memory", lambda *_: None)
@@ -353,13 +353,13 @@ def chunk_of() -> Callable[[int], Any]:
 
 def test_large_chunks_are_refused_with_a_size_that_fits(chunk_of: Callable[[int], Any]) -> None:
     sizes, limit = {"/a.root": 3000.0}, 2e9
-    with pytest.raises(ChunkTooLargeError, match=r"a\.root, entries \[0, 1000000\)") as told:
+    with pytest.raises(ChunkTooLargeError, match=r"a\.root, entries \[0, 1000000\)") as raised:
         memory.check_memory([chunk_of(10), chunk_of(1_000_000)], sizes, limit)
-    fits = int(str(told.value).rsplit(" ", 1)[1])
+    fits = int(str(raised.value).rsplit(" ", 1)[1])
     memory.check_memory([chunk_of(fits)], sizes, limit)
     with pytest.raises(ChunkTooLargeError):
         memory.check_memory([chunk_of(fits + 1)], sizes, limit)
     memory.check_memory([chunk_of(1_000_000)], sizes, None)
-    memory.check_memory([chunk_of(1_000_000)], {}, limit)  # a format that does not tell
+    memory.check_memory([chunk_of(1_000_000)], {}, limit)  # a format without sizes
     with pytest.raises(ChunkTooLargeError, match="more memory, whatever the chunk_size"):
         memory.check_memory([chunk_of(1000)], sizes, 100e6)

@@ -35,7 +35,7 @@ def saved(skim_folder: Path, tmp_path: Path) -> Path:
 
 
 def rehash(folder: Path, info: dict[str, object]) -> None:
-    """Write hashes that fit what is there now, as whoever means harm would."""
+    """Write hashes that fit the changed content, as an attacker would."""
     content = {k: v for k, v in info.items() if k not in {"files", "fingerprint", "schema_version"}}
     (folder / "detector.json").unlink()
     write_info(folder, "detector.json", content)

@@ -50,7 +50,7 @@ class Server:
         self.send(signal.SIGKILL)
 
     def send(self, number: int) -> None:
-        """Send a signal to whoever listens; one that stops has stopped when this returns."""
+        """Send a signal to the server; if it stops, it has stopped when this returns."""
         listening = (c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN)
         for pid in {c.pid for c in listening if c.laddr.port == PORT and c.pid}:
             os.kill(pid, number)
@@ -66,7 +66,7 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server(qcd: Path) -> Iterator[Server]:
-    """A real server of the simulated file; what there is none of is said where tests skip."""
+    """A real server of the simulated file; tests are skipped with the reason where it is missing."""
     pytest.importorskip("XRootD", reason="XRootD's client not found: install oddjet[xrootd]")
     if not SERVE.exists():
         pytest.skip(f"no XRootD server to be had: {SERVE} not found")
