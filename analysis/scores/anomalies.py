@@ -13,17 +13,18 @@ from oddjet.errors import ConfigError, InputError, NonFiniteError, did_you_mean
 
 __all__ = ["AnomalousJet", "most_anomalous"]
 
-REQUIRED = (
-    "dataset",
-    "run",
-    "luminosityBlock",
-    "event",
-    "file_id",
-    "entry",
-    "jet_index",
-    "pt",
-    "mass",
-)
+REQUIRED: dict[str, type] = {
+    "dataset": str,
+    "run": int,
+    "luminosityBlock": int,
+    "event": int,
+    "file_id": str,
+    "entry": int,
+    "jet_index": int,
+    "pt": float,
+    "mass": float,
+}
+OPTIONAL: dict[str, type] = {"msoftdrop": float, "eta": float, "phi": float, "label": int}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,16 +38,16 @@ class AnomalousJet:
         luminosityBlock: Luminosity block.
         event: Event.
         file_id: The file's uuid.
-        file: The file's path, where it is known.
+        file: The file's path, empty if unknown.
         entry: Entry of the event in the file.
         jet_index: Position of the jet in its collection.
         pt: Transverse momentum [GeV].
         mass: Mass [GeV].
-        msoftdrop: Soft-drop mass [GeV], None where the source has none.
-        eta: Pseudorapidity, None where the table has none.
-        phi: Azimuth, None where the table has none.
+        msoftdrop: Soft-drop mass [GeV], None if the source has none.
+        eta: Pseudorapidity, None if the table has none.
+        phi: Azimuth, None if the table has none.
         score: The score that ranks.
-        label: The truth label, None where the table has none.
+        label: The truth label, None if the table has none.
         row: Row in the table that was given.
     """
 
@@ -141,29 +142,9 @@ def most_anomalous(
 def _jet(
     table: Mapping[str, npt.ArrayLike], row: int, place: int, score: float, files: Mapping[str, str]
 ) -> AnomalousJet:
-    def cell(name: str) -> Any:
-        return np.asarray(table[name])[row]
-
-    def number(name: str) -> float | None:
-        return float(cell(name)) if name in table else None
-
-    file_id = str(cell("file_id"))
-    return AnomalousJet(
-        place=place,
-        dataset=str(cell("dataset")),
-        run=int(cell("run")),
-        luminosityBlock=int(cell("luminosityBlock")),
-        event=int(cell("event")),
-        file_id=file_id,
-        file=files.get(file_id, ""),
-        entry=int(cell("entry")),
-        jet_index=int(cell("jet_index")),
-        pt=float(cell("pt")),
-        mass=float(cell("mass")),
-        msoftdrop=number("msoftdrop"),
-        eta=number("eta"),
-        phi=number("phi"),
-        score=score,
-        label=int(cell("label")) if "label" in table else None,
-        row=row,
-    )
+    cells: dict[str, Any] = {
+        name: kind(np.asarray(table[name])[row]) if name in table else None
+        for name, kind in (REQUIRED | OPTIONAL).items()
+    }
+    file = files.get(cells["file_id"], "")
+    return AnomalousJet(place=place, file=file, score=score, row=row, **cells)
