@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from oddjet.analysis.report.figures import draw
 from oddjet.analysis.report.figures.style import DATA, PlotLabel, styled
-from oddjet.analysis.statistics.background.spurious import SpuriousSignal
+from oddjet.analysis.statistics.background.spurious import LIMIT, SpuriousSignal
 
 __all__ = ["spurious_against_mass"]
 
@@ -46,8 +46,7 @@ def spurious_against_mass(
             label=f"{test.function}: {'accepted' if test.accepted else 'not accepted'}",
         )
         largest = max(largest, float(np.max(np.abs(ratio) + band, initial=0.0)))
-    limit = best[0].limit if best else 0.0
-    for side in (-limit, limit):
+    for side in (-LIMIT, LIMIT):
         axes.axhline(side, color=DATA, lw=1.0, ls=":")
     axes.axhline(0, color=DATA, lw=0.8)
     reach = min(largest, SHOWN)

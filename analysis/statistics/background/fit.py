@@ -45,6 +45,13 @@ class BackgroundFit(SidebandEstimate):
             (self.counts - self.expected) / np.sqrt(self.expected * self.data.weight_scale)
         )
 
+    @property
+    def bin_covariance(self) -> Floats:
+        """Covariance of the expected events between bins, J C Jᵀ, shape (n_bins, n_bins)."""
+        binned = self.fitted.function.on(self.edges)
+        jacobian = binned.expected_and_jacobian(self.fitted.parameters)[1]
+        return np.asarray(jacobian @ self.fitted.covariance @ jacobian.T)
+
     def density(self, mass: npt.ArrayLike) -> Floats:
         """Expected events per GeV at some masses [GeV]."""
         return self.fitted.function(mass, self.fitted.parameters)

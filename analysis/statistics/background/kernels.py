@@ -9,10 +9,19 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
+import numpy.typing as npt
 
 from oddjet.typing import Floats, Ints
 
-__all__ = ["Functions", "Spectra", "fit_signals", "fit_whole", "fit_windows"]
+__all__ = [
+    "Functions",
+    "SignalFits",
+    "Spectra",
+    "WindowFits",
+    "fit_signals",
+    "fit_whole",
+    "fit_windows",
+]
 
 SIZE = 7
 """Six parameters of a background, and a signal."""
@@ -24,7 +33,16 @@ compiled: Any = numba.njit(cache=True, nogil=True)
 
 
 class Functions(NamedTuple):
-    """Functions bound to bins, as in `many.BatchModel`; log_width is that of the bins (n_bins,)."""
+    """Functions bound to bins.
+
+    Attributes:
+        designs: ln f at the centres is this times the parameters, (n_functions, n_bins, 6);
+            columns beyond a function's parameters are not used.
+        n_parameters: Parameters of each function, (n_functions,).
+        families: Place of the first function of the family, (n_functions,).
+        thresholds: The F above which one parameter more is accepted, by degrees of freedom.
+        log_width: Logarithms of the widths of the bins, (n_bins,).
+    """
 
     designs: Floats
     n_parameters: Ints
@@ -47,6 +65,36 @@ class Spectra(NamedTuple):
     saturated: Floats
     parameters: Floats
     deviances: Floats
+
+
+class WindowFits(NamedTuple):
+    """Sideband fits with each window masked; arrays are (n_spectra, n_windows).
+
+    Attributes:
+        background: Events predicted in the window; NaN where no fit is valid.
+        variance: Their variance from the covariance of the parameters.
+        chosen: Which function was used, −1 where no fit is valid.
+    """
+
+    background: Floats
+    variance: Floats
+    chosen: npt.NDArray[np.int8]
+
+
+class SignalFits(NamedTuple):
+    """Signal-plus-background fits, one for each signal; arrays are (n_spectra, n_templates).
+
+    Attributes:
+        yields: Signal events; NaN where no fit is valid.
+        errors: Their uncertainties.
+        gain: Deviance without signal minus that with it, ≥ 0, the same function in both.
+        chosen: Which function was used, −1 where no fit is valid.
+    """
+
+    yields: Floats
+    errors: Floats
+    gain: Floats
+    chosen: npt.NDArray[np.int8]
 
 
 class _Fit(NamedTuple):
@@ -234,18 +282,10 @@ def _pays(before, deviance, ndf, thresholds):  # type: ignore[no-untyped-def]
 def _fit_family(functions, family, fit, constant, starts, whole):  # type: ignore[no-untyped-def]
     """Fit a family, the order chosen by F-test, until an order does not pay or cannot be fitted.
 
-    Without a signal, starts move to the minima: the next window is nearly the same.
-
-    Args:
-        functions: The functions.
-        family: Number of the family.
-        fit: The bins and the signal; its function is not used.
-        constant: Log-likelihood of the saturated model in these bins.
-        starts: Where fits begin, shape (n_functions, 6).
-        whole: Deviances without signal; functions that have none are not fitted.
-
-    Returns:
-        The function, −1 if no fit is valid, its deviance, and what `_predict` gives.
+    `fit` has the bins and the signal, `constant` is the log-likelihood of their saturated model, fits
+    begin at `starts`, and functions without a finite deviance in `whole` are left out. Without a
+    signal, starts move to the minima: the next window is nearly the same. Gives the function, −1 if no
+    fit is valid, its deviance, and what `_predict` gives.
     """
     factor, q = np.empty((SIZE, SIZE)), np.empty(SIZE)
     n_signal = 1 if fit.signal.size > 0 else 0
@@ -290,17 +330,13 @@ def _choose(functions, fit, constant, starts, whole):  # type: ignore[no-untyped
 
 
 @compiled
-def fit_windows(spectra, functions, windows, results):  # type: ignore[no-untyped-def]
-    """Fit every spectrum beside every window, the function chosen.
+def fit_windows(spectra, functions, windows, fits):  # type: ignore[no-untyped-def]
+    """Fit `Spectra` beside every window (first bins, and one past the last), the function chosen.
 
-    Args:
-        spectra: A `Spectra`.
-        functions: A `Functions`.
-        windows: First bin of each window, and one past its last, shape (n_windows,) each.
-        results: Filled: background, variance and function, shape (n_spectra, n_windows) each.
+    The `WindowFits` are filled.
     """
     firsts, stops = windows
-    background, variance, chosen = results
+    background, variance, chosen = fits
     nothing, everything = np.empty(0), np.zeros(functions.families.size)
     for s in range(spectra.counts.shape[0]):
         counts, saturated = spectra.counts[s], spectra.saturated[s]
@@ -315,16 +351,9 @@ def fit_windows(spectra, functions, windows, results):  # type: ignore[no-untype
 
 
 @compiled
-def fit_signals(spectra, functions, templates, results):  # type: ignore[no-untyped-def]
-    """Fit every signal to every spectrum, the function chosen.
-
-    Args:
-        spectra: A `Spectra`, fitted without signal.
-        functions: A `Functions`.
-        templates: Fraction of each signal in each bin, shape (n_templates, n_bins).
-        results: Filled: yields, errors, gain in deviance and function, (n_spectra, n_templates) each.
-    """
-    yields, errors, gain, chosen = results
+def fit_signals(spectra, functions, templates, fits):  # type: ignore[no-untyped-def]
+    """Fit every signal to `Spectra` that were fitted without one; the `SignalFits` are filled."""
+    yields, errors, gain, chosen = fits
     for s in range(spectra.counts.shape[0]):
         whole, starts = spectra.deviances[s], spectra.parameters[s]
         constant = spectra.saturated[s].sum()

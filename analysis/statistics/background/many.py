@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,44 +25,19 @@ from scipy import stats
 from oddjet.analysis.statistics.background import kernels
 from oddjet.analysis.statistics.background.choice import AUTO_FAMILIES
 from oddjet.analysis.statistics.background.functions import FAMILIES, MAX_PARAMETERS, make_function
+from oddjet.analysis.statistics.background.kernels import (
+    Functions,
+    SignalFits,
+    Spectra,
+    WindowFits,
+)
 from oddjet.analysis.statistics.background.nested import ALPHA
 from oddjet.errors import ConfigError, FitError
 from oddjet.typing import Floats, Ints
 
-__all__ = ["BatchModel", "SignalFits", "WindowFits"]
+__all__ = ["BatchModel"]
 
-
-@dataclasses.dataclass(frozen=True)
-class WindowFits:
-    """Sideband fits of n_spectra spectra, each with every one of n_windows windows masked.
-
-    Attributes:
-        background: Events predicted in the window, shape (n_spectra, n_windows); NaN where no fit
-            is valid.
-        variance: Their variance from the covariance of the parameters, of the same shape.
-        chosen: Which of the model's functions was used, −1 where no fit is valid; same shape.
-    """
-
-    background: Floats
-    variance: Floats
-    chosen: npt.NDArray[np.int8]
-
-
-@dataclasses.dataclass(frozen=True)
-class SignalFits:
-    """Signal-plus-background fits of n_spectra spectra, one for each of n_templates signals.
-
-    Attributes:
-        yields: Signal events, shape (n_spectra, n_templates); NaN where no fit is valid.
-        errors: Their uncertainties, of the same shape.
-        gain: Deviance without signal minus that with it, ≥ 0, the same function in both.
-        chosen: Which of the model's functions was used, −1 where no fit is valid.
-    """
-
-    yields: Floats
-    errors: Floats
-    gain: Floats
-    chosen: npt.NDArray[np.int8]
+Fits = TypeVar("Fits", WindowFits, SignalFits)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,19 +47,12 @@ class BatchModel:
     Attributes:
         names: Names of the functions, those of one family next to each other, in rising order.
         edges: Bin edges, n_bins + 1 of them [GeV].
-        designs: ln f at the centres is this times the parameters, (n_functions, n_bins, 6);
-            columns beyond a function's parameters are not used.
-        n_parameters: Parameters of each function, (n_functions,).
-        families: A number for each family, (n_functions,).
-        thresholds: The F above which one parameter more is accepted, by degrees of freedom.
+        functions: What compiled fits take of them.
     """
 
     names: tuple[str, ...]
     edges: Floats
-    designs: Floats
-    n_parameters: Ints
-    families: Ints
-    thresholds: Floats
+    functions: Functions
 
     @classmethod
     def make(
@@ -124,24 +93,14 @@ class BatchModel:
         thresholds = np.full(ndf.size, np.inf)
         thresholds[1:] = stats.f.isf(ALPHA, 1, ndf[1:])
         families = [name.rstrip("0123456789") for name in names]
-        return cls(
-            names=names,
-            edges=edges,
+        functions = Functions(
             designs=designs,
             n_parameters=np.array([int(name[-1]) for name in names], dtype=np.int64),
             families=np.array([families.index(family) for family in families], dtype=np.int64),
             thresholds=thresholds,
+            log_width=np.log(np.diff(edges)),
         )
-
-    @property
-    def _log_width(self) -> Floats:
-        return np.log(np.diff(self.edges))
-
-    @property
-    def _functions(self) -> kernels.Functions:
-        return kernels.Functions(
-            self.designs, self.n_parameters, self.families, self.thresholds, self._log_width
-        )
+        return cls(names, edges, functions)
 
     def start(self, spectrum: npt.ArrayLike) -> Floats:
         """Parameters near the minimum for one spectrum, from a straight-line fit of its logarithm.
@@ -154,14 +113,14 @@ class BatchModel:
         """
         floored = np.maximum(np.asarray(spectrum, dtype=np.float64), 0.5)
         root = np.sqrt(floored)
-        target = (np.log(floored) - self._log_width) * root
+        target = (np.log(floored) - self.functions.log_width) * root
         starts = np.zeros((len(self.names), MAX_PARAMETERS))
-        for index, n in enumerate(self.n_parameters):
-            design = self.designs[index, :, :n] * root[:, None]
+        for index, n in enumerate(self.functions.n_parameters):
+            design = self.functions.designs[index, :, :n] * root[:, None]
             starts[index, :n] = np.linalg.lstsq(design, target, rcond=None)[0]
         return starts
 
-    def fit_whole(self, spectra: npt.ArrayLike, starts: Floats) -> tuple[Floats, Floats]:
+    def fit_whole(self, spectra: npt.ArrayLike, starts: Floats) -> Spectra:
         """Fit every function to the whole of every spectrum.
 
         Args:
@@ -169,17 +128,12 @@ class BatchModel:
             starts: Where to begin, shape (n_spectra, n_functions, 6).
 
         Returns:
-            Parameters (n_spectra, n_functions, 6), the start where a fit is not valid, and the
-            deviance (n_spectra, n_functions), infinite there.
+            The spectra with the fits; where one is not valid, its parameters are the start.
         """
-        fitted = self._fit_whole(spectra, starts)
-        return fitted.parameters, fitted.deviances
-
-    def _fit_whole(self, spectra: npt.ArrayLike, starts: Floats) -> kernels.Spectra:
         counts = np.ascontiguousarray(spectra, dtype=np.float64)
         deviances = np.full(starts.shape[:2], np.inf)
-        fitted = kernels.Spectra(counts, _saturated(counts), starts.copy(), deviances)
-        kernels.fit_whole(fitted, self._functions)
+        fitted = Spectra(counts, _saturated(counts), starts.copy(), deviances)
+        kernels.fit_whole(fitted, self.functions)
         return fitted
 
     def expected(self, spectrum: npt.ArrayLike) -> tuple[Floats, str]:
@@ -196,15 +150,14 @@ class BatchModel:
         """
         counts = np.asarray(spectrum, dtype=np.float64)
         none = np.zeros(1, dtype=np.int64)
-        fitted = self._fit_whole(counts[None], self.start(counts)[None])
-        parameters = fitted.parameters
+        fitted = self.fit_whole(counts[None], self.start(counts)[None])
         chosen = int(self._fit_windows(fitted, none, none).chosen[0, 0])
         if chosen < 0:
             msg = f"no function of {', '.join(self.names)} can be fitted to {counts.sum():g} events"
             raise FitError(msg)
-        n = self.n_parameters[chosen]
-        exponent = self.designs[chosen, :, :n] @ parameters[0, chosen, :n] + self._log_width
-        return np.exp(exponent), self.names[chosen]
+        n, parameters = self.functions.n_parameters[chosen], fitted.parameters[0, chosen]
+        exponent = self.functions.designs[chosen, :, :n] @ parameters[:n]
+        return np.exp(exponent + self.functions.log_width), self.names[chosen]
 
     def fit_windows(
         self, spectra: npt.ArrayLike, starts: Floats, firsts: Ints, stops: Ints
@@ -217,15 +170,12 @@ class BatchModel:
             firsts: First bin of each window, shape (n_windows,).
             stops: One past its last bin, shape (n_windows,).
         """
-        return self._fit_windows(self._fit_whole(spectra, starts), firsts, stops)
+        return self._fit_windows(self.fit_whole(spectra, starts), firsts, stops)
 
-    def _fit_windows(self, fitted: kernels.Spectra, firsts: Ints, stops: Ints) -> WindowFits:
-        shape = (len(fitted.counts), firsts.size)
-        background, variance = np.full(shape, np.nan), np.full(shape, np.nan)
-        chosen = np.full(shape, -1, np.int8)
-        results = (background, variance, chosen)
-        kernels.fit_windows(fitted, self._functions, (firsts, stops), results)
-        return WindowFits(*results)
+    def _fit_windows(self, fitted: Spectra, firsts: Ints, stops: Ints) -> WindowFits:
+        fits = _not_fitted(WindowFits, len(fitted.counts), firsts.size)
+        kernels.fit_windows(fitted, self.functions, (firsts, stops), fits)
+        return fits
 
     def fit_signals(self, spectra: npt.ArrayLike, starts: Floats, templates: Floats) -> SignalFits:
         """Fit every spectrum with each signal on top of the background.
@@ -235,13 +185,17 @@ class BatchModel:
             starts: Where to begin with each spectrum, shape (n_spectra, n_functions, 6).
             templates: Fraction of each signal in each bin, shape (n_templates, n_bins).
         """
-        fitted = self._fit_whole(spectra, starts)
-        shape = (len(fitted.counts), len(templates))
-        yields, errors, gain = (np.full(shape, np.nan) for _ in range(3))
-        results = (yields, errors, gain, np.full(shape, -1, dtype=np.int8))
+        fitted = self.fit_whole(spectra, starts)
+        fits = _not_fitted(SignalFits, len(fitted.counts), len(templates))
         shapes = np.ascontiguousarray(templates, dtype=np.float64)
-        kernels.fit_signals(fitted, self._functions, shapes, results)
-        return SignalFits(*results)
+        kernels.fit_signals(fitted, self.functions, shapes, fits)
+        return fits
+
+
+def _not_fitted(kind: type[Fits], *shape: int) -> Fits:
+    """Results without a valid fit, to be filled."""
+    numbers = [np.full(shape, np.nan) for _ in kind._fields[:-1]]
+    return kind._make([*numbers, np.full(shape, -1, dtype=np.int8)])
 
 
 def _function_names(function: str) -> tuple[str, ...]:

@@ -36,7 +36,9 @@ __all__ = [
 
 
 LIMIT = 0.3
+"""|N_spur| − σ_MC must stay below so many σ."""
 ENOUGH = 100.0
+"""Events of the simulation for one of the data that are enough."""
 
 _log = logging.getLogger(__name__)
 
@@ -83,14 +85,12 @@ class SpuriousSignal:
         points: One entry a mass.
         n_data: Events in the range at the luminosity of the data.
         n_effective: Effective events of the simulation, (Σw)²/Σw²; infinite for a given truth.
-        limit: |N_spur| − σ_MC must stay below so many σ.
     """
 
     function: str
     points: tuple[SpuriousPoint, ...]
     n_data: float
     n_effective: float
-    limit: float = LIMIT
 
     @property
     def worst(self) -> SpuriousPoint:
@@ -100,12 +100,12 @@ class SpuriousSignal:
     @property
     def accepted(self) -> bool:
         """Whether every mass was fitted and stays below the limit."""
-        return self.worst.excess < self.limit
+        return self.worst.excess < LIMIT
 
     @property
     def accepted_without_mc_error(self) -> bool:
         """Whether |N_spur| < limit × σ everywhere, nothing being subtracted."""
-        return all(not p.failure and abs(p.ratio) < self.limit for p in self.points)
+        return all(not p.failure and abs(p.ratio) < LIMIT for p in self.points)
 
     @property
     def has_enough_simulation(self) -> bool:
@@ -123,8 +123,8 @@ class SpuriousSignal:
             "function": self.function,
             "accepted": self.accepted,
             "accepted_without_mc_error": self.accepted_without_mc_error,
-            "criterion": f"|N_spur| - sigma_mc < {self.limit:g} sigma at every mass",
-            "limit": self.limit,
+            "criterion": f"|N_spur| - sigma_mc < {LIMIT:g} sigma at every mass",
+            "limit": LIMIT,
             "worst_mass": self.worst.mass,
             "worst_excess": self.worst.excess,
             "largest_n_spurious": self.systematic,

@@ -12,13 +12,12 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from oddjet.analysis.statistics.background.likelihood import poisson_deviance
 from oddjet.analysis.statistics.background.many import BatchModel
 from oddjet.analysis.statistics.background.nested import add_parameters
 from oddjet.analysis.statistics.spectrum import Histogram, Spectrum, check_counts
-from oddjet.errors import FitError, NonFiniteError
+from oddjet.errors import FitError
 from oddjet.typing import Bools, Floats
 
 __all__ = ["JointTable", "tilted_fit"]
@@ -44,49 +43,6 @@ class JointTable:
     edges: Floats
     members: Bools
     counts: Floats
-
-    @classmethod
-    def from_jets(
-        cls,
-        mass: npt.ArrayLike,
-        passes: npt.ArrayLike,
-        edges: npt.ArrayLike,
-        *,
-        labels: Sequence[str],
-    ) -> JointTable:
-        """Sort jets into bins and patterns.
-
-        Args:
-            mass: Mass of each jet [GeV], shape (n_jets,). Jets outside the edges are left out.
-            passes: Which spectra each jet is in, shape (n_jets, n_spectra).
-            edges: Mass bin edges, n_bins + 1 of them [GeV].
-            labels: Names of the spectra.
-
-        Raises:
-            FitError: Shapes do not fit, or no jet is in any spectrum.
-            NonFiniteError: A mass is NaN or infinite.
-        """
-        mass = np.asarray(mass, dtype=np.float64)
-        inside = np.asarray(passes, dtype=np.bool_)
-        edges = np.asarray(edges, dtype=np.float64)
-        if mass.ndim != 1 or inside.shape != (mass.size, len(labels)) or not len(labels):
-            msg = (
-                f"joint table: expected masses (n,) and passes (n, {len(labels)}), received "
-                f"{mass.shape} and {inside.shape}"
-            )
-            raise FitError(msg)
-        if n_bad := int(np.count_nonzero(~np.isfinite(mass))):
-            msg = f"joint table: {n_bad} of {mass.size} masses are NaN or infinite"
-            raise NonFiniteError(msg)
-        used = inside.any(axis=1)
-        patterns, at = np.unique(inside[used], axis=0, return_inverse=True)
-        if not len(patterns):
-            msg = f"no jet is in any of {', '.join(labels)}: loosen the cuts or add data"
-            raise FitError(msg)
-        counts = np.stack(
-            [np.histogram(mass[used][at.reshape(-1) == i], edges)[0] for i in range(len(patterns))]
-        )
-        return cls(tuple(labels), edges, patterns.T.copy(), counts.astype(np.float64)).checked()
 
     @classmethod
     def from_histogram(cls, histogram: Histogram) -> JointTable:

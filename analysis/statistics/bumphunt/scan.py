@@ -113,7 +113,7 @@ def scan_signals(
     shapes = np.stack([gaussian_fractions(edges, mass=mass, width=width) for mass in masses])
     windows = _cores(table.edges, shapes)
     model, expected, starts = _null(table, settings.function)
-    statistic = SignalFitted(model, windows, shapes, starts)
+    statistic = SignalFitted(model, windows, starts, shapes)
     spans = (int(windows.widths.min()), int(windows.widths.max()))
     settings = settings.model_copy(update={"widths": spans})
     background = "signal plus background"
@@ -235,7 +235,7 @@ def _null(table: JointTable, function: str) -> tuple[BatchModel, Floats, Floats]
     expected = table.expected(model)
     spectra = table.members @ expected
     starts = np.stack([model.start(spectrum) for spectrum in spectra])
-    return model, expected, model.fit_whole(spectra, starts)[0]
+    return model, expected, model.fit_whole(spectra, starts).parameters
 
 
 def _cores(edges: Floats, shapes: Floats) -> Windows:

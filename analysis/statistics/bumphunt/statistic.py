@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from typing import Protocol
 
 import numpy as np
@@ -81,36 +82,6 @@ def make_tables(statistic: Statistic, tested: Tested, exceeding: Floats) -> list
 
 
 @dataclasses.dataclass(frozen=True)
-class FittedBeside:
-    """Each window against a fit of everything beside it, the choice of the function included.
-
-    Attributes:
-        model: The functions.
-        windows: The windows.
-        starts: Where fits of each spectrum begin, shape (n_spectra, n_functions, 6).
-    """
-
-    model: BatchModel
-    windows: Windows
-    starts: Floats
-
-    @property
-    def functions(self) -> tuple[str, ...]:
-        """See `Statistic.functions`."""
-        return (*self.model.names, "")
-
-    def test(self, spectra: Floats) -> Tested:
-        """See `Statistic.test`."""
-        flat = spectra.reshape(-1, spectra.shape[-1])
-        starts = np.tile(self.starts, (len(spectra), 1, 1))
-        fits = self.model.fit_windows(flat, starts, self.windows.firsts, self.windows.stops)
-        observed = self.windows.sums(flat)
-        p = on_off_p(observed, fits.background, fits.variance)
-        flat_tests = Tested(observed, fits.background, np.sqrt(fits.variance), p, fits.chosen)
-        return _unflatten(flat_tests, spectra)
-
-
-@dataclasses.dataclass(frozen=True)
 class GivenBackground:
     """Each window against a background that is known.
 
@@ -142,22 +113,17 @@ class GivenBackground:
 
 
 @dataclasses.dataclass(frozen=True)
-class SignalFitted:
-    """A signal of given shape on a background, fitted together at a ladder of masses.
-
-    The local p is that of √(2 Δ ln L), one-sided. Expected is what was seen less the fitted signal in
-    the core.
+class Refitted(ABC):
+    """Windows that are tested by fits, the choice of the function included.
 
     Attributes:
         model: The functions of the background.
-        windows: For each signal the bins that hold its core: for tables and plots.
-        templates: Fraction of each signal in each bin, shape (n_signals, n_bins).
+        windows: The windows.
         starts: Where fits of each spectrum begin, shape (n_spectra, n_functions, 6).
     """
 
     model: BatchModel
     windows: Windows
-    templates: Floats
     starts: Floats
 
     @property
@@ -168,18 +134,45 @@ class SignalFitted:
     def test(self, spectra: Floats) -> Tested:
         """See `Statistic.test`."""
         flat = spectra.reshape(-1, spectra.shape[-1])
-        starts = np.tile(self.starts, (len(spectra), 1, 1))
-        fits = self.model.fit_signals(flat, starts, self.templates)
+        tested = self._fit(flat, np.tile(self.starts, (len(spectra), 1, 1)))
+        shape = (*spectra.shape[:2], -1)
+        return Tested(**{name: column.reshape(shape) for name, column in vars(tested).items()})
+
+    @abstractmethod
+    def _fit(self, spectra: Floats, starts: Floats) -> Tested:
+        """Test spectra of shape (n, n_bins) in arrays of shape (n, n_windows)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class FittedBeside(Refitted):
+    """Each window against a fit of everything beside it."""
+
+    def _fit(self, spectra: Floats, starts: Floats) -> Tested:
+        fits = self.model.fit_windows(spectra, starts, self.windows.firsts, self.windows.stops)
+        observed = self.windows.sums(spectra)
+        p = on_off_p(observed, fits.background, fits.variance)
+        return Tested(observed, fits.background, np.sqrt(fits.variance), p, fits.chosen)
+
+
+@dataclasses.dataclass(frozen=True)
+class SignalFitted(Refitted):
+    """A signal of given shape on a background, fitted together at a ladder of masses.
+
+    The local p is that of √(2 Δ ln L), one-sided. Expected is what was seen less the fitted signal in
+    the core, which is the window.
+
+    Attributes:
+        templates: Fraction of each signal in each bin, shape (n_signals, n_bins).
+    """
+
+    templates: Floats
+
+    def _fit(self, spectra: Floats, starts: Floats) -> Tested:
+        fits = self.model.fit_signals(spectra, starts, self.templates)
         cores = zip(self.templates, self.windows.firsts, self.windows.stops, strict=True)
         shares = np.array([template[first:stop].sum() for template, first, stop in cores])
         p = np.where(fits.yields > 0, stats.norm.sf(np.sqrt(np.maximum(fits.gain, 0.0))), 1.0)
         p = np.where(np.isnan(fits.yields), np.nan, p)
-        observed = self.windows.sums(flat)
+        observed = self.windows.sums(spectra)
         expected = observed - fits.yields * shares
-        flat_tests = Tested(observed, expected, fits.errors * shares, p, fits.chosen)
-        return _unflatten(flat_tests, spectra)
-
-
-def _unflatten(tested: Tested, spectra: Floats) -> Tested:
-    """Give arrays of shape (n · n_spectra, n_windows) that of `Tested`."""
-    return Tested(**{k: v.reshape(*spectra.shape[:2], -1) for k, v in vars(tested).items()})
+        return Tested(observed, expected, fits.errors * shares, p, fits.chosen)

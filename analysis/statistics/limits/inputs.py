@@ -46,11 +46,6 @@ class Systematics:
                 msg = f"systematics: {field.name}: expected {expected}, received {value:g}"
                 raise ConfigError(msg)
 
-    @classmethod
-    def none(cls) -> Systematics:
-        """No systematic uncertainties at all."""
-        return cls(0.0, 0.0, 0.0, 0.0, 0.0)
-
 
 @dataclasses.dataclass(frozen=True)
 class LimitSettings:

@@ -11,7 +11,6 @@ import numpy as np
 from oddjet.analysis.statistics.background.fit import BackgroundFit, fit_sidebands
 from oddjet.analysis.statistics.background.signal import gaussian_fractions
 from oddjet.analysis.statistics.limits.inputs import LimitInputs, LimitSettings
-from oddjet.analysis.statistics.limits.templates import fit_covariance
 from oddjet.analysis.statistics.limits.upper import Limit, upper_limit
 from oddjet.analysis.statistics.spectrum import (
     Histogram,
@@ -169,7 +168,7 @@ def _with_fit(
 ) -> tuple[LimitInputs, BackgroundFit]:
     fit = fit_sidebands(spectrum, window=signal.window, function=settings.function)
     inside = fit.in_window
-    covariance = fit_covariance(fit)[np.ix_(inside, inside)]
+    covariance = fit.bin_covariance[np.ix_(inside, inside)]
     inputs = _inputs(fit.data, signal, shape, inside, fit.expected, settings, covariance=covariance)
     return inputs, fit
 

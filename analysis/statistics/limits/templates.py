@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-from oddjet.analysis.statistics.background.fit import BackgroundFit
 from oddjet.typing import Floats
 
-__all__ = ["background_modes", "fit_covariance", "warp_template"]
+__all__ = ["background_modes", "warp_template"]
 
 
 NEGLIGIBLE = 1e-6
@@ -46,20 +45,6 @@ def warp_template(
     return np.asarray(
         np.diff(PchipInterpolator(edges, cumulative)(np.clip(origin, *edges[[0, -1]])))
     )
-
-
-def fit_covariance(fit: BackgroundFit) -> Floats:
-    """Covariance of the expected events between bins, from that of the fitted parameters.
-
-    Args:
-        fit: A sideband fit.
-
-    Returns:
-        J C Jᵀ, shape (n_bins, n_bins).
-    """
-    binned = fit.fitted.function.on(fit.edges)
-    jacobian = binned.expected_and_jacobian(fit.fitted.parameters)[1]
-    return np.asarray(jacobian @ fit.fitted.covariance @ jacobian.T)
 
 
 def background_modes(covariance: Floats) -> list[Floats]:

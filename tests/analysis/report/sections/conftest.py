@@ -42,7 +42,9 @@ def make_hunt(*, blinded: bool) -> Hunt:
     result = None
     if not blinded:
         labels = [point.name for point in points]
-        table = JointTable.from_jets(mass, passes, EDGES, labels=labels)
+        bins = np.searchsorted(EDGES, mass, side="right")[:, None] == np.arange(1, EDGES.size)
+        jets = JointTable(tuple(labels), EDGES, passes.T, bins.astype(float))
+        table = jets.select(range(len(labels))).checked()
         result = scan_jointly(table, ScanSettings(n_toys=30, seed=1, function="exppoly2"))
         points = [
             dataclasses.replace(point, scan=channel)

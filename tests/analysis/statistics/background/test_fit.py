@@ -10,9 +10,8 @@ from scipy import optimize, stats
 
 from oddjet.analysis.statistics.background.fit import fit_sidebands
 from oddjet.analysis.statistics.background.functions import make_function
-from oddjet.analysis.statistics.background.likelihood import fit_function, poisson_deviance
-from oddjet.analysis.statistics.background.nested import f_test, likelihood_ratio_test
-from oddjet.analysis.statistics.spectrum import Spectrum, check_counts
+from oddjet.analysis.statistics.background.likelihood import poisson_deviance
+from oddjet.analysis.statistics.spectrum import Spectrum
 from oddjet.datasets.disk.numbers import jsonable
 from oddjet.errors import ConfigError, FitError
 from oddjet.typing import Floats
@@ -151,19 +150,6 @@ def test_choice_is_recorded() -> None:
     assert fit.tried[0].f_test_p is None
     assert fit.tried[1].f_test_p is not None
     assert fit.tried[1].f_test_p < 0.05
-
-
-def test_f_test_equals_its_definition() -> None:
-    counts = np.random.default_rng(8).poisson(spectrum(20_000)).astype(float)
-    data = check_counts((counts, EDGES))
-    use = np.ones(40, bool)
-    small, large = (
-        fit_function(make_function(name, scale=480.0), data, use) for name in ("dijet3", "dijet4")
-    )
-    statistic = (small.deviance - large.deviance) / (large.deviance / 36)
-    assert f_test(small, large) == pytest.approx(1 - stats.f.cdf(statistic, 1, 36))
-    gain = small.deviance - large.deviance
-    assert likelihood_ratio_test(small, large) == pytest.approx(1 - stats.chi2.cdf(gain, 1))
 
 
 def test_blinded_window_has_no_influence_and_leaves_no_trace() -> None:

@@ -74,8 +74,8 @@ def test_starting_values_of_an_exact_spectrum_are_close(name: str) -> None:
     if name.startswith("bernstein"):
         truth = np.array([6.0, 5.0, 3.0, 2.0, 1.0, 0.5])[: function.n_parameters]
     counts = function.on(edges).expected(truth)
-    found = function.on(edges).expected(function.starting_values(edges, counts))
-    assert found == pytest.approx(counts, rel=0.02)
+    integral = function.on(edges).expected(function.starting_values(edges, counts))
+    assert integral == pytest.approx(counts, rel=0.02)
 
 
 def test_mass_zero_is_refused_by_the_dijet_function() -> None:

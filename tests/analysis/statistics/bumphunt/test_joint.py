@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ from oddjet.analysis.statistics.bumphunt.statistic import FittedBeside, GivenBac
 from oddjet.analysis.statistics.bumphunt.windows import make_windows
 from oddjet.analysis.statistics.spectrum import Spectrum
 from oddjet.datasets.disk.numbers import jsonable
-from oddjet.errors import ConfigError, FitError, NonFiniteError
+from oddjet.errors import ConfigError, FitError
 from oddjet.typing import Floats
 
 EDGES = np.linspace(40.0, 240.0, 41)
@@ -36,13 +37,20 @@ def jets(n: int, seed: int, bump: int = 0) -> tuple[Floats, npt.NDArray[np.bool_
     return mass, np.stack([survival < cut for cut in (2.0, 0.2, 0.05)], axis=1)
 
 
+def joint_table(mass: Floats, passes: npt.NDArray[np.bool_], labels: Sequence[str]) -> JointTable:
+    """The jets by mass bin and by which spectra they are in."""
+    inside = np.searchsorted(EDGES, mass, side="right")[:, None] == np.arange(1, EDGES.size)
+    jets = JointTable(tuple(labels), EDGES, passes.T, inside.astype(float))
+    return jets.select(range(len(labels))).checked()
+
+
 def table_of(n: int = 8000, seed: int = 1, bump: int = 0) -> JointTable:
-    return JointTable.from_jets(*jets(n, seed, bump), EDGES, labels=("all", "20 %", "5 %"))
+    return joint_table(*jets(n, seed, bump), labels=("all", "20 %", "5 %"))
 
 
 def test_patterns_add_up_to_the_spectra() -> None:
     mass, passes = jets(5000, 1)
-    table = JointTable.from_jets(mass, passes, EDGES, labels=("all", "20 %", "5 %"))
+    table = joint_table(mass, passes, labels=("all", "20 %", "5 %"))
     assert table.n_patterns == 3
     for i, spectrum in enumerate(table.spectra):
         np.testing.assert_array_equal(spectrum, np.histogram(mass[passes[:, i]], EDGES)[0])
@@ -62,7 +70,7 @@ def test_toys_have_the_means_and_the_correlations_of_shared_jets() -> None:
 def test_sparse_patterns_keep_their_totals() -> None:
     mass, passes = jets(3000, 4)
     passes[:, 2] &= np.arange(len(mass)) % 3 == 0
-    table = JointTable.from_jets(mass, passes, EDGES, labels=("a", "b", "c"))
+    table = joint_table(mass, passes, labels=("a", "b", "c"))
     expected = table.expected(BatchModel.make("auto", EDGES, table.counts.sum(axis=0)))
     np.testing.assert_allclose(expected.sum(axis=1), table.counts.sum(axis=1), rtol=1e-3)
     assert np.all(expected > 0)
@@ -70,8 +78,8 @@ def test_sparse_patterns_keep_their_totals() -> None:
 
 def test_every_window_is_that_of_the_sideband_fit() -> None:
     table = table_of(bump=150)
-    found = scan_jointly(table, ScanSettings(n_toys=3, seed=1, widths=(3, 5), function="auto"))
-    for channel, spectrum in zip(found.channels, table.spectra, strict=True):
+    result = scan_jointly(table, ScanSettings(n_toys=3, seed=1, widths=(3, 5), function="auto"))
+    for channel, spectrum in zip(result.channels, table.spectra, strict=True):
         rows = channel.table
         for row in (0, 40, 77):
             window = (float(rows.low[row]), float(rows.high[row]))
@@ -87,12 +95,15 @@ def test_local_p_is_a_counting_experiment_where_one_exists() -> None:
     """Flat in all but the window: the fit of a constant is the mean of the bins beside it."""
     counts = np.full(40, 100.0)
     counts[18:22] = 130.0
-    found = scan_jointly(JointTable.from_histogram((counts, EDGES)), ScanSettings(n_toys=2, seed=1, widths=(4, 4), function="exppoly2"))  # fmt: skip
+    result = scan_jointly(
+        JointTable.from_histogram((counts, EDGES)),
+        ScanSettings(n_toys=2, seed=1, widths=(4, 4), function="exppoly2"),
+    )
     n_on, n_off, tau = 520, 3600, 9.0
     exact = stats.binom.sf(n_on - 1, n_on + n_off, 1 / (1 + tau))
-    assert found.window == (EDGES[18], EDGES[22])
+    assert result.window == (EDGES[18], EDGES[22])
     # The slope that is fitted too hardly matters in the middle.
-    assert found.local_p == pytest.approx(exact, rel=0.1)
+    assert result.local_p == pytest.approx(exact, rel=0.1)
 
 
 def test_a_masked_fit_keeps_the_bump_that_a_full_fit_swallows() -> None:
@@ -113,44 +124,44 @@ def test_a_masked_fit_keeps_the_bump_that_a_full_fit_swallows() -> None:
 
 
 def test_a_bump_is_found_in_the_spectrum_that_shows_it_best() -> None:
-    found = scan_jointly(
+    result = scan_jointly(
         table_of(bump=150), ScanSettings(n_toys=100, seed=1, function="auto"), workers=2
     )
-    assert found.best.label == "5 %"
-    assert found.window[0] < 120 < found.window[1]
-    assert found.global_p == 1 / 101
-    assert found.global_p_is_bound
-    best = found.best
+    assert result.best.label == "5 %"
+    assert result.window[0] < 120 < result.window[1]
+    assert result.global_p == 1 / 101
+    assert result.global_p_is_bound
+    best = result.best
     assert best.local_p_fixed_background < best.local_p < 1e-6
     assert best.local_p_toys == 1 / 101
-    content = json.loads(json.dumps(jsonable(found.to_dict()), allow_nan=False))
+    content = json.loads(json.dumps(jsonable(result.to_dict()), allow_nan=False))
     assert {"local_p", "global_p", "window"} <= set(content)
     assert len(content["spectra"]) == 3
 
 
 def test_the_global_p_counts_toys_over_all_spectra_and_threads_do_not_matter() -> None:
     table = table_of(seed=6)
-    found, same = (
+    result, same = (
         scan_jointly(table, ScanSettings(n_toys=60, seed=3, function="auto"), workers=w)
         for w in (1, 2)
     )
-    assert np.array_equal(found.toy_min_p, same.toy_min_p)
-    assert found.global_p == (np.sum(found.toy_min_p <= found.local_p) + 1) / 61
+    assert np.array_equal(result.toy_min_p, same.toy_min_p)
+    assert result.global_p == (np.sum(result.toy_min_p <= result.local_p) + 1) / 61
     # Looking at more places can only make the same excess less surprising.
-    assert found.global_p >= found.best.spectrum_p
+    assert result.global_p >= result.best.spectrum_p
 
 
 def test_signals_are_found_with_their_yield() -> None:
     table = table_of(20_000, bump=300)
-    found = scan_signals(
+    result = scan_signals(
         table,
         ScanSettings(signal_width=7.0, n_toys=50, seed=1, function="auto"),
         masses=np.arange(60, 220, 5),
     )
-    assert abs(0.5 * sum(found.window) - 120) <= 5
-    assert found.best.local_p < 1e-5
-    assert found.global_p == 1 / 51
-    assert found.best.excess == pytest.approx(300 * 0.75, abs=60)
+    assert abs(0.5 * sum(result.window) - 120) <= 5
+    assert result.best.local_p < 1e-5
+    assert result.global_p == 1 / 51
+    assert result.best.excess == pytest.approx(300 * 0.75, abs=60)
 
 
 def test_masses_are_the_bin_edges_within_a_width_of_the_ends() -> None:
@@ -166,16 +177,8 @@ def test_masses_are_the_bin_edges_within_a_width_of_the_ends() -> None:
 def test_bad_input_is_refused() -> None:
     mass, passes = jets(500, 1)
     labels = ("all", "20 %", "5 %")
-    with pytest.raises(NonFiniteError, match="1 of 500 masses"):
-        JointTable.from_jets(
-            np.where(np.arange(500) == 7, np.nan, mass), passes, EDGES, labels=labels
-        )
-    with pytest.raises(FitError, match="no jet is in any"):
-        JointTable.from_jets(mass, np.zeros_like(passes), EDGES, labels=labels)
     with pytest.raises(FitError, match="no events of '5 %' between"):
-        JointTable.from_jets(mass, passes & [True, True, False], EDGES, labels=labels)
-    with pytest.raises(FitError, match="passes"):
-        JointTable.from_jets(mass, passes[:, :2], EDGES, labels=labels)
+        joint_table(mass, passes & [True, True, False], labels)
     with pytest.raises(FitError, match="variance"):
         JointTable.from_histogram(Spectrum(EDGES, np.full(40, 5.0), np.full(40, 9.0)))
     table = table_of(1000)

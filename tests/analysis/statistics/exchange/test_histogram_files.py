@@ -45,26 +45,26 @@ def root_file(tmp_path: Path) -> Path:
 
 
 def test_reads_weights_and_flow_of_root_in_folders(root_file: Path) -> None:
-    found = read_histogram(f"{root_file}:signal/region/mass")
-    assert found.edges.tolist() == EDGES.tolist()
-    assert found.counts.tolist() == [1.0, 5.0, 4.0]
-    assert found.variances is not None
-    assert found.variances.tolist() == [1.0, 13.0, 16.0]
-    assert (found.underflow, found.overflow) == (6.0, 5.0)
-    assert "6 below 0 GeV and 5 above 80 GeV" in found.flow_note
+    histogram = read_histogram(f"{root_file}:signal/region/mass")
+    assert histogram.edges.tolist() == EDGES.tolist()
+    assert histogram.counts.tolist() == [1.0, 5.0, 4.0]
+    assert histogram.variances is not None
+    assert histogram.variances.tolist() == [1.0, 13.0, 16.0]
+    assert (histogram.underflow, histogram.overflow) == (6.0, 5.0)
+    assert "6 below 0 GeV and 5 above 80 GeV" in histogram.flow_note
     with pytest.raises(FitError, match="Σw² ≠ Σw in what is called data"):
-        found.checked(is_data=True)
-    assert found.checked(is_data=False).counts.tolist() == [1.0, 5.0, 4.0]
+        histogram.checked(is_data=True)
+    assert histogram.checked(is_data=False).counts.tolist() == [1.0, 5.0, 4.0]
 
 
 @pytest.mark.parametrize(("name", "counts"), [("plain", [1, 2, 0]), ("tuple", [3, 2, 1])])
 def test_root_without_sumw2_has_poisson_variances(
     root_file: Path, name: str, counts: list[int]
 ) -> None:
-    found = read_histogram(f"{root_file}:{name}")
-    assert found.counts.tolist() == counts
-    assert found.checked(is_data=True).sumw2.tolist() == counts
-    assert found.flow_note == ""
+    histogram = read_histogram(f"{root_file}:{name}")
+    assert histogram.counts.tolist() == counts
+    assert histogram.checked(is_data=True).sumw2.tolist() == counts
+    assert histogram.flow_note == ""
 
 
 @pytest.mark.parametrize(
@@ -97,12 +97,12 @@ def test_refuses_files_that_cannot_be_read(tmp_path: Path) -> None:
 def test_json_of_one_histogram_and_of_none_but_means(tmp_path: Path) -> None:
     path = tmp_path / "one.json"
     path.write_text(json.dumps(weighted(), default=uhi.io.json.default))
-    found = read_histogram(path)
-    assert found.name == "one"
-    assert found.counts.tolist() == [1.0, 5.0, 4.0]
-    assert found.variances is not None
-    assert found.variances.tolist() == [1.0, 13.0, 16.0]
-    assert (found.underflow, found.overflow) == (6.0, 5.0)
+    histogram = read_histogram(path)
+    assert histogram.name == "one"
+    assert histogram.counts.tolist() == [1.0, 5.0, 4.0]
+    assert histogram.variances is not None
+    assert histogram.variances.tolist() == [1.0, 13.0, 16.0]
+    assert (histogram.underflow, histogram.overflow) == (6.0, 5.0)
     means = hist.Hist(hist.axis.Variable(EDGES), storage=hist.storage.Mean())
     path.write_text(json.dumps(means, default=uhi.io.json.default))
     with pytest.raises(InputError, match="profile"):
@@ -146,16 +146,16 @@ def test_chooses_from_the_axes_of_our_own_histograms(tmp_path: Path) -> None:
 
 
 def test_within_keeps_whole_bins_and_counts_the_rest_as_flow(root_file: Path) -> None:
-    found = read_histogram(f"{root_file}:signal/region/mass").within(15.0, 80.0)
-    assert found.edges.tolist() == [20.0, 40.0, 80.0]
-    assert found.counts.tolist() == [5.0, 4.0]
-    assert found.underflow == 7.0
+    histogram = read_histogram(f"{root_file}:signal/region/mass").within(15.0, 80.0)
+    assert histogram.edges.tolist() == [20.0, 40.0, 80.0]
+    assert histogram.counts.tolist() == [5.0, 4.0]
+    assert histogram.underflow == 7.0
     with pytest.raises(InputError, match="no bin lies in"):
-        found.within(41.0, 42.0)
+        histogram.within(41.0, 42.0)
 
 
 def test_what_is_written_as_root_is_read_back(tmp_path: Path) -> None:
     write_root(tmp_path / "a" / "b.root", {"x/mass": weighted()})
-    found = read_histogram(tmp_path / "a" / "b.root")
-    assert found.name == "x/mass"
-    assert found.counts.tolist() == [1.0, 5.0, 4.0]
+    histogram = read_histogram(tmp_path / "a" / "b.root")
+    assert histogram.name == "x/mass"
+    assert histogram.counts.tolist() == [1.0, 5.0, 4.0]

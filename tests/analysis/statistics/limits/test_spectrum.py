@@ -18,7 +18,9 @@ EDGES = np.linspace(40.0, 160.0, 25)
 CENTRES = 0.5 * (EDGES[1:] + EDGES[:-1])
 BACKGROUND = 4000 * np.exp(-CENTRES / 40)
 SIGNAL = SignalModel(85.0, 6.0)
-OPEN = LimitSettings(unblind=True, function="exppoly2", systematics=Systematics.none())
+OPEN = LimitSettings(
+    unblind=True, function="exppoly2", systematics=Systematics(0.0, 0.0, 0.0, 0.0, 0.0)
+)
 
 
 def histogram(counts: np.ndarray, variances: np.ndarray | None = None) -> Spectrum:
@@ -41,8 +43,8 @@ def test_fitted_background_uses_the_bins_under_the_window_alone() -> None:
 
 
 def test_injected_signal_is_found_and_not_excluded() -> None:
-    (found,) = limit_spectrum(data(300.0), [SIGNAL], settings=OPEN)
-    limit = found.limit
+    (result,) = limit_spectrum(data(300.0), [SIGNAL], settings=OPEN)
+    limit = result.limit
     assert limit.mu_hat is not None
     assert limit.observed is not None
     assert limit.mu_error is not None

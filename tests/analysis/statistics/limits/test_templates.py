@@ -7,7 +7,6 @@ from oddjet.analysis.statistics.background.fit import fit_sidebands
 from oddjet.analysis.statistics.background.signal import gaussian_fractions
 from oddjet.analysis.statistics.limits.templates import (
     background_modes,
-    fit_covariance,
     warp_template,
 )
 
@@ -29,7 +28,7 @@ def test_modes_have_the_covariance_of_the_fit() -> None:
     centres = 0.5 * (edges[1:] + edges[:-1])
     counts = np.random.default_rng(1).poisson(1000 * np.exp(-centres / 40))
     fit = fit_sidebands((counts, edges), window=(70.0, 100.0), function="exppoly3")
-    covariance = fit_covariance(fit)
+    covariance = fit.bin_covariance
     assert np.sqrt(np.diag(covariance)) == pytest.approx(fit.errors)
     inside = fit.in_window
     window = covariance[np.ix_(inside, inside)]

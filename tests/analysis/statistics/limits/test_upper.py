@@ -24,7 +24,7 @@ from oddjet.errors import ConfigError, FitError
 
 
 def counting(n: float | None, b: float, **changes: object) -> LimitInputs:
-    given = {"systematics": Systematics.none(), "signal_yield": 10.0, **changes}
+    given = {"systematics": Systematics(0.0, 0.0, 0.0, 0.0, 0.0), "signal_yield": 10.0, **changes}
     return LimitInputs(
         edges=np.array([70.0, 100.0]),
         observed=None if n is None else np.array([n]),
@@ -130,7 +130,7 @@ def test_pyhf_finds_the_same_limit_from_the_written_json(tmp_path: Path) -> None
 
 def test_every_systematic_makes_the_expected_limit_weaker() -> None:
     def median(**sizes: float) -> float:
-        chosen = dataclasses.replace(Systematics.none(), **sizes)
+        chosen = dataclasses.replace(Systematics(0.0, 0.0, 0.0, 0.0, 0.0), **sizes)
         inputs = spectrum(observed=None, background_covariance=None, systematics=chosen)
         return upper_limit(inputs).expected[2]
 

@@ -31,8 +31,8 @@ def toy(seed: int, bump: float = 0.0) -> Floats:
     return np.random.default_rng(seed).poisson(truth).astype(float)
 
 
-def table_of(found: BumpHunt) -> WindowTable:
-    return found.best.table
+def table_of(result: BumpHunt) -> WindowTable:
+    return result.best.table
 
 
 def smallest_p(counts: npt.NDArray[np.generic], background: Floats = BACKGROUND) -> float:
@@ -71,23 +71,23 @@ def test_smallest_p_and_window_equal_pybumphunters(seed: int) -> None:
     from pyBumpHunter import BumpHunter1D  # noqa: PLC0415
 
     counts = toy(seed, bump=30)
-    found = scan((counts, EDGES), BACKGROUND, ScanSettings(n_toys=20, seed=1, widths=(2, 6)))
+    result = scan((counts, EDGES), BACKGROUND, ScanSettings(n_toys=20, seed=1, widths=(2, 6)))
     hunter = BumpHunter1D(width_min=2, width_max=6, npe=20, nworker=1, seed=4)
     with contextlib.redirect_stdout(io.StringIO()):
         hunter.bump_scan(counts.astype(int), BACKGROUND, is_hist=True)
     first, width = int(hunter.min_loc_ar[0]), int(hunter.min_width_ar[0])
-    assert found.local_p == pytest.approx(hunter.min_Pval_ar[0], rel=1e-6)
-    assert found.window == (EDGES[first], EDGES[first + width])
-    assert found.best.excess == pytest.approx(hunter.signal_eval)
+    assert result.local_p == pytest.approx(hunter.min_Pval_ar[0], rel=1e-6)
+    assert result.window == (EDGES[first], EDGES[first + width])
+    assert result.best.excess == pytest.approx(hunter.signal_eval)
 
 
 def test_global_p_counts_toys_and_is_never_zero() -> None:
-    found = scan((toy(1, bump=400), EDGES), BACKGROUND, ScanSettings(n_toys=200, seed=1))
-    assert found.n_exceeding == 0
-    assert found.global_p == 1 / 201
-    assert found.global_p_is_bound
-    assert found.window[0] >= EDGES[7]
-    assert found.window[1] <= EDGES[13]
+    result = scan((toy(1, bump=400), EDGES), BACKGROUND, ScanSettings(n_toys=200, seed=1))
+    assert result.n_exceeding == 0
+    assert result.global_p == 1 / 201
+    assert result.global_p_is_bound
+    assert result.window[0] >= EDGES[7]
+    assert result.window[1] <= EDGES[13]
     weak = scan((toy(5), EDGES), BACKGROUND, ScanSettings(n_toys=200, seed=1))
     exceeding = int((weak.toy_min_p <= weak.local_p).sum())
     assert weak.global_p == (exceeding + 1) / 201
@@ -96,12 +96,12 @@ def test_global_p_counts_toys_and_is_never_zero() -> None:
 
 def test_global_p_agrees_with_independent_toys() -> None:
     counts = toy(6, bump=20)
-    found = scan((counts, EDGES), BACKGROUND, ScanSettings(n_toys=1500, seed=2, widths=(2, 4)))
+    result = scan((counts, EDGES), BACKGROUND, ScanSettings(n_toys=1500, seed=2, widths=(2, 4)))
     rng = np.random.default_rng(99)
     smallest = np.array([smallest_p(rng.poisson(BACKGROUND)) for _ in range(1500)])
-    expected = np.mean(smallest <= found.local_p)
+    expected = np.mean(smallest <= result.local_p)
     spread = np.sqrt(2 * max(expected, 1e-3) / 1500)
-    assert found.global_p == pytest.approx(expected, abs=4 * spread)
+    assert result.global_p == pytest.approx(expected, abs=4 * spread)
 
 
 @pytest.mark.slow
@@ -134,7 +134,7 @@ def test_blinded_window_is_neither_read_nor_crossed() -> None:
     altered = counts.copy()
     altered[5:12] = 1e6
     window = (65.0, 100.0)
-    found, same = (
+    result, same = (
         scan(
             Spectrum(EDGES, contents, blind_window=window),
             BACKGROUND,
@@ -142,9 +142,9 @@ def test_blinded_window_is_neither_read_nor_crossed() -> None:
         )
         for contents in (counts, altered)
     )
-    assert json.dumps(found.to_dict()) == json.dumps(same.to_dict())
-    assert np.all((table_of(found).high <= 65.0) | (table_of(found).low >= 100.0))
-    assert set(table_of(found).width.tolist()) == set(range(2, 9))
+    assert json.dumps(result.to_dict()) == json.dumps(same.to_dict())
+    assert np.all((table_of(result).high <= 65.0) | (table_of(result).low >= 100.0))
+    assert set(table_of(result).width.tolist()) == set(range(2, 9))
 
 
 def test_blinded_scan_is_the_scan_of_both_sides() -> None:
@@ -166,19 +166,19 @@ def test_blinded_scan_is_the_scan_of_both_sides() -> None:
 
 
 def test_no_excess_anywhere() -> None:
-    found = scan((np.zeros(40), EDGES), BACKGROUND, ScanSettings(n_toys=20, seed=1))
-    assert not found.best.has_excess
-    assert found.local_p == 1.0
-    assert found.global_p == 1.0
-    assert found.best.local_significance == 0.0
+    result = scan((np.zeros(40), EDGES), BACKGROUND, ScanSettings(n_toys=20, seed=1))
+    assert not result.best.has_excess
+    assert result.local_p == 1.0
+    assert result.global_p == 1.0
+    assert result.best.local_significance == 0.0
 
 
 def test_impossible_excess_does_not_break() -> None:
     counts = toy(1)
     counts[20] = 1e6
-    found = scan((counts, EDGES), BACKGROUND, ScanSettings(n_toys=20, seed=1, widths=(1, 3)))
-    assert found.local_p == 0.0
-    assert json.dumps(jsonable(found.to_dict()), allow_nan=False)
+    result = scan((counts, EDGES), BACKGROUND, ScanSettings(n_toys=20, seed=1, widths=(1, 3)))
+    assert result.local_p == 0.0
+    assert json.dumps(jsonable(result.to_dict()), allow_nan=False)
 
 
 def test_json_carries_the_names_of_the_p_values() -> None:

@@ -57,8 +57,8 @@ def test_best_coefficients_equal_a_bounded_minimiser_and_zeros_have_no_wild_erro
     best = optimize.minimize(
         nll, np.full(4, 5.0), method="L-BFGS-B", bounds=[(0, None)] * 4, options={"ftol": 1e-14}
     )
-    found = np.exp(fitted.parameters)
-    assert nll(found) <= best.fun + 1e-3
+    coefficients = np.exp(fitted.parameters)
+    assert nll(coefficients) <= best.fun + 1e-3
     at_zero = fitted.parameters == -MAX_EXPONENT
     assert at_zero.any()
     assert np.all(fitted.covariance[at_zero] == 0)
@@ -70,8 +70,8 @@ def test_best_coefficients_equal_a_bounded_minimiser_and_zeros_have_no_wild_erro
 
 def test_nonnegative_coefficients_are_those_of_the_counts_for_unit_designs() -> None:
     counts = np.array([3.0, 0.0, 7.0])
-    found = nonnegative_coefficients(counts, np.ones(3), np.eye(3))
-    assert found == pytest.approx(counts)
+    coefficients = nonnegative_coefficients(counts, np.ones(3), np.eye(3))
+    assert coefficients == pytest.approx(counts)
 
 
 def test_mass_outside_the_span_is_refused() -> None:
