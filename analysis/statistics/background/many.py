@@ -194,8 +194,9 @@ class BatchModel:
 
 def _not_fitted(kind: type[Fits], *shape: int) -> Fits:
     """Results without a valid fit, to be filled."""
-    numbers = [np.full(shape, np.nan) for _ in kind._fields[:-1]]
-    return kind._make([*numbers, np.full(shape, -1, dtype=np.int8)])
+    numbers: list[Floats] = [np.full(shape, np.nan) for _ in kind._fields[:-1]]
+    chosen = np.full(shape, -1, dtype=np.int8)
+    return kind._make([*numbers, chosen])
 
 
 def _function_names(function: str) -> tuple[str, ...]:

@@ -42,7 +42,8 @@ def test_parameters_are_added_while_they_pay() -> None:
 def test_a_fit_that_fails_ends_the_search_and_is_recorded() -> None:
     def fit(n: int) -> Fit:
         if n == 3:
-            raise FitError("no minimum")
+            msg = "no minimum"
+            raise FitError(msg)
         return Fit(90.0, 40 - n)
 
     best, tried = add_parameters(fit, range(2, 6))
