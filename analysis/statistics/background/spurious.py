@@ -137,15 +137,12 @@ class SpuriousSignal:
         }
 
 
-def mass_grid(
-    edges: npt.ArrayLike, *, width: float | Callable[[float], float], step: float | None = None
-) -> Floats:
-    """Masses at which a signal lies in the range: two widths from either end.
+def mass_grid(edges: npt.ArrayLike, *, width: float | Callable[[float], float]) -> Floats:
+    """Masses of a signal, half its smallest width apart, two widths from either end of the range.
 
     Args:
         edges: Bin edges, n_bins + 1 of them [GeV].
         width: Standard deviation of the signal, or a function of its mass [GeV].
-        step: Distance of the masses [GeV]; half of the smallest width by default.
 
     Raises:
         FitError: The range is too short for a signal of this width.
@@ -153,7 +150,7 @@ def mass_grid(
     edges = np.asarray(edges, dtype=np.float64)
     low_width, high_width = (width(m) if callable(width) else width for m in edges[[0, -1]])
     low, high = edges[0] + 2 * low_width, edges[-1] - 2 * high_width
-    distance = 0.5 * min(low_width, high_width) if step is None else step
+    distance = 0.5 * min(low_width, high_width)
     if not (distance > 0 and low <= high):
         msg = (
             f"no mass in [{edges[0]:g}, {edges[-1]:g}) GeV is two widths ({low_width:g} and "

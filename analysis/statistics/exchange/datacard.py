@@ -20,14 +20,8 @@ from oddjet.typing import Floats
 __all__ = ["write_datacard"]
 
 
-def write_datacard(
-    folder: str | Path,
-    channel: Channel,
-    *,
-    card: str = "datacard.txt",
-    shapes: str = "shapes.root",
-) -> tuple[Path, Path]:
-    """Write a datacard and its shapes.
+def write_datacard(folder: str | Path, channel: Channel) -> tuple[Path, Path]:
+    """Write ``datacard.txt`` and its shapes, ``shapes.root``.
 
     Combine morphs shapes vertically and their yield log-normally, where HistFactory adds: limits
     of the two differ slightly where a shape's yield changes much. A bin of a varied shape that
@@ -37,13 +31,11 @@ def write_datacard(
     Args:
         folder: Where to.
         channel: The model.
-        card: Name of the datacard.
-        shapes: Name of the ROOT file.
 
     Returns:
         Paths of the two files.
     """
-    folder = Path(folder)
+    card, shapes = Path(folder) / "datacard.txt", Path(folder) / "shapes.root"
     histograms: dict[str, Any] = {
         f"{channel.name}/data_obs": _histogram(channel.edges, channel.data, channel.data)
     }
@@ -54,9 +46,9 @@ def write_datacard(
         for name, (down, up) in sample.shapes.items():
             for side, values in (("Down", down), ("Up", up)):
                 histograms[f"{at}_{name}{side}"] = _histogram(channel.edges, values, errors**2)
-    write_root(folder / shapes, histograms)
-    write_text(folder / card, _card(channel, shapes))
-    return folder / card, folder / shapes
+    write_root(shapes, histograms)
+    write_text(card, _card(channel, shapes.name))
+    return card, shapes
 
 
 def _histogram(edges: Floats, values: Floats, variances: Floats) -> Any:

@@ -62,9 +62,9 @@ def pyhf_workspace(channel: Channel, *, mu_max: float = 20.0) -> dict[str, Any]:
     return workspace
 
 
-def write_workspace(path: str | Path, channel: Channel, *, mu_max: float = 20.0) -> None:
+def write_workspace(path: str | Path, channel: Channel) -> None:
     """Write a model as a pyhf workspace, atomically; see `pyhf_workspace`."""
-    write_text(path, json.dumps(pyhf_workspace(channel, mu_max=mu_max), indent=1) + "\n")
+    write_text(path, json.dumps(pyhf_workspace(channel), indent=1) + "\n")
 
 
 def pyhf_model(channel: Channel, *, mu_max: float = 20.0) -> tuple[pyhf.Model, list[float]]:

@@ -14,6 +14,9 @@ from oddjet.typing import Floats
 
 __all__ = ["LimitInputs", "LimitSettings", "Systematics", "build_channel"]
 
+CHANNEL = "mass"
+"""Name of the channel in workspaces and datacards."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Systematics:
@@ -62,7 +65,6 @@ class LimitSettings:
         seed: Fixes the toys.
         lumi_ifb: Luminosity, to give a cross section as well [1/fb].
         efficiency: Fraction of produced signal events that enter the spectrum.
-        channel: Name in the workspace and the datacard.
     """
 
     function: str = "auto"
@@ -74,7 +76,6 @@ class LimitSettings:
     seed: int = 1
     lumi_ifb: float | None = None
     efficiency: float = 1.0
-    channel: str = "mass"
 
     def __post_init__(self) -> None:
         if self.unblind and not self.is_data:
@@ -105,7 +106,6 @@ class LimitInputs:
         background_covariance: Between bins, shape (n_bins, n_bins); of a fit.
         background_variances: Σw² a bin, shape (n_bins,); of a given histogram.
         systematics: Their sizes.
-        channel: Name of the channel.
     """
 
     edges: Floats
@@ -117,7 +117,6 @@ class LimitInputs:
     background_covariance: Floats | None = None
     background_variances: Floats | None = None
     systematics: Systematics = dataclasses.field(default_factory=Systematics)
-    channel: str = "mass"
 
     def __post_init__(self) -> None:
         background = self.background
@@ -196,7 +195,7 @@ def build_channel(inputs: LimitInputs) -> Channel:
         )
     norms = {"lumi": sizes.luminosity, "tagger": sizes.tagger_efficiency}
     return Channel(
-        name=inputs.channel,
+        name=CHANNEL,
         edges=inputs.edges,
         samples=(
             Sample(
@@ -221,9 +220,9 @@ def _background_shapes(inputs: LimitInputs) -> dict[str, tuple[Floats, Floats]]:
     changes: dict[str, Floats] = {}
     if inputs.background_covariance is not None:
         modes = background_modes(inputs.background_covariance)
-        changes = {f"{inputs.channel}_fit{i}": mode for i, mode in enumerate(modes)}
+        changes = {f"{CHANNEL}_fit{i}": mode for i, mode in enumerate(modes)}
     if spurious := inputs.systematics.spurious_signal:
-        changes[f"{inputs.channel}_spurious"] = spurious * inputs.signal_shape
+        changes[f"{CHANNEL}_spurious"] = spurious * inputs.signal_shape
     nominal = inputs.background
     return {name: (nominal - change, nominal + change) for name, change in changes.items()}
 

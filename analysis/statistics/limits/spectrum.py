@@ -21,7 +21,7 @@ from oddjet.analysis.statistics.spectrum import (
 )
 from oddjet.errors import FitError
 from oddjet.shown import Shown
-from oddjet.typing import Bools, Floats
+from oddjet.typing import Floats
 
 __all__ = ["SignalModel", "SpectrumLimit", "limit_inputs", "limit_spectrum"]
 
@@ -38,13 +38,11 @@ class SignalModel:
         mass: Its mass [GeV].
         width: Its standard deviation [GeV]: of the Gaussian, and of the window.
         template: Its histogram, in the bins of the spectrum; a Gaussian without one.
-        events: Events at μ = 1; the template's sum, or about the expected limit, without one.
     """
 
     mass: float
     width: float
     template: Spectrum | None = None
-    events: float | None = None
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.mass) and np.isfinite(self.width) and self.width > 0):
@@ -73,9 +71,7 @@ class SignalModel:
         return template.counts / total
 
     def yield_or(self, reference: float) -> float:
-        """Events at μ = 1, or the reference if unknown."""
-        if self.events is not None:
-            return self.events
+        """Events at μ = 1: the template's sum, or a reference without one."""
         return reference if self.template is None else float(self.template.counts.sum())
 
 
@@ -153,49 +149,30 @@ def limit_inputs(
     check_window(spectrum.edges, signal.window, name="signal window (mass ± 3 widths)")
     data = Spectrum.from_histogram(spectrum, is_data=settings.is_data, blind_window=blind)
     shape = signal.shape(data.edges)
+    fit, covariance, variances = None, None, None
     if background is None:
-        return _with_fit(data, signal, shape, settings)
-    data = data.checked()
-    given = Spectrum.from_histogram(background, is_data=False).checked()
-    check_same_edges(given.edges, data.edges, f"the background {given.name}")
-    everything = np.ones(data.n_bins, np.bool_)
-    inputs = _inputs(data, signal, shape, everything, given.counts, settings)
-    return dataclasses.replace(inputs, background_variances=given.variances), None
-
-
-def _with_fit(
-    spectrum: Spectrum, signal: SignalModel, shape: Floats, settings: LimitSettings
-) -> tuple[LimitInputs, BackgroundFit]:
-    fit = fit_sidebands(spectrum, window=signal.window, function=settings.function)
-    inside = fit.in_window
-    covariance = fit.bin_covariance[np.ix_(inside, inside)]
-    inputs = _inputs(fit.data, signal, shape, inside, fit.expected, settings, covariance=covariance)
-    return inputs, fit
-
-
-def _inputs(
-    data: Spectrum,
-    signal: SignalModel,
-    shape: Floats,
-    use: Bools,
-    expected: Floats,
-    settings: LimitSettings,
-    *,
-    covariance: Floats | None = None,
-) -> LimitInputs:
+        fit = fit_sidebands(data, window=signal.window, function=settings.function)
+        data, use, expected = fit.data, fit.in_window, fit.expected
+        covariance = fit.bin_covariance[np.ix_(use, use)]
+    else:
+        data, use = data.checked(), np.ones(data.n_bins, np.bool_)
+        given = Spectrum.from_histogram(background, is_data=False).checked()
+        check_same_edges(given.edges, data.edges, f"the background {given.name}")
+        expected, variances = given.counts, given.sumw2
     first, last = np.flatnonzero(use)[[0, -1]]
-    variances = np.zeros(int(use.sum())) if covariance is None else np.diag(covariance)
-    return LimitInputs(
+    spread = expected[use] + (0.0 if covariance is None else np.diag(covariance))
+    inputs = LimitInputs(
         edges=data.edges[first : last + 2],
         observed=data.counts[use] if settings.unblind else None,
         background=expected[use],
         signal_shape=shape[use],
         mass=signal.mass,
-        signal_yield=signal.yield_or(_reference_yield(expected[use] + variances, shape[use])),
+        signal_yield=signal.yield_or(_reference_yield(spread, shape[use])),
         background_covariance=covariance,
+        background_variances=variances,
         systematics=settings.systematics,
-        channel=settings.channel,
     )
+    return inputs, fit
 
 
 def _reference_yield(variances: Floats, shape: Floats) -> float:
