@@ -22,6 +22,7 @@ def write_log(path: Path | str) -> Iterator[None]:
     """Append the messages of oddjet's loggers to a file while the block runs.
 
     The first line names the version and the command; an exception that ends the block is the last.
+    A folder that was made for the log and holds nothing else after an exception is removed.
     Which messages there are is decided by the level of the logger ``oddjet``, which the command
     line sets to INFO.
 
@@ -34,6 +35,7 @@ def write_log(path: Path | str) -> Iterator[None]:
     path = Path(path)
     if path.suffix != ".log":
         path = path / LOG
+    is_new = not path.parent.exists()
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
@@ -48,6 +50,9 @@ def write_log(path: Path | str) -> Iterator[None]:
         yield
     except BaseException as error:
         note(logging.ERROR, f"{type(error).__name__}: {error}")
+        if is_new and [*path.parent.iterdir()] == [path]:
+            path.unlink()  # nothing was made: no folder is left behind
+            path.parent.rmdir()
         raise
     finally:
         _logger.removeHandler(handler)
