@@ -215,7 +215,10 @@ class Filler:
 
     def _hunted_cuts(self) -> dict[str, str]:
         columns = [*self.cuts, *self.cuts.values()]
-        return {name: ScoreName.find(name, columns).cut for name in self.settings.hunted}
+        return {
+            name: self.cuts.get(name) or ScoreName.find(name, columns).cut
+            for name in self.settings.hunted
+        }
 
     @property
     def columns(self) -> list[str]:
