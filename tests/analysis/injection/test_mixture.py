@@ -77,7 +77,7 @@ def test_seeds_draw_other_events() -> None:
 
 
 def test_too_little_of_either_is_refused() -> None:
-    with pytest.raises(TooFewJetsError, match="signal jets are wanted and 600 are there"):
+    with pytest.raises(TooFewJetsError, match="signal jets are wanted and the sample has 600"):
         draw_mixture(QCD, TOP, share=1.0, fraction=0.2, seed=1)
     nothing = (QCD[0], np.zeros(len(QCD[0]), bool))
     with pytest.raises(TooFewJetsError, match="none of 12000 background jets"):
