@@ -84,7 +84,7 @@ def main(output: Path, fileset: str | None = None) -> None:
         "scores": {row.score: dataclasses.asdict(row) for row in rows},
         "auc_by_epoch": {
             score: {
-                e: dataclasses.asdict(auc(found[score], truth)) for e, found in by_epoch.items()
+                e: dataclasses.asdict(auc(scores[score], truth)) for e, scores in by_epoch.items()
             }
             for score in detector.score_names
         },

@@ -17,21 +17,21 @@ ROOT = Path(__file__).resolve().parents[1]
 def main() -> None:
     """Draw the spectrum after the quickstart's cuts with the fit beside the window, and the scan."""
     config = load_config(ROOT / "analysis" / "quickstart.yaml")
-    found = run_chain(config, reporter=RichReporter()).hunt
-    fit = found.tightest.fit
+    result = run_chain(config, reporter=RichReporter()).hunt
+    fit = result.tightest.fit
     if fit is None:
-        message = f"the quickstart has no fit to draw: {found.tightest.problem}"
+        message = f"the quickstart has no fit to draw: {result.tightest.problem}"
         raise SystemExit(message)
-    figure = sideband_fit(fit, axis_label=mass_name(found.mass), label=sample_label(found.sample))
+    figure = sideband_fit(fit, axis_label=mass_name(result.mass), label=sample_label(result.sample))
     figure.savefig(ROOT / "docs" / "pictures" / "quickstart_fit.png", dpi=110)
-    point = found.main_points[1]
-    if found.bump_hunt is None or point.scan is None:
-        raise SystemExit(f"the quickstart has no scan to draw: {found.problem}")  # noqa: EM102
+    point = result.main_points[1]
+    if result.bump_hunt is None or point.scan is None:
+        raise SystemExit(f"the quickstart has no scan to draw: {result.problem}")  # noqa: EM102
     figure = p_value_scan(
         point.scan,
-        found.bump_hunt,
-        axis_label=mass_name(found.mass),
-        label=sample_label(found.sample),
+        result.bump_hunt,
+        axis_label=mass_name(result.mass),
+        label=sample_label(result.sample),
     )
     figure.savefig(ROOT / "docs" / "pictures" / "quickstart_scan.png", dpi=110)
 

@@ -219,9 +219,26 @@ def test_large_functions_would_be_noticed() -> None:
     body = "    pass\n" * 60
     many = ", ".join(f"p{i}" for i in range(9))
     code = f"def long():\n{body}\nclass A:\n    def __init__(self, {many}): ...\n"
-    found = too_large(ast.parse(code), is_command_line=False, is_detector=False)
-    assert found == ["long: 61 lines", "__init__: 9 parameters"]
+    large = too_large(ast.parse(code), is_command_line=False, is_detector=False)
+    assert large == ["long: 61 lines", "__init__: 9 parameters"]
     assert len(too_large(ast.parse(code), is_command_line=True, is_detector=True)) == 1
+
+
+VAGUE = {"each", "found", "some", "there"}
+"""Names of variables that do not say what they hold."""
+
+
+@pytest.mark.parametrize("folder", [*MAY_IMPORT, "tests", "docs", "src"])
+def test_variables_are_named_for_what_they_hold(folder: str) -> None:
+    vague = []
+    for path in sorted(path for path in (ROOT / folder).rglob("*.py") if path.is_file()):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            name = node.arg if isinstance(node, ast.arg) else ""
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                name = node.id
+            if name in VAGUE:
+                vague.append(f"{path.relative_to(ROOT)}:{node.lineno}: {name}")
+    assert vague == []
 
 
 RUN_CODE_ON_READING = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
@@ -231,20 +248,20 @@ UNSAFE_NAMES = {"Lambda", "read_pickle", "to_pickle", "enable_unsafe_deserializa
 
 def unsafe_reading(tree: ast.AST) -> list[str]:
     """What in a module could run code that a file holds, or write files that could."""
-    found = []
+    unsafe = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = [alias.name for alias in node.names]
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             packages = {name.partition(".")[0] for name in names}
-            found += sorted(packages & (RUN_CODE_ON_READING | UNSAFE_NAMES))
+            unsafe += sorted(packages & (RUN_CODE_ON_READING | UNSAFE_NAMES))
         elif isinstance(node, ast.keyword) and node.arg in UNSAFE:
             value = node.value.value if isinstance(node.value, ast.Constant) else UNSAFE[node.arg]
             if value == UNSAFE[node.arg]:
-                found.append(ast.unparse(node))
+                unsafe.append(ast.unparse(node))
         elif isinstance(node, ast.Attribute) and node.attr in UNSAFE_NAMES:
-            found.append(ast.unparse(node))
-    return found
+            unsafe.append(ast.unparse(node))
+    return unsafe
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
