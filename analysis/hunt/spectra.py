@@ -10,12 +10,12 @@ from typing import Any
 
 import awkward as ak
 import numpy as np
-from coffea.processor.executor import IterativeExecutor
 
 from oddjet.analysis.config import HuntConfig
 from oddjet.analysis.hunt.result import spectrum_name
 from oddjet.analysis.scores.sample import HuntSample, histogram_settings
 from oddjet.analysis.statistics.bumphunt.joint import JointTable
+from oddjet.condor.executors import SerialExecutor
 from oddjet.errors import ConfigError
 from oddjet.ml.score_names import ScoreName
 from oddjet.processors.histogram_files import HISTOGRAMS, load_histograms
@@ -179,7 +179,7 @@ def _fill(table: Scores, wanted: HistogramSettings) -> ScoreHistograms:
     names = table.names
     cuts = {name.column: name.cut for name in ScoreName.find_all(names)}
     _check_mass(wanted.mass, names)
-    totals = add_up(Filler(wanted, cuts, table.datasets), table, IterativeExecutor(status=False))
+    totals = add_up(Filler(wanted, cuts, table.datasets), table, SerialExecutor(status=False))
     histograms = dict(totals.histograms)
     if wanted.sample is not None and totals.hunted is not None:
         totals.weights.check(wanted.sample.lumi_ifb or 0.0)
