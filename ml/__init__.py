@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from oddjet.errors import DetectorError, UnknownDetectorError, did_you_mean
+from oddjet.errors import DetectorError, OddjetError, UnknownDetectorError, did_you_mean
 from oddjet.ml.detectors import DETECTORS
 from oddjet.ml.detectors.base import Detector
 from oddjet.ml.plugins import import_class
@@ -50,16 +50,22 @@ def detector_names() -> tuple[str, ...]:
 
 
 def describe_detectors() -> tuple[DetectorDescription, ...]:
-    """Describe every registered detector, without importing TensorFlow."""
-    return tuple(
-        DetectorDescription(
-            name,
-            (cls.__doc__ or "").strip().partition("\n")[0],
-            cls.score_names,
-            cls.hyper_parameter_defaults(),
-            DETECTORS.provider(name),
-        )
-        for name, cls in ((name, detector_class(name)) for name in DETECTORS)
+    """Describe every registered detector, without importing TensorFlow.
+
+    A detector of another package that cannot be imported is listed with the reason.
+    """
+    return tuple(_describe(name) for name in DETECTORS)
+
+
+def _describe(name: str) -> DetectorDescription:
+    provider = DETECTORS.provider(name)
+    try:
+        cls = detector_class(name)
+    except OddjetError as error:
+        return DetectorDescription(name, f"cannot be used: {error}", (), {}, provider)
+    summary = (cls.__doc__ or "").strip().partition("\n")[0]
+    return DetectorDescription(
+        name, summary, cls.score_names, cls.hyper_parameter_defaults(), provider
     )
 
 

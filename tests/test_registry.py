@@ -140,6 +140,14 @@ def test_what_cannot_be_used_is_refused(install: Install, point: str, words: str
         ml.create("theirs")
 
 
+def test_one_that_cannot_be_used_does_not_hide_the_others(install: Install) -> None:
+    install("theirs", {"detectors": "theirs = their_plugin:Nothing"})
+    described = {detector.name: detector.summary for detector in ml.describe_detectors()}
+    assert "has no 'Nothing'" in described["theirs"]
+    assert "kmeans" in described
+    assert CliRunner().invoke(app, ["detectors"]).exit_code == 0
+
+
 def test_the_old_name_of_a_detector_still_works() -> None:
     assert type(ml.create("foils")) is type(ml.create("observables"))
     assert "foils" not in list(DETECTORS)

@@ -48,6 +48,8 @@ def schema(
 
 def detectors() -> None:
     """List the detectors with their scores and hyper-parameters."""
+    with exit_on_error():
+        descriptions = describe_detectors()
     rows = [
         (
             detector.name + (f" ({detector.provider})" if detector.provider else ""),
@@ -55,7 +57,7 @@ def detectors() -> None:
             ", ".join(detector.score_names),
             ", ".join(f"{name}={value}" for name, value in detector.hyper_parameters.items()),
         )
-        for detector in describe_detectors()
+        for detector in descriptions
     ]
     print_table("", ("name", "what", "scores", "hyper-parameters"), rows, right=(), lines=True)
     others = [

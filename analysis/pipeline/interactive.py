@@ -6,6 +6,7 @@ on the command line: the signal window of data stays hidden without `unblind=Tru
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
@@ -34,7 +35,7 @@ from oddjet.datasets.files.dataset import Fileset, Kind
 from oddjet.datasets.files.fileset import load_fileset
 from oddjet.datasets.files.rootfiles import inspect_root
 from oddjet.datasets.skims.skim import Skim, open_skim
-from oddjet.errors import ConfigError
+from oddjet.errors import ConfigError, did_you_mean
 from oddjet.ml.folds import FoldedDetector
 from oddjet.processors.engine.progress import Reporter
 from oddjet.processors.scores import Scores, open_scores
@@ -43,6 +44,14 @@ __all__ = ["hunt", "judge", "limit", "run", "score", "skim", "train"]
 
 Settings = Mapping[str, Any]
 """Settings of an analysis by dotted key, such as ``{"hunt.bin_width": 4}``."""
+
+OF_SCORES = ("config", "settings", "unblind", "pseudo_data")
+OF_HISTOGRAM = ("window", "background")
+"""Options of `hunt` in a scores table, and in a histogram."""
+
+OF_VERDICT = ("datasets", "signals", "exclude", "judging")
+OF_LIMIT = tuple(field.name for field in dataclasses.fields(LimitSettings))
+"""Options of `judge`, and of `limit`."""
 
 GENERATOR_WEIGHT = "genWeight"
 """The branch that simulation has and data have not."""
@@ -58,7 +67,7 @@ def run(
     """Run a whole analysis, as `oddjet run`; a second call redoes only what changed.
 
     Args:
-        config: A YAML file, or its content.
+        config: A YAML file, or settings that are checked already.
         settings: Settings that replace those of the file, by dotted key.
         allow_missing: Go on although files cannot be opened or chunks fail.
         reporter: Receives progress.
@@ -194,7 +203,7 @@ def score(
 
 @overload
 def hunt(
-    source: Scores,
+    source: Scores | Path | str,
     columns: str | Sequence[str],
     *,
     config: Path | None = None,
@@ -218,8 +227,8 @@ def hunt(
     """Scan mass spectra for a bump: those after cuts on scores, or any histogram of numbers of events.
 
     Args:
-        source: A scores table; or a histogram with one axis, of hist, boost-histogram or uproot, or
-            (counts, edges).
+        source: A scores table or its folder; or a histogram with one axis, of hist, boost-histogram or
+            uproot, or (counts, edges).
         columns: Of a scores table: the scores to cut on, such as ``"kmeans_min_d"``.
         workers: Threads.
         **options: Of a scores table: `config`, an analysis; `settings` by dotted key; `unblind`;
@@ -231,8 +240,15 @@ def hunt(
         ConfigError: There is nothing to hunt in, or an option is unknown.
         FitError: A histogram cannot be fitted.
     """
+    if isinstance(source, str | Path):
+        source = open_scores(source)
     if isinstance(source, Skim):
+        _check_options(options, OF_SCORES, "hunt in a scores table")
         return _hunt_scores(source, columns, workers=workers, **options)
+    if len(columns):
+        msg = f"hunt: a histogram has no scores to cut on. Received: {columns!r}"
+        raise ConfigError(msg)
+    _check_options(options, (*OF_HISTOGRAM, *ScanSettings.model_fields), "hunt in a histogram")
     return _hunt_histogram(source, workers=workers, **options)
 
 
@@ -298,6 +314,7 @@ def judge(
     if all(dataset.kind != "background" for _, dataset in known):
         data = [name for name, dataset in known if dataset.kind == "data"]
         choices = {"datasets": data} | choices
+    _check_options(choices, OF_VERDICT, "judge")
     return judge_scores(folder, names, settings=analysis.hunt, **choices)
 
 
@@ -325,6 +342,7 @@ def limit(
     Raises:
         FitError: The histogram is not fit for it, or a fit failed.
     """
+    _check_options(settings, OF_LIMIT, "limit")
     template = None if signal is None else Spectrum.from_histogram(signal)
     (result,) = limit_spectrum(
         histogram,
@@ -333,6 +351,16 @@ def limit(
         settings=LimitSettings(function=function, **settings),
     )
     return result
+
+
+def _check_options(options: Iterable[str], known: Sequence[str], where: str) -> None:
+    for name in options:
+        if name not in known:
+            msg = (
+                f"{where}: unknown option {name!r}.{did_you_mean(name, known)} Known: "
+                f"{', '.join(known)}"
+            )
+            raise ConfigError(msg)
 
 
 def _opened(skim: Skim | Path | str) -> Skim:

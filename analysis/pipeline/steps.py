@@ -9,10 +9,10 @@ from pathlib import Path
 
 from coffea.processor.executor import ExecutorBase
 
-from oddjet.analysis.config import AnalysisConfig
+from oddjet.analysis.config import AnalysisConfig, load_config
 from oddjet.analysis.hunt.hunt import Hunt, hunt
 from oddjet.analysis.hunt.spectra import read_histograms
-from oddjet.analysis.pipeline.folder import Run
+from oddjet.analysis.pipeline.folder import CONFIG_FILE, Run
 from oddjet.analysis.pipeline.samples import ready_samples
 from oddjet.analysis.pipeline.train import train_detector
 from oddjet.analysis.scores.sample import choose_sample, histogram_settings
@@ -144,11 +144,14 @@ def hunt_scores(
         workers: Threads of the scan.
 
     Raises:
-        ConfigError: No column is named, or there is nothing to hunt in.
+        ConfigError: No column is named, or there is nothing to hunt in; or data of a run would be shown
+            that the run hides.
         InputError: A column does not exist.
     """
     if not columns:
-        msg = f"{scores} is a scores table: name the scores to cut on (--column khanal_mse)"
+        msg = (
+            f"{scores} is a scores table: name the scores to cut on, such as khanal_mse (--column)"
+        )
         raise ConfigError(msg)
     datasets = read_manifest(scores).datasets
     sample = choose_sample(
@@ -156,6 +159,8 @@ def hunt_scores(
         pseudo_data=config.pseudo_data,
         lumi_ifb=data_luminosity(datasets, config.lumi_ifb),
     )
+    if sample.kind == "data" and not config.unblind:
+        _check_blinding(config, scores)
     with nullcontext() if output is None else write_log(output.parent):
         wanted = histogram_settings(config.hunt, columns, sample)
         spectra = read_histograms(scores, wanted).hunted(wanted)
@@ -164,6 +169,21 @@ def hunt_scores(
         output.parent.mkdir(parents=True, exist_ok=True)
         write_text(output, json.dumps(jsonable(result.to_dict()), indent=1) + "\n")
     return result
+
+
+def _check_blinding(config: AnalysisConfig, scores: Path) -> None:
+    """Refuse to show what the run that a scores table belongs to hides."""
+    settings = scores.absolute().parent / CONFIG_FILE
+    if not settings.is_file():
+        return
+    hidden, asked = load_config(settings).hunt.window, config.hunt.window
+    if hidden != asked:
+        msg = (
+            f"{scores} belongs to the run of {settings}, which hides {hidden[0]:g}–{hidden[1]:g} GeV of "
+            f"the data; this hunt would hide {asked[0]:g}–{asked[1]:g} GeV instead. Hunt with the run's "
+            f"settings (--config {settings}, or config= in Python), or unblind"
+        )
+        raise ConfigError(msg)
 
 
 def with_samples(config: AnalysisConfig, reporter: Reporter) -> AnalysisConfig:

@@ -105,12 +105,12 @@ class Spectrum:
             blind_window: Window whose contents are not looked at [GeV].
 
         Raises:
-            InputError: It is a profile, or has other than one axis of numbers.
+            InputError: It is no histogram, or a profile; it has other than one axis of numbers; or it was
+                filled with weights in a storage that keeps no Σw².
             FitError: As for `Spectrum`.
         """
         if isinstance(histogram, tuple):
-            contents, edges = (np.asarray(part, dtype=np.float64) for part in histogram)
-            histogram = cls(edges, contents)
+            histogram = cls(*_from_tuple(histogram))
         elif not isinstance(histogram, Spectrum):
             histogram = _from_uhi(histogram, name)
         changes: dict[str, Any] = {"name": name, "is_data": is_data, "blind_window": blind_window}
@@ -255,7 +255,23 @@ def check_counts(histogram: Histogram) -> Spectrum:
     return Spectrum.from_histogram(histogram).checked()
 
 
+def _from_tuple(histogram: tuple[Any, ...]) -> tuple[Floats, Floats]:
+    """Edges and contents of (contents, edges)."""
+    try:
+        contents, edges = (np.asarray(part, dtype=np.float64) for part in histogram)
+    except (TypeError, ValueError) as error:
+        msg = f"expected (contents, edges), two arrays of numbers: {error}"
+        raise InputError(msg) from error
+    return edges, contents
+
+
 def _from_uhi(histogram: PlottableHistogram, name: str | None) -> Spectrum:
+    if not all(hasattr(histogram, part) for part in ("axes", "kind", "values", "variances")):
+        msg = (
+            "expected a histogram with one axis (hist, boost-histogram, uproot), or a tuple (contents, "
+            f"edges). Received: {type(histogram).__name__}"
+        )
+        raise InputError(msg)
     histogram_name = getattr(histogram, "name", None) or "" if name is None else name
     where = histogram_name or "the histogram"
     if str(getattr(histogram.kind, "value", histogram.kind)) != "COUNT":
@@ -266,17 +282,26 @@ def _from_uhi(histogram: PlottableHistogram, name: str | None) -> Spectrum:
         raise InputError(msg)
     axis: Any = histogram.axes[0]
     edges = getattr(axis, "edges", None)
-    if axis.traits.discrete and (edges is None or isinstance(axis[0], str)):
+    # The edges of a category axis are places, not masses.
+    categories = not getattr(axis.traits, "ordered", True)
+    if categories or (axis.traits.discrete and (edges is None or isinstance(axis[0], str))):
         axis_name = getattr(axis, "name", "")
         msg = f"{where}: the axis that is left, '{axis_name}', is of categories, not of mass"
         raise InputError(msg)
     if edges is None:
         edges = [axis[0][0], *(high for _, high in axis)]
+    variances = histogram.variances()
+    if variances is None and hasattr(histogram, "storage_type"):
+        msg = (
+            f"{where} was filled with weights, or scaled, in a storage that keeps no Σw², so its "
+            "statistical errors are not known: fill it with hist.storage.Weight()"
+        )
+        raise InputError(msg)
     underflow, overflow = _flow(histogram)
     return Spectrum(
         np.asarray(edges() if callable(edges) else edges, dtype=np.float64),
         histogram.values(),
-        histogram.variances(),
+        variances,
         name=histogram_name,
         underflow=underflow,
         overflow=overflow,

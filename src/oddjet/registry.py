@@ -110,7 +110,7 @@ def load_object(path: str, error: type[OddjetError] = ConfigError) -> Any:
         raise error(msg)
     try:
         module = importlib.import_module(module_name)
-    except ImportError as problem:
+    except Exception as problem:
         msg = (
             f"cannot import {module_name!r}, named by {path!r}: {problem}. Is it installed in the "
             f"environment that runs this, workers included?"

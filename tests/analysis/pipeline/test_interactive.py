@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import awkward as ak
 import nbclient
 import nbformat
+import numpy as np
 import pytest
 import uproot
 import yaml
 
+import oddjet
 from oddjet.datasets.simulation import simulate
+from oddjet.errors import ConfigError
 
 pytestmark = pytest.mark.slow
 
@@ -137,3 +142,16 @@ def test_a_plot_is_a_picture_and_numbers_are_given(
     assert "image/png" in outputs["oddjet.limit(histogram, mass=80, width=8).plot()"]
     last = list(outputs.values())[-1]["text/plain"]
     assert "in a notebook" in last
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda h: oddjet.hunt(h, windw=(60, 100)), "hunt in a histogram: unknown option 'windw'"),
+        (lambda h: oddjet.hunt(h, "kmeans_min_d"), "a histogram has no scores to cut on"),
+        (lambda h: oddjet.limit(h, 80, 8, lumi=3), "limit: unknown option 'lumi'"),
+    ],
+)
+def test_options_that_do_not_exist_are_refused(call: Callable[[Any], Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        call((np.ones(10), np.linspace(40, 240, 11)))

@@ -6,7 +6,13 @@ import pytest
 from typer.testing import CliRunner
 
 from oddjet.analysis.cli.app import app
+from oddjet.analysis.config import read_settings
+from oddjet.analysis.pipeline.folder import Run
+from oddjet.analysis.pipeline.steps import hunt_scores
+from oddjet.datasets.files.dataset import Fileset
 from oddjet.datasets.simulation import simulate
+from oddjet.datasets.skims.manifest import DatasetSummary, Manifest, write_manifest
+from oddjet.errors import ConfigError
 
 
 @pytest.mark.slow
@@ -17,3 +23,15 @@ def test_dask_reports_on_a_skim(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, [*command, "--performance-report", str(report)])
     assert done.exit_code == 0, done.output
     assert "Dask Performance Report" in report.read_text()
+
+
+def test_a_hunt_hides_what_the_run_of_its_scores_hides(tmp_path: Path) -> None:
+    fileset = Fileset.model_validate({"datasets": {"d": {"kind": "data", "files": ["a.root"]}}})
+    run = read_settings(None, {"fileset": fileset, "hunt.window": [123, 158]}, output=tmp_path)
+    Run(run).write_config()
+    scores = tmp_path / "scores"
+    data = DatasetSummary(kind="data", n_events=1, sumw=1.0, sumw2=1.0)
+    write_manifest(scores, Manifest(kind="scores", datasets={"d": data}))
+    other = read_settings(None, {}, output=scores)
+    with pytest.raises(ConfigError, match=r"hides 123–158 GeV .* would hide 65–105 GeV .*unblind"):
+        hunt_scores(other, scores, ["kmeans_min_d"])
