@@ -23,7 +23,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         *("hunt", "scores", "trials", "config", "statistics"),
     ),
     "analysis/report": ("write", "show", "sections", "*", "figures"),
-    "analysis/statistics": ("limits", "exchange", "bumphunt", "background", "spectrum"),
+    "analysis/statistics": ("limits", "exchange", "bumphunt", "background", "spectrum", "uhi"),
     "analysis/studies": ("reproduce", "*", "benchmarks"),
     "processors": ("*", "engine", "chunkwise", "events", "source"),
     "ml": (

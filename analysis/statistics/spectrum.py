@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from uhi.typing.plottable import PlottableHistogram
 
+from oddjet.analysis.statistics.uhi import read_arrays, read_histogram
 from oddjet.errors import FitError, InputError
 from oddjet.typing import Bools, Floats
 
@@ -110,9 +111,9 @@ class Spectrum:
             FitError: As for `Spectrum`.
         """
         if isinstance(histogram, tuple):
-            histogram = cls(*_from_tuple(histogram))
+            histogram = cls(**read_arrays(histogram))
         elif not isinstance(histogram, Spectrum):
-            histogram = _from_uhi(histogram, name)
+            histogram = cls(**read_histogram(histogram, name))
         changes: dict[str, Any] = {"name": name, "is_data": is_data, "blind_window": blind_window}
         changes = {key: value for key, value in changes.items() if value is not None}
         return dataclasses.replace(histogram, **changes) if changes else histogram
@@ -253,71 +254,6 @@ Histogram: TypeAlias = Spectrum | PlottableHistogram | tuple[npt.ArrayLike, npt.
 def check_counts(histogram: Histogram) -> Spectrum:
     """Make a spectrum of any histogram and check its contents; see `Spectrum.checked`."""
     return Spectrum.from_histogram(histogram).checked()
-
-
-def _from_tuple(histogram: tuple[Any, ...]) -> tuple[Floats, Floats]:
-    """Edges and contents of (contents, edges)."""
-    try:
-        contents, edges = (np.asarray(part, dtype=np.float64) for part in histogram)
-    except (TypeError, ValueError) as error:
-        msg = f"expected (contents, edges), two arrays of numbers: {error}"
-        raise InputError(msg) from error
-    return edges, contents
-
-
-def _from_uhi(histogram: PlottableHistogram, name: str | None) -> Spectrum:
-    if not all(hasattr(histogram, part) for part in ("axes", "kind", "values", "variances")):
-        msg = (
-            "expected a histogram with one axis (hist, boost-histogram, uproot), or a tuple (contents, "
-            f"edges). Received: {type(histogram).__name__}"
-        )
-        raise InputError(msg)
-    histogram_name = getattr(histogram, "name", None) or "" if name is None else name
-    where = histogram_name or "the histogram"
-    if str(getattr(histogram.kind, "value", histogram.kind)) != "COUNT":
-        msg = f"{where} is a profile: it holds means, not counts"
-        raise InputError(msg)
-    if len(histogram.axes) != 1:
-        msg = f"{where} has {len(histogram.axes)} axes: expected one, the mass; project it first"
-        raise InputError(msg)
-    axis: Any = histogram.axes[0]
-    edges = getattr(axis, "edges", None)
-    # The edges of a category axis are places, not masses.
-    categories = not getattr(axis.traits, "ordered", True)
-    if categories or (axis.traits.discrete and (edges is None or isinstance(axis[0], str))):
-        axis_name = getattr(axis, "name", "")
-        msg = f"{where}: the axis that is left, '{axis_name}', is of categories, not of mass"
-        raise InputError(msg)
-    if edges is None:
-        edges = [axis[0][0], *(high for _, high in axis)]
-    variances = histogram.variances()
-    if variances is None and hasattr(histogram, "storage_type"):
-        msg = (
-            f"{where} was filled with weights, or scaled, in a storage that keeps no Σw², so its "
-            "statistical errors are not known: fill it with hist.storage.Weight()"
-        )
-        raise InputError(msg)
-    underflow, overflow = _flow(histogram)
-    return Spectrum(
-        np.asarray(edges() if callable(edges) else edges, dtype=np.float64),
-        histogram.values(),
-        variances,
-        name=histogram_name,
-        underflow=underflow,
-        overflow=overflow,
-    )
-
-
-def _flow(histogram: Any) -> tuple[float, float]:
-    """Contents below and above the axis; 0 for a histogram that keeps none."""
-    try:
-        values = np.asarray(histogram.values(flow=True), dtype=np.float64)
-    except TypeError:  # UHI's protocol leaves the argument out
-        return 0.0, 0.0
-    axis = histogram.axes[0]
-    both = values.size == len(axis) + 2
-    under, over = (getattr(axis.traits, side, both) for side in ("underflow", "overflow"))
-    return float(values[0]) if under else 0.0, float(values[-1]) if over else 0.0
 
 
 def _slack(edges: Floats) -> float:

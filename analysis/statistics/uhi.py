@@ -1,0 +1,97 @@
+"""Histograms of other libraries, read through the protocol that they share: UHI's PlottableHistogram."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from uhi.typing.plottable import PlottableHistogram
+
+from oddjet.errors import InputError
+
+__all__ = ["read_arrays", "read_histogram"]
+
+
+def read_arrays(histogram: tuple[Any, ...]) -> dict[str, Any]:
+    """Read (contents, edges), as `numpy.histogram` gives them.
+
+    Returns:
+        Fields of a `Spectrum`.
+
+    Raises:
+        InputError: They are not two arrays of numbers.
+    """
+    try:
+        contents, edges = (np.asarray(part, dtype=np.float64) for part in histogram)
+    except (TypeError, ValueError) as error:
+        msg = f"expected (contents, edges), two arrays of numbers: {error}"
+        raise InputError(msg) from error
+    return {"edges": edges, "counts": contents}
+
+
+def read_histogram(histogram: PlottableHistogram, name: str | None) -> dict[str, Any]:
+    """Read any histogram of one axis that follows UHI's PlottableHistogram.
+
+    Args:
+        histogram: It.
+        name: Its name; its own if None.
+
+    Returns:
+        Fields of a `Spectrum`.
+
+    Raises:
+        InputError: It is no histogram, or a profile; it has other than one axis of numbers; or it was
+            filled with weights in a storage that keeps no Σw².
+    """
+    if not all(hasattr(histogram, part) for part in ("axes", "kind", "values", "variances")):
+        msg = (
+            "expected a histogram with one axis (hist, boost-histogram, uproot), or a tuple (contents, "
+            f"edges). Received: {type(histogram).__name__}"
+        )
+        raise InputError(msg)
+    histogram_name = getattr(histogram, "name", None) or "" if name is None else name
+    where = histogram_name or "the histogram"
+    if str(getattr(histogram.kind, "value", histogram.kind)) != "COUNT":
+        msg = f"{where} is a profile: it holds means, not counts"
+        raise InputError(msg)
+    if len(histogram.axes) != 1:
+        msg = f"{where} has {len(histogram.axes)} axes: expected one, the mass; project it first"
+        raise InputError(msg)
+    axis: Any = histogram.axes[0]
+    edges = getattr(axis, "edges", None)
+    # The edges of a category axis are places, not masses.
+    categories = not getattr(axis.traits, "ordered", True)
+    if categories or (axis.traits.discrete and (edges is None or isinstance(axis[0], str))):
+        axis_name = getattr(axis, "name", "")
+        msg = f"{where}: the axis that is left, '{axis_name}', is of categories, not of mass"
+        raise InputError(msg)
+    if edges is None:
+        edges = [axis[0][0], *(high for _, high in axis)]
+    variances = histogram.variances()
+    if variances is None and hasattr(histogram, "storage_type"):
+        msg = (
+            f"{where} was filled with weights, or scaled, in a storage that keeps no Σw², so its "
+            "statistical errors are not known: fill it with hist.storage.Weight()"
+        )
+        raise InputError(msg)
+    underflow, overflow = _flow(histogram)
+    return {
+        "edges": np.asarray(edges() if callable(edges) else edges, dtype=np.float64),
+        "counts": histogram.values(),
+        "variances": variances,
+        "name": histogram_name,
+        "underflow": underflow,
+        "overflow": overflow,
+    }
+
+
+def _flow(histogram: Any) -> tuple[float, float]:
+    """Contents below and above the axis; 0 for a histogram that keeps none."""
+    try:
+        values = np.asarray(histogram.values(flow=True), dtype=np.float64)
+    except TypeError:  # UHI's protocol leaves the argument out
+        return 0.0, 0.0
+    axis = histogram.axes[0]
+    both = values.size == len(axis) + 2
+    under, over = (getattr(axis.traits, side, both) for side in ("underflow", "overflow"))
+    return float(values[0]) if under else 0.0, float(values[-1]) if over else 0.0
