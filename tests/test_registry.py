@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from oddjet import make_jets, ml
+from oddjet.analysis.cli import console
 from oddjet.analysis.cli.app import app
 from oddjet.analysis.statistics.background.functions import FAMILIES, make_function
 from oddjet.datasets.readers import READERS, find_reader
@@ -102,14 +103,17 @@ def test_every_kind_of_thing_can_be_added(install: Install) -> None:
     assert find_reader(READERS["theirs"].required, jet="AK4").name == "theirs"
 
 
-def test_they_are_listed_with_their_package(install: Install) -> None:
+def test_they_are_listed_with_their_package(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console.out, "width", 200)  # made with the width of the first test
     install("theirs", POINTS)
     assert plug_ins() == {
         group: {POINTS[group].partition(" ")[0]: "theirs 1.2"} for group in GROUPS
     }
     assert {d.name: d.provider for d in ml.describe_detectors()}["theirs"] == "theirs 1.2"
     assert list(FAMILIES)[-1] == "root"
-    result = CliRunner().invoke(app, ["detectors"], env={"COLUMNS": "200"})
+    result = CliRunner().invoke(app, ["detectors"])
     assert result.exit_code == 0
     assert "theirs (theirs 1.2)" in result.output
     assert "decorrelations" in result.output

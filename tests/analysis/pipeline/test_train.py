@@ -208,7 +208,7 @@ def test_the_keys_of_trainings_and_decorrelations_are_apart(
 
     monkeypatch.setattr(training, "source_digest", digest)
     training_key(skim, OBSERVABLES, folds=3, seed=1)
-    assert {"oddjet.ml.detectors", "oddjet.ml.folds", "oddjet.ml.networks.training"} <= set(hashed)
+    assert {"oddjet.ml.detectors", "oddjet.ml.folds", "oddjet.ml.networks"} <= set(hashed)
     assert not [module for module in hashed if "decorrelation" in module or module == "oddjet.ml"]
     ddt = DecorrelationConfig(methods={"ddt": {}})
     shift = DecorrelationConfig(methods={"ddt": {"scale": False}})

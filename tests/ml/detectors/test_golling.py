@@ -15,7 +15,7 @@ from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError, DetectorError
 from oddjet.ml import create, load
 from oddjet.ml.detectors.golling import GollingDetector
-from oddjet.ml.evaluation.transport import energy_movers_distance
+from oddjet.ml.evaluation.transport import emds
 from oddjet.ml.networks.golling import (
     LATENT,
     Networks,
@@ -205,7 +205,7 @@ def test_observation_scores_compare_input_and_reconstruction(
         return np.stack([pt, np.arcsinh(slope), np.arctan2(py, px)], axis=1)
 
     expected = [
-        energy_movers_distance(particles(one), particles(other), radius=0.8)
+        emds([particles(one)], [particles(other)], radius=0.8)[0]
         for one, other in zip(rows, made, strict=True)
     ]
     np.testing.assert_allclose(scores["emd"], expected, rtol=1e-6)

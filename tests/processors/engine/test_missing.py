@@ -202,7 +202,7 @@ def test_data_count_by_whole_files_and_keep_their_luminosity_only_with_a_table(
 
     files[1] = rewrite(qcd, "data1.root", entries=100, change=break_links)
     options: dict[str, Any] = {
-        "executor": iterative, "chunk_size": 25, "allow_missing": True,
+        "executor": iterative, "options": RunOptions(chunk_size=25, allow_missing=True),
         "selection": Selection(jet_id=False, lepton_delta_r=None, pt_min=0, eta_max=9),
     }  # fmt: skip
     with_table = run_skim(
