@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ __all__ = ["SidebandEstimate", "sidebands"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SidebandEstimate:
+class SidebandEstimate(ABC):
     """A background that is known beside a window and predicted inside it.
 
     Attributes:
@@ -40,14 +41,14 @@ class SidebandEstimate:
     predicted_error: float
 
     @property
+    @abstractmethod
     def name(self) -> str:
         """Name of the function or method."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def pulls(self) -> Floats:
         """(content − expected) / σ a bin, shape (n_bins,); NaN where blinded."""
-        raise NotImplementedError
 
     @property
     def edges(self) -> Floats:
