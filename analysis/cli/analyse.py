@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from oddjet.analysis.cli.console import RichReporter, err, exit_on_error, out, print_rows
+from oddjet.analysis.cli.console import RichReporter, err, exit_on_error, print_place, print_rows
 from oddjet.analysis.cli.options import (
     AllowMissing,
     ConfigFile,
@@ -35,7 +35,7 @@ def run(
         analysis = load_config(config, changes)
         result = run_chain(analysis, reporter=RichReporter(err), allow_missing=allow_missing)
     print_rows(analysis.name, ("", "result"), result.summary)
-    out.print(f"report: [bold]{result.report}[/]", highlight=False)
+    print_place("report", result.report)
 
 
 def report(
@@ -45,4 +45,4 @@ def report(
     """Write the report of a finished run again from its outputs."""
     with exit_on_error():
         result = report_again(folder, unblind=unblind, reporter=RichReporter(err))
-    out.print(f"report: [bold]{result.report}[/]", highlight=False)
+    print_place("report", result.report)

@@ -6,10 +6,11 @@ import json
 from typing import Annotated, Literal
 
 import typer
+from rich.text import Text
 
-from oddjet.analysis.cli.console import err, exit_on_error, out, print_table
+from oddjet.analysis.cli.console import err, exit_on_error, out, print_note, print_table
 from oddjet.analysis.cli.options import ConfigFile, OutputFile, Settings, chosen
-from oddjet.analysis.pipeline.check import check_config
+from oddjet.analysis.pipeline.check import check_config, describe_clashes
 from oddjet.analysis.pipeline.schema import json_schema
 from oddjet.datasets.disk.atomic import write_text
 from oddjet.ml import describe_detectors
@@ -23,10 +24,9 @@ def check(config: ConfigFile, settings: Settings = None) -> None:
     with exit_on_error():
         problems, facts = check_config(config, chosen(settings, {}))
     for fact in facts:
-        out.print(f"[green]✓[/] {fact}", highlight=False)
+        out.print(Text.assemble(("✓", "green"), f" {fact}"), soft_wrap=True)
     for problem in problems:
-        err.print("[bold red]✗[/] ", end="")
-        err.print(problem, markup=False, highlight=False, soft_wrap=True)
+        err.print(Text.assemble(("✗", "bold red"), f" {problem}"), soft_wrap=True)
     if problems:
         raise typer.Exit(1)
 
@@ -63,7 +63,9 @@ def detectors() -> None:
     others = [
         (group, name, provider)
         for group, providers in plug_ins().items()
-        for name, provider in providers.items()
+        for name, provider in providers
     ]
     if others:
         print_table("added by other packages", ("kind", "name", "package"), others, right=())
+    for clash in describe_clashes():
+        print_note(clash)

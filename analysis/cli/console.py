@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import typer
@@ -33,12 +34,18 @@ __all__ = [
     "exit_on_error",
     "out",
     "print_note",
+    "print_place",
     "print_rows",
     "print_table",
 ]
 
-out = Console()
-err = Console(stderr=True)
+
+def _console(*, stderr: bool = False) -> Console:
+    """Make a console that shows text as it is: names of a user are no markup, emoji or numbers."""
+    return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+
+
+out, err = _console(), _console(stderr=True)
 
 
 @contextmanager
@@ -47,8 +54,8 @@ def exit_on_error() -> Iterator[None]:
     try:
         yield
     except OddjetError as error:
-        err.print(f"[bold red]error:[/] {type(error).__name__}", highlight=False)
-        err.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        err.print(Text.assemble(("error:", "bold red"), f" {type(error).__name__}"))
+        err.print(str(error), soft_wrap=True)
         raise typer.Exit(1) from error
 
 
@@ -89,7 +96,12 @@ def print_table(
 
 def print_note(text: str) -> None:
     """Print a note about an input as it is, to the errors' stream."""
-    err.print(text, markup=False, highlight=False, soft_wrap=True)
+    err.print(text, soft_wrap=True)
+
+
+def print_place(what: str, place: Path, more: str = "") -> None:
+    """Print where something was written, in one line; what follows the place comes after it."""
+    out.print(Text.assemble(f"{what}: ", (str(place), "bold"), more), soft_wrap=True)
 
 
 class _RateColumn(ProgressColumn):
@@ -110,14 +122,14 @@ class RichReporter:
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True)
+        self.console = console or _console(stderr=True)
 
     @contextmanager
     def track(self, description: str, total: int, unit: str) -> Iterator[Update]:
         """Follow one step with a bar."""
         bar = Progress(
             SpinnerColumn(finished_text="✓"),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=28),
             TextColumn("{task.percentage:>3.0f}%"),
             _RateColumn(),
@@ -136,4 +148,4 @@ class RichReporter:
 
     def log(self, message: str) -> None:
         """Print one line."""
-        self.console.print(message, highlight=False)
+        self.console.print(message, markup=False, emoji=False, highlight=False)

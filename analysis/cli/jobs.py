@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -91,7 +92,8 @@ def collect(
 
 
 def _print_collected(collected: Collected, folder: Path) -> None:
-    out.print(f"{collected.n_done} of {collected.n_chunks} chunks done", highlight=False)
+    quoted = shlex.quote(str(folder))
+    out.print(f"{collected.n_done} of {collected.n_chunks} chunks done")
     if collected.missing:
         rows = [
             (job.job, job.name, job.state.state, job.n_missing, Text(job.reason))
@@ -102,22 +104,22 @@ def _print_collected(collected: Collected, folder: Path) -> None:
     if collected.manifest is not None:
         if collected.manifest.missing:
             text = collected.manifest.describe_missing()
-            err.print(text, style="bold yellow", markup=False, highlight=False)
+            err.print(text, style="bold yellow")
         chunks = collected.manifest.chunks
         jets = sum(chunk.n_jets for chunk in chunks)
         text = f"complete: {len(chunks)} chunks, {jets:,} jets"
     elif collected.n_jobs and collected.cluster is not None:
         text = (
             f"submitted {collected.n_jobs} jobs as cluster {collected.cluster}; "
-            f"then: oddjet collect {folder}"
+            f"then: oddjet collect {quoted}"
         )
     elif collected.n_jobs:
         text = f"{collected.n_jobs} jobs written, not submitted: {collected.folder}/jobs.sub"
     elif any(not job.state.is_active for job in collected.missing):
-        text = f"next: oddjet collect {folder} --resubmit"
+        text = f"next: oddjet collect {quoted} --resubmit"
     else:
         return
-    out.print(text, highlight=False, soft_wrap=True)
+    out.print(text, soft_wrap=True)
 
 
 def plan(
@@ -177,10 +179,10 @@ def status(
 
 def _print_faults(step: StepStatus) -> None:
     if step.note:
-        out.print(f"{step.name}: {step.note}", markup=False, highlight=False, soft_wrap=True)
+        out.print(f"{step.name}: {step.note}", soft_wrap=True)
     for fault in step.faults[:_SHOWN]:
         text = f"{step.name}: {fault.where}: {fault.error}: {fault.message}"
-        err.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
+        err.print(text, style="red", soft_wrap=True)
     if len(step.faults) > _SHOWN:
         err.print(f"{step.name}: and {len(step.faults) - _SHOWN} more", style="red")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from oddjet.analysis.cli.console import err, out
+from oddjet.analysis.cli.console import err, out, print_place
 from oddjet.analysis.report.page import Section
 from oddjet.analysis.report.tables import rich_table
 
@@ -28,4 +28,4 @@ def print_result(section: Section, written: Sequence[Path] = ()) -> None:
     for warning in section.warnings:
         err.print(Text(warning), style="bold yellow", soft_wrap=True)
     if written:
-        out.print(f"written: [bold]{written[0]}[/] and {len(written) - 1} more", highlight=False)
+        print_place("written", written[0], f" and {len(written) - 1} more")

@@ -7,7 +7,13 @@ from typing import Annotated
 
 import typer
 
-from oddjet.analysis.cli.console import RichReporter, err, exit_on_error, out, print_table
+from oddjet.analysis.cli.console import (
+    RichReporter,
+    err,
+    exit_on_error,
+    print_place,
+    print_table,
+)
 from oddjet.analysis.cli.options import (
     HyperParameters,
     OutputFile,
@@ -135,7 +141,7 @@ def reproduce(
         print_table(chapter.document.title, headings, rows, right=())
     for choice in reproduction.choices:
         print_table(choice.caption, choice.headers, choice.rows, right=())
-    out.print(f"report: [bold]{reproduction.report}[/]", highlight=False)
+    print_place("report", reproduction.report)
 
 
 def bench(

@@ -31,7 +31,8 @@ def rich_table(table: Table, *, width: int | None = None) -> rich.table.Table:
     turned = list(zip(*columns, strict=True))
     if width is not None and _width(turned) <= width < _width(columns):
         columns, numeric = [list(column) for column in turned], []
-    shown = rich.table.Table(title=table.caption or None, title_justify="left")
+    title = Text(table.caption, "table.title") if table.caption else None
+    shown = rich.table.Table(title=title, title_justify="left")
     for place, (header, *_) in enumerate(columns):
         right = bool(numeric and numeric[place])
         shown.add_column(Text(header), justify="right" if right else "left", overflow="fold")

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib as mpl
 import mplhep  # noqa: F401 - brings its fonts along
 import numpy as np
 from cycler import cycler
+from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.text import Text
 
 from oddjet.typing import Floats
 
@@ -84,12 +88,20 @@ RC: Any = {
     "svg.hashsalt": "oddjet",
 }
 
+OWN_FORMULAE = re.compile(
+    r"(\$(?:\\epsilon_s|1/\\epsilon_b|p_T|E_[+-]|_\{10\}|(?:10)?\^\{-?\d+\})\$)"
+)
+"""The formulae that our own labels hold; a dollar anywhere else is a dollar."""
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def styled(function: Callable[P, R]) -> Callable[P, R]:
-    """Decorate a function so that it draws with the settings above, whatever the user's are."""
+    """Decorate a function so that it draws with the settings above, whatever the user's are.
+
+    Names of a user in its figure are no formulae.
+    """
 
     @functools.wraps(function)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -97,9 +109,34 @@ def styled(function: Callable[P, R]) -> Callable[P, R]:
             mpl.rcdefaults()
             mpl.rcParams.update(RC)
             mpl.rcParams["axes.prop_cycle"] = cycler(color=list(COLOURS))
-            return function(*args, **kwargs)
+            made = function(*args, **kwargs)
+            for text in _texts(made) if isinstance(made, Figure) else ():
+                text.set_text(without_formulae(text.get_text()))
+            return made
 
     return drawn
+
+
+def without_formulae(text: str) -> str:
+    r"""Make every dollar that is not of one of our own formulae a plain one.
+
+    >>> without_formulae("$p_T$ of $\\a$"), without_formulae(r"5 \$")
+    ('$p_T$ of \\$\\a\\$', '5 \\$')
+    """
+    parts = OWN_FORMULAE.split(text)  # ours are at the odd places
+    return "".join(p if i % 2 else re.sub(r"(?<!\\)\$", r"\$", p) for i, p in enumerate(parts))
+
+
+def _texts(figure: Figure) -> Iterator[Text]:
+    """Every text of a figure but the ticks', which are made when it is drawn."""
+    yield from figure.texts
+    legends = [*figure.legends]
+    for axes in figure.axes:
+        yield from (axes.title, axes.xaxis.label, axes.yaxis.label, *axes.texts)
+        legends += [legend for legend in [axes.get_legend()] if legend is not None]
+        legends += [child for child in axes.artists if isinstance(child, Legend)]
+    for legend in legends:
+        yield from (legend.get_title(), *legend.get_texts())
 
 
 @dataclasses.dataclass(frozen=True)
