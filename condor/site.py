@@ -95,7 +95,11 @@ class Site(BaseModel):
     @field_validator("proxy", "log_folder", "package")
     @classmethod
     def _expand(cls, value: Path | None) -> Path | None:
-        return value.expanduser() if value else value
+        try:
+            return value.expanduser() if value else value
+        except RuntimeError as error:
+            msg = f"there is no home to put in place of ~ ({error}): write the whole path"
+            raise ValueError(msg) from error
 
     @field_validator("submit_lines", mode="before")
     @classmethod

@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from oddjet.caches import ensure_caches
+
 if TYPE_CHECKING:
     from oddjet.analysis.pipeline.folder import Run
     from oddjet.analysis.pipeline.interactive import hunt, judge, limit, run, score, skim, train
@@ -33,6 +35,8 @@ __all__ = [
     "skim",
     "train",
 ]
+
+ensure_caches()
 
 _STEPS = ("hunt", "judge", "limit", "run", "score", "skim", "train")
 _HOMES = dict.fromkeys(_STEPS, "analysis.pipeline.interactive") | {
