@@ -13,6 +13,7 @@ from oddjet.condor.executors import LastingPool, PoolExecutor, SerialExecutor
 from oddjet.condor.site import Cluster
 from oddjet.condor.submit import WORKER_ENVIRONMENT
 from oddjet.errors import ConfigError
+from oddjet.extras import install_command
 
 __all__ = ["open_executor"]
 
@@ -61,5 +62,5 @@ def _check_report(cluster: Cluster) -> None:
         msg = "performance report: expected a Dask executor (dask, htcondor, slurm or address)"
         raise ConfigError(msg)
     if importlib.util.find_spec("bokeh") is None:
-        msg = "performance report: Bokeh draws it: pip install 'oddjet[batch]'"
+        msg = f"performance report: Bokeh draws it: {install_command('batch')}"
         raise ConfigError(msg)

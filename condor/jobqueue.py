@@ -21,8 +21,9 @@ from distributed import Client, LocalCluster, Security, performance_report
 from oddjet.condor.events import read_events, tail
 from oddjet.condor.executors import WorkersExecutor
 from oddjet.condor.site import Cluster, Site
-from oddjet.condor.submit import WORKER_ENVIRONMENT, site_lines
+from oddjet.condor.submit import WORKER_ENVIRONMENT, literal, site_lines
 from oddjet.errors import ConfigError, ProcessingError
+from oddjet.extras import install_command
 
 __all__ = ["open_address", "open_jobs", "open_local", "write_report"]
 
@@ -152,7 +153,8 @@ def _jobqueue(cluster: Cluster, logs: Path) -> Any:
 
         security = _given_security(cluster) or Security.temporary()
     except ImportError as error:
-        msg = f"cluster: {cluster.executor} needs more packages: pip install 'oddjet[batch]' ({error})"
+        needed = install_command("batch")
+        msg = f"cluster: {cluster.executor} needs more packages: {needed} ({error})"
         raise ConfigError(msg) from error
     keys = logs / "tls"  # dask-jobqueue writes temporary keys where jobs can read them
     keys.mkdir(mode=0o700)
@@ -164,7 +166,7 @@ def _jobqueue(cluster: Cluster, logs: Path) -> Any:
         "cores": cluster.cores,
         "processes": cluster.cores,
         "memory": cluster.memory,
-        "python": cluster.python or ("python3" if cluster.image else sys.executable),
+        "python": cluster.python or ("python3" if cluster.image else shlex.quote(sys.executable)),
         "job_script_prologue": [
             *cluster.prologue,
             *(f"export {name}={value}" for name, value in WORKER_ENVIRONMENT.items()),
@@ -181,22 +183,57 @@ def _jobqueue(cluster: Cluster, logs: Path) -> Any:
         # The shell that starts a worker is that of the container.
         lines = {"transfer_executable": "False"} if cluster.image else {}
         return htcondor.HTCondorCluster(
-            disk=cluster.disk, job_extra_directives={**lines, **site_lines(cluster)}, **options
+            job_cls=_quoting(htcondor.HTCondorJob),
+            disk=cluster.disk,
+            job_extra_directives={
+                "LogDirectory": literal(logs),
+                **lines,
+                **site_lines(cluster),
+            },
+            **options,
         )
     if cluster.proxy:
         options["job_script_prologue"].append(
             f"export X509_USER_PROXY={shlex.quote(str(cluster.proxy.absolute()))}"
         )
-    return slurm.SLURMCluster(**options, **_slurm_options(cluster))
+    return slurm.SLURMCluster(
+        job_cls=_quoting(slurm.SLURMJob), **options, **_slurm_options(cluster, logs)
+    )
 
 
-def _slurm_options(site: Site) -> dict[str, Any]:
+def _quoting(job_class: Any) -> Any:
+    """Give a class of dask-jobqueue's jobs whose command has the paths of certificates in quotes."""
+
+    class QuotingJob(job_class):  # type: ignore[misc]
+        _command_template: str
+
+        def __init__(self, *args: Any, security: Any, **options: Any) -> None:
+            super().__init__(*args, security=security, **options)
+            command = self._command_template
+            for name, path in security.get_tls_config_for_role("worker").items():
+                option = f"--tls-{name.replace('_', '-')} "
+                command = command.replace(f"{option}{path}", f"{option}{shlex.quote(str(path))}")
+            if self.config_name == "htcondor":  # to which $(…) of a shell is one of its own macros
+                command = command.replace("$(", "$(DOLLAR)(")
+            self._command_template = command
+
+    return QuotingJob
+
+
+def _slurm_options(site: Site, logs: Path) -> dict[str, Any]:
     seconds = site.wall_time or 8 * 3600
+    place = str(logs).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     options: dict[str, Any] = {
         "queue": site.queue,
         "account": site.account,
         "walltime": f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}",
-        "job_extra_directives": [f"--{name}={value}" for name, value in site.submit_lines.items()],
+        # dask-jobqueue writes the folder of the logs without quotes.
+        "job_directives_skip": ["#SBATCH -e ", "#SBATCH -o "],
+        "job_extra_directives": [
+            f'--error="{place}/dask-worker-%J.err"',
+            f'--output="{place}/dask-worker-%J.out"',
+            *(f"--{name}={value}" for name, value in site.submit_lines.items()),
+        ],
     }
     if site.image:
         inner = site.python or "python3"

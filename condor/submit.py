@@ -18,6 +18,7 @@ from oddjet.errors import ConfigError, ProcessingError
 
 __all__ = [
     "WORKER_ENVIRONMENT",
+    "literal",
     "pack_package",
     "remove_jobs",
     "site_lines",
@@ -72,7 +73,7 @@ def site_lines(site: Site) -> dict[str, str]:
     if site.job_flavour:
         lines["MY.JobFlavour"] = f'"{site.job_flavour}"'
     if site.proxy:
-        lines["x509userproxy"] = str(site.proxy.absolute())
+        lines["x509userproxy"] = literal(site.proxy.absolute())
     if site.account:
         lines["accounting_group"] = site.account
     return lines | site.submit_lines
@@ -105,15 +106,15 @@ def write_submission(
     wrapper = folder / "run.sh"
     wrapper.write_text(_wrapper(site, python, module), encoding="utf-8")
     wrapper.chmod(0o755)
-    job = f"{folder}/jobs/$(Process)"
+    job = f"{literal(folder)}/jobs/$(Process)"
     lines = {
         "universe": "vanilla",
-        "executable": str(wrapper),
-        "arguments": "job.json parts" if not site.shared_files else f'"{_quoted(job)}"',
+        "executable": literal(wrapper),
+        "arguments": "job.json parts" if not site.shared_files else _arguments(job),
         "initialdir": job,
         "output": "stdout",
         "error": "stderr",
-        "log": f"{folder}/jobs.log",
+        "log": literal(folder / "jobs.log"),
         "request_cpus": "1",
         "request_memory": str(site.memory_mb),
         "request_disk": str(site.disk_kb),
@@ -121,7 +122,8 @@ def write_submission(
     if site.shared_files:
         lines |= {"should_transfer_files": "IF_NEEDED", "transfer_output_files": '""'}
     else:
-        files = ["job.json", str(folder / _PACKAGE), *inputs]
+        # Seen from the job's folder: a list of files has no way to write a comma inside a path.
+        files = ["job.json", f"../../{_PACKAGE}", *inputs]
         lines |= {
             "should_transfer_files": "YES",
             "transfer_input_files": ", ".join(files),
@@ -134,9 +136,31 @@ def write_submission(
     return path
 
 
-def _quoted(job: str) -> str:
-    """Two arguments in HTCondor's quotes."""
-    return " ".join(f"'{job}/{name}'" for name in ("job.json", "parts"))
+def literal(path: Path) -> str:
+    """Write a path so that HTCondor expands nothing in it.
+
+    Args:
+        path: Of a line of a submit file.
+
+    Raises:
+        ConfigError: If it cannot be written in one line of a submit file.
+    """
+    text = str(path)
+    if text != text.strip() or "\n" in text or text.endswith("\\"):
+        msg = (
+            f"HTCondor's submit files cannot hold the path {text!r}: expected one line without a"
+            " blank or a backslash at its end; use another folder"
+        )
+        raise ConfigError(msg)
+    return text.replace("$", "$(DOLLAR)")
+
+
+def _arguments(job: str) -> str:
+    """The job's file and the folder of its parts, in HTCondor's quotes; quotes are doubled inside."""
+    paths = (
+        f"{job}/{name}".replace("'", "''").replace('"', '""') for name in ("job.json", "parts")
+    )
+    return '"{}"'.format(" ".join(f"'{path}'" for path in paths))
 
 
 def _wrapper(site: Site, python: str, module: str) -> str:

@@ -37,9 +37,47 @@ def test_files_are_transferred_where_none_are_shared(tmp_path: Path) -> None:
     site = Site(shared_files=False, python="python3", image="docker://a")
     path = write_submission(tmp_path, site, module="m", n_jobs=2, inputs=["inputs.tar"])
     lines = lines_of(path)
-    assert lines["transfer_input_files"] == f"job.json, {tmp_path}/oddjet.tar.gz, inputs.tar"
+    assert lines["transfer_input_files"] == "job.json, ../../oddjet.tar.gz, inputs.tar"
     assert lines["transfer_output_files"] == "parts"
     assert (lines["universe"], lines["arguments"]) == ("container", "job.json parts")
+
+
+def unquoted(arguments: str) -> list[str]:
+    """Arguments as HTCondor's manual reads them: doubled quotes are quotes, single ones hold blanks."""
+    assert arguments[0] == arguments[-1] == '"'
+    text = arguments[1:-1].replace('""', '"').replace("''", "\0")
+    parts = [part.replace("\0", "'") for part in text.split("'")]
+    assert set(parts[::2]) <= {"", " "}
+    return parts[1::2]
+
+
+@pytest.mark.parametrize("name", ["it's, a folder", 'a "b" (c)', "cost: 5$(Process) #1", "α;&|<>"])
+@pytest.mark.parametrize("shared", [True, False])
+def test_any_folder_is_named_as_it_is(tmp_path: Path, name: str, shared: bool) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    site = Site(shared_files=shared, python="python3", proxy=folder / "proxy")
+    path = write_submission(folder, site, module="m", n_jobs=2, inputs=["inputs.tar"])
+    lines = {k: v.replace("$(DOLLAR)", "$") for k, v in lines_of(path).items()}
+    assert lines["executable"] == f"{folder}/run.sh"
+    assert lines["initialdir"] == f"{folder}/jobs/$(Process)"
+    assert lines["log"] == f"{folder}/jobs.log"
+    assert lines["x509userproxy"] == f"{folder}/proxy"
+    if shared:
+        job = f"{folder}/jobs/$(Process)"
+        assert unquoted(lines["arguments"]) == [f"{job}/job.json", f"{job}/parts"]
+    else:  # a list of files has no way to write a comma
+        assert lines["transfer_input_files"].count(",") == 2
+    macros = [line for line in path.read_text().splitlines() if name in line and "$(" in name]
+    assert macros == []
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "backslash\\"])
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name / "x").mkdir(parents=True)
+    site = Site(proxy=tmp_path / name)
+    with pytest.raises(ConfigError, match="cannot hold the path"):
+        write_submission(tmp_path, site, module="m", n_jobs=2)
 
 
 def test_the_wrapper_runs_the_module_after_the_prologue(tmp_path: Path) -> None:
