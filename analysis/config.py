@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,7 +13,7 @@ from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
 from oddjet.condor.site import Cluster
 from oddjet.datasets.disk.validation import read_config, validate
 from oddjet.datasets.files.fileset import Fileset, load_fileset
-from oddjet.errors import ConfigError, OddjetError
+from oddjet.errors import ConfigError, OddjetError, did_you_mean
 from oddjet.ml.decorrelation import check_methods, method_name
 from oddjet.processors.events.selection import Selection
 
@@ -30,7 +30,8 @@ __all__ = [
     "read_settings",
 ]
 
-NAME = r"^[A-Za-z0-9_-]+$"
+NAMED_BY_USERS = ("datasets", "methods")
+"""Keys below which the names are a user's own: what is not there cannot be changed in part."""
 
 Efficiency = Annotated[float, Field(gt=0, lt=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -323,7 +324,11 @@ def load_config(path: Path | str, changes: Mapping[str, Any] | None = None) -> A
 
 
 def read_settings(
-    config: Path | None, changes: Mapping[str, Any], *, output: Path, fileset: str | Path = ""
+    config: Path | None,
+    changes: Mapping[str, Any],
+    *,
+    output: Path,
+    unused: Collection[str] = (),
 ) -> AnalysisConfig:
     """Read an analysis configuration, or give the default one where there is no file.
 
@@ -331,18 +336,24 @@ def read_settings(
         config: A YAML file; None for the default settings.
         changes: Values by dotted key that replace those of the file or the default.
         output: Folder that is written to; the samples of default settings are beside it.
-        fileset: Name of the fileset of default settings.
+        unused: Keys that the step does not look at.
 
     Raises:
-        ConfigError: As `load_config`.
+        ConfigError: As `load_config`; or a change is of a key that the step does not look at.
     """
+    for key in changes:
+        if key.partition(".")[0] in unused:
+            msg = f"{key}: this step does not look at it, so it would change nothing: leave it out"
+            if key == "output":
+                msg += ". The folder that it writes is an argument of its own"
+            raise ConfigError(msg)
     if config is not None:
         return load_config(config, changes)
     default = {
         "name": output.name,
         "output": output,
         "samples": output.parent / "samples",
-        "fileset": fileset,
+        "fileset": "",
     }
     return make_config(default, changes, where="settings")
 
@@ -374,7 +385,15 @@ def _with_value(data: Any, path: Sequence[str], value: Any, key: str) -> Any:
     if isinstance(data, list | tuple) and name.isdecimal() and int(name) < len(data):
         place = int(name)
         return [*data[:place], _with_value(data[place], rest, value, key), *data[place + 1 :]]
-    if data is None or isinstance(data, Mapping):
+    parent = key.removesuffix(".".join(path)).removesuffix(".")
+    is_new = isinstance(data, Mapping) and name not in data
+    if is_new and rest and parent.rpartition(".")[2] in NAMED_BY_USERS:
+        msg = f"{key}: there is no {name!r} in {parent}, but {', '.join(data) or 'nothing'}."
+        raise ConfigError(msg + did_you_mean(name, data))
+    if isinstance(data, Mapping) or (data is None and not name.isdecimal()):
         return {**(data or {}), name: _with_value((data or {}).get(name), rest, value, key)}
-    msg = f"{key}: expected a place in the configuration, but there is no {name!r} in {data!r}"
+    what = "not in the configuration" if data is None else repr(data)
+    if isinstance(data, list | tuple):
+        what = f"a list of {len(data)}, counted from 0"
+    msg = f"{key}: expected a place in the configuration, but {parent} is {what}: no {name!r} in it"
     raise ConfigError(msg)

@@ -58,7 +58,7 @@ def main(output: Path, fileset: str | None = None) -> None:
         (output / "fileset.yaml").write_text(FILESET, encoding="utf-8")
         fileset = str(output / "fileset.yaml")
     cluster = {"cluster.executor": "futures", "cluster.workers": 2}
-    settings = read_settings(None, cluster, output=output / "skim", fileset=fileset)
+    settings = read_settings(None, {"fileset": fileset, **cluster}, output=output / "skim")
     skim_files(settings, output / "skim", reporter=reporter)
     skim = open_skim(output / "skim")
     qcd, signal = skim.jets("qcd"), skim.jets("w")

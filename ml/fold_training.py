@@ -115,7 +115,8 @@ def _require_calibration_jets(n: int, fold: int, k: int) -> None:
     if n < MIN_CALIBRATION_JETS:
         msg = (
             f"folds: fold {(fold + 1) % k} of {k} has {n} background jets to calibrate on, fewer "
-            f"than {MIN_CALIBRATION_JETS}. Read more files, or lower k (at least 3)."
+            f"than {MIN_CALIBRATION_JETS}. Read more files, or make fewer folds (`folds` or --folds, at "
+            f"least 3)."
         )
         raise TooFewJetsError(msg)
 

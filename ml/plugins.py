@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from oddjet.errors import DetectorError
-from oddjet.registry import load_object
+from oddjet.registry import load_class
 
 __all__ = ["class_path", "import_class"]
 
@@ -22,10 +22,6 @@ def import_class(path: str, base: type) -> type:
 
     Raises:
         DetectorError: If the path cannot be read, the module not imported, the class not found,
-            or if it is not a subclass of `base`.
+            or if it is not a subclass of `base` or lacks methods of it.
     """
-    loaded = load_object(path, DetectorError)
-    if not (isinstance(loaded, type) and issubclass(loaded, base)):
-        msg = f"{path!r} must be a subclass of {class_path(base)}. Received: {loaded!r}."
-        raise DetectorError(msg)
-    return loaded
+    return load_class(path, base, DetectorError)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from oddjet import make_jets, ml
@@ -21,15 +23,17 @@ from oddjet.ml.detectors import DETECTORS
 from oddjet.ml.representations import representation_from_identity
 from oddjet.registry import GROUPS, plug_ins
 
+ROOT = Path(__file__).resolve().parents[1]
 MODULE = '''
 import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
 
-from oddjet.analysis.statistics.background.functions import ExpPolynomial
+from oddjet.analysis.statistics.background.functions import ExpPolynomial, FallingFunction
 from oddjet.datasets.readers import READERS
 from oddjet.ml.decorrelation.ddt import DDT
+from oddjet.ml.detectors.base import Detector
 from oddjet.ml.detectors.observables import ObservableDetector
 from oddjet.ml.representations import Representation
 
@@ -56,6 +60,16 @@ class Flat(DDT):
 
 class Root(ExpPolynomial):
     family = "root"
+
+
+class Half(FallingFunction):
+    """Has none of the methods."""
+
+
+class HalfDetector(Detector):
+    """Has none of the methods."""
+
+    score_names = ("s",)
 
 
 reader = dataclasses.replace(READERS["pfnano_ak4"], name="theirs", links="TheirLinks")
@@ -109,7 +123,7 @@ def test_they_are_listed_with_their_package(
     monkeypatch.setattr(console.out, "width", 200)  # made with the width of the first test
     install("theirs", POINTS)
     assert plug_ins() == {
-        group: {POINTS[group].partition(" ")[0]: "theirs 1.2"} for group in GROUPS
+        group: [(POINTS[group].partition(" ")[0], "theirs 1.2")] for group in GROUPS
     }
     assert {d.name: d.provider for d in ml.describe_detectors()}["theirs"] == "theirs 1.2"
     assert list(FAMILIES)[-1] == "root"
@@ -119,19 +133,84 @@ def test_they_are_listed_with_their_package(
     assert "decorrelations" in result.output
 
 
-@pytest.mark.parametrize(
-    ("others", "owner"),
-    [({}, "oddjet itself"), ({"first": "kmeans2 = their_plugin:Theirs"}, "first 1.2")],
-)
-def test_a_name_that_is_taken_is_refused(
-    install: Install, others: dict[str, str], owner: str
+def test_a_name_of_ours_stays_ours_and_that_is_told(
+    install: Install, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for package, point in others.items():
-        install(package, {"detectors": point})
-    name = "kmeans2" if others else "kmeans"
-    install("second", {"detectors": f"{name} = their_plugin:Theirs"})
-    with pytest.raises(ConfigError, match=rf"adds '{name}' .* that (second 1\.2|{owner}) has"):
-        ml.describe_detectors()
+    install("second", {"detectors": "kmeans = their_plugin:Theirs"})
+    install("third", {"functions": "dijet = their_plugin:Root"})
+    assert type(ml.create("kmeans")).__module__ == "oddjet.ml.detectors.kmeans"
+    assert make_function("dijet3", scale=1.0).family == "dijet"
+    assert re.search(
+        r"detectors: 'kmeans' is added by second 1\.2 .*oddjet's own is used", caplog.text
+    )
+    assert re.search(
+        r"functions: 'dijet' is added by third 1\.2 .*oddjet's own is used", caplog.text
+    )
+    assert len(ml.describe_detectors()) == len(DETECTORS.own)
+    said = CliRunner().invoke(app, ["check", str(ROOT / "analysis" / "quickstart.yaml")])
+    assert said.exit_code == 0, said.output
+    assert "added by second 1.2" in CliRunner().invoke(app, ["detectors"]).output
+
+
+def test_a_name_that_two_packages_add_means_neither(install: Install) -> None:
+    install("first", {"detectors": "theirs = their_plugin:Theirs"})
+    install("second", {"detectors": "theirs = their_plugin:Other"})
+    assert type(ml.create("kmeans"))
+    assert "theirs" not in list(DETECTORS)
+    words = r"added by (first|second) 1\.2 .* and (first|second) 1\.2 .*neither is used"
+    with pytest.raises(ConfigError, match=words):
+        ml.create("theirs")
+
+
+@pytest.mark.parametrize(
+    ("group", "point", "config", "words"),
+    [
+        (
+            "functions",
+            "Theirs",
+            {"hunt": {"function": "root"}},
+            "must be a subclass of .*FallingFunction",
+        ),
+        (
+            "functions",
+            "Theirs",
+            {"hunt": {"function": "root3"}},
+            "must be a subclass of .*FallingFunction",
+        ),
+        (
+            "functions",
+            "Half",
+            {"hunt": {"function": "root"}},
+            "lacks .*which every FallingFunction",
+        ),
+        (
+            "detectors",
+            "HalfDetector",
+            {"detectors": [{"name": "root"}]},
+            "lacks .*which every Detector",
+        ),
+        ("decorrelations", "Pt", {"decorrelation": {"methods": ["root"]}}, "must be a subclass"),
+        ("readers", "Theirs", {}, ""),
+    ],
+)
+def test_the_check_finds_what_is_of_a_wrong_class(
+    install: Install, tmp_path: Path, group: str, point: str, config: dict[str, object], words: str
+) -> None:
+    install("theirs", {group: f"root = their_plugin:{point}"})
+    content = yaml.safe_load((ROOT / "analysis" / "quickstart.yaml").read_text()) | config
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(content))
+    said = CliRunner().invoke(app, ["check", str(path)])
+    assert said.exit_code == (1 if words else 0), said.output
+    assert re.search(words, said.output)
+
+
+def test_a_reader_that_cannot_be_used_is_left_out_and_told(
+    install: Install, caplog: pytest.LogCaptureFixture
+) -> None:
+    install("theirs", {"readers": "root = their_plugin:Theirs"})
+    assert find_reader(READERS["pfnano_ak4"].required, jet="AK4").name == "pfnano_ak4"
+    assert "root is left out" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from oddjet.analysis.cli.console import (
     err,
     exit_on_error,
     out,
+    print_place,
     print_rows,
     print_table,
 )
@@ -28,9 +29,15 @@ from oddjet.analysis.cli.options import (
     spread_options,
 )
 from oddjet.analysis.config import DetectorConfig, read_settings
-from oddjet.analysis.pipeline.steps import score_jets, skim_files
+from oddjet.analysis.pipeline.steps import (
+    UNUSED_BY_SKIM,
+    score_jets,
+    skim_files,
+    unused_by_score,
+)
 from oddjet.analysis.pipeline.train import train_detector
 from oddjet.datasets.disk.logs import write_log
+from oddjet.datasets.disk.validation import validate
 from oddjet.datasets.files.fileset import load_fileset
 from oddjet.datasets.simulation import simulate as simulate_sample
 from oddjet.datasets.skims.compaction import compact as compact_table
@@ -102,10 +109,15 @@ def skim(
         if not sources and running.config is None:
             msg = "nothing to skim: name ROOT files, a --fileset, or a --config with one"
             raise ConfigError(msg)
-        changes = running.changes(chunk_size=chunk_size)
+        analysis = read_settings(
+            running.config,
+            running.changes(chunk_size=chunk_size),
+            output=output,
+            unused=(*UNUSED_BY_SKIM, "fileset") if sources else UNUSED_BY_SKIM,
+        )
         if sources:
-            changes["fileset"] = load_fileset(sources[0] if len(sources) == 1 else sources)
-        analysis = read_settings(running.config, changes, output=output)
+            fileset_given = load_fileset(sources[0] if len(sources) == 1 else sources)
+            analysis = analysis.model_copy(update={"fileset": fileset_given})
         if images is False:
             analysis = analysis.model_copy(update={"image": None})
         manifest = skim_files(
@@ -124,8 +136,8 @@ def skim(
     for name, number in counts.items():
         out.print(f"{name.replace('_', ' ')}: {number:,}")
     if manifest.missing:
-        err.print(manifest.describe_missing(), style="bold yellow", markup=False, highlight=False)
-    out.print(f"skim: [bold]{output}[/]", highlight=False)
+        err.print(manifest.describe_missing(), style="bold yellow")
+    print_place("skim", output)
 
 
 def train(
@@ -139,9 +151,8 @@ def train(
 ) -> None:
     """Train a detector on the background of a skim, k-fold, with calibration."""
     with exit_on_error():
-        settings = DetectorConfig(
-            name=detector, label=label, hyper_parameters=assignments(hyper_parameters or [])
-        )
+        given = {"label": label, "hyper_parameters": assignments(hyper_parameters or [])}
+        settings = validate(DetectorConfig, {"name": detector, **given}, where="oddjet train")
         # Beside the folder, whose own files are all hashed.
         with write_log(output.with_name(f"{output.name}.log")):
             trained = train_detector(
@@ -168,7 +179,9 @@ def score(
     """Score every jet of a skim or of files, and fill the mass histograms."""
     with exit_on_error():
         n_jets = score_jets(
-            read_settings(running.config, running.changes(), output=output),
+            read_settings(
+                running.config, running.changes(), output=output, unused=unused_by_score(source)
+            ),
             source,
             models,
             output,
@@ -176,7 +189,7 @@ def score(
             report=performance_report,
             reporter=RichReporter(err),
         )
-    out.print(f"{n_jets:,} jets scored: [bold]{output}[/]", highlight=False)
+    print_place(f"{n_jets:,} jets scored", output)
 
 
 def compact(
@@ -189,4 +202,4 @@ def compact(
     sizes = ", ".join(f"{size:,.1f}" for size in done.megabytes[:5])
     more = ", …" if len(done.megabytes) > 5 else ""
     text = f"{done.n_parts:,} parts: {done.n_files_before:,} → {done.n_files:,} files ({sizes}{more} MB)"
-    out.print(text, highlight=False)
+    out.print(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_type_hints
 
 import typer
 
@@ -21,11 +21,13 @@ from oddjet.analysis.cli.options import (
 from oddjet.analysis.cli.results import print_result
 from oddjet.analysis.config import read_settings
 from oddjet.analysis.hunt.histogram import hunt_file
-from oddjet.analysis.pipeline.steps import hunt_scores
+from oddjet.analysis.pipeline.steps import UNUSED_BY_HUNT, hunt_scores
 from oddjet.analysis.report.sections.hunt import histogram_section, scores_section
 from oddjet.analysis.report.write import write_section
 from oddjet.analysis.statistics.background import DEFAULT
 from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
+from oddjet.datasets.disk.validation import validate
+from oddjet.errors import ConfigError
 
 __all__ = ["hunt"]
 
@@ -71,14 +73,15 @@ class OfHistogram:
 
     def scan(self) -> ScanSettings:
         """Give the settings of the scan."""
-        return ScanSettings(
-            range=self.mass_range,
-            function=self.function,
-            widths=self.widths,
-            signal_width=self.signal_width,
-            n_toys=self.toys,
-            seed=self.seed,
-        )
+        values = {
+            "range": self.mass_range,
+            "function": self.function,
+            "widths": self.widths,
+            "signal_width": self.signal_width,
+            "n_toys": self.toys,
+            "seed": self.seed,
+        }
+        return validate(ScanSettings, values, where="oddjet hunt")
 
 
 @spread_options
@@ -104,9 +107,10 @@ def hunt(
     pseudo-experiment. A histogram is scanned as a whole: nothing in it is taken to be blind.
     """
     if Path(source).is_dir():
-        _hunt_scores(Path(source), of_scores, output, workers)
+        _hunt_scores(Path(source), of_scores, of_histogram, output, workers)
         return
     with exit_on_error():
+        _refuse_given(of_scores, "a scores table", "a histogram is scanned as it is")
         result = hunt_file(
             source,
             of_histogram.scan(),
@@ -120,11 +124,36 @@ def hunt(
     print_result(section, written)
 
 
-def _hunt_scores(scores: Path, options: OfScores, output: Path | None, workers: int) -> None:
+def _hunt_scores(
+    scores: Path,
+    options: OfScores,
+    of_histogram: OfHistogram,
+    output: Path | None,
+    workers: int,
+) -> None:
     flags = {"unblind": options.unblind, "pseudo_data": options.pseudo_data}
     with exit_on_error():
-        analysis = read_settings(options.config, chosen(options.settings, flags), output=scores)
+        _refuse_given(
+            of_histogram, "a histogram", "in a scores table use --set, as in hunt.n_toys=500"
+        )
+        changes = chosen(options.settings, flags)
+        analysis = read_settings(options.config, changes, output=scores, unused=UNUSED_BY_HUNT)
         result = hunt_scores(
             analysis, scores, options.columns or (), output=output, workers=workers
         )
     print_result(scores_section(result))
+
+
+def _refuse_given(options: OfScores | OfHistogram, what: str, instead: str) -> None:
+    """Refuse options of the other kind of source, which would change nothing.
+
+    Raises:
+        ConfigError: One is given.
+    """
+    for field in dataclasses.fields(options):
+        if getattr(options, field.name) not in (field.default, []):
+            (option,) = get_type_hints(type(options), include_extras=True)[field.name].__metadata__
+            names = [n for n in (option.default, *option.param_decls) if isinstance(n, str)]
+            flag = names[0] if names else f"--{field.name.replace('_', '-')}"
+            msg = f"{flag} is an option of {what}: {instead}"
+            raise ConfigError(msg)

@@ -10,7 +10,7 @@ import typer
 from oddjet.analysis.cli.console import exit_on_error, out
 from oddjet.analysis.cli.options import ConfigOption, Seed, Settings, chosen
 from oddjet.analysis.cli.results import print_result
-from oddjet.analysis.config import read_settings
+from oddjet.analysis.pipeline.steps import verdict_settings
 from oddjet.analysis.report.sections.sculpting import sculpting_section
 from oddjet.analysis.report.write import write_section
 from oddjet.analysis.sculpting.scores import judge_scores
@@ -68,7 +68,7 @@ def sculpt(
             columns,
             datasets=datasets or (),
             signals=signals or (),
-            settings=read_settings(config, chosen(settings, {}), output=folder).hunt,
+            settings=verdict_settings(folder, config, chosen(settings, {}), datasets or ()),
             exclude=exclude,
             judging=JudgeSettings(tolerance=tolerance, n_permutations=permutations, seed=seed),
         )
@@ -77,5 +77,5 @@ def sculpt(
     print_result(section, written)
     for score in result.scores:
         for note in score.verdict.notes:
-            out.print(f"{score.column}: {note}", markup=False, highlight=False, style="dim")
+            out.print(f"{score.column}: {note}", style="dim")
     raise typer.Exit(EXIT_CODES[result.outcome.value])

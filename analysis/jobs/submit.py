@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -166,7 +167,10 @@ def submit(
         OddjetError: If something is wrong with files or settings.
     """
     if (folder / BATCH).exists():
-        msg = f"{folder} holds jobs already: use `oddjet collect {folder} --resubmit`, or another folder"
+        msg = (
+            f"{folder} holds jobs already: use `oddjet collect {shlex.quote(str(folder))} --resubmit`,"
+            " or another folder"
+        )
         raise ConfigError(msg)
     config = _absolute(config, site, reporter or SilentReporter())
     absent = AbsentExecutor()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,26 @@ from typing import Any
 from oddjet.analysis.config import AnalysisConfig, DetectorConfig, load_config
 from oddjet.analysis.statistics.background.functions import FAMILIES, make_function
 from oddjet.datasets.files.fileset import Fileset
+from oddjet.datasets.readers import READERS
 from oddjet.datasets.simulation import process_names
 from oddjet.errors import ConfigError, OddjetError
 from oddjet.ml import create
+from oddjet.ml.decorrelation import DECORRELATIONS
+from oddjet.ml.detectors import DETECTORS
+from oddjet.ml.representations import REPRESENTATIONS
+from oddjet.registry import Registry
 
-__all__ = ["check_config"]
+__all__ = ["check_config", "describe_clashes"]
+
+logger = logging.getLogger(__name__)
+
+REGISTRIES: tuple[Registry[Any], ...] = (
+    DETECTORS,
+    REPRESENTATIONS,
+    DECORRELATIONS,
+    READERS,
+    FAMILIES,
+)
 
 Findings = Iterator[tuple[bool, str]]
 
@@ -46,6 +62,8 @@ def check_config(
         _check_function,
         _check_output,
     ]
+    for clash in describe_clashes():
+        logger.warning("%s", clash)
     for check in checks:
         try:
             for is_fine, text in check(config, fileset):
@@ -53,6 +71,11 @@ def check_config(
         except OddjetError as error:
             problems.append(str(error))
     return problems, facts
+
+
+def describe_clashes() -> list[str]:
+    """Say which names of other packages are taken, and so mean something else or nothing."""
+    return [text for registry in REGISTRIES for text in registry.clashes.values()]
 
 
 def _check_samples(config: AnalysisConfig, fileset: Fileset) -> Findings:
@@ -116,7 +139,9 @@ def _check_detector(settings: DetectorConfig) -> str:
 
 def _check_function(config: AnalysisConfig, fileset: Fileset) -> Findings:  # noqa: ARG001
     name = config.hunt.function
-    if name != "auto" and name not in FAMILIES:
+    if name in FAMILIES:  # the number of parameters is chosen later
+        make_function(f"{name}2", scale=1.0)
+    elif name != "auto":
         make_function(name, scale=1.0)
     yield True, f"background function '{name}'"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -123,7 +124,7 @@ class Run(Shown):
     @property
     def command(self) -> str:
         """The command line that makes the same again."""
-        return f"oddjet run {self.config_file}"
+        return f"oddjet run {shlex.quote(str(self.config_file))}"
 
     def write_config(self) -> None:
         """Write the settings into the folder."""

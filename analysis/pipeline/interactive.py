@@ -22,7 +22,15 @@ from oddjet.analysis.hunt.histogram import FileHunt, hunt_spectrum
 from oddjet.analysis.hunt.result import Hunt
 from oddjet.analysis.pipeline.folder import Run
 from oddjet.analysis.pipeline.run import run_chain
-from oddjet.analysis.pipeline.steps import hunt_scores, score_jets, skim_files
+from oddjet.analysis.pipeline.steps import (
+    UNUSED_BY_HUNT,
+    UNUSED_BY_SKIM,
+    hunt_scores,
+    score_jets,
+    skim_files,
+    unused_by_score,
+    verdict_settings,
+)
 from oddjet.analysis.pipeline.train import train_detector
 from oddjet.analysis.sculpting.scores import SculptingResult, judge_scores
 from oddjet.analysis.statistics.background import DEFAULT
@@ -107,7 +115,9 @@ def skim(
     output = Path(output)
     if not isinstance(files, Fileset):
         files = _load_files(files, kind)
-    analysis = read_settings(config, {**(settings or {}), "fileset": files}, output=output)
+    unused = (*UNUSED_BY_SKIM, "fileset")
+    analysis = read_settings(config, settings or {}, output=output, unused=unused)
+    analysis = analysis.model_copy(update={"fileset": files})
     skim_files(analysis, output, reporter=reporter)
     return open_skim(output)
 
@@ -195,7 +205,8 @@ def score(
         msg = f"expected a folder for the scores of {source}: score(source, models, output)"
         raise ConfigError(msg)
     output = Path(output)
-    analysis = read_settings(config, settings or {}, output=output)
+    unused = unused_by_score(source)
+    analysis = read_settings(config, settings or {}, output=output, unused=unused)
     folders = [_folder_of(model) for model in several]
     score_jets(analysis, source, folders, output, reporter=reporter)
     return open_scores(output)
@@ -267,7 +278,7 @@ def _hunt_scores(
         changes["unblind"] = True
     if pseudo_data is not None:
         changes["pseudo_data"] = {"lumi_ifb": pseudo_data[0], "seed": pseudo_data[1]}
-    analysis = read_settings(config, changes, output=scores.folder)
+    analysis = read_settings(config, changes, output=scores.folder, unused=UNUSED_BY_HUNT)
     names = [columns] if isinstance(columns, str) else columns
     return hunt_scores(analysis, scores.folder, names, workers=workers)
 
@@ -299,7 +310,8 @@ def judge(
     Args:
         scores: A scores table or its folder.
         columns: Scores: raw, calibrated or decorrelated.
-        config: An analysis, for mass, range, window and pt edges.
+        config: An analysis, for mass, range, window and pt edges; by default the run's that the table
+            belongs to, or the default settings.
         settings: Settings by dotted key, such as ``{"hunt.window": [60, 110]}``.
         **choices: Further arguments of `judge_scores`, such as `signals`.
 
@@ -308,14 +320,14 @@ def judge(
         ConfigError: A dataset or setting is wrong.
     """
     folder = scores.folder if isinstance(scores, Skim) else Path(scores)
-    analysis = read_settings(config, settings or {}, output=folder)
     names = [columns] if isinstance(columns, str) else columns
     known = open_scores(folder).manifest.datasets.items()
     if all(dataset.kind != "background" for _, dataset in known):
         data = [name for name, dataset in known if dataset.kind == "data"]
         choices = {"datasets": data} | choices
     _check_options(choices, OF_VERDICT, "judge")
-    return judge_scores(folder, names, settings=analysis.hunt, **choices)
+    of_hunt = verdict_settings(folder, config, settings or {}, choices.get("datasets", ()))
+    return judge_scores(folder, names, settings=of_hunt, **choices)
 
 
 def limit(

@@ -30,6 +30,7 @@ from oddjet.analysis.report.sections import (
     training_section,
 )
 from oddjet.analysis.report.sections.labels import mass_name, sample_label
+from oddjet.analysis.report.sections.skim import pt_edges
 from oddjet.analysis.report.show import section_of
 from oddjet.analysis.scores.anomalies import AnomalousJet, most_anomalous
 from oddjet.analysis.scores.columns import scores_of
@@ -147,8 +148,7 @@ def _cut_flow(run: Run, label: PlotLabel) -> Section:
         for name, number in chunk.counts.items():
             counts[name] = counts.get(name, 0) + number
     pt = np.asarray(run.table["pt"])
-    low, high = run.config.selection.pt_min, float(np.quantile(pt, 0.999)) if pt.size else 1000.0
-    edges = np.linspace(low, max(high, low + 1), 41)
+    edges = pt_edges(run.config.selection.pt_min, pt)
     spectra = []
     for name in manifest.datasets:
         counts_in = np.histogram(pt[np.asarray(run.table["dataset"]) == name], edges)[0]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 from coffea.processor.executor import ExecutorBase
 
-from oddjet.analysis.config import AnalysisConfig, load_config
+from oddjet.analysis.config import AnalysisConfig, HuntConfig, load_config, read_settings
 from oddjet.analysis.hunt.hunt import Hunt, hunt
 from oddjet.analysis.hunt.spectra import read_histograms
 from oddjet.analysis.pipeline.folder import CONFIG_FILE, Run
@@ -32,6 +34,9 @@ from oddjet.processors.run import run_skim
 from oddjet.processors.scoring import run_anomaly
 
 __all__ = [
+    "UNUSED_BY_HUNT",
+    "UNUSED_BY_SKIM",
+    "UNUSED_BY_VERDICT",
     "hunt_scores",
     "ready_skim",
     "score_jets",
@@ -39,8 +44,26 @@ __all__ = [
     "skim_events",
     "skim_files",
     "train_detectors",
+    "unused_by_score",
+    "verdict_settings",
     "with_samples",
 ]
+
+
+_OF_TRAINING = ("name", "output", "detectors", "decorrelation", "folds", "seed", "injection")
+_OF_HUNT = ("lumi_ifb", "pseudo_data", "unblind")
+_OF_FILES = ("fileset", "samples", "selection", "image", "chunk_size", "cluster")
+
+UNUSED_BY_SKIM = (*_OF_TRAINING, *_OF_HUNT, "hunt")
+UNUSED_BY_HUNT = (*_OF_TRAINING, *_OF_FILES)
+UNUSED_BY_VERDICT = (*UNUSED_BY_HUNT, *_OF_HUNT)
+"""Settings that each step alone does not look at, so that to set them is refused."""
+
+
+def unused_by_score(source: str | Path) -> tuple[str, ...]:
+    """Name the settings that scoring does not look at; of a skim it has no events to select."""
+    of_events = ("selection", "chunk_size") if (Path(source) / MANIFEST).exists() else ()
+    return (*_OF_TRAINING, *_OF_HUNT, "fileset", "samples", "image", *of_events)
 
 
 def skim_files(
@@ -120,7 +143,9 @@ def score_jets(
             executor=pool,
             histograms=histogram_settings(config.hunt),
             selection=None if is_skim else config.selection,
-            options=RunOptions(progress=update, allow_missing=allow_missing),
+            options=RunOptions(
+                chunk_size=config.chunk_size, progress=update, allow_missing=allow_missing
+            ),
         )
     return sum(chunk.n_jets for chunk in scored.manifest.chunks)
 
@@ -160,7 +185,7 @@ def hunt_scores(
         lumi_ifb=data_luminosity(datasets, config.lumi_ifb),
     )
     if sample.kind == "data" and not config.unblind:
-        _check_blinding(config, scores)
+        _check_blinding(config.hunt, scores, "--unblind (unblind=True)")
     with nullcontext() if output is None else write_log(output.parent):
         wanted = histogram_settings(config.hunt, columns, sample)
         spectra = read_histograms(scores, wanted).hunted(wanted)
@@ -171,19 +196,43 @@ def hunt_scores(
     return result
 
 
-def _check_blinding(config: AnalysisConfig, scores: Path) -> None:
+def verdict_settings(
+    scores: Path, config: Path | None, changes: Mapping[str, Any], datasets: Sequence[str] = ()
+) -> HuntConfig:
+    """Give the settings by which scores are judged: those of the run that the table belongs to.
+
+    Args:
+        scores: Folder of the scores.
+        config: An analysis; by default the run's, or the default settings where there is none.
+        changes: Values by dotted key.
+        datasets: What is judged.
+
+    Raises:
+        ConfigError: A setting is wrong; or data of a run would be shown that the run hides.
+    """
+    of_run = scores.absolute().parent / CONFIG_FILE
+    if config is None and of_run.is_file():
+        config = of_run
+    settings = read_settings(config, changes, output=scores, unused=UNUSED_BY_VERDICT).hunt
+    known = read_manifest(scores).datasets
+    if any(known[name].kind == "data" for name in datasets if name in known):
+        _check_blinding(settings, scores, "")
+    return settings
+
+
+def _check_blinding(settings: HuntConfig, scores: Path, way_out: str) -> None:
     """Refuse to show what the run that a scores table belongs to hides."""
-    settings = scores.absolute().parent / CONFIG_FILE
-    if not settings.is_file():
+    of_run = scores.absolute().parent / CONFIG_FILE
+    if not of_run.is_file():
         return
-    hidden, asked = load_config(settings).hunt.window, config.hunt.window
+    hidden, asked = load_config(of_run).hunt.window, settings.window
     if hidden != asked:
         msg = (
-            f"{scores} belongs to the run of {settings}, which hides {hidden[0]:g}–{hidden[1]:g} GeV of "
-            f"the data; this hunt would hide {asked[0]:g}–{asked[1]:g} GeV instead. Hunt with the run's "
-            f"settings (--config {settings}, or config= in Python), or unblind"
+            f"{scores} belongs to the run of {of_run}, which hides {hidden[0]:g}–{hidden[1]:g} GeV of "
+            f"the data; here {asked[0]:g}–{asked[1]:g} GeV would be hidden instead. Use the run's "
+            f"settings: --config {shlex.quote(str(of_run))} (config= in Python)"
         )
-        raise ConfigError(msg)
+        raise ConfigError(msg + (f"; or {way_out}" if way_out else ""))
 
 
 def with_samples(config: AnalysisConfig, reporter: Reporter) -> AnalysisConfig:

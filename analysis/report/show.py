@@ -15,6 +15,7 @@ from oddjet.analysis.report.sections.hunt import histogram_section, scores_secti
 from oddjet.analysis.report.sections.injection import injection_section
 from oddjet.analysis.report.sections.limits import limits_section
 from oddjet.analysis.report.sections.sculpting import sculpting_section
+from oddjet.analysis.report.sections.skim import skim_section
 from oddjet.analysis.sculpting.scores import SculptingResult
 from oddjet.analysis.sculpting.verdict import Verdict
 from oddjet.analysis.statistics.limits.spectrum import SpectrumLimit
@@ -43,6 +44,7 @@ section_of.register(Hunt, scores_section)
 section_of.register(FileHunt, histogram_section)
 section_of.register(SculptingResult, sculpting_section)
 section_of.register(InjectionResult, injection_section)
+section_of.register(Skim, skim_section)
 section_of.register(SpectrumLimit, lambda result: limits_section([result]))
 
 
@@ -50,26 +52,6 @@ section_of.register(SpectrumLimit, lambda result: limits_section([result]))
 def _(verdict: Verdict) -> Section:
     statements = (verdict.sentence, *verdict.notes)
     return Section(verdict.outcome.value, "verdict", statements=statements)
-
-
-@section_of.register
-def _(skim: Skim) -> Section:
-    manifest = skim.manifest
-    jets = dict.fromkeys(manifest.datasets, 0)
-    for chunk in manifest.chunks:
-        jets[chunk.dataset] += chunk.n_jets
-    rows = tuple(
-        (name, dataset.kind, dataset.n_events, jets[name], dataset.cross_section_pb)
-        for name, dataset in manifest.datasets.items()
-    )
-    return Section(
-        title=f"{manifest.kind} {skim.folder}",
-        anchor=manifest.kind,
-        statements=(f"columns: {', '.join(skim.fields)}",),
-        warnings=(manifest.describe_missing(),) if manifest.missing else (),
-        tables=(Table(("dataset", "kind", "events", "jets", "cross section [pb]"), rows),),
-        numbers=manifest.model_dump(mode="json"),
-    )
 
 
 @section_of.register

@@ -17,6 +17,7 @@ import uproot
 from uproot.source.xrootd import XRootDSource
 
 from oddjet.errors import ConfigError, OddjetError, UnreachableError
+from oddjet.extras import install_command
 
 __all__ = [
     "TIMEOUT",
@@ -190,9 +191,7 @@ def _xrootd_client() -> Any:
         try:
             return import_module("XRootD.client")
         except ImportError as error:
-            msg = (
-                "reading root:// needs the packages of oddjet[xrootd]: pip install 'oddjet[xrootd]'"
-            )
+            msg = f"reading root:// needs more packages: {install_command('xrootd')}"
             raise ConfigError(msg) from error
         finally:
             sys.setdlopenflags(flags)

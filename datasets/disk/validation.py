@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -16,6 +16,9 @@ from oddjet.errors import ConfigError, did_you_mean
 __all__ = ["is_safe_name", "parse_yaml", "read_config", "require_safe_name", "validate"]
 
 Model = TypeVar("Model", bound=BaseModel)
+
+_KIND = re.compile(r"[A-Z]|(str|int|float|bool|dict|list|tuple|path)(\[.*)?$|[a-z-]+\[")
+"""What pydantic calls one of several kinds: a model, a type, or how it is read (`lax-or-strict[…]`)."""
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
@@ -38,8 +41,8 @@ def validate(model: type[Model], data: object, where: str) -> Model:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        problems = error.errors(include_url=False)
-        lines = [_describe(model, problem) for problem in problems]
+        problems = [_located(problem, data) for problem in error.errors(include_url=False)]
+        lines = list(dict.fromkeys(_describe(model, *problem) for problem in _meant(problems)))
         count = "1 problem" if len(lines) == 1 else f"{len(lines)} problems"
         msg = "\n".join([f"{where}: {count}", *(f"  {line}" for line in lines)])
         raise ConfigError(msg) from error
@@ -144,8 +147,49 @@ def _unique_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return content
 
 
-def _describe(model: type[BaseModel], problem: Any) -> str:
-    loc: tuple[str | int, ...] = problem["loc"]
+Loc = tuple[str | int, ...]
+
+
+def _located(problem: Any, data: Any) -> tuple[Loc, int | None, Any]:
+    """Give a problem's place in the data: without the kinds that pydantic tried where there are several.
+
+    Returns:
+        The place; how many steps of it lead to where there are several kinds, None where there is one;
+        and the problem.
+    """
+    loc: list[str | int] = []
+    several = None
+    for step in problem["loc"]:
+        is_there = (
+            step in data
+            if isinstance(data, Mapping)
+            else isinstance(data, list | tuple) and isinstance(step, int) and step < len(data)
+        )
+        if step == "[key]":  # what is wrong is the key itself
+            continue
+        if not is_there and isinstance(step, str) and _KIND.match(step):
+            several = len(loc) if several is None else several
+            continue
+        data = data[step] if is_there else None
+        loc.append(step)
+    return tuple(loc), several, problem
+
+
+def _meant(problems: Sequence[tuple[Loc, int | None, Any]]) -> Iterator[tuple[Loc, Any]]:
+    """Of the kinds that were tried at a place, leave out those that do not fit at all."""
+    kinds: dict[Loc, list[str]] = {}
+    for loc, n, problem in problems:
+        if n is not None:
+            kinds.setdefault(loc[:n], []).extend([problem["msg"]] if len(loc) == n else [])
+    deeper = {loc[:n] for loc, n, _ in problems if n is not None and len(loc) > n}
+    for loc, n, problem in problems:
+        if n is None or len(loc) > n:
+            yield loc, problem
+        elif loc not in deeper:  # none of them fits: one line for all
+            yield loc, {**problem, "msg": ", or ".join(kinds[loc])}
+
+
+def _describe(model: type[BaseModel], loc: Loc, problem: Any) -> str:
     key = ".".join(str(step) for step in loc) or "(top level)"
     if problem["type"] == "extra_forbidden":
         known = sorted(

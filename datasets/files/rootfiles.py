@@ -112,7 +112,7 @@ def _inspect(place: str, tree: str, timeout: float) -> RootFile:
         if is_remote(place) and is_unreachable(error):
             msg = (
                 f"{place}: its server does not answer ({_first_line(error)}; timeout {timeout:g} s). What is done so far is"
-                " kept: repeat the command once the server is back, or list another under redirectors"
+                " kept: repeat the command once the server is back, or list another under `redirectors`"
             )
             raise UnreachableError(msg) from error
         # uproot has no common base: damage shows as ValueError, TypeError, KeyError,

@@ -78,7 +78,7 @@ def find_reader(branches: Collection[str], *, jet: str = "AK8", where: str = "")
     if jet not in _RADII:
         msg = f"jet: expected AK8 or AK4, received {jet!r}"
         raise ConfigError(msg)
-    candidates = [reader for reader in READERS.values() if reader.radius == _RADII[jet]]
+    candidates = [reader for reader in READERS.usable() if reader.radius == _RADII[jet]]
     at = f"{where}: " if where else ""
     for reader in candidates:
         if reader.signature not in branches:
@@ -91,8 +91,8 @@ def find_reader(branches: Collection[str], *, jet: str = "AK8", where: str = "")
             raise MissingBranchError(msg)
         return reader
     looked_for = " or ".join(reader.signature for reader in candidates)
-    known = "; ".join(reader.description for reader in READERS.values())
-    others = [r for r in READERS.values() if r.radius != _RADII[jet] and r.signature in branches]
+    known = "; ".join(reader.description for reader in READERS.usable())
+    others = [r for r in READERS.usable() if r.radius != _RADII[jet] and r.signature in branches]
     instead = (
         f"The file has them for {', '.join(_name(r) for r in others)}: ask for jet={_name(others[0])}."
         if others

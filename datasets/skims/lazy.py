@@ -20,7 +20,7 @@ __all__ = ["lazy_jets"]
 
 _INSTALL = (
     "make an environment of its own for it, since its dask is older than that of current coffea and"
-    " distributed: python -m venv lazy && lazy/bin/pip install 'oddjet[lazy]'"
+    " distributed. In the checkout of oddjet: python -m venv lazy && lazy/bin/pip install '.[lazy]'"
 )
 
 

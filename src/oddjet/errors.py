@@ -151,5 +151,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     >>> did_you_mean("qqq", ["lumi_ifb"])
     ''
     """
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    names = list(known)
+    close = [name for name in names if name.casefold() == word.casefold()]
+    close = close or difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     return f" Did you mean '{close[0]}'?" if close else ""

@@ -14,18 +14,24 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.metadata
+import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from oddjet.errors import ConfigError, OddjetError, did_you_mean
 
-__all__ = ["GROUPS", "PlugIn", "Registry", "load_object", "plug_ins"]
+__all__ = ["GROUPS", "PlugIn", "Registry", "load_class", "load_object", "plug_ins"]
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 GROUPS = ("detectors", "representations", "decorrelations", "readers", "functions")
 """What other packages can add; each is a group of entry points, `oddjet.detectors` and so on."""
+
+NAMED_BY_PATH = ("detectors", "representations", "decorrelations")
+"""Groups of which a configuration may also name `package.module:Class`."""
 
 PlugIn = importlib.metadata.EntryPoint
 """Name, value (`module:object`) and dist (the package that adds it)."""
@@ -33,6 +39,9 @@ PlugIn = importlib.metadata.EntryPoint
 
 class Registry(Mapping[str, T], Generic[T]):
     """Name to thing, this package's own first; those of other packages are loaded when asked for.
+
+    A name that this package has stays its own whatever others add, and one that two others add means
+    neither: see `clashes`.
 
     Args:
         group: One of `GROUPS`.
@@ -56,16 +65,37 @@ class Registry(Mapping[str, T], Generic[T]):
 
     @property
     def added(self) -> dict[str, PlugIn]:
-        """What other packages add, by name.
+        """What other packages add, by name; without `clashes`."""
+        return self._others[0]
 
-        Raises:
-            ConfigError: Two packages add the same name, or one that this package has itself.
-        """
+    @property
+    def clashes(self) -> dict[str, str]:
+        """Name to why what another package adds under it is not used."""
+        return self._others[1]
+
+    @property
+    def _others(self) -> tuple[dict[str, PlugIn], dict[str, str]]:
         return _added(self.group, frozenset(self.own) | frozenset(self._aliases), tuple(sys.path))
+
+    def usable(self) -> list[T]:
+        """Give everything that can be loaded; what cannot is told in the log and left out."""
+        things = []
+        for name in self:
+            try:
+                things.append(self[name])
+            except OddjetError as error:
+                _tell_once(f"{self.group}: {name} is left out: {error}")
+        return things
 
     def __getitem__(self, name: str) -> T:
         name = self._aliases.get(name, name)
-        return self.own[name] if name in self.own else self._load(self.added[name].value)
+        if name in self.own:
+            if name in self.clashes:
+                _tell_once(self.clashes[name])
+            return self.own[name]
+        if name in self.clashes:
+            raise ConfigError(self.clashes[name])
+        return self._load(self.added[name].value)
 
     def __iter__(self) -> Iterator[str]:
         yield from self.own
@@ -75,23 +105,21 @@ class Registry(Mapping[str, T], Generic[T]):
         return len(self.own) + len(self.added)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.own or name in self._aliases or name in self.added
+        return any(name in names for names in (self.own, self._aliases, *self._others))
 
     def provider(self, name: str) -> str:
         """Name the package that adds a thing, with its version; empty for this package."""
         return _provider(self.added[name]) if name in self.added else ""
 
 
-def plug_ins() -> dict[str, dict[str, str]]:
-    """List everything that other packages add.
+def plug_ins() -> dict[str, list[tuple[str, str]]]:
+    """List everything that other packages add, or try to.
 
     Returns:
-        Group to name to the package that adds it, with its version.
+        Group to names, each with the package that adds it and its version.
     """
     path = tuple(sys.path)
-    return {
-        group: {point.name: _provider(point) for point in _points(group, path)} for group in GROUPS
-    }
+    return {group: [(p.name, _provider(p)) for p in _points(group, path)] for group in GROUPS}
 
 
 def load_object(path: str, error: type[OddjetError] = ConfigError) -> Any:
@@ -123,6 +151,28 @@ def load_object(path: str, error: type[OddjetError] = ConfigError) -> Any:
     return getattr(module, name)
 
 
+def load_class(path: str, base: type[T], error: type[OddjetError] = ConfigError) -> type[T]:
+    """Import a class by its path and check what it is.
+
+    Args:
+        path: `"package.module:Class"`.
+        base: What it must be derived from.
+        error: What is raised if that fails.
+
+    Raises:
+        OddjetError: As of `load_object`; or it is not a subclass of `base`, or lacks methods of it.
+    """
+    loaded = load_object(path, error)
+    if not (isinstance(loaded, type) and issubclass(loaded, base)):
+        wanted = f"{base.__module__}:{base.__qualname__}"
+        msg = f"{path!r} must be a subclass of {wanted}. Received: {loaded!r}."
+        raise error(msg)
+    if lacking := sorted(getattr(loaded, "__abstractmethods__", ())):
+        msg = f"{path!r} lacks {', '.join(lacking)}, which every {base.__name__} must have"
+        raise error(msg)
+    return loaded
+
+
 @functools.lru_cache(maxsize=64)
 def _points(group: str, path: tuple[str, ...]) -> list[PlugIn]:  # noqa: ARG001
     """Read the entry points of a group; the path of imports decides which there are."""
@@ -132,19 +182,31 @@ def _points(group: str, path: tuple[str, ...]) -> list[PlugIn]:  # noqa: ARG001
 
 
 @functools.lru_cache(maxsize=64)
-def _added(group: str, taken: frozenset[str], path: tuple[str, ...]) -> dict[str, PlugIn]:
-    added: dict[str, PlugIn] = {}
+def _added(
+    group: str, taken: frozenset[str], path: tuple[str, ...]
+) -> tuple[dict[str, PlugIn], dict[str, str]]:
+    by_name: dict[str, list[PlugIn]] = {}
     for point in _points(group, path):
-        if point.name in taken or point.name in added:
-            other = _provider(added[point.name]) if point.name in added else "oddjet itself"
-            msg = (
-                f"{group}: {_provider(point)} adds {point.name!r} ({point.value}), a name that "
-                f"{other} has: remove one of the packages, or name the class by "
-                f"'package.module:Class'"
-            )
-            raise ConfigError(msg)
-        added[point.name] = point
-    return added
+        by_name.setdefault(point.name, []).append(point)
+    added, clashes = {}, {}
+    for name, points in by_name.items():
+        if name not in taken and len(points) == 1:
+            added[name] = points[0]
+            continue
+        who = " and ".join(f"{_provider(point)} ({point.value})" for point in points)
+        other = "a name that oddjet itself has" if name in taken else "the same name"
+        clashes[name] = (
+            f"{group}: {name!r} is added by {who}, {other}: "
+            + ("oddjet's own is used" if name in taken else "neither is used")
+            + ". Rename it in their package"
+            + (", or name the class: 'package.module:Class'" if group in NAMED_BY_PATH else "")
+        )
+    return added, clashes
+
+
+@functools.cache
+def _tell_once(text: str) -> None:
+    logger.warning("%s", text)
 
 
 def _provider(point: PlugIn) -> str:

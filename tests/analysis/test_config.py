@@ -135,13 +135,31 @@ def test_values_by_dotted_key_replace_those_of_the_file(tmp_path: Path) -> None:
         ({"pseudo_data": {"lumi_ifb": -1.0, "seed": 7}}, "lumi_ifb"),
         ({"hunt.widnow": [65, 105]}, r"widnow.*window"),
         ({"detectors.7.name": "kmeans"}, r"detectors\.7\.name.*no '7'"),
-        ({"name.first": "x"}, r"name\.first.*no 'first' in 'test'"),
+        ({"name.first": "x"}, r"name\.first.*is 'test': no 'first' in it"),
+        ({"fileset.datasets.p.k_factor": 2}, r"no 'p' in fileset\.datasets, but q\.$"),
+        ({"fileset.datasets.Q.k_factor": 2}, r"no 'Q' in fileset\.datasets, .*Did you mean 'q'"),
+        (
+            {"fileset.datasets.q.k_fator": 2},
+            r"1 problem\n  fileset\.datasets\.q\.k_fator: .*'k_factor'",
+        ),
+        ({"fileset": 3}, r"1 problem\n  fileset: [^\n]* or [^\n]*received 3$"),
+        ({"folds.0": 3}, r"folds is not in the configuration: no '0' in it"),
     ],
 )
 def test_wrong_changes_are_refused(tmp_path: Path, changes: dict[str, object], words: str) -> None:
     path = write(tmp_path, detectors=[{"name": "khanal"}])
     with pytest.raises(ConfigError, match=words):
         load_config(path, changes)
+
+
+def test_settings_that_a_step_does_not_look_at_are_refused(tmp_path: Path) -> None:
+    output = tmp_path / "a"
+    assert read_settings(None, {"hunt.n_toys": 200}, output=output, unused=["folds"])
+    for key, words in (("folds", "folds: this step"), ("output", "an argument of its own")):
+        with pytest.raises(ConfigError, match=words):
+            read_settings(None, {key: 4}, output=output, unused=["folds", "output"])
+    with pytest.raises(ConfigError, match=r"hunt\.n_toys: this step does not look at it"):
+        read_settings(write(tmp_path), {"hunt.n_toys": 200}, output=output, unused=["hunt"])
 
 
 def test_default_settings_have_the_background_function_of_statistics(tmp_path: Path) -> None:

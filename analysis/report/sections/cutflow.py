@@ -74,6 +74,7 @@ def _pictures(
                 "Events left after each step of the selection, as a fraction of all events read.",
                 hint="one long step down means that this cut decides; check it first.",
                 alt="Bars of the fraction of events left after each cut",
+                name="cut_flow",
             )
         )
     if spectra:
@@ -85,6 +86,7 @@ def _pictures(
                 hint="it has to fall from the cut on; a turn-on above the cut means that the "
                 "sample was generated too hard.",
                 alt="Jet pt spectra",
+                name="pt",
             )
         )
     return tuple(pictures)

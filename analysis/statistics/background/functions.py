@@ -27,7 +27,7 @@ import numpy.typing as npt
 import scipy
 
 from oddjet.errors import ConfigError, FitError, did_you_mean
-from oddjet.registry import Registry, load_object
+from oddjet.registry import Registry, load_class
 from oddjet.typing import Floats
 
 __all__ = [
@@ -348,21 +348,17 @@ class BinnedFunction:
         return self.expected(parameters), np.einsum("bn,bnp->bp", weights, slopes)
 
 
-def _load_family(path: str) -> type[FallingFunction]:
-    family = load_object(path)
-    if not (isinstance(family, type) and issubclass(family, FallingFunction)):
-        msg = f"{path!r} must be a subclass of FallingFunction. Received: {family!r}."
-        raise ConfigError(msg)
-    return family
-
-
 _FAMILIES: dict[str, type[FallingFunction]] = {
     "dijet": DijetFunction,
     "exppoly": ExpPolynomial,
     "bernstein": BernsteinPolynomial,
 }
 
-FAMILIES: Registry[type[FallingFunction]] = Registry("functions", _FAMILIES, load=_load_family)
+FAMILIES: Registry[type[FallingFunction]] = Registry(
+    "functions",
+    _FAMILIES,
+    load=lambda path: load_class(path, FallingFunction),  # type: ignore[type-abstract]
+)
 """Families by name, also those that other packages add."""
 
 

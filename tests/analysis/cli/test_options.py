@@ -58,6 +58,43 @@ def test_fields_of_a_group_are_options() -> None:
     assert CliRunner().invoke(command, ["file"]).exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["skim", "a.root", "-o", "A", "--set", "output=B"],
+            "output: this step does not look at it",
+        ),
+        (["skim", "a.root", "-o", "A", "--set", "hunt.bin_width=4"], "hunt.bin_width: this step"),
+        (["skim", "a.root", "-o", "A", "--set", "fileset=b.yaml"], "fileset: this step"),
+        (["score", "S", "-m", "M", "-o", "A", "--set", "folds=4"], "folds: this step"),
+        (
+            ["hunt", ".", "--column", "s", "--set", "selection.pt_min=4"],
+            "selection.pt_min: this step",
+        ),
+        (["hunt", ".", "--column", "s", "--toys", "50"], "--toys is an option of a histogram"),
+        (
+            ["hunt", ".", "--column", "s", "--range", "1", "2"],
+            "--range is an option of a histogram",
+        ),
+        (["hunt", "h.root", "--column", "s"], "--column is an option of a scores table"),
+        (["hunt", "h.root", "--unblind"], "--unblind is an option of a scores table"),
+        (["hunt", "h.root", "--set", "hunt.n_toys=100"], "--set is an option of a scores table"),
+        (["sculpt", ".", "--column", "s", "--set", "unblind=true"], "unblind: this step"),
+        (["train", ".", "-o", "A", "--label", "a b"], "label: "),
+    ],
+)
+def test_what_would_be_ignored_is_refused(
+    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 1, result.output
+    assert "ConfigError" in result.output
+    assert said in result.output
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("command", ["skim", "run", "plan", "inject", "submit"])
 def test_unknown_settings_are_refused_with_a_hint(command: str, tmp_path: Path) -> None:
     config = str(ROOT / "analysis" / "quickstart.yaml")

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from oddjet.analysis.cli.app import app
 from oddjet.analysis.config import read_settings
 from oddjet.analysis.pipeline.folder import Run
-from oddjet.analysis.pipeline.steps import hunt_scores
+from oddjet.analysis.pipeline.steps import hunt_scores, verdict_settings
 from oddjet.datasets.files.dataset import Fileset
 from oddjet.datasets.simulation import simulate
 from oddjet.datasets.skims.manifest import DatasetSummary, Manifest, write_manifest
@@ -32,6 +32,14 @@ def test_a_hunt_hides_what_the_run_of_its_scores_hides(tmp_path: Path) -> None:
     scores = tmp_path / "scores"
     data = DatasetSummary(kind="data", n_events=1, sumw=1.0, sumw2=1.0)
     write_manifest(scores, Manifest(kind="scores", datasets={"d": data}))
+    settings = verdict_settings(scores, None, {}, ["d"])  # without a configuration, the run's
+    assert settings.window == (123, 158)
+    words = r"hides 123–158 GeV .*config\.yaml \(config= in Python\)$"
+    with pytest.raises(ConfigError, match=words):
+        verdict_settings(scores, None, {"hunt.window": [65, 105]}, ["d"])
+    assert verdict_settings(scores, None, {"hunt.window": [65, 105]}).window == (65, 105)
     other = read_settings(None, {}, output=scores)
-    with pytest.raises(ConfigError, match=r"hides 123–158 GeV .* would hide 65–105 GeV .*unblind"):
+    with pytest.raises(
+        ConfigError, match=r"hides 123–158 GeV .* 65–105 GeV would be hidden .*--unblind"
+    ):
         hunt_scores(other, scores, ["kmeans_min_d"])

@@ -1,0 +1,100 @@
+"""The section of a skim or of a scores table: what is in it, its cut flow, its scores, its pt."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from oddjet.analysis.report.figures.spectra import spectrum
+from oddjet.analysis.report.figures.style import Histogram, PlotLabel, legend_text
+from oddjet.analysis.report.page import Picture, Section, Table
+from oddjet.analysis.report.sections.cutflow import cut_flow_section
+from oddjet.analysis.report.sections.scores import scores_section
+from oddjet.datasets.skims.skim import Skim
+from oddjet.ml.score_names import ScoreName
+from oddjet.processors.scores import Scores
+
+__all__ = ["pt_edges", "skim_section"]
+
+SIMULATED = ("background", "signal")
+
+
+def skim_section(skim: Skim) -> Section:
+    """Show the datasets of a skim or a scores table; pictures are drawn when they are asked for.
+
+    Masses of data are in none of them, nor their scores: they may be blinded.
+
+    Args:
+        skim: Open.
+    """
+    manifest = skim.manifest
+    jets = dict.fromkeys(manifest.datasets, 0)
+    for chunk in manifest.chunks:
+        jets[chunk.dataset] += chunk.n_jets
+    rows = tuple(
+        (name, dataset.kind, dataset.n_events, jets[name], dataset.cross_section_pb)
+        for name, dataset in manifest.datasets.items()
+    )
+    pt = Picture(partial(_draw_pt, skim), "Transverse momentum of the jets.", name="pt")
+    flow = cut_flow_section(manifest.cutflow, labels=_labels(skim), label=_label(skim)).pictures
+    scores = _score_pictures(skim) if isinstance(skim, Scores) else []
+    return Section(
+        title=f"{manifest.kind} {skim.folder}",
+        anchor=manifest.kind,
+        statements=(f"columns: {', '.join(skim.fields)}",),
+        warnings=(manifest.describe_missing(),) if manifest.missing else (),
+        tables=(Table(("dataset", "kind", "events", "jets", "cross section [pb]"), rows),),
+        pictures=(*scores, *flow, pt),
+        numbers=manifest.model_dump(mode="json"),
+    )
+
+
+def pt_edges(low: float, pt: np.typing.ArrayLike) -> np.typing.NDArray[np.float64]:
+    """Edges of 40 bins of pt, from the lowest to what 99.9 % of the jets lie below [GeV].
+
+    Args:
+        low: The lower end.
+        pt: Of the jets, shape (n,).
+    """
+    pt = np.asarray(pt)
+    high = float(np.quantile(pt, 0.999)) if pt.size else 1000.0
+    return np.linspace(low, max(high, low + 1), 41)
+
+
+def _labels(skim: Skim) -> dict[str, str]:
+    return {name: dataset.label or name for name, dataset in skim.manifest.datasets.items()}
+
+
+def _label(skim: Skim) -> PlotLabel:
+    kinds = {"data" if d.kind == "data" else "simulation" for d in skim.manifest.datasets.values()}
+    return PlotLabel(" and ".join(sorted(kinds)))
+
+
+def _draw_pt(skim: Skim) -> Figure:
+    labels = _labels(skim)
+    pt = {name: np.asarray(skim.jets(name, columns=["pt"])["pt"]) for name in labels}
+    everything = np.concatenate([np.zeros(0), *pt.values()])
+    edges = pt_edges(float(everything.min()) if everything.size else 0.0, everything)
+    shapes = [Histogram.fill(legend_text(labels[n]), values, edges) for n, values in pt.items()]
+    return spectrum(shapes, label=_label(skim))
+
+
+def _score_pictures(scores: Scores) -> list[Picture]:
+    if all(dataset.kind == "data" for dataset in scores.manifest.datasets.values()):
+        return []
+    columns = [name.raw for name in ScoreName.find_all(scores.names) if not name.method]
+    caption = "raw (left), and calibrated to −log10 of the background's survival (right)."
+    return [
+        Picture(partial(_draw_score, scores, column), f"{column}: {caption}", name=column)
+        for column in columns
+    ]
+
+
+def _draw_score(scores: Scores, column: str) -> Figure:
+    names = (column, ScoreName(column).calibrated, "dataset", "label", "weight")
+    table = scores.columns([n for n in names if n in scores.names], kinds=SIMULATED)
+    (picture,) = scores_section(table, [column], scores.manifest.datasets).pictures
+    assert not isinstance(picture.source, str)
+    return picture.source()
