@@ -103,13 +103,13 @@ class Truth(IntEnum):
 def make_jets(constituents: Any, **columns: Any) -> Jets:
     """Build jets from their constituents.
 
-    Constituents are sorted hardest first and a missing mass is taken as 0. Of `pt`, `eta`, `phi`
-    and `mass`, those not given are taken from the constituents' four-vector sum (E-scheme, in
-    float64); a jet without constituents then has zeros.
+    Constituents are sorted hardest first and a missing mass is taken as 0. Those of pt 0 are padding,
+    not particles, and left out. Of `pt`, `eta`, `phi` and `mass`, those not given are taken from the
+    constituents' four-vector sum (E-scheme, in float64); a jet without constituents then has zeros.
 
     Args:
         constituents: n_jets * var * {pt [GeV], eta, phi[, mass [GeV]][, pdgId][, …]}, any awkward
-            array.
+            array, padded with zeros or not.
         **columns: One value a jet each (n_jets): the fields that this module's table lists, or
             others. A string is given to every jet. None leaves the column out.
 
@@ -117,7 +117,7 @@ def make_jets(constituents: Any, **columns: Any) -> Jets:
         The jets, n_jets records.
 
     Raises:
-        InputError: If the constituents are not of that shape or a column's length differs.
+        InputError: If the constituents are not of that shape, a pt is below 0 or a column's length differs.
         NonFiniteError: If a number is NaN or infinite.
 
     >>> jets = make_jets([[{"pt": 3.0, "eta": 0.0, "phi": 0.0}, {"pt": 4.0, "eta": 0.0, "phi": 1.5707963}]])
@@ -126,7 +126,7 @@ def make_jets(constituents: Any, **columns: Any) -> Jets:
     >>> jets.constituents.pt.to_list()
     [[4.0, 3.0]]
     """
-    offsets, fields = _flatten_constituents(constituents)
+    offsets, fields = _without_padding(*_flatten_constituents(constituents))
     fields = _hardest_first(offsets, fields)
     n_jets = len(offsets) - 1
     arrays: dict[str, Any] = {}
@@ -278,6 +278,24 @@ def _flatten_constituents(
         if values.dtype.kind == "f":
             refuse_non_finite(f"constituents' {name}", values, offsets)
     return offsets, fields
+
+
+def _without_padding(
+    offsets: npt.NDArray[np.int64], fields: dict[str, npt.NDArray[Any]]
+) -> tuple[npt.NDArray[np.int64], dict[str, npt.NDArray[Any]]]:
+    """Leave out constituents of pt 0, and refuse those below."""
+    pt = fields["pt"]
+    if np.all(pt > 0):
+        return offsets, fields
+    if np.any(pt < 0):
+        jet = int(np.searchsorted(offsets, np.argmax(pt < 0), side="right")) - 1
+        msg = (
+            f"constituents' pt must be at least 0 (0 is padding, which is left out); received {pt.min():g},"
+            f" first in jet {jet}. Drop what is no particle"
+        )
+        raise InputError(msg)
+    kept = np.concatenate(([0], np.cumsum(pt > 0)))
+    return kept[offsets], {name: values[pt > 0] for name, values in fields.items()}
 
 
 def _hardest_first(

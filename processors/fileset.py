@@ -9,8 +9,10 @@ from typing import Any, Literal
 
 from coffea.processor.executor import ExecutorBase
 
+from oddjet.datasets.balance import Balance
 from oddjet.datasets.files.fileset import Fileset
 from oddjet.datasets.skims.manifest import Manifest
+from oddjet.processors.engine.balance import check_balance
 from oddjet.processors.engine.chunkwise import SelectingProcessor
 from oddjet.processors.engine.duplicates import check_unique
 from oddjet.processors.engine.keys import code_digest, with_key
@@ -103,6 +105,7 @@ class FilesetPass:
         Raises:
             ProcessingError: If chunks failed, entries do not add up, or Σ weight is not that of the
                 Runs trees.
+            BalanceError: If constituents do not add up to their jets.
             ChunkTooLargeError: If a chunk needs more memory than a worker has.
         """
         plan, options = self.plan, self.options
@@ -116,6 +119,10 @@ class FilesetPass:
             options=options,
         )
         records, missing = find_missing(plan, self.chunks, records, result["failures"])
+        tolerance = self.processor.selection.constituents_tolerance
+        for name in plan.fileset.datasets:
+            parts = (record.balance for record in records if record.dataset == name)
+            check_balance(name, Balance.add_up(parts), tolerance)
         if options.require_unique:
             check_unique(self.output, records, kinds=plan.kinds)
         sumw_runs = read_sumw_runs(plan)

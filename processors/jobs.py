@@ -150,7 +150,7 @@ class AbsentExecutor(ExecutorBase):  # type: ignore[misc]
                 part = skim.manifest.chunks[0].key
             else:
                 source = ChunkSource.from_metadata(item.usermeta)
-                branches, part = tuple(sorted(item.preload)), None
+                branches, part = tuple(sorted(item.preload or ())), None
             metadata = source.to_metadata()
             self.chunks.append(BatchChunk(source=metadata, branches=branches, part=part))
             failures |= failure_of(source, ProcessingError(self.reason(source.key)))["failures"]

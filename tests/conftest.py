@@ -24,6 +24,15 @@ def samples() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def cases() -> Path:
+    """The folder of inputs that users' reports describe; tests that need it say so when they skip."""
+    folder = Path(os.environ.get("ODDJET_CASES", ROOT.parent / "shared" / "cases"))
+    if not folder.is_dir():
+        pytest.skip(f"inputs of users' reports not found in {folder}: set ODDJET_CASES")
+    return folder
+
+
 MakeToyJets = Callable[..., Jets]
 
 

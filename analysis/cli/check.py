@@ -3,32 +3,74 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import typer
 from rich.text import Text
 
 from oddjet.analysis.cli.console import err, exit_on_error, out, print_note, print_table
-from oddjet.analysis.cli.options import ConfigFile, OutputFile, Settings, chosen
+from oddjet.analysis.cli.options import OutputFile, Settings, chosen
 from oddjet.analysis.pipeline.check import check_config, describe_clashes
 from oddjet.analysis.pipeline.schema import json_schema
 from oddjet.datasets.disk.atomic import write_text
+from oddjet.errors import ConfigError, InputError
 from oddjet.ml import describe_detectors
 from oddjet.registry import plug_ins
 
 __all__ = ["check", "detectors", "schema"]
 
 
-def check(config: ConfigFile, settings: Settings = None) -> None:
-    """Find everything that can be known to be wrong before running."""
+def check(
+    sources: Annotated[list[str], typer.Argument(help="An analysis (YAML); or ROOT files.")],
+    settings: Settings = None,
+) -> None:
+    """Find everything that can be known to be wrong before running; or look into ROOT files."""
+    files = [source for source in sources if urlsplit(source).path.endswith(".root")]
     with exit_on_error():
-        problems, facts = check_config(config, chosen(settings, {}))
+        if files and len(files) == len(sources) and not settings:
+            _check_files(files)
+            return
+        if len(sources) > 1 or files:
+            msg = (
+                f"expected one analysis, or ROOT files without --set; received {', '.join(sources)}"
+            )
+            raise ConfigError(msg)
+        problems, facts = check_config(sources[0], chosen(settings, {}))
     for fact in facts:
         out.print(Text.assemble(("✓", "green"), f" {fact}"), soft_wrap=True)
     for problem in problems:
         err.print(Text.assemble(("✗", "bold red"), f" {problem}"), soft_wrap=True)
     if problems:
         raise typer.Exit(1)
+
+
+def _check_files(files: Sequence[str]) -> None:
+    """Print how the constituents in files add up to their jets."""
+    from oddjet.processors.engine.preview import preview_file  # noqa: PLC0415 (slow import)
+
+    rows: list[tuple[object, ...]] = []
+    for file in files:
+        name = Path(urlsplit(file).path).name
+        try:
+            previews = preview_file(file)
+        except InputError as error:
+            rows.append((name, f"{type(error).__name__}: {error}", *[None] * 5))
+            continue
+        for preview in previews:
+            if (balance := preview.balance) is None:
+                continue
+            numbers = [f"{ratio:.4f}" for ratio in (balance.median, *balance.tails)]
+            numbers = numbers if balance.n_jets else ["–"] * 3
+            against = "raw pt" if balance.is_raw else "pt"
+            rows.append((name, preview.description, balance.n_jets, *numbers, against))
+        if all(preview.balance is None for preview in previews):
+            rows.append((name, "no constituents", *[None] * 5))
+    headings = ("file", "read as", "jets", "median", "1 % below", "1 % above", "compared with")
+    title = "Σ constituents over the jet, of the first events"
+    print_table(title, headings, rows, right=headings[2:6])
 
 
 def schema(

@@ -36,6 +36,7 @@ from oddjet.analysis.pipeline.steps import (
     unused_by_score,
 )
 from oddjet.analysis.pipeline.train import train_detector
+from oddjet.analysis.report.sections.reading import reading_tables
 from oddjet.datasets.disk.logs import write_log
 from oddjet.datasets.disk.validation import validate
 from oddjet.datasets.files.fileset import load_fileset
@@ -135,6 +136,8 @@ def skim(
         counts.update(chunk.counts)
     for name, number in counts.items():
         out.print(f"{name.replace('_', ' ')}: {number:,}")
+    for table in reading_tables(manifest.datasets):
+        print_table(table.caption, table.headers, table.rows)
     if manifest.missing:
         err.print(manifest.describe_missing(), style="bold yellow")
     print_place("skim", output)

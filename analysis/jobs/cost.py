@@ -21,6 +21,7 @@ from oddjet.condor.executors import SerialExecutor
 from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.disk.digest import content_key
 from oddjet.datasets.disk.remote import open_root
+from oddjet.datasets.files.fields import flat_names
 from oddjet.datasets.files.fileset import Fileset
 from oddjet.datasets.skims.manifest import ChunkRecord, DatasetSummary, Manifest
 from oddjet.datasets.skims.skim import Skim
@@ -281,5 +282,7 @@ def _compressed_bytes(source: ChunkSource, plan: Plan) -> float:
     """Compressed bytes an entry of the branches that are read, over the whole file."""
     with open_root(source.file, timeout=source.timeout) as file:
         tree: Any = file[source.tree]
-        total = sum(tree[name].compressed_bytes for name in plan.branches[source.file])
+        fields = flat_names(tree)
+        read = [tree[fields[name]] for name in plan.branches[source.file] if name in fields]
+        total = sum(getattr(branch, "compressed_bytes", 0) for branch in read)  # RNTuple: not known
         return float(total) / max(1, int(tree.num_entries))

@@ -39,7 +39,8 @@ def check_config(
 ) -> tuple[list[str], list[str]]:
     """Check an analysis without running it.
 
-    Opens every file of the fileset (header, size, uuid, branches), but reads no event.
+    Opens every file of the fileset (header, size, uuid, branches); events are read of the first local
+    file of each dataset alone, a few hundred, to compare constituents with their jets.
 
     Args:
         path: The configuration.
@@ -109,12 +110,10 @@ def _check_sources(config: AnalysisConfig, fileset: Fileset) -> Findings:
     names = [name for name, dataset in fileset.datasets.items() if dataset.simulate is None]
     if not names:
         return
-    from oddjet.processors.engine.plan import make_plan  # noqa: PLC0415 (slow import)
+    from oddjet.processors.engine.preview import preview_fileset  # noqa: PLC0415 (slow import)
 
-    plan = make_plan(fileset.only(names), selection=config.selection, chunk_size=config.chunk_size)
-    yield (
-        True,
-        f"{len(plan.files)} files with {plan.n_entries:,} events and every branch that is needed",
+    yield from preview_fileset(
+        fileset.only(names), selection=config.selection, chunk_size=config.chunk_size
     )
 
 

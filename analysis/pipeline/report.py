@@ -155,7 +155,12 @@ def _cut_flow(run: Run, label: PlotLabel) -> Section:
         counts_in = counts_in.astype(np.float64)
         spectra.append(Histogram(run.labels[name], edges, counts_in, counts_in))
     return cut_flow_section(
-        manifest.cutflow, labels=run.labels, warnings=warnings, spectra=spectra, label=label
+        manifest.cutflow,
+        labels=run.labels,
+        warnings=warnings,
+        datasets=manifest.datasets,
+        spectra=spectra,
+        label=label,
     )
 
 

@@ -86,10 +86,12 @@ def alternatives(path: str, redirectors: Sequence[str]) -> tuple[str, ...]:
     ('root://one.org//store/a.root', 'root://two.org//store/a.root')
     >>> alternatives("root://one.org//store/a.root", ["root://two.org/"])
     ('root://one.org//store/a.root', 'root://two.org//store/a.root')
+    >>> alternatives("root://one.org//store/a.root?token=x", ["root://two.org/"])[1]
+    'root://two.org//store/a.root?token=x'
     """
     if not redirectors:
         return (path,)
-    name = urlsplit(path).path if is_remote(path) else path
+    name = urlsplit(path)._replace(scheme="", netloc="").geturl() if is_remote(path) else path
     behind = [f"{server.rstrip('/')}//{name.lstrip('/')}" for server in redirectors]
     return tuple(dict.fromkeys([path, *behind] if is_remote(path) else behind))
 
@@ -123,7 +125,8 @@ def open_root(path: str, *, timeout: float = TIMEOUT) -> Any:
         path: Path or URL.
         timeout: Seconds a server has for an answer.
     """
-    return uproot.open(path, **open_options(path, timeout=timeout))
+    # As a key, or uproot would take what follows a colon for the name of an object.
+    return uproot.open({path: None}, **open_options(path, timeout=timeout))
 
 
 def is_transient(error: BaseException) -> bool:

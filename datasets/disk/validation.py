@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
+import zlib
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -75,12 +77,12 @@ def require_safe_name(name: str, what: str) -> str:
 
 
 def read_config(path: Path | str) -> Any:
-    """Read a YAML or JSON file.
+    """Read a YAML or JSON file, also compressed by gzip.
 
     Repeated keys are refused, and 1e3 is a number as in YAML 1.2.
 
     Args:
-        path: The file; JSON if it ends so, otherwise YAML.
+        path: The file; JSON if it ends in .json or .json.gz, otherwise YAML.
 
     Returns:
         Nested dicts and lists.
@@ -90,12 +92,13 @@ def read_config(path: Path | str) -> Any:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        content = path.read_bytes()
+        text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode()
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         msg = f"cannot read {path}: {error}"
         raise ConfigError(msg) from error
     try:
-        if path.suffix == ".json":
+        if path.name.removesuffix(".gz").endswith(".json"):
             return json.loads(text, object_pairs_hook=_unique_pairs)
         return parse_yaml(text)
     except (json.JSONDecodeError, yaml.YAMLError, ConfigError) as error:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from oddjet.datasets.catalog import catalog_path
 from oddjet.datasets.disk.garbage import collect_garbage
@@ -32,8 +33,10 @@ __all__ = ["Dataset", "Fileset", "Kind", "Simulate", "check_fileset", "load_file
 
 logger = logging.getLogger(__name__)
 
-_CONFIG_SUFFIXES = {".yaml", ".yml", ".json"}
+_CONFIG_ENDINGS = (".yaml", ".yml", ".json", ".yaml.gz", ".yml.gz", ".json.gz")
 _CATALOG = "catalog:"
+# What coffea's DatasetSpec and preprocessing write; only the first two and the format matter here.
+_COFFEA_KEYS = {"files", "metadata", "format", "form", "compressed_form", "did"}
 _REMOTE_THREADS = 8
 _SILENCES = 2
 _SHOWN = 20
@@ -47,9 +50,10 @@ def load_fileset(
     Args:
         source: One of
 
-            - a YAML or JSON file: oddjet's form (`datasets: {name: {files, kind, …}}`), coffea's
-              (`{name: {"files": {path: tree}, "metadata": {…}}}`) or `{name: [files]}`; paths and
-              patterns in it are relative to its folder, and environment variables are not expanded;
+            - a YAML or JSON file, also compressed (.json.gz): oddjet's form (`datasets: {name: {files, kind,
+              …}}`), coffea's (`{name: {"files": {path: tree}, "metadata": {…}}}`, also as its `DataGroupSpec`
+              and its preprocessing write it) or `{name: [files]}`; paths and patterns in it are relative to
+              its folder, and environment variables are not expanded;
             - `catalog:NAME`, one of `catalog_names()`;
             - a folder (every .root file below it), a .root file, a URL or a pattern;
             - a list of these; files listed directly make one dataset called `files`.
@@ -188,17 +192,21 @@ def _load_one(source: str, kind: Kind) -> Fileset:
     if source.startswith(_CATALOG):
         return _load_config(catalog_path(source.removeprefix(_CATALOG)), kind)
     path = Path(source)
-    if not is_remote(source) and path.suffix in _CONFIG_SUFFIXES:
+    if _is_config(source):
         return _load_config(path, kind)
     name = path.resolve().name if not is_remote(source) and path.is_dir() else "files"
     return _from_files({name: [source]}, kind, base=Path(), where=source)
+
+
+def _is_config(source: str) -> bool:
+    return source.endswith(_CONFIG_ENDINGS) and not is_remote(source)
 
 
 def _load_list(sources: list[str], kind: Kind) -> Fileset:
     if not sources:
         msg = "fileset: expected at least one file, received an empty list"
         raise ConfigError(msg)
-    described = [s for s in sources if s.startswith(_CATALOG) or Path(s).suffix in _CONFIG_SUFFIXES]
+    described = [s for s in sources if s.startswith(_CATALOG) or _is_config(s)]
     files = [source for source in sources if source not in described]
     parts = [_load_one(source, kind) for source in described]
     if files:
@@ -251,8 +259,11 @@ def _from_coffea(name: str, value: Any, kind: Kind, where: str) -> dict[str, Any
     """Bring one dataset of coffea's form into ours; warn of metadata that is not used."""
     if isinstance(value, list):
         return {"files": value, "kind": kind}
-    if unknown := sorted(set(value) - {"files", "metadata", "form"}):
+    if unknown := sorted(set(value) - _COFFEA_KEYS):
         msg = f"{where}: {name}: unknown key {', '.join(unknown)}; coffea's form has files and metadata"
+        raise ConfigError(msg)
+    if (written := value.get("format") or "root") != "root":
+        msg = f"{where}: {name}: its files are of the format {written!r}; ROOT files are expected"
         raise ConfigError(msg)
     dataset: dict[str, Any] = {"files": value["files"], "kind": kind}
     known = set(Dataset.model_fields) - {"files", "das", "simulate", "tree"}
@@ -307,10 +318,10 @@ def _tree_of(tree: Any, path: str, where: str) -> Any:
     steps = tree.get("steps")
     if steps:
         whole = steps[0][0] == 0 and all(a[1] == b[0] for a, b in itertools.pairwise(steps))
-        if not whole or tree.get("num_entries", steps[-1][1]) != steps[-1][1]:
+        if not whole or tree.get("num_entries") not in (None, steps[-1][1]):
             msg = f"{where}: {path}: its steps leave out entries; whole files are expected here"
             raise ConfigError(msg)
-    return tree.get("object_path")
+    return tree.get("object_path") or "Events"
 
 
 def _matches(pattern: str, base: Path, where: str, *, redirected: bool) -> list[str]:
@@ -321,7 +332,7 @@ def _matches(pattern: str, base: Path, where: str, *, redirected: bool) -> list[
             raise ConfigError(msg)
         return [pattern]
     if is_remote(pattern):
-        if glob.has_magic(pattern):
+        if glob.has_magic(urlsplit(pattern).path):  # a query is no pattern
             msg = f"{where}: {pattern}: patterns are not expanded in URLs; list the files"
             raise ConfigError(msg)
         return [pattern]

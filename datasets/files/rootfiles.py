@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 import uproot
+from uproot.behaviors.RNTuple import HasFields
 
 from oddjet.datasets.disk.atomic import atomic_write
 from oddjet.datasets.disk.remote import TIMEOUT, is_remote, is_unreachable, open_root
+from oddjet.datasets.files.fields import flat_names
 from oddjet.errors import BadFileError, ConfigError, InputError, UnreachableError, did_you_mean
 
 __all__ = ["RootFile", "inspect_root", "is_remote", "runs_sumw", "write_root"]
@@ -36,6 +38,8 @@ class RootFile:
         branches: Its branches.
         place: Where it was found: the path, or one of its other places.
         branch_bytes: Uncompressed bytes of each branch of `sorted(branches)`; empty if unknown.
+        is_rntuple: Whether the tree is an RNTuple, read through `NtupleFields`.
+        titles: What the file says of its jets, by collection: `Jet` are CHS or PUPPI jets.
     """
 
     path: str
@@ -46,6 +50,8 @@ class RootFile:
     branches: frozenset[str]
     place: str = ""
     branch_bytes: Sequence[int] = field(default=(), compare=False, repr=False)
+    is_rntuple: bool = False
+    titles: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
 
 def inspect_root(
@@ -96,7 +102,8 @@ def _inspect(place: str, tree: str, timeout: float) -> RootFile:
             if size is not None and size < file.file.fEND:
                 raise BadFileError(_truncated(place, int(size), int(file.file.fEND)))
             events = _get_tree(file, tree, place)
-            names = sorted(events.keys(recursive=False))
+            fields = flat_names(events)
+            names = sorted(fields)
             return RootFile(
                 path=place,
                 uuid=str(file.file.uuid),
@@ -104,7 +111,9 @@ def _inspect(place: str, tree: str, timeout: float) -> RootFile:
                 tree=tree,
                 n_entries=int(events.num_entries),
                 branches=_shared(frozenset(names)),
-                branch_bytes=_branch_bytes(events, names),
+                branch_bytes=_branch_bytes(events, [fields[name] for name in names]),
+                is_rntuple=isinstance(events, HasFields),
+                titles=_titles(events),
             )
     except (BadFileError, ConfigError):
         raise
@@ -132,6 +141,21 @@ def _branch_bytes(events: Any, names: Sequence[str]) -> Sequence[int]:
         return array("q", [int(events[name].uncompressed_bytes) for name in names])
     except (AttributeError, NotImplementedError, TypeError):
         return ()  # RNTuple does not tell
+
+
+def _titles(events: Any) -> dict[str, str]:
+    """NanoAOD describes a collection in the title of its counter, and of an RNTuple's field."""
+    titles = {}
+    for jet in ("Jet", "FatJet"):
+        name = next((name for name in (f"n{jet}", jet) if name in events), None)
+        title = (
+            getattr(events[name], "title", "") or getattr(events[name], "description", "")
+            if name
+            else ""
+        )
+        if title and not title.startswith(f"n{jet}/"):  # ROOT's own: name and type
+            titles[jet] = str(title)
+    return titles
 
 
 def runs_sumw(path: Path | str, *, timeout: float = TIMEOUT) -> float | None:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from oddjet.datasets.readers.reader import Reader
 from oddjet.errors import ConfigError, MissingBranchError, NoConstituentsError
 from oddjet.registry import Registry, load_object
 
-__all__ = ["READERS", "find_reader"]
+__all__ = ["READERS", "find_reader", "find_readers"]
 
-_AK8 = {"jet": "FatJet", "gen_jet": "GenJetAK8", "gen_jet_index": "FatJet_genJetAK8Idx"}
-_AK4 = {"jet": "Jet", "gen_jet": "GenJet", "gen_jet_index": "Jet_genJetIdx"}
-_PFNANO = {"link_index": "pFCandsIdx", "candidates": "PFCands"}
+_AK8: dict[str, Any] = {
+    "jet": "FatJet",
+    "gen_jet": "GenJetAK8",
+    "gen_jet_index": "FatJet_genJetAK8Idx",
+}
+_AK4: dict[str, Any] = {"jet": "Jet", "gen_jet": "GenJet", "gen_jet_index": "Jet_genJetIdx"}
+_PFNANO: dict[str, Any] = {"link_index": "pFCandsIdx", "candidates": "PFCands"}
 
-# AK8 jets are made of PUPPI-weighted candidates, so PFNano's weights are applied; Run-2 AK4 jets are
-# made with charged-hadron subtraction, so there they are not.
+# AK8 jets, and AK4 jets of Run 3, are made of PUPPI-weighted candidates, so PFNano's weights are applied;
+# AK4 jets of Run 2 are made with charged-hadron subtraction, so there they are not. Central NanoAOD keeps
+# candidates of jets with |η| < 2.5 (finalJetsAK8ConstituentsTable of PhysicsTools/NanoAOD), already weighted.
 _READERS = (
     Reader(
         name="nanoaod_v15",
@@ -24,6 +30,7 @@ _READERS = (
         links="FatJetPFCand",
         link_index="pfCandIdx",
         candidates="PFCand",
+        eta_max=2.5,
         description="central CMS NanoAODv15 and later, and oddjet's simulation: AK8",
     ),
     Reader(
@@ -41,7 +48,17 @@ _READERS = (
         **_PFNANO,
         radius=0.4,
         links="JetPFCands",
+        mitigation="CHS",
         description="CMS PFNano: AK4 (CHS)",
+    ),
+    Reader(
+        name="pfnano_ak4_puppi",
+        **_AK4,
+        **_PFNANO,
+        radius=0.4,
+        links="JetPFCands",
+        weight="puppiWeight",
+        description="CMS PFNano of Run 3: AK4 (PUPPI)",
     ),
 )
 
@@ -62,39 +79,76 @@ READERS: Registry[Reader] = Registry(
 _RADII = {"AK8": 0.8, "AK4": 0.4}
 
 
-def find_reader(branches: Collection[str], *, jet: str = "AK8", where: str = "") -> Reader:
-    """Find the reader of a file's format.
+def find_reader(
+    branches: Collection[str],
+    *,
+    jet: str = "AK8",
+    where: str = "",
+    titles: Mapping[str, str] | None = None,
+) -> Reader:
+    """Find the reader of a file's format: the first of `find_readers`."""
+    return find_readers(branches, jet=jet, where=where, titles=titles)[0]
+
+
+def find_readers(
+    branches: Collection[str],
+    *,
+    jet: str = "AK8",
+    where: str = "",
+    titles: Mapping[str, str] | None = None,
+) -> tuple[Reader, ...]:
+    """Find the readers of a file's format.
 
     Args:
         branches: The file's branches.
-        jet: AK8 or AK4.
+        jet: AK8 or AK4; AK4CHS or AK4PUPPI say how pile-up is removed too.
         where: The file, for messages.
+        titles: What the file says of its jets, by their prefix: a title that names CHS or PUPPI is
+            believed.
+
+    Returns:
+        One reader; or several that differ in how pile-up is removed alone, where neither the jets'
+        name nor the file's titles tell, the one for Run 2 first.
 
     Raises:
         NoConstituentsError: If the format does not keep constituents of these jets.
         MissingBranchError: If the format is known but branches of it are missing.
         ConfigError: If the jets are neither AK8 nor AK4.
     """
-    if jet not in _RADII:
-        msg = f"jet: expected AK8 or AK4, received {jet!r}"
+    if (radius := _RADII.get(jet[:3])) is None or jet[3:] not in ("", "CHS", "PUPPI"):
+        msg = f"jet: expected AK8 or AK4 (or AK4CHS, AK4PUPPI), received {jet!r}"
         raise ConfigError(msg)
-    candidates = [reader for reader in READERS.usable() if reader.radius == _RADII[jet]]
+    candidates = [
+        reader
+        for reader in READERS.usable()
+        if reader.radius == radius and jet[3:] in ("", reader.mitigation)
+    ]
     at = f"{where}: " if where else ""
-    for reader in candidates:
-        if reader.signature not in branches:
-            continue
-        if missing := [branch for branch in reader.required if branch not in branches]:
+    signature = next((r.signature for r in candidates if r.signature in branches), None)
+    if signature is not None:
+        fitting = [reader for reader in candidates if reader.signature == signature]
+        text = {prefix: title.lower() for prefix, title in (titles or {}).items()}
+        fitting = [r for r in fitting if r.mitigation.lower() in text.get(r.jet, "")] or fitting
+        lacking = [[b for b in reader.required if b not in branches] for reader in fitting]
+        if all(lacking):
+            reader, missing = fitting[0], lacking[0]
             msg = (
                 f"{at}looks like {reader.name} ({reader.signature} is there) but lacks {', '.join(missing)};"
                 " keep these branches when slimming files"
             )
             raise MissingBranchError(msg)
-        return reader
-    looked_for = " or ".join(reader.signature for reader in candidates)
+        return tuple(r for r, missing in zip(fitting, lacking, strict=True) if not missing)
+    raise _no_constituents(branches, candidates, jet, at)
+
+
+def _no_constituents(
+    branches: Collection[str], candidates: Sequence[Reader], jet: str, at: str
+) -> NoConstituentsError:
+    looked_for = " or ".join(dict.fromkeys(reader.signature for reader in candidates))
     known = "; ".join(reader.description for reader in READERS.usable())
-    others = [r for r in READERS.usable() if r.radius != _RADII[jet] and r.signature in branches]
+    others = [r for r in READERS.usable() if r not in candidates and r.signature in branches]
     instead = (
-        f"The file has them for {', '.join(_name(r) for r in others)}: ask for jet={_name(others[0])}."
+        f"The file has them for {', '.join(dict.fromkeys(map(_name, others)))}: ask for jet={_name(others[0])}."
         if others
         else "NanoAOD before v15 does not keep them: use the same data set's NanoAODv15 or PFNano production, or"
         " simulate with `oddjet simulate`."
@@ -103,7 +157,7 @@ def find_reader(branches: Collection[str], *, jet: str = "AK8", where: str = "")
         f"{at}no constituents of {jet} jets: looked for the branch {looked_for}. Formats that have constituents:"
         f" {known}. {instead}"
     )
-    raise NoConstituentsError(msg)
+    return NoConstituentsError(msg)
 
 
 def _name(reader: Reader) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.errors import LinkError, NonFiniteError
-from oddjet.typing import Ints, Singles
+from oddjet.typing import Bools, Ints, Singles
 
 __all__ = ["LinkTable", "link_candidates"]
 
@@ -99,7 +99,8 @@ def link_candidates(
     weights: Singles | None,
     slots: Ints,
     n_slots: int,
-) -> tuple[Ints, dict[str, npt.NDArray[Any]], Ints]:
+    mask_bad: bool = False,
+) -> tuple[Ints, dict[str, npt.NDArray[Any]], Ints, Bools]:
     """Gather the candidates of each wanted jet, hardest first.
 
     Args:
@@ -109,15 +110,17 @@ def link_candidates(
             no weights.
         slots: For each jet its place in the result, or −1 if it is not wanted (n_jets).
         n_slots: Number of wanted jets.
+        mask_bad: Give a jet with a candidate that is not finite no candidates, instead of refusing it.
 
     Returns:
-        Offsets (n_slots + 1), the candidates' fields (n_kept), and the number of links of each jet
-        (n_slots), with those dropped.
+        Offsets (n_slots + 1), the candidates' fields (n_kept), the number of links of each jet
+        (n_slots), with those dropped, and which jets have a candidate that is not finite (n_slots).
 
     Raises:
         LinkError: If an index is outside its event's jets or candidates, also for jets that are not
             wanted.
-        NonFiniteError: If a linked candidate of a wanted jet has a NaN or infinite number.
+        NonFiniteError: If a linked candidate of a wanted jet has a NaN or infinite number, and such
+            jets are not masked.
     """
     table.check_shape()
     for name, values in candidates.items():
@@ -125,16 +128,7 @@ def link_candidates(
             prefix = table.candidates
             msg = f"{table.at}{prefix}_{name} has another length than {prefix}_pt"
             raise LinkError(msg)
-    links = _Links(
-        table.jet_offsets,
-        table.candidate_offsets,
-        table.link_offsets,
-        table.jet_index,
-        table.candidate_index,
-        slots,
-        weights is not None,
-        np.ones(1, np.float32) if weights is None else weights,
-    )
+    links = _Links.of(table, slots, weights)
     n_links, n_kept = np.zeros(n_slots, np.int64), np.zeros(n_slots, np.int64)
     code, event, link = _count(links, n_links, n_kept)
     if code != _OK:
@@ -144,13 +138,19 @@ def link_candidates(
     _fill(links, offsets, chosen)
     sorted_pt = np.empty(len(chosen), np.float32)
     columns = tuple(candidates[name] for name in ("pt", "eta", "phi", "mass"))
-    bad = _order(offsets, chosen, links, columns, sorted_pt)
-    if bad >= 0:
-        _refuse_non_finite(table, candidates, weights, int(chosen[bad]))
+    first_bad = np.full(n_slots, -1, np.int64)
+    _order(offsets, chosen, links, columns, sorted_pt, first_bad)
+    is_bad = first_bad >= 0
+    if is_bad.any() and not mask_bad:
+        _refuse_non_finite(table, candidates, weights, int(chosen[first_bad[is_bad][0]]))
+    if is_bad.any():
+        kept = np.repeat(~is_bad, np.diff(offsets))
+        chosen, sorted_pt = chosen[kept], sorted_pt[kept]
+        offsets = np.append(0, np.cumsum(np.where(is_bad, 0, n_kept)))
     fields = {name: sorted_pt if name == "pt" else v[chosen] for name, v in candidates.items()}
     if weights is not None:
         fields["mass"] = fields["mass"] * weights[chosen]
-    return offsets, fields, n_links
+    return offsets, fields, n_links, is_bad
 
 
 class _Links(NamedTuple):
@@ -165,6 +165,19 @@ class _Links(NamedTuple):
     is_weighted: bool
     weights: Singles
 
+    @classmethod
+    def of(cls, table: LinkTable, slots: Ints, weights: Singles | None) -> _Links:
+        return cls(
+            table.jet_offsets,
+            table.candidate_offsets,
+            table.link_offsets,
+            table.jet_index,
+            table.candidate_index,
+            slots,
+            weights is not None,
+            np.ones(1, np.float32) if weights is None else weights,
+        )
+
 
 def _refuse_non_finite(
     table: LinkTable, candidates: dict[str, npt.NDArray[Any]], weights: Singles | None, index: int
@@ -173,7 +186,10 @@ def _refuse_non_finite(
     values = {name: float(candidates[name][index]) for name in ("pt", "eta", "phi", "mass")}
     if weights is not None:
         values["weight"] = float(weights[index])
-    msg = f"{table.at}one of the {table.candidates} in event {event} is not finite: {values}; the file is damaged"
+    msg = (
+        f"{table.at}one of the {table.candidates} in event {event} is not finite: {values}; the file is damaged."
+        " To leave out such jets, counted in the cut flow, set selection.on_bad_jet to mask"
+    )
     raise NonFiniteError(msg)
 
 
@@ -216,11 +232,16 @@ def _fill(links: _Links, offsets: Ints, chosen: Ints) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def _order(
-    offsets: Ints, chosen: Ints, links: _Links, columns: tuple[Singles, ...], sorted_pt: Singles
-) -> int:
+    offsets: Ints,
+    chosen: Ints,
+    links: _Links,
+    columns: tuple[Singles, ...],
+    sorted_pt: Singles,
+    first_bad: Ints,
+) -> None:
     """Sort each jet's candidates by falling pt, ties in the order of the links.
 
-    Gives the place of the first candidate that is not finite, or −1.
+    `first_bad` takes the place of each jet's first candidate that is not finite; others stay at −1.
     """
     pt, eta, phi, mass = columns
     for slot in range(len(offsets) - 1):
@@ -237,7 +258,8 @@ def _order(
                 and np.isfinite(phi[candidate])
                 and np.isfinite(mass[candidate])
             ):
-                return i
+                first_bad[slot] = i
+                break
             j = i
             while j > start and sorted_pt[j - 1] < value:
                 sorted_pt[j] = sorted_pt[j - 1]
@@ -245,4 +267,3 @@ def _order(
                 j -= 1
             sorted_pt[j] = value
             chosen[j] = candidate
-    return -1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import awkward as ak
 import numpy as np
@@ -32,13 +32,16 @@ class LinkedConstituents:
         n_linked: Links of each jet, with those dropped for weight 0: n_events * n_jets, or
             n_selected.
         n_without: Number of jets (of those wanted) that have no link at all; their lists are empty.
-        n_dropped: Number of links dropped because their candidate has weight 0.
+        n_dropped: Number of links dropped because their candidate has weight 0, of jets that are not
+            masked.
+        is_masked: Which jets have a candidate that is not finite, as n_linked; their lists are empty.
     """
 
     constituents: ak.Array
     n_linked: ak.Array
     n_without: int
     n_dropped: int
+    is_masked: ak.Array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +61,9 @@ class Reader:
         link_index: Field of the links with the candidate's index.
         candidates: Candidates' prefix.
         weight: Field of the candidates that multiplies pt and mass, or None.
+        mitigation: How pile-up is removed from the jets: PUPPI (weighted candidates) or CHS (charged
+            hadrons of other vertices are left out).
+        eta_max: |η| of the jets beyond which the format keeps no constituents; None for no limit.
         description: The format in a few words.
     """
 
@@ -70,6 +76,8 @@ class Reader:
     link_index: str
     candidates: str
     weight: str | None = None
+    mitigation: Literal["PUPPI", "CHS"] = "PUPPI"
+    eta_max: float | None = None
     description: str = ""
 
     @property
@@ -91,6 +99,15 @@ class Reader:
             f"{self.links}_jetIdx",
             f"{self.links}_{self.link_index}",
             *(f"{self.candidates}_{field}" for field in fields),
+        )
+
+    def eta_note(self, eta_max: float) -> str:
+        """Note that a cut on |η| is wider than what the format keeps constituents of; empty if it is not."""
+        if self.eta_max is None or eta_max <= self.eta_max:
+            return ""
+        return (
+            f"{self.name} keeps constituents of jets with |η| < {self.eta_max:g} alone; eta_max is {eta_max:g}, and"
+            " jets beyond are lost at 'linked constituents'"
         )
 
     def branches(self, available: Collection[str] | None = None) -> tuple[str, ...]:
@@ -127,7 +144,12 @@ class Reader:
         return {field: branch for field, branch in columns.items() if branch in available}
 
     def constituents(
-        self, events: Any, *, jet_mask: ak.Array | None = None, where: str = ""
+        self,
+        events: Any,
+        *,
+        jet_mask: ak.Array | None = None,
+        where: str = "",
+        mask_bad: bool = False,
     ) -> LinkedConstituents:
         """Put candidates to their jets, by index and never by counting.
 
@@ -137,6 +159,8 @@ class Reader:
             jet_mask: n_events * n_jets bool, to link the chosen jets alone; the result is then flat
                 over them.
             where: The file and range, for messages.
+            mask_bad: Give jets with a candidate that is not finite no constituents, instead of refusing
+                them.
 
         Returns:
             The constituents: all jets' (n_events * n_jets * var) or the chosen jets' (n_selected *
@@ -144,14 +168,14 @@ class Reader:
 
         Raises:
             LinkError: If an index is outside its event's jets or candidates.
-            NonFiniteError: If a candidate of a wanted jet is NaN or infinite.
+            NonFiniteError: If a candidate of a wanted jet is NaN or infinite, without `mask_bad`.
             InputError: If the mask is not of the jets' shape.
         """
         jet_offsets, _ = flatten(events[f"{self.jet}_pt"])
         slots, n_slots = _slots(jet_offsets, jet_mask, self.jet)
         table, candidates, weights = self._read_links(events, jet_offsets, where)
-        offsets, fields, n_links = link_candidates(
-            table, candidates, weights=weights, slots=slots, n_slots=n_slots
+        offsets, fields, n_links, is_bad = link_candidates(
+            table, candidates, weights=weights, slots=slots, n_slots=n_slots, mask_bad=mask_bad
         )
         record = ak.contents.RecordArray(
             [ak.contents.NumpyArray(values) for values in fields.values()], list(fields)
@@ -160,15 +184,18 @@ class Reader:
             ak.index.Index64(offsets), record
         )
         n_linked: ak.contents.Content = ak.contents.NumpyArray(n_links)
+        is_masked: ak.contents.Content = ak.contents.NumpyArray(is_bad)
         if jet_mask is None:
             by_event = ak.index.Index64(jet_offsets)
             constituents = ak.contents.ListOffsetArray(by_event, constituents)
             n_linked = ak.contents.ListOffsetArray(by_event, n_linked)
+            is_masked = ak.contents.ListOffsetArray(by_event, is_masked)
         return LinkedConstituents(
             constituents=ak.Array(constituents),
             n_linked=ak.Array(n_linked),
             n_without=int(np.count_nonzero(n_links == 0)),
-            n_dropped=int(n_links.sum()) - int(offsets[-1]),
+            n_dropped=int(n_links[~is_bad].sum()) - int(offsets[-1]),
+            is_masked=ak.Array(is_masked),
         )
 
     def _read_links(

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from oddjet.datasets.balance import Balance
 from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.disk.validation import validate
 from oddjet.errors import SkimError
@@ -68,6 +69,8 @@ class ChunkRecord(_Frozen):
         sumw: Σ genWeight of all entries, before any cut.
         sumw2: Σ genWeight² of all entries.
         counts: Warnings counted, such as jets_without_links.
+        balance: How the constituents of its jets add up to them; in a manifest, None: datasets have it.
+        notes: How its jets were read; in a manifest empty likewise.
         seconds: Wall time.
         images: Whether the part has an image file.
         stored_in: Name of the files that hold the part among others, see `oddjet.datasets.skims.compaction`;
@@ -88,6 +91,8 @@ class ChunkRecord(_Frozen):
     sumw: float
     sumw2: float
     counts: dict[str, int] = Field(default_factory=dict)
+    balance: Balance | None = None
+    notes: tuple[str, ...] = ()
     seconds: float = 0.0
     images: bool = False
     stored_in: str | None = None
@@ -158,6 +163,8 @@ class DatasetSummary(_Frozen):
             certification file has them; None if not known.
         lumi_ifb: Their recorded luminosity [1/fb], None without a table of it.
         is_whole: Whether everything planned was processed.
+        balance: How the constituents of its jets add up to them; None without jets.
+        notes: How its jets were read, and what is odd about that; reports repeat it.
     """
 
     kind: Literal["data", "background", "signal"]
@@ -172,6 +179,8 @@ class DatasetSummary(_Frozen):
     lumisections: dict[str, list[tuple[int, int]]] | None = None
     lumi_ifb: float | None = None
     is_whole: bool = True
+    balance: Balance | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Manifest(_Frozen):

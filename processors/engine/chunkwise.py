@@ -10,6 +10,8 @@ from typing import Any
 
 from coffea.processor import ProcessorABC
 
+from oddjet.datasets.disk.remote import open_root
+from oddjet.datasets.files.fields import NtupleFields
 from oddjet.datasets.jets import Jets
 from oddjet.datasets.luminosity.mask import LumiMask
 from oddjet.datasets.skims.manifest import ChunkRecord
@@ -75,7 +77,15 @@ class ChunkProcessor(ProcessorABC):  # type: ignore[misc]
             {"records": {key: the chunk's record}, …} or {"failures": {key: `Failure`}}.
         """
         source = ChunkSource.from_metadata(events.metadata)
-        return guard(source, lambda: self.process_chunk(events, source))
+        return guard(source, lambda: self._process(events, source))
+
+    def _process(self, events: Any, source: ChunkSource) -> dict[str, Any]:
+        """Process one chunk; of RNTuples, coffea would read whole collections for one field."""
+        if not source.is_rntuple:
+            return self.process_chunk(events, source)
+        with open_root(events.metadata["filename"], timeout=source.timeout) as file:
+            fields = NtupleFields(file[source.tree], source.entry_start, source.entry_stop)
+            return self.process_chunk(fields, source)
 
     @abstractmethod
     def process_chunk(self, events: Any, source: ChunkSource) -> dict[str, Any]:
@@ -119,6 +129,8 @@ class SelectingProcessor(ChunkProcessor):
             sumw=selected.sumw,
             sumw2=selected.sumw2,
             counts=selected.counts,
+            balance=selected.balance,
+            notes=selected.notes,
             seconds=time.perf_counter() - started,
         )
         return self.process_jets(selected.jets, record)

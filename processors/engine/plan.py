@@ -8,17 +8,20 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from oddjet.datasets.files.dataset import Kind
+from oddjet.datasets.files.dataset import Dataset, Kind
 from oddjet.datasets.files.fileset import Fileset, check_fileset
 from oddjet.datasets.files.rootfiles import RootFile
-from oddjet.datasets.readers import find_reader
+from oddjet.datasets.readers import Reader
+from oddjet.datasets.readers.formats import find_readers
+from oddjet.datasets.readers.peek import nearest_reader
 from oddjet.datasets.skims.manifest import FileRecord, MissingChunk
 from oddjet.errors import ConfigError, InputError, MissingBranchError
 from oddjet.processors.events.branches import list_branches, require_branches
+from oddjet.processors.events.jet_id import JetId, choose_jet_id, era_of, jet_id_fields
 from oddjet.processors.events.selection import Selection
 from oddjet.processors.events.source import ChunkSource
 
-__all__ = ["Plan", "make_plan"]
+__all__ = ["Plan", "make_plan", "planned_jet_id"]
 
 _SHOWN = 20
 
@@ -144,6 +147,8 @@ def _chunks(
                     reader_name=readers[path],
                     fallbacks=tuple(other for other in dataset.places(path) if other != place),
                     timeout=dataset.timeout,
+                    is_rntuple=files[path].is_rntuple,
+                    year=dataset.year or "",
                 )
 
 
@@ -162,7 +167,7 @@ def _check_branches(
         for path in (path for path in dataset.files if path in files):
             available = files[path].branches
             try:
-                reader = find_reader(available, jet=selection.jet, where=path)
+                reader = _find_reader(files[path], selection, dataset)
                 names = list_branches(
                     available,
                     selection=selection,
@@ -173,6 +178,7 @@ def _check_branches(
                 require_branches(
                     available, names, selection=selection, kind=dataset.kind, where=path
                 )
+                planned_jet_id(available, reader, selection, dataset, path)
             except MissingBranchError as error:
                 problems.append(str(error))
                 continue
@@ -183,6 +189,42 @@ def _check_branches(
         lines = [*problems[:_SHOWN], *([f"and {more} more files"] if more > 0 else [])]
         raise MissingBranchError("\n".join(lines))
     return branches, readers
+
+
+def _find_reader(file: RootFile, selection: Selection, dataset: Dataset) -> Reader:
+    """Find the file's reader; where its names do not tell how pile-up is removed, what adds up decides."""
+    readers = find_readers(file.branches, jet=selection.jet, where=file.path, titles=file.titles)
+    return nearest_reader(readers, file, timeout=dataset.timeout)
+
+
+def planned_jet_id(
+    available: Collection[str], reader: Reader, selection: Selection, dataset: Dataset, path: str
+) -> JetId | None:
+    """Choose a file's jet ID before a run, where its year is stated or does not matter.
+
+    Args:
+        available: The file's branches.
+        reader: Its format.
+        selection: What will be read.
+        dataset: What is known of the file.
+        path: The file, for messages.
+
+    Returns:
+        None if no jet ID is asked for, or for data without a year: their runs tell.
+
+    Raises:
+        InputError: If there is no jet ID for these jets.
+    """
+    era = era_of(dataset.year or "")
+    if not selection.jet_id or (dataset.kind == "data" and not era):
+        return None
+    return choose_jet_id(
+        jet_id_fields(available, reader.jet, eta_max=selection.eta_max),
+        era=era,
+        mitigation=reader.mitigation,
+        eta_max=selection.eta_max,
+        where=path,
+    )
 
 
 def _ranges(n_entries: int, chunk_size: int) -> Iterator[tuple[int, int]]:

@@ -108,7 +108,7 @@ def _run_coffea(
     runner: Runner, todo: list[ChunkSource], plan: Plan, processor: ChunkProcessor
 ) -> dict[str, Any]:
     # Branches of no use here are not even looked at: real files have two thousand.
-    names = sorted({name for chunk in todo for name in plan.branches[chunk.file]})
+    names = sorted({"run", *(name for chunk in todo for name in plan.branches[chunk.file])})
     result = runner.run(
         [_work_item(chunk, plan.branches[chunk.file]) for chunk in todo],
         processor,
@@ -119,7 +119,7 @@ def _run_coffea(
 
 
 def _work_item(source: ChunkSource, branches: frozenset[str]) -> WorkItem:
-    """Give a chunk in coffea's form; its branches are read together and once."""
+    """Give a chunk in coffea's form; its branches are read together and once, but of RNTuples one by one."""
     return WorkItem(
         source.dataset,
         source.file,
@@ -128,7 +128,7 @@ def _work_item(source: ChunkSource, branches: frozenset[str]) -> WorkItem:
         source.entry_stop,
         uuid.UUID(source.file_uuid).bytes,
         source.to_metadata(),
-        branches,
+        None if source.is_rntuple else branches,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from oddjet.datasets.balance import Balance
 from oddjet.datasets.files.rootfiles import runs_sumw
 from oddjet.datasets.luminosity.mask import LumiMask
 from oddjet.datasets.luminosity.recorded import Luminosity, LumiTable, lumi_blocks, to_ranges
@@ -21,11 +22,14 @@ from oddjet.datasets.skims.manifest import (
     merge_cutflows,
 )
 from oddjet.errors import ProcessingError
+from oddjet.processors.engine.balance import balance_notes
 from oddjet.processors.engine.plan import Plan
 
 __all__ = ["check_sumw", "make_manifest", "package_versions", "read_luminosity", "read_sumw_runs"]
 
 _TOLERANCE = 1e-6
+_IN_DATASETS: dict[str, Any] = {"cutflow": (), "balance": None, "notes": ()}
+"""What a manifest has of each dataset, and therefore not of each chunk."""
 _PACKAGES = ("oddjet", "coffea", "awkward", "uproot", "numpy", "numba", "pyarrow")
 
 
@@ -164,7 +168,7 @@ def make_manifest(
             name: _summary(name, plan, records, sumw_runs, missing, (lumi or {}).get(name))
             for name in plan.fileset.datasets
         },
-        chunks=tuple(record.model_copy(update={"cutflow": ()}) for record in records),
+        chunks=tuple(record.model_copy(update=_IN_DATASETS) for record in records),
         cutflow=merge_cutflows(records),
         planned_entries=plan.n_entries,
         processed_entries=processed,
@@ -186,6 +190,8 @@ def _summary(
     chunks = [record for record in records if record.dataset == name]
     runs = [sumw_runs[plan.files[path].uuid] for path in dataset.files if path in plan.files]
     known = [sumw for sumw in runs if sumw is not None]
+    balance = Balance.add_up(record.balance for record in chunks)
+    notes = [*(note for record in chunks for note in record.notes), *balance_notes(balance)]
     is_whole = not any(part.dataset == name for part in missing)
     return DatasetSummary(
         kind=dataset.kind,
@@ -200,6 +206,8 @@ def _summary(
         lumisections=lumi.lumisections if lumi else None,
         lumi_ifb=lumi.lumi_ifb if lumi else None,
         is_whole=is_whole,
+        balance=balance,
+        notes=tuple(dict.fromkeys(notes)),
     )
 
 

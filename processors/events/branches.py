@@ -17,6 +17,8 @@ __all__ = [
     "GEN_PART",
     "JET_COLUMNS",
     "LEPTON",
+    "RAW_FACTOR",
+    "jet_fields",
     "list_branches",
     "require_branches",
 ]
@@ -24,6 +26,8 @@ __all__ = [
 AXIS = ("pt", "eta", "phi", "mass")
 JET_COLUMNS = ("msoftdrop", "tau1", "tau2", "tau3", "tau4")
 """Further quantities of jets, kept where the file has them."""
+RAW_FACTOR = "rawFactor"
+"""1 − raw pt / pt, read where the file has it."""
 LEPTON = ("pt", "eta", "phi")
 GEN_JET = AXIS
 GEN_PART = ("eta", "phi", "pdgId", "statusFlags", "genPartIdxMother")
@@ -49,9 +53,7 @@ def list_branches(
     Returns:
         Names of branches, whether or not the file has them; of `JET_COLUMNS` those it has.
     """
-    jets = [*AXIS, *(name for name in JET_COLUMNS if f"{reader.jet}_{name}" in available)]
-    if selection.jet_id:
-        jets += jet_id_fields(available, reader.jet)
+    jets = jet_fields(available, selection=selection, prefix=reader.jet)
     names = ["run", "luminosityBlock", "event", *selection.noise_filters]
     names += [path.removesuffix("_v*") for path in selection.triggers]
     names += [f"{reader.jet}_{field}" for field in jets]
@@ -64,6 +66,24 @@ def list_branches(
         if kind == "signal" and truth:
             names += [f"GenPart_{field}" for field in GEN_PART]
     return tuple(dict.fromkeys([*names, *reader.link_branches]))
+
+
+def jet_fields(available: Collection[str], *, selection: Selection, prefix: str) -> list[str]:
+    """List the fields of jets that are read.
+
+    Args:
+        available: The file's branches.
+        selection: The cuts.
+        prefix: Jets' prefix, such as FatJet.
+
+    Returns:
+        Those that must be there, and of `JET_COLUMNS` and `RAW_FACTOR` those that are.
+    """
+    optional = (*JET_COLUMNS, RAW_FACTOR)
+    fields = [*AXIS, *(name for name in optional if f"{prefix}_{name}" in available)]
+    if selection.jet_id:
+        fields += jet_id_fields(available, prefix, eta_max=selection.eta_max)
+    return fields
 
 
 def require_branches(

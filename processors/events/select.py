@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,15 +11,30 @@ import numpy as np
 import numpy.typing as npt
 from coffea.analysis_tools import PackedSelection
 
+from oddjet.datasets.balance import Balance
 from oddjet.datasets.jets import Jets, Truth, make_jets
 from oddjet.datasets.luminosity.mask import LumiMask
 from oddjet.datasets.skims.manifest import CutStep
 from oddjet.errors import NonFiniteError
-from oddjet.processors.events.branches import AXIS, GEN_JET, GEN_PART, JET_COLUMNS, LEPTON
+from oddjet.processors.events.branches import (
+    AXIS,
+    GEN_JET,
+    GEN_PART,
+    JET_COLUMNS,
+    LEPTON,
+    RAW_FACTOR,
+    jet_fields,
+)
 from oddjet.processors.events.cutflow import CutFlow
 from oddjet.processors.events.gen_matching import match_generated
 from oddjet.processors.events.jet_cuts import is_leading, passes_eta, passes_pt
-from oddjet.processors.events.jet_id import jet_id_fields, passes_jet_id
+from oddjet.processors.events.jet_id import (
+    JetId,
+    choose_jet_id,
+    era_of,
+    era_of_run,
+    passes_jet_id,
+)
 from oddjet.processors.events.noise_filters import passes_noise_filters
 from oddjet.processors.events.objects import Objects, concatenate_objects, read_objects
 from oddjet.processors.events.overlap import has_no_lepton
@@ -39,7 +55,10 @@ class SelectedJets:
         jets: The jets, with all columns of `oddjet.datasets.jets` but `image_index`.
         cutflow: What each cut left.
         counts: jets_without_links: jets passing all cuts with no constituents linked to them;
-            jets_without_weight: with linked constituents, all of weight 0; links_without_weight.
+            jets_without_weight: with linked constituents, all of weight 0; links_without_weight;
+            jets_not_finite: masked for a number that is not finite.
+        balance: How the constituents of the jets add up to them.
+        notes: How the jets were read, for every later output.
         sumw: Σ weight of all events, before any cut.
         sumw2: Σ weight² of all events.
     """
@@ -47,6 +66,8 @@ class SelectedJets:
     jets: Jets
     cutflow: tuple[CutStep, ...]
     counts: dict[str, int]
+    balance: Balance
+    notes: tuple[str, ...]
     sumw: float
     sumw2: float
 
@@ -66,10 +87,13 @@ def select_jets(
         The jets in the order of the file, with cut flow.
 
     Raises:
-        NonFiniteError: If a weight, a jet or one of its constituents is NaN or infinite.
+        NonFiniteError: If a weight, or a jet or one of its constituents that is not to be masked, is NaN
+            or infinite.
         LinkError: If an index points outside its collection.
     """
     jets = _read_jets(events, selection, source)
+    if selection.on_bad_jet == "refuse":
+        _refuse_bad_axes(jets, source)
     weights = _read_weights(events, source)
     cutflow = CutFlow(weights, jets)
 
@@ -77,17 +101,15 @@ def select_jets(
     selected = passed[jets.event]
     cutflow.add_jets("jets", selected)
     generated, match = _match_generated(events, jets, selection, source)
-    for name, mask in _jet_cuts(events, jets, match, selection).items():
+    jet_id = _jet_id(events, jets, selection, source)
+    for name, mask in _jet_cuts(events, jets, match, selection, jet_id).items():
         selected = selected & mask
         cutflow.add_jets(name, selected)
 
-    linked = source.reader.constituents(events, jet_mask=_nest(jets, selected), where=source.where)
-    has_particles = np.asarray(ak.num(linked.constituents, axis=1)) > 0
-    place = np.flatnonzero(selected)[has_particles]
+    place, constituents, counts = _link(events, jets, selected, selection, source, cutflow)
     selected = np.zeros(len(jets), bool)
     selected[place] = True
-    cutflow.add_jets("linked constituents", selected)
-    constituents = linked.constituents[has_particles]
+    balance = _balance(jets, place, constituents)
     if selection.leading_only:
         leading = is_leading(jets, selected)
         constituents = constituents[leading[place]]
@@ -101,22 +123,106 @@ def select_jets(
     return SelectedJets(
         jets=make_jets(constituents, **columns),
         cutflow=cutflow.steps,
-        counts={
-            "jets_without_links": linked.n_without,
-            "jets_without_weight": int(np.count_nonzero(~has_particles)) - linked.n_without,
-            "links_without_weight": linked.n_dropped,
-        },
+        counts=counts,
+        balance=balance,
+        notes=_notes(jet_id, selection, source),
         sumw=float(np.sum(weights)),
         sumw2=float(np.sum(weights**2)),
     )
 
 
+def _link(
+    events: Any,
+    jets: Objects,
+    selected: Bools,
+    selection: Selection,
+    source: ChunkSource,
+    cutflow: CutFlow,
+) -> tuple[Ints, ak.Array, dict[str, int]]:
+    """Put constituents to the selected jets: the places of those that have any, these, and what was counted."""
+    masks_bad = selection.on_bad_jet == "mask"
+    if masks_bad:
+        is_finite = _is_finite(jets, jets.columns)
+        n_bad = int(np.count_nonzero(selected & ~is_finite | ~_is_finite(jets, AXIS[:3])))
+        selected = selected & is_finite
+    linked = source.reader.constituents(
+        events, jet_mask=_nest(jets, selected), where=source.where, mask_bad=masks_bad
+    )
+    counts = {}
+    is_masked = np.asarray(linked.is_masked)
+    if masks_bad:
+        counts["jets_not_finite"] = n_bad + int(np.count_nonzero(is_masked))
+        finite = selected.copy()
+        finite[np.flatnonzero(selected)[is_masked]] = False
+        cutflow.add_jets("finite numbers", finite)
+    has_particles = np.asarray(ak.num(linked.constituents, axis=1)) > 0
+    place = np.flatnonzero(selected)[has_particles]
+    with_particles = np.zeros(len(jets), bool)
+    with_particles[place] = True
+    cutflow.add_jets("linked constituents", with_particles)
+    counts |= {
+        "jets_without_links": linked.n_without,
+        "jets_without_weight": int(np.count_nonzero(~has_particles & ~is_masked))
+        - linked.n_without,
+        "links_without_weight": linked.n_dropped,
+    }
+    return place, linked.constituents[has_particles], counts
+
+
+def _is_finite(jets: Objects, names: Iterable[str]) -> Bools:
+    mask: Bools = np.logical_and.reduce([np.isfinite(jets[name]) for name in names])
+    return mask
+
+
+def _refuse_bad_axes(jets: Objects, source: ChunkSource) -> None:
+    """Refuse jets that every cut would drop without a word, because NaN is neither above nor below."""
+    bad = np.flatnonzero(~_is_finite(jets, AXIS[:3]))
+    if len(bad):
+        entry = source.entry_start + jets.event[bad[0]]
+        msg = (
+            f"{source.where}: pt, eta or phi of {len(bad)} of {len(jets)} jets is not finite, first in entry {entry};"
+            " the file is damaged. To leave out such jets, counted, set selection.on_bad_jet to mask"
+        )
+        raise NonFiniteError(msg)
+
+
+def _balance(jets: Objects, place: Ints, constituents: ak.Array) -> Balance:
+    """Compare jets with the sum of their constituents, which is not corrected."""
+    pt = jets["pt"][place].astype(np.float64)
+    if is_raw := RAW_FACTOR in jets.columns:
+        pt = pt * (1 - jets[RAW_FACTOR][place])
+    return Balance.measure(constituents, pt, is_raw=is_raw)
+
+
+def _notes(jet_id: JetId | None, selection: Selection, source: ChunkSource) -> tuple[str, ...]:
+    """What every later output repeats of how the jets were read."""
+    reader = source.reader
+    notes = [f"read as {reader.name}: {reader.description}", reader.eta_note(selection.eta_max)]
+    if jet_id is not None:
+        notes.append(jet_id.describe())
+    return tuple(note for note in notes if note)
+
+
 def _read_jets(events: Any, selection: Selection, source: ChunkSource) -> Objects:
     prefix = source.reader.jet
-    fields = [*AXIS, *(name for name in JET_COLUMNS if f"{prefix}_{name}" in ak.fields(events))]
-    if selection.jet_id:
-        fields += jet_id_fields(ak.fields(events), prefix)
+    fields = jet_fields(events.fields, selection=selection, prefix=prefix)
     return read_objects(events, prefix, fields)
+
+
+def _jet_id(events: Any, jets: Objects, selection: Selection, source: ChunkSource) -> JetId | None:
+    """Choose the jet ID by the year that is stated, of data without one by the runs; None without events."""
+    if not selection.jet_id or not len(events):
+        return None
+    era = era_of(source.year)
+    if not era and source.is_data:
+        era = era_of_run(int(np.asarray(events["run"])[0]))
+    return choose_jet_id(
+        jets.columns,
+        era=era,
+        mitigation=source.reader.mitigation,
+        eta_max=selection.eta_max,
+        where=source.where,
+    )
 
 
 def _read_weights(events: Any, source: ChunkSource) -> Floats:
@@ -160,7 +266,7 @@ def _cut_events(
 
 
 def _jet_cuts(
-    events: Any, jets: Objects, match: Ints | None, selection: Selection
+    events: Any, jets: Objects, match: Ints | None, selection: Selection, jet_id: JetId | None
 ) -> dict[str, Bools]:
     """Compute the cuts on jets, in order, each on its own."""
     cuts = {
@@ -168,7 +274,7 @@ def _jet_cuts(
         "eta": passes_eta(jets, eta_max=selection.eta_max),
     }
     if selection.jet_id:
-        cuts["jet ID"] = passes_jet_id(jets)
+        cuts["jet ID"] = passes_jet_id(jets, jet_id) if jet_id else np.zeros(len(jets), bool)
     if selection.lepton_delta_r is not None:
         leptons = concatenate_objects(
             read_objects(events, "Electron", LEPTON), read_objects(events, "Muon", LEPTON)

@@ -10,7 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from oddjet.errors import ConfigError
 
-__all__ = ["Selection"]
+__all__ = ["DEFAULT_TOLERANCE", "Selection"]
+
+DEFAULT_TOLERANCE = 0.02
+"""How far the median of Σ constituents / raw pt may be from 1."""
 
 
 class Selection(BaseModel):
@@ -20,14 +23,15 @@ class Selection(BaseModel):
     Learning (2023), with the tight jet ID that CMS analyses apply in addition.
 
     Attributes:
-        jet: Jet collection: AK8 (R = 0.8) or AK4 (R = 0.4).
+        jet: Jet collection: AK8 (R = 0.8) or AK4 (R = 0.4). AK4CHS and AK4PUPPI say how pile-up is
+            removed, which AK4 takes from the file: from its titles, or from what adds up.
         lumi_mask: Certified luminosity (JSON), for data only; None for none.
         noise_filters: Event filters that must all have passed, such as Flag_goodVertices.
         triggers: HLT paths of which one must have fired; none for no trigger.
         pt_min: Least jet pt [GeV], excluded.
         pt_max: Greatest jet pt [GeV], excluded; None for no limit.
         eta_max: Greatest |η| of the jet, excluded.
-        jet_id: Whether to apply the tight jet ID.
+        jet_id: Whether to apply the tight jet ID, that of the dataset's `year`.
         lepton_pt_min: Leptons above this pt [GeV] …
         lepton_delta_r: … within this ΔR of a jet remove it; None keeps all jets.
         gen_match_delta_r: In simulation, ΔR within which a generated jet must be; None for no match.
@@ -35,11 +39,15 @@ class Selection(BaseModel):
         merged_delta_r: ΔR to the jet axis within which all decay quarks of the resonance must be
             for the label "merged".
         leading_only: Keep the hardest selected jet of each event alone.
+        on_bad_jet: What to do with a jet of which a number, or one of a constituent, is NaN or infinite:
+            `refuse` the file, or `mask` the jet and count it in the cut flow.
+        constituents_tolerance: How far the median over a dataset's jets of Σ constituents / raw pt may be
+            from 1; None lets any be, and is told with it. Without rawFactor in the file ten times as far.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    jet: Literal["AK8", "AK4"] = "AK8"
+    jet: Literal["AK8", "AK4", "AK4CHS", "AK4PUPPI"] = "AK8"
     lumi_mask: Path | None = None
     noise_filters: tuple[str, ...] = ()
     triggers: tuple[str, ...] = ()
@@ -53,6 +61,8 @@ class Selection(BaseModel):
     truth_delta_r: float = Field(default=0.4, gt=0)
     merged_delta_r: float = Field(default=0.6, gt=0)
     leading_only: bool = False
+    on_bad_jet: Literal["refuse", "mask"] = "refuse"
+    constituents_tolerance: float | None = Field(default=DEFAULT_TOLERANCE, gt=0)
 
     @classmethod
     def khanal(cls) -> Selection:
@@ -85,7 +95,7 @@ class Selection(BaseModel):
         Raises:
             ConfigError: If the luminosity mask cannot be read.
         """
-        identity = self.model_dump(mode="json")
+        identity = self.model_dump(mode="json", exclude={"constituents_tolerance"})
         if self.lumi_mask is not None:
             try:
                 content = self.lumi_mask.read_bytes()

@@ -30,6 +30,8 @@ class ChunkSource:
         key: Name of what is written; hashes what it depends on.
         fallbacks: Other places of the file, in the order in which to try them.
         timeout: Seconds a server has for an answer.
+        is_rntuple: Whether the tree is an RNTuple.
+        year: Data-taking era as the fileset states it; empty if it does not.
     """
 
     dataset: str
@@ -44,6 +46,8 @@ class ChunkSource:
     key: str = ""
     fallbacks: tuple[str, ...] = ()
     timeout: float = TIMEOUT
+    is_rntuple: bool = False
+    year: str = ""
 
     def __len__(self) -> int:
         """Number of entries."""

@@ -9,6 +9,7 @@
     │   ├── MissingBranchError   branches the job needs are not in the file
     │   ├── NoConstituentsError  the format does not keep jet constituents
     │   ├── LinkError            an index points outside its collection
+    │   ├── BalanceError         constituents do not add up to their jets
     │   ├── DuplicateFileError   the same file (by uuid) given twice
     │   ├── DuplicateEventError  the same event (run, luminosityBlock, event) twice
     │   ├── UnreachableError     a server that does not answer in time
@@ -33,6 +34,7 @@ from collections.abc import Iterable
 
 __all__ = [
     "BadFileError",
+    "BalanceError",
     "ChunkTooLargeError",
     "ConfigError",
     "DetectorError",
@@ -82,6 +84,10 @@ class NoConstituentsError(InputError):
 
 class LinkError(InputError):
     """An index points outside the collection it belongs to."""
+
+
+class BalanceError(InputError):
+    """The constituents linked to jets do not add up to these jets."""
 
 
 class DuplicateFileError(InputError):

@@ -159,6 +159,19 @@ def test_empty_jets_have_the_types_of_full_ones() -> None:
     assert len(make_jets([])) == 0
 
 
+def test_padding_is_no_particle() -> None:
+    particles = [[particle(3.0), particle(1.0)], [particle(2.0)], []]
+    padded = [jet + [particle(0.0)] * (4 - len(jet)) for jet in particles]
+    assert ak.to_list(make_jets(padded, tau1=[1.0, 2.0, 3.0])) == ak.to_list(
+        make_jets(particles, tau1=[1.0, 2.0, 3.0])
+    )
+    jets = make_jets([[particle(0.0), particle(5.0), particle(0.0)]])
+    assert ak.num(jets.constituents).to_list() == [1]
+    assert jets.pt[0] == 5.0
+    with pytest.raises(InputError, match=r"at least 0 .*received -2, first in jet 1"):
+        make_jets([[particle(1.0)], [particle(-2.0), particle(1.0)]])
+
+
 def test_concatenate_keeps_order_and_merges_names() -> None:
     parts = [
         make_jets([[particle(float(i + 1))]] * 2, dataset=name) for i, name in enumerate("aba")

@@ -9,7 +9,8 @@ from functools import partial
 from oddjet.analysis.report.figures.spectra import cut_flow_bars, spectrum
 from oddjet.analysis.report.figures.style import Histogram, PlotLabel, legend_text
 from oddjet.analysis.report.page import Picture, Section, Table
-from oddjet.datasets.skims.manifest import CutStep
+from oddjet.analysis.report.sections.reading import reading_numbers, reading_tables
+from oddjet.datasets.skims.manifest import CutStep, DatasetSummary
 
 __all__ = ["cut_flow_section"]
 
@@ -19,6 +20,7 @@ def cut_flow_section(
     *,
     labels: Mapping[str, str] | None = None,
     warnings: Mapping[str, Mapping[str, int]] | None = None,
+    datasets: Mapping[str, DatasetSummary] | None = None,
     spectra: Sequence[Histogram] = (),
     label: PlotLabel | None = None,
 ) -> Section:
@@ -28,6 +30,7 @@ def cut_flow_section(
         cutflow: Steps by dataset, in order.
         labels: Names of the datasets in legends.
         warnings: Things that were counted, such as jets_without_links, by dataset.
+        datasets: What the manifest says of each: how constituents add up to jets, and notes.
         spectra: Jet pt of each dataset after the selection.
         label: Text above the axes.
     """
@@ -41,6 +44,7 @@ def cut_flow_section(
     if rows:
         caption = "What was counted on the way; nothing of it is silently dropped."
         tables.append(Table(("Dataset", "What", "Number"), rows, caption))
+    tables += reading_tables(datasets or {}, labels)
     return Section(
         title="Selection",
         anchor="selection",
@@ -56,6 +60,7 @@ def cut_flow_section(
             name: {
                 "cutflow": [step.model_dump() for step in steps],
                 "counts": dict((warnings or {}).get(name, {})),
+                **reading_numbers((datasets or {}).get(name)),
             }
             for name, steps in cutflow.items()
         },

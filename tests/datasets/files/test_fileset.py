@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import uproot
 from coffea import processor
+from coffea.dataset_tools.filespec import DataGroupSpec
 from coffea.nanoevents import schemas
 
 from oddjet.datasets.files.fileset import check_fileset, load_fileset, to_coffea
@@ -91,6 +93,75 @@ def test_coffea_form(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         [a],
         [b],
     ]
+
+
+@pytest.mark.parametrize("name", ["f.json", "f.json.gz"])
+def test_what_coffea_itself_writes(tmp_path: Path, name: str) -> None:
+    (a, b) = write_files(tmp_path, "a.root", "b.root")
+    steps = [[0, 2], [2, 3]]
+    spec = DataGroupSpec(
+        {
+            "qcd": {
+                "files": {
+                    "a.root": {
+                        "object_path": "Events", "steps": steps, "num_entries": 3, "uuid": "abc"
+                    }
+                },
+                "metadata": {"year": "2022"},
+                "format": "root",
+            },
+            "w": {"files": {"b.root": "Events"}, "metadata": {"kind": "signal"}},
+        }
+    )  # fmt: skip
+    content = spec.model_dump_json().encode()
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    for fileset in (load_fileset(path), load_fileset([path])):
+        qcd, w = fileset.datasets.values()
+        assert (qcd.files, w.files) == ({a: "Events"}, {b: "Events"})
+        assert (qcd.year, qcd.kind, w.kind) == ("2022", "background", "signal")
+
+
+@pytest.mark.parametrize("name", ["coffea_datagroupspec_plain.json", "coffea_preprocessed.json.gz"])
+def test_reported_filesets_of_coffea(cases: Path, name: str) -> None:
+    fileset = load_fileset(cases / name)
+    assert fileset.datasets["qcd"].files == {str(cases / "mc_good.root"): "Events"}
+    assert fileset.datasets["qcd"].year == "2022"
+    (file,) = check_fileset(fileset).values()
+    assert file.n_entries == 60
+
+
+def test_other_formats_of_coffea_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "f.json"
+    path.write_text(json.dumps({"q": {"files": {"a.parquet": None}, "format": "parquet"}}))
+    with pytest.raises(ConfigError, match="q: its files are of the format 'parquet'; ROOT files"):
+        load_fileset(path)
+
+
+def test_a_file_that_is_not_compressed_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "f.json.gz"
+    path.write_text("{}")
+    with pytest.raises(ConfigError, match=r"cannot read .*gzip"):
+        load_fileset(path)
+
+
+def test_urls_keep_their_queries() -> None:
+    urls = ["root://h//a.root?token=x&y=[1]", "https://[::1]:80/b.root?sig=a*b"]
+    assert list(load_fileset(urls).datasets["files"].files) == urls
+    dataset = (
+        load_fileset(urls[0]).datasets["files"].model_copy(update={"redirectors": ("root://r/",)})
+    )
+    assert dataset.places(urls[0]) == (urls[0], "root://r//a.root?token=x&y=[1]")
+
+
+def test_names_with_colons(tmp_path: Path) -> None:
+    (path,) = write_files(tmp_path, "plain.root")
+    odd = tmp_path / "run:1" / "a:b.root"
+    odd.parent.mkdir()
+    shutil.move(path, odd)
+    for source in (odd, odd.parent, f"{odd.parent}/*.root"):
+        (file,) = check_fileset(load_fileset([source])).values()
+        assert (file.path, file.n_entries) == (str(odd), 3)
 
 
 @pytest.mark.parametrize("steps", [[[1, 3]], [[0, 1], [2, 3]], [[0, 2]]])

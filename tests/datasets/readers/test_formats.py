@@ -6,13 +6,30 @@ import pytest
 
 from oddjet.datasets.files.rootfiles import inspect_root
 from oddjet.datasets.readers import READERS, find_reader
+from oddjet.datasets.readers.formats import find_readers
 from oddjet.errors import ConfigError, MissingBranchError, NoConstituentsError
 
 
 @pytest.mark.parametrize("name", READERS)
 def test_each_reader_is_found_by_its_branches(name: str) -> None:
     reader = READERS[name]
-    assert find_reader(reader.required, jet="AK8" if reader.radius == 0.8 else "AK4") is reader
+    jet = "AK8" if reader.radius == 0.8 else f"AK4{reader.mitigation}"
+    assert find_reader(reader.required, jet=jet) is reader
+
+
+CHS, PUPPI = READERS["pfnano_ak4"], READERS["pfnano_ak4_puppi"]
+
+
+def test_how_pile_up_is_removed_is_asked_for_or_told_by_the_file() -> None:
+    branches = PUPPI.required
+    assert find_readers(branches, jet="AK4") == (CHS, PUPPI)
+    assert find_readers(branches, jet="AK4PUPPI") == (PUPPI,)
+    for title, reader in (("ak4 PFJets CHS with JECs", CHS), ("ak4 PFJets Puppi with JECs", PUPPI)):
+        assert find_readers(branches, jet="AK4", titles={"Jet": title}) == (reader,)
+    assert find_readers(branches, jet="AK4", titles={"FatJet": "Puppi"}) == (CHS, PUPPI)
+    assert find_readers(CHS.required, jet="AK4") == (CHS,)
+    with pytest.raises(MissingBranchError, match=r"pfnano_ak4_puppi .* lacks PFCands_puppiWeight"):
+        find_readers(CHS.required, jet="AK4", titles={"Jet": "slimmedJetsPuppi"})
 
 
 def test_missing_branches_are_all_named() -> None:
@@ -24,7 +41,7 @@ def test_missing_branches_are_all_named() -> None:
 def test_other_jets_are_suggested() -> None:
     with pytest.raises(NoConstituentsError, match="ask for jet=AK8"):
         find_reader(READERS["nanoaod_v15"].required, jet="AK4")
-    with pytest.raises(ConfigError, match="AK8 or AK4, received 'AK15'"):
+    with pytest.raises(ConfigError, match=r"AK8 or AK4 .*received 'AK15'"):
         find_reader([], jet="AK15")
 
 

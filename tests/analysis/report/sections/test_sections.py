@@ -16,6 +16,7 @@ from oddjet.analysis.report.figures.training import LossCurve
 from oddjet.analysis.report.page import Section
 from oddjet.analysis.scores.anomalies import most_anomalous
 from oddjet.analysis.scores.quality import EpochQuality, Quality
+from oddjet.datasets.balance import Balance
 from oddjet.datasets.disk.numbers import jsonable
 from oddjet.datasets.skims.manifest import DatasetSummary, Manifest
 
@@ -64,6 +65,20 @@ def test_cut_flow(manifest: Manifest) -> None:
     assert section.tables[-1].rows == (("QCD", "jets without links", 2),)
     assert section.numbers["w"]["cutflow"][0]["n_jets"] == 200
     assert len(drawn(section)) == 1
+
+
+def test_cut_flow_says_how_jets_were_read(datasets: dict[str, DatasetSummary]) -> None:
+    balance = Balance(counts={-5: 1, 0: 98, 650: 1})
+    qcd = datasets["qcd"].model_copy(update={"balance": balance, "notes": ("read as it is",)})
+    section = sections.cut_flow_section(
+        {"qcd": (), "w": ()}, labels={"qcd": "QCD"}, datasets=datasets | {"qcd": qcd}
+    )
+    ratios, notes = section.tables[-2:]
+    assert ratios.rows == (("QCD", 100, "1.000", "0.995", "1.000", "raw pt"),)
+    assert notes.rows == (("QCD", "read as it is"),)
+    assert section.numbers["qcd"]["constituents_over_jet"]["median"] == 1.0
+    assert section.numbers["w"]["constituents_over_jet"]["median"] is None
+    assert section.numbers["qcd"]["notes"] == ["read as it is"]
 
 
 def test_cut_flow_of_nothing() -> None:

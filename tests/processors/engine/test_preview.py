@@ -1,0 +1,56 @@
+"""What is known of files before anything is made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oddjet.datasets.files.dataset import Dataset, Fileset
+from oddjet.errors import BadFileError
+from oddjet.processors.engine.preview import preview_file, preview_fileset
+from oddjet.processors.events.selection import Selection
+
+
+def test_a_fileset_is_described(fileset: Fileset) -> None:
+    facts = list(preview_fileset(fileset, selection=Selection(), chunk_size=100))
+    assert all(is_fine for is_fine, _ in facts)
+    assert facts[0][1].startswith("2 files with 600 events")
+    texts = [text for _, text in facts]
+    assert "dataset 'w': tight jet ID: computed for PUPPI jets of Run 3; no year is stated" in str(
+        texts
+    )
+    for name, (_, text) in zip(("qcd", "w"), facts[2::2], strict=True):
+        assert text.startswith(f"dataset '{name}' is read as nanoaod_v15")
+        assert f"{name}.root: Σ constituents / raw pt: median 1.000" in text
+
+
+def test_what_does_not_add_up_is_found(qcd: Path, rewrite: Callable[..., Path]) -> None:
+    def double(data: dict[str, Any]) -> None:
+        data["PFCand_pt"] = data["PFCand_pt"] * 2
+
+    path = rewrite(qcd, entries=20, change=double)
+    fileset = Fileset(datasets={"some": Dataset(files=[str(path)], kind="background")})
+    facts = list(preview_fileset(fileset, selection=Selection(), chunk_size=100))
+    assert [is_fine for is_fine, _ in facts] == [True, True, False]
+    assert "median 2.00" in facts[-1][1]
+    selection = Selection(constituents_tolerance=None)
+    facts = list(preview_fileset(fileset, selection=selection, chunk_size=100))
+    assert all(is_fine for is_fine, _ in facts)
+    assert "median 2.00" in facts[-1][1]
+
+
+def test_both_kinds_of_jets_of_a_file_are_looked_at(qcd: Path, tmp_path: Path) -> None:
+    ak8, ak4 = preview_file(str(qcd))
+    assert (ak8.reader, ak4.reader) == ("nanoaod_v15", "")
+    assert ak8.balance is not None
+    assert ak8.balance.median == pytest.approx(1, abs=1e-3)
+    with pytest.raises(BadFileError, match="does not exist"):
+        preview_file(str(tmp_path / "none.root"))
+
+
+def test_jets_of_run_3_in_a_reported_file(cases: Path) -> None:
+    ak8, ak4 = preview_file(str(cases / "pfnano_run3_ak4_puppi.root"))
+    assert (ak8.reader, ak4.reader) == ("", "pfnano_ak4_puppi")
