@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from uhi.typing.plottable import PlottableHistogram
 
+from oddjet.analysis.statistics.contents import divided_by_width, whole_numbers
 from oddjet.analysis.statistics.uhi import read_arrays, read_histogram
 from oddjet.errors import FitError, InputError
 from oddjet.typing import Bools, Floats
@@ -194,47 +195,87 @@ class Spectrum:
             overflow=self.overflow + float(self.counts[last + 1 :].sum()),
         )
 
+    @property
+    def errors_note(self) -> str:
+        """A sentence about a Σw² of data that is not used, empty where there is none."""
+        missing = int(self._without_errors.sum())
+        if not (self.is_data and missing):
+            return ""
+        return (
+            f"{self.name or 'the histogram'}: Σw² is zero in {missing} of {self.n_bins} bins that are not "
+            "empty; contents are whole numbers and taken as numbers of events"
+        )
+
+    @property
+    def _without_errors(self) -> Bools:
+        """Bins of data that have whole numbers and a Σw² of zero: it was not set, and is not needed."""
+        none = np.zeros(self.n_bins, dtype=np.bool_)
+        whole = whole_numbers(self.counts[~self.hidden]).all()
+        return (self.counts > 0) & (self.sumw2 == 0) if whole else none
+
     def checked(self, *, is_data: bool | None = None) -> Spectrum:
         """Check the contents before anything is computed from them; blinded bins are left out.
+
+        Data are numbers of events and need no Σw²; where it is zero it is not used, see `errors_note`.
 
         Args:
             is_data: Whether contents are numbers of events; as the spectrum says if None.
 
         Returns:
-            The spectrum with variances: those of data are the contents where none are known.
+            The spectrum with variances: those of data are the contents.
 
         Raises:
-            FitError: Contents are negative, NaN or infinite; data are not whole numbers or their
+            FitError: Contents are negative, NaN, infinite or per GeV; data are not whole numbers or their
                 variances differ from their contents; simulation has no variances.
         """
         is_data = self.is_data if is_data is None else is_data
-        counts, seen = self.counts, ~self.hidden
+        counts, squares, seen = self.counts, self.sumw2, ~self.hidden
         self._refuse(seen & ~np.isfinite(counts), counts, "NaN or infinite contents", "fix them")
         fix = "the likelihood does not exist for them; use a sample without negative weights"
         self._refuse(seen & (counts < 0), counts, "negative contents", fix)
+        self._refuse_densities()
         if self.variances is None and not is_data:
             msg = (
-                "weighted simulation needs variances (Σw² a bin): fill with hist's Weight() storage"
+                f"{self.name or 'the histogram'}: weighted simulation needs variances (Σw² a bin) and has "
+                "none: fill with hist's Weight() storage, or call Sumw2() of ROOT's histogram first"
             )
             raise FitError(msg)
-        squares = self.sumw2
         bad = seen & ~(np.isfinite(squares) & (squares >= 0))
         what = "variances that are negative, NaN or infinite"
         self._refuse(bad, squares, what, "fix the weights")
         if is_data:
-            off = seen & ~np.isclose(squares, counts, rtol=1e-6, atol=1e-9)
             fix = (
-                "Σw² ≠ Σw in what is called data. Weighted simulation is fitted with is_data=False, "
-                "or drawn as pseudo-data first"
+                "these are no numbers of events. Weighted simulation is fitted with is_data=False, or "
+                "drawn as pseudo-data first"
             )
+            self._refuse(
+                seen & ~whole_numbers(counts),
+                counts,
+                "fractional contents in what is called data",
+                fix,
+            )
+            off = seen & ~self._without_errors & ~np.isclose(squares, counts, rtol=1e-6, atol=1e-9)
+            fix = f"Σw² ≠ Σw in what is called data: {fix}; or write the histogram without Σw²"
             self._refuse(off, squares, "a variance that differs from the content", fix)
-            broken = seen & ~np.isclose(counts, np.round(counts), rtol=0, atol=1e-6)
-            self._refuse(broken, counts, "fractional contents in what is called data", fix)
+            squares = counts
         else:
             bad = seen & (counts > 0) & (squares == 0)
             fix = "fill with hist's Weight() storage"
             self._refuse(bad, squares, "content but no variance", fix)
         return dataclasses.replace(self, is_data=is_data, variances=squares)
+
+    def _refuse_densities(self) -> None:
+        use = ~self.hidden & (self.counts > 0)
+        if whole_numbers(self.counts[use]).all():
+            return
+        squares = None if self.variances is None else self.variances[use]
+        shown = divided_by_width(self.counts[use], self.widths[use], squares)
+        if shown:
+            msg = (
+                f"{self.name or 'the histogram'}: contents are events per GeV, or per another width, for "
+                f"{shown}. Functions are integrated over bins: give numbers of events, undivided"
+            )
+            raise FitError(msg)
 
     def _refuse(self, bad: Bools, values: Floats, what: str, fix: str) -> None:
         if not bad.any():

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from uhi.typing.plottable import PlottableHistogram
 
+from oddjet.analysis.statistics.contents import whole_numbers
 from oddjet.errors import InputError
 
 __all__ = ["read_arrays", "read_histogram"]
@@ -67,22 +68,36 @@ def read_histogram(histogram: PlottableHistogram, name: str | None) -> dict[str,
         raise InputError(msg)
     if edges is None:
         edges = [axis[0][0], *(high for _, high in axis)]
-    variances = histogram.variances()
+    counts, variances = histogram.values(), histogram.variances()
     if variances is None and hasattr(histogram, "storage_type"):
         msg = (
             f"{where} was filled with weights, or scaled, in a storage that keeps no Σw², so its "
             "statistical errors are not known: fill it with hist.storage.Weight()"
         )
         raise InputError(msg)
+    if not (_keeps_errors(histogram) or whole_numbers(counts).all()):
+        variances = None
     underflow, overflow = _flow(histogram)
     return {
         "edges": np.asarray(edges() if callable(edges) else edges, dtype=np.float64),
-        "counts": histogram.values(),
+        "counts": counts,
         "variances": variances,
         "name": histogram_name,
         "underflow": underflow,
         "overflow": overflow,
     }
+
+
+def _keeps_errors(histogram: Any) -> bool:
+    """Whether Σw² is in the histogram, and not the contents that its library gives for it.
+
+    ROOT's histograms without Sumw2 and storages of hist other than weighted ones have none. For whole
+    numbers, which are numbers of events, the contents are right.
+    """
+    storage = getattr(histogram, "storage_type", None)
+    if storage is not None:
+        return "Weight" in storage.__name__
+    return bool(getattr(histogram, "weighted", True))
 
 
 def _flow(histogram: Any) -> tuple[float, float]:

@@ -1,8 +1,10 @@
-"""Mass histograms of other tools: read from ROOT and UHI JSON, written as ROOT.
+"""Mass histograms of other tools, read from ROOT and from UHI JSON, also sparse or in a zip file.
 
 What to read is written ``FILE[:NAME][?AXIS=VALUE&...]``: the file, the histogram in it (with its
 folders, left out where the file has one alone), and, for a histogram of several axes, what to take
-of the others: a category, a number inside a bin, or ``sum`` (flow included).
+of the others: a category, a number inside a bin, or ``sum`` (flow included). In names of axes and
+values ``%26``, ``%3D`` and ``%25`` stand for ``&``, ``=`` and ``%``; ``+`` is itself. Files and
+histograms may have colons in their names.
 
 References:
     UHI serialisation, https://uhi.readthedocs.io/en/latest/serialization.html.
@@ -14,10 +16,13 @@ import dataclasses
 import json
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import unquote
+from zipfile import BadZipFile, ZipFile
 
 import hist
+import uhi.io
 import uhi.io.json
+import uhi.io.zip
 import uproot
 
 from oddjet.analysis.statistics.spectrum import Spectrum
@@ -27,6 +32,7 @@ __all__ = ["histogram_names", "read_histogram"]
 
 
 SYNTAX = "FILE[:NAME][?AXIS=VALUE&...]"
+UHI_SUFFIXES = (".json", ".zip")
 MANY = 20
 """Names that a message lists at most."""
 
@@ -34,19 +40,19 @@ MANY = 20
 def read_histogram(source: str | Path) -> Spectrum:
     """Read one histogram of mass.
 
-    A ROOT histogram without Sumw2 was filled without weights, so its variances are its contents;
-    the same holds for plain counts in UHI JSON.
+    Whole numbers in a ROOT histogram without Sumw2, or in a plain storage of UHI, are numbers of events, so
+    their variances are the contents. Of other contents without Σw² the errors are not known.
 
     Args:
-        source: ``FILE[:NAME][?AXIS=VALUE&...]``, ROOT or UHI JSON.
+        source: ``FILE[:NAME][?AXIS=VALUE&...]``, ROOT, UHI JSON, or a zip file of the latter.
 
     Raises:
         BadFileError: The file is missing or cannot be read.
         InputError: There is no such histogram in it, or it is a profile or has several axes.
     """
     path, name, choices = _parts(str(source))
-    if path.suffix == ".json":
-        return _from_json(path, name, choices)
+    if path.suffix in UHI_SUFFIXES:
+        return _from_uhi(path, name, choices)
     if choices:
         msg = f"{source}: only histograms in UHI JSON have axes to choose from with '?'"
         raise InputError(msg)
@@ -59,29 +65,36 @@ def histogram_names(path: str | Path) -> list[str]:
     Raises:
         BadFileError: The file is missing or cannot be read.
     """
-    if Path(path).suffix == ".json":
-        return sorted(_load_json(Path(path)))
+    if Path(path).suffix in UHI_SUFFIXES:
+        return sorted(_load_uhi(Path(path)))
     with _open_root(Path(path)) as file:
         return _root_names(file)
 
 
 def _parts(source: str) -> tuple[Path, str, dict[str, str]]:
     """File, name of the histogram, chosen values by axis."""
-    if Path(source).exists():
-        return Path(source), "", {}
-    rest, _, query = source.partition("?")
-    file, colon, name = rest.rpartition(":")
-    if not colon or Path(rest).exists():
-        file, name = rest, ""
-    path = Path(file)
-    if not path.is_file():
+    ends = [place for place, letter in enumerate(source) if letter in ":?"]
+    # The longest name of a file wins: a colon or a question mark may be part of it.
+    for end in (len(source), *reversed(ends)):
+        if Path(source[:end]).is_file():
+            break
+    else:
+        file = source.partition("?")[0].rpartition(":")[0] or source
         msg = f"{source}: there is no file {file}; expected {SYNTAX}"
         raise BadFileError(msg)
-    choices = dict(parse_qsl(query))
-    if query and not choices:
-        msg = f"{source}: expected AXIS=VALUE&... after '?', received '{query}'"
-        raise InputError(msg)
-    return path, name, choices
+    name, _, query = source[end:].removeprefix(":").partition("?")
+    return Path(source[:end]), name, _choices(source, query)
+
+
+def _choices(source: str, query: str) -> dict[str, str]:
+    choices = {}
+    for part in query.split("&") if query else ():
+        axis, equals, value = (unquote(text) for text in part.partition("="))
+        if not (axis and equals):
+            msg = f"{source}: expected AXIS=VALUE&... after '?', received '{query}'"
+            raise InputError(msg)
+        choices[axis] = value
+    return choices
 
 
 def _choose(path: Path, name: str, names: list[str]) -> str:
@@ -134,20 +147,19 @@ def _check_class(path: Path, name: str, kind: str) -> None:
     raise InputError(msg)
 
 
-def _load_json(path: Path) -> dict[str, Any]:
-    """UHI histograms by name; a file that is one histogram has the name of the file."""
+def _load_uhi(path: Path) -> dict[str, Any]:
+    """UHI histograms by name; a JSON file that is one histogram has the name of the file."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"), object_hook=uhi.io.json.object_hook)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        msg = f"{path} cannot be read as JSON: {error}"
+        content = _load_zip(path) if path.suffix == ".zip" else _load_json(path)
+    except (OSError, ValueError, TypeError, KeyError, BadZipFile) as error:
+        msg = f"{path} cannot be read as {path.suffix[1:].upper()}: {error}"
         raise BadFileError(msg) from error
     if isinstance(content, dict):
-        if "axes" in content:
-            return {path.stem: content}
+        content = {path.stem: content} if "axes" in content else content
         histograms = {
             name: value
             for name, value in content.items()
-            if isinstance(value, dict) and "axes" in value
+            if isinstance(value, dict) and {"axes", "storage"} <= set(value)
         }
         if histograms:
             return histograms
@@ -155,13 +167,23 @@ def _load_json(path: Path) -> dict[str, Any]:
     raise InputError(msg)
 
 
-def _from_json(path: Path, name: str, choices: dict[str, str]) -> Spectrum:
-    histograms = _load_json(path)
+def _load_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"), object_hook=uhi.io.json.object_hook)
+
+
+def _load_zip(path: Path) -> dict[str, Any]:
+    with ZipFile(path) as file:
+        names = [name.removesuffix(".json") for name in file.namelist() if name.endswith(".json")]
+        return {name: uhi.io.zip.read(file, name) for name in names}
+
+
+def _from_uhi(path: Path, name: str, choices: dict[str, str]) -> Spectrum:
+    histograms = _load_uhi(path)
     chosen = _choose(path, name, sorted(histograms))
     where = f"{path}:{chosen}"
     try:
-        histogram: hist.Hist[Any] = hist.Hist(histograms[chosen])
-    except (ValueError, TypeError, KeyError) as error:
+        histogram: hist.Hist[Any] = hist.Hist(uhi.io.from_sparse(histograms[chosen]))
+    except (ValueError, TypeError, KeyError, IndexError) as error:
         msg = f"{where} is no histogram in UHI JSON: {error!r}"
         raise InputError(msg) from error
     spectrum = Spectrum.from_histogram(_project(histogram, choices, where), name=where)
@@ -210,6 +232,8 @@ def _pick(axis: Any, name: str, value: str, where: str) -> Any:
             return known.index(value)
         msg = f"{where}: the axis {name} has no '{value}', but {', '.join(known)}."
         raise InputError(msg + did_you_mean(value, known))
+    if isinstance(axis, hist.axis.Boolean):
+        value = {"true": "1", "false": "0"}.get(value.lower(), value)
     try:
         number = float(value)
     except ValueError as error:

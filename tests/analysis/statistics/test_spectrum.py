@@ -88,6 +88,18 @@ def test_empty_windows_are_refused(window: tuple[float, float]) -> None:
         check_window(EDGES, window)
 
 
+def test_whole_numbers_need_no_sumw2() -> None:
+    for squares in ([0, 0, 0, 0], [0, 3, 2, 1]):
+        data = Spectrum(EDGES, COUNTS, squares, name="d")
+        assert data.checked().sumw2.tolist() == COUNTS.tolist()
+        assert "Σw² is zero in" in data.errors_note
+    assert Spectrum(EDGES, COUNTS, COUNTS).errors_note == ""
+    # Weights of two make whole numbers too, and so does a Σw² that is above or below the contents.
+    for factor in (2.0, 0.5):
+        with pytest.raises(FitError, match=r"Σw² ≠ Σw.*write the histogram without Σw²"):
+            Spectrum(EDGES, COUNTS, factor * COUNTS).checked()
+
+
 def test_weight_scale_of_empty_bins_is_the_typical_one() -> None:
     data = Spectrum(EDGES, [8.0, 0.0, 4.0, 2.0], [16.0, 0.0, 8.0, 4.0], is_data=False).checked()
     assert data.weight_scale == pytest.approx([2.0, 2.0, 2.0, 2.0])

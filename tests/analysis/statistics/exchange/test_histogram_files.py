@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from zipfile import ZipFile
 
 import hist
 import numpy as np
 import pytest
+import uhi.io
 import uhi.io.json
+import uhi.io.zip
 import uproot
 
 from oddjet.analysis.statistics.exchange.histogram_files import (
@@ -159,3 +162,90 @@ def test_what_is_written_as_root_is_read_back(tmp_path: Path) -> None:
     histogram = read_histogram(tmp_path / "a" / "b.root")
     assert histogram.name == "x/mass"
     assert histogram.counts.tolist() == [1.0, 5.0, 4.0]
+
+
+def test_names_with_plus_signs_colons_and_question_marks(tmp_path: Path) -> None:
+    kinds = ["a b", "π+", "x=1&y", "100%"]
+    made = hist.Hist(
+        hist.axis.StrCategory(kinds, name="sample é"), hist.axis.Variable(EDGES, name="mass")
+    )
+    for number, kind in enumerate(kinds):
+        made.fill(kind, np.full(number + 1, 10.0))
+    content = json.dumps({"run:2018+": made}, default=uhi.io.json.default)
+    for name in ("plain.json", "a:b?c.json"):
+        path = tmp_path / name
+        path.write_text(content)
+        values = ("a b", "π+", "x%3D1%26y", "100%")
+        for number, value in enumerate(values):
+            histogram = read_histogram(f"{path}:run:2018+?sample é={value}")
+            assert histogram.counts.tolist() == [number + 1, 0, 0]
+        assert read_histogram(f"{path}?sample é=sum").counts[0] == 10
+        with pytest.raises(InputError, match="expected AXIS=VALUE"):
+            read_histogram(f"{path}:run:2018+?sample é")
+    with uproot.recreate(tmp_path / "a:b.root") as file:
+        file["cr/mass"] = weighted()
+    assert read_histogram(f"{tmp_path}/a:b.root:cr/mass").counts.tolist() == [1.0, 5.0, 4.0]
+    with pytest.raises(BadFileError, match="there is no file"):
+        read_histogram(f"{tmp_path}/none:b.root:mass")
+
+
+def test_sparse_histograms_and_zip_files(tmp_path: Path) -> None:
+    sparse = uhi.io.to_sparse(weighted()._to_uhi_())
+    assert "index" in sparse["storage"]
+    (tmp_path / "sparse.json").write_text(json.dumps(sparse, default=uhi.io.json.default))
+    with ZipFile(tmp_path / "two.zip", "w") as file:
+        uhi.io.zip.write(file, "dense", weighted())
+        uhi.io.zip.write(file, "cr/sparse", sparse)
+    assert histogram_names(tmp_path / "two.zip") == ["cr/sparse", "dense"]
+    for source in ("sparse.json", "two.zip:dense", "two.zip:cr/sparse"):
+        histogram = read_histogram(tmp_path / source)
+        assert histogram.counts.tolist() == [1.0, 5.0, 4.0]
+        assert histogram.sumw2.tolist() == [1.0, 13.0, 16.0]
+        assert (histogram.underflow, histogram.overflow) == (6.0, 5.0)
+    (tmp_path / "broken.zip").write_text("nothing")
+    with pytest.raises(BadFileError, match="cannot be read as ZIP"):
+        read_histogram(tmp_path / "broken.zip")
+    empty = hist.Hist(hist.axis.Variable(EDGES), storage=hist.storage.Int64())
+    content = json.dumps(uhi.io.to_sparse(empty._to_uhi_()), default=uhi.io.json.default)
+    (tmp_path / "empty.json").write_text(content)
+    assert read_histogram(tmp_path / "empty.json").counts.tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("selector", "total"),
+    [
+        ("counts_Double", 4000),
+        ("counts_Int64", 4000),
+        ("integer_axis", 4000),
+        ("growing", 4000),
+        ("unnamed", 4000),
+        ("by_year?year=sum", 4000),
+        ("odd_names?sample é=π+", 4000),
+        ("odd_names?sample é=a b", 0),
+        ("bool?tag=sum", 4000),
+    ],
+)
+def test_the_storages_of_hist(cases: Path, selector: str, total: int) -> None:
+    histogram = read_histogram(f"{cases}/uhi_storages.json:{selector}")
+    assert histogram.counts.sum() + histogram.overflow == pytest.approx(total, abs=30)
+    histogram.checked(is_data=True)
+
+
+def test_categories_of_numbers_and_truth_values(cases: Path) -> None:
+    file = f"{cases}/uhi_storages.json"
+    parts = [read_histogram(f"{file}:by_year?year={year}").counts for year in (2017, 2018)]
+    whole = read_histogram(f"{file}:by_year?year=sum").counts
+    assert np.array_equal(parts[0] + parts[1], whole)
+    tags = [read_histogram(f"{file}:bool?tag={tag}").counts.sum() for tag in ("true", "0")]
+    assert sum(tags) == read_histogram(f"{file}:bool?tag=sum").counts.sum()
+    assert tags[0] == read_histogram(f"{file}:bool?tag=1").counts.sum()
+
+
+def test_weighted_contents_without_sumw2_are_refused(cases: Path) -> None:
+    known = read_histogram(f"{cases}/limit_inputs.json:bkg_Weight").checked(is_data=False)
+    assert known.sumw2[0] == 24671.25
+    for source in ("limit_inputs.json:bkg_Double", "uhi_storages.json:weighted_Double"):
+        with pytest.raises(FitError, match="needs variances"):
+            read_histogram(cases / source).checked(is_data=False)
+    with pytest.raises(FitError, match="fractional contents"):
+        read_histogram(f"{cases}/uhi_storages.json:weighted_Double").checked(is_data=True)
