@@ -8,7 +8,7 @@ from typing import Annotated, get_type_hints
 
 import typer
 
-from oddjet.analysis.cli.console import exit_on_error, print_note
+from oddjet.analysis.cli.console import exit_on_error
 from oddjet.analysis.cli.options import (
     ConfigOption,
     MassRange,
@@ -90,7 +90,7 @@ def hunt(
         str,
         typer.Argument(
             metavar="SCORES|FILE[:HIST]",
-            help="A scores table; or a mass histogram, ROOT or UHI JSON, of any origin.",
+            help="A scores table; or a mass histogram, ROOT or UHI (JSON, zip), of any origin.",
         ),
     ],
     of_scores: OfScores,
@@ -119,8 +119,6 @@ def hunt(
         )
         section = histogram_section(result)
         written = write_section(output, section) if output else []
-    if result.spectrum.flow_note:
-        print_note(result.spectrum.flow_note)
     print_result(section, written)
 
 

@@ -7,13 +7,23 @@ from typing import Any
 
 from oddjet.analysis.hunt.hunt import hunt_histogram
 from oddjet.analysis.statistics.background.fit import BackgroundFit, fit_sidebands
+from oddjet.analysis.statistics.bumphunt.pvalues import on_off_p
 from oddjet.analysis.statistics.bumphunt.result import BumpHunt
 from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
 from oddjet.analysis.statistics.exchange.histogram_files import read_histogram
-from oddjet.analysis.statistics.spectrum import Histogram, Spectrum, Window, check_same_edges
+from oddjet.analysis.statistics.spectrum import (
+    Histogram,
+    Spectrum,
+    Window,
+    check_same_edges,
+    overlaps,
+)
 from oddjet.shown import Shown
 
 __all__ = ["FileHunt", "hunt_file", "hunt_spectrum"]
+
+SMALL_ERROR = 0.02
+"""Variance of a given background in units of its Poisson variance that is not worth a word: 1 % of σ."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,16 +34,45 @@ class FileHunt(Shown):
         bump_hunt: The scan.
         spectrum: The histogram, as it was used.
         fit: What is beside the window where a signal is expected; None without such a window.
+        background: The background that was given, as it was used; None where one was fitted.
     """
 
     bump_hunt: BumpHunt
     spectrum: Spectrum
     fit: BackgroundFit | None = None
+    background: Spectrum | None = None
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What speaks against the p-values: see `BumpHunt.flags`; and that of a given background."""
+        own = self._own_error()
+        return (*self.bump_hunt.flags, own) if own else self.bump_hunt.flags
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was not scanned or not used, a sentence each."""
+        own = (self.spectrum.flow_note, self.spectrum.errors_note)
+        return (*(note for note in own if note), *self.bump_hunt.notes)
+
+    def _own_error(self) -> str:
+        """Say where the statistical error of a given background is not small."""
+        given, best = self.background, self.bump_hunt.best
+        if given is None or given.variances is None or not best.has_excess:
+            return ""
+        variance = float(given.variances[overlaps(given.edges, best.window)].sum())
+        if variance < SMALL_ERROR * best.expected:
+            return ""
+        p = float(on_off_p(best.observed, best.expected, variance))
+        return (
+            f"the given background has a statistical error of its own, {best.expected:.4g} ± {variance**0.5:.2g} "
+            f"in the window; p-values take it as known. With it the local p is {p:.2g}, not {best.local_p:.2g}"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Every number, ready for JSON."""
         fit = {} if self.fit is None else {"fit": self.fit.to_dict()}
-        return self.bump_hunt.to_dict() | fit
+        own = {"flags": list(self.flags), "notes": list(self.notes)}
+        return self.bump_hunt.to_dict() | own | fit
 
 
 def hunt_file(
@@ -81,14 +120,14 @@ def hunt_spectrum(
         FitError: The contents are not numbers of events, or cannot be fitted.
     """
     spectrum = _within(histogram, settings)
-    expected = None
+    given = None
     if background is not None:
         given = _within(background, settings)
-        expected = given.checked(is_data=False).counts
         check_same_edges(given.edges, spectrum.edges, f"the background {given.name}".rstrip())
+    expected = None if given is None else given.counts
     fit = window and fit_sidebands(spectrum, window=window, function=settings.function)
     result = hunt_histogram(spectrum, settings, background=expected, workers=workers)
-    return FileHunt(result, spectrum, fit or None)
+    return FileHunt(result, spectrum, fit or None, given)
 
 
 def _within(histogram: Histogram, settings: ScanSettings) -> Spectrum:

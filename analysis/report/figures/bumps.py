@@ -114,6 +114,7 @@ def _summary(channel: ChannelScan, hunt: BumpHunt) -> str:
         f"of toys here {'≤' if channel.local_p_toys <= 1 / hunt.n_toys else '='} "
         f"{channel.local_p_toys:.2g}\n"
         f"over this spectrum: p {bound}{channel.spectrum_p:.2g}"
+        + ("\nflagged: poor fit, or a local p that toys contradict" if channel.flags else "")
     )
 
 

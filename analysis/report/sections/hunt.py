@@ -11,11 +11,10 @@ from oddjet.analysis.report.figures.fit import sideband_fit
 from oddjet.analysis.report.page import Cell, Picture, Section, Table, p_text
 from oddjet.analysis.report.sections.labels import mass_name, sample_label
 from oddjet.analysis.statistics.background.fit import BackgroundFit
+from oddjet.analysis.statistics.background.methods import WORST_P
 from oddjet.analysis.statistics.bumphunt.result import BumpHunt, ChannelScan
 
 __all__ = ["bump_hunt_section", "fit_section", "histogram_section", "scores_section"]
-
-POOR_FIT = 0.01
 
 
 def fit_section(hunt: Hunt) -> Section:
@@ -31,7 +30,7 @@ def fit_section(hunt: Hunt) -> Section:
         if fit is None:
             warnings.append(f"{point.name}: {point.problem}")
             continue
-        if fit.p_value < POOR_FIT:
+        if fit.p_value < WORST_P:
             warnings.append(
                 f"{point.name}: the function {fit.name} does not describe the sidebands "
                 f"(goodness of fit p = {p_text(fit.p_value)}): nothing found with it is credible."
@@ -178,6 +177,7 @@ def bump_hunt_section(hunt: Hunt) -> Section:
             if point.scan is not None and _is_shown(hunt, point, scan)
         ]
         pictures.append(_toys_picture(hunt, scan))
+        warnings += scan.flags
         if scan.n_toy_windows_without_fit:
             tested = scan.n_toys * scan.n_windows
             warnings.append(
@@ -195,17 +195,20 @@ def bump_hunt_section(hunt: Hunt) -> Section:
         "Local p, toys",
         "p over its windows",
         "Windows",
+        "Goodness of fit p",
     )
     caption = (
         "The most improbable window of each spectrum. Local p: with the uncertainty of the fit, from a "
         "formula; with the background taken as known; and the share of pseudo-experiments that did as "
-        "well in this very window. Then that in any window of this spectrum. ≤ where none did as well."
+        "well in this very window. Then that in any window of this spectrum. ≤ where none did as well. "
+        "Last, of the fit beside the window: from χ², and how many pseudo-experiments are fitted as badly."
     )
     return Section(
         title="Bump hunt",
         anchor="bump-hunt",
         paragraphs=_scan_paragraphs(scan),
         warnings=tuple(warnings),
+        statements=() if scan is None else scan.notes,
         tables=(Table(headers, tuple(rows), caption),) if rows else (),
         pictures=tuple(pictures),
         numbers={"problem": hunt.problem} if scan is None else scan.to_dict(),
@@ -250,11 +253,13 @@ def scores_section(hunt: Hunt) -> Section:
             f"global p over {scan.n_windows} windows of {len(scan.channels)} spectra: "
             f"{bound}{scan.global_p:.3g} ({scan.global_significance:.1f}σ, {scan.n_toys} toys)"
         )
+        statements += scan.notes
     headers = ("cut", "jets", "fit", "χ² p", "window [GeV]", "local p", "p over its windows")
     return Section(
         title="Hunt",
         anchor="hunt",
         statements=tuple(statements),
+        warnings=() if scan is None else scan.flags,
         tables=(Table(headers, tuple(hunt.rows()), f"{hunt.mass}: {hunt.tests}"),),
         pictures=(*fit_section(hunt).pictures, *bump_hunt_section(hunt).pictures),
         numbers=hunt.to_dict(),
@@ -273,13 +278,14 @@ def _scan_row(channel: ChannelScan) -> tuple[Cell, ...]:
         channel.label,
         f"{channel.window[0]:g}–{channel.window[1]:g}" if channel.has_excess else "no excess",
         int(channel.observed),
-        f"{channel.expected:.1f} ± {channel.expected_error:.1f}",
+        f"{_number(channel.expected)} ± {_number(channel.expected_error)}",
         p_text(channel.local_p),
         f"{channel.local_significance:.1f}",
         p_text(channel.local_p_fixed_background),
         here + p_text(channel.local_p_toys),
         bound + p_text(channel.spectrum_p),
         channel.table.n_windows,
+        channel.fit_text,
     )
 
 
@@ -320,10 +326,11 @@ def histogram_section(hunt: FileHunt) -> Section:
             f"{best.window[0]:g}–{best.window[1]:g} GeV" if best.has_excess else "no excess",
         ),
         ("seen", f"{best.observed:.0f}"),
-        ("expected", f"{best.expected:.1f} ± {best.expected_error:.1f} ({background})"),
+        ("expected", f"{_number(best.expected)} ± {_number(best.expected_error)} ({background})"),
         ("local p", f"{best.local_p:.3g} ({best.local_significance:.1f}σ)"),
         ("local p, fixed background", f"{best.local_p_fixed_background:.3g}"),
         ("local p of toys in this window", f"{best.local_p_toys:.3g}"),
+        ("goodness of fit p beside it", best.fit_text),
         *_window_rows(hunt.fit),
         (
             f"global p over {scan.n_windows} windows",
@@ -347,10 +354,17 @@ def histogram_section(hunt: FileHunt) -> Section:
     return Section(
         title="Bump hunt",
         anchor="hunt",
+        warnings=hunt.flags,
+        statements=hunt.notes,
         tables=(Table(("", "scan"), rows, hunt.spectrum.name),),
         pictures=pictures,
         numbers=hunt.to_dict(),
     )
+
+
+def _number(events: float) -> str:
+    """Events with one decimal, and few events with two digits: 0.0 would hide that they are few."""
+    return f"{events:.1f}" if not 0 < abs(events) < 1 else f"{events:.2g}"
 
 
 def _window_rows(fit: BackgroundFit | None) -> tuple[tuple[str, str], ...]:

@@ -76,7 +76,13 @@ def _hunt_cards(hunt: Hunt) -> list[Card]:
     looked = f"{scan.n_windows} windows of {len(scan.channels)} spectra"
     return [
         Card("Most improbable window", window, f"{seen}; {best.label}, {hunt.sample.kind}"),
-        Card("Local p", p_text(best.local_p), f"{best.local_significance:.1f}σ"),
+        Card(
+            "Local p",
+            p_text(best.local_p),
+            f"{best.local_significance:.1f}σ"
+            + ("; flagged, see the bump hunt" if best.flags else ""),
+            "warning" if best.flags else "plain",
+        ),
         Card(
             "Global p",
             bound + p_text(scan.global_p),
@@ -117,6 +123,7 @@ def headline_numbers(
             "global_p",
             "global_significance",
             "global_p_is_upper_bound",
+            "flags",
         )
         numbers |= {
             "sample": hunt.sample.kind,

@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
+from oddjet.analysis.statistics.background.quadrature import make_quadrature
 from oddjet.errors import ConfigError, FitError, did_you_mean
 from oddjet.registry import Registry, load_class
 from oddjet.typing import Floats
@@ -47,8 +48,6 @@ __all__ = [
 
 Link = Literal["log", "positive"]
 
-N_NODES = 8
-"""Nodes a bin of the Gauss–Legendre quadrature."""
 MAX_EXPONENT = 600.0
 """Exponents are cut here; a coefficient that a fit puts at zero has minus this as its logarithm."""
 MAX_PARAMETERS = 6
@@ -324,11 +323,9 @@ class BinnedFunction:
 
     @cached_property
     def _quadrature(self) -> tuple[Floats, Floats]:
-        """The basis at the nodes (n_bins, N_NODES, n_parameters); weights (n_bins, N_NODES)."""
-        nodes, weights = np.polynomial.legendre.leggauss(N_NODES)
-        half = 0.5 * np.diff(self.edges)[:, None]
-        middle = 0.5 * (self.edges[:-1] + self.edges[1:])[:, None]
-        return self.function.basis(middle + half * nodes), half * weights
+        """The basis at the nodes (n_bins, n_nodes, n_parameters); weights (n_bins, n_nodes)."""
+        nodes, shape = make_quadrature(self.edges), (self.edges.size - 1, -1)
+        return self.function.basis(nodes.masses.reshape(shape)), nodes.weights.reshape(shape)
 
     @cached_property
     def design(self) -> Floats:

@@ -36,19 +36,21 @@ class Functions(NamedTuple):
     """Functions bound to bins.
 
     Attributes:
-        designs: ln f at the centres is this times the parameters, (n_functions, n_bins, 6);
-            columns beyond a function's parameters are not used.
+        designs: ln f at the nodes of the quadrature is this times the parameters,
+            (n_functions, n_nodes, 6); columns beyond a function's parameters are not used.
         n_parameters: Parameters of each function, (n_functions,).
         families: Place of the first function of the family, (n_functions,).
         thresholds: The F above which one parameter more is accepted, by degrees of freedom.
-        log_width: Logarithms of the widths of the bins, (n_bins,).
+        log_weights: Logarithms of the nodes' weights, (n_nodes,); those of a bin add up to its width.
+        begins: Where the nodes of each bin begin, and the end, (n_bins + 1,).
     """
 
     designs: Floats
     n_parameters: Ints
     families: Ints
     thresholds: Floats
-    log_width: Floats
+    log_weights: Floats
+    begins: Ints
 
 
 class Spectra(NamedTuple):
@@ -73,11 +75,13 @@ class WindowFits(NamedTuple):
     Attributes:
         background: Events predicted in the window; NaN where no fit is valid.
         variance: Their variance from the covariance of the parameters.
+        deviance: −2 ln of the likelihood beside the window over that of the saturated model.
         chosen: Which function was used, −1 where no fit is valid.
     """
 
     background: Floats
     variance: Floats
+    deviance: Floats
     chosen: npt.NDArray[np.int8]
 
 
@@ -88,12 +92,14 @@ class SignalFits(NamedTuple):
         yields: Signal events; NaN where no fit is valid.
         errors: Their uncertainties.
         gain: Deviance without signal minus that with it, ≥ 0, the same function in both.
+        deviance: The one with it.
         chosen: Which function was used, −1 where no fit is valid.
     """
 
     yields: Floats
     errors: Floats
     gain: Floats
+    deviance: Floats
     chosen: npt.NDArray[np.int8]
 
 
@@ -102,11 +108,20 @@ class _Fit(NamedTuple):
 
     counts: Floats
     design: Floats
-    log_width: Floats
+    log_weights: Floats
+    begins: Ints
     n: int
     first: int
     stop: int
     signal: Floats
+
+
+@compiled
+def _fit_of(counts, functions, f, window, signal):  # type: ignore[no-untyped-def]
+    """The `_Fit` of function f, with the bins of a window (its first, and one past its last) masked."""
+    first, stop = window
+    design, n = functions.designs[f], functions.n_parameters[f]
+    return _Fit(counts, design, functions.log_weights, functions.begins, n, first, stop, signal)
 
 
 @compiled
@@ -145,12 +160,31 @@ def _solve(factor, vector, n, solution):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def _integrate(fit, b, q, slope):  # type: ignore[no-untyped-def]
+    """Integral of the function over bin b, infinite where it overflows; slope gets its derivatives."""
+    total = 0.0
+    for j in range(fit.n):
+        slope[j] = 0.0
+    for k in range(fit.begins[b], fit.begins[b + 1]):
+        exponent = fit.log_weights[k]
+        for j in range(fit.n):
+            exponent += fit.design[k, j] * q[j]
+        if not exponent < 300.0:
+            return np.inf
+        part = np.exp(exponent)
+        total += part
+        for j in range(fit.n):
+            slope[j] += part * fit.design[k, j]
+    return total
+
+
+@compiled
 def _accumulate(fit, q, gradient, hessian):  # type: ignore[no-untyped-def]
     """Negative log-likelihood without constants, its gradient and Fisher information.
 
     With a signal its yield is parameter n, after those of the background.
     """
-    counts, design, log_width, n, first, stop, signal = fit
+    counts, n, signal = fit.counts, fit.n, fit.signal
     with_signal = signal.size > 0
     size = n + 1 if with_signal else n
     for i in range(size):
@@ -160,25 +194,23 @@ def _accumulate(fit, q, gradient, hessian):  # type: ignore[no-untyped-def]
     value = 0.0
     slope = np.empty(SIZE)
     for b in range(counts.size):
-        if first <= b < stop:
+        if fit.first <= b < fit.stop:
             continue
-        exponent = log_width[b]
-        for j in range(n):
-            exponent += design[b, j] * q[j]
-        if not exponent < 300.0:
+        background = _integrate(fit, b, q, slope)
+        if not np.isfinite(background):
             return np.inf
-        background = np.exp(exponent)
         expected = background
         if with_signal:
             expected += q[n] * signal[b]
             # Beside a hundredth of the background the logarithm would end.
             if not expected > 0.01 * background:
                 return np.inf
-            exponent = np.log(expected)
             slope[n] = signal[b]
-        for j in range(n):
-            slope[j] = background * design[b, j]
-        value += expected - counts[b] * exponent
+        value += expected
+        if counts[b] > 0.0:
+            if not expected > 0.0:
+                return np.inf
+            value -= counts[b] * np.log(expected)
         pull = 1.0 - counts[b] / expected if expected > 0.0 else 1.0
         weight = 1.0 / expected if expected > 0.0 else 0.0
         for i in range(size):
@@ -229,9 +261,7 @@ def fit_whole(spectra, functions):  # type: ignore[no-untyped-def]
         for f in range(functions.designs.shape[0]):
             n = functions.n_parameters[f]
             q[:n] = spectra.parameters[s, f, :n]
-            fit = _Fit(
-                spectra.counts[s], functions.designs[f], functions.log_width, n, 0, 0, nothing
-            )
+            fit = _fit_of(spectra.counts[s], functions, f, (0, 0), nothing)
             value = _minimise(fit, q, factor)
             if np.isfinite(value):
                 spectra.parameters[s, f, :n] = q[:n]
@@ -255,20 +285,16 @@ def _enough(fit, n):  # type: ignore[no-untyped-def]
 @compiled
 def _predict(fit, q, factor):  # type: ignore[no-untyped-def]
     """Events in the window and their variance; or the yield of the signal and its variance."""
-    slope, solution = np.zeros(SIZE), np.empty(SIZE)
-    _, design, log_width, n, first, stop, signal = fit
-    if signal.size > 0:
+    slope, part, solution = np.zeros(SIZE), np.empty(SIZE), np.empty(SIZE)
+    n = fit.n
+    if fit.signal.size > 0:
         slope[n] = 1.0
         return q[n], _solve(factor, slope, n + 1, solution)
     total = 0.0
-    for b in range(first, stop):
-        exponent = log_width[b]
+    for b in range(fit.first, fit.stop):
+        total += _integrate(fit, b, q, part)
         for j in range(n):
-            exponent += design[b, j] * q[j]
-        expected = np.exp(min(exponent, 300.0))
-        total += expected
-        for j in range(n):
-            slope[j] += expected * design[b, j]
+            slope[j] += part[j]
     return total, _solve(factor, slope, n, solution)
 
 
@@ -294,9 +320,7 @@ def _fit_family(functions, family, fit, constant, starts, whole):  # type: ignor
         if functions.families[g] != family:
             continue
         n = functions.n_parameters[g]
-        one = _Fit(
-            fit.counts, functions.designs[g], fit.log_width, n, fit.first, fit.stop, fit.signal
-        )
+        one = _fit_of(fit.counts, functions, g, (fit.first, fit.stop), fit.signal)
         n_bins = _enough(one, n + n_signal)
         if n_bins == 0 or not np.isfinite(whole[g]):
             break
@@ -336,32 +360,31 @@ def fit_windows(spectra, functions, windows, fits):  # type: ignore[no-untyped-d
     The `WindowFits` are filled.
     """
     firsts, stops = windows
-    background, variance, chosen = fits
+    background, variance, deviance, chosen = fits
     nothing, everything = np.empty(0), np.zeros(functions.families.size)
     for s in range(spectra.counts.shape[0]):
         counts, saturated = spectra.counts[s], spectra.saturated[s]
         total, near = saturated.sum(), spectra.parameters[s].copy()
         for w in range(firsts.size):
             first, stop = firsts[w], stops[w]
-            fit = _Fit(counts, functions.designs[0], functions.log_width, 0, first, stop, nothing)
+            fit = _fit_of(counts, functions, 0, (first, stop), nothing)
             constant = total - saturated[first:stop].sum()
-            held, _, size, spread = _choose(functions, fit, constant, near, everything)
+            held, least, size, spread = _choose(functions, fit, constant, near, everything)
             if held >= 0:
-                chosen[s, w], background[s, w], variance[s, w] = held, size, spread
+                chosen[s, w], deviance[s, w] = held, least
+                background[s, w], variance[s, w] = size, spread
 
 
 @compiled
 def fit_signals(spectra, functions, templates, fits):  # type: ignore[no-untyped-def]
     """Fit every signal to `Spectra` that were fitted without one; the `SignalFits` are filled."""
-    yields, errors, gain, chosen = fits
+    yields, errors, gain, deviance, chosen = fits
     for s in range(spectra.counts.shape[0]):
         whole, starts = spectra.deviances[s], spectra.parameters[s]
         constant = spectra.saturated[s].sum()
         for t in range(templates.shape[0]):
-            fit = _Fit(
-                spectra.counts[s], functions.designs[0], functions.log_width, 0, 0, 0, templates[t]
-            )
-            held, deviance, size, variance = _choose(functions, fit, constant, starts, whole)
+            fit = _fit_of(spectra.counts[s], functions, 0, (0, 0), templates[t])
+            held, least, size, variance = _choose(functions, fit, constant, starts, whole)
             if held >= 0:
                 chosen[s, t], yields[s, t], errors[s, t] = held, size, np.sqrt(variance)
-                gain[s, t] = max(whole[held] - deviance, 0.0)
+                gain[s, t], deviance[s, t] = max(whole[held] - least, 0.0), least

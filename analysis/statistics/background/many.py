@@ -4,9 +4,9 @@ A bump hunt with pseudo-experiments needs a sideband fit for every window of eve
 10⁷ fits. They are all of one kind, log-linear functions with two to six parameters, and each begins
 next to its minimum, at the fit of the whole spectrum. A few Newton steps are enough.
 
-The expectation of a bin is the density at its centre times its width, not the integral over it as
-in `functions`. For bins that are narrow beside the slope this is the same up to a smooth factor close to 1,
-and that factor is in data and pseudo-experiments alike.
+The expectation of a bin is the integral of the function over it, as in `functions`, by the same
+quadrature with fewer nodes where fewer are enough: two for bins that are narrow beside the slope, and never
+more than eight. So bins may have any widths.
 
 The function is chosen as in `choice`: order by F-test within a family, family by AIC, anew in every
 window of every spectrum.
@@ -32,6 +32,11 @@ from oddjet.analysis.statistics.background.kernels import (
     WindowFits,
 )
 from oddjet.analysis.statistics.background.nested import ALPHA
+from oddjet.analysis.statistics.background.quadrature import (
+    Quadrature,
+    make_quadrature,
+    needed_nodes,
+)
 from oddjet.errors import ConfigError, FitError
 from oddjet.typing import Floats, Ints
 
@@ -48,11 +53,13 @@ class BatchModel:
         names: Names of the functions, those of one family next to each other, in rising order.
         edges: Bin edges, n_bins + 1 of them [GeV].
         functions: What compiled fits take of them.
+        nodes: Where functions are evaluated, a few masses a bin.
     """
 
     names: tuple[str, ...]
     edges: Floats
     functions: Functions
+    nodes: Quadrature
 
     @classmethod
     def make(
@@ -76,7 +83,8 @@ class BatchModel:
         names = _function_names(function)
         weight = np.sqrt(np.maximum(np.asarray(spectrum, dtype=np.float64), 0.5))
         centres = 0.5 * (edges[:-1] + edges[1:])
-        designs = np.zeros((len(names), centres.size, MAX_PARAMETERS))
+        nodes = make_quadrature(edges, needed_nodes(edges, weight**2))
+        designs = np.zeros((len(names), nodes.masses.size, MAX_PARAMETERS))
         for index, name in enumerate(names):
             made = make_function(name, scale=2.0 * float(edges[-1]))
             if made.link != "log":
@@ -85,9 +93,9 @@ class BatchModel:
                     "logarithm is linear in its parameters (dijet, exppoly, or auto)"
                 )
                 raise ConfigError(msg)
-            basis = made.basis(centres)
             # In these axes the terms, nearly collinear over a short range, are orthonormal.
-            upper: Floats = np.linalg.qr(basis * weight[:, None])[1]
+            upper: Floats = np.linalg.qr(made.basis(centres) * weight[:, None])[1]
+            basis = made.basis(nodes.masses)
             designs[index, :, : made.n_parameters] = np.linalg.solve(upper.T, basis.T).T
         ndf = np.arange(centres.size + 1)
         thresholds = np.full(ndf.size, np.inf)
@@ -98,9 +106,10 @@ class BatchModel:
             n_parameters=np.array([int(name[-1]) for name in names], dtype=np.int64),
             families=np.array([families.index(family) for family in families], dtype=np.int64),
             thresholds=thresholds,
-            log_width=np.log(np.diff(edges)),
+            log_weights=np.log(nodes.weights),
+            begins=nodes.begins,
         )
-        return cls(names, edges, functions)
+        return cls(names, edges, functions, nodes)
 
     def start(self, spectrum: npt.ArrayLike) -> Floats:
         """Parameters near the minimum for one spectrum, from a straight-line fit of its logarithm.
@@ -113,10 +122,10 @@ class BatchModel:
         """
         floored = np.maximum(np.asarray(spectrum, dtype=np.float64), 0.5)
         root = np.sqrt(floored)
-        target = (np.log(floored) - self.functions.log_width) * root
+        target = np.log(floored / np.diff(self.edges)) * root
         starts = np.zeros((len(self.names), MAX_PARAMETERS))
         for index, n in enumerate(self.functions.n_parameters):
-            design = self.functions.designs[index, :, :n] * root[:, None]
+            design = self.nodes.means(self.functions.designs[index, :, :n]) * root[:, None]
             starts[index, :n] = np.linalg.lstsq(design, target, rcond=None)[0]
         return starts
 
@@ -137,13 +146,18 @@ class BatchModel:
         return fitted
 
     def expected(self, spectrum: npt.ArrayLike) -> tuple[Floats, str]:
+        """Expected events, shape (n_bins,), and the name of the function: see `at_nodes`."""
+        parts, name = self.at_nodes(spectrum)
+        return self.nodes.sums(parts), name
+
+    def at_nodes(self, spectrum: npt.ArrayLike) -> tuple[Floats, str]:
         """Fit one whole spectrum with the chosen function.
 
         Args:
             spectrum: Contents, shape (n_bins,).
 
         Returns:
-            Expected events (n_bins,), and the name of the function.
+            The function times the weights of the nodes, shape (n_nodes,); and its name.
 
         Raises:
             FitError: No fit is valid.
@@ -157,7 +171,7 @@ class BatchModel:
             raise FitError(msg)
         n, parameters = self.functions.n_parameters[chosen], fitted.parameters[0, chosen]
         exponent = self.functions.designs[chosen, :, :n] @ parameters[:n]
-        return np.exp(exponent + self.functions.log_width), self.names[chosen]
+        return np.exp(exponent + self.functions.log_weights), self.names[chosen]
 
     def fit_windows(
         self, spectra: npt.ArrayLike, starts: Floats, firsts: Ints, stops: Ints

@@ -1,6 +1,6 @@
 """A smooth template from a simulated spectrum: penalised splines of its logarithm.
 
-ln ν(m) is a cubic spline with many evenly spaced knots. It maximises the scaled Poisson likelihood
+ln f(m) is a cubic spline with many evenly spaced knots. It maximises the scaled Poisson likelihood
 minus λ/2 · |third differences of its coefficients|², so that where nothing is known it goes on as
 a parabola. λ has the smallest AIC, deviance + 2 × effective parameters. A spline
 belongs to no family of background functions, so that it favours none; its covariance says how well
@@ -19,6 +19,7 @@ from scipy import stats
 from scipy.interpolate import BSpline
 
 from oddjet.analysis.statistics.background.likelihood import poisson_deviance
+from oddjet.analysis.statistics.background.quadrature import Quadrature, make_quadrature
 from oddjet.analysis.statistics.spectrum import Histogram, Spectrum, check_counts
 from oddjet.errors import FitError
 from oddjet.typing import Floats
@@ -64,29 +65,36 @@ class SmoothTemplate:
         return float(stats.chi2.sf(self.deviance, self.ndf))
 
 
-def _spline_basis(data: Spectrum, n_knots: int) -> Floats:
-    """Cubic B-splines at the centres of the bins, shape (n_bins, n_knots + 2)."""
+def _spline_basis(data: Spectrum, masses: Floats, n_knots: int) -> Floats:
+    """Cubic B-splines at the nodes of the bins, shape (n_nodes, n_knots + 2)."""
     low, high = data.edges[0], data.edges[-1]
     step = (high - low) / (n_knots - 1)
     knots = low + step * np.arange(-DEGREE, n_knots + DEGREE)
-    return np.asarray(BSpline.design_matrix(data.centres, knots, DEGREE).toarray())
+    return np.asarray(BSpline.design_matrix(masses, knots, DEGREE).toarray())
 
 
 def _fit(
-    data: Spectrum, basis: Floats, widths: Floats, penalty: Floats, start: Floats
+    data: Spectrum, basis: Floats, nodes: Quadrature, penalty: Floats, start: Floats
 ) -> tuple[Floats, Floats, Floats]:
-    """Penalised Newton steps; coefficients, expectation and Fisher information."""
+    """Penalised Fisher steps; expectation, its derivatives and Fisher information."""
     counts, scale = data.counts, data.weight_scale
 
+    def parts(a: Floats) -> Floats:
+        return np.asarray(nodes.weights * np.exp(np.clip(basis @ a, -50, 50)))
+
     def objective(a: Floats) -> float:
-        nu = widths * np.exp(np.clip(basis @ a, -50, 50))
+        nu = nodes.sums(parts(a))
         return float(np.sum((nu - counts * np.log(nu)) / scale) + a @ penalty @ a / 2)
+
+    def derivatives(a: Floats) -> tuple[Floats, Floats, Floats]:
+        at_nodes = parts(a)
+        nu, slopes = nodes.sums(at_nodes), nodes.sums(at_nodes[:, None] * basis)
+        return nu, slopes, slopes.T @ (slopes / (nu * scale)[:, None])
 
     a, value = start, objective(start)
     for _ in range(NEWTON_STEPS):
-        nu = widths * np.exp(np.clip(basis @ a, -50, 50))
-        gradient = basis.T @ ((nu - counts) / scale) + penalty @ a
-        information = basis.T @ (basis * (nu / scale)[:, None])
+        nu, slopes, information = derivatives(a)
+        gradient = slopes.T @ ((1.0 - counts / nu) / scale) + penalty @ a
         step, factor = np.linalg.solve(information + penalty, gradient), 1.0
         while factor > 1e-6 and not objective(a - factor * step) <= value:
             factor /= 2
@@ -97,8 +105,7 @@ def _fit(
     else:
         msg = f"the smooth template did not converge in {NEWTON_STEPS} steps: use fewer knots"
         raise FitError(msg)
-    nu = widths * np.exp(np.clip(basis @ a, -50, 50))
-    return a, nu, basis.T @ (basis * (nu / scale)[:, None])
+    return derivatives(a)
 
 
 def smooth(histogram: Histogram) -> SmoothTemplate:
@@ -118,25 +125,25 @@ def smooth(histogram: Histogram) -> SmoothTemplate:
             f"{np.count_nonzero(data.counts)} filled: use finer bins or more simulation"
         )
         raise FitError(msg)
-    widths = data.widths
-    basis = _spline_basis(data, min(N_KNOTS, data.n_bins))
+    nodes = make_quadrature(data.edges)
+    basis = _spline_basis(data, nodes.masses, min(N_KNOTS, data.n_bins))
+    means = nodes.means(basis)
     differences = np.diff(np.eye(basis.shape[1]), n=3, axis=0)
     # A whisper of a ridge: splines at the ends see few bins.
     shape = differences.T @ differences
-    floored = np.log(np.maximum(data.counts, 0.5 * data.weight_scale) / widths)
+    floored = np.log(np.maximum(data.counts, 0.5 * data.weight_scale) / data.widths)
     best: SmoothTemplate | None = None
     smallest = np.inf
     for strength in PENALTIES[::-1]:
         penalty = strength * shape + 1e-9 * np.eye(basis.shape[1])
-        ridge = basis.T @ basis + 1e-3 * shape + 1e-9 * np.eye(basis.shape[1])
-        start = np.asarray(np.linalg.solve(ridge, basis.T @ floored), dtype=np.float64)
-        _, nu, information = _fit(data, basis, widths, penalty, start)
+        ridge = means.T @ means + 1e-3 * shape + 1e-9 * np.eye(basis.shape[1])
+        start = np.asarray(np.linalg.solve(ridge, means.T @ floored), dtype=np.float64)
+        nu, slopes, information = _fit(data, basis, nodes, penalty, start)
         inverse = np.linalg.inv(information + penalty)
         n_effective = float(np.trace(inverse @ information))
         deviance = poisson_deviance(data.counts, nu, data.weight_scale)
         if deviance + 2 * n_effective < smallest:
             smallest = deviance + 2 * n_effective
-            slopes = basis * nu[:, None]
             covariance = slopes @ (inverse @ information @ inverse) @ slopes.T
             best = SmoothTemplate(data, nu, covariance, float(strength), n_effective, deviance)
     if best is None:  # pragma: no cover - the first penalty always gives a finite AIC

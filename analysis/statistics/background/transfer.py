@@ -26,6 +26,7 @@ from scipy import special
 from oddjet.analysis.statistics.background.estimate import SidebandEstimate, sidebands
 from oddjet.analysis.statistics.background.likelihood import FitResult, minimise
 from oddjet.analysis.statistics.background.nested import Tried, add_parameters
+from oddjet.analysis.statistics.background.quadrature import mean_masses
 from oddjet.analysis.statistics.spectrum import (
     Histogram,
     Spectrum,
@@ -126,7 +127,7 @@ def fit_transfer(
             msg = f"no {what} events in the {int(use.sum())} sideband bins: move the cut"
             raise FitError(msg)
     fitted, tried = _choose_order(data, fails, use, order)
-    design = _legendre(data, fitted.parameters.size - 1)
+    design = _legendre(fails, fitted.parameters.size - 1)
     ratio = np.exp(design @ fitted.parameters)
     expected = ratio * fails.counts
     slopes = expected[:, None] * design
@@ -147,9 +148,11 @@ def fit_transfer(
     )
 
 
-def _legendre(data: Spectrum, order: int) -> Floats:
-    edges = data.edges
-    x = 2.0 * (data.centres - edges[0]) / (edges[-1] - edges[0]) - 1.0
+def _legendre(fails: Spectrum, order: int) -> Floats:
+    """At the mean mass of the failing jets in each bin: the mean of ln r there, if it is straight."""
+    edges = fails.edges
+    events = np.maximum(np.nan_to_num(fails.counts / fails.weight_scale), 0.5)
+    x = 2.0 * (mean_masses(edges, events) - edges[0]) / (edges[-1] - edges[0]) - 1.0
     return np.asarray(np.polynomial.legendre.legvander(x, order))
 
 
@@ -214,7 +217,7 @@ def _fit_ratio(data: Spectrum, fails: Spectrum, use: Bools, order: int) -> FitRe
         raise FitError(msg)
     on, off = on[filled], off[filled]
     offset = np.log(fails.weight_scale[filled] / data.weight_scale[filled])
-    problem = _Binomial(on, off, offset, _legendre(data, order)[filled])
+    problem = _Binomial(on, off, offset, _legendre(fails, order)[filled])
     start = np.zeros(order + 1)
     start[0] = np.log(on.sum() / off.sum()) - np.average(offset, weights=on + off)
     name = f"transfer{order}"

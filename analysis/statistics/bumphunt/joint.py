@@ -16,6 +16,7 @@ import numpy as np
 from oddjet.analysis.statistics.background.likelihood import poisson_deviance
 from oddjet.analysis.statistics.background.many import BatchModel
 from oddjet.analysis.statistics.background.nested import add_parameters
+from oddjet.analysis.statistics.background.quadrature import Quadrature
 from oddjet.analysis.statistics.spectrum import Histogram, Spectrum, check_counts
 from oddjet.errors import FitError
 from oddjet.typing import Bools, Floats
@@ -118,8 +119,8 @@ class JointTable:
         Raises:
             FitError: All jets together cannot be fitted.
         """
-        shape = model.expected(self.counts.sum(axis=0))[0]
-        return np.stack([tilted_fit(counts, shape, self.edges) for counts in self.counts])
+        shape = model.at_nodes(self.counts.sum(axis=0))[0]
+        return np.stack([tilted_fit(counts, shape, model.nodes) for counts in self.counts])
 
     def draw(self, expected: Floats, n: int, rng: np.random.Generator) -> Floats:
         """Draw the spectra of background-only pseudo-experiments.
@@ -145,29 +146,31 @@ class _Tilt:
     ndf: int
 
 
-def tilted_fit(counts: Floats, shape: Floats, edges: Floats) -> Floats:
-    """Fit a given shape times the exponential of a polynomial of mass.
+def tilted_fit(counts: Floats, shape: Floats, nodes: Quadrature) -> Floats:
+    """Fit a given shape times the exponential of a polynomial of mass, integrated over the bins.
 
     Beginning with a constant, a power more is accepted while it pays by the F-test. A constant keeps
     the total.
 
     Args:
         counts: Jets a bin, shape (n_bins,); at least one in all.
-        shape: Expectation > 0 up to the factor, shape (n_bins,).
-        edges: Bin edges, n_bins + 1 of them [GeV].
+        shape: What is at the nodes of the bins, > 0, up to the factor, shape (n_nodes,).
+        nodes: The nodes.
 
     Returns:
         Expected jets, shape (n_bins,).
     """
-    middle = 0.5 * (edges[0] + edges[-1])
-    x = (0.5 * (edges[:-1] + edges[1:]) - middle) / (0.5 * (edges[-1] - edges[0]))
-    expected: Floats = shape * float(counts.sum() / shape.sum())
+    low, high = nodes.masses[[0, -1]]
+    x = (nodes.masses - 0.5 * (low + high)) / (0.5 * (high - low))
+    parts: Floats = shape * float(counts.sum() / shape.sum())
 
     def fit(power: int) -> _Tilt:
-        nonlocal expected
+        nonlocal parts
         if power > 0:
-            design = np.vander(x, power + 1, increasing=True)
-            expected = _poisson_regression(counts, expected, design)
+            parts = _poisson_regression(
+                counts, parts, np.vander(x, power + 1, increasing=True), nodes
+            )
+        expected = nodes.sums(parts)
         deviance = poisson_deviance(counts, expected, np.ones(counts.size))
         return _Tilt(expected, deviance, counts.size - power - 1)
 
@@ -176,22 +179,25 @@ def tilted_fit(counts: Floats, shape: Floats, edges: Floats) -> Floats:
     return best.expected
 
 
-def _poisson_regression(counts: Floats, offset: Floats, design: Floats) -> Floats:
-    """Maximum likelihood of offset · exp(design · q), by Newton's method; FitError if it fails."""
+def _poisson_regression(
+    counts: Floats, offset: Floats, design: Floats, nodes: Quadrature
+) -> Floats:
+    """Maximum likelihood of offset · exp(design · q) at the nodes; FitError if it fails."""
     q = np.zeros(design.shape[1])
-    expected = offset
+    parts = offset
     for _ in range(NEWTON_STEPS):
-        gradient = design.T @ (expected - counts)
+        expected, slopes = nodes.sums(parts), nodes.sums(parts[:, None] * design)
+        gradient = slopes.T @ (1.0 - counts / expected)
         try:
-            step = np.linalg.solve(design.T @ (expected[:, None] * design), gradient)
+            step = np.linalg.solve(slopes.T @ (slopes / expected[:, None]), gradient)
         except np.linalg.LinAlgError as error:
             raise FitError(str(error)) from error
         # Steps of more than a factor e are cut: the exponential is trusted no further.
         q = q - step / max(1.0, float(np.abs(design @ step).max()))
-        expected = offset * np.exp(design @ q)
-        if not np.isfinite(expected).all():
+        parts = offset * np.exp(design @ q)
+        if not (np.isfinite(parts).all() and nodes.sums(parts).min() > 0):
             break
         if float(step @ gradient) < 1e-8:
-            return expected
+            return parts
     msg = f"a polynomial of {q.size} terms did not converge"
     raise FitError(msg)

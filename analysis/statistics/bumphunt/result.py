@@ -9,7 +9,9 @@
 `global_p`
     Share of the pseudo-experiments in which any window of any spectrum did as well.
 
-The last two are (k + 1)/(n + 1), so upper bounds where no pseudo-experiment did as well.
+The last two are (k + 1)/(n + 1), so upper bounds where no pseudo-experiment did as well. A local p
+that pseudo-experiments contradict, or that comes from a fit that does not describe what is beside the
+window, is flagged (`ChannelScan.flags`); what was not scanned is in `BumpHunt.notes`.
 """
 
 from __future__ import annotations
@@ -18,12 +20,25 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
+from oddjet.analysis.statistics.background.methods import WORST_P
 from oddjet.analysis.statistics.bumphunt.pvalues import significance, toy_p
 from oddjet.analysis.statistics.spectrum import Window
 from oddjet.typing import Floats, Ints
 
 __all__ = ["BumpHunt", "ChannelScan", "WindowTable"]
+
+RARE = 1e-3
+"""Pseudo-experiments contradict a local p where it makes their number rarer than this."""
+FACTOR = 2.0
+"""And where it is off by more than this."""
+WHY_NOT = {
+    "fit beside each window": "a fit beside a window needs a bin on either side of it, so an excess at an "
+    "end of the range is not found, and spoils the fits",
+    "signal plus background": "a signal less than its width from an end looks like background",
+    "given": "no window of the widths that were asked for fits there and holds expected events",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +55,9 @@ class WindowTable:
         local_p: With this uncertainty; 1 where there is no excess, NaN without a fit.
         local_p_fixed_background: Without it.
         local_p_toys: Share of the pseudo-experiments that did as well here.
+        goodness_of_fit_p: Of the fit beside the window, or of signal and background: tail of the
+            deviance under χ², which is rough for bins of few events; NaN without a fit.
+        goodness_of_fit_p_toys: Share of the pseudo-experiments that were fitted as badly.
         function: The function that was chosen, empty for a given background.
     """
 
@@ -52,6 +70,8 @@ class WindowTable:
     local_p: Floats
     local_p_fixed_background: Floats
     local_p_toys: Floats
+    goodness_of_fit_p: Floats
+    goodness_of_fit_p_toys: Floats
     function: tuple[str, ...]
 
     @property
@@ -141,6 +161,70 @@ class ChannelScan:
         return self._best("local_p_toys")
 
     @property
+    def goodness_of_fit_p(self) -> float:
+        """Goodness of the fit that the window was tested with, from χ²; NaN without one."""
+        return self._best("goodness_of_fit_p")
+
+    @property
+    def goodness_of_fit_p_toys(self) -> float:
+        """The same from pseudo-experiments."""
+        return self._best("goodness_of_fit_p_toys")
+
+    @property
+    def fit_text(self) -> str:
+        """Both, for tables."""
+        if np.isnan(self.goodness_of_fit_p):
+            return "not known"
+        return f"{self.goodness_of_fit_p:.2g} (χ²), {self._share('goodness_of_fit_p_toys')} toys"
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What speaks against the p-values of the window, a sentence each; none where nothing does."""
+        return tuple(flag for flag in (self._poor_fit(), self._contradicted()) if flag)
+
+    def _number(self, column: str) -> int:
+        """Pseudo-experiments behind a share (k + 1)/(n + 1)."""
+        return round(self._best(column) * (self.n_toys + 1)) - 1
+
+    def _share(self, column: str) -> str:
+        return f"{self._number(column)} of {self.n_toys}"
+
+    def _poor_fit(self) -> str:
+        p, toys = self.goodness_of_fit_p, self.goodness_of_fit_p_toys
+        if np.isnan(p):
+            return ""
+        as_bad = self._number("goodness_of_fit_p_toys")
+        # Few pseudo-experiments cannot give a small share; χ² then speaks alone.
+        if not (toys < WORST_P or (p < WORST_P and as_bad == 0)):
+            return ""
+        low, high = self.window
+        return (
+            f"poor fit: the background beside {low:g}–{high:g} GeV does not describe the spectrum "
+            f"(goodness of fit p = {p:.2g}; as bad in {as_bad} of {self.n_toys} pseudo-experiments), so "
+            "that no p-value of this spectrum is credible"
+        )
+
+    def _contradicted(self) -> str:
+        """Compare the local p with how often pseudo-experiments did as well, here and anywhere."""
+        p, n, here, anywhere = self.local_p, self.n_toys, self.local_p_toys, self.spectrum_p
+        if not self.has_excess:
+            return ""
+        number, bound = self._number("local_p_toys"), min(1.0, self.table.n_windows * p)
+        too_small = here > FACTOR * p and stats.binom.sf(number - 1, n, p) < RARE
+        # However windows depend on each other, their number times p is the most that is expected.
+        too_small |= (
+            anywhere > FACTOR * bound and stats.binom.sf(self.n_exceeding - 1, n, bound) < RARE
+        )
+        too_large = here < p / FACTOR and stats.binom.cdf(number, n, p) < RARE
+        if not (too_small or too_large):
+            return ""
+        return (
+            f"the local p {p:.2g} is too {'small' if too_small else 'large'}: of {n} pseudo-experiments "
+            f"{number} did as well in this window and {self.n_exceeding} in any of the "
+            f"{self.table.n_windows}; believe these"
+        )
+
+    @property
     def local_significance(self) -> float:
         """Gaussian significance of the local p."""
         return significance(self.local_p)
@@ -155,12 +239,13 @@ class ChannelScan:
         names = (
             "observed", "expected", "expected_error", "excess", "has_excess", "local_p",
             "local_p_fixed_background", "local_p_toys", "local_significance", "spectrum_p",
-            "n_exceeding", "n_toys",
+            "n_exceeding", "n_toys", "goodness_of_fit_p", "goodness_of_fit_p_toys",
         )  # fmt: skip
         return {
             "label": self.label,
             "window": list(self.window),
             **{name: getattr(self, name) for name in names},
+            "flags": list(self.flags),
             "n_windows": self.table.n_windows,
             "n_windows_without_fit": self.table.n_failed,
             "windows": self.table.to_dict(),
@@ -184,6 +269,9 @@ class BumpHunt:
         n_toy_windows_without_fit: Windows of pseudo-experiments that no function could be fitted
             beside; as in the data, they have no p-value there.
         blind_window: Window that was not looked at [GeV], or None.
+        unscanned: Ranges that no window reaches [GeV], the blind window aside.
+        without_background: Ranges where a given background expects nothing [GeV], with the events that
+            were seen there.
     """
 
     channels: tuple[ChannelScan, ...]
@@ -196,6 +284,38 @@ class BumpHunt:
     toy_min_p: Floats
     n_toy_windows_without_fit: int = 0
     blind_window: Window | None = None
+    unscanned: tuple[Window, ...] = ()
+    without_background: tuple[tuple[Window, float], ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was not scanned, and why, a sentence each."""
+        notes = []
+        if self.unscanned:
+            text = ", ".join(f"{low:g}–{high:g}" for low, high in self.unscanned)
+            notes.append(f"not scanned: {text} GeV; {WHY_NOT.get(self.background, '')}")
+        for (low, high), seen in self.without_background:
+            notes.append(
+                f"the given background expects nothing in {low:g}–{high:g} GeV, where {seen:g} events "
+                "were seen: what that is worth is not known"
+            )
+        notes += [
+            f"{channel.label or 'the spectrum'}: {channel.table.n_failed} of {channel.table.n_windows} "
+            "windows are not tested, because no fit beside them is valid"
+            for channel in self.channels
+            if channel.table.n_failed
+        ]
+        return tuple(notes)
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What speaks against the p-values of its spectra: see `ChannelScan.flags`."""
+        many = len(self.channels) > 1
+        return tuple(
+            f"{channel.label}: {flag}" if many and channel.label else flag
+            for channel in self.channels
+            for flag in channel.flags
+        )
 
     @property
     def best(self) -> ChannelScan:
@@ -242,6 +362,8 @@ class BumpHunt:
             "local_significance": best.local_significance,
             "local_p_toys": best.local_p_toys,
             "local_p_fixed_background": best.local_p_fixed_background,
+            "goodness_of_fit_p": best.goodness_of_fit_p,
+            "goodness_of_fit_p_toys": best.goodness_of_fit_p_toys,
             "global_p": self.global_p,
             "global_significance": self.global_significance,
             "global_p_is_upper_bound": self.global_p_is_bound,
@@ -253,6 +375,9 @@ class BumpHunt:
             "n_toy_windows_without_fit": self.n_toy_windows_without_fit,
             "background": self.background,
             "function": self.function,
+            "flags": list(self.flags),
+            "notes": list(self.notes),
+            "unscanned": [list(window) for window in self.unscanned],
             "blind_window": None if self.blind_window is None else list(self.blind_window),
             "spectra": [channel.to_dict() for channel in self.channels],
         }

@@ -28,10 +28,11 @@ from oddjet.analysis.statistics.bumphunt.statistic import (
     GivenBackground,
     SignalFitted,
     Statistic,
+    Tested,
     make_tables,
 )
-from oddjet.analysis.statistics.bumphunt.windows import Windows, make_windows
-from oddjet.analysis.statistics.spectrum import Histogram, Spectrum
+from oddjet.analysis.statistics.bumphunt.windows import Windows, make_windows, ranges
+from oddjet.analysis.statistics.spectrum import Histogram, Spectrum, overlaps
 from oddjet.errors import ConfigError, FitError
 from oddjet.typing import Floats
 
@@ -48,10 +49,18 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class _Toys:
-    """What pseudo-experiments gave: smallest p (n_toys, n_spectra), exceeding (n_spectra, n_windows)."""
+    """What pseudo-experiments gave.
+
+    Attributes:
+        smallest: Smallest local p of each, shape (n_toys, n_spectra).
+        exceeding: How many did as well in a window, shape (n_spectra, n_windows).
+        as_bad: How many were fitted as badly beside it, of the same shape.
+        n_failed: Windows without a fit.
+    """
 
     smallest: Floats
     exceeding: Floats
+    as_bad: Floats
     n_failed: int
 
 
@@ -131,7 +140,8 @@ def scan(
     Args:
         histogram: Numbers of events (data or pseudo-data): a `Spectrum`, or any UHI histogram. No
             tested window touches its blind window.
-        background: Expected events > 0, shape (n_bins,).
+        background: Expected events ≥ 0, shape (n_bins,). Bins of zero at the ends are not scanned, nor
+            are windows of zero in all.
         settings: Windows and pseudo-experiments.
         workers: Threads.
 
@@ -140,16 +150,27 @@ def scan(
         ConfigError: The widths or the number of toys are invalid.
     """
     data = Spectrum.from_histogram(histogram).checked(is_data=True)
-    expected = _check_background(background, data.edges)
-    windows = make_windows(data.edges, settings.widths, hidden=data.hidden)
-    seen = np.where(data.hidden, 0.0, data.counts)
-    table = JointTable((data.name,), data.edges, np.ones((1, 1), np.bool_), seen[None])
+    edges, hidden = data.edges, data.hidden
+    expected = np.where(hidden, 0.0, _check_background(background, data))
+    first, last = np.flatnonzero(expected)[[0, -1]]
+    closed = hidden.copy()
+    closed[:first] = closed[last + 1 :] = True
+    windows = make_windows(edges, settings.widths, hidden=closed)
+    windows = windows.select(windows.sums(expected) > 0)
+    seen = np.where(hidden, 0.0, data.counts)
+    table = JointTable((data.name,), edges, np.ones((1, 1), np.bool_), seen[None])
     statistic = GivenBackground(windows, expected[None])
     settings = settings.model_copy(update={"function": ""})
     result = _finish(
         table, statistic, expected[None], settings, background="given", workers=workers
     )
-    return dataclasses.replace(result, blind_window=data.blind_window)
+    empty = ranges(edges, (expected == 0) & ~hidden)
+    return dataclasses.replace(
+        result,
+        blind_window=data.blind_window,
+        unscanned=ranges(edges, ~windows.covered & ~hidden),
+        without_background=tuple((w, float(seen[overlaps(edges, w)].sum())) for w in empty),
+    )
 
 
 def _finish(
@@ -176,9 +197,10 @@ def _finish(
             )
             raise FitError(msg)
     smallest = np.nanmin(seen, axis=1)
-    toys = _draw(table, statistic, expected, seen, settings, workers)
+    toys = _draw(table, statistic, expected, tested, settings, workers)
     exceeding = np.sum(toys.smallest <= smallest * SLACK, axis=0)
-    tables = make_tables(statistic, tested, toy_p(toys.exceeding, n_toys))
+    shares = (toy_p(number, n_toys) for number in (toys.exceeding, toys.as_bad))
+    tables = make_tables(statistic, tested, *shares)
     all_smallest = toys.smallest.min(axis=1)
     n_exceeding = int(np.sum(all_smallest <= smallest.min() * SLACK))
     _log.info("bump hunt: local p %.3g, %d of %d toys", smallest.min(), n_exceeding, n_toys)
@@ -195,6 +217,7 @@ def _finish(
         function=settings.function,
         toy_min_p=all_smallest,
         n_toy_windows_without_fit=toys.n_failed,
+        unscanned=ranges(table.edges, ~statistic.windows.covered),
     )
 
 
@@ -202,29 +225,33 @@ def _draw(
     table: JointTable,
     statistic: Statistic,
     expected: Floats,
-    seen: Floats,
+    data: Tested,
     settings: ScanSettings,
     workers: int,
 ) -> _Toys:
     """Draw and test pseudo-experiments in blocks, each with a seed of its own."""
-    n_toys = settings.n_toys
+    n_toys, seen, fit_p = settings.n_toys, data.local_p[0], data.fit_p[0]
     size = max(1, min(n_toys, FITS_AT_ONCE // max(1, seen.size)))
     sizes = [min(size, n_toys - start) for start in range(0, n_toys, size)]
     seeds = np.random.SeedSequence(settings.seed).spawn(len(sizes))
 
     def block(index: int) -> _Toys:
         rng = np.random.default_rng(seeds[index])
-        p = statistic.test(table.draw(expected, sizes[index], rng)).local_p
-        missing = np.isnan(p)
-        p = np.where(missing, 1.0, p)
-        as_extreme = (p <= seen * SLACK).sum(axis=0).astype(np.float64)
-        return _Toys(p.min(axis=2), as_extreme, int(missing.sum()))
+        tested = statistic.test(table.draw(expected, sizes[index], rng))
+        missing = np.isnan(tested.local_p)
+        p = np.where(missing, 1.0, tested.local_p)
+        as_extreme, as_bad = (
+            (toy <= here * SLACK).sum(axis=0).astype(np.float64)
+            for toy, here in ((p, seen), (tested.fit_p, fit_p))
+        )
+        return _Toys(p.min(axis=2), as_extreme, as_bad, int(missing.sum()))
 
     with ThreadPoolExecutor(workers) as pool:
         blocks = list(pool.map(block, range(len(sizes))))
     return _Toys(
         np.concatenate([toys.smallest for toys in blocks]),
         np.sum([toys.exceeding for toys in blocks], axis=0),
+        np.sum([toys.as_bad for toys in blocks], axis=0),
         sum(toys.n_failed for toys in blocks),
     )
 
@@ -253,17 +280,20 @@ def _cores(edges: Floats, shapes: Floats) -> Windows:
     return Windows(edges, np.array(firsts, dtype=np.int64), np.array(stops, dtype=np.int64))
 
 
-def _check_background(background: npt.ArrayLike, edges: Floats) -> Floats:
-    expected = np.asarray(background, dtype=np.float64)
+def _check_background(background: npt.ArrayLike, data: Spectrum) -> Floats:
+    edges, expected = data.edges, np.asarray(background, dtype=np.float64)
     if expected.shape != (edges.size - 1,):
         msg = f"expected a background of shape ({edges.size - 1},), received {expected.shape}"
         raise FitError(msg)
-    bad = ~(np.isfinite(expected) & (expected > 0))
+    bad = ~(np.isfinite(expected) & (expected >= 0))
     if bad.any():
         first = int(np.flatnonzero(bad)[0])
         msg = (
-            f"the background must be finite and positive in every bin; {int(bad.sum())} are not, "
-            f"the first is [{edges[first]:g}, {edges[first + 1]:g}) GeV with {expected[first]:g}"
+            f"the background must be finite and not negative; {int(bad.sum())} bins are not, the "
+            f"first is [{edges[first]:g}, {edges[first + 1]:g}) GeV with {expected[first]:g}: fix it"
         )
+        raise FitError(msg)
+    if not expected[~data.hidden].any():
+        msg = "the background expects no events in any bin that may be looked at: give another one"
         raise FitError(msg)
     return expected

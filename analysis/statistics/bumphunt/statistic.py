@@ -8,13 +8,13 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special, stats
 
 from oddjet.analysis.statistics.background.many import BatchModel
 from oddjet.analysis.statistics.bumphunt.pvalues import on_off_p, poisson_p
 from oddjet.analysis.statistics.bumphunt.result import WindowTable
 from oddjet.analysis.statistics.bumphunt.windows import Windows
-from oddjet.typing import Floats
+from oddjet.typing import Floats, Ints
 
 __all__ = ["FittedBeside", "GivenBackground", "SignalFitted", "Statistic", "Tested", "make_tables"]
 
@@ -28,6 +28,8 @@ class Tested:
         expected: Background events; NaN where no fit is valid.
         error: Their uncertainty.
         local_p: Local p; 1 where there is no excess, NaN where no fit is valid.
+        fit_p: Goodness of fit beside the window (of the whole fit, for a signal): tail of the deviance
+            under χ²; NaN where no fit is valid or no degree of freedom is left.
         chosen: Which function was used, in `Statistic.functions`.
     """
 
@@ -35,6 +37,7 @@ class Tested:
     expected: Floats
     error: Floats
     local_p: Floats
+    fit_p: Floats
     chosen: npt.NDArray[np.int8]
 
 
@@ -53,13 +56,16 @@ class Statistic(Protocol):
         """Test every window of spectra with contents of shape (n, n_spectra, n_bins)."""
 
 
-def make_tables(statistic: Statistic, tested: Tested, exceeding: Floats) -> list[WindowTable]:
+def make_tables(
+    statistic: Statistic, tested: Tested, exceeding: Floats, as_bad: Floats
+) -> list[WindowTable]:
     """All that is known of the windows of the data, one table a spectrum.
 
     Args:
         statistic: How they were tested.
         tested: The data, n = 1.
         exceeding: Local p from pseudo-experiments, shape (n_spectra, n_windows).
+        as_bad: Goodness of fit from pseudo-experiments, of the same shape.
     """
     windows, expected = statistic.windows, tested.expected[0]
     positive = np.where(expected > 0, expected, np.inf)
@@ -75,10 +81,18 @@ def make_tables(statistic: Statistic, tested: Tested, exceeding: Floats) -> list
             local_p=tested.local_p[0, i],
             local_p_fixed_background=fixed[i],
             local_p_toys=exceeding[i],
+            goodness_of_fit_p=tested.fit_p[0, i],
+            goodness_of_fit_p_toys=np.where(np.isnan(tested.fit_p[0, i]), np.nan, as_bad[i]),
             function=tuple(statistic.functions[index] for index in tested.chosen[0, i]),
         )
         for i in range(len(expected))
     ]
+
+
+def _chi2_tail(deviance: Floats, ndf: npt.ArrayLike) -> Floats:
+    """Goodness of fit; NaN without a fit or a degree of freedom."""
+    ndf = np.broadcast_to(np.asarray(ndf, dtype=np.float64), deviance.shape)
+    return np.where(ndf > 0, special.chdtrc(np.maximum(ndf, 1.0), deviance), np.nan)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,8 +100,9 @@ class GivenBackground:
     """Each window against a background that is known.
 
     Attributes:
-        windows: The windows.
-        background: Expected events of each spectrum, shape (n_spectra, n_bins).
+        windows: The windows; each holds expected events.
+        background: Expected events of each spectrum, shape (n_spectra, n_bins); zero where none are
+            known.
     """
 
     windows: Windows
@@ -109,7 +124,18 @@ class GivenBackground:
             table = poisson_p(np.arange(lowest[place], highest[place] + 1), expected[place])
             p[(slice(None), *place)] = table[numbers[(slice(None), *place)] - lowest[place]]
         given = np.broadcast_to(expected, observed.shape)
-        return Tested(observed, given, np.zeros(p.shape), p, np.zeros(p.shape, np.int8))
+        none = np.zeros(p.shape)
+        return Tested(observed, given, none, p, self._fit_p(spectra), none.astype(np.int8))
+
+    def _fit_p(self, spectra: Floats) -> Floats:
+        """How well the background describes what is beside each window; bins without any left out."""
+        usable = self.background > 0
+        known = np.where(usable, self.background, 1.0)
+        logs = special.xlogy(spectra, spectra / known)
+        deviances = np.where(usable, 2.0 * (known - spectra + logs), 0.0)
+        beside = deviances.sum(axis=-1, keepdims=True) - self.windows.sums(deviances)
+        ndf = usable.sum(axis=-1, keepdims=True) - self.windows.sums(usable)
+        return _chi2_tail(np.maximum(beside, 0.0), ndf)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,6 +164,12 @@ class Refitted(ABC):
         shape = (*spectra.shape[:2], -1)
         return Tested(**{name: column.reshape(shape) for name, column in vars(tested).items()})
 
+    def _goodness(
+        self, deviance: Floats, chosen: npt.NDArray[np.int8], n_bins: Ints | int
+    ) -> Floats:
+        """Goodness of fits of some bins with the functions that were chosen."""
+        return _chi2_tail(deviance, n_bins - self.model.functions.n_parameters[chosen])
+
     @abstractmethod
     def _fit(self, spectra: Floats, starts: Floats) -> Tested:
         """Test spectra of shape (n, n_bins) in arrays of shape (n, n_windows)."""
@@ -151,7 +183,9 @@ class FittedBeside(Refitted):
         fits = self.model.fit_windows(spectra, starts, self.windows.firsts, self.windows.stops)
         observed = self.windows.sums(spectra)
         p = on_off_p(observed, fits.background, fits.variance)
-        return Tested(observed, fits.background, np.sqrt(fits.variance), p, fits.chosen)
+        beside = spectra.shape[-1] - self.windows.widths
+        fit_p = self._goodness(fits.deviance, fits.chosen, beside)
+        return Tested(observed, fits.background, np.sqrt(fits.variance), p, fit_p, fits.chosen)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,4 +209,6 @@ class SignalFitted(Refitted):
         p = np.where(np.isnan(fits.yields), np.nan, p)
         observed = self.windows.sums(spectra)
         expected = observed - fits.yields * shares
-        return Tested(observed, expected, fits.errors * shares, p, fits.chosen)
+        # The signal is a parameter more.
+        fit_p = self._goodness(fits.deviance, fits.chosen, spectra.shape[-1] - 1)
+        return Tested(observed, expected, fits.errors * shares, p, fit_p, fits.chosen)

@@ -7,10 +7,11 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
+from oddjet.analysis.statistics.spectrum import Window
 from oddjet.errors import ConfigError, FitError
 from oddjet.typing import Bools, Floats, Ints
 
-__all__ = ["Windows", "make_windows"]
+__all__ = ["Windows", "make_windows", "ranges"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +48,28 @@ class Windows:
         """Widths in bins, shape (n_windows,)."""
         return self.stops - self.firsts
 
+    @property
+    def covered(self) -> Bools:
+        """Bins that lie in some window, shape (n_bins,)."""
+        steps = np.zeros(self.edges.size, dtype=np.int64)
+        np.add.at(steps, self.firsts, 1)
+        np.add.at(steps, self.stops, -1)
+        return np.asarray(np.cumsum(steps)[:-1] > 0)
+
+    def select(self, keep: Bools) -> Windows:
+        """Take some of the windows.
+
+        Args:
+            keep: Which, shape (n_windows,).
+
+        Raises:
+            FitError: None is left.
+        """
+        if not keep.any():
+            msg = "no window holds expected events: the background is zero wherever one could be"
+            raise FitError(msg)
+        return Windows(self.edges, self.firsts[keep], self.stops[keep])
+
     def sums(self, spectra: npt.ArrayLike) -> Floats:
         """Add up the bins of every window.
 
@@ -61,6 +84,17 @@ class Windows:
             [np.zeros((*spectra.shape[:-1], 1)), np.cumsum(spectra, axis=-1)], axis=-1
         )
         return np.asarray(running[..., self.stops] - running[..., self.firsts])
+
+
+def ranges(edges: Floats, bins: Bools) -> tuple[Window, ...]:
+    """Runs of adjacent bins as ranges of mass [GeV].
+
+    >>> ranges(np.array([0.0, 1.0, 2.0, 3.0]), np.array([True, True, False]))
+    ((0.0, 2.0),)
+    """
+    steps = np.diff(np.concatenate([[0], np.asarray(bins, dtype=np.int64), [0]]))
+    ends = zip(edges[steps == 1], edges[steps == -1], strict=True)
+    return tuple((float(low), float(high)) for low, high in ends)
 
 
 def make_windows(

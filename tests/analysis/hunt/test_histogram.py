@@ -9,13 +9,16 @@ import hist
 import numpy as np
 import pytest
 import uproot
+from scipy import stats
 from typer.testing import CliRunner
 
 from oddjet.analysis.cli.app import app
-from oddjet.analysis.hunt.histogram import hunt_file
+from oddjet.analysis.hunt.histogram import hunt_file, hunt_spectrum
 from oddjet.analysis.report.sections.hunt import histogram_section
 from oddjet.analysis.report.write import write_section
+from oddjet.analysis.statistics.bumphunt.pvalues import on_off_p
 from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
+from oddjet.analysis.statistics.exchange.histogram_files import read_histogram
 from oddjet.errors import FitError
 
 EDGES = np.linspace(50.0, 250.0, 41)
@@ -74,6 +77,90 @@ def test_a_range_and_a_signal_width(root_file: Path) -> None:
 def test_weighted_simulation_is_not_data(root_file: Path) -> None:
     with pytest.raises(FitError, match="pseudo-data"):
         hunt_file(f"{root_file}:simulation", SETTINGS)
+
+
+def test_smooth_spectra_in_wide_bins_have_no_bump(cases: Path) -> None:
+    for name in ("smooth_1e05", "smooth_1e06", "smooth_1e07"):
+        settings = ScanSettings(n_toys=50)
+        result = hunt_spectrum(
+            read_histogram(f"{cases}/variable_bins.root:{name}"), settings, window=(130, 170)
+        )
+        table = result.bump_hunt.best.table
+        row = np.flatnonzero((table.low == 130) & (table.high == 170))[0]
+        assert result.fit is not None
+        assert table.expected[row] == pytest.approx(result.fit.predicted, rel=1e-4)
+        assert table.local_p[row] > 0.3
+        assert result.bump_hunt.global_p > 0.5
+        assert result.flags == ()
+    assert table.expected[row] == pytest.approx(275_606, rel=1e-3)
+    assert table.observed[row] == 275_611
+
+
+def test_few_events_and_an_excess_at_the_end_are_flagged(cases: Path) -> None:
+    sparse = hunt_file(f"{cases}/hunt_shapes.root:sparse", ScanSettings(n_toys=300))
+    assert any("is too small" in flag for flag in sparse.flags)
+    edge = hunt_file(f"{cases}/hunt_shapes.root:edge_high", ScanSettings(n_toys=100))
+    assert "not scanned: 50–55, 245–250 GeV" in edge.notes[0]
+    assert any("poor fit" in flag for flag in edge.flags)
+    section = histogram_section(sparse)
+    assert section.warnings == sparse.flags
+    assert section.statements == sparse.notes
+    rows = dict(section.tables[0].rows)
+    assert "of 300 toys" in str(rows["goodness of fit p beside it"])
+    assert not str(rows["expected"]).startswith("0.0 ± 0.0")
+
+
+def test_an_empty_tail_of_a_given_background_is_named(cases: Path) -> None:
+    file = cases / "hunt_shapes.root"
+    result = hunt_file(f"{file}:data", ScanSettings(n_toys=100), background=f"{file}:bkg_zero_tail")
+    assert result.bump_hunt.unscanned == ((235.0, 250.0),)
+    assert any(
+        "expects nothing in 235–250 GeV, where 23 events were seen" in n for n in result.notes
+    )
+    same = hunt_file(
+        f"{file}:data_zero_tail", ScanSettings(n_toys=100), background=f"{file}:bkg_zero_tail"
+    )
+    assert same.bump_hunt.local_p == result.bump_hunt.local_p
+    assert same.bump_hunt.local_p > 1e-3
+    assert result.bump_hunt.global_p > 0.05
+
+
+def test_the_error_of_a_given_background_is_said_where_it_matters(tmp_path: Path) -> None:
+    """A background of as many simulated events as data: p-values that take it as known are wrong."""
+    rng = np.random.default_rng(11)
+    with uproot.recreate(tmp_path / "h.root") as file:
+        for name, size in (("data", 1.0), ("as_many", 1.0), ("many", 1000.0)):
+            made = hist.Hist.new.Variable(EDGES, name="mass").Weight()
+            counts = rng.poisson(size * EXPECTED)
+            made.view().value, made.view().variance = counts / size, counts / size**2
+            file[name] = made
+    source, settings = f"{tmp_path}/h.root", ScanSettings(n_toys=50)
+    few, many = (
+        hunt_file(f"{source}:data", settings, background=f"{source}:{name}")
+        for name in ("as_many", "many")
+    )
+    best = few.bump_hunt.best
+    exact = stats.binom.sf(best.observed - 1, best.observed + best.expected, 0.5)
+    assert any(f"With it the local p is {exact:.1g}"[:24] in flag for flag in few.flags)
+    assert (
+        f"the local p is {on_off_p(best.observed, best.expected, best.expected):.2g}"
+        in few.flags[-1]
+    )
+    assert not any("error of its own" in flag for flag in many.flags)
+    assert few.to_dict()["flags"] == list(few.flags)
+
+
+def test_contents_per_gev_and_a_sumw2_that_was_not_kept(cases: Path) -> None:
+    file = cases / "hunt_shapes.root"
+    with pytest.raises(FitError, match="contents are events per GeV"):
+        hunt_file(f"{file}:data_per_gev", SETTINGS)
+    plain = hunt_file(f"{file}:data", SETTINGS).bump_hunt
+    for name in ("data_sumw2_off", "data_sumw2_all_zero"):
+        result = hunt_file(f"{file}:{name}", SETTINGS)
+        assert result.bump_hunt.local_p == plain.local_p
+        assert "Σw² is zero in" in result.notes[0]
+    with pytest.raises(FitError, match="fractional contents"):
+        hunt_file(f"{file}:bkg_numpy_no_sumw2", SETTINGS)
 
 
 def test_the_command_line(root_file: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import json
 
@@ -12,7 +13,7 @@ import pytest
 from scipy import stats
 
 from oddjet.analysis.statistics.bumphunt.pvalues import significance
-from oddjet.analysis.statistics.bumphunt.result import BumpHunt, WindowTable
+from oddjet.analysis.statistics.bumphunt.result import BumpHunt, ChannelScan, WindowTable
 from oddjet.analysis.statistics.bumphunt.scan import scan
 from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
 from oddjet.analysis.statistics.spectrum import Spectrum
@@ -79,6 +80,95 @@ def test_smallest_p_and_window_equal_pybumphunters(seed: int) -> None:
     assert result.local_p == pytest.approx(hunter.min_Pval_ar[0], rel=1e-6)
     assert result.window == (EDGES[first], EDGES[first + width])
     assert result.best.excess == pytest.approx(hunter.signal_eval)
+
+
+def empty(*bins: slice | int) -> Floats:
+    """The background without some bins."""
+    background = BACKGROUND.copy()
+    for which in bins:
+        background[which] = 0.0
+    return background
+
+
+@pytest.mark.parametrize("background", [empty(slice(-4, None)), empty(0, -1), empty(20)])
+def test_a_background_with_empty_bins_is_scanned_as_pybumphunter_does(background: Floats) -> None:
+    from pyBumpHunter import BumpHunter1D  # noqa: PLC0415
+
+    counts = toy(3, bump=25)
+    counts[20] = 40  # as expected in a bin that may be empty: an excess over nothing
+    settings = ScanSettings(n_toys=20, seed=1, widths=(2, 6))
+    result = scan((counts, EDGES), background, settings)
+    hunter = BumpHunter1D(width_min=2, width_max=6, npe=20, nworker=1, seed=4)
+    with contextlib.redirect_stdout(io.StringIO()):
+        hunter.bump_scan(counts.astype(int), background, is_hist=True)
+    assert result.local_p == pytest.approx(hunter.min_Pval_ar[0], rel=1e-6)
+    first = int(hunter.min_loc_ar[0])
+    assert result.window == (EDGES[first], EDGES[first + int(hunter.min_width_ar[0])])
+    notes = " ".join(result.notes)
+    for bins in np.flatnonzero(background == 0):
+        low = next(low for (low, high), _ in result.without_background if low <= EDGES[bins] < high)
+        assert f"expects nothing in {low:g}–" in notes
+    # What is at an end is not scanned; inside, windows with expected events around it are.
+    covered = {window for window, _ in result.without_background} & set(result.unscanned)
+    assert bool(covered) == (background[20] > 0)
+    assert ("not scanned" in notes) == bool(covered)
+
+
+def test_windows_without_expected_events_are_left_out() -> None:
+    result = scan((toy(1), EDGES), empty(slice(10, 16)), ScanSettings(n_toys=5, widths=(2, 4)))
+    table = table_of(result)
+    inside = (table.low >= EDGES[10]) & (table.high <= EDGES[16])
+    assert not inside.any()
+    assert np.all(table.expected > 0)
+
+
+def test_goodness_of_fit_of_a_given_background_is_that_beside_the_window() -> None:
+    counts = toy(2)
+    counts[[30, 31]] += 60
+    result = scan((counts, EDGES), BACKGROUND, ScanSettings(n_toys=200, widths=(2, 2)))
+    table = table_of(result)
+    for row in (0, 17, 38):
+        first = row
+        beside = np.delete(np.arange(40), [first, first + 1])
+        n, b = counts[beside], BACKGROUND[beside]
+        deviance = 2 * np.sum(b - n + n * np.log(np.where(n > 0, n, 1) / b))
+        assert table.goodness_of_fit_p[row] == pytest.approx(stats.chi2.sf(deviance, 38))
+    # Nothing is wrong beside the excess, and beside every other window it is.
+    assert result.window == (EDGES[30], EDGES[32])
+    assert result.best.flags == ()
+    assert result.best.goodness_of_fit_p > 0.01
+    assert table.goodness_of_fit_p[0] < 1e-10
+    assert table.goodness_of_fit_p_toys[0] == 1 / 201
+
+
+def test_a_background_of_another_shape_is_flagged() -> None:
+    wrong = BACKGROUND * np.linspace(1.3, 0.7, 40)
+    result = scan((toy(2), EDGES), wrong, ScanSettings(n_toys=200))
+    assert any("poor fit" in flag for flag in result.flags)
+    content = result.to_dict()
+    assert content["flags"] == list(result.flags)
+    assert content["spectra"][0]["flags"] == list(result.flags)
+
+
+def test_a_local_p_that_toys_contradict_is_flagged() -> None:
+    result = scan((toy(1, bump=40), EDGES), BACKGROUND, ScanSettings(n_toys=500, widths=(2, 4)))
+    assert result.flags == ()
+    table = result.best.table
+
+    def with_toys(share: float, anywhere: int) -> ChannelScan:
+        changed = dataclasses.replace(table, local_p_toys=np.full(table.n_windows, share))
+        return dataclasses.replace(result.best, table=changed, n_exceeding=anywhere)
+
+    assert result.local_p < 1e-4
+    assert with_toys(1 / 501, 0).flags == ()
+    (here,) = with_toys(21 / 501, 20).flags
+    assert "too small: of 500 pseudo-experiments 20 did as well in this window" in here
+    (anywhere,) = with_toys(1 / 501, 100).flags
+    assert "100 in any of the" in anywhere
+    rows = {"local_p": 0.2, "local_p_toys": 6 / 501, "goodness_of_fit_p": 0.5}
+    columns = {name: np.full(table.n_windows, value) for name, value in rows.items()}
+    modest = dataclasses.replace(result.best, table=dataclasses.replace(table, **columns))
+    assert modest.flags[0].startswith("the local p 0.2 is too large")
 
 
 def test_global_p_counts_toys_and_is_never_zero() -> None:
@@ -202,8 +292,11 @@ def test_bad_input_is_refused() -> None:
         scan((counts + 0.5, EDGES), BACKGROUND, ScanSettings(n_toys=5, seed=1))
     with pytest.raises(FitError, match="negative contents"):
         scan((counts - 1e4, EDGES), BACKGROUND, ScanSettings(n_toys=5, seed=1))
-    with pytest.raises(FitError, match="finite and positive in every bin; 40 are not"):
+    with pytest.raises(FitError, match="expects no events in any bin"):
         scan((counts, EDGES), np.zeros(40), ScanSettings(n_toys=5, seed=1))
+    bad = np.concatenate([BACKGROUND[:-3], [-1, np.nan, np.inf]])
+    with pytest.raises(FitError, match="finite and not negative; 3 bins are not"):
+        scan((counts, EDGES), bad, ScanSettings(n_toys=5, seed=1))
     with pytest.raises(FitError, match="background of shape"):
         scan((counts, EDGES), BACKGROUND[:-1], ScanSettings(n_toys=5, seed=1))
     with pytest.raises(ConfigError, match="narrowest ≤ widest"):

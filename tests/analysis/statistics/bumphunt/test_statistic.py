@@ -66,6 +66,21 @@ def test_one_spectrum() -> None:
     check_uniform(np.array(p))
 
 
+def test_many_events_in_unequal_bins() -> None:
+    """3·10⁶ events in bins of 5 GeV and then of 20 GeV: a density at bin centres would make bumps."""
+    edges = np.concatenate([np.arange(50.0, 130.0, 5.0), np.arange(130.0, 251.0, 20.0)])
+    fine = np.linspace(50, 250, 20_001)
+    density = np.exp(-0.042 * (fine - 50) - 3e-5 * (fine - 50) ** 2)
+    running = np.concatenate([[0.0], np.cumsum(density[:-1])])
+    truth = np.diff(np.interp(edges, fine, 3e6 * running / running[-1]))
+    p = []
+    for seed in range(200):
+        counts = np.random.default_rng([3, seed]).poisson(truth).astype(float)
+        table = JointTable.from_histogram((counts, edges))
+        p.append(scan_jointly(table, ScanSettings(n_toys=N_TOYS, seed=seed), workers=2).global_p)
+    check_uniform(np.array(p))
+
+
 def test_two_detectors_with_three_nested_working_points() -> None:
     p = []
     labels = [f"{d} {w:g}" for d in "ab" for w in WORKING_POINTS]
