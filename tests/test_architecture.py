@@ -23,7 +23,9 @@ FLOORS: dict[str, tuple[str, ...]] = {
         *("hunt", "scores", "trials", "config", "statistics"),
     ),
     "analysis/report": ("write", "show", "sections", "*", "figures"),
-    "analysis/statistics": ("limits", "exchange", "bumphunt", "background", "spectrum", "uhi"),
+    "analysis/statistics": (
+        *("limits", "exchange", "bumphunt", "background", "spectrum", "uhi", "contents"),
+    ),
     "analysis/studies": ("reproduce", "*", "benchmarks"),
     "processors": ("*", "engine", "chunkwise", "events", "source"),
     "ml": (
