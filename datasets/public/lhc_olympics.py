@@ -22,10 +22,12 @@ from oddjet.datasets.public.tables import Layout, Source, name_of, read_rows
 from oddjet.datasets.simulation.jets import cluster
 from oddjet.datasets.simulation.momenta import from_pt_eta_phi_mass
 from oddjet.errors import ConfigError, InputError
+from oddjet.typing import Floats
 
 __all__ = ["read_lhc_olympics"]
 
 PARTICLES = 700
+ETA_MAX, PHI_MAX = 10.0, 3.15
 LAYOUT = Layout(
     name="LHC Olympics 2020",
     node="df/block0_values",
@@ -66,7 +68,7 @@ def read_lhc_olympics(
 
     Raises:
         BadFileError: If the file cannot be read.
-        InputError: If it is of another layout.
+        InputError: If it is of another layout, or labels are in another column.
         ConfigError: If the radius or the number of jets is not positive.
         NonFiniteError: If a number is NaN or infinite.
 
@@ -91,6 +93,7 @@ def _jets(
 ) -> Jets:
     labels = _labels(rows, first)
     particles = rows[:, : 3 * PARTICLES].astype(np.float64).reshape(-1, PARTICLES, 3)
+    _check_particles(particles, rows, first)
     event, slot = np.nonzero(particles[..., 0])  # padding has no pt
     pt, eta, phi = particles[event, slot].T
     momenta = from_pt_eta_phi_mass(event, pt, eta, phi, np.zeros_like(pt))
@@ -116,6 +119,21 @@ def _jets(
         jet_index=rank[kept],
         rank=rank[kept],
     )
+
+
+def _check_particles(particles: Floats, rows: npt.NDArray[Any], first: int) -> None:
+    """Refuse columns that are not pt, η, φ of particles, as where a label or an index comes first."""
+    pt, eta, phi = np.moveaxis(particles, 2, 0)
+    if not ((pt < 0).any() or (np.abs(eta) > ETA_MAX).any() or (np.abs(phi) > PHI_MAX).any()):
+        return
+    marks = [n for n in range(rows.shape[1]) if set(np.unique(rows[:, n])) == {0, 1}]
+    seems = f" Column {marks[0]} seems to be the label." if marks else ""
+    msg = (
+        f"{LAYOUT.name}: expected pt ≥ 0, |η| ≤ {ETA_MAX:g} and |φ| ≤ π of each particle in turn from the first column"
+        f" on, and the label, if any, in the last. Received other numbers, from row {first:,} on.{seems} Give the rows as an"
+        " array, with the columns moved (numpy.roll(rows, -1, axis=1) puts the first one last)."
+    )
+    raise InputError(msg)
 
 
 def _labels(rows: npt.NDArray[Any], first: int) -> npt.NDArray[np.int8]:

@@ -26,6 +26,7 @@ Floats = npt.NDArray[np.floating[Any]]
 Source: TypeAlias = Path | str | npt.NDArray[Any]
 """An HDF5 file, a `.npy` file, or the rows themselves."""
 
+_BY_HAND = "so labels may be elsewhere: read it with pandas.read_hdf, and give the rows as an array"
 ROWS = 4096
 """Rows read at a time: some 70 MB of the widest table."""
 
@@ -41,6 +42,7 @@ class Layout:
             plain one.
         widths: Allowed numbers of columns altogether.
         columns: The columns in words, for messages.
+        last: Names of a compound dataset's last columns, in order.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Layout:
     fields: Mapping[str, int]
     widths: tuple[int, ...]
     columns: str
+    last: tuple[str, ...] = ()
 
 
 def name_of(source: Source, default: str) -> str:
@@ -135,6 +138,7 @@ def _open_hdf5(path: Path, layout: Layout) -> Iterator[tuple[int, Callable[[int,
             names = ", ".join(sorted(_dataset_names(file))[:10]) or "no datasets"
             _refuse(layout, f"{path}", f"no dataset {layout.node!r} in it, but {names}")
         _check_table(table, layout, path)
+        _check_columns(table, layout, path)
 
         def read(start: int, stop: int) -> Floats:
             try:
@@ -171,6 +175,39 @@ def _check_table(table: Any, layout: Layout, path: Path) -> None:
     shapes = {name: table.dtype[name].shape for name in names}
     if table.ndim != 1 or any(shapes.get(n) != (width,) for n, width in layout.fields.items()):
         _refuse(layout, f"{path}", state)
+
+
+def _check_columns(table: Any, layout: Layout, path: Path) -> None:
+    """Refuse a data frame whose columns are in another order, or partly in another dataset.
+
+    Names of columns are pickles, in which the text of the names is looked for; they are not unpickled.
+    """
+    block = table.name.rpartition("/")[2].removesuffix("_values")
+    others = [
+        name
+        for name in (() if layout.fields else table.parent)
+        if name.endswith("_values") and name != f"{block}_values"
+    ]
+    if others:
+        _refuse(layout, f"{path}", f"columns in {', '.join(others)} too, {_BY_HAND}")
+    items = table.parent.get(f"{block}_items")
+    if isinstance(items, h5py.Dataset) and items.dtype.kind in "iu" and items.ndim == 1:
+        numbers = items[:].tolist()
+        if numbers != sorted(numbers):
+            _refuse(
+                layout, f"{path}", f"columns that are not in the order of their numbers, {_BY_HAND}"
+            )
+    kind = table.attrs.get(f"{list(layout.fields)[-1]}_kind") if layout.last else None
+    names = (
+        kind.tobytes() if isinstance(kind, np.void) else kind if isinstance(kind, bytes) else b""
+    )
+    places = [names.find(name.encode()) for name in layout.last]
+    if names and (-1 in places or places != sorted(places)):
+        _refuse(
+            layout,
+            f"{path}",
+            f"last columns that are not {', '.join(layout.last)} in this order, {_BY_HAND}",
+        )
 
 
 def _refuse(layout: Layout, what: str, state: str) -> None:

@@ -32,6 +32,7 @@ LAYOUT = Layout(
     fields={"values_block_0": 4 * CONSTITUENTS + 4, "values_block_1": 2},
     widths=(4 * CONSTITUENTS + 6,),
     columns="E_0 PX_0 PY_0 PZ_0 … PZ_199 truthE truthPX truthPY truthPZ ttv is_signal_new",
+    last=("ttv", "is_signal_new"),
 )
 ROUNDING = 1e-6
 """E² − p² below this part of E² is rounding: the file's numbers are float32."""
@@ -60,7 +61,7 @@ def read_top_tagging(
 
     Raises:
         BadFileError: If the file cannot be read.
-        InputError: If it is of another layout.
+        InputError: If it is of another layout, or labels are in another column.
         NonFiniteError: If a number is NaN or infinite.
 
     >>> row = np.zeros((1, 806))
@@ -85,6 +86,7 @@ def _jets(rows: npt.NDArray[Any], first: int, dataset: str) -> Jets:
             f"from row {first:,} on. Received: {np.unique(is_top)[:5]} and {np.unique(set_number)[:5]}."
         )
         raise InputError(msg)
+    _check_truth(rows, first)
     particles = _coordinates(momenta[is_there], rounding=ROUNDING)
     constituents = ak.unflatten(ak.zip(particles), is_there.sum(axis=1))
     return make_jets(
@@ -96,6 +98,18 @@ def _jets(rows: npt.NDArray[Any], first: int, dataset: str) -> Jets:
         label=np.where(is_top == 1, Truth.MERGED, Truth.BACKGROUND),
         dataset=dataset,
     )
+
+
+def _check_truth(rows: npt.NDArray[Any], first: int) -> None:
+    """Refuse ttv and is_signal_new that changed places: only tops have the momentum of a top."""
+    has_top = rows[:, 4 * CONSTITUENTS] != 0
+    of_set, of_label = ((rows[:, n] == 1) == has_top for n in (-2, -1))
+    if of_set.all() and not of_label.all() and not has_top.all():
+        msg = (
+            f"{LAYOUT.name}: is_signal_new is expected in the last column and ttv before it, from row {first:,} on; the truth"
+            " momentum of tops goes with the last but one. Change the columns, and give the rows as an array."
+        )
+        raise InputError(msg)
 
 
 def _coordinates(momenta: Floats, *, rounding: float) -> dict[str, Floats]:

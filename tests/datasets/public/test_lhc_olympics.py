@@ -39,7 +39,9 @@ def write(path: Path, events: Floats) -> Path:
         group.create_dataset("axis0", data=np.arange(events.shape[1]))
         group.create_dataset("axis1", data=np.arange(len(events)))
         group.create_dataset("block0_items", data=np.arange(events.shape[1]))
-        group.create_dataset("block0_values", data=events, chunks=(3, 2101), compression="gzip")
+        group.create_dataset(
+            "block0_values", data=events, chunks=(3, events.shape[1]), compression="gzip"
+        )
     return path
 
 
@@ -170,3 +172,27 @@ def test_an_unknown_compression_is_named(events: Floats, path: Path, tmp_path: P
         data.id.write_direct_chunk((0, 0), b"not what gzip writes")
     with pytest.raises(BadFileError, match="hdf5plugin"):
         read_lhc_olympics(tmp_path / "odd.h5")
+
+
+def test_labels_in_other_columns_are_refused(events: Floats, tmp_path: Path) -> None:
+    first = np.roll(events, 1, axis=1)
+    with pytest.raises(InputError, match=r"Column 0 seems to be the label\. .*numpy\.roll"):
+        read_lhc_olympics(first)
+    assert (
+        read_lhc_olympics(np.roll(first, -1, axis=1)).to_list()
+        == read_lhc_olympics(events).to_list()
+    )
+    index = np.concatenate([np.arange(24)[:, None], events[:, :-1]], axis=1)
+    with pytest.raises(InputError, match="expected pt ≥ 0"):
+        read_lhc_olympics(index)
+    # Labels of another type are another block of a data frame, and the first one looks like a black box.
+    path = write(tmp_path / "mixed.h5", events[:, :-1])
+    with h5py.File(path, "a") as file:
+        file["df/block1_values"] = events[:, -1:].astype(np.int64)
+    with pytest.raises(InputError, match=r"columns in block1_values too.*pandas\.read_hdf"):
+        read_lhc_olympics(path)
+    path = write(tmp_path / "order.h5", first)
+    with h5py.File(path, "a") as file:
+        file["df/block0_items"][:] = np.roll(np.arange(2101), 1)
+    with pytest.raises(InputError, match="not in the order of their numbers"):
+        read_lhc_olympics(path)

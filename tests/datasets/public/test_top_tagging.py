@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from pathlib import Path
 
 import h5py
@@ -143,3 +144,29 @@ def test_what_cannot_be_read_is_refused(rows, tmp_path: Path) -> None:
     damaged[17, 3] = np.nan
     with pytest.raises(NonFiniteError, match="row 17"):
         read_top_tagging(damaged)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_labels_in_other_columns_are_refused(rows, tmp_path: Path, number: int) -> None:
+    """ttv and is_signal_new changed places: in train.h5 all jets would be QCD, in test.h5 all tops."""
+    floats, integers = rows[0], np.stack([rows[1][:, 1], np.full(40, number)], axis=1)
+    with pytest.raises(InputError, match="truth momentum of tops goes with the last but one"):
+        read_top_tagging(np.concatenate([floats, integers], axis=1))
+    right = np.concatenate([floats, integers[:, ::-1]], axis=1)
+    assert (np.asarray(read_top_tagging(right).label) == 3 * rows[1][:, 1]).all()
+
+
+def test_names_of_columns_are_looked_for(rows, tmp_path: Path) -> None:
+    path = write(tmp_path / "named.h5", *rows)
+    for names, is_right in (
+        (["ttv", "is_signal_new"], True),
+        (["is_signal_new", "ttv"], False),
+        (["ttv", "is_top"], False),
+    ):
+        with h5py.File(path, "a") as file:
+            file["table/table"].attrs["values_block_1_kind"] = np.void(pickle.dumps(names, 0))
+        if is_right:
+            assert len(read_top_tagging(path)) == 40
+            continue
+        with pytest.raises(InputError, match="not ttv, is_signal_new in this order"):
+            read_top_tagging(path)
