@@ -20,12 +20,7 @@ from oddjet.processors.engine.missing import find_missing
 from oddjet.processors.engine.options import RunOptions
 from oddjet.processors.engine.plan import Plan, make_plan
 from oddjet.processors.engine.rounds import run_plan
-from oddjet.processors.engine.summary import (
-    check_sumw,
-    make_manifest,
-    read_luminosity,
-    read_sumw_runs,
-)
+from oddjet.processors.engine.summary import make_manifest, read_luminosity
 from oddjet.processors.events.source import ChunkSource
 
 __all__ = ["FilesetPass", "warn_missing"]
@@ -103,8 +98,8 @@ class FilesetPass:
             The manifest; it is not written yet.
 
         Raises:
-            ProcessingError: If chunks failed, entries do not add up, or Σ weight is not that of the
-                Runs trees.
+            ProcessingError: If chunks failed, entries do not add up, or Σ weight is not what files and
+                fileset say.
             BalanceError: If constituents do not add up to their jets.
             ChunkTooLargeError: If a chunk needs more memory than a worker has.
         """
@@ -123,19 +118,17 @@ class FilesetPass:
         for name in plan.fileset.datasets:
             parts = (record.balance for record in records if record.dataset == name)
             check_balance(name, Balance.add_up(parts), tolerance)
-        if options.require_unique:
-            check_unique(self.output, records, kinds=plan.kinds)
-        sumw_runs = read_sumw_runs(plan)
-        if options.require_sumw:
-            check_sumw(plan, records, sumw_runs)
+        datasets = plan.fileset.datasets
+        repeating = [name for name, d in datasets.items() if "repeated_events" in d.accept]
+        repeated = check_unique(self.output, records, kinds=plan.kinds, repeating=repeating)
         return make_manifest(
             plan,
             records,
             kind=kind,
             config={**config, **self._config()},
             representation=self.representation,
-            sumw_runs=sumw_runs,
             missing=missing,
+            repeated=repeated,
             lumi=read_luminosity(plan, records, mask=self.processor.lumi_mask),
         )
 
@@ -146,12 +139,10 @@ class FilesetPass:
             "chunk_size": self.options.chunk_size,
             "trust_code": self.options.trust_code,
             "code": code_digest(),
-            "unique_events": self.options.require_unique,
         }
 
 
 def warn_missing(output: Path, manifest: Manifest) -> None:
-    """Log what is missing of files, if anything is."""
-    if manifest.missing:
-        missing = manifest.describe_missing(shown=0)
-        logger.warning("%s: %s (manifest.json names all)", output, missing)
+    """Log what is missing of files, and what was accepted of them."""
+    if text := manifest.describe_caveats(shown=0):
+        logger.warning("%s: %s (manifest.json names all)", output, text)

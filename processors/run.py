@@ -47,8 +47,9 @@ def run_skim(
 
     Raises:
         InputError: If a file cannot be used; its class gives the reason.
-        ProcessingError: If chunks failed, entries do not add up, Σ weight is not that of the Runs trees, or
-            another process writes into the folder.
+        ConfigError: If what a dataset declares is not what its files say.
+        ProcessingError: If chunks failed, entries or Σ weight do not add up, or another process writes into the
+            folder.
         ChunkTooLargeError: If a chunk needs more memory than a worker has.
     """
     output = Path(output)

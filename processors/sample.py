@@ -26,12 +26,14 @@ class HuntSample:
         seed: Of the drawing of pseudo-data.
         scales: The datasets that are hunted in, each with the events that a unit weight stands for
             (1 in data). Where None, all jets are hunted in as they are: they were drawn before.
+        caveats: What was accepted of their files, and what else every result has to say.
     """
 
     kind: Literal["data", "pseudo-data"]
     lumi_ifb: float | None
     seed: int | None = None
     scales: dict[str, float] | None = None
+    caveats: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:

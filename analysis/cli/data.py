@@ -138,8 +138,8 @@ def skim(
         out.print(f"{name.replace('_', ' ')}: {number:,}")
     for table in reading_tables(manifest.datasets):
         print_table(table.caption, table.headers, table.rows)
-    if manifest.missing:
-        err.print(manifest.describe_missing(), style="bold yellow")
+    if text := manifest.describe_caveats():
+        err.print(text, style="bold yellow")
     print_place("skim", output)
 
 

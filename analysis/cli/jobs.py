@@ -102,8 +102,7 @@ def _print_collected(collected: Collected, folder: Path) -> None:
         headings = ("job", "folder", "state", "missing", "why")
         print_table("", headings, rows, right=(), lines=True)
     if collected.manifest is not None:
-        if collected.manifest.missing:
-            text = collected.manifest.describe_missing()
+        if text := collected.manifest.describe_caveats():
             err.print(text, style="bold yellow")
         chunks = collected.manifest.chunks
         jets = sum(chunk.n_jets for chunk in chunks)

@@ -150,6 +150,7 @@ class Hunt(Shown):
             "mass": self.mass,
             "sample": self.sample.kind,
             "lumi_ifb": self.sample.lumi_ifb,
+            "caveats": list(self.sample.caveats),
             "blinded": self.blinded,
             "problem": self.problem,
             **({} if scan is None else scan),

@@ -116,10 +116,12 @@ def _cards(run: Run, qualities: list[Quality]) -> tuple[Card, ...]:
         sculpting=run.sculpting,
         sculpting_problem=run.sculpting_problem,
     )
-    missing = run.skim.manifest.describe_missing(shown=0)
-    return (
-        (Card("Incomplete", "parts are missing", missing, "warning"), *cards) if missing else cards
-    )
+    manifest = run.skim.manifest
+    if manifest.caveats:
+        cards = (Card("Accepted", "see below", "; ".join(manifest.caveats), "warning"), *cards)
+    if missing := manifest.describe_missing(shown=0):
+        cards = (Card("Incomplete", "parts are missing", missing, "warning"), *cards)
+    return cards
 
 
 def _lead(run: Run) -> str:

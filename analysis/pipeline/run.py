@@ -18,7 +18,6 @@ from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.disk.digest import content_key, source_digest
 from oddjet.datasets.disk.lock import lock_folder
 from oddjet.datasets.disk.logs import write_log
-from oddjet.datasets.luminosity.recorded import data_luminosity
 from oddjet.datasets.skims.manifest import read_manifest
 from oddjet.processors.engine.progress import Reporter, SilentReporter
 from oddjet.processors.engine.summary import package_versions
@@ -66,7 +65,7 @@ def run_chain(
         run.write_config()
         with clock.step("skim"):
             skim_events(run, reporter, allow_missing=allow_missing)
-        data_luminosity(run.datasets, config.lumi_ifb)  # before hours of training
+        run.scales(unknown_lumi_ifb=1.0)  # what cannot be scaled is known before hours of training
         with clock.step("train"):
             run.detectors = train_detectors(run, reporter)
         with clock.step("score"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from oddjet.analysis.config import HuntConfig, PseudoData
 from oddjet.analysis.statistics.spectrum import whole_bins
 from oddjet.datasets.skims.manifest import DatasetSummary
 from oddjet.datasets.skims.skim import Skim
-from oddjet.errors import ConfigError, FitError
+from oddjet.errors import ConfigError, FitError, MissingDataError
 from oddjet.processors.histograms import HistogramSettings
 from oddjet.processors.sample import HuntSample
 from oddjet.typing import Bools, Floats
@@ -43,24 +43,42 @@ def dataset_scales(
         The factor of each dataset; 1 for data.
 
     Raises:
-        ConfigError: A simulated dataset has no cross section, or its Σw is not positive.
+        ConfigError: A simulated dataset has no cross section, or the Σw of its generated events is not known or
+            not positive.
+        MissingDataError: Σw is stated, and parts are missing.
     """
     scales = {}
     for name, dataset in datasets.items():
         if dataset.kind == "data" or lumi_ifb is None:
             scales[name] = 1.0
             continue
-        if dataset.cross_section_pb is None:
-            msg = (
-                f"dataset '{name}' has no cross_section_pb: it cannot be scaled to {lumi_ifb:g}/fb"
-            )
-            raise ConfigError(msg)
-        if dataset.sumw <= 0:
-            msg = f"dataset '{name}' has Σ genWeight = {dataset.sumw:g}: expected a positive sum"
-            raise ConfigError(msg)
-        sigma_pb = dataset.cross_section_pb * dataset.k_factor
-        scales[name] = sigma_pb * lumi_ifb * PB_TO_PER_IFB / dataset.sumw
+        sigma_pb, sumw = _cross_section(name, dataset, lumi_ifb)
+        scales[name] = sigma_pb * lumi_ifb * PB_TO_PER_IFB / sumw
     return scales
+
+
+def _cross_section(name: str, dataset: DatasetSummary, lumi_ifb: float) -> tuple[float, float]:
+    """σ · k of simulation [pb], and the Σw of the generated events that it belongs to."""
+    if dataset.cross_section_pb is None:
+        msg = f"dataset '{name}' has no cross_section_pb: it cannot be scaled to {lumi_ifb:g}/fb"
+        raise ConfigError(msg)
+    sumw = dataset.generated_sumw
+    if sumw is None and not dataset.is_whole:
+        msg = (
+            f"parts of dataset '{name}' are missing, so it is not known which part of the stated Σ weight the rest stands for:"
+            " repeat the skim until nothing is missing, or list the files that can be read and state their sum"
+        )
+        raise MissingDataError(msg)
+    if sumw is None:
+        msg = (
+            f"dataset '{name}' has a cross section, and the Σ weight of all its generated events is not known: skim its"
+            " files again with sumw or n_events in the fileset, or with accept: [unknown_history]"
+        )
+        raise ConfigError(msg)
+    if sumw <= 0:
+        msg = f"dataset '{name}' has Σ genWeight = {sumw:g}: expected a positive sum"
+        raise ConfigError(msg)
+    return dataset.cross_section_pb * dataset.k_factor, sumw
 
 
 def choose_sample(
@@ -87,7 +105,8 @@ def choose_sample(
         )
         raise ConfigError(msg)
     if data:
-        return HuntSample("data", lumi_ifb, scales=dict.fromkeys(data, 1.0))
+        scales = dict.fromkeys(data, 1.0)
+        return HuntSample("data", lumi_ifb, scales=scales, caveats=_caveats(datasets, scales))
     if pseudo_data is None:
         msg = (
             "there are no data to hunt in: add a dataset of kind 'data', or draw pseudo-data from "
@@ -95,7 +114,12 @@ def choose_sample(
         )
         raise ConfigError(msg)
     scales = dataset_scales(datasets, pseudo_data.lumi_ifb)
-    return HuntSample("pseudo-data", pseudo_data.lumi_ifb, pseudo_data.seed, scales)
+    caveats = _caveats(datasets, scales)
+    return HuntSample("pseudo-data", pseudo_data.lumi_ifb, pseudo_data.seed, scales, caveats)
+
+
+def _caveats(datasets: Mapping[str, DatasetSummary], names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"{name}: {note}" for name in names for note in datasets[name].caveats)
 
 
 def histogram_settings(

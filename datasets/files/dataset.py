@@ -22,13 +22,23 @@ from oddjet.datasets.disk.remote import TIMEOUT, alternatives
 from oddjet.datasets.disk.validation import is_safe_name, require_safe_name, validate
 from oddjet.errors import ConfigError, did_you_mean
 
-__all__ = ["Dataset", "Fileset", "Kind", "Simulate", "require_files"]
+__all__ = ["Accepted", "Dataset", "Fileset", "Kind", "Simulate", "require_files"]
 
 logger = logging.getLogger(__name__)
 
 _CHECKSUM = re.compile(r"adler32:[0-9a-f]{8}|sha256:[0-9a-f]{64}")
 
 Kind: TypeAlias = Literal["data", "background", "signal"]
+
+Accepted: TypeAlias = Literal[
+    "unknown_history", "repeated_events", "simulation_as_data", "unknown_luminosity", "other_year"
+]
+"""What a dataset can be told to accept; the first two of simulation, the others of data."""
+
+_ACCEPTED = {
+    "data": ("simulation_as_data", "unknown_luminosity", "other_year"),
+    "simulation": ("unknown_history", "repeated_events"),
+}
 
 _FILES_SCHEMA = {
     "anyOf": [
@@ -96,6 +106,13 @@ class Dataset(BaseModel):
         truth: |pdgId| of the generated resonances that label jets of this dataset as signal.
         lumi_table: For data, recorded luminosity by luminosity block: CSV as `brilcalc lumi --byls`
             writes it. With it the manifest states the luminosity of what was processed.
+        sumw: For simulation, Σ genWeight of all events that were generated, where the files do not tell.
+        n_events: Their number; enough where all have one weight.
+        accept: What is known to be odd about the files and taken as it is; every output then says so.
+            Of simulation: `unknown_history` (nobody knows what was filtered before, or the sums do not fit: the cross
+            section is taken to belong to the events that are left) and `repeated_events` (different events with
+            the same numbers, as in some private samples). Of data: `simulation_as_data`,
+            `unknown_luminosity` (a `lumi_table` without the tree of luminosity blocks), `other_year`.
     """
 
     model_config = _STRICT
@@ -114,6 +131,9 @@ class Dataset(BaseModel):
     label: str | None = None
     truth: tuple[Annotated[int, Field(gt=0)], ...] = ()
     lumi_table: Path | None = None
+    sumw: float | None = Field(default=None, gt=0)
+    n_events: int | None = Field(default=None, gt=0)
+    accept: tuple[Accepted, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -165,13 +185,19 @@ class Dataset(BaseModel):
         if self.lumi_table is not None and self.kind != "data":
             msg = f"{self.kind} cannot have lumi_table: simulation has a cross section instead"
             raise ValueError(msg)
-        if self.kind == "data":
-            wrong = [
-                name for name in ("simulate", "cross_section_pb", "truth") if getattr(self, name)
-            ]
-            if wrong:
-                msg = f"data cannot have {', '.join(wrong)}"
-                raise ValueError(msg)
+        simulated = ("simulate", "cross_section_pb", "truth", "sumw", "n_events")
+        wrong = [name for name in simulated if getattr(self, name)]
+        if self.kind == "data" and wrong:
+            msg = f"data cannot have {', '.join(wrong)}"
+            raise ValueError(msg)
+        stated = [name for name in ("simulate", "sumw", "n_events") if getattr(self, name)]
+        if len(stated) > 1:
+            msg = f"expected one of {', '.join(stated)}: each says how many events were generated"
+            raise ValueError(msg)
+        known = _ACCEPTED["data" if self.kind == "data" else "simulation"]
+        if wrong := [name for name in self.accept if name not in known]:
+            msg = f"accept: {self.kind} can accept {', '.join(known)}; received {', '.join(wrong)}"
+            raise ValueError(msg)
         return self
 
     def places(self, path: str) -> tuple[str, ...]:

@@ -10,16 +10,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import uproot
 from uproot.behaviors.RNTuple import HasFields
 
 from oddjet.datasets.disk.atomic import atomic_write
 from oddjet.datasets.disk.remote import TIMEOUT, is_remote, is_unreachable, open_root
 from oddjet.datasets.files.fields import flat_names
+from oddjet.datasets.files.history import FileHistory, read_history
 from oddjet.errors import BadFileError, ConfigError, InputError, UnreachableError, did_you_mean
 
-__all__ = ["RootFile", "inspect_root", "is_remote", "runs_sumw", "write_root"]
+__all__ = ["RootFile", "inspect_root", "is_remote", "write_root"]
 
 _BIG_FILE = 1_000_000
 """Files of 2 GB and more add this to their version and have 64-bit positions."""
@@ -40,6 +40,7 @@ class RootFile:
         branch_bytes: Uncompressed bytes of each branch of `sorted(branches)`; empty if unknown.
         is_rntuple: Whether the tree is an RNTuple, read through `NtupleFields`.
         titles: What the file says of its jets, by collection: `Jet` are CHS or PUPPI jets.
+        history: What it says of the events it was made from.
     """
 
     path: str
@@ -52,6 +53,7 @@ class RootFile:
     branch_bytes: Sequence[int] = field(default=(), compare=False, repr=False)
     is_rntuple: bool = False
     titles: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    history: FileHistory = field(default_factory=FileHistory)
 
 
 def inspect_root(
@@ -114,6 +116,7 @@ def _inspect(place: str, tree: str, timeout: float) -> RootFile:
                 branch_bytes=_branch_bytes(events, [fields[name] for name in names]),
                 is_rntuple=isinstance(events, HasFields),
                 titles=_titles(events),
+                history=read_history(file, int(events.num_entries), names),
             )
     except (BadFileError, ConfigError):
         raise
@@ -156,35 +159,6 @@ def _titles(events: Any) -> dict[str, str]:
         if title and not title.startswith(f"n{jet}/"):  # ROOT's own: name and type
             titles[jet] = str(title)
     return titles
-
-
-def runs_sumw(path: Path | str, *, timeout: float = TIMEOUT) -> float | None:
-    """Sum the generator weights that NanoAOD's Runs tree keeps of all events before any filter.
-
-    Args:
-        path: Path, or URL for uproot.
-        timeout: Seconds a server has for an answer.
-
-    Returns:
-        Σ genEventSumw, or None if the file has no Runs tree or no such branch (data, slimmed
-        files).
-
-    Raises:
-        BadFileError: If the file cannot be read.
-    """
-    try:
-        with open_root(str(path), timeout=timeout) as file:
-            if "Runs" not in file:
-                return None
-            runs = file["Runs"]
-            # Early NanoAOD wrote an underscore at the end.
-            for branch in ("genEventSumw", "genEventSumw_"):
-                if branch in runs:
-                    return float(np.sum(runs[branch].array(library="np"), dtype=np.float64))
-            return None
-    except Exception as error:
-        msg = f"{path}: the Runs tree cannot be read: {_first_line(error)}"
-        raise BadFileError(msg) from error
 
 
 def _check_header(path: Path) -> None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from oddjet.datasets.balance import Balance
 from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.disk.validation import validate
+from oddjet.datasets.files.normalisation import Normalisation
 from oddjet.errors import SkimError
 
 __all__ = [
@@ -159,6 +160,8 @@ class DatasetSummary(_Frozen):
         sumw2: Σ genWeight².
         n_events: Processed entries.
         sumw_runs: Σ genEventSumw of the files' Runs trees; None without, or if entries are missing.
+        norm: The Σ genWeight that the cross section belongs to; None for data and where it is not known.
+        caveats: What was accepted of its files, and what else every output has to say.
         lumisections: For data, the certified luminosity blocks that were processed, as a
             certification file has them; None if not known.
         lumi_ifb: Their recorded luminosity [1/fb], None without a table of it.
@@ -176,11 +179,19 @@ class DatasetSummary(_Frozen):
     sumw2: float
     n_events: int = Field(ge=0)
     sumw_runs: float | None = None
+    norm: Normalisation | None = None
+    caveats: tuple[str, ...] = ()
     lumisections: dict[str, list[tuple[int, int]]] | None = None
     lumi_ifb: float | None = None
     is_whole: bool = True
     balance: Balance | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def generated_sumw(self) -> float | None:
+        """The Σ genWeight that the cross section belongs to; None if not known."""
+        # Manifests that were written before there was a norm held equal sums, or the filtered file's right one.
+        return self.sumw_runs if self.norm is None else self.norm.sumw
 
 
 class Manifest(_Frozen):
@@ -237,6 +248,15 @@ class Manifest(_Frozen):
         if len(self.missing) > shown:
             lines.append(f"  and {len(self.missing) - shown} more; the manifest names all")
         return "\n".join(lines)
+
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """What was accepted of the files, and what else every output has to say; with the dataset."""
+        return tuple(f"{name}: {note}" for name, d in self.datasets.items() for note in d.caveats)
+
+    def describe_caveats(self, *, shown: int = 5) -> str:
+        """Say what is missing and what was accepted, a line each; empty if nothing."""
+        return "\n".join(filter(None, [self.describe_missing(shown=shown), *self.caveats]))
 
 
 def write_manifest(folder: Path | str, manifest: Manifest) -> None:

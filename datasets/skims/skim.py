@@ -37,7 +37,8 @@ def open_skim(folder: Path | str) -> Skim:
         SkimError: If there is no manifest (the run was interrupted), its schema is newer than this
             code, or a part it names is missing.
 
-    A skim that was made with parts missing is opened with a warning; `Skim.missing` lists them.
+    A skim with parts missing, or of files of which something was accepted, is opened with a warning; `Skim.missing`
+    lists the parts, the manifest's `caveats` the rest.
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
@@ -50,10 +51,8 @@ def open_skim(folder: Path | str) -> Skim:
             " made the skim: it makes only what is missing"
         )
         raise SkimError(msg)
-    if manifest.missing:
-        logger.warning(
-            "%s: %s (manifest.json names all)", folder, manifest.describe_missing(shown=0)
-        )
+    if text := manifest.describe_caveats(shown=0):
+        logger.warning("%s: %s (manifest.json names all)", folder, text)
     return Skim(folder=folder, manifest=manifest)
 
 

@@ -74,6 +74,7 @@ def with_key(source: ChunkSource, *, settings: dict[str, Any], trust_code: bool)
         "entries": (source.entry_start, source.entry_stop),
         "reader": source.reader_name,
         "year": source.year,
+        "repeats_events": source.repeats_events,
         "schema": SCHEMA_VERSION,
         "settings": settings,
         "code": None if trust_code else code_digest(),

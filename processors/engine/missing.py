@@ -22,8 +22,8 @@ def find_missing(
     """List what failed, and leave out what cannot be used without it.
 
     Simulation is used chunk by chunk: Σw is over the same chunks. The luminosity of data is known
-    by luminosity block, and these are whole within a file but not within a chunk: so a file of data counts
-    whole or not at all.
+    by luminosity block, and these are whole within a file but not within a chunk; and the Σw of a file of
+    simulation that was filtered is known for the file alone. So these files count whole or not at all.
 
     Args:
         plan: The files, and those that could not be opened.
@@ -37,7 +37,16 @@ def find_missing(
     Raises:
         ProcessingError: If nothing is left.
     """
-    broken = {c.file_uuid: c for c in chunks if c.key in failures and c.is_data}
+    filtered = {
+        file.uuid
+        for file in plan.files.values()
+        if file.history.is_known and not file.history.is_whole
+    }
+    broken = {
+        c.file_uuid: c
+        for c in chunks
+        if c.key in failures and (c.is_data or c.file_uuid in filtered)
+    }
     kept = [record for record in records if record.file_uuid not in broken]
     missing = [*plan.unusable]
     for chunk in chunks:
@@ -45,11 +54,14 @@ def find_missing(
         if failure is not None:
             missing.append(_missing(chunk, failure["error"], failure["message"]))
         elif chunk.file_uuid in broken:
-            message = (
-                f"entries [{broken[chunk.file_uuid].entry_start}, {broken[chunk.file_uuid].entry_stop}) of this file"
-                " failed, and a file of data counts whole or not at all: luminosity is known for whole"
-                " luminosity blocks"
+            failed = broken[chunk.file_uuid]
+            why = (
+                "a file of data counts whole or not at all: luminosity is known for whole luminosity blocks"
+                if chunk.is_data
+                else "a file of simulation that was filtered counts whole or not at all: the Σ weight of its"
+                " generated events is known for the file"
             )
+            message = f"entries [{failed.entry_start}, {failed.entry_stop}) of this file failed, and {why}"
             missing.append(_missing(chunk, "MissingDataError", message))
     if missing and not kept:
         msg = f"nothing is left: {missing[0].where}: {missing[0].error}: {missing[0].message}"

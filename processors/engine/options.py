@@ -18,10 +18,7 @@ class RunOptions:
         chunk_size: Most entries a chunk, of files. A chunk is held in memory.
         progress: Called with chunks done, chunks in all, and events done; for a skim jets done.
         trust_code: Use parts that other versions of the code made; the manifest records it.
-        require_sumw: Refuse files whose Σ genWeight is not that of their Runs tree.
-        require_unique: Refuse events that occur twice in files, see
-            `oddjet.processors.engine.duplicates`; in a skim that was looked for.
-        allow_missing: Finish although files cannot be opened or chunks of files fail; the manifest lists
+        allow_missing: Finish although files cannot be opened, lack branches, or chunks of them fail; the manifest lists
             them, Σw is over what was processed, and data keep their luminosity only with a
             `lumi_table`. Repeating the command tries what is missing again. What is missing of a skim
             stays missing, and is named in the manifest.
@@ -31,7 +28,5 @@ class RunOptions:
     chunk_size: int = 100_000
     progress: Progress | None = None
     trust_code: bool = False
-    require_sumw: bool = True
-    require_unique: bool = True
     allow_missing: bool = False
     attempts: Attempts | None = None

@@ -9,17 +9,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from oddjet.datasets.files.dataset import Dataset, Kind
+from oddjet.datasets.files.doubts import doubts_before_reading, notes_before_reading, refuse
 from oddjet.datasets.files.fileset import Fileset, check_fileset
 from oddjet.datasets.files.rootfiles import RootFile
 from oddjet.datasets.readers import Reader
 from oddjet.datasets.readers.formats import find_readers
 from oddjet.datasets.readers.peek import nearest_reader
 from oddjet.datasets.skims.manifest import FileRecord, MissingChunk
-from oddjet.errors import ConfigError, InputError, MissingBranchError
+from oddjet.errors import ConfigError, InputError, MissingBranchError, NoConstituentsError
 from oddjet.processors.events.branches import list_branches, require_branches
 from oddjet.processors.events.jet_id import JetId, choose_jet_id, era_of, jet_id_fields
 from oddjet.processors.events.selection import Selection
 from oddjet.processors.events.source import ChunkSource
+from oddjet.processors.events.triggers import notes_of_triggers
 
 __all__ = ["Plan", "make_plan", "planned_jet_id"]
 
@@ -37,7 +39,8 @@ class Plan:
         branches: Branches to read of each file, by path.
         entry_bytes: Uncompressed bytes of these an entry, by path; 0 where the file does not give it.
         checksums: What the fileset says of files, by path.
-        unusable: Files that cannot be opened, where that is allowed; they are not in `files`.
+        unusable: Files that cannot be opened or lack branches, where that is allowed; they are not in `files`.
+        caveats: What every output has to say of each dataset.
     """
 
     fileset: Fileset
@@ -47,6 +50,12 @@ class Plan:
     entry_bytes: dict[str, float] = field(default_factory=dict)
     checksums: dict[str, str] = field(default_factory=dict)
     unusable: tuple[MissingChunk, ...] = ()
+    caveats: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def files_of(self, name: str) -> list[RootFile]:
+        """The checked files of a dataset, in its order."""
+        listed = self.fileset.datasets[name].files
+        return [self.files[path] for path in listed if path in self.files]
 
     @property
     def n_entries(self) -> int:
@@ -63,15 +72,14 @@ class Plan:
         """The files as a manifest names them."""
         return tuple(
             FileRecord(
-                path=path,
-                uuid=self.files[path].uuid,
-                size=self.files[path].size,
-                n_entries=self.files[path].n_entries,
+                path=file.path,
+                uuid=file.uuid,
+                size=file.size,
+                n_entries=file.n_entries,
                 dataset=name,
             )
-            for name, dataset in self.fileset.datasets.items()
-            for path in dataset.files
-            if path in self.files
+            for name in self.fileset.datasets
+            for file in self.files_of(name)
         )
 
 
@@ -84,13 +92,15 @@ def make_plan(
         fileset: With files everywhere.
         selection: What will be read.
         chunk_size: Most entries a chunk; a file's chunks are of equal size.
-        allow_missing: Leave out files that cannot be opened, and list them, unless that is all.
+        allow_missing: Leave out files that cannot be opened or lack branches, and list them, unless
+            that is all.
 
     Returns:
         The plan.
 
     Raises:
-        ConfigError: If the chunk size is not positive.
+        ConfigError: If the chunk size is not positive, or what a dataset declares is not what is there; see
+            `oddjet.datasets.files.doubts`.
         BadFileError: If a file is missing, damaged or without its tree.
         UnreachableError: If a server does not answer.
         DuplicateFileError: If a file is there twice.
@@ -102,9 +112,13 @@ def make_plan(
         raise ConfigError(msg)
     problems: dict[str, InputError] = {}
     files = check_fileset(fileset, problems=problems if allow_missing else None)
+    branches, readers, lacking = _check_branches(fileset, files, selection)
+    if lacking and not allow_missing:
+        _raise_lacking(lacking)
+    problems |= lacking
+    files = {path: file for path, file in files.items() if path not in problems}
     if not files:
         raise next(iter(problems.values()))
-    branches, readers = _check_branches(fileset, files, selection)
     read_from = {path: _absolute(file.place or path) for path, file in files.items()}
     checksums = {p: c for d in fileset.datasets.values() for p, c in d.checksums.items()}
     return Plan(
@@ -112,7 +126,7 @@ def make_plan(
         files={path: replace(file, branch_bytes=()) for path, file in files.items()},
         chunks=tuple(_chunks(fileset, files, readers, chunk_size)),
         branches={read_from[path]: names for path, names in branches.items()},
-        entry_bytes={read_from[p]: _entry_bytes(file, branches[p]) for p, file in files.items()},
+        entry_bytes={read_from[p]: _entry_bytes(files[p], names) for p, names in branches.items()},
         checksums={read_from[path]: c for path, c in checksums.items() if path in files},
         unusable=tuple(
             MissingChunk(
@@ -122,7 +136,35 @@ def make_plan(
             for path in dataset.files
             if (problem := problems.get(path)) is not None
         ),
+        caveats=_check_declared(fileset, files, readers, selection),
     )
+
+
+def _check_declared(
+    fileset: Fileset,
+    files: Mapping[str, RootFile],
+    readers: Mapping[str, str],
+    selection: Selection,
+) -> dict[str, tuple[str, ...]]:
+    """Compare what is declared with what is there; give what every output has to say of a dataset."""
+    doubts, notes = {}, {}
+    for name, dataset in fileset.datasets.items():
+        histories = {path: files[path].history for path in dataset.files if path in files}
+        doubts[name] = doubts_before_reading(dataset, histories)
+        notes[name] = notes_before_reading(dataset, histories)
+        if empty := [path for path in histories if path not in readers]:
+            notes[name].append(
+                f"no events and not all branches in {', '.join(empty)}: 0 events of it"
+            )
+    triggers = notes_of_triggers(
+        selection.triggers,
+        {
+            name: {path: files[path].branches for path in dataset.files if path in readers}
+            for name, dataset in fileset.datasets.items()
+        },
+    )
+    accepted = refuse(doubts, fileset.datasets, ConfigError)
+    return {name: (*accepted[name], *notes[name], *triggers[name]) for name in notes}
 
 
 def _chunks(
@@ -131,7 +173,7 @@ def _chunks(
     """Cut the files into chunks, in the order of datasets and files."""
     for name, dataset in fileset.datasets.items():
         for path, tree in dataset.files.items():
-            if path not in files:
+            if path not in readers:
                 continue
             place = files[path].place or path
             for start, stop in _ranges(files[path].n_entries, chunk_size):
@@ -149,6 +191,7 @@ def _chunks(
                     timeout=dataset.timeout,
                     is_rntuple=files[path].is_rntuple,
                     year=dataset.year or "",
+                    repeats_events="repeated_events" in dataset.accept,
                 )
 
 
@@ -160,9 +203,14 @@ def _entry_bytes(file: RootFile, names: Collection[str]) -> float:
 
 def _check_branches(
     fileset: Fileset, files: Mapping[str, RootFile], selection: Selection
-) -> tuple[dict[str, frozenset[str]], dict[str, str]]:
-    """Find each file's branches and reader; collect what is missing over all files."""
-    branches, readers, problems = {}, {}, []
+) -> tuple[dict[str, frozenset[str]], dict[str, str], dict[str, InputError]]:
+    """Find each file's branches and reader, and what is wrong with others.
+
+    A file without events needs no branches, unless there is no other: some tools write event numbers alone then.
+    """
+    branches, readers = {}, {}
+    problems: dict[str, InputError] = {}
+    empty: dict[str, InputError] = {}
     for dataset in fileset.datasets.values():
         for path in (path for path in dataset.files if path in files):
             available = files[path].branches
@@ -179,16 +227,22 @@ def _check_branches(
                     available, names, selection=selection, kind=dataset.kind, where=path
                 )
                 planned_jet_id(available, reader, selection, dataset, path)
-            except MissingBranchError as error:
-                problems.append(str(error))
+            except (MissingBranchError, NoConstituentsError) as error:
+                (problems if files[path].n_entries else empty)[path] = error
                 continue
             branches[path] = frozenset(names)
             readers[path] = reader.name
-    if problems:
-        more = len(problems) - _SHOWN
-        lines = [*problems[:_SHOWN], *([f"and {more} more files"] if more > 0 else [])]
-        raise MissingBranchError("\n".join(lines))
-    return branches, readers
+    return branches, readers, problems if readers else problems | empty
+
+
+def _raise_lacking(problems: Mapping[str, InputError]) -> None:
+    """Raise what is missing of files; one message lists all."""
+    for error in problems.values():
+        if isinstance(error, NoConstituentsError):
+            raise error
+    more = len(problems) - _SHOWN
+    lines = [*map(str, problems.values())][:_SHOWN]
+    raise MissingBranchError("\n".join([*lines, *([f"and {more} more files"] if more > 0 else [])]))
 
 
 def _find_reader(file: RootFile, selection: Selection, dataset: Dataset) -> Reader:

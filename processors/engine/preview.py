@@ -8,6 +8,7 @@ from pathlib import Path
 
 from oddjet.datasets.balance import Balance
 from oddjet.datasets.disk.remote import TIMEOUT, is_remote
+from oddjet.datasets.files.doubts import describe_history
 from oddjet.datasets.files.fileset import Fileset
 from oddjet.datasets.files.rootfiles import inspect_root
 from oddjet.datasets.readers.formats import find_readers
@@ -58,6 +59,10 @@ def preview_fileset(
         f"{len(plan.files)} files with {plan.n_entries:,} events and every branch that is needed"
     )
     yield True, files
+    for name, dataset in fileset.datasets.items():
+        histories = [file.history for file in plan.files_of(name)]
+        texts = [describe_history(dataset, histories), *plan.caveats[name]]
+        yield from ((True, f"dataset '{name}': {text}") for text in texts if text)
     first = {chunk.dataset: chunk for chunk in reversed(plan.chunks) if len(chunk)}
     for name in (name for name in fileset.datasets if name in first):
         chunk, dataset = first[name], fileset.datasets[name]

@@ -1,9 +1,10 @@
-"""The account of a run: Σ weight against the Runs trees, and the manifest."""
+"""The account of a run: luminosity, the Σ weight that cross sections belong to, and the manifest."""
 
 from __future__ import annotations
 
 import math
 import platform
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, Literal
@@ -11,7 +12,9 @@ from typing import Any, Literal
 import numpy as np
 
 from oddjet.datasets.balance import Balance
-from oddjet.datasets.files.rootfiles import runs_sumw
+from oddjet.datasets.files.dataset import Dataset
+from oddjet.datasets.files.doubts import doubt_of_year, refuse
+from oddjet.datasets.files.normalisation import Normalisation, Sums, normalise
 from oddjet.datasets.luminosity.mask import LumiMask
 from oddjet.datasets.luminosity.recorded import Luminosity, LumiTable, lumi_blocks, to_ranges
 from oddjet.datasets.skims.manifest import (
@@ -25,31 +28,11 @@ from oddjet.errors import ProcessingError
 from oddjet.processors.engine.balance import balance_notes
 from oddjet.processors.engine.plan import Plan
 
-__all__ = ["check_sumw", "make_manifest", "package_versions", "read_luminosity", "read_sumw_runs"]
+__all__ = ["make_manifest", "package_versions", "read_luminosity"]
 
-_TOLERANCE = 1e-6
 _IN_DATASETS: dict[str, Any] = {"cutflow": (), "balance": None, "notes": ()}
 """What a manifest has of each dataset, and therefore not of each chunk."""
 _PACKAGES = ("oddjet", "coffea", "awkward", "uproot", "numpy", "numba", "pyarrow")
-
-
-def read_sumw_runs(plan: Plan) -> dict[str, float | None]:
-    """Read Σ genWeight of the Runs trees of simulated files.
-
-    Args:
-        plan: The files.
-
-    Returns:
-        File's uuid to the sum, None for data and for files without the tree.
-    """
-    return {
-        plan.files[path].uuid: None
-        if dataset.kind == "data"
-        else runs_sumw(plan.files[path].place or path, timeout=dataset.timeout)
-        for dataset in plan.fileset.datasets.values()
-        for path in dataset.files
-        if path in plan.files
-    }
 
 
 def read_luminosity(
@@ -70,16 +53,15 @@ def read_luminosity(
         BadFileError: If a file cannot be read.
         ConfigError: If a table cannot be read or lacks a block.
     """
-    processed = {record.file_uuid for record in records}
+    read = _sums_of(records)
     luminosities = {}
     for name, dataset in plan.fileset.datasets.items():
         if dataset.kind != "data":
             continue
-        files = [plan.files[path] for path in dataset.files if path in plan.files]
         blocks = [
             lumi_blocks(file.place or file.path, file.tree, mask=mask, timeout=dataset.timeout)
-            for file in files
-            if file.uuid in processed
+            for file in plan.files_of(name)
+            if read[file.uuid].n_events == file.n_entries
         ]
         merged = np.unique(np.concatenate([np.empty((0, 2), np.uint64), *blocks]), axis=0)
         table = LumiTable.from_csv(dataset.lumi_table) if dataset.lumi_table else None
@@ -89,41 +71,6 @@ def read_luminosity(
     return luminosities
 
 
-def check_sumw(
-    plan: Plan, records: Iterable[ChunkRecord], sumw_runs: Mapping[str, float | None]
-) -> None:
-    """Compare Σ weight of the processed entries with the sums of the Runs trees.
-
-    Args:
-        plan: The files.
-        records: The processed chunks; a file of which some are missing is not compared.
-        sumw_runs: What `read_sumw_runs` gave.
-
-    Raises:
-        ProcessingError: If they differ in a file by more than 1e-6 of Σ|w|.
-    """
-    records = list(records)
-    for path, file in plan.files.items():
-        expected = sumw_runs[file.uuid]
-        if expected is None:
-            continue
-        chunks = [record for record in records if record.file_uuid == file.uuid]
-        if sum(record.n_events for record in chunks) != file.n_entries:
-            continue
-        sumw = math.fsum(record.sumw for record in chunks)
-        sumw2 = math.fsum(record.sumw2 for record in chunks)
-        # √(n Σw²) is Σ|w| for equal |w|, and no less in general.
-        scale = max(abs(expected), math.sqrt(file.n_entries * sumw2))
-        if abs(sumw - expected) > _TOLERANCE * scale:
-            msg = (
-                f"{path}: Σ genWeight over its {file.n_entries} entries is {sumw:.9g}, its Runs tree says"
-                f" {expected:.9g}. Either entries are missing, or the file was filtered after it was"
-                " made: then its cross section belongs to the Runs sum. If that is known and meant,"
-                " set require_sumw to false; the manifest holds both sums"
-            )
-            raise ProcessingError(msg)
-
-
 def make_manifest(
     plan: Plan,
     records: Sequence[ChunkRecord],
@@ -131,9 +78,9 @@ def make_manifest(
     kind: Literal["skim", "scores"],
     config: dict[str, Any],
     representation: dict[str, Any] | None,
-    sumw_runs: Mapping[str, float | None],
     missing: Sequence[MissingChunk] = (),
     lumi: Mapping[str, Luminosity] | None = None,
+    repeated: Mapping[str, int] | None = None,
 ) -> Manifest:
     """Put together the manifest of a run.
 
@@ -143,21 +90,22 @@ def make_manifest(
         kind: What the folder holds.
         config: The resolved configuration.
         representation: Identity of the images' representation, None without images.
-        sumw_runs: What `read_sumw_runs` gave.
         missing: What is planned and not processed.
         lumi: What `read_luminosity` gave, by dataset of data.
+        repeated: Number of events whose numbers another one has too, by dataset where that is accepted.
 
     Returns:
         The manifest.
 
     Raises:
-        ProcessingError: If planned is not processed + failed.
+        ProcessingError: If planned is not processed + failed, or Σ weight is not what files or fileset say.
     """
     processed = sum(record.n_events for record in records)
     failed = sum(part.n_events or 0 for part in missing)
     if plan.n_entries != processed + failed:
         msg = f"planned {plan.n_entries} entries, processed {processed}, failed {failed}: results were lost"
         raise ProcessingError(msg)
+    norms, caveats = _normalise(plan, records, missing, lumi or {}, repeated or {})
     return Manifest(
         kind=kind,
         config=config,
@@ -165,8 +113,16 @@ def make_manifest(
         representation=representation,
         files=plan.file_records,
         datasets={
-            name: _summary(name, plan, records, sumw_runs, missing, (lumi or {}).get(name))
-            for name in plan.fileset.datasets
+            name: _summary(
+                dataset,
+                [record for record in records if record.dataset == name],
+                lumi=(lumi or {}).get(name),
+                sumw_runs=_sumw_runs(plan, name, missing),
+                norm=norms[name],
+                caveats=caveats[name],
+                is_whole=not any(part.dataset == name for part in missing),
+            )
+            for name, dataset in plan.fileset.datasets.items()
         },
         chunks=tuple(record.model_copy(update=_IN_DATASETS) for record in records),
         cutflow=merge_cutflows(records),
@@ -177,22 +133,58 @@ def make_manifest(
     )
 
 
-def _summary(
-    name: str,
+def _sums_of(records: Iterable[ChunkRecord]) -> defaultdict[str, Sums]:
+    """What was read of each file, by uuid; nothing of others."""
+    chunks: defaultdict[str, list[ChunkRecord]] = defaultdict(list)
+    for record in records:
+        chunks[record.file_uuid].append(record)
+    return defaultdict(Sums, {uuid: Sums.of(listed) for uuid, listed in chunks.items()})
+
+
+def _normalise(
     plan: Plan,
     records: Sequence[ChunkRecord],
-    sumw_runs: Mapping[str, float | None],
     missing: Sequence[MissingChunk],
-    lumi: Luminosity | None,
+    lumi: Mapping[str, Luminosity],
+    repeated: Mapping[str, int],
+) -> tuple[dict[str, Normalisation | None], dict[str, tuple[str, ...]]]:
+    """Give what cross sections belong to, and what every output has to say; refuse what does not fit."""
+    read = _sums_of(records)
+    chunked = {chunk.file_uuid for chunk in plan.chunks}
+    norms, doubts = {}, {}
+    for name, dataset in plan.fileset.datasets.items():
+        files = [
+            (file.path, file.history, read[file.uuid])
+            for file in plan.files_of(name)
+            if file.uuid in read or file.uuid not in chunked
+        ]
+        is_complete = not any(part.dataset == name for part in missing)
+        norms[name], doubts[name] = normalise(dataset, files, is_complete=is_complete)
+        runs = lumi[name].lumisections if name in lumi else ()
+        doubts[name] += doubt_of_year(dataset, map(int, runs))
+    caveats = refuse(doubts, plan.fileset.datasets, ProcessingError)
+    for name, number in repeated.items():
+        text = f"{number} selected events have the numbers of others; accepted (repeated_events): run numbers are made of file and entry instead"
+        caveats[name] += (text,)
+    return norms, {
+        name: tuple(dict.fromkeys((*plan.caveats.get(name, ()), *listed)))
+        for name, listed in caveats.items()
+    }
+
+
+def _sumw_runs(plan: Plan, name: str, missing: Sequence[MissingChunk]) -> float | None:
+    known = [file.history.sumw for file in plan.files_of(name)]
+    if any(part.dataset == name for part in missing) or plan.kinds[name] == "data":
+        return None
+    return None if None in known else math.fsum(sumw or 0.0 for sumw in known)
+
+
+def _summary(
+    dataset: Dataset, chunks: Sequence[ChunkRecord], *, lumi: Luminosity | None, **known: Any
 ) -> DatasetSummary:
     """Add up what was processed of a dataset."""
-    dataset = plan.fileset.datasets[name]
-    chunks = [record for record in records if record.dataset == name]
-    runs = [sumw_runs[plan.files[path].uuid] for path in dataset.files if path in plan.files]
-    known = [sumw for sumw in runs if sumw is not None]
     balance = Balance.add_up(record.balance for record in chunks)
     notes = [*(note for record in chunks for note in record.notes), *balance_notes(balance)]
-    is_whole = not any(part.dataset == name for part in missing)
     return DatasetSummary(
         kind=dataset.kind,
         cross_section_pb=dataset.cross_section_pb,
@@ -202,12 +194,11 @@ def _summary(
         sumw=math.fsum(record.sumw for record in chunks),
         sumw2=math.fsum(record.sumw2 for record in chunks),
         n_events=sum(record.n_events for record in chunks),
-        sumw_runs=math.fsum(known) if is_whole and len(known) == len(runs) else None,
         lumisections=lumi.lumisections if lumi else None,
         lumi_ifb=lumi.lumi_ifb if lumi else None,
-        is_whole=is_whole,
         balance=balance,
         notes=tuple(dict.fromkeys(notes)),
+        **known,
     )
 
 

@@ -55,7 +55,7 @@ def list_branches(
     """
     jets = jet_fields(available, selection=selection, prefix=reader.jet)
     names = ["run", "luminosityBlock", "event", *selection.noise_filters]
-    names += [path.removesuffix("_v*") for path in selection.triggers]
+    names += selection.triggers.branches(available)
     names += [f"{reader.jet}_{field}" for field in jets]
     if selection.lepton_delta_r is not None:
         names += [f"{lepton}_{field}" for lepton in ("Electron", "Muon") for field in LEPTON]
@@ -123,7 +123,7 @@ def require_branches(
 def _hint(missing: Collection[str], kind: Kind) -> str:
     generated = [name for name in missing if name.startswith(("Gen", "genWeight"))]
     if generated and kind != "data":
-        return ". If these are real events, give the dataset kind: data"
+        return ". If these are real events, give the dataset kind: data; if not, keep them when slimming"
     if any(name.startswith("Flag_") for name in missing):
         return ". Take from noise_filters what this year of data does not have"
     if any(name.endswith(("HEF", "Multiplicity")) for name in missing):

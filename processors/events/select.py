@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from coffea.analysis_tools import PackedSelection
 
 from oddjet.datasets.balance import Balance
+from oddjet.datasets.folds import mix64
 from oddjet.datasets.jets import Jets, Truth, make_jets
 from oddjet.datasets.luminosity.mask import LumiMask
 from oddjet.datasets.skims.manifest import CutStep
@@ -59,6 +61,7 @@ class SelectedJets:
             jets_not_finite: masked for a number that is not finite.
         balance: How the constituents of the jets add up to them.
         notes: How the jets were read, for every later output.
+            events_without_PATH: of files that lack a trigger's path.
         sumw: Σ weight of all events, before any cut.
         sumw2: Σ weight² of all events.
     """
@@ -123,7 +126,7 @@ def select_jets(
     return SelectedJets(
         jets=make_jets(constituents, **columns),
         cutflow=cutflow.steps,
-        counts=counts,
+        counts=counts | _count_missing_paths(events, selection),
         balance=balance,
         notes=_notes(jet_id, selection, source),
         sumw=float(np.sum(weights)),
@@ -257,9 +260,9 @@ def _cut_events(
     if selection.noise_filters:
         filters = selection.noise_filters
         cuts.add("noise filters", passes_noise_filters(events, filters=filters))
-    if selection.triggers:
-        paths = [path.removesuffix("_v*") for path in selection.triggers]
-        cuts.add("trigger", passes_triggers(events, paths=paths))
+    if selection.triggers.paths:
+        paths = selection.triggers.branches(ak.fields(events))
+        cuts.add(selection.triggers.cut, passes_triggers(events, paths=paths))
     for n_cuts, name in enumerate(cuts.names, start=1):
         cutflow.add_events(name, cuts.all(*cuts.names[:n_cuts]))
     return np.asarray(cuts.all(*cuts.names))
@@ -319,6 +322,8 @@ def _columns(
     }
     for name in ("run", "luminosityBlock", "event"):
         columns[name] = np.asarray(events[name])[event]
+    if source.repeats_events:
+        columns["run"] = _own_runs(source.file_uuid, source.entry_start + event)
     columns["weight"] = weights[event]
     columns["dataset"] = source.dataset
     columns["file_id"] = source.file_uuid
@@ -326,6 +331,19 @@ def _columns(
     columns["jet_index"] = jets.position[place]
     columns["rank"] = _rank(event, columns["pt"])
     return columns
+
+
+def _own_runs(file_uuid: str, entry: Ints) -> npt.NDArray[np.uint32]:
+    """Give events a run number by file and entry, so that those of equal numbers stay apart in folds and drawings."""
+    file = np.uint64(uuid.UUID(file_uuid).int & (2**64 - 1))
+    return (mix64(mix64(file) ^ entry.astype(np.uint64)) >> np.uint64(32)).astype(np.uint32)
+
+
+def _count_missing_paths(events: Any, selection: Selection) -> dict[str, int]:
+    """Count the events of files in which a path counts as not fired."""
+    paths = selection.triggers.paths
+    present = selection.triggers.branches(ak.fields(events)) if paths else ()
+    return {f"events_without_{path}": len(events) for path in paths if path not in present}
 
 
 def _rank(event: Ints, pt: npt.NDArray[Any]) -> Ints:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from oddjet.errors import ConfigError
+from oddjet.processors.events.triggers import Triggers
 
 __all__ = ["DEFAULT_TOLERANCE", "Selection"]
 
@@ -27,7 +28,8 @@ class Selection(BaseModel):
             removed, which AK4 takes from the file: from its titles, or from what adds up.
         lumi_mask: Certified luminosity (JSON), for data only; None for none.
         noise_filters: Event filters that must all have passed, such as Flag_goodVertices.
-        triggers: HLT paths of which one must have fired; none for no trigger.
+        triggers: HLT paths of which one must have fired, none for no trigger; a list, or
+            `{paths: […], missing: not_fired}` where files may lack some.
         pt_min: Least jet pt [GeV], excluded.
         pt_max: Greatest jet pt [GeV], excluded; None for no limit.
         eta_max: Greatest |η| of the jet, excluded.
@@ -50,7 +52,7 @@ class Selection(BaseModel):
     jet: Literal["AK8", "AK4", "AK4CHS", "AK4PUPPI"] = "AK8"
     lumi_mask: Path | None = None
     noise_filters: tuple[str, ...] = ()
-    triggers: tuple[str, ...] = ()
+    triggers: Triggers = Field(default_factory=Triggers)
     pt_min: float = Field(default=200.0, ge=0)
     pt_max: float | None = Field(default=None, gt=0)
     eta_max: float = Field(default=2.0, gt=0)
@@ -69,13 +71,17 @@ class Selection(BaseModel):
         """The selection of Khanal's table 1: the defaults."""
         return cls()
 
-    @field_validator("triggers", "noise_filters")
+    @field_validator("triggers", mode="before", json_schema_input_type=Triggers | tuple[str, ...])
     @classmethod
-    def _check_names(cls, names: tuple[str, ...], info: Any) -> tuple[str, ...]:
-        prefix = "HLT_" if info.field_name == "triggers" else "Flag_"
+    def _paths_alone(cls, value: Any) -> Any:
+        return {"paths": value} if isinstance(value, list | tuple) else value
+
+    @field_validator("noise_filters")
+    @classmethod
+    def _check_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
-            if not name.startswith(prefix):
-                msg = f"expected names that begin with {prefix}; received {name!r}"
+            if not name.startswith("Flag_"):
+                msg = f"expected names that begin with Flag_; received {name!r}"
                 raise ValueError(msg)
         return names
 

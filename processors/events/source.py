@@ -32,6 +32,8 @@ class ChunkSource:
         timeout: Seconds a server has for an answer.
         is_rntuple: Whether the tree is an RNTuple.
         year: Data-taking era as the fileset states it; empty if it does not.
+        repeats_events: Whether different events may have the same numbers: then each gets a run number of
+            its own, see `oddjet.processors.events.select`.
     """
 
     dataset: str
@@ -48,6 +50,7 @@ class ChunkSource:
     timeout: float = TIMEOUT
     is_rntuple: bool = False
     year: str = ""
+    repeats_events: bool = False
 
     def __len__(self) -> int:
         """Number of entries."""

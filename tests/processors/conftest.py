@@ -86,7 +86,7 @@ def skim_folder(fileset: Fileset, tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture
 def rewrite(tmp_path: Path) -> Rewrite:
-    """Copy a file's events, changed."""
+    """Copy a file's events, changed; as data without what is generated, and with the tree of blocks."""
 
     def rewrite(
         source: Path,
@@ -96,12 +96,15 @@ def rewrite(tmp_path: Path) -> Rewrite:
         change: Change | None = None,
         drop: Sequence[str] = (),
         keep_runs: bool = False,
+        as_data: bool = False,
     ) -> Path:
         with uproot.open(source) as file:
             events = file["Events"].arrays(entry_stop=entries)
             runs = file["Runs"].arrays() if keep_runs else None
         counters = {f"n{n.partition('_')[0]}" for n in events.fields if events[n].ndim > 1}
         data = {n: events[n] for n in events.fields if n not in counters and n not in drop}
+        if as_data:
+            data = {n: a for n, a in data.items() if not n.startswith(("Gen", "gen"))}
         if change is not None:
             change(data)
         path = tmp_path / name
@@ -113,6 +116,11 @@ def rewrite(tmp_path: Path) -> Rewrite:
                 columns = {n: ak.to_numpy(runs[n]) for n in runs.fields}
                 sums = file.mktree("Runs", {n: c.dtype for n, c in columns.items()})
                 sums.extend(columns)
+            if as_data:
+                numbers = np.stack([np.asarray(data[n]) for n in ("run", "luminosityBlock")], 1)
+                run, block = np.unique(numbers, axis=0).T.astype(np.uint32)
+                blocks = file.mktree("LuminosityBlocks", {"run": "u4", "luminosityBlock": "u4"})
+                blocks.extend({"run": run, "luminosityBlock": block})
         return path
 
     return rewrite

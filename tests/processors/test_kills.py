@@ -267,7 +267,7 @@ def test_a_chunk_that_kills_its_worker_is_named_within_two_minutes_and_smaller_o
             run_skim(
                 fileset_of(path),
                 executor=executor,
-                options=RunOptions(chunk_size=40_000, require_sumw=False),
+                options=RunOptions(chunk_size=40_000),
                 **options,
             )
         assert time.monotonic() - started < 20
@@ -280,7 +280,7 @@ def test_a_chunk_that_kills_its_worker_is_named_within_two_minutes_and_smaller_o
                 run_skim(
                     fileset_of(path),
                     executor=executor,
-                    options=RunOptions(chunk_size=40_000, require_sumw=False),
+                    options=RunOptions(chunk_size=40_000),
                     **options,
                 )
             assert time.monotonic() - started < 120
@@ -288,7 +288,7 @@ def test_a_chunk_that_kills_its_worker_is_named_within_two_minutes_and_smaller_o
         manifest = run_skim(
             fileset_of(path),
             executor=executor,
-            options=RunOptions(chunk_size=advice, require_sumw=False),
+            options=RunOptions(chunk_size=advice),
             **options,
         )
         assert manifest.processed_entries == 40_000

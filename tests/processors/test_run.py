@@ -299,9 +299,7 @@ def number_blocks(data: dict[str, Any]) -> None:
 def test_data_need_no_generated_branches(
     qcd: Path, iterative: ExecutorBase, rewrite: Rewrite, tmp_path: Path
 ) -> None:
-    names = uproot.open(qcd)["Events"].keys()
-    generated = [n for n in names if n.startswith(("Gen", "gen"))]
-    path = rewrite(qcd, "data.root", drop=generated, change=number_blocks)
+    path = rewrite(qcd, "data.root", change=number_blocks, as_data=True)
     mask = tmp_path / "mask.json"
     mask.write_text(json.dumps({"1": [[2, 3], [5, 5]]}))
     manifest = run_skim(
@@ -381,17 +379,20 @@ def test_chunks_do_not_change_the_jets(
 def test_a_wrong_sum_of_weights_is_refused(
     qcd: Path, iterative: ExecutorBase, rewrite: Rewrite, tmp_path: Path
 ) -> None:
-    path = rewrite(qcd, "filtered.root", entries=100, keep_runs=True)
-    with pytest.raises(ProcessingError, match=r"filtered\.root.*is 100, its Runs tree says 400"):
+    def halve(data: dict[str, Any]) -> None:
+        data["genWeight"] = data["genWeight"] * np.float32(0.5)
+
+    path = rewrite(qcd, "changed.root", change=halve, keep_runs=True)
+    with pytest.raises(ProcessingError, match=r"changed\.root: .*is 200, its Runs tree says 400"):
         run_skim(one(path), output=tmp_path / "skim", executor=iterative)
     assert not (tmp_path / "skim" / "manifest.json").exists()
+    accepted = Dataset(files=[str(path)], kind="background", accept=("unknown_history",))
     manifest = run_skim(
-        one(path),
-        output=tmp_path / "skim",
-        executor=iterative,
-        options=RunOptions(require_sumw=False),
+        Fileset(datasets={"some": accepted}), output=tmp_path / "skim", executor=iterative
     )
-    assert (manifest.datasets["some"].sumw, manifest.datasets["some"].sumw_runs) == (100, 400)
+    summary = manifest.datasets["some"]
+    assert (summary.sumw, summary.sumw_runs, summary.generated_sumw) == (200, 400, 200)
+    assert "accepted (unknown_history)" in summary.caveats[0]
 
 
 def test_weights_of_both_signs_are_summed(

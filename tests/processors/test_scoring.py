@@ -296,7 +296,7 @@ def test_a_failing_file_leaves_no_manifest(
     def change(data: dict[str, Any]) -> None:
         data["FatJetPFCand_jetIdx"] = data["FatJetPFCand_jetIdx"] + 100
 
-    path = rewrite(qcd, "broken.root", entries=10, change=change)
+    path = rewrite(qcd, "broken.root", entries=10, change=change, as_data=True)
     fileset = Fileset(datasets={"some": Dataset(files=[str(path)], kind="data")})
     with pytest.raises(LinkError, match=r"broken\.root"):
         run_anomaly(
@@ -312,7 +312,8 @@ def test_data_and_no_jets_at_all(
     iterative: ExecutorBase,
     tmp_path: Path,
 ) -> None:
-    path, empty = rewrite(qcd, "data.root", entries=50), rewrite(qcd, "empty.root", entries=0)
+    path = rewrite(qcd, "data.root", entries=50, as_data=True)
+    empty = rewrite(qcd, "empty.root", entries=0, as_data=True)
     fileset = Fileset(
         datasets={
             "run": Dataset(files=[str(path)], kind="data"),

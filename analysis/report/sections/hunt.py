@@ -163,7 +163,8 @@ def bump_hunt_section(hunt: Hunt) -> Section:
     Args:
         hunt: The hunt.
     """
-    warnings = [f"{point.name}: {point.problem}" for point in hunt.working_points if point.problem]
+    warnings = [*hunt.sample.caveats]
+    warnings += [f"{point.name}: {point.problem}" for point in hunt.working_points if point.problem]
     if hunt.problem and hunt.problem not in {point.problem for point in hunt.working_points}:
         warnings.append(hunt.problem)
     pictures: list[Picture] = []

@@ -49,12 +49,14 @@ def provenance_section(
         anchor="provenance",
         tables=tuple(tables),
         blocks=tuple(blocks),
+        warnings=() if manifest is None else manifest.caveats,
         numbers={
             "config": dict(config),
             "versions": used,
             "commands": list(commands),
             "seconds": dict(seconds or {}),
             "files": [] if manifest is None else [f.model_dump() for f in manifest.files],
+            "caveats": [] if manifest is None else list(manifest.caveats),
         },
     )
 
@@ -66,10 +68,14 @@ def _as_text(config: Mapping[str, Any]) -> str:
 
 
 def _inputs(manifest: Manifest) -> list[Table]:
-    fields = ("kind", "cross_section_pb", "k_factor", "n_events", "sumw", "sumw_runs")
-    headers = ("Dataset", "Kind", "σ [pb]", "k-factor", "Events read", "Σw read", "Σw of Runs")
+    fields = ("kind", "cross_section_pb", "k_factor", "n_events", "sumw", "generated_sumw")
+    headers = ("Dataset", "Kind", "σ [pb]", "k-factor", "Events read", "Σw read", "Σw of σ", "from")
     datasets: tuple[tuple[Cell, ...], ...] = tuple(
-        (name, *(getattr(dataset, field) for field in fields))
+        (
+            name,
+            *(getattr(dataset, field) for field in fields),
+            dataset.norm.source if dataset.norm else None,
+        )
         for name, dataset in manifest.datasets.items()
     )
     files: tuple[tuple[Cell, ...], ...] = tuple(
@@ -77,7 +83,8 @@ def _inputs(manifest: Manifest) -> list[Table]:
     )
     caption = (
         f"Entries: {manifest.planned_entries} planned = {manifest.processed_entries} processed + "
-        f"{manifest.failed_entries} failed."
+        f"{manifest.failed_entries} failed. The cross section σ belongs to the Σw of all generated "
+        "events: of the files' Runs trees, as stated (sumw, n_events), or of the events read."
     )
     return [
         Table(headers, datasets, caption),

@@ -44,7 +44,7 @@ def skim_section(skim: Skim) -> Section:
         title=f"{manifest.kind} {skim.folder}",
         anchor=manifest.kind,
         statements=(f"columns: {', '.join(skim.fields)}",),
-        warnings=(manifest.describe_missing(),) if manifest.missing else (),
+        warnings=tuple(manifest.describe_caveats().splitlines()),
         tables=(Table(("dataset", "kind", "events", "jets", "cross section [pb]"), rows),),
         pictures=(*scores, *flow, pt),
         numbers=manifest.model_dump(mode="json"),

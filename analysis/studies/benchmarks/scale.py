@@ -24,7 +24,6 @@ from oddjet.condor.cluster import open_executor
 from oddjet.condor.site import Cluster
 from oddjet.condor.submit import WORKER_ENVIRONMENT
 from oddjet.datasets.files.dataset import Dataset, Fileset
-from oddjet.datasets.files.fileset import load_fileset
 from oddjet.datasets.skims.manifest import ChunkRecord
 from oddjet.datasets.skims.skim import open_skim
 from oddjet.errors import ProcessingError
@@ -233,7 +232,7 @@ def _skim_job(job: Mapping[str, Any]) -> dict[str, Any]:
             _fileset([smallest]),
             output=folder / f"warm-{index}",
             executor=executor,
-            options=RunOptions(chunk_size=5000, require_sumw=False),
+            options=RunOptions(chunk_size=5000),
         )
         _wait_for_others(folder, index, job["n_jobs"])
         start = time.time()
@@ -241,7 +240,7 @@ def _skim_job(job: Mapping[str, Any]) -> dict[str, Any]:
             _fileset(job["files"]),
             output=folder / f"skim-{index}",
             executor=executor,
-            options=RunOptions(chunk_size=job["chunk_size"], require_sumw=False),
+            options=RunOptions(chunk_size=job["chunk_size"]),
         )
         end = time.time()
     for name in ("warm", "skim"):
@@ -262,12 +261,12 @@ def _wait_for_others(folder: Path, index: int, n_jobs: int) -> None:
 def _score_job(job: Mapping[str, Any]) -> dict[str, Any]:
     folder = Path(job["folder"])
     with open_executor(Cluster()) as executor:
-        fileset = load_fileset(job["file"])
+        fileset = _fileset([job["file"]])
         run_skim(
             fileset,
             output=folder / "skim",
             executor=executor,
-            options=RunOptions(chunk_size=CHUNK_SIZE, require_sumw=False),
+            options=RunOptions(chunk_size=CHUNK_SIZE),
         )
         skim = open_skim(folder / "skim")
         chunks: list[ChunkRecord] = []

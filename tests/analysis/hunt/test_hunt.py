@@ -11,8 +11,9 @@ from oddjet.analysis.hunt.hunt import Hunt, hunt, hunt_histogram
 from oddjet.analysis.hunt.spectra import fill_spectra
 from oddjet.analysis.scores.sample import HuntSample, choose_sample, dataset_scales
 from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
+from oddjet.datasets.files.normalisation import Normalisation
 from oddjet.datasets.skims.manifest import DatasetSummary
-from oddjet.errors import ConfigError, InputError
+from oddjet.errors import ConfigError, InputError, MissingDataError
 
 N = 40_000
 SETTINGS = HuntConfig(
@@ -61,9 +62,17 @@ def hunt_table(
 
 SUMMARIES = {
     "qcd": DatasetSummary(
-        kind="background", cross_section_pb=2.0, sumw=N, sumw2=N, n_events=N, k_factor=1.5
+        kind="background",
+        cross_section_pb=2.0,
+        sumw=N / 2,
+        sumw2=N,
+        n_events=N,
+        k_factor=1.5,
+        norm=Normalisation(sumw=N, source="Runs"),
     ),
-    "w": DatasetSummary(kind="signal", cross_section_pb=0.1, sumw=1000, sumw2=1000, n_events=1000),
+    "w": DatasetSummary(
+        kind="signal", cross_section_pb=0.1, sumw=1000, sumw2=1000, n_events=1000, sumw_runs=1000
+    ),
 }
 
 
@@ -78,6 +87,15 @@ def test_scales_need_a_cross_section() -> None:
     unknown = {"q": DatasetSummary(kind="background", sumw=1, sumw2=1, n_events=1)}
     with pytest.raises(ConfigError, match="cross_section_pb"):
         dataset_scales(unknown, 1.0)
+
+
+def test_scales_need_the_sum_of_all_generated_events() -> None:
+    known: dict[str, Any] = {"cross_section_pb": 2.0, "sumw": 1, "sumw2": 1, "n_events": 1}
+    unknown = DatasetSummary(kind="background", **known)
+    with pytest.raises(ConfigError, match="not known: skim its files again with sumw"):
+        dataset_scales({"q": unknown}, 1.0)
+    with pytest.raises(MissingDataError, match="parts of dataset 'q' are missing"):
+        dataset_scales({"q": unknown.model_copy(update={"is_whole": False})}, 1.0)
 
 
 def test_a_cut_keeps_its_share_and_finds_the_bump() -> None:

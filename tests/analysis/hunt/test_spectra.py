@@ -118,7 +118,9 @@ def make_skim(folder: Path, names: tuple[str, ...]) -> Path:
         kind: Any = {"qcd": "background", "w": "signal", "run": "data"}[name]
         known = {} if kind == "data" else {"cross_section_pb": {"qcd": 2.2, "w": 0.2}[name]}
         n = N_EVENTS[name]
-        datasets[name] = DatasetSummary(kind=kind, sumw=n, sumw2=n, n_events=n, **known)
+        datasets[name] = DatasetSummary(
+            kind=kind, sumw=n, sumw2=n, n_events=n, sumw_runs=n, **known
+        )
     write_manifest(folder, Manifest(kind="skim", datasets=datasets, chunks=tuple(records)))
     return folder
 

@@ -19,7 +19,7 @@ def a_run(folder: Path, **settings: Any) -> Run:
 
 
 def summary(kind: Any, **more: Any) -> DatasetSummary:
-    return DatasetSummary(kind=kind, sumw=50.0, sumw2=50.0, n_events=100, **more)
+    return DatasetSummary(kind=kind, sumw=50.0, sumw2=50.0, n_events=100, sumw_runs=50.0, **more)
 
 
 def write_skim(run: Run, datasets: dict[str, DatasetSummary]) -> None:

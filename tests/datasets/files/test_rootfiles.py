@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import uproot
 
-from oddjet.datasets.files.rootfiles import inspect_root, is_remote, runs_sumw
+from oddjet.datasets.files.rootfiles import inspect_root, is_remote
 from oddjet.errors import BadFileError
 
 
@@ -122,22 +122,3 @@ def test_url_that_says_its_size(v15: Any) -> None:
     assert (whole.n_entries, whole.size) == (len(v15.branches["run"]), len(content))
     with pytest.raises(BadFileError, match="truncated"):
         inspect_root("memory://oddjet/short.root")
-
-
-@pytest.mark.parametrize("branch", ["genEventSumw", "genEventSumw_"])
-def test_runs_sumw(tmp_path: Path, branch: str) -> None:
-    path = tmp_path / "a.root"
-    with uproot.recreate(path) as file:
-        file["Events"] = {"x": np.arange(3)}
-        file["Runs"] = {"run": np.arange(2), branch: np.array([1.5, -0.25])}
-    assert runs_sumw(path) == 1.25
-
-
-def test_no_runs_sumw(v15: Any, tmp_path: Path) -> None:
-    assert runs_sumw(v15.path) is None
-    path = tmp_path / "data.root"
-    with uproot.recreate(path) as file:
-        file["Runs"] = {"run": np.arange(2)}
-    assert runs_sumw(path) is None
-    with pytest.raises(BadFileError, match="Runs"):
-        runs_sumw(tmp_path / "nothing.root")

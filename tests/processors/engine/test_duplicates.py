@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import uproot
 from coffea.processor.executor import ExecutorBase
 
 from oddjet.datasets.files.dataset import Dataset, Fileset
+from oddjet.datasets.skims.manifest import ChunkRecord
+from oddjet.datasets.skims.skim import open_skim
 from oddjet.errors import DuplicateEventError, DuplicateFileError
 from oddjet.processors.engine import duplicates
 from oddjet.processors.engine.duplicates import check_unique
@@ -23,10 +26,15 @@ from oddjet.processors.run import run_skim
 Rewrite = Callable[..., Path]
 
 
-def fileset_of(kind: str, **datasets: list[Path]) -> Fileset:
+def fileset_of(
+    kind: str, *, accept: tuple[str, ...] | None = None, **datasets: list[Path]
+) -> Fileset:
+    """Datasets of one kind; simulated files are taken for data."""
+    if accept is None:
+        accept = ("simulation_as_data",) if kind == "data" else ()
     return Fileset(
         datasets={
-            name: Dataset(files=[str(f) for f in files], kind=kind)
+            name: Dataset(files=[str(f) for f in files], kind=kind, accept=accept)
             for name, files in datasets.items()
         }
     )
@@ -66,13 +74,7 @@ def test_events_written_again_to_another_file(
             within, output=tmp_path / "skim", executor=iterative, options=RunOptions(chunk_size=30)
         )
     assert not (tmp_path / "skim" / "manifest.json").exists()
-    assert "require_unique" in str(e.value)
-    run_skim(
-        within,
-        output=tmp_path / "skim",
-        executor=iterative,
-        options=RunOptions(chunk_size=30, require_unique=False),
-    )
+    assert "accept: [repeated_events]" in str(e.value)
 
     # Two simulated samples number their events alike; two datasets of data must not.
     across: dict[str, Any] = {"a": [first], "b": [second]}
@@ -102,15 +104,67 @@ def test_few_hashes_a_pass_find_the_same(
         rewrite(qcd, "first.root", entries=100, change=numbered(0, 100)),
         rewrite(qcd, "second.root", entries=100, change=numbered(60, 100)),
     ]
-    manifest = run_skim(
-        fileset_of("background", a=files), output=tmp_path / "skim", executor=iterative,
-        options=RunOptions(require_unique=False),
-    )  # fmt: skip
+    with pytest.raises(DuplicateEventError):
+        run_skim(fileset_of("background", a=files), output=tmp_path / "skim", executor=iterative)
+    records = [
+        ChunkRecord.model_validate_json(path.read_text())
+        for path in sorted((tmp_path / "skim" / "a").glob("*.json"))
+    ]
     kinds = {"a": "background"}
     for jets_a_pass in (10**8, 7):
         with pytest.raises(DuplicateEventError):
-            check_unique(tmp_path / "skim", manifest.chunks, kinds=kinds, jets_a_pass=jets_a_pass)  # type: ignore[arg-type]
-    check_unique(tmp_path / "skim", manifest.chunks[:1], kinds=kinds, jets_a_pass=7)  # type: ignore[arg-type]
+            check_unique(tmp_path / "skim", records, kinds=kinds, jets_a_pass=jets_a_pass)  # type: ignore[arg-type]
+    check_unique(tmp_path / "skim", records[:1], kinds=kinds, jets_a_pass=7)  # type: ignore[arg-type]
+
+
+def test_different_events_of_equal_numbers_are_counted_and_kept_apart(
+    qcd: Path, rewrite: Rewrite, iterative: ExecutorBase, tmp_path: Path
+) -> None:
+    """Within a file as well as between files; each event is once in folds and drawings."""
+
+    def repeat(data: dict[str, Any]) -> None:
+        data["event"] = ak.Array(np.arange(100, dtype=np.uint64) // 2)
+
+    files = [
+        rewrite(qcd, "first.root", entries=100, change=numbered(1000, 100)),
+        rewrite(qcd, "second.root", entries=100, change=numbered(1060, 100)),
+        rewrite(qcd, "third.root", entries=100, change=repeat),
+    ]
+    manifest = run_skim(
+        fileset_of("background", accept=("repeated_events",), a=files),
+        output=tmp_path / "skim", executor=iterative, options=RunOptions(chunk_size=30),
+    )  # fmt: skip
+    jets = open_skim(tmp_path / "skim").jets()
+    numbers = np.stack([np.asarray(jets[n]) for n in ("run", "luminosityBlock", "event")], 1)
+    places = list(zip(ak.to_list(jets.file_id), ak.to_list(jets.entry), strict=True))
+    assert len(np.unique(numbers, axis=0)) == len(set(places))
+    seen = Counter(
+        (b, e)
+        for (_, b, e), _ in {
+            (tuple(n), p): 0 for n, p in zip(numbers.tolist(), places, strict=True)
+        }
+    )
+    repeated = sum(count for count in seen.values() if count > 1)
+    assert repeated > 20
+    (note,) = manifest.datasets["a"].caveats
+    assert note.startswith(f"{repeated} selected events have the numbers of others")
+    with uproot.open(files[2]) as file:
+        original = file["Events"]["event"].array(library="np")
+    third = np.array(ak.to_list(jets.file_id)) == str(uproot.open(files[2]).file.uuid)
+    assert (np.asarray(jets.event)[third] == original[np.asarray(jets.entry)[third]]).all()
+    few = check_unique(
+        tmp_path / "skim",
+        manifest.chunks,
+        kinds={"a": "background"},
+        repeating=["a"],
+        jets_a_pass=7,
+    )
+    assert few == {"a": repeated}
+    again = run_skim(
+        fileset_of("background", accept=("repeated_events",), a=files),
+        output=tmp_path / "skim", executor=iterative, options=RunOptions(chunk_size=30),
+    )  # fmt: skip
+    assert again.datasets == manifest.datasets
 
 
 def test_equal_hashes_of_different_events_are_not_duplicates(

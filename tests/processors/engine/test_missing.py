@@ -179,7 +179,7 @@ def test_data_count_by_whole_files_and_keep_their_luminosity_only_with_a_table(
             data["event"] = ak.Array(np.arange(100, dtype=np.uint64) + 1000 * n)
             data["luminosityBlock"] = ak.Array((np.arange(100) // 25 + 10 * n + 1).astype("u4"))
 
-        files.append(rewrite(qcd, f"data{n}.root", entries=100, change=number))
+        files.append(rewrite(qcd, f"data{n}.root", entries=100, change=number, as_data=True))
     table = tmp_path / "lumi.csv"
     rows = [
         f"1:99,{b}:{b},t,STABLE BEAMS,6800,9.9,{b}.5,30,HFOC" for b in (1, 2, 3, 4, 11, 12, 13, 14)
@@ -200,7 +200,7 @@ def test_data_count_by_whole_files_and_keep_their_luminosity_only_with_a_table(
         index[30] = [100_000 for _ in index[30]]
         data["FatJetPFCand_pfCandIdx"] = ak.values_astype(ak.Array(index), "int32")
 
-    files[1] = rewrite(qcd, "data1.root", entries=100, change=break_links)
+    files[1] = rewrite(qcd, "data1.root", entries=100, change=break_links, as_data=True)
     options: dict[str, Any] = {
         "executor": iterative, "options": RunOptions(chunk_size=25, allow_missing=True),
         "selection": Selection(jet_id=False, lepton_delta_r=None, pt_min=0, eta_max=9),

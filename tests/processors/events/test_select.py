@@ -48,7 +48,7 @@ def run_loop(path: Path, layout: dict[str, Any], selection: Selection, kind: str
     """Select jets one by one, with Python numbers."""
     with uproot.open(path) as file:
         tree = file["Events"]
-        wanted = [*list_names(tree, layout), *selection.triggers, *selection.noise_filters]
+        wanted = [*list_names(tree, layout), *selection.triggers.paths, *selection.noise_filters]
         events = tree.arrays([name for name in wanted if name in tree]).to_list()
     left: dict[str, list[tuple[int, int]]] = {}
     events_left: dict[str, list[int]] = {}
@@ -63,8 +63,8 @@ def run_loop(path: Path, layout: dict[str, Any], selection: Selection, kind: str
                 continue
             events_left.setdefault("noise filters", []).append(number)
             left.setdefault("noise filters", []).extend(everything)
-        if selection.triggers:
-            if not any(event[name] for name in selection.triggers):
+        if selection.triggers.paths:
+            if not any(event[name] for name in selection.triggers.paths):
                 continue
             events_left.setdefault("trigger", []).append(number)
             left.setdefault("trigger", []).extend(everything)
@@ -218,7 +218,7 @@ def compare(selected: SelectedJets, loop: dict[str, Any], selection: Selection) 
 def expected_steps(selection: Selection, loop: dict[str, Any]) -> list[str]:
     steps = ["all"]
     steps += ["noise filters"] if selection.noise_filters else []
-    steps += ["trigger"] if selection.triggers else []
+    steps += ["trigger"] if selection.triggers.paths else []
     steps += ["jets", "pt", "eta", "jet ID", "lepton overlap"]
     steps += ["generated match"] if loop["kind"] != "data" else []
     return [*steps, "linked constituents"]

@@ -12,7 +12,7 @@ from oddjet.analysis.studies.benchmarks.processors import (
     benchmark_skim,
     repeat_file,
 )
-from oddjet.datasets.files.rootfiles import runs_sumw
+from oddjet.datasets.files.rootfiles import inspect_root
 
 
 def test_a_repeated_file_holds_the_same_events_under_other_numbers(
@@ -33,7 +33,7 @@ def test_a_repeated_file_holds_the_same_events_under_other_numbers(
         assert len(np.unique(events)) == len(events)
         counts = three["Runs"].arrays(["run", "genEventCount"])
         assert (counts.run[0], counts.genEventCount[0]) == (1, 3 * len(small))
-    assert runs_sumw(big) == 3 * len(small)
+    assert inspect_root(big).history.sumw == 3 * len(small)
 
 
 def test_rates_and_their_ratio(qcd: Path) -> None:

@@ -1,0 +1,273 @@
+"""What is declared of a dataset and not borne out by its files.
+
+Each such thing is a `Doubt`: it is refused, or, where the dataset's `accept` names it, becomes a note that the manifest and everything
+made from it repeat.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from oddjet.datasets.files.dataset import Accepted, Dataset
+from oddjet.datasets.files.history import FileHistory
+from oddjet.errors import OddjetError
+
+__all__ = [
+    "ROUNDED",
+    "Doubt",
+    "describe_history",
+    "doubt_of_year",
+    "doubts_before_reading",
+    "notes_before_reading",
+    "refuse",
+    "unknown_history",
+]
+
+ROUNDED = 1e-3
+"""Relative difference that a sum stated by hand may have to that of the files: it may be rounded."""
+
+_SHOWN = 3
+
+_FIRST_RUNS = {
+    2010: 132_000, 2011: 157_000, 2012: 186_000, 2013: 210_000, 2015: 230_000, 2016: 265_000,
+    2017: 290_000, 2018: 310_000, 2022: 347_000, 2023: 363_000, 2024: 376_000, 2025: 389_000,
+}  # fmt: skip
+"""CMS: the first run number of each year of data taking; the borders lie in the winter stops."""
+
+_LAST_RUN = 500_000
+_PARTS = {
+    (2016, "pre"): (0, 278_808), (2016, "post"): (278_769, _LAST_RUN),
+    (2022, "pre"): (0, 359_021), (2022, "post"): (359_022, _LAST_RUN),
+    (2023, "pre"): (0, 369_802), (2023, "post"): (369_803, _LAST_RUN),
+}  # fmt: skip
+"""First and last run of the parts of a year that are called by name: 2016 preVFP (HIPM, APV) and postVFP, which share era F; 2022 and 2022EE; 2023
+and 2023BPix."""
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Something that is declared and that the files do not bear out.
+
+    Attributes:
+        key: What the dataset's `accept` has to name for it to be taken.
+        what: What was expected and what came.
+        remedy: How to mend it.
+        meaning: What is done where it is accepted.
+    """
+
+    key: Accepted
+    what: str
+    remedy: str
+    meaning: str
+
+
+def doubts_before_reading(dataset: Dataset, files: Mapping[str, FileHistory]) -> list[Doubt]:
+    """Compare what is declared of a dataset with what its files say of themselves; no event is read.
+
+    Args:
+        dataset: The dataset.
+        files: Path to history of its files that can be opened.
+    """
+    return (
+        _doubts_of_data(dataset, files)
+        if dataset.kind == "data"
+        else _doubts_of_sums(dataset, files)
+    )
+
+
+def notes_before_reading(dataset: Dataset, files: Mapping[str, FileHistory]) -> list[str]:
+    """Say what is not known of a dataset and does no harm to what oddjet computes."""
+    without = [path for path, history in files.items() if not history.has_blocks]
+    if dataset.kind != "data" or not without:
+        return []
+    return [
+        f"{_some(without, files)} no tree LuminosityBlocks: luminosity blocks are listed where events are left"
+    ]
+
+
+def describe_history(dataset: Dataset, files: Sequence[FileHistory]) -> str:
+    """Say what the cross section of a dataset belongs to, and which part of the generated events is left."""
+    if dataset.kind == "data" or dataset.cross_section_pb is None:
+        return ""
+    left, counts = sum(file.n_entries for file in files), [file.n_generated for file in files]
+    if dataset.sumw is not None:
+        return f"its cross section belongs to Σ weight {dataset.sumw:.9g}, as stated; {left:,} events are left"
+    if dataset.n_events is not None:
+        return f"its cross section belongs to {dataset.n_events:,} events, as stated; {left:,} are left"
+    if None in counts:
+        return ""
+    total = sum(count or 0 for count in counts)
+    return f"its cross section belongs to the {total:,} events of the Runs trees; {left:,} are left"
+
+
+def _doubts_of_data(dataset: Dataset, files: Mapping[str, FileHistory]) -> list[Doubt]:
+    doubts = []
+    if generated := [path for path, history in files.items() if history.generated]:
+        mark = files[generated[0]].generated
+        doubts.append(
+            Doubt(
+                "simulation_as_data",
+                f"it is declared as data, and {_some(generated, files)} {mark}, which real events do not have",
+                "Give it kind: background or signal",
+                "simulated events count as data, each with weight 1",
+            )
+        )
+    without = [path for path, history in files.items() if not history.has_blocks]
+    if dataset.lumi_table is not None and without:
+        doubts.append(
+            Doubt(
+                "unknown_luminosity",
+                f"lumi_table cannot give its luminosity: {_some(without, files)} no tree LuminosityBlocks, so"
+                " blocks of which no event is left are not known",
+                "Keep that tree when skimming; or leave lumi_table out and state lumi_ifb in the analysis",
+                "the luminosity is that of the blocks of which events are left, too low if files were filtered",
+            )
+        )
+    runs = [number for history in files.values() for number in history.runs or ()]
+    return [*doubts, *doubt_of_year(dataset, runs)]
+
+
+def doubt_of_year(dataset: Dataset, runs: Iterable[int]) -> list[Doubt]:
+    """Compare the year of a dataset of data with its run numbers.
+
+    Args:
+        dataset: Its `year` is compared where it names one of CMS' years of data taking.
+        runs: Run numbers.
+
+    Returns:
+        One doubt at most.
+    """
+    span = _runs_of(dataset.year) if dataset.kind == "data" and dataset.year else None
+    other = sorted({run for run in runs if span and not span[0] <= run <= span[1]})
+    if span is None or not other:
+        return []
+    years = [year for year, first in _FIRST_RUNS.items() if first <= other[0]]
+    real = f", which is of {years[-1]}" if years else ""
+    return [
+        Doubt(
+            "other_year",
+            f"its year is {dataset.year} (runs {span[0]} to {span[1]}), and it holds run {other[0]}{real}",
+            "Correct its year",
+            "the year is kept as it is declared",
+        )
+    ]
+
+
+def _runs_of(text: str) -> tuple[int, int] | None:
+    """First and last run of a year such as 2024, 2016preVFP, UL18, Run3Summer22EE, 2016-2018; None if it names none."""
+    matches = list(re.finditer(r"20[12]\d(?!\d)|(?<=UL)1\d|(?<=mmer)2\d(?!UL)", text))
+    years = [int(match[0][-2:]) + 2000 for match in matches]
+    if not years or not set(years) <= set(_FIRST_RUNS):
+        return None
+    later = [first for year, first in _FIRST_RUNS.items() if year > max(years)]
+    span = (_FIRST_RUNS[min(years)], min(later, default=_LAST_RUN) - 1)
+    suffix = text[matches[0].end() :]
+    is_early = re.search("pre|APV|HIPM", suffix)
+    part = "pre" if is_early else "post" if re.search("post|EE|BPix", suffix) else ""
+    first, last = _PARTS.get((years[0], part), span) if len(years) == 1 else span
+    return max(first, span[0]), min(last, span[1])
+
+
+def _doubts_of_sums(dataset: Dataset, files: Mapping[str, FileHistory]) -> list[Doubt]:
+    """Whether it is known what the cross section of simulation belongs to."""
+    wrong = [path for path, history in files.items() if history.is_wrong]
+    unknown = [path for path, history in files.items() if not history.is_known]
+    if dataset.sumw is not None or dataset.n_events is not None:
+        return [] if wrong or unknown else _doubts_of_statement(dataset, files)
+    doubts = []
+    if wrong:
+        first = files[wrong[0]]
+        doubts.append(
+            unknown_history(
+                f"{_some(wrong, files, 'have', 'has')} more events than the Runs tree counts"
+                f" ({first.n_entries} and {first.n_generated}): a Runs tree was lost where files were merged"
+            )
+        )
+    if unknown and dataset.cross_section_pb is not None:
+        doubts.append(
+            unknown_history(
+                f"it has a cross section, and {_some(unknown, files)} no Runs tree with the Σ weight of all"
+                " generated events: it is not known what was filtered before"
+            )
+        )
+    return doubts
+
+
+def _doubts_of_statement(dataset: Dataset, files: Mapping[str, FileHistory]) -> list[Doubt]:
+    """Compare a stated sum with the Runs trees, which all files have."""
+    name = "sumw" if dataset.sumw is not None else "n_events"
+    stated: float | None = getattr(dataset, name)
+    known = [h.sumw if name == "sumw" else h.n_generated for h in files.values()]
+    if stated is None or any(value is None for value in known):
+        return []
+    total = float(sum(value for value in known if value is not None))
+    if abs(stated - total) <= ROUNDED * max(abs(total), abs(stated)):
+        return []
+    return [
+        Doubt(
+            "unknown_history",
+            f"{name} states {stated:.9g}, and the Runs trees of its {len(files)} files add up to {total:.9g}",
+            f"Leave {name} out, so that the Runs trees are used; or list all the files that it is of",
+            f"{name} is used as it is stated",
+        )
+    ]
+
+
+def unknown_history(what: str) -> Doubt:
+    """Doubt what a cross section belongs to."""
+    return Doubt(
+        "unknown_history",
+        what,
+        "State the sum (sumw) or the number (n_events) of all generated events of the dataset, or keep the Runs tree"
+        " when skimming",
+        "the cross section is taken to belong to the events that are left, as if none had been filtered",
+    )
+
+
+def refuse(
+    doubts: Mapping[str, Sequence[Doubt]],
+    datasets: Mapping[str, Dataset],
+    error: type[OddjetError],
+) -> dict[str, tuple[str, ...]]:
+    """Refuse what is in doubt and not accepted.
+
+    Args:
+        doubts: By dataset.
+        datasets: The datasets, with what they accept.
+        error: What is raised.
+
+    Returns:
+        Notes by dataset of what is accepted, for every later output.
+
+    Raises:
+        OddjetError: The error, if something is not accepted; the message lists all.
+    """
+    notes: dict[str, tuple[str, ...]] = {}
+    lines = []
+    for name, listed in doubts.items():
+        accepted = datasets[name].accept
+        notes[name] = tuple(
+            f"{doubt.what}; accepted ({doubt.key}): {doubt.meaning}"
+            for doubt in listed
+            if doubt.key in accepted
+        )
+        lines += [
+            f"dataset {name}: {doubt.what}. {doubt.remedy}. Or give the dataset accept: [{doubt.key}]: then {doubt.meaning},"
+            " and every output says so"
+            for doubt in listed
+            if doubt.key not in accepted
+        ]
+    if lines:
+        raise error("\n".join(lines))
+    return notes
+
+
+def _some(
+    paths: Sequence[str], files: Collection[str], many: str = "have", one: str = "has"
+) -> str:
+    """Name some of the files: "2 of 5 files (a.root, b.root) have"."""
+    more = ", …" if len(paths) > _SHOWN else ""
+    verb = one if len(paths) == 1 else many
+    return f"{len(paths)} of {len(files)} files ({', '.join(paths[:_SHOWN])}{more}) {verb}"

@@ -1,0 +1,38 @@
+"""What files say of their history."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import uproot
+
+from oddjet.datasets.files.history import FileHistory
+from oddjet.datasets.files.rootfiles import inspect_root
+
+
+@pytest.mark.parametrize("end", ["", "_"])
+def test_history_of_a_file(tmp_path: Path, end: str) -> None:
+    path = tmp_path / "a.root"
+    with uproot.recreate(path) as file:
+        file["Events"] = {"run": np.arange(3), "genWeight": np.ones(3)}
+        file["Runs"] = {
+            "run": np.array([7, 5]),
+            f"genEventCount{end}": np.array([3, 1]),
+            f"genEventSumw{end}": np.array([1.5, -0.25]),
+        }
+    assert inspect_root(path).history == FileHistory(
+        n_entries=3, n_generated=4, sumw=1.25, runs=(5, 7), generated="genWeight"
+    )
+
+
+def test_history_of_data_and_of_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.root"
+    with uproot.recreate(path) as file:
+        file["Events"] = {"run": np.full(3, 8)}
+        file["LuminosityBlocks"] = {"run": np.array([8, 9])}
+    assert inspect_root(path).history == FileHistory(3, runs=(8, 9), has_blocks=True)
+    with uproot.recreate(path) as file:
+        file["Events"] = {"x": np.arange(2)}
+    assert inspect_root(path).history == FileHistory(2)
