@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from oddjet.analysis.cli.console import exit_on_error, print_note
+from oddjet.analysis.cli.console import RichReporter, exit_on_error, print_note
 from oddjet.analysis.cli.options import MassRange, spread_options
 from oddjet.analysis.cli.results import print_result
 from oddjet.analysis.report.figures.style import PlotLabel
@@ -34,7 +34,10 @@ class Choices:
     lumi: Annotated[float | None, typer.Option(help="Luminosity [1/fb], for σ.")] = None
     efficiency: Annotated[float, typer.Option(help="Fraction of signal in the spectrum.")] = 1.0
     cl: Annotated[float, typer.Option(help="Confidence level.")] = 0.95
-    toys: Annotated[int, typer.Option(min=0, help="Toys a point; 0: asymptotic.")] = 0
+    toys: Annotated[
+        int | None,
+        typer.Option(min=0, help="Toys a point; 0: asymptotic. Toys at few events without."),
+    ] = None
     seed: Annotated[int, typer.Option(min=0, help="Fixes the toys.")] = 1
 
     def settings(self, systematics: Systematics) -> LimitSettings:
@@ -99,12 +102,15 @@ def limit(
         template = None if signal is None else read(signal)
         if spectrum.flow_note:
             print_note(spectrum.flow_note)
-        results = limit_spectrum(
-            spectrum,
-            [SignalModel(mass, width, template) for mass in masses],
-            background=None if background is None else read(background),
-            settings=settings,
-        )
+        expected = None if background is None else read(background)
+        with RichReporter().track("Limits", len(masses), "strengths") as progress:
+            results = limit_spectrum(
+                spectrum,
+                [SignalModel(mass, width, template) for mass in masses],
+                background=expected,
+                settings=settings,
+                progress=progress,
+            )
         label = PlotLabel("simulation" if choices.simulation else "data")
         written = write_limits(output, results, label=label)
     print_result(limits_section(results), written)

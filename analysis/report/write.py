@@ -83,7 +83,7 @@ def write_limits(
     for result in results:
         at = folder if single else folder / f"m{result.limit.mass:g}"
         channel = build_channel(result.limit.inputs)
-        write_workspace(at / "workspace.json", channel)
+        write_workspace(at / "workspace.json", channel, mu_max=result.limit.mu_max)
         written += [at / "workspace.json", *write_datacard(at, channel)]
         if not single:
             picture = spectrum_picture(result.limit, label=label, axis_label=axis_label)

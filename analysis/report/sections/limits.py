@@ -8,6 +8,7 @@ from functools import partial
 from oddjet.analysis.report.figures.limits import limit_band, signal_at_limit
 from oddjet.analysis.report.figures.style import PlotLabel
 from oddjet.analysis.report.page import Cell, Picture, Section, Table, p_text
+from oddjet.analysis.statistics.limits.inputs import Systematics
 from oddjet.analysis.statistics.limits.spectrum import SpectrumLimit
 from oddjet.analysis.statistics.limits.upper import Limit
 
@@ -48,34 +49,51 @@ def limits_section(
         if result.fit is not None and result.fit.p_value < POOR_FIT
     )
     settings = limits[0].settings
-    method = f"{settings.n_toys} toys a point" if settings.n_toys else "asymptotic formulae"
     caption = (
-        f"Upper limits at {100 * settings.cl:g} % CL by CLs ({method}). The bands hold 68 % and "
-        "95 % of what background alone would give."
+        f"Upper limits at {100 * settings.cl:g} % CL. The bands hold 68 % and 95 % of what "
+        "background alone would give."
     )
     return Section(
         title="Limits",
         anchor="limits",
         paragraphs=(
             (
-                "The limit is on the number of signal events in the whole spectrum. The background "
-                "enters with its uncertainty, correlated between bins; the signal with those of "
-                "luminosity, jet mass scale and resolution and tagger; a spurious signal of the "
-                "size given may be hidden in the background estimate."
+                "The limit is on the number of signal events in the whole spectrum. A fitted background is "
+                "fitted again with each signal, in all bins; a given one enters with its "
+                f"statistical errors. {_sizes(settings.systematics)}"
             ),
         ),
         warnings=warnings,
-        statements=tuple(
-            f"{result.limit.mass:g} GeV: {result.fit.predicted:.5g} ± {result.fit.predicted_error:.2g} "
-            f"background in the window from {result.fit.name}, goodness of fit "
-            f"p = {p_text(result.fit.p_value)}"
-            for result in results
-            if result.fit is not None
-        ),
+        statements=tuple(statement for result in results for statement in _statements(result)),
         tables=(Table(HEADERS, tuple(_row(limit) for limit in limits), caption),),
         pictures=(_picture(limits, label, axis_label),),
         numbers=[result.to_dict() for result in results],
     )
+
+
+def _sizes(sizes: Systematics) -> str:
+    """Name the uncertainties with their sizes: defaults are nobody's measurement."""
+    return (
+        f"Uncertainties of the signal: luminosity {100 * sizes.luminosity:g} %, jet mass scale "
+        f"{100 * sizes.mass_scale:g} %, jet mass resolution {100 * sizes.mass_resolution:g} %, tagger efficiency "
+        f"{100 * sizes.tagger_efficiency:g} %; spurious signal {sizes.spurious_signal:g} events."
+    )
+
+
+def _statements(result: SpectrumLimit) -> list[str]:
+    limit, fit = result.limit, result.fit
+    statements = [f"{limit.mass:g} GeV: {limit.method}"]
+    if fit is not None:
+        statements.append(
+            f"{limit.mass:g} GeV: {fit.predicted:.5g} ± {fit.predicted_error:.2g} background in the window from "
+            f"{fit.name}, goodness of fit p = {p_text(fit.p_value)}"
+        )
+    if limit.inputs.left_out:
+        statements.append(
+            f"{limit.mass:g} GeV: left out, because no background is expected there: "
+            f"{', '.join(limit.inputs.left_out)}"
+        )
+    return statements
 
 
 def _row(limit: Limit) -> tuple[Cell, ...]:

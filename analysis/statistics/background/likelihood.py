@@ -273,7 +273,20 @@ def _fit_log_linear(function: FallingFunction, data: Spectrum, use: Bools) -> Fi
     rotation = rotation_of(function.basis(data.centres[use]) * root[:, None])
     problem = Problem(counts, scale, use, function.on(data.edges), rotation, TINY)
     q = descend(problem, np.asarray(np.linalg.solve(rotation, start), dtype=np.float64))
-    return Fitted(function=function, **vars(problem.minimum(q, name=function.name)))
+    try:
+        fit = problem.minimum(q, name=function.name)
+    except FitError as error:
+        # Few events say little about the curvature; what was reached says more.
+        expected, jacobian = problem.model.expected_and_jacobian(rotation @ q)
+        root = np.sqrt(np.maximum(expected[use], TINY) * scale)
+        try:
+            better = rotation_of(jacobian[use] / root[:, None])
+        except np.linalg.LinAlgError:
+            raise error from None
+        second = dataclasses.replace(problem, rotation=better)
+        q = np.asarray(np.linalg.solve(better, rotation @ q), dtype=np.float64)
+        fit = second.minimum(q, name=function.name)
+    return Fitted(function=function, **vars(fit))
 
 
 def _fit_positive(function: FallingFunction, data: Spectrum, use: Bools) -> Fitted:

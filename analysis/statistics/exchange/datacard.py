@@ -24,9 +24,11 @@ def write_datacard(folder: str | Path, channel: Channel) -> tuple[Path, Path]:
     """Write ``datacard.txt`` and its shapes, ``shapes.root``.
 
     Combine morphs shapes vertically and their yield log-normally, where HistFactory adds: limits
-    of the two differ slightly where a shape's yield changes much. A bin of a varied shape that
-    would be below zero is written as zero. While data are blinded, the observation is the
-    expected background, as in an Asimov data set.
+    of the two differ slightly where the signal's yield changes much with a shape. A bin of a varied shape that
+    would be below zero is written as zero. A background with log-modes is one process a bin with
+    ``lnN`` yields, which is the same in both; a sample of zero mean is a process with a ``rateParam`` that a
+    ``param`` constrains. While data are blinded, the observation is the expected background, as
+    in an Asimov data set.
 
     Args:
         folder: Where to.
@@ -39,7 +41,8 @@ def write_datacard(folder: str | Path, channel: Channel) -> tuple[Path, Path]:
     histograms: dict[str, Any] = {
         f"{channel.name}/data_obs": _histogram(channel.edges, channel.data, channel.data)
     }
-    for sample in channel.samples:
+    samples = [part for sample in channel.samples for part in sample.of_bins()]
+    for sample in samples:
         errors = np.zeros(channel.n_bins) if sample.stat_errors is None else sample.stat_errors
         at = f"{channel.name}/{sample.name}"
         histograms[at] = _histogram(channel.edges, sample.expected, errors**2)
@@ -47,7 +50,7 @@ def write_datacard(folder: str | Path, channel: Channel) -> tuple[Path, Path]:
             for side, values in (("Down", down), ("Up", up)):
                 histograms[f"{at}_{name}{side}"] = _histogram(channel.edges, values, errors**2)
     write_root(shapes, histograms)
-    write_text(card, _card(channel, shapes.name))
+    write_text(card, _card(channel, samples, shapes.name))
     return card, shapes
 
 
@@ -58,13 +61,16 @@ def _histogram(edges: Floats, values: Floats, variances: Floats) -> Any:
     return filled
 
 
-def _card(channel: Channel, shapes: str) -> str:
+def _card(channel: Channel, samples: list[Sample], shapes: str) -> str:
     # Combine numbers the signal 0 and backgrounds from 1, and wants them in that order.
-    samples = sorted(channel.samples, key=lambda sample: not sample.is_signal)
-    nuisances = [(name, _kind(name, samples)) for name in channel.nuisances]
+    samples = sorted(samples, key=lambda sample: not sample.is_signal)
+    scaled = [sample for sample in samples if sample.scaled_by]
+    names = [n for n in channel.nuisances if n not in {sample.scaled_by for sample in scaled}]
+    nuisances = [(name, _kind(name, samples)) for name in names]
     lines = [
         "# Written by oddjet; one channel of jet mass.",
         *(["# Blinded: data_obs is the expected background."] * (channel.observed is None)),
+        *(f"# {note}" for note in channel.notes),
         "imax 1  number of channels",
         f"jmax {len(samples) - 1}  number of backgrounds",
         "kmax *  number of nuisance parameters",
@@ -83,6 +89,9 @@ def _card(channel: Channel, shapes: str) -> str:
         *([name, kind, *(_entry(name, sample) for sample in samples)] for name, kind in nuisances),
     ]
     lines += [*_aligned(rows[:4]), "-" * 72, *_aligned(rows[4:])]
+    for sample in scaled:
+        lines.append(f"{sample.scaled_by} rateParam {channel.name} {sample.name} 0 [-7,7]")
+        lines.append(f"{sample.scaled_by} param 0 1")
     if any(sample.stat_errors is not None for sample in samples):
         lines.append(f"{channel.name} autoMCStats 0 1")
     return "\n".join(lines) + "\n"

@@ -17,6 +17,9 @@ from oddjet.typing import Floats
 
 __all__ = ["Channel", "Sample", "safe_name"]
 
+LARGEST_EXPONENT = 25.0
+"""Larger changes of ln(events) at +1σ are cut in what leaves for pyhf and Combine, whose powers would overflow."""
+
 
 def safe_name(name: str) -> str:
     """Make a name that Combine, ROOT and pyhf take: letters, digits and underscores.
@@ -39,7 +42,10 @@ class Sample:
         shapes: Nuisance to (down, up): the events a bin at −1σ and +1σ, each of shape (n_bins,).
         norms: Nuisance to the relative uncertainty of the yield: a factor 1 + u at +1σ and
             1 / (1 + u) at −1σ, which is Combine's ``lnN``.
+        modes: Nuisance to the change of ln(events) a bin at +1σ, shape (n_bins,): the events are
+            multiplied by exp(θ · change), so they stay positive whatever θ is.
         stat_errors: Absolute statistical error a bin, shape (n_bins,); None where there is none.
+        scaled_by: Nuisance of zero mean and unit width that multiplies the sample; empty for none.
     """
 
     name: str
@@ -47,7 +53,37 @@ class Sample:
     is_signal: bool = False
     shapes: Mapping[str, tuple[Floats, Floats]] = dataclasses.field(default_factory=dict)
     norms: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    modes: Mapping[str, Floats] = dataclasses.field(default_factory=dict)
     stat_errors: Floats | None = None
+    scaled_by: str = ""
+
+    def of_bins(self) -> tuple[Sample, ...]:
+        """Split a sample with modes into one a bin, where each mode is a plain ``lnN``.
+
+        Neither HistFactory nor Combine has shapes that multiply bins by exp(θ · change); a process that
+        lives in one bin and has a log-normal yield is exactly that, in both.
+        """
+        if not self.modes:
+            return (self,)
+        alone = np.eye(self.expected.size)
+        errors = np.zeros_like(self.expected) if self.stat_errors is None else self.stat_errors
+        return tuple(
+            dataclasses.replace(
+                self,
+                name=f"{self.name}_bin{i}",
+                expected=self.expected * bin_i,
+                shapes={n: (down * bin_i, up * bin_i) for n, (down, up) in self.shapes.items()},
+                norms={**self.norms, **{n: _kappa(mode[i]) for n, mode in self.modes.items()}},
+                modes={},
+                stat_errors=None if self.stat_errors is None else errors * bin_i,
+            )
+            for i, bin_i in enumerate(alone)
+        )
+
+
+def _kappa(change: float) -> float:
+    """Relative uncertainty of a log-normal yield whose logarithm changes so much at +1σ."""
+    return float(np.expm1(np.clip(change, -LARGEST_EXPONENT, LARGEST_EXPONENT)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,12 +95,14 @@ class Channel:
         edges: Bin edges, n_bins + 1 of them [GeV].
         samples: Exactly one signal, and backgrounds.
         observed: Events a bin, shape (n_bins,); None while they are blinded.
+        notes: What a reader of the model must know; written into the datacard.
     """
 
     name: str
     edges: Floats
     samples: tuple[Sample, ...]
     observed: Floats | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         names = [self.name, *(sample.name for sample in self.samples), *self.nuisances]
@@ -76,7 +114,8 @@ class Channel:
             msg = f"channel {self.name}: expected one signal and at least one background"
             raise InputError(msg)
         for sample in self.samples:
-            arrays = [sample.expected, *(side for pair in sample.shapes.values() for side in pair)]
+            sides = (side for pair in sample.shapes.values() for side in pair)
+            arrays = [sample.expected, *sides, *sample.modes.values()]
             if any(array.shape != (self.n_bins,) for array in arrays):
                 msg = f"channel {self.name}: {sample.name} does not have {self.n_bins} bins"
                 raise InputError(msg)
@@ -97,13 +136,13 @@ class Channel:
     @property
     def background(self) -> Floats:
         """Events a bin that all backgrounds expect, shape (n_bins,)."""
-        expected = [sample.expected for sample in self.samples if not sample.is_signal]
+        expected = [s.expected for s in self.samples if not (s.is_signal or s.scaled_by)]
         return np.asarray(np.sum(expected, axis=0))
 
     @property
     def nuisances(self) -> tuple[str, ...]:
         """Names of the nuisance parameters, in order of appearance, without those of bins."""
-        names = [name for s in self.samples for name in (*s.norms, *s.shapes)]
+        names = [n for s in self.samples for n in (*s.norms, *s.shapes, *s.modes, s.scaled_by) if n]
         return tuple(dict.fromkeys(names))
 
     @property

@@ -14,37 +14,41 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyhf
 
 from oddjet.analysis.statistics.exchange.model import Channel, Sample
 from oddjet.datasets.disk.atomic import write_text
 from oddjet.errors import InputError
 
-__all__ = ["POI", "pyhf_model", "pyhf_workspace", "write_workspace"]
+__all__ = ["INTERPOLATION", "POI", "pyhf_model", "pyhf_workspace", "write_workspace"]
 
 POI = "mu"
 """Name of the signal strength."""
+INTERPOLATION = {"normsys": {"interpcode": "code1"}, "histosys": {"interpcode": "code4p"}}
+"""How pyhf is to interpolate: yields exponentially, shapes as is its default."""
 
 
 def pyhf_workspace(channel: Channel, *, mu_max: float = 20.0) -> dict[str, Any]:
     """Express a model in pyhf's schema, and validate it; needs no network.
 
     While data are blinded, the observation is the expected background, and the measurement is
-    named ``blinded``.
+    named ``blinded``. A background with log-modes is one sample a bin; exp(θ · change) is ``normsys`` with
+    pyhf's ``code1``, which `pyhf_model` sets. pyhf's default, ``code4``, replaces the exponential by a
+    polynomial between −1σ and 1σ: the same to 1 % for changes up to 1, not for larger ones.
 
     Args:
         channel: The model.
-        mu_max: Upper end of the signal strength in fits.
+        mu_max: Upper end of the signal strength in fits, which start from a twentieth of it.
 
     Raises:
         InputError: pyhf's schema does not accept it.
     """
-    parameter = {"name": POI, "bounds": [[0.0, mu_max]], "inits": [1.0]}
+    parameter = {"name": POI, "bounds": [[0.0, mu_max]], "inits": [mu_max / 20.0]}
+    samples = [_sample(channel, part) for sample in channel.samples for part in sample.of_bins()]
     workspace = {
         "version": "1.0.0",
-        "channels": [
-            {"name": channel.name, "samples": [_sample(channel, s) for s in channel.samples]}
-        ],
+        "channels": [{"name": channel.name, "samples": samples}],
         "observations": [{"name": channel.name, "data": channel.data.tolist()}],
         "measurements": [
             {
@@ -62,16 +66,16 @@ def pyhf_workspace(channel: Channel, *, mu_max: float = 20.0) -> dict[str, Any]:
     return workspace
 
 
-def write_workspace(path: str | Path, channel: Channel) -> None:
+def write_workspace(path: str | Path, channel: Channel, *, mu_max: float = 20.0) -> None:
     """Write a model as a pyhf workspace, atomically; see `pyhf_workspace`."""
-    write_text(path, json.dumps(pyhf_workspace(channel), indent=1) + "\n")
+    write_text(path, json.dumps(pyhf_workspace(channel, mu_max=mu_max), indent=1) + "\n")
 
 
 def pyhf_model(channel: Channel, *, mu_max: float = 20.0) -> tuple[pyhf.Model, list[float]]:
     """Make pyhf's model, and the data with the auxiliary measurements; see `pyhf_workspace`."""
     workspace = pyhf.Workspace(pyhf_workspace(channel, mu_max=mu_max), validate=False)
     with _old_references():
-        model = workspace.model()
+        model = workspace.model(modifier_settings=INTERPOLATION)
     return model, list(workspace.data(model))
 
 
@@ -93,7 +97,12 @@ def _sample(channel: Channel, sample: Sample) -> dict[str, Any]:
     for name, (down, up) in sample.shapes.items():
         shapes = {"hi_data": up.tolist(), "lo_data": down.tolist()}
         modifiers.append({"name": name, "type": "histosys", "data": shapes})
+    nominal = sample.expected
+    if sample.scaled_by:
+        shapes = {"hi_data": nominal.tolist(), "lo_data": (-nominal).tolist()}
+        modifiers.append({"name": sample.scaled_by, "type": "histosys", "data": shapes})
+        nominal = np.zeros_like(nominal)
     if sample.stat_errors is not None:
         name = f"stat_{channel.name}"
         modifiers.append({"name": name, "type": "staterror", "data": sample.stat_errors.tolist()})
-    return {"name": sample.name, "data": sample.expected.tolist(), "modifiers": modifiers}
+    return {"name": sample.name, "data": nominal.tolist(), "modifiers": modifiers}

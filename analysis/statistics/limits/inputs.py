@@ -8,11 +8,22 @@ from typing import Any
 import numpy as np
 
 from oddjet.analysis.statistics.exchange.model import Channel, Sample
-from oddjet.analysis.statistics.limits.templates import background_modes, warp_template
+from oddjet.analysis.statistics.limits.templates import warp_template
 from oddjet.errors import ConfigError, FitError
-from oddjet.typing import Floats
+from oddjet.typing import Bools, Floats
 
 __all__ = ["LimitInputs", "LimitSettings", "Systematics", "build_channel"]
+
+FREEDOM = 10.0
+"""Width of the constraint of a function's modes [σ of the sidebands]: wide enough that the data of the spectrum, which
+hold the sidebands, decide (the constraint takes 0.5 % off an error), and narrow enough that fits of
+few events stay in reach."""
+LEAST_SIGNAL = 0.5
+"""Less of the signal than this in the bins that have information gives no limit."""
+DEFAULT_TOYS = 1000
+"""Toys at each signal strength where few events are expected."""
+LOW_COUNT = 20.0
+"""Expected background events under the signal below which toys replace the asymptotic formulae."""
 
 CHANNEL = "mass"
 """Name of the channel in workspaces and datacards."""
@@ -61,7 +72,9 @@ class LimitSettings:
         unblind: Whether the data under the signal may be looked at.
         systematics: Sizes of the uncertainties.
         cl: Confidence level.
-        n_toys: Toys at each signal strength; 0 for the asymptotic limit.
+        n_toys: Toys at each signal strength; 0 for the asymptotic formulae. None, the default, takes toys
+            (`DEFAULT_TOYS`) where the background expects fewer than `LOW_COUNT` events in the bins that
+            hold 95 % of the signal, and the formulae elsewhere.
         seed: Fixes the toys.
         lumi_ifb: Luminosity, to give a cross section as well [1/fb].
         efficiency: Fraction of produced signal events that enter the spectrum.
@@ -72,7 +85,7 @@ class LimitSettings:
     unblind: bool = False
     systematics: Systematics = dataclasses.field(default_factory=Systematics)
     cl: float = 0.95
-    n_toys: int = 0
+    n_toys: int | None = None
     seed: int = 1
     lumi_ifb: float | None = None
     efficiency: float = 1.0
@@ -99,11 +112,15 @@ class LimitInputs:
     Attributes:
         edges: Bin edges, n_bins + 1 of them [GeV].
         observed: Events a bin, shape (n_bins,); None while they are blinded.
-        background: Expected events a bin, shape (n_bins,), > 0 where events were observed.
+        background: Expected events a bin, shape (n_bins,), ≥ 0. Bins in which none are expected have no
+            information on a signal of unknown size (the likelihood does not exist without it): they are
+            left out of every fit, and `left_out` names them.
         signal_shape: Fraction of the signal in each bin, shape (n_bins,); the sum is at most 1.
         mass: Mass of the signal [GeV], for names and figures.
         signal_yield: Events at μ = 1, those outside the bins included.
-        background_covariance: Between bins, shape (n_bins, n_bins); of a fit.
+        background_modes: Independent changes of ln(events) a bin at one σ, shape (n_modes, n_bins).
+        modes_are_free: Whether the modes are those of a function that is fitted to these bins: they
+            are then constrained by `FREEDOM` σ alone, and not measured anew in toys.
         background_variances: Σw² a bin, shape (n_bins,); of a given histogram.
         systematics: Their sizes.
     """
@@ -114,7 +131,8 @@ class LimitInputs:
     signal_shape: Floats
     mass: float
     signal_yield: float
-    background_covariance: Floats | None = None
+    background_modes: Floats | None = None
+    modes_are_free: bool = False
     background_variances: Floats | None = None
     systematics: Systematics = dataclasses.field(default_factory=Systematics)
 
@@ -122,15 +140,6 @@ class LimitInputs:
         background = self.background
         if not (np.isfinite(background).all() and (background >= 0).all() and background.any()):
             msg = "the background must expect finite numbers ≥ 0 of events, and some: check the fit"
-            raise FitError(msg)
-        empty = background <= 0
-        if self.observed is not None and (bad := empty & (self.observed > 0)).any():
-            at = int(np.flatnonzero(bad)[0])
-            msg = (
-                f"{int(bad.sum())} bins have events where the background expects none, the first "
-                f"[{self.edges[at]:g}, {self.edges[at + 1]:g}) GeV: the likelihood does not exist; "
-                "use wider bins or a smaller range"
-            )
             raise FitError(msg)
         inside = float(self.signal_shape.sum())
         if not (np.isfinite(self.signal_shape).all() and 0 < inside <= 1 + 1e-9):
@@ -145,6 +154,13 @@ class LimitInputs:
         if not (np.isfinite(self.signal_yield) and self.signal_yield > 0):
             msg = f"expected a signal yield > 0 events at μ = 1, received {self.signal_yield:g}"
             raise FitError(msg)
+        if (kept := float(self.signal_shape[self.informed].sum())) < LEAST_SIGNAL * inside:
+            msg = (
+                f"{100 * kept / inside:.2g} % of the signal at {self.mass:g} GeV is in bins in which the "
+                f"background expects events: expected {100 * LEAST_SIGNAL:g} % or more; "
+                f"left out were {', '.join(self.left_out)}. Use wider bins, or a background with more events"
+            )
+            raise FitError(msg)
 
     def to_dict(self) -> dict[str, Any]:
         """Every number, ready for JSON."""
@@ -154,6 +170,7 @@ class LimitInputs:
             "observed": None if self.observed is None else self.observed.tolist(),
             "background": self.background.tolist(),
             "background_errors": np.sqrt(self.total_variances).tolist(),
+            "bins_left_out": list(self.left_out),
             "signal_shape": self.signal_shape.tolist(),
             "signal_yield_at_mu_1": self.signal_yield,
             "systematics": dataclasses.asdict(self.systematics),
@@ -163,70 +180,113 @@ class LimitInputs:
     def total_variances(self) -> Floats:
         """Variance of the expected background a bin, shape (n_bins,)."""
         total = np.zeros(self.background.size)
-        if self.background_covariance is not None:
-            total += np.diag(self.background_covariance)
+        if self.background_modes is not None:
+            total += np.sum((self.background * self.background_modes) ** 2, axis=0)
         if self.background_variances is not None:
             total += self.background_variances
         return total
 
+    @property
+    def informed(self) -> Bools:
+        """Bins in which the background expects events, shape (n_bins,)."""
+        return self.background > 0
 
-def build_channel(inputs: LimitInputs) -> Channel:
-    """Turn the inputs into a statistical model.
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The bins without information, in words, with the events that were observed there."""
+        where = np.flatnonzero(~self.informed)
+        words = [f"[{self.edges[i]:g}, {self.edges[i + 1]:g}) GeV" for i in where]
+        if self.observed is not None:
+            words = [
+                f"{w} ({self.observed[i]:g} observed)" for w, i in zip(words, where, strict=True)
+            ]
+        return tuple(words)
 
-    The spurious signal is an additive one of zero mean: N_spur events of the signal's shape, times
-    a standard normal nuisance parameter. It is expressed as a shape variation of the background,
-    which is the same under HistFactory's additive interpolation, and which Combine can read.
+    @property
+    def background_under_signal(self) -> float:
+        """Expected background events in the fewest bins that hold 95 % of the signal."""
+        order = np.argsort(self.signal_shape * self.informed)[::-1]
+        share = np.cumsum((self.signal_shape * self.informed)[order])
+        n_bins = int(np.searchsorted(share, 0.95 * share[-1])) + 1
+        return float(self.background[order[:n_bins]].sum())
+
+    @property
+    def reference_yield(self) -> float:
+        """Signal events of the size of the limit: two σ of the best estimator of the yield, and three."""
+        use = self.informed
+        spread = self.background[use] + self.total_variances[use]
+        return 3.0 + 2.0 / float(np.sqrt(np.sum(self.signal_shape[use] ** 2 / spread)))
+
+
+def build_channel(inputs: LimitInputs, *, signal_yield: float | None = None) -> Channel:
+    """Turn the inputs into a statistical model of the bins that have information.
+
+    A function's modes multiply the background by exp(θ · change): it stays positive. The spurious signal
+    is an additive sample of zero mean: N_spur events of the signal's shape, times a standard
+    normal nuisance parameter.
 
     Args:
         inputs: One signal hypothesis.
+        signal_yield: Events at μ = 1; those of the inputs if None.
     """
-    sizes = inputs.systematics
-    signal = inputs.signal_yield * inputs.signal_shape
+    sizes, use, edges = inputs.systematics, inputs.informed, inputs.edges
+    signal = (signal_yield or inputs.signal_yield) * inputs.signal_shape
     warped: dict[str, tuple[Floats, Floats]] = {}
-    if sizes.mass_scale:
-        warped["jms"] = (
-            warp_template(signal, inputs.edges, scale=1 - sizes.mass_scale),
-            warp_template(signal, inputs.edges, scale=1 + sizes.mass_scale),
-        )
-    if sizes.mass_resolution:
-        warped["jmr"] = (
-            warp_template(signal, inputs.edges, stretch=1 - sizes.mass_resolution),
-            warp_template(signal, inputs.edges, stretch=1 + sizes.mass_resolution),
-        )
+    for name, keyword, size in (
+        ("jms", "scale", sizes.mass_scale),
+        ("jmr", "stretch", sizes.mass_resolution),
+    ):
+        if size:
+            down = warp_template(signal, edges, **{keyword: 1 - size})
+            up = warp_template(signal, edges, **{keyword: 1 + size})
+            warped[name] = (down[use], up[use])
     norms = {"lumi": sizes.luminosity, "tagger": sizes.tagger_efficiency}
+    norms = {name: size for name, size in norms.items() if size}
+    samples = [
+        Sample("signal", signal[use], is_signal=True, shapes=warped, norms=norms),
+        Sample(
+            "background",
+            inputs.background[use],
+            modes={name: mode[use] for name, mode in _modes(inputs).items()},
+            stat_errors=_stat_errors(inputs),
+        ),
+    ]
+    if sizes.spurious_signal:
+        events = sizes.spurious_signal * inputs.signal_shape[use]
+        samples.append(Sample("spurious", events, scaled_by=f"{CHANNEL}_spurious"))
+    kept = np.flatnonzero(use)
+    whole = bool(use[kept[0] : kept[-1] + 1].all())
     return Channel(
         name=CHANNEL,
-        edges=inputs.edges,
-        samples=(
-            Sample(
-                "signal",
-                signal,
-                is_signal=True,
-                shapes=warped,
-                norms={name: size for name, size in norms.items() if size},
-            ),
-            Sample(
-                "background",
-                inputs.background,
-                shapes=_background_shapes(inputs),
-                stat_errors=_stat_errors(inputs),
-            ),
-        ),
-        observed=inputs.observed,
+        edges=edges[kept[0] : kept[-1] + 2] if whole else np.arange(kept.size + 1.0),
+        samples=tuple(samples),
+        observed=None if inputs.observed is None else inputs.observed[use],
+        notes=_notes(inputs, whole),
     )
 
 
-def _background_shapes(inputs: LimitInputs) -> dict[str, tuple[Floats, Floats]]:
-    changes: dict[str, Floats] = {}
-    if inputs.background_covariance is not None:
-        modes = background_modes(inputs.background_covariance)
-        changes = {f"{CHANNEL}_fit{i}": mode for i, mode in enumerate(modes)}
-    if spurious := inputs.systematics.spurious_signal:
-        changes[f"{CHANNEL}_spurious"] = spurious * inputs.signal_shape
-    nominal = inputs.background
-    return {name: (nominal - change, nominal + change) for name, change in changes.items()}
+def _modes(inputs: LimitInputs) -> dict[str, Floats]:
+    modes = () if inputs.background_modes is None else inputs.background_modes
+    width = FREEDOM if inputs.modes_are_free else 1.0
+    return {f"{CHANNEL}_fit{i}": width * mode for i, mode in enumerate(modes)}
+
+
+def _notes(inputs: LimitInputs, whole: bool) -> tuple[str, ...]:
+    notes = [f"A signal strength of 1 is {inputs.signal_yield:g} events."]
+    if inputs.modes_are_free:
+        notes.append(
+            f"The background's function is fitted to these bins: its nuisances have {FREEDOM:g} times the "
+            "errors of the sidebands."
+        )
+    if inputs.left_out:
+        notes.append(f"Left out, no background is expected there: {', '.join(inputs.left_out)}.")
+    if not whole:
+        notes.append("Bins are numbered, because some in between are left out.")
+    return tuple(notes)
 
 
 def _stat_errors(inputs: LimitInputs) -> Floats | None:
     variances = inputs.background_variances
-    return None if variances is None or not variances.any() else np.sqrt(variances)
+    if variances is None or not variances.any():
+        return None
+    return np.sqrt(variances[inputs.informed])

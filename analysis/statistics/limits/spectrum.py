@@ -11,7 +11,8 @@ import numpy as np
 from oddjet.analysis.statistics.background.fit import BackgroundFit, fit_sidebands
 from oddjet.analysis.statistics.background.signal import gaussian_fractions
 from oddjet.analysis.statistics.limits.inputs import LimitInputs, LimitSettings
-from oddjet.analysis.statistics.limits.upper import Limit, upper_limit
+from oddjet.analysis.statistics.limits.templates import function_modes
+from oddjet.analysis.statistics.limits.upper import Limit, Progress, upper_limit
 from oddjet.analysis.statistics.spectrum import (
     Histogram,
     Spectrum,
@@ -99,6 +100,7 @@ def limit_spectrum(
     *,
     background: Histogram | None = None,
     settings: LimitSettings | None = None,
+    progress: Progress | None = None,
 ) -> tuple[SpectrumLimit, ...]:
     """Set a limit on each of some signals.
 
@@ -107,15 +109,22 @@ def limit_spectrum(
         signals: The hypotheses.
         background: Expected background with variances, in the same bins; fitted without one.
         settings: How.
+        progress: Called with the parts done and their number, over all signals.
 
     Raises:
         FitError: The spectrum or background is not fit for it, or a fit failed.
     """
     chosen = settings or LimitSettings()
     results = []
-    for signal in signals:
+    for i, signal in enumerate(signals):
+
+        def report(done: int, total: int, i: int = i) -> None:
+            if progress is not None:
+                progress(i * total + done, len(signals) * total)
+
         inputs, fit = limit_inputs(spectrum, signal, background=background, settings=chosen)
-        results.append(SpectrumLimit(upper_limit(inputs, chosen), fit))
+        results.append(SpectrumLimit(upper_limit(inputs, chosen, progress=report), fit))
+        report(1, 1)
     return tuple(results)
 
 
@@ -128,9 +137,10 @@ def limit_inputs(
 ) -> tuple[LimitInputs, BackgroundFit | None]:
     """Gather what one limit is computed from.
 
-    With a fitted background the model has the bins under the signal's window alone: the sidebands
-    were used up by the fit, whose covariance stands for them. With a given background it has all
-    bins. While blinded, bins under the window are replaced by NaN before anything is computed.
+    The model has all bins. A function of the background is chosen beside the signal's window; in the likelihood
+    its parameters are free, so that sidebands and window are fitted together, no event is used twice, and few
+    events are described as well as many. While blinded, bins under the window are replaced by NaN
+    before anything is computed, and the data of the model are what the fit expects.
 
     Args:
         histogram: The mass spectrum, as `Spectrum` or any UHI histogram.
@@ -149,34 +159,27 @@ def limit_inputs(
     check_window(spectrum.edges, signal.window, name="signal window (mass ± 3 widths)")
     data = Spectrum.from_histogram(spectrum, is_data=settings.is_data, blind_window=blind)
     shape = signal.shape(data.edges)
-    fit, covariance, variances = None, None, None
+    fit, modes, variances = None, None, None
     if background is None:
         fit = fit_sidebands(data, window=signal.window, function=settings.function)
-        data, use, expected = fit.data, fit.in_window, fit.expected
-        covariance = fit.bin_covariance[np.ix_(use, use)]
+        data, expected, modes = fit.data, fit.expected, function_modes(fit)
     else:
-        data, use = data.checked(), np.ones(data.n_bins, np.bool_)
+        data = data.checked()
         given = Spectrum.from_histogram(background, is_data=False).checked()
         check_same_edges(given.edges, data.edges, f"the background {given.name}")
         expected, variances = given.counts, given.sumw2
-    first, last = np.flatnonzero(use)[[0, -1]]
-    spread = expected[use] + (0.0 if covariance is None else np.diag(covariance))
     inputs = LimitInputs(
-        edges=data.edges[first : last + 2],
-        observed=data.counts[use] if settings.unblind else None,
-        background=expected[use],
-        signal_shape=shape[use],
+        edges=data.edges,
+        observed=data.counts if settings.unblind else None,
+        background=expected,
+        signal_shape=shape,
         mass=signal.mass,
-        signal_yield=signal.yield_or(_reference_yield(spread, shape[use])),
-        background_covariance=covariance,
+        signal_yield=signal.yield_or(1.0),
+        background_modes=modes,
+        modes_are_free=modes is not None,
         background_variances=variances,
         systematics=settings.systematics,
     )
+    if signal.template is None:
+        inputs = dataclasses.replace(inputs, signal_yield=inputs.reference_yield)
     return inputs, fit
-
-
-def _reference_yield(variances: Floats, shape: Floats) -> float:
-    """Two σ of the best estimator of the yield, and three events: about the expected limit."""
-    filled = variances > 0
-    information = float(np.sum(shape[filled] ** 2 / variances[filled]))
-    return 3.0 + (2.0 / np.sqrt(information) if information > 0 else 0.0)

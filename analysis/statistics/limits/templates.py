@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
+from oddjet.analysis.statistics.background.fit import BackgroundFit
 from oddjet.typing import Floats
 
-__all__ = ["background_modes", "warp_template"]
+__all__ = ["function_modes", "warp_template"]
 
 
-NEGLIGIBLE = 1e-6
-"""A mode is left out below this fraction of the largest one's variance."""
+NEGLIGIBLE = 1e-9
+"""A direction of the parameters that changes the spectrum by less than this part of the largest is none."""
 
 
 def warp_template(
@@ -47,18 +48,25 @@ def warp_template(
     )
 
 
-def background_modes(covariance: Floats) -> list[Floats]:
-    """Independent one-σ changes of a spectrum that together have its covariance.
+def function_modes(fit: BackgroundFit) -> Floats:
+    """Independent changes of ln(events) that together are all a fitted function can do, to first order.
 
-    The eigenvectors, each times the root of its eigenvalue, largest first: V = Σ d dᵀ.
+    One unit of each is one σ of a Poisson spectrum with the fit's expectation beside the window. For a function
+    whose logarithm is linear in its parameters, in bins in which it changes little, this is the
+    function itself and not an approximation.
 
     Args:
-        covariance: Between bins, shape (n_bins, n_bins).
+        fit: The sideband fit.
 
     Returns:
-        Changes d, each of shape (n_bins,), with a positive sum.
+        Changes, shape (n_modes, n_bins); zero in bins in which nothing is expected.
     """
-    values, vectors = np.linalg.eigh(covariance)
-    kept = values > NEGLIGIBLE * max(float(values.max(initial=0.0)), 0.0)
-    modes = [np.sqrt(values[i]) * vectors[:, i] for i in np.flatnonzero(kept)[::-1]]
-    return [mode if mode.sum() >= 0 else -mode for mode in modes]
+    events, jacobian = fit.fitted.function.on(fit.edges).expected_and_jacobian(
+        fit.fitted.parameters
+    )
+    logs = jacobian / np.where(events > 0, events, np.inf)[:, None]
+    design = logs[fit.use] * np.sqrt(events[fit.use])[:, None]
+    _, singular, directions = np.linalg.svd(design, full_matrices=False)
+    kept = singular > NEGLIGIBLE * singular[0]
+    modes = (logs @ directions[kept].T / singular[kept]).T
+    return np.asarray(modes * np.where(modes.sum(axis=1) < 0, -1.0, 1.0)[:, None])

@@ -2,15 +2,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import optimize
 
 from oddjet.analysis.report.write import write_limits
+from oddjet.analysis.statistics.background.functions import make_function
 from oddjet.analysis.statistics.background.signal import gaussian_fractions
+from oddjet.analysis.statistics.exchange.histogram_files import read_histogram
 from oddjet.analysis.statistics.limits.inputs import LimitSettings, Systematics
 from oddjet.analysis.statistics.limits.spectrum import SignalModel, limit_inputs, limit_spectrum
+from oddjet.analysis.statistics.limits.upper import Limit
 from oddjet.analysis.statistics.spectrum import Spectrum
 from oddjet.errors import ConfigError, FitError
 
@@ -32,14 +37,35 @@ def data(signal_events: float = 0.0) -> Spectrum:
     return histogram(np.round(expected))
 
 
-def test_fitted_background_uses_the_bins_under_the_window_alone() -> None:
+def test_fitted_background_is_free_in_all_bins() -> None:
     inputs, fit = limit_inputs(data(), SIGNAL, settings=OPEN)
     assert fit is not None
-    assert inputs.edges[0] == 65.0
-    assert inputs.edges[-1] == 105.0
+    assert inputs.edges.tolist() == EDGES.tolist()
     assert inputs.signal_shape.sum() == pytest.approx(1.0, abs=2e-3)
-    assert inputs.background.sum() == pytest.approx(fit.predicted)
-    assert np.sqrt(inputs.background_covariance.sum()) == pytest.approx(fit.predicted_error)
+    assert inputs.background == pytest.approx(fit.expected)
+    assert inputs.modes_are_free
+    assert np.sqrt(inputs.total_variances) == pytest.approx(fit.errors, rel=1e-3)
+
+
+def test_limit_is_that_of_one_fit_of_signal_and_function_to_all_bins() -> None:
+    """Against a profile likelihood of the function itself, without modes, by scipy."""
+    spectrum = data(100.0)
+    (result,) = limit_spectrum(spectrum, [SIGNAL], settings=OPEN)
+    shape = gaussian_fractions(EDGES, mass=85.0, width=6.0)
+    function = make_function("exppoly2", scale=320.0).on(EDGES)
+
+    def profiled(events: float) -> float:
+        def deviance(parameters: np.ndarray) -> float:
+            expected = function.expected(parameters) + events * shape
+            return 2 * float(np.sum(expected - spectrum.counts * np.log(expected)))
+
+        return float(optimize.minimize(deviance, [6.0, -8.0], method="Nelder-Mead", tol=1e-9).fun)
+
+    best = optimize.minimize_scalar(profiled, bounds=(0, 300), method="bounded")
+    limit = result.limit
+    assert limit.mu_hat is not None
+    assert limit.in_events(limit.mu_hat) == pytest.approx(best.x, rel=0.01)
+    assert limit.significance == pytest.approx(np.sqrt(profiled(0.0) - best.fun), rel=0.01)
 
 
 def test_injected_signal_is_found_and_not_excluded() -> None:
@@ -115,3 +141,52 @@ def test_files_of_a_scan(tmp_path: Path) -> None:
     assert [limit["mass"] for limit in numbers] == [85.0, 95.0]
     assert numbers[0]["expected"]["median"]["mu"] == results[0].limit.expected[2]
     assert numbers[0]["background_fit"]["function"] == "exppoly2"
+
+
+@pytest.mark.parametrize("scale", [1e-2, 1.0, 1e6])
+def test_template_of_any_size_gives_the_reported_limit(cases: Path, scale: float) -> None:
+    file = cases / "limit_small_signal.root"
+    template = read_histogram(f"{file}:sig_1")
+    assert template.variances is not None
+    template = dataclasses.replace(
+        template, counts=scale * template.counts, variances=scale**2 * template.variances
+    )
+    limit = given_limit(file, "bkg", SignalModel(130.0, 20.0, template))
+    assert limit.observed is not None
+    assert limit.mu_hat is not None
+    assert limit.in_events(limit.observed) == pytest.approx(630.0, rel=0.05)
+    assert limit.in_events(limit.mu_hat) == pytest.approx(330.0, rel=0.05)
+    assert limit.p0 == pytest.approx(0.025, abs=0.005)
+
+
+def given_limit(file: Path, background: str, signal: SignalModel) -> Limit:
+    spectrum, given = (read_histogram(f"{file}:{name}") for name in ("data", background))
+    settings = LimitSettings(unblind=True)
+    (result,) = limit_spectrum(spectrum, [signal], background=given, settings=settings)
+    return result.limit
+
+
+@pytest.mark.parametrize("background", ["bkg_zero_var0", "bkg_zero_var1"])
+def test_empty_bin_of_a_background_is_left_out_and_named(cases: Path, background: str) -> None:
+    file = cases / "limit_zero_bins.root"
+    signal = SignalModel(120.0, 20.0, read_histogram(f"{file}:sig"))
+    limit = given_limit(file, background, signal)
+    assert limit.observed is not None
+    assert limit.inputs.left_out == ("[170, 190) GeV (0 observed)",)
+    whole = given_limit(file, "bkg_ok", signal)
+    assert whole.observed is not None
+    assert limit.observed == pytest.approx(whole.observed, rel=0.01)
+    inside = SignalModel(120.0, 20.0, read_histogram(f"{file}:sig_only_in_zero_bin"))
+    with pytest.raises(FitError, match=r"0 % of the signal .* left out were \[170, 190\) GeV"):
+        given_limit(file, background, inside)
+
+
+def test_forty_bins_with_errors_of_ten_percent_take_no_two_seconds(cases: Path) -> None:
+    start = time.process_time()
+    limit = given_limit(cases / "hunt_shapes.root", "bkg", SignalModel(130.0, 10.0))
+    assert time.process_time() - start < 2.0
+    assert limit.observed is not None
+    tail = given_limit(cases / "hunt_shapes.root", "bkg_zero_tail", SignalModel(130.0, 10.0))
+    assert [name.split(" GeV")[0] for name in tail.inputs.left_out] == [
+        f"[{low}, {low + 5})" for low in (235, 240, 245)
+    ]

@@ -6,9 +6,10 @@ import pytest
 from oddjet.analysis.statistics.background.fit import fit_sidebands
 from oddjet.analysis.statistics.background.signal import gaussian_fractions
 from oddjet.analysis.statistics.limits.templates import (
-    background_modes,
+    function_modes,
     warp_template,
 )
+from oddjet.analysis.statistics.spectrum import Spectrum
 
 EDGES = np.linspace(40.0, 140.0, 41)
 
@@ -23,17 +24,21 @@ def test_warped_gaussian_is_the_shifted_and_stretched_one(scale: float, stretch:
     assert warped.sum() == pytest.approx(wanted.sum(), abs=1e-4)
 
 
-def test_modes_have_the_covariance_of_the_fit() -> None:
+def test_modes_are_what_the_function_can_do() -> None:
     edges = np.linspace(40.0, 200.0, 41)
     centres = 0.5 * (edges[1:] + edges[:-1])
     counts = np.random.default_rng(1).poisson(1000 * np.exp(-centres / 40))
     fit = fit_sidebands((counts, edges), window=(70.0, 100.0), function="exppoly3")
-    covariance = fit.bin_covariance
-    assert np.sqrt(np.diag(covariance)) == pytest.approx(fit.errors)
-    inside = fit.in_window
-    window = covariance[np.ix_(inside, inside)]
-    assert np.sqrt(window.sum()) == pytest.approx(fit.predicted_error)
-    modes = background_modes(window)
-    assert len(modes) <= 3
-    rebuilt = np.sum([np.outer(mode, mode) for mode in modes], axis=0)
-    assert rebuilt == pytest.approx(window, abs=1e-5 * window.max())
+    modes = function_modes(fit)
+    assert modes.shape == (3, 40)
+    # Together they have the covariance of the fit's expectation, which is that of its parameters.
+    rebuilt = (fit.expected * modes).T @ (fit.expected * modes)
+    assert rebuilt == pytest.approx(
+        fit.bin_covariance, rel=1e-3, abs=1e-4 * fit.bin_covariance.max()
+    )
+    # Moved by two σ along all of them, the background is the same function with other parameters.
+    moved = fit.expected * np.exp(2.0 * modes.sum(axis=0))
+    refit = fit_sidebands(
+        Spectrum(edges, moved, moved, is_data=False), window=(70.0, 100.0), function="exppoly3"
+    )
+    assert refit.expected == pytest.approx(moved, rel=1e-3)

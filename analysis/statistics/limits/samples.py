@@ -1,0 +1,112 @@
+"""What one sample of a model expects at many values of the nuisance parameters at once, with derivatives."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from oddjet.analysis.statistics.exchange.model import Sample
+from oddjet.typing import Floats
+
+__all__ = ["FLOOR", "Rates", "SampleRates"]
+
+FLOOR = 1e-60
+"""Events a bin below which the expectation does not fall."""
+MAX_EXPONENT = 300.0
+SOFT = 0.02
+"""Part of a bin's nominal content at which the varied shape bends away from zero; it changes others by 1e-4."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Rates:
+    """What one sample expects: arrays of shape (n_sets, n_bins), `slopes` and `shapes` with rows in between.
+
+    Attributes:
+        scale: What multiplies the sample, shape (n_sets, 1) or ().
+        unit: Events at a scale of 1.
+        slopes: Derivatives of `unit` by the nuisance parameters.
+        shapes: First and second derivatives by those that vary the shape, and the bend of the positive part.
+    """
+
+    scale: Floats
+    unit: Floats
+    slopes: Floats
+    shapes: tuple[Floats, Floats, Floats]
+
+
+class SampleRates:
+    """One sample as arrays: what it expects at given parameters, with derivatives."""
+
+    def __init__(self, sample: Sample, names: tuple[str, ...]) -> None:
+        n_bins = sample.expected.size
+        self.nominal = sample.expected
+        self.multiplier = 0 if sample.is_signal else None
+        if sample.scaled_by:
+            self.multiplier = 1 + names.index(sample.scaled_by)
+        self.exponents = np.zeros((len(names), n_bins))
+        for name, size in sample.norms.items():
+            self.exponents[names.index(name)] += np.log1p(size)
+        for name, change in sample.modes.items():
+            self.exponents[names.index(name)] += change
+        self.columns = [names.index(name) for name in sample.shapes]
+        pairs = np.array(list(sample.shapes.values())).reshape(-1, 2, n_bins)
+        self.down, self.up = self.nominal - pairs[:, 0], pairs[:, 1] - self.nominal
+
+    def rates(self, parameters: Floats) -> Rates:
+        """Events and derivatives at some parameters, shape (n_sets, 1 + n_nuisances)."""
+        theta = parameters[:, 1:]
+        factor = np.exp(np.clip(theta @ self.exponents, -MAX_EXPONENT, MAX_EXPONENT))
+        scale = np.array(1.0)
+        if self.multiplier is not None:
+            scale = parameters[:, self.multiplier, None]
+        if not self.columns:
+            unit = factor * self.nominal
+            nothing = np.zeros(0)
+            slopes = unit[:, None, :] * self.exponents
+            return Rates(scale, unit, slopes, (nothing, nothing, nothing))
+        change, first, second = _interpolate(theta[:, self.columns, None], self.down, self.up)
+        shape, slope, bend = _positive(self.nominal + change.sum(axis=1), SOFT * self.nominal)
+        unit, tilt = factor * shape, (factor * slope)[:, None, :]
+        slopes = unit[:, None, :] * self.exponents
+        slopes[:, self.columns] += tilt * first
+        return Rates(scale, unit, slopes, (first, tilt * second, factor * bend))
+
+    def bend(self, rates: Rates, weights: Floats, hessian: Floats) -> None:
+        """Add the sample's second derivatives, weighted a bin, to a Hessian."""
+        scaled = weights * rates.scale
+        mixed = (rates.slopes * scaled[:, None, :]) @ self.exponents.T
+        twice = (self.exponents * (scaled * rates.unit)[:, None, :]) @ self.exponents.T
+        hessian[:, 1:, 1:] += mixed + mixed.transpose(0, 2, 1) - twice
+        if self.multiplier is not None:
+            by_scale = np.sum(rates.slopes * weights[:, None, :], axis=2)
+            hessian[:, self.multiplier, 1:] += by_scale
+            hessian[:, 1:, self.multiplier] += by_scale
+        first, second, bend = rates.shapes
+        for i, row in enumerate(self.columns):
+            hessian[:, 1 + row, 1 + row] += np.sum(scaled * second[:, i], axis=1)
+            for j, column in enumerate(self.columns):
+                both = scaled * bend * first[:, i] * first[:, j]
+                hessian[:, 1 + row, 1 + column] += np.sum(both, axis=1)
+
+
+def _interpolate(theta: Floats, down: Floats, up: Floats) -> tuple[Floats, Floats, Floats]:
+    """Change of a shape, with two derivatives: pyhf's ``code4p``; CERN-OPEN-2012-016, section 4.1."""
+    mean, bend, square = 0.5 * (up + down), 0.0625 * (up - down), theta**2
+    above, below = theta > 1.0, theta < -1.0
+    inside = theta * mean + bend * square * (15.0 - 10.0 * square + 3.0 * square**2)
+    first = mean + bend * theta * (30.0 - 40.0 * square + 18.0 * square**2)
+    second = bend * (30.0 - 120.0 * square + 90.0 * square**2)
+    return (
+        np.where(above, theta * up, np.where(below, theta * down, inside)),
+        np.where(above, up, np.where(below, down, first)),
+        np.where(above | below, 0.0, second),
+    )
+
+
+def _positive(values: Floats, soft: Floats) -> tuple[Floats, Floats, Floats]:
+    """(v + √(v² + soft²)) / 2 with two derivatives: v itself far above zero, and positive below."""
+    root = np.maximum(np.sqrt(values**2 + soft**2), FLOOR)
+    norm = 2.0 / (1.0 + np.sqrt(1.0 + SOFT**2))
+    bend = 0.5 * norm * soft**2 / root**3
+    return 0.5 * norm * (values + root), 0.5 * norm * (1.0 + values / root), bend
