@@ -87,6 +87,9 @@ PROSE = ("computes", "itself", "knows", "than", "that", "writes", "wrote")
 """What may follow the name of the package without being a command."""
 
 
+DOTTED = r"(?<![\w\0./-])[a-z_]+(?:\.[A-Za-z_]\w*)+"
+
+
 class Message(NamedTuple):
     """A text, with a NUL where something is filled in."""
 
@@ -269,12 +272,14 @@ def wrong_keys(message: Message) -> Iterator[str]:
     for name in re.findall(r"(?<![\w\0.\\-])[a-z]+(?:_[a-z0-9]+)+(?![\w\0-])", text):
         if not is_setting(name) and name not in (*VALUES, *ARGUMENTS, *NO_SETTINGS):
             yield name
-    for path in re.findall(r"(?<![\w\0.-])[a-z_]+(?:\.[A-Za-z_]\w*)+", text):
-        first = path.partition(".")[0]
-        if first == "oddjet" and not is_object(path):
+    for path in re.findall(DOTTED, text):
+        if path.partition(".")[0] in AnalysisConfig.model_fields and path not in KEYS:
             yield path
-        if first in AnalysisConfig.model_fields and path not in KEYS:
-            yield path
+
+
+def wrong_objects(message: Message) -> Iterator[str]:
+    paths = re.findall(DOTTED, message.text)
+    yield from (path for path in paths if path.startswith("oddjet.") and not is_object(path))
 
 
 def wrong_packages(message: Message) -> Iterator[str]:
@@ -286,7 +291,7 @@ def wrong_packages(message: Message) -> Iterator[str]:
         yield from (f".[{extra}]" for extra in named if extra not in extras)
 
 
-CHECKS = (wrong_commands, wrong_flags, wrong_keys, wrong_packages)
+CHECKS = (wrong_commands, wrong_flags, wrong_keys, wrong_objects, wrong_packages)
 
 
 def test_there_are_messages() -> None:
@@ -347,7 +352,7 @@ def page_texts(page: str) -> Iterator[Message]:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_commands_of_the_pages_exist(page: str) -> None:
-    checks = (wrong_commands, wrong_packages)
+    checks = (wrong_commands, wrong_objects, wrong_packages)
     wrong = [name for text in page_texts(page) for check in checks for name in check(text)]
     assert wrong == []
 
