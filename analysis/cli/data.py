@@ -122,7 +122,7 @@ def skim(
         if images is False:
             analysis = analysis.model_copy(update={"image": None})
         manifest = skim_files(
-            analysis,
+            running.placed(analysis),
             output,
             allow_missing=allow_missing,
             report=performance_report,
@@ -181,10 +181,11 @@ def score(
 ) -> None:
     """Score every jet of a skim or of files, and fill the mass histograms."""
     with exit_on_error():
+        analysis = read_settings(
+            running.config, running.changes(), output=output, unused=unused_by_score(source)
+        )
         n_jets = score_jets(
-            read_settings(
-                running.config, running.changes(), output=output, unused=unused_by_score(source)
-            ),
+            running.placed(analysis),
             source,
             models,
             output,

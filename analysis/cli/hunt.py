@@ -111,6 +111,9 @@ def hunt(
         return
     with exit_on_error():
         _refuse_given(of_scores, "a scores table", "a histogram is scanned as it is")
+        if of_histogram.background is not None and of_histogram.function != DEFAULT:
+            msg = "--function is fitted where no background is known: give it, or --background"
+            raise ConfigError(msg)
         result = hunt_file(
             source,
             of_histogram.scan(),

@@ -12,6 +12,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 import yaml
 
+from oddjet.analysis.config import AnalysisConfig
 from oddjet.datasets.disk.validation import parse_yaml
 from oddjet.errors import ConfigError
 
@@ -95,7 +96,22 @@ class Running:
             **others: Other settings, with ``__`` for a dot; those that are None are left out.
         """
         cluster = {"cluster.executor": self.executor, "cluster.workers": self.workers}
-        return chosen(self.settings, cluster | others)
+        changes = chosen(self.settings, cluster | others)
+        executor = changes.get("cluster.executor")
+        if self.workers is not None and self.workers > 1 and executor in ("iterative", "address"):
+            msg = (
+                f"-j/--workers: the executor {executor} starts no workers of its own: leave it out"
+            )
+            raise ConfigError(msg)
+        return changes
+
+    def placed(self, analysis: AnalysisConfig) -> AnalysisConfig:
+        """Give the analysis in worker processes where workers are asked for and it is in none."""
+        workers = self.workers or 1
+        if workers == 1 or analysis.cluster.executor != "iterative":
+            return analysis
+        cluster = analysis.cluster.model_copy(update={"executor": "futures"})
+        return analysis.model_copy(update={"cluster": cluster})
 
 
 def chosen(texts: Sequence[str] | None, flags: dict[str, Any]) -> dict[str, Any]:

@@ -166,6 +166,9 @@ def submit(
         ConfigError: If the folder has been used, or there is no HTCondor.
         OddjetError: If something is wrong with files or settings.
     """
+    if jobs is not None and chunks_per_job is not None:
+        msg = "expected a number of jobs or of chunks a job (--jobs or --chunks-per-job), received both"
+        raise ConfigError(msg)
     if (folder / BATCH).exists():
         msg = (
             f"{folder} holds jobs already: use `oddjet collect {shlex.quote(str(folder))} --resubmit`,"

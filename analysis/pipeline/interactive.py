@@ -16,6 +16,7 @@ from oddjet.analysis.config import (
     DecorrelationConfig,
     DetectorConfig,
     load_config,
+    make_config,
     read_settings,
 )
 from oddjet.analysis.hunt.histogram import FileHunt, hunt_spectrum
@@ -85,6 +86,8 @@ def run(
     """
     if not isinstance(config, AnalysisConfig):
         config = load_config(config, settings)
+    elif settings:
+        config = make_config(config.model_dump(), settings, where="settings")
     return run_chain(config, allow_missing=allow_missing, reporter=reporter)
 
 
@@ -115,6 +118,9 @@ def skim(
     output = Path(output)
     if not isinstance(files, Fileset):
         files = _load_files(files, kind)
+    if kind is not None and "files" not in files.datasets:
+        msg = "kind: of bare files alone; here the fileset says it"
+        raise ConfigError(msg)
     unused = (*UNUSED_BY_SKIM, "fileset")
     analysis = read_settings(config, settings or {}, output=output, unused=unused)
     analysis = analysis.model_copy(update={"fileset": files})

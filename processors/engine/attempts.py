@@ -207,7 +207,7 @@ def _describe(error: Exception) -> str:
     if isinstance(cause, OddjetError):
         return str(cause)
     if isinstance(cause, MemoryError):
-        return f"out of memory ({cause}); give a smaller chunk_size"
+        return f"out of memory ({cause}); give a smaller chunk_size; of a skim that is scored, when it is made"
     text = " ".join(str(cause).split())
     return f"{type(cause).__name__}: {text}"
 

@@ -9,7 +9,8 @@ import typer
 from typer.testing import CliRunner
 
 from oddjet.analysis.cli.app import app
-from oddjet.analysis.cli.options import assignments, chosen, spread_options
+from oddjet.analysis.cli.options import Running, assignments, chosen, spread_options
+from oddjet.analysis.config import make_config
 from oddjet.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -78,6 +79,14 @@ def test_fields_of_a_group_are_options() -> None:
             "--range is an option of a histogram",
         ),
         (["hunt", "h.root", "--column", "s"], "--column is an option of a scores table"),
+        (
+            ["hunt", "h.root", "--background", "b.root", "--function", "dijet3"],
+            "--function is fitted",
+        ),
+        (
+            ["skim", "a.root", "-o", "A", "--executor", "iterative", "-j", "2"],
+            "-j/--workers: the exec",
+        ),
         (["hunt", "h.root", "--unblind"], "--unblind is an option of a scores table"),
         (["hunt", "h.root", "--set", "hunt.n_toys=100"], "--set is an option of a scores table"),
         (["sculpt", ".", "--column", "s", "--set", "unblind=true"], "unblind: this step"),
@@ -93,6 +102,14 @@ def test_what_would_be_ignored_is_refused(
     assert "ConfigError" in result.output
     assert said in result.output
     assert list(tmp_path.iterdir()) == []
+
+
+def test_workers_that_are_asked_for_work() -> None:
+    analysis = make_config({"name": "a", "output": "o", "fileset": "f"}, where="test")
+    assert Running(workers=3).placed(analysis).cluster.executor == "futures"
+    assert Running(workers=1).placed(analysis) == Running().placed(analysis) == analysis
+    pool = make_config(analysis.model_dump(), {"cluster.executor": "dask"}, where="test")
+    assert Running(workers=3).placed(pool) == pool
 
 
 @pytest.mark.parametrize("command", ["skim", "run", "plan", "inject", "submit"])
