@@ -41,7 +41,7 @@ COMMANDS: dict[str, Command] = {
     **_commands(
         "check",
         "A whole analysis",
-        check="Find everything that can be known to be wrong before running.",
+        check="Find everything that can be known to be wrong before running; or look into ROOT files.",
         schema="Write the JSON Schema of configurations or filesets, which editors use.",
     ),
     **_commands(
