@@ -42,11 +42,7 @@ class SurvivalCalibration:
     def fit(
         cls, scores: npt.ArrayLike, weights: npt.ArrayLike | None = None
     ) -> SurvivalCalibration:
-        """Learn from background jets.
-
-        Args:
-            scores: One a jet, shape (n,).
-            weights: Not negative, shape (n,); 1 by default.
+        """Learn from scores (n,) of background jets, with weights (n,), not negative, by default 1.
 
         Raises:
             TooFewJetsError: If no jet has a positive weight.
@@ -71,13 +67,7 @@ class SurvivalCalibration:
         return float(np.log10(self.n_effective + 1))
 
     def __call__(self, scores: npt.ArrayLike) -> Floats:
-        """Calibrate scores.
-
-        Args:
-            scores: Shape (n,), finite.
-
-        Returns:
-            Shape (n,), in [0, `cap`]; higher is rarer.
+        """Calibrate finite scores (n,) to (n,) in [0, `cap`]; higher is rarer.
 
         Raises:
             NonFiniteError: If a score is NaN or infinite.

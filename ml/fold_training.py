@@ -40,20 +40,9 @@ def train_folds(
     progress: FoldProgress | None,
     resume_in: Path | str | None,
 ) -> tuple[tuple[Detector, ...], tuple[dict[str, SurvivalCalibration], ...]]:
-    """Train k models and calibrate each on the fold that follows its own.
+    """Train k models and calibrate each on the fold that follows its own: score name → calibrations.
 
-    Args:
-        jets: As for `FoldedDetector.fit`, and so are the others.
-        detector: Name and hyper-parameters.
-        k: Number of folds.
-        seed: Fixes everything random.
-        label: For the log.
-        weights: For the calibration.
-        progress: Called after each epoch of each fold.
-        resume_in: Where the state of the trainings is kept.
-
-    Returns:
-        The models, and score name → calibration of each.
+    The arguments are those of `FoldedDetector.fit`.
 
     Raises:
         ConfigError: If k is below 3.

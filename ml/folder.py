@@ -29,10 +29,7 @@ SCHEMA_VERSION = 1
 def replace_folder(folder: Path, *, marker: str) -> Iterator[Path]:
     """Give a temporary folder that takes the place of `folder` when the block succeeds.
 
-    Args:
-        folder: Where to; parents are made. What is there is replaced only if it is empty or
-            holds the file `marker`.
-        marker: The JSON file that says what such a folder is, e.g. `detector.json`.
+    What is there, in `folder`, is replaced only if it is empty or holds the JSON file `marker`.
 
     Raises:
         DetectorError: If `folder` holds something else.
@@ -63,15 +60,10 @@ def _is_replaceable(folder: Path, marker: str) -> bool:
 
 
 def write_info(folder: Path, name: str, info: dict[str, Any]) -> str:
-    """Write the JSON file of a folder, last: hashes of all its files, and a fingerprint.
+    """Write the JSON file of a folder, last: `info`, hashes of all its files, and a fingerprint.
 
-    Args:
-        folder: The folder, complete but for this file. Files in subfolders count too.
-        name: Name of the JSON file.
-        info: What to write beside `schema_version`, `files` and `fingerprint`.
-
-    Returns:
-        The fingerprint: the SHA-256 of all the file says, so of all that the folder holds.
+    Files in subfolders count too. The fingerprint is the SHA-256 of all the file says, so of all
+    that the folder holds.
     """
     files = {
         path.relative_to(folder).as_posix(): _sha256(path.read_bytes())
@@ -121,9 +113,6 @@ def read_info(folder: Path, name: str) -> dict[str, Any]:
 @contextlib.contextmanager
 def reading(folder: Path) -> Iterator[None]:
     """Turn what libraries raise at files they do not expect into a `DetectorError`.
-
-    Args:
-        folder: Named in the message.
 
     Yields:
         Nothing; the block reads the folder's files.

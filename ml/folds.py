@@ -230,9 +230,6 @@ class FoldedDetector(Shown):
     def scores_by_epoch(self, jets: Jets) -> dict[int, Scores]:
         """Score every jet with its fold's model as it was at several epochs.
 
-        Args:
-            jets: n jets with run, luminosityBlock and event.
-
         Returns:
             Epoch → raw scores, for the epochs that all folds reached and kept. No calibrated
             ones: the calibrations belong to the final models.

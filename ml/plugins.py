@@ -14,11 +14,7 @@ def class_path(cls: type) -> str:
 
 
 def import_class(path: str, base: type) -> type:
-    """Import a class by its path and check what it is.
-
-    Args:
-        path: `"package.module:Class"`.
-        base: What the class must be derived from.
+    """Import a class by its path `package.module:Class`, and check that it is a subclass of `base`.
 
     Raises:
         DetectorError: If the path cannot be read, the module not imported, the class not found,

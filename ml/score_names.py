@@ -52,11 +52,6 @@ class ScoreName:
     def from_label(cls, label: str, scores: Iterable[str], methods: Sequence[str] = ()) -> Names:
         """Name the scores of one detector.
 
-        Args:
-            label: Prefix of its columns.
-            scores: Its raw scores.
-            methods: Its decorrelations, as they are called in columns.
-
         Returns:
             The raw scores first, then each with every method.
         """
@@ -65,11 +60,7 @@ class ScoreName:
 
     @classmethod
     def find_all(cls, columns: Collection[str]) -> Names:
-        """Find the scores among the columns of a table: the raw ones first, in the table's order.
-
-        Args:
-            columns: All columns.
-        """
+        """Find the scores among a table's columns: the raw ones first, in the table's order."""
         ending = f"_{CALIBRATED}"
         raw = [c.removesuffix(ending) for c in columns if c.endswith(ending)]
         # A decorrelated score is named after a raw one; of two that fit, after the longer.
@@ -84,10 +75,6 @@ class ScoreName:
     @classmethod
     def find(cls, column: str, columns: Collection[str]) -> ScoreName:
         """Find one score among the columns of a table.
-
-        Args:
-            column: Column of a raw or of a decorrelated score.
-            columns: All columns.
 
         Raises:
             InputError: There is no such score.

@@ -29,15 +29,8 @@ def draw_mixture(
     is below `share`, signal events in its order until enough of their jets are hunted in. So a larger
     fraction contains a smaller one, and adds to the same background.
 
-    Args:
-        background: Jets, and which of them are hunted in.
-        signal: The same of the signal.
-        share: Share of the background's events.
-        fraction: Signal jets over background jets, among those hunted in.
-        seed: Of the drawing.
-
-    Returns:
-        Jets of both, background first.
+    `share` is of the background's events; `fraction` is signal jets over background jets among
+    those hunted in. The background's jets come first.
 
     Raises:
         TooFewJetsError: There is not enough signal, or no background jet is hunted in.

@@ -28,12 +28,6 @@ def plan_trials(
 ) -> list[InjectionTrial]:
     """List the experiments of an analysis.
 
-    Args:
-        config: The analysis, with an ``injection:`` block.
-        skim: Its jets.
-        detectors: Labels of the detectors to use; all without.
-        fractions: Of the fractions in the configuration; all without.
-
     Raises:
         ConfigError: There is no such block, dataset, detector or fraction.
     """
@@ -96,14 +90,6 @@ def run_injection(
 
     Each is kept under a key of jets, settings and code, so a second call repeats nothing and an
     interrupted one continues. A failure does not stop the others; all are named at the end.
-
-    Args:
-        config: The analysis.
-        skim: Its jets.
-        output: Folder of the results.
-        detectors: Labels of the detectors to use; all without.
-        fractions: Of the fractions in the configuration; all without.
-        reporter: Receives progress.
 
     Raises:
         ConfigError: As of `plan_trials`.

@@ -73,11 +73,7 @@ class InjectionResult(Shown):
 
     @classmethod
     def from_trials(cls, trials: Sequence[dict[str, Any]]) -> InjectionResult:
-        """Add experiments up.
-
-        Args:
-            trials: As `run_trial` writes them.
-        """
+        """Add experiments up."""
         groups: dict[tuple[str, str, float, float], list[tuple[Any, Any]]] = {}
         for trial in trials:
             for score in trial["scores"]:
@@ -117,11 +113,7 @@ class InjectionResult(Shown):
 
 
 def read_injection(folder: Path) -> InjectionResult | None:
-    """Read what was written of injections; None where nothing was injected.
-
-    Args:
-        folder: Where it is.
-    """
+    """Read what was written of injections; None where nothing was injected."""
     try:
         content = json.loads((folder / FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:

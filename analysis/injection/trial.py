@@ -87,11 +87,7 @@ class InjectionTrial:
 
 
 def trial_key(trial: InjectionTrial) -> str:
-    """Hash everything a trial depends on: jets, settings and code.
-
-    Args:
-        trial: The trial.
-    """
+    """Hash everything a trial depends on: jets, settings and code."""
     skim = _open(trial.skim)
     used = (*trial.background, trial.injection.signal)
     parts = sorted(chunk.key for chunk in skim.manifest.chunks if chunk.dataset in used)
@@ -113,9 +109,6 @@ def trial_key(trial: InjectionTrial) -> str:
 
 def run_trial(trial: InjectionTrial) -> dict[str, Any]:
     """Do one experiment.
-
-    Args:
-        trial: The trial.
 
     Returns:
         Ready for JSON: detector, fraction, seed, the numbers of jets, what each score found, and the

@@ -105,15 +105,6 @@ def calibrate(
     The result is kept in the analysis' output folder under a key of files, selection, images,
     detectors, code and machine, so that the next call costs nothing.
 
-    Args:
-        config: The analysis.
-        plan: Its files and chunks.
-        measure: Measure again although that was done before.
-        n_events: Most events of a dataset; `CALIBRATION_EVENTS` by default.
-
-    Returns:
-        What was measured.
-
     Raises:
         OddjetError: If events cannot be processed.
     """

@@ -199,9 +199,6 @@ def submit(
 def read_batch(folder: Path) -> Batch:
     """Read what was submitted.
 
-    Args:
-        folder: As given to `submit`.
-
     Raises:
         ConfigError: Nothing was submitted there, or it cannot be read.
     """

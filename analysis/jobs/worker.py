@@ -14,14 +14,7 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run a job in this process.
-
-    Args:
-        arguments: Paths of the job's file and of the folder for its parts.
-
-    Returns:
-        Exit code; 1 where chunks failed, with what failed on the standard error.
-    """
+    """Run a job, given its file and the folder for its parts; the exit code is 1 if chunks failed."""
     path, parts = map(Path, arguments)
     try:
         with open_executor() as executor:

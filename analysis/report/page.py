@@ -278,11 +278,7 @@ def templates() -> jinja2.Environment:
 
 
 def write_report(path: Path | str, report: Report) -> Path:
-    """Write a report and its numbers, each atomically.
-
-    Args:
-        path: The HTML file; the JSON gets the same name with ``.json``.
-        report: What to write.
+    """Write a report, and its numbers beside with the suffix ``.json``, each atomically.
 
     Returns:
         The path of the HTML file.

@@ -30,9 +30,6 @@ __all__ = ["figure_of", "html_of", "section_of"]
 def section_of(result: object) -> Section:
     """Make the section of a result.
 
-    Args:
-        result: A hunt, verdicts, a limit, injections, a skim, a scores table or a detector.
-
     Raises:
         ConfigError: There is no section for it.
     """
@@ -68,20 +65,14 @@ def _(detector: FoldedDetector) -> Section:
 
 
 def html_of(result: object) -> str:
-    """Show a result as HTML: warnings, sentences, tables, and its first picture.
-
-    Args:
-        result: As for `section_of`.
-    """
+    """Show a result as HTML: warnings, sentences, tables, and its first picture."""
     return templates().get_template("result.html.j2").render(section=section_of(result))
 
 
 def figure_of(result: object, name: str = "") -> Figure:
     """Draw a picture of a result.
 
-    Args:
-        result: As for `section_of`.
-        name: The beginning of the picture's name or caption; the first picture by default.
+    `name` is the beginning of the picture's name or caption; the first picture by default.
 
     Raises:
         ConfigError: There is no such picture.

@@ -18,10 +18,6 @@ def rich_table(table: Table, *, width: int | None = None) -> rich.table.Table:
     """Give a table for a terminal; numbers are aligned to the right.
 
     A table that is too wide is turned, so that each of its rows becomes a column, if that fits.
-
-    Args:
-        table: Of a section; its caption becomes the title.
-        width: Characters in a line of the terminal; any number of them where None.
     """
     numeric = [is_number(cell) for cell in table.rows[0]] if table.rows else []
     columns: list[Sequence[str]] = [

@@ -25,11 +25,8 @@ def write_section(
 ) -> list[Path]:
     """Write the numbers of a section, and its pictures that have a name.
 
-    Args:
-        folder: Made where it is missing.
-        section: What to write.
-        name: Of the JSON file, without its suffix; the section's anchor by default.
-        numbers: What to write instead of the section's numbers.
+    The JSON file is called by the section's anchor, or `name`; it holds `numbers`, or the
+    section's.
 
     Returns:
         The files, the JSON file first.
@@ -40,12 +37,7 @@ def write_section(
 
 
 def write_pictures(folder: Path | str, pictures: Iterable[Picture]) -> list[Path]:
-    """Write pictures as PNG files; those without a name are left out.
-
-    Args:
-        folder: Made where it is missing.
-        pictures: Each goes to the file of its name; unusual letters of it become ``_``.
-    """
+    """Write pictures as PNG files of their names, unusual letters as ``_``; others are left out."""
     paths = []
     for picture in pictures:
         if picture.name:
@@ -67,12 +59,6 @@ def write_limits(
 
     The model of a mass is ``workspace.json``, ``datacard.txt`` and ``shapes.root``; with several
     masses each has a folder of its own, such as ``m85``.
-
-    Args:
-        folder: Where to.
-        results: At least one.
-        label: Text above the axes of pictures.
-        axis_label: The mass with its unit.
 
     Returns:
         The files, ``limits.json`` first.

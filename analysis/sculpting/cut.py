@@ -74,13 +74,7 @@ class JetSample:
         pt: npt.ArrayLike,
         weights: npt.ArrayLike | None = None,
     ) -> JetSample:
-        """Check arrays of shape (n,), and leave out jets with a weight of zero.
-
-        Args:
-            scores: Higher is more anomalous.
-            mass: [GeV].
-            pt: [GeV].
-            weights: Not negative; 1 if None.
+        """Check arrays (n,), masses and pt in GeV, weights by default 1; leave out jets of weight 0.
 
         Raises:
             InputError: If shapes differ, a weight is negative, or all weights are zero.
@@ -135,13 +129,7 @@ def effective_number(weights: Floats) -> float:
 
 
 def quantile_threshold(scores: Floats, weights: Floats, fraction: float) -> float:
-    """The highest threshold that at least a weighted fraction of the scores passes.
-
-    Args:
-        scores: Shape (n,), n at least 1.
-        weights: Shape (n,), positive.
-        fraction: Between 0 and 1.
-    """
+    """The highest threshold that a fraction of the scores (n,), weighted (n,), passes at least."""
     order = np.argsort(-scores, kind="stable")
     cumulative = np.cumsum(weights[order])
     place = int(np.searchsorted(cumulative, fraction * cumulative[-1] * (1 - 1e-12)))
@@ -164,10 +152,7 @@ def checked_edges(pt_edges: Sequence[float]) -> Floats:
 def make_cuts(scores: Floats, weights: Floats, working_points: Sequence[float]) -> Cuts:
     """Place cuts so that each passes at least the wanted fraction, and equal scores pass together.
 
-    Args:
-        scores: Shape (n,).
-        weights: Shape (n,), positive.
-        working_points: Wanted efficiencies, between 0 and 1.
+    Scores and positive weights have shape (n,); efficiencies are between 0 and 1.
 
     Raises:
         ConfigError: If an efficiency is not between 0 and 1, is given twice, or there is none.
@@ -217,11 +202,7 @@ def make_strata(
 ) -> tuple[dict[tuple[float, float], Stratum], tuple[str, ...]]:
     """Sort jets into bins of pt, and each bin's jets into equally full bins of mass.
 
-    Args:
-        jets: The jets.
-        cuts: Cuts on the score.
-        pt_edges: Rising edges [GeV].
-        n_bins: Bins of mass in each bin of pt.
+    `pt_edges` [GeV] rise.
 
     Returns:
         Edges of the pt bin to its jets, and what was left out in words: pt bins with too few jets or

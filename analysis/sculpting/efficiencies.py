@@ -153,20 +153,14 @@ def scan_efficiencies(
     n_bins: int = 25,
     seed: int = 1,
 ) -> list[EfficiencyStep]:
-    """Cut at several background efficiencies, and measure in all pt and in each pt bin.
+    """Cut at background efficiencies, and measure in all pt and in each pt bin [GeV].
 
     The bins of mass hold equally many background jets. A cut on a random number has divergences
     too; they are given as well, to first order in 1/n: (n_bins − 1)(1/n_pass − 1/n)/2 for the relative
     entropy and (n_bins − 1)(1/n_pass + 1/n_fail)/(8 ln 2) for JSD, n being (Σw)²/Σw².
 
-    Args:
-        background: Background jets.
-        signals: Signals by name.
-        window: Mass window for efficiencies at equal background in the window [GeV].
-        working_points: Background efficiencies.
-        pt_edges: Edges [GeV]; jets outside are left out.
-        n_bins: Bins of mass; where they are fewer jets in a pt bin, that one is left out.
-        seed: Of the resampling that gives the intervals.
+    Jets outside the edges are left out, and so is a pt bin with fewer jets than the `n_bins` bins
+    of mass. `window` [GeV] is for efficiencies at equal background inside.
 
     Returns:
         From loose to tight: first the cuts over all pt, then those of each pt bin.
@@ -212,13 +206,10 @@ def mass_shapes(
     working_points: Sequence[float] = WORKING_POINTS,
     exclude: tuple[float, float] | None = None,
 ) -> Shapes:
-    """Histogram the background's mass before and after each cut.
+    """Histogram the background's mass before and after each cut, in rising edges [GeV].
 
-    Args:
-        background: Background jets.
-        edges: Rising edges of the mass bins [GeV]; masses outside are not shown, but are cut on.
-        working_points: Background efficiencies.
-        exclude: A window whose jets are left out of the shapes and of the cuts [GeV].
+    Masses outside are not shown, but are cut on. Jets in the window `exclude` [GeV] are left out of
+    shapes and cuts.
     """
     bins = np.asarray(edges, np.float64)
     jets = background

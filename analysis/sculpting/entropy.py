@@ -85,12 +85,7 @@ def mass_sculpting(
     The bins hold equally many background jets before the cut. Even a cut on a random number has an
     entropy of about (bins − 1)/(2 n) for n jets that pass: compare it with the intervals.
 
-    Args:
-        background: Scores and masses of background jets, each of shape (n,).
-        signal: Scores of signal jets, shape (m,).
-        efficiencies: Fractions of the background that pass.
-        bins: Bins in mass.
-        seed: Of the resampling.
+    `background` is scores and masses (n,), `signal` scores (m,); `bins` are those in mass.
 
     Raises:
         TooFewJetsError: If there are fewer background jets than bins, or no signal.

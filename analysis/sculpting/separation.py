@@ -43,14 +43,7 @@ def separations(
     *,
     seed: int,
 ) -> dict[str, Separation]:
-    """Measure each signal against the background.
-
-    Args:
-        background: Background jets.
-        signals: Signal jets by name.
-        steps: What cuts do, over all pt; see `scan_efficiencies`.
-        seed: Of the resampling.
-    """
+    """Measure each signal against the background, with `scan_efficiencies`' steps over all pt."""
     result = {}
     for name, jets in signals.items():
         scores, mass, weights = (

@@ -35,10 +35,6 @@ INTEGRATION_POINTS = 64
 def equal_bins(mass: Floats, n_bins: int) -> Ints:
     """Find which of `n_bins` equally full bins each mass is in; equal masses share a bin.
 
-    Args:
-        mass: Shape (n,).
-        n_bins: Bins wanted; fewer come out where many masses are equal.
-
     Returns:
         Shape (n,), every number from 0 to the largest being used.
 
@@ -163,13 +159,9 @@ class Stratum:
         return np.array(toys)
 
     def statistics(self, sums: Floats) -> tuple[Floats, Floats]:
-        """Statistic T of each working point, and its local p.
+        """Statistic T of each working point and its local p, for sums S_b (n, n_points, n_bins).
 
-        Args:
-            sums: S_b, shape (n, n_points, n_bins).
-
-        Returns:
-            T and p = P(χ² ≥ T), each (n, n_points); p is 1 where a point cannot be tested.
+        T and p = P(χ² ≥ T) have shape (n, n_points); p is 1 where a point cannot be tested.
         """
         t, p = np.zeros(sums.shape[:2]), np.ones(sums.shape[:2])
         for k, n_merged in enumerate(self.n_merged):

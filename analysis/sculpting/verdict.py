@@ -248,10 +248,6 @@ def judge(jets: JetSample, settings: JudgeSettings | None = None) -> Verdict:
     and gets the mass of another in its pt bin: pt bins must be so narrow that within one neither
     weight nor score follows the mass through the pt.
 
-    Args:
-        jets: Background jets.
-        settings: The defaults if None.
-
     Raises:
         InputError: If all scores are equal.
         TooFewJetsError: If no pt bin has as many jets as bins of mass.

@@ -130,13 +130,9 @@ def contamination_study(
     The document's w/Q is 1 where 'there were 1:1 QCD and W-Jets in the sample'. It does not print
     the size of the samples.
 
-    Args:
-        jets: The jets.
-        setting: Detectors and seed.
-        ratios: Signal jets over background jets, not negative.
-        n_training: Jets in each training; by default as many as the samples have.
-        repeats: Trainings at each ratio, with the seeds `seed`, `seed` + 1, …: their spread is that
-            of training and of the choice of jets; an interval is of the test jets alone.
+    There are `n_training` jets in each training, by default as many as the samples have. Each ratio
+    has `repeats` trainings with the seeds `seed`, `seed` + 1, …: their spread is that of training
+    and of the choice of jets; an interval is of the test jets alone.
 
     Raises:
         ConfigError: If a detector is supervised, a ratio is negative, or there are no repeats.

@@ -144,12 +144,6 @@ def correlation_study(
 ) -> Correlations:
     """Train on the background, correlate every score with mass and pt, and hold the mass fixed.
 
-    Args:
-        jets: The jets.
-        setting: Detectors and seed.
-        variables: Columns of the jets to correlate with.
-        fixed: Column of the jets to hold fixed.
-
     Raises:
         TooFewJetsError: If a sample has too few jets.
         DetectorError: If the detector is unknown or the training diverges.

@@ -145,10 +145,6 @@ def epoch_study(jets: StudyJets, setting: Setting) -> Epochs:
 
     How often a model is kept is a hyper-parameter, `checkpoint_every` for most.
 
-    Args:
-        jets: The jets.
-        setting: Detectors and seed.
-
     Raises:
         ConfigError: If a detector is supervised or keeps no models.
         TooFewJetsError: If a sample has too few jets.

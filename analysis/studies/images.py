@@ -124,11 +124,8 @@ def average_images_study(
     Where a detector looks at images of the same kind and reconstructs them, the average
     reconstruction is given too.
 
-    Args:
-        jets: The jets.
-        setting: Detectors and seed.
-        share: Share of each sample to take for its most anomalous jets, in (0, 1]; at least one jet.
-        image: The images, or the fields of a `JetImage`; by default Khanal's.
+    Of each sample, the `share` in (0, 1] of highest score counts, at least one jet. `image` is a
+    `JetImage` or its fields; by default Khanal's.
 
     Raises:
         ConfigError: If the share is not in (0, 1], or the image's fields are not allowed.

@@ -104,10 +104,7 @@ def inverse_tagging_study(
 
     All trainings have the same number of jets, so that only what they are trained on differs.
 
-    Args:
-        jets: The jets.
-        setting: Detectors and seed.
-        n_training: Jets a training; by default as many as the smallest sample has.
+    That is `n_training`, by default as many as the smallest sample has.
 
     Raises:
         ConfigError: If a detector is supervised.

@@ -98,12 +98,7 @@ class StudyJets:
     def pair(
         self, numbers: Mapping[str, Floats], signal: str, against: str | None = None
     ) -> tuple[Floats, Bools, Floats]:
-        """Put numbers of the test jets of two samples one after the other.
-
-        Args:
-            numbers: Sample → numbers of its test jets.
-            signal: What counts as signal.
-            against: What counts as background; the background by default.
+        """Put the test jets' numbers of a sample after those of the background, or of another one.
 
         Returns:
             The numbers, whether each jet is signal, and the weights, each (n,).
@@ -167,12 +162,7 @@ def read_jets(
     Of a dataset with truth, the merged jets are taken, or the matched where none is merged; of
     others all. So a signal of one study can be the background of another.
 
-    Args:
-        skim: The skim.
-        background: Dataset that is taken for ordinary.
-        signals: Datasets to find.
-        k: Number of folds.
-        max_jets: At most so many jets of each, the first ones.
+    `max_jets` of each are read at most, the first ones.
 
     Raises:
         SkimError: If there is no such dataset.
@@ -202,11 +192,7 @@ def shuffled(jets: Jets, n: int | None = None, *, seed: int) -> Jets:
 
 
 def joined(background: Iterable[Jets], signals: Iterable[Jets] = ()) -> Jets:
-    """Put jets together under the labels that a supervised detector goes by.
-
-    Args:
-        background: Jets that get the label `Truth.BACKGROUND`, whatever they were.
-        signals: Jets that get `Truth.MERGED`.
+    """Label `background` as background and `signals` as merged, for a supervised detector.
 
     Returns:
         The jets, with the columns that all have.

@@ -274,12 +274,6 @@ def draw_latent_scan(
     The band is ± one standard deviation of the trainings of a size, not the error of their mean.
     The elbow is the point farthest below the chord, which is drawn too.
 
-    Args:
-        sizes: Rising, n of them, at least one.
-        losses: For each size, the loss of each training; as many for all.
-        loss_name: Name of the loss, on its axis.
-        label: Text above the axes.
-
     Raises:
         ConfigError: If the sizes do not rise, or a loss is not finite.
     """

@@ -106,10 +106,6 @@ class ReconstructedMass(StudyResult):
 def reconstructed_mass_study(jets: StudyJets, setting: Setting) -> ReconstructedMass:
     """Train on the background and compare the masses of jets before and after the network.
 
-    Args:
-        jets: The jets.
-        setting: Detectors, which must have `reconstruct_masses`, and seed.
-
     Raises:
         DetectorError: If a detector has no `reconstruct_masses`.
         TooFewJetsError: If a sample has too few jets, or none with a mass.

@@ -54,15 +54,6 @@ def run_study(
 
     An interrupted study that is run again continues with the training it was in.
 
-    Args:
-        name: The study.
-        jets: Background and signals, as `read_jets` gives them.
-        output: Folder of what is written.
-        detectors: Which detectors.
-        options: Of the study, by name.
-        seed: Fixes everything random.
-        reporter: Receives progress.
-
     Raises:
         ConfigError: There is no such study or option, or a value is not allowed.
         DetectorError: A detector is unknown, cannot do what the study asks, or its training fails.
@@ -81,10 +72,6 @@ def detectors_with(
     names: Sequence[str], hyper_parameters: Mapping[str, Any]
 ) -> tuple[DetectorConfig, ...]:
     """Give hyper-parameters to the detectors that have them.
-
-    Args:
-        names: Of the detectors.
-        hyper_parameters: Name → value.
 
     Raises:
         UnknownDetectorError: There is no such detector.

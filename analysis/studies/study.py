@@ -105,11 +105,7 @@ class Setting:
     ) -> Detector:
         """Train one detector of a study.
 
-        Args:
-            detector: Which.
-            jets: To train on.
-            what: What it is trained on, in words; with detector and seed it names the state on disk.
-            seed: Of the training; the study's by default.
+        `what` it is trained on, in words, names the state on disk, together with detector and seed.
 
         Raises:
             TooFewJetsError: If there are too few jets.
@@ -142,11 +138,7 @@ class Setting:
             yield detector, self.train(detector, training, what=jets.background_name)
 
     def require_unsupervised(self, *, study: str) -> None:
-        """Refuse detectors that are trained on signal.
-
-        Raises:
-            ConfigError: If there is one.
-        """
+        """Refuse detectors that are trained on signal, with a `ConfigError`."""
         for detector in self.detectors:
             if is_supervised(detector):
                 msg = (
@@ -156,11 +148,7 @@ class Setting:
                 raise ConfigError(msg)
 
     def require_ability(self, ability: type, *, study: str) -> None:
-        """Refuse detectors without an optional method, before anything is trained.
-
-        Args:
-            ability: A protocol of this module, such as `ReconstructsMass`.
-            study: Name of the study.
+        """Refuse detectors without the optional method of a protocol, before anything is trained.
 
         Raises:
             DetectorError: If a detector lacks it.
@@ -229,11 +217,7 @@ class StudyResult(ABC):
 
     @abstractmethod
     def figures(self, *, label: PlotLabel | None = None) -> Figures:
-        """Draw the study.
-
-        Args:
-            label: Text above the axes.
-        """
+        """Draw the study."""
 
     @property
     def headers(self) -> tuple[str, ...]:
@@ -249,11 +233,7 @@ class StudyResult(ABC):
         return {"study": self.study, **dict(jsonable(_plain(self)))}
 
     def section(self, *, label: PlotLabel | None = None) -> Section:
-        """Show the study: its table, figures and numbers.
-
-        Args:
-            label: Text above the axes.
-        """
+        """Show the study: its table, figures and numbers."""
         figures = self.figures(label=label)
         title = f"Study {self.study}, background {self.background}"
         return Section(

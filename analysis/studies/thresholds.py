@@ -120,10 +120,7 @@ def threshold_study(
 ) -> Thresholds:
     """Train on the background, find thresholds on half of the test jets, and apply them to the rest.
 
-    Args:
-        jets: The jets.
-        setting: Detectors and seed.
-        efficiencies: Wanted background efficiencies, each in (0, 1).
+    `efficiencies` are those wanted of the background, each in (0, 1).
 
     Raises:
         TooFewJetsError: If a sample has too few jets.

@@ -114,11 +114,8 @@ def wrong_signal_study(
     Unsupervised detectors among those given are trained on the background once and tested beside;
     where none is supervised, boosted trees (`bdt`) are added.
 
-    Args:
-        jets: The jets.
-        setting: Detectors and seed.
-        n_training: Jets of each kind in the supervised trainings; by default as many as the
-            smallest sample has.
+    Supervised trainings have `n_training` jets of each kind, by default as many as the smallest
+    sample has.
 
     Raises:
         TooFewJetsError: If a sample has too few jets.

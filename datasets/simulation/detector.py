@@ -73,12 +73,9 @@ class Candidates:
 
 
 def track_efficiency(species: Ints, pt: Floats, eta: Floats) -> Floats:
-    """Probability that the tracker finds a charged particle with |η| < 2.5.
+    """Probability that the tracker finds a charged particle with |η| < 2.5; all shapes are (n,).
 
-    Args:
-        species: 11, 13 or 211, shape (n,), as the others and the result.
-        pt: Transverse momentum, GeV.
-        eta: Pseudorapidity.
+    The species are 11, 13 or 211.
     """
     central, soft, hard = np.abs(eta) <= 1.5, pt <= 1.0, pt > 100.0
     hadron = np.where(central, np.where(soft, 0.70, 0.95), np.where(soft, 0.60, 0.85))
@@ -94,10 +91,7 @@ def track_efficiency(species: Ints, pt: Floats, eta: Floats) -> Floats:
 def track_resolution(species: Ints, pt: Floats, eta: Floats) -> Floats:
     """Relative resolution σ(pt)/pt of a track, |η| < 2.5; an electron's is combined with the ECAL's.
 
-    Args:
-        species: 11, 13 or 211, shape (n,), as the others and the result.
-        pt: Transverse momentum, GeV.
-        eta: Pseudorapidity.
+    The species are 11, 13 or 211; pt is in GeV; all shapes are (n,).
     """
     region = np.digitize(np.abs(eta), [0.5, 1.5])
     constant = np.array([0.01, 0.015, 0.025])[region]
@@ -138,12 +132,7 @@ def _forward_hadron_resolution(energy: Floats, eta: Floats) -> Floats:  # noqa: 
 
 
 def reconstruct(particles: FinalState, rng: np.random.Generator) -> Candidates:
-    """Turn visible final particles into particle-flow candidates, in the order of the events.
-
-    Args:
-        particles: The particles of a batch of events.
-        rng: The random stream of the batch's block.
-    """
+    """Turn visible final particles into particle-flow candidates, in the order of the events."""
     momenta = particles.momenta
     pt, eta, phi = momenta.pt, momenta.eta, momenta.phi
     identity = np.abs(particles.pdg_id)

@@ -48,12 +48,7 @@ def is_invisible(pdg_id: Ints) -> Bools:
 
 
 def select_visible(record: EventRecord, charge_of: Callable[[int], float]) -> FinalState:
-    """Select the final particles that detectors and jets see, |η| < 5.5.
-
-    Args:
-        record: A batch of events.
-        charge_of: Electric charge of a PDG code, as Pythia's `particleData.charge`.
-    """
+    """Select the final particles that detectors and jets see, |η| < 5.5."""
     final = np.flatnonzero(record.status > 0)
     final = final[~is_invisible(record.pdg_id[final])]
     momenta = Momenta(

@@ -98,12 +98,6 @@ def open_pythia(process: Process, pt_slice: Slice, seed: int, *, where: str = ""
     Every block has a Pythia of its own: what a generator yields then depends on its seed alone,
     not on what was generated before.
 
-    Args:
-        process: What to generate.
-        pt_slice: The range of the hard transverse momentum.
-        seed: Value of `Random:seed`.
-        where: The process's name, for messages.
-
     Raises:
         ProcessingError: Pythia does not take a setting, or does not initialise.
     """
@@ -127,15 +121,7 @@ def open_pythia(process: Process, pt_slice: Slice, seed: int, *, where: str = ""
 
 
 def read_batches(pythia: Any, n_events: int, *, where: str = "") -> Iterator[ak.Array]:
-    """Generate `n_events` events, in batches of at most `BATCH_EVENTS`.
-
-    Args:
-        pythia: From `open_pythia`.
-        n_events: How many events in all.
-        where: The process's name, for messages.
-
-    Yields:
-        Pythia's own awkward record.
+    """Generate `n_events` events, in batches of at most `BATCH_EVENTS`: Pythia's awkward records.
 
     Raises:
         ProcessingError: Pythia yields no event three times in a row.

@@ -50,10 +50,7 @@ def prune(record: EventRecord) -> tuple[Ints, Ints]:
 def position_in_event(record: EventRecord, kept: Ints, index: Ints) -> Ints:
     """Translate indices of the record into positions among the kept particles of an event.
 
-    Args:
-        record: A batch of events.
-        kept: Indices of the kept particles, from `prune`.
-        index: Indices in the record; negative ones, and those not kept, become -1.
+    Negative ones, and those not kept, become -1.
     """
     place = np.full(len(record.pdg_id), -1)
     first = np.searchsorted(record.event[kept], np.arange(record.n_events))

@@ -71,12 +71,6 @@ def make_slice(
 ) -> Slice:
     """Check the edges of a slice [GeV] and fill in the process's default for None.
 
-    Args:
-        process: The process.
-        name: Its name, for messages.
-        pt_hat_min: Lower edge; None for the process's own.
-        pt_hat_max: Upper edge; None for none.
-
     Raises:
         ConfigError: An edge is not a whole number of GeV in range, the edges are in the wrong
             order, or the process cannot be sliced.

@@ -61,14 +61,7 @@ class ClusteredJets:
 
 
 def cluster(particles: Momenta, n_events: int, *, radius: float, pt_min: float) -> ClusteredJets:
-    """Cluster the particles of `n_events` events with anti-kt, E scheme.
-
-    Args:
-        particles: The particles of all events.
-        n_events: How many events they belong to.
-        radius: The radius parameter R.
-        pt_min: Jets softer than this are not given, GeV.
-    """
+    """Cluster particles of `n_events` events with anti-kt, E scheme; jets from `pt_min` [GeV]."""
     counts = particles.counts(n_events)
     first = np.concatenate([[0], np.cumsum(counts)])[:-1]
     # to_packed: fastjet reads an array's content and ignores a pending slice (fastjet issue 400).

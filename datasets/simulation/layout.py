@@ -130,11 +130,6 @@ def make_collection(
     """Give the columns of a collection of `COLLECTIONS` their types, in the order listed there.
 
     Integers beyond a type's range are clipped to it, as a count of 300 constituents in 8 bits.
-
-    Args:
-        name: The collection.
-        counts: Entries of each event.
-        columns: One value an entry, flat, by quantity.
     """
     return Collection(
         counts, {key: cast(columns[key], kind) for key, kind in COLLECTIONS[name].items()}

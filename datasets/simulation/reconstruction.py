@@ -45,15 +45,7 @@ def reconstruct_events(
     numbers: npt.NDArray[np.uint64],
     luminosity_block: int,
 ) -> Events:
-    """Simulate the detector for a batch of events and fill the branches as they are written.
-
-    Args:
-        record: The generated events.
-        charge_of: Electric charge of a PDG code.
-        rng: The random stream of the detector response.
-        numbers: The event numbers, shape (n_events,).
-        luminosity_block: The luminosity block all of them are in.
-    """
+    """Simulate the detector for a batch of events and fill the branches as they are written."""
     n_events = record.n_events
     visible = select_visible(record, charge_of)
     candidates = reconstruct(visible, rng)

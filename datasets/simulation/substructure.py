@@ -32,12 +32,7 @@ class Groomed:
 
 
 def soft_drop(jets: ClusteredJets, particles: Momenta) -> Groomed:
-    """Groom jets.
-
-    Args:
-        jets: The jets.
-        particles: What they were clustered from.
-    """
+    """Groom jets."""
     momenta = np.stack(particles[jets.constituents].components, axis=1)
     trees = cluster_trees(momenta, jets.offsets)
     groomed = drop_soft(momenta, jets.offsets, trees, z_cut=0.1, beta=0.0)
@@ -46,11 +41,6 @@ def soft_drop(jets: ClusteredJets, particles: Momenta) -> Groomed:
 
 
 def n_subjettiness(jets: ClusteredJets, particles: Momenta) -> Floats:
-    """Compute τ1 to τ4, shape (n_jets, 4); τ_N of a jet of N particles or fewer is 0.
-
-    Args:
-        jets: The jets.
-        particles: What they were clustered from.
-    """
+    """Compute τ1 to τ4, shape (n_jets, 4); τ_N of a jet of N particles or fewer is 0."""
     momenta = particles[jets.constituents].components
     return njettiness.n_subjettiness(momenta, jets.n_constituents, (1, 2, 3, 4))

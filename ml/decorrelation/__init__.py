@@ -68,10 +68,7 @@ def method_name(name: str) -> str:
 
 
 def check_methods(methods: Mapping[str, Mapping[str, Any]]) -> None:
-    """Refuse methods that do not exist, or would share a column.
-
-    Args:
-        methods: Name → hyper-parameters.
+    """Refuse methods, name → hyper-parameters, that do not exist, or would share a column.
 
     Raises:
         ConfigError: If a name or hyper-parameter is wrong, or two methods have one column.

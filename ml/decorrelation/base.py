@@ -111,9 +111,6 @@ class Decorrelation(ABC):
     def create(cls, hyper_parameters: Mapping[str, Any]) -> Self:
         """Make one that is not fitted.
 
-        Args:
-            hyper_parameters: Name → value.
-
         Raises:
             ConfigError: If there is no such hyper-parameter, or a value is not allowed.
         """
@@ -182,18 +179,12 @@ class Decorrelation(ABC):
         return self._fitted().cap
 
     def __call__(self, scores: npt.ArrayLike, mass: npt.ArrayLike, pt: npt.ArrayLike) -> Floats:
-        """Decorrelate scores.
+        """Decorrelate scores (n,) of jets of masses and pt (n,) [GeV], n ≥ 0: in [0, `cap`].
 
         Masses and pt beyond those of the background it was fitted on are moved to the nearest of
         these, and their number is logged: there is nothing to know about jets never seen.
 
-        Args:
-            scores: Shape (n,); n may be 0.
-            mass: Shape (n,) [GeV].
-            pt: Shape (n,) [GeV].
-
-        Returns:
-            Shape (n,), in [0, `cap`]; higher is rarer.
+        Higher is rarer.
 
         Raises:
             NonFiniteError: If a number is NaN or infinite.
@@ -213,12 +204,7 @@ class Decorrelation(ABC):
         return survival(self._in_parts(self._scale(s), m, p))
 
     def count_outside(self, mass: npt.ArrayLike, pt: npt.ArrayLike) -> int:
-        """Count jets beyond the masses and pt it was fitted on.
-
-        Args:
-            mass: Shape (n,) [GeV].
-            pt: Shape (n,) [GeV].
-        """
+        """Count jets, mass (n,) and pt (n,) [GeV], beyond those that it was fitted on."""
         m, p = np.asarray(mass), np.asarray(pt)
         (m_low, m_high), (p_low, p_high) = self.mass_range_, self.pt_range_
         return int(np.count_nonzero((m < m_low) | (m > m_high) | (p < p_low) | (p > p_high)))

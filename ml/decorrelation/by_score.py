@@ -25,14 +25,7 @@ def fit_methods(
     pt: Floats,
     weights: Floats,
 ) -> ByMethod:
-    """Fit every method on every score.
-
-    Args:
-        methods: Name → hyper-parameters.
-        scores: Score name → one a jet, shape (n,).
-        mass: Shape (n,) [GeV].
-        pt: Shape (n,) [GeV].
-        weights: Shape (n,), not negative.
+    """Fit every method, name → hyper-parameters, on every score: (n,), masses and pt [GeV] too.
 
     Raises:
         TooFewJetsError: If there are too few jets for a method.

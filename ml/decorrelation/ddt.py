@@ -22,15 +22,7 @@ LEAST_MASS = 1.0
 
 
 def rho(mass: npt.ArrayLike, pt: npt.ArrayLike) -> Floats:
-    """Give the scaling variable ρ = ln(m²/pt²) of jets.
-
-    Args:
-        mass: Shape (n,) [GeV]; at least `LEAST_MASS` is used.
-        pt: Shape (n,) [GeV].
-
-    References:
-        arXiv:1603.00027, section 2.
-    """
+    """Give the scaling variable ρ = ln(m²/pt²) of jets [GeV], (n,), m at least `LEAST_MASS`."""
     heavy = np.maximum(np.asarray(mass, dtype=np.float64), LEAST_MASS)
     return np.asarray(2 * np.log(heavy / np.asarray(pt, dtype=np.float64)))
 

@@ -46,15 +46,10 @@ class Profile:
     def fit(
         cls, z: Floats, x: Floats, y: Floats, weights: Floats, *, n_knots: int, scale: bool
     ) -> Profile:
-        """Learn from background.
+        """Learn a score z from background by x and y, each (n,), with positive weights (n,).
 
-        Args:
-            z: Score, shape (n,).
-            x: First variable, shape (n,).
-            y: Second variable, shape (n,).
-            weights: Shape (n,), positive.
-            n_knots: Most intervals of the splines; fewer for few jets.
-            scale: Learn the spread too.
+        Splines have `n_knots` intervals at most, fewer for few jets; with `scale` the spread is
+        learned too.
         """
         intervals = int(np.clip(len(z) / JETS_PER_COEFFICIENT / 3 - DEGREE, 1, n_knots))
         inner = _weighted_quantiles(x, weights, np.linspace(0, 1, intervals + 1))

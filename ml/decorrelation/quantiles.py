@@ -19,19 +19,13 @@ LEAST_STEP = 1e-6
 def interpolate_survival(
     values: Floats, quantiles: Floats, survivals: Floats = SURVIVALS
 ) -> Floats:
-    """Give −ln of the survival of each value among its own quantiles.
+    """Give −ln of the survival of values (n,) among quantiles (n, L) of descending survivals (L,).
 
     Between two quantiles it is interpolated; beyond the ends it goes on with the mean slope of the
     quantiles from `TAIL_FROM` up, or from the median down, since the last two are too near each other
     to have a slope. Quantiles that cross are sorted, which never makes them worse.
 
-    Args:
-        values: Shape (n,).
-        quantiles: Value that a fraction `survivals[j]` lies above, shape (n, L).
-        survivals: Descending, shape (L,).
-
-    Returns:
-        Shape (n,), strictly rising with each value; negative below the lowest quantiles.
+    The result (n,) rises strictly with each value; it is negative below the lowest quantiles.
 
     References:
         Chernozhukov, Fernández-Val and Galichon, arXiv:0704.3649, on rearrangement.

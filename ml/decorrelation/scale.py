@@ -35,12 +35,7 @@ class StandardScale:
 
     @classmethod
     def fit(cls, scores: Floats, weights: Floats) -> StandardScale:
-        """Learn from background.
-
-        Args:
-            scores: Shape (n,), finite.
-            weights: Shape (n,), positive.
-        """
+        """Learn from finite scores (n,) of background, with positive weights (n,)."""
         knots, at = np.unique(scores, return_inverse=True)
         mass = np.bincount(at, weights=weights)
         middle = (np.cumsum(mass) - mass / 2) / mass.sum()
@@ -92,12 +87,7 @@ class TailSurvival:
 
     @classmethod
     def fit(cls, values: Floats, weights: Floats) -> TailSurvival:
-        """Learn from background.
-
-        Args:
-            values: Shape (n,), finite.
-            weights: Shape (n,), positive.
-        """
+        """Learn from finite values (n,) of background, with positive weights (n,)."""
         n_effective = weights.sum() ** 2 / np.sum(weights**2)
         knots, at = np.unique(values, return_inverse=True)
         mass = np.bincount(at, weights=weights)

@@ -133,14 +133,9 @@ class AutoencoderDetector(KerasDetector):
 def build_dense_autoencoder(
     columns: int, *, hidden: int, latent: int, activation: str, seeds: Iterator[int]
 ) -> Any:
-    """Build the network columns–hidden–latent–hidden–columns.
+    """Build the network columns–hidden–latent–hidden–columns, whose outputs are linear.
 
-    Args:
-        columns: Inputs and outputs; the outputs are linear.
-        hidden: Units before and after the code.
-        latent: Units of the code.
-        activation: Of all layers but the last.
-        seeds: One for each random initialiser.
+    Each random initialiser takes one of the seeds.
     """
     _, keras = import_keras()
 

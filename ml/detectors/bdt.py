@@ -75,13 +75,7 @@ class SupervisedFeatures(Representation):
         return {**super().identity(), "fields": {"betas": list(self.betas)}}
 
     def __call__(self, jets: Jets) -> Floats:
-        """Compute the features.
-
-        Args:
-            jets: n jets with constituents; τ1…τ4 are the jets' own where they have such columns.
-
-        Returns:
-            Shape (n, 8 betas + 9).
+        """Compute the features of n jets, (n, 8 betas + 9), with the jets' own τ1 to τ4 if present.
 
         Raises:
             NonFiniteError: If an axis, a constituent or a column used has a NaN or an infinity.

@@ -87,15 +87,7 @@ class Clusters:
 
 
 def distances_to(rows: AnyFloats, centroids: AnyFloats) -> Floats:
-    """Euclidean distances between rows and centroids, from |x|² − 2x·μ + |μ|² in float64.
-
-    Args:
-        rows: Shape (n, m).
-        centroids: Shape (k, m).
-
-    Returns:
-        Shape (n, k).
-    """
+    """Euclidean distances of rows (n, m) to centroids (k, m): (n, k), from |x|² − 2x·μ + |μ|²."""
     x = np.asarray(rows, dtype=np.float64)
     mu = np.asarray(centroids, dtype=np.float64)
     # Moved to the middle of the centroids first, so that little is lost where x is close to μ.
@@ -112,24 +104,16 @@ def distances_to(rows: AnyFloats, centroids: AnyFloats) -> Floats:
 def distances_in_batches(
     rows: AnyFloats, centroids: AnyFloats, *, batch_rows: int = BATCH_ROWS
 ) -> Iterator[tuple[slice, Floats]]:
-    """Give `distances_to` for a few thousand rows at a time, so that memory stays bounded.
-
-    Yields:
-        The rows and their distances, shape (rows, k).
-    """
+    """Give `distances_to` for a few thousand rows at a time, with these: memory stays bounded."""
     for start in range(0, len(rows), batch_rows):
         part = slice(start, min(start + batch_rows, len(rows)))
         yield part, distances_to(rows[part], centroids)
 
 
 def measure_clusters(rows: AnyFloats, centroids: AnyFloats) -> Clusters:
-    """Measure the clusters that rows form around given centroids.
+    """Measure the clusters that rows (n, m) form around given centroids (k, m).
 
     Every row is a member of the nearest centroid's cluster.
-
-    Args:
-        rows: Training rows, shape (n, m).
-        centroids: Shape (k, m).
 
     Raises:
         DetectorError: If no cluster is measurable.
@@ -167,19 +151,13 @@ def measure_clusters(rows: AnyFloats, centroids: AnyFloats) -> Clusters:
 def effective_dimensions(
     rows: AnyFloats, centroids: AnyFloats, radii: Floats, *, scaling: float = SCALING
 ) -> Floats:
-    """Effective dimension d_i = ln[N(c ρ_i)/N(ρ_i)]/ln c of the data around each centroid.
+    """Effective dimensions d_i = ln[N(c ρ_i)/N(ρ_i)]/ln c around centroids (k, m) of radii ρ_i (k,).
 
     N(R) counts all rows within R of the centroid, members of the cluster or not. The number of
     rows in a ball of uniform density grows as R^d; where the density falls, d comes out lower.
 
-    Args:
-        rows: Training rows, shape (n, m).
-        centroids: Shape (k, m).
-        radii: ρ_i, shape (k,).
-        scaling: c > 1.
-
-    Returns:
-        Shape (k,); 0 where no row is within ρ_i.
+    N(R) counts all rows (n, m) within R of the centroid; d_i (k,) is 0 where none is within ρ_i; c
+    > 1.
 
     References:
         arXiv:2202.00686, section 3.3, where the ratio is printed upside down.
@@ -193,17 +171,9 @@ def effective_dimensions(
 
 
 def mean_of_nearest(distances: Floats, *, n: int = 5) -> Floats:
-    """Mean distance to the n nearest centroids: KNC5 for n = 5, MinD for n = 1.
+    """Mean of distances (rows, k) to the n nearest centroids, at most all k: (rows,).
 
-    Args:
-        distances: Shape (rows, k).
-        n: How many; all k if there are fewer.
-
-    Returns:
-        Shape (rows,).
-
-    References:
-        arXiv:2202.00686, section 3.1.
+    KNC5 for n = 5, MinD for n = 1: arXiv:2202.00686, section 3.1.
     """
     n = min(n, distances.shape[1])
     return np.asarray(np.partition(distances, n - 1, axis=1)[:, :n].mean(axis=1))
@@ -221,20 +191,15 @@ def log_volume(dimension: float) -> float:
 def log_likelihood(
     distances: Floats, clusters: Clusters, *, dimension: float, normalised: bool = True
 ) -> Floats:
-    """Logarithm of the summed cluster densities, log Σ_i L_i.
+    """Logarithm of the summed cluster densities at distances (n, k), log Σ_i L_i: shape (n,).
 
     L_i = 𝒩_i within ρ_i of the centroid and 𝒩_i (ρ_i/r)^(d−1) exp[−(r − ρ_i)²/(2σ_i²)] at a
     distance r beyond. 𝒩_i = N_i/{V_d ρ_i^(d−1) [ρ_i + d σ_i √(π/2)]} makes L_i integrate to N_i in
     d dimensions. Summed in logarithms, so that it is finite however far a row is.
 
-    Args:
-        distances: Shape (n, k).
-        clusters: The k clusters; those without an extent are left out.
-        dimension: d >= 0: the effective one for MLLED, 1 for MLL1D and MLLN.
-        normalised: False takes 𝒩_i = N_i (MLLN).
-
-    Returns:
-        Shape (n,), up to a constant; the anomaly score is its negative.
+    Up to a constant; the anomaly score is its negative. `dimension` d ≥ 0 is the effective one for
+    MLLED, 1 for MLL1D and MLLN; MLLN takes 𝒩_i = N_i, not `normalised`. Clusters without an extent
+    are left out.
 
     References:
         arXiv:2202.00686, eq. 12 with |r − μ_i| where |r| is printed, and section 3.3.

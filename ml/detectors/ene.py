@@ -122,14 +122,7 @@ class EneDetector(ImageAutoencoder):
 
 
 def build_network(*, seeds: Iterator[int], pixels: int, filters: int, latent: int) -> Any:
-    """Build Ene's network, as `EneDetector` describes it.
-
-    Args:
-        seeds: One for each layer with weights.
-        pixels: Side of the images, a multiple of 4.
-        filters: Of each convolution but the last.
-        latent: Numbers in the code.
-    """
+    """Build Ene's network, as `EneDetector` describes it; a seed for each layer with weights."""
     _, keras = import_keras()
     layers = keras.layers
 

@@ -62,14 +62,7 @@ class Mixture:
     covariances: Floats
 
     def log_density(self, rows: Floats) -> Floats:
-        """Logarithm of the density, summed in logarithms.
-
-        Args:
-            rows: Shape (n, m).
-
-        Returns:
-            Shape (n,).
-        """
+        """Logarithm of the density of rows (n, m), summed in logarithms: shape (n,)."""
         m = self.means.shape[1]
         if self.covariances.ndim == 1:
             distance2 = distances_to(rows, self.means) ** 2 / self.covariances  # (n, k)
@@ -210,14 +203,10 @@ class GaussianMixtureDetector(Detector):
 
 
 def principal_axes(rows: npt.NDArray[np.floating[Any]], n: int) -> Floats:
-    """Find the first principal axes of rows, each divided by the standard deviation along it.
+    """Find the first n principal axes of rows, each divided by the standard deviation along it.
 
-    Args:
-        rows: Shape (jets, numbers).
-        n: How many axes at most; those without variance are left out.
-
-    Returns:
-        Shape (m, numbers), m <= n: `(rows - mean) @ axes.T` has the unit covariance.
+    Of rows (jets, numbers) come axes (m, numbers), m ≤ n: those without variance are left out.
+    `(rows - mean) @ axes.T` has the unit covariance.
 
     Raises:
         DetectorError: If the rows are all alike.
@@ -237,18 +226,10 @@ def principal_axes(rows: npt.NDArray[np.floating[Any]], n: int) -> Floats:
 def fit_mixture(
     rows: Floats, *, components: int, covariance: str, beta: float | None, seed: int
 ) -> tuple[Mixture, float, bool]:
-    """Fit a mixture by expectation maximisation, with β given or found by the rule.
+    """Fit Gaussians to centred rows (n, m) by expectation maximisation, β given or by the rule.
 
-    Args:
-        rows: Shape (n, m), centred.
-        components: Number of Gaussians.
-        covariance: `"spherical"`, `"diag"` or `"full"`.
-        beta: In units of the rows' mean variance; None for the rule.
-        seed: Of the k-means start.
-
-    Returns:
-        The mixture, its β in units of the mean variance, and whether the smallest fitted variance,
-        without β, is at least 1000 β.
+    Also gives β, like `beta` in units of the rows' mean variance, and whether the smallest fitted
+    variance, without β, is at least 1000 β.
 
     Raises:
         DetectorError: If the rows are all alike, or a covariance cannot be inverted.

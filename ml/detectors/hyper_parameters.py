@@ -18,12 +18,7 @@ __all__ = ["Configurable", "represented_by"]
 
 
 def represented_by(kind: type, factory: Callable[[], Any] | None = None) -> Any:
-    """Declare the hyper-parameter `representation`.
-
-    Args:
-        kind: The class that it must be of.
-        factory: Makes the default; by default the class itself.
-    """
+    """Declare the hyper-parameter `representation` of a class, which makes the default, or `factory`."""
     return constrained(constraint=InstanceOf(kind), factory=factory or kind)
 
 
@@ -54,8 +49,7 @@ class Configurable:
     def create(cls, hyper_parameters: Mapping[str, Any]) -> Self:
         """Make an instance from a mapping, as configurations hold it.
 
-        Args:
-            hyper_parameters: Name → value; `representation` may be a name or an identity.
+        `representation` may be a name or an identity.
 
         Raises:
             DetectorError: If there is no such hyper-parameter.

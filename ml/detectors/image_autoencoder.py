@@ -125,30 +125,18 @@ class ImageAutoencoder(KerasDetector):
 
 
 def mean_squared_error(images: AnyFloats, outputs: AnyFloats) -> Floats:
-    """Average the squared differences over the pixels of each image.
-
-    Args:
-        images: Shape (n, …).
-        outputs: Reconstructions of the same shape.
-
-    Returns:
-        Shape (n,).
-    """
+    """Average the squared differences of images and outputs (n, …) over the pixels: (n,)."""
     difference = _flat(images) - _flat(outputs)
     return np.asarray(np.mean(difference**2, axis=1))
 
 
 def kl_divergence(images: AnyFloats, outputs: AnyFloats) -> Floats:
-    """Kullback–Leibler divergence Σ P ln(P/Q) from images P to reconstructions Q, in nats.
+    """Kullback–Leibler divergence Σ P ln(P/Q) from images P (n, …) to reconstructions Q: (n,), nats.
 
     Q is clipped below at 1e-7 and divided by its sum. An all-zero image has 0.
 
-    Args:
-        images: Shape (n, …), not negative, each of sum 1.
-        outputs: Reconstructions of the same shape, of any sign and sum.
-
-    Returns:
-        Shape (n,), not negative.
+    P is not negative and of sum 1; Q may have any sign and sum, and is clipped below at 1e-7 and
+    divided by its sum.
 
     References:
         D. Khanal (2023), section 6.1.

@@ -137,18 +137,10 @@ class InvertibleDetector(KerasDetector):
         return self.flow_.n_parameters
 
     def scores_reweighted(self, jets: Jets, n: Reweight, *, allow_trained: bool = False) -> Floats:
-        """Score jets by −log p in the space of EFPⁿ, whichever power the network was trained on.
+        """Score jets, shape (n_jets,), by −log p in the space of EFPⁿ, n ≥ 0, "log" or None.
 
         −log p(EFP) + (n − 1) Σ_i log EFP_i + 8 log n; without the last term for n = 0, which stands for
         the logarithm.
-
-        Args:
-            jets: n_jets jets; may be none.
-            n: As `EnergyFlow.reweighted` takes it: a number ≥ 0, "log" or None.
-            allow_trained: Score jets of events it was trained on too.
-
-        Returns:
-            Shape (n_jets,).
 
         Raises:
             TrainedOnError: If jets belong to events it was trained on.

@@ -100,11 +100,7 @@ class KerasDetector(Detector):
 
     @abstractmethod
     def _build(self, seeds: Iterator[int]) -> Any:
-        """Build the untrained network.
-
-        Args:
-            seeds: One for each random initialiser and dropout layer.
-        """
+        """Build the untrained network; every random initialiser and dropout layer takes a seed."""
 
     @abstractmethod
     def _train(self, task: TrainingTask) -> Training:

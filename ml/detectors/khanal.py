@@ -75,10 +75,7 @@ class KhanalDetector(ImageAutoencoder):
 def build_autoencoder(*, seeds: Iterator[int], dropout: float, shared_alpha: bool) -> Any:
     """Build Khanal's network, as `KhanalDetector` describes it.
 
-    Args:
-        seeds: One for each random initialiser and dropout layer.
-        dropout: Rate; no dropout layers at 0.
-        shared_alpha: One alpha a filter instead of one a pixel and filter.
+    Each random initialiser and dropout layer takes one of the seeds.
     """
     _, keras = import_keras()
     layers, initializers = keras.layers, keras.initializers

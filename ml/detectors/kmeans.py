@@ -125,19 +125,12 @@ class KMeansDetector(Detector):
 
 
 def find_centroids(rows: Singles, *, k: int, starts: int, seed: int) -> Floats:
-    """Run k-means: Lloyd's algorithm from k-means++ starts, the least inertia kept.
+    """Run k-means on rows (n, m), n ≥ k, from several k-means++ starts, the least inertia kept.
 
     Images of many pixels are first turned to the principal axes that hold all but 1e-6 of their
     variance: distances stay as they are, and there is several times less to compute.
 
-    Args:
-        rows: Shape (n, m), n >= k.
-        k: Number of clusters.
-        starts: How often to start.
-        seed: Of the starts.
-
-    Returns:
-        Means of the clusters' rows, shape (k, m); fewer than k where fewer rows differ.
+    Gives the means of the clusters' rows (k, m); fewer than k where fewer rows differ.
     """
     fitter = import_sklearn("cluster").KMeans(
         k, n_init=starts, max_iter=MAX_ITERATIONS, random_state=seed

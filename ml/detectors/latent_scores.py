@@ -54,13 +54,9 @@ class NearestCodes:
             raise TooFewJetsError(msg)
 
     def sum_of_distances(self, codes: npt.NDArray[np.floating[Any]]) -> Floats:
-        """Add up the Euclidean distances to the k nearest stored codes.
+        """Add up the Euclidean distances of codes (n, d) to the k nearest stored ones: shape (n,).
 
-        Args:
-            codes: Shape (n, d). A code that is itself stored is its own nearest one.
-
-        Returns:
-            Shape (n,).
+        A code that is itself stored is its own nearest one.
         """
         distances, _ = self._tree.query(codes, k=np.arange(1, self.k + 1))  # (n, k)
         return np.asarray(distances.sum(axis=1))
@@ -90,12 +86,10 @@ class OneClassBoundary:
 
     @classmethod
     def fit(cls, codes: npt.NDArray[np.floating[Any]], *, nu: float) -> OneClassBoundary:
-        """Find the boundary; γ = 1 / (d · variance of all numbers), scikit-learn's "scale".
+        """Find the boundary of codes (n, d); γ = 1 / (d · variance), scikit-learn's "scale".
 
-        Args:
-            codes: Shape (n, d).
-            nu: Bounds from above the part of these codes that is outside, and from below the part
-                that become support vectors; in (0, 1).
+        ν bounds from above the part of these codes that is outside, and from below that of support
+        vectors.
 
         Raises:
             ConfigError: If `nu` is not in (0, 1).

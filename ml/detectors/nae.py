@@ -139,10 +139,6 @@ class NormalisedAutoencoderDetector(AutoencoderDetector):
     def samples(self, n: int, *, seed: int = 1) -> Floats:
         """Draw from the model, each sample by its own chain from a uniform start.
 
-        Args:
-            n: How many.
-            seed: Of the chains.
-
         Returns:
             Features, shape (n, d), in the representation's units.
         """
@@ -245,9 +241,7 @@ def residual_temperature(rows: npt.NDArray[np.floating[Any]], latent: int) -> fl
     that of the data on average at T = (2/d) · mean of the d − latent least eigenvalues of their
     covariance.
 
-    Args:
-        rows: Standardised features, shape (n, d), n ≥ 1.
-        latent: Units of the code, less than d.
+    `rows` are standardised features (n, d), n ≥ 1.
     """
     values = np.asarray(rows, dtype=np.float64)
     columns = values.shape[1]

@@ -42,12 +42,7 @@ class Standardiser:
 
     @classmethod
     def fit(cls, rows: npt.NDArray[np.floating[Any]], *, compress: bool) -> Standardiser:
-        """Learn the columns.
-
-        Args:
-            rows: Shape (n, d), n ≥ 1.
-            compress: Whether to compress them.
-        """
+        """Learn the columns of rows (n, d), n ≥ 1, compressed or not."""
         values = np.asarray(rows, dtype=np.float64)
         scale = None
         if compress:
@@ -60,14 +55,7 @@ class Standardiser:
         return cls(mean, std, standard.min(axis=0), standard.max(axis=0), scale)
 
     def __call__(self, rows: npt.NDArray[np.floating[Any]]) -> Singles:
-        """Standardise rows.
-
-        Args:
-            rows: Shape (n, d).
-
-        Returns:
-            Same shape, float32.
-        """
+        """Standardise rows (n, d): same shape, float32."""
         values = np.asarray(rows, dtype=np.float64)
         if self.scale is not None:
             values = np.arcsinh(values / self.scale)

@@ -49,14 +49,7 @@ def resampled_weights(
 ) -> Iterator[Floats]:
     """Draw as many jets with replacement, signal and background apart, again and again.
 
-    Args:
-        weights: Shape (n,).
-        is_signal: Shape (n,); all alike is allowed.
-        replicas: How many times.
-        seed: Of the drawing.
-
-    Yields:
-        Weights times the number of times each jet was drawn, shape (n,).
+    Gives the weights (n,) times how often each jet was drawn; jets may be all of one kind.
 
     Raises:
         InputError: If there are no replicas.
@@ -79,12 +72,7 @@ def resampled_weights(
 
 
 def percentile_interval(value: float, samples: npt.ArrayLike) -> Interval:
-    """Put a number between the percentiles 2.5 and 97.5 of its replicas.
-
-    Args:
-        value: The number.
-        samples: Its replicas, shape (replicas,); NaN where one is not defined, and left out.
-    """
+    """Put a number between the percentiles 2.5 and 97.5 of its replicas; NaN ones are left out."""
     replicas = np.asarray(samples, dtype=np.float64)
     replicas = replicas[~np.isnan(replicas)]
     if not len(replicas):
@@ -103,14 +91,9 @@ def statistic_interval(
     replicas: int = REPLICAS,
     seed: int = 1,
 ) -> Interval:
-    """Give any number of a sample, such as its mean, with its bootstrap interval.
+    """Give any number of a sample, `statistic(values, weights)`, with its bootstrap interval.
 
-    Args:
-        statistic: `statistic(values, weights)` → the number.
-        values: Shape (n,).
-        weights: Not negative, shape (n,).
-        replicas: Resamplings.
-        seed: Of the resampling.
+    Values and weights, not negative, have shape (n,).
 
     Raises:
         InputError: If there are no replicas.
@@ -122,14 +105,10 @@ def statistic_interval(
 
 
 def fraction_interval(passed: npt.NDArray[Any], weights: Floats) -> Interval:
-    """Wilson's interval of the weighted fraction of jets that pass.
+    """Wilson's interval of the weighted fraction of jets that pass, bool (n,); weights (n,).
 
     It needs no replicas, and says something where none or all pass. Weighted jets count as their
     effective number, (Σw)²/Σw².
-
-    Args:
-        passed: Bool, shape (n,).
-        weights: Not negative, shape (n,); their sum must be positive.
 
     References:
         Wilson (1927), eq. (4).

@@ -35,14 +35,7 @@ class Ranking:
     def from_scores(
         cls, scores: Floats, signal: Bools, place: Ints | None = None, n_bins: int = 1
     ) -> Ranking:
-        """Rank jets.
-
-        Args:
-            scores: Shape (n,), n ≥ 1.
-            signal: Shape (n,).
-            place: The bin of each jet, shape (n,); one bin by default.
-            n_bins: Number of bins.
-        """
+        """Rank n ≥ 1 jets by their scores, signal or not, within the bins `place`, each (n,)."""
         place = np.zeros(len(scores), dtype=np.int64) if place is None else place
         order = np.lexsort((-scores, place))
         ranked, where = scores[order], place[order]
@@ -51,11 +44,7 @@ class Ranking:
         return cls(order, signal[order], first, where[first], ranked[first], n_bins)
 
     def rates(self, weights: Floats) -> tuple[Floats, Floats]:
-        """Give fpr and tpr of a single bin from the highest score down, shape (m + 1,) each.
-
-        Args:
-            weights: In the given order, shape (n,).
-        """
+        """Give fpr and tpr, (m + 1,) each, of a single bin from the highest score down."""
         ranked = weights[self.order]
         last = np.append(self.first[1:], len(ranked)) - 1
 
@@ -66,11 +55,7 @@ class Ranking:
         return rate(np.where(self.signal, 0.0, ranked)), rate(np.where(self.signal, ranked, 0.0))
 
     def areas(self, weights: Floats) -> tuple[Floats, Floats]:
-        """Give each bin's area, NaN where a kind has no weight, and signal weight: (n_bins,).
-
-        Args:
-            weights: In the given order, shape (n,).
-        """
+        """Give each bin's area, NaN where a kind has no weight, and signal weight: (n_bins,)."""
         ranked = weights[self.order]
         signal = np.add.reduceat(np.where(self.signal, ranked, 0.0), self.first)  # (m,)
         background = np.add.reduceat(np.where(self.signal, 0.0, ranked), self.first)

@@ -109,15 +109,7 @@ def auc(
     replicas: int = REPLICAS,
     seed: int = 1,
 ) -> Interval:
-    """Area under the ROC curve, with its interval.
-
-    Args:
-        scores: As in `roc_curve`, which also says what is raised.
-        is_signal: Bool, shape (n,).
-        weights: As in `roc_curve`.
-        replicas: Resamplings.
-        seed: Of the resampling.
-    """
+    """Area under the ROC curve, with its interval; takes and raises what `roc_curve` does."""
     return _bootstrap(scores, is_signal, weights, [_area], replicas, seed)[0]
 
 
@@ -130,15 +122,9 @@ def background_rejection(
     replicas: int = REPLICAS,
     seed: int = 1,
 ) -> Interval:
-    """1/ε_b at a signal efficiency, with its interval; infinite where no background is left.
+    """1/ε_b at a signal efficiency in (0, 1], with its interval; takes and raises as `roc_curve`.
 
-    Args:
-        scores: As in `roc_curve`, which also says what is raised.
-        is_signal: Bool, shape (n,).
-        weights: As in `roc_curve`.
-        signal_efficiency: In (0, 1].
-        replicas: Resamplings.
-        seed: Of the resampling.
+    It is infinite where no background is left.
     """
     statistics = [_rejection_at(signal_efficiency)]
     return _bootstrap(scores, is_signal, weights, statistics, replicas, seed)[0]
@@ -153,18 +139,10 @@ def evaluate(
     replicas: int = REPLICAS,
     seed: int = 1,
 ) -> list[Evaluation]:
-    """Make a table of the figures of several scores of the same jets.
+    """Make a table of the figures of several scores of the same jets, one row a score.
 
-    Args:
-        scores: Name → shape (n,).
-        is_signal: Bool, shape (n,).
-        weights: As in `roc_curve`, which also says what is raised.
-        signal_efficiencies: Where to give the rejection.
-        replicas: Resamplings; the same ones for every score, so that scores can be compared.
-        seed: Of the resampling.
-
-    Returns:
-        One row a score, in the order given.
+    Scores are name → (n,); the resamplings are the same for every score, so that scores can be
+    compared. Takes and raises else what `roc_curve` does.
     """
     signal = np.asarray(is_signal, dtype=bool)
     statistics = [_area, *(_rejection_at(efficiency) for efficiency in signal_efficiencies)]
@@ -238,15 +216,7 @@ def _rejection_at(signal_efficiency: float) -> Statistic:
 def checked(
     scores: npt.ArrayLike, is_signal: npt.ArrayLike, weights: npt.ArrayLike | None
 ) -> tuple[Floats, Bools, Floats]:
-    """Take what an evaluation is of as arrays, and refuse what cannot be evaluated.
-
-    Args:
-        scores: Shape (n,).
-        is_signal: Shape (n,).
-        weights: Shape (n,); 1 by default.
-
-    Returns:
-        The three, as float64, bool and float64.
+    """Take scores, whether signal, and weights, each (n,), as float64, bool, float64, or refuse.
 
     Raises:
         TooFewJetsError: If signal or background have no weight.
@@ -271,14 +241,7 @@ def checked(
 def checked_columns(
     columns: Mapping[str, npt.ArrayLike], weights: npt.ArrayLike | None
 ) -> tuple[dict[str, Floats], Floats]:
-    """Take numbers of jets and their weights as arrays, and refuse what cannot be evaluated.
-
-    Args:
-        columns: Name → shape (n,); at least one.
-        weights: Shape (n,); 1 by default.
-
-    Returns:
-        The columns and the weights, as float64.
+    """Take columns, name → (n,), and weights (n,), by default 1, as float64, or refuse them.
 
     Raises:
         NonFiniteError: If a number is NaN or infinite.

@@ -109,10 +109,7 @@ def labelled_thresholds(
     Halfway between the two means and between the two medians, and the threshold where the
     difference of the efficiencies, ε_s − ε_b, is largest.
 
-    Args:
-        scores: As in `roc_curve`, which also says what is raised.
-        is_signal: Bool, shape (n,).
-        weights: As in `roc_curve`.
+    Takes and raises what `roc_curve` does.
     """
     values, signal, w = checked(scores, is_signal, weights)
     (s_mean, s_median), (b_mean, b_median) = (
@@ -136,11 +133,7 @@ def efficiencies_at(
 ) -> list[Cut]:
     """Count what is above thresholds: of jets other than those that the thresholds come from.
 
-    Args:
-        thresholds: As the other functions give them.
-        scores: As in `roc_curve`, which also says what is raised.
-        is_signal: Bool, shape (n,).
-        weights: As in `roc_curve`.
+    Takes and raises what `roc_curve` does.
     """
     values, signal, w = checked(scores, is_signal, weights)
     return [

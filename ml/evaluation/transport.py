@@ -72,14 +72,7 @@ def emds(a: npt.ArrayLike, b: npt.ArrayLike, *, radius: float) -> Floats:
 
 
 def pt_eta_phi(momenta: npt.ArrayLike) -> Floats:
-    """Turn (px, py, pz, …) into (pt, η, φ).
-
-    Args:
-        momenta: Shape (…, 3 or more); what follows pz is ignored.
-
-    Returns:
-        Shape (…, 3). Without pt, as in padding, all three are 0.
-    """
+    """Turn (px, py, pz, …), (…, 3 or more), into (pt, η, φ), (…, 3); without pt all are 0."""
     px, py, pz = np.moveaxis(np.asarray(momenta, dtype=np.float64)[..., :3], -1, 0)
     pt = np.hypot(px, py)
     with np.errstate(over="ignore"):

@@ -19,18 +19,7 @@ SMALLEST_SQUARE = 1e-12
 
 
 def reverse_gradient(values: Any, *, strength: float = 1.0) -> Any:
-    """Pass values on unchanged, and their gradient back times −strength.
-
-    So one descent trains what comes after to lower a loss, and what comes before to raise it. It
-    has no weights, and belongs into a training step, not into a model: nothing of it is saved.
-
-    Args:
-        values: A tensor of any shape.
-        strength: λ.
-
-    References:
-        arXiv:1409.7495, eqs. (9) and (10).
-    """
+    """Pass a tensor of any shape on unchanged, and its gradient back times −strength."""
     tf, _ = import_keras()
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
@@ -41,17 +30,11 @@ def reverse_gradient(values: Any, *, strength: float = 1.0) -> Any:
 
 
 def gradient_penalty(critic: Callable[[Any], Any], real: Any, fake: Any, fractions: Any) -> Any:
-    """Mean of (‖∇_x D(x)‖ − 1)² over points between real and made rows.
+    """Mean of (‖∇_x D(x)‖ − 1)² over points between real and made rows (b, n): a scalar tensor.
 
-    Args:
-        critic: D: rows (b, n) → one number each, shape (b, 1). Rows must not influence each other.
-        real: Rows, shape (b, n).
-        fake: Made rows of the same shape. They count as constants: nothing that made them is
-            trained by the penalty.
-        fractions: Where between them to look, shape (b, 1): 0 is at the made row, 1 at the real one.
-
-    Returns:
-        A scalar tensor, from which gradients with respect to the critic's weights can be taken.
+    The critic D gives one number (b, 1) a row; rows must not influence each other. Made rows count
+    as constants. `fractions` (b, 1) say where between: 0 is at the made row, 1 at the real one.
+    Gradients with respect to the critic's weights can be taken of it.
 
     References:
         arXiv:1704.00028, eq. (3).

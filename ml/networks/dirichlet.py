@@ -56,14 +56,7 @@ class SoftmaxPrior:
         return cls(logs - logs.mean(), inverse * (1 - 2 / r) + inverse.sum() / r**2)
 
     def kl_from(self, means: Floats, log_variances: Floats) -> Floats:
-        """Kullback–Leibler divergence of Gaussians from this one, in nats.
-
-        Args:
-            means: μ, shape (n, R).
-            log_variances: log σ², shape (n, R).
-
-        Returns:
-            Shape (n,), not negative.
+        """Kullback–Leibler divergence [nats] of Gaussians μ, log σ² (n, R) from this one: (n,).
 
         References:
             arXiv:2202.00686, eq. (16).
@@ -74,17 +67,11 @@ class SoftmaxPrior:
 
 
 def build_network(n_numbers: int, r: int, *, seeds: Iterator[int]) -> Any:
-    """Build the network, as `DirichletDetector` describes it, without the sampling.
+    """Build the network, as `DirichletDetector` describes it, without the sampling, of R mixtures.
 
-    Args:
-        n_numbers: Numbers a row, N.
-        r: Mixtures, R.
-        seeds: One for each random initialiser.
-
-    Returns:
-        A model from rows (n, N) to (n, 2R + N): μ, log σ², and what is decoded from softmax(μ); on
-        images its softmax is the image. The output of the layer `codes` is (μ, log σ²), the layer
-        `mixtures` is the decoder.
+    From rows (n, N) it gives (n, 2R + N): μ, log σ², and what is decoded from softmax(μ); on images
+    its softmax is the image. The output of the layer `codes` is (μ, log σ²), the layer `mixtures`
+    is the decoder. Each random initialiser takes one of the seeds.
     """
     _, keras = import_keras()
     layers = keras.layers

@@ -71,12 +71,8 @@ class Flow:
         Hidden kernels and biases are uniform within 1/√⌈d/2⌉, so that the kinks of the ReLUs lie among
         rows of unit variance rather than all at the origin.
 
-        Args:
-            dimensions: d, at least 2: one number cannot be split.
-            blocks: How many, at least 1.
-            units: Of the hidden layers, at least 1.
-            clamp: Bound of |s|, positive.
-            seed: Of the rotations and the hidden layers.
+        `dimensions` are at least 2, for one number cannot be split; blocks and hidden units at
+        least 1; `clamp`, the bound of |s|, is positive.
 
         Raises:
             ConfigError: If one of these is out of its range.
@@ -117,14 +113,9 @@ class Flow:
         return sum(getattr(self, name).size for name in TRAINED)
 
     def forward(self, rows: Array) -> tuple[Floats, Floats]:
-        """Map rows to the latent space.
+        """Map rows (n, d) to latent ones z (n, d), with log|det ∂z/∂x| (n,).
 
-        Args:
-            rows: Shape (n, d).
-
-        Returns:
-            Latent rows z, shape (n, d), and log|det ∂z/∂x|, shape (n,). Rows absurdly far out may
-            overflow to infinities.
+        Rows absurdly far out may overflow to infinities.
         """
         z = rows.astype(np.float64)
         log_det = np.zeros(len(z))
@@ -139,14 +130,7 @@ class Flow:
         return z, log_det
 
     def inverse(self, latent: Array) -> Floats:
-        """Map latent rows back: `inverse(forward(x)[0])` is x.
-
-        Args:
-            latent: Shape (n, d).
-
-        Returns:
-            Rows, shape (n, d).
-        """
+        """Map latent rows (n, d) back: `inverse(forward(x)[0])` is x."""
         rows = latent.astype(np.float64)
         kept = self.hidden_kernels.shape[1]
         for tile in _tiles(len(rows)):
@@ -158,13 +142,7 @@ class Flow:
         return rows
 
     def log_density(self, rows: Array) -> Floats:
-        """Logarithm of the density of rows, which integrates to 1: log 𝒩(z; 0, 1) + log|det|.
-
-        Args:
-            rows: Shape (n, d).
-
-        Returns:
-            Shape (n,).
+        """Logarithm of the density (n,) of rows (n, d): log 𝒩(z; 0, 1) + log|det|; integrates to 1.
 
         References:
             arXiv:2202.00686, eq. (20).
@@ -173,12 +151,7 @@ class Flow:
         return log_normal(latent) + log_det
 
     def trained_to(self, weights: Sequence[Array]) -> Flow:
-        """Take over the weights of a model that `trainable_model` made.
-
-        Args:
-            weights: Kernel and bias of the hidden, then of the output layer, block after block, as
-                the model's `get_weights` gives them.
-        """
+        """Take over the weights of `trainable_model`'s model, as its `get_weights` gives them."""
         trained: dict[str, Any] = {
             name: np.stack(weights[i :: len(TRAINED)]).astype(np.float32)
             for i, name in enumerate(TRAINED)
@@ -195,10 +168,6 @@ class Flow:
     @classmethod
     def from_bytes(cls, content: bytes, *, where: str = "flow.npz") -> Flow:
         """Read what `to_bytes` gave.
-
-        Args:
-            content: The bytes of the file.
-            where: Its name, for the message.
 
         Raises:
             DetectorError: If it does not hold a flow.
@@ -225,14 +194,7 @@ def _tiles(n: int) -> Iterator[slice]:
 
 
 def log_normal(latent: Array) -> Floats:
-    """Logarithm of the standard normal density in d dimensions.
-
-    Args:
-        latent: Shape (n, d).
-
-    Returns:
-        Shape (n,).
-    """
+    """Logarithm of the standard normal density in d dimensions: (n, d) → (n,)."""
     z = latent.astype(np.float64)
     return np.asarray(-0.5 * (np.einsum("ij,ij->i", z, z) + z.shape[1] * math.log(2 * math.pi)))
 
@@ -241,9 +203,6 @@ def trainable_model(flow: Flow) -> Any:
     """Build a Keras model of the same map, with the same weights.
 
     Its weights are those that `Flow.trained_to` takes; the rotations are constants.
-
-    Args:
-        flow: Where the training starts.
 
     Returns:
         A model from rows (n, d) to latent rows (n, d) and log|det| (n,), all float32.
@@ -270,14 +229,9 @@ def trainable_model(flow: Flow) -> Any:
 
 
 def negative_log_likelihood(model: Any, rows: Any) -> Any:
-    """Mean of −log p over rows: what a flow is trained to make least.
+    """Mean of −log p over rows (n, d), a scalar tensor: what a flow is trained to make least.
 
-    Args:
-        model: As `trainable_model` makes it.
-        rows: Tensor of shape (n, d).
-
-    Returns:
-        A scalar tensor. A Gaussian's is at least d (1 + ln 2π)/2 on rows of unit covariance.
+    A Gaussian's is at least d (1 + ln 2π)/2 on rows of unit covariance.
 
     References:
         arXiv:2202.00686, eq. (20).

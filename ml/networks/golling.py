@@ -48,12 +48,7 @@ class Networks:
 
     @classmethod
     def build(cls, n_inputs: int, *, seeds: Iterator[int]) -> Networks:
-        """Build untrained networks.
-
-        Args:
-            n_inputs: n.
-            seeds: One for each layer.
-        """
+        """Build untrained networks for n inputs; each layer takes one of the seeds."""
         return cls(
             _dense("encoder", n_inputs, LAYERS, 2 * LATENT, seeds=seeds),
             _dense("decoder", LATENT, LAYERS[::-1], n_inputs, seeds=seeds),
@@ -100,14 +95,9 @@ def adversarial_objective(
 ) -> Objective:
     """Give what a stage trains: encoder and decoder always, the critic in the second stage.
 
-    Args:
-        networks: Trained in place. All are part of the state, so that a stage starts from all.
-        stage: Which one.
-        learning_rate: Of Adam, which starts afresh.
-        kl_weight: See `loss_terms`.
-        critic_weight: See `loss_terms`; 0 in the first stage, whatever its value.
-        penalty: See `loss_terms`.
-        seed: Of the codes' noise. Validation uses the same noise in each epoch.
+    All networks are part of the state, so that a stage starts from all; Adam starts afresh. Weights
+    are those of `loss_terms`, that of the critic 0 in the first stage. Validation uses the same
+    noise in each epoch.
     """
     tf, keras = import_keras()
     models = list(networks.by_name().values())
@@ -150,24 +140,16 @@ def loss_terms(
     critic_weight: float | None,
     penalty: float,
 ) -> Losses:
-    """Compute the loss of a batch and its terms.
+    """Compute the loss of a batch of scaled inputs (b, n) and its terms, all scalars.
 
     loss = mse + kl_weight · kl + critic_weight · (critic + penalty · gradient penalty). The critic
     lowers it; what comes to the autoencoder from the critic's term has its sign reversed.
 
-    Args:
-        networks: The networks.
-        batch: Scaled inputs, (b, n).
-        noise: Standard normal numbers, (b, 10): a code is mean + standard deviation · noise.
-        fractions: Where between jets and reconstructions the gradient is penalised, (b, 1).
-        kl_weight: Of the KL divergence.
-        critic_weight: Of the critic's terms; None leaves the critic out, and these terms 0.
-        penalty: Of the gradient penalty.
-
-    Returns:
-        Scalars: `mse`, the squared error averaged over the inputs; `kl`, ½ Σ (μ² + σ² − 1 − ln σ²)
-        summed over the codes and divided by the number of inputs; `critic`, the cross-entropy,
-        averaged over jets and reconstructions; `penalty`; `loss`.
+    A code is mean + standard deviation · noise (b, 10); the gradient is penalised at `fractions`
+    (b, 1) between jets and reconstructions; no `critic_weight` leaves the critic out, its terms 0.
+    `mse` is the squared error averaged over the inputs; `kl` ½ Σ (μ² + σ² − 1 − ln σ²), summed over
+    the codes and divided by the number of inputs; `critic` the cross-entropy, averaged over jets
+    and reconstructions; then `penalty` and `loss`.
     """
     tf, _ = import_keras()
     moments = networks.encoder(batch)

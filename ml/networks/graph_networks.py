@@ -28,12 +28,8 @@ def build_graph_autoencoder(
     node gets what its neighbours and theirs hold; the sum over nodes and a linear layer make the code. Decoder: a hidden
     layer, from it the features of all places, and a vector u for each place: â_ij = σ(u_i · u_j + c).
 
-    Args:
-        nodes: N.
-        features: f.
-        hidden: Numbers a node, and twice as many in the decoder.
-        latent: Numbers of the code.
-        seeds: One for each random initialiser.
+    `hidden` numbers a node, and twice as many in the decoder; each random initialiser takes one of
+    the seeds.
     """
     _, keras = import_keras()
     layers = keras.layers
@@ -79,15 +75,7 @@ def graph_energy(model: Any, x: Any, a: Any, mask: Any, *, edge_weight: float) -
     Of what is there alone. The edges' errors are not averaged over the pairs: there are far more pairs
     than edges, and at a temperature that holds the features an average would leave the edges free.
 
-    Args:
-        model: As `build_graph_autoencoder` makes it.
-        x: Features, shape (b, N, f).
-        a: Adjacency, shape (b, N, N).
-        mask: Shape (b, N).
-        edge_weight: Weight of the edges' part.
-
-    Returns:
-        Shape (b,); 0 for a graph without nodes.
+    Of features (b, N, f), adjacency (b, N, N) and mask (b, N): (b,), 0 for a graph without nodes.
     """
     tf, _ = import_keras()
     made, linked = model([x, a, mask])
@@ -100,27 +88,16 @@ def graph_energy(model: Any, x: Any, a: Any, mask: Any, *, edge_weight: float) -
 
 
 def symmetric(a: Any, mask: Any) -> Any:
-    """Make an adjacency of any numbers: symmetric, in [0, 1], nothing in padding or diagonal.
-
-    Args:
-        a: Shape (b, N, N).
-        mask: Shape (b, N).
-    """
+    """Make an adjacency of numbers (b, N, N): symmetric, in [0, 1], 0 where padded, on the diagonal."""
     tf, _ = import_keras()
     a = tf.clip_by_value(a, 0.0, 1.0)
     return (a + tf.transpose(a, (0, 2, 1))) / 2 * pair_mask(mask)
 
 
 def summarise_graphs(x: Any, a: Any, mask: Any) -> Any:
-    """Give a graph as a point: mean and standard deviation of each feature, and edges a node.
+    """Give graphs as points: mean and standard deviation of each feature, and edges a node.
 
-    Args:
-        x: Features, shape (b, N, f).
-        a: Adjacency, shape (b, N, N).
-        mask: Shape (b, N).
-
-    Returns:
-        Shape (b, 2f + 1).
+    Of features (b, N, f), adjacency (b, N, N) and mask (b, N): shape (b, 2f + 1).
     """
     tf, _ = import_keras()
     count = tf.maximum(tf.reduce_sum(mask, axis=1, keepdims=True), 1.0)  # (b, 1)

@@ -100,10 +100,6 @@ def model_to_bytes(model: Any) -> bytes:
 def model_from_bytes(content: bytes, *, where: str = "model.keras") -> Any:
     """Build the model that a `.keras` file holds, in safe mode and without its optimizer.
 
-    Args:
-        content: The bytes of the file.
-        where: Its name, for the message.
-
     Raises:
         DetectorError: If Keras cannot read it, or it needs code (a lambda) that safe mode bars.
     """
@@ -119,16 +115,9 @@ def model_from_bytes(content: bytes, *, where: str = "model.keras") -> Any:
 
 
 def compile_function(function: Callable[[Any], Any], shape: tuple[int | None, ...]) -> Any:
-    """Trace a function of one float32 array, once, for one shape.
+    """Trace a function of one float32 array, once, for one shape, None for an axis of any length.
 
     Without XLA, which was measured to be half as fast on CPUs for networks this small.
-
-    Args:
-        function: From a tensor to a tensor.
-        shape: Of its argument; None for an axis of any length.
-
-    Returns:
-        A function from a numpy array to a tensor, which has `.numpy()`.
     """
     tf, _ = import_keras()
     traced = tf.function(

@@ -75,17 +75,11 @@ class Langevin:
     def sample(
         self, energy: Energy, start: Tensors, *, confine: Confine, generator: Any
     ) -> Tensors:
-        """Move rows; to be called inside a traced function.
+        """Move rows (b, …), one tensor a step size; to be called inside a traced function.
 
-        Args:
-            energy: What E is.
-            start: Where to start, one tensor for each step size, each of shape (b, …). Further ones
-                stay as they are, for example a mask.
-            confine: Applied to all of them after each move.
-            generator: A `tf.random.Generator`: its state is advanced.
-
-        Returns:
-            Tensors of the shapes of `start`, cut off from any gradient.
+        Further tensors stay as they are, for example a mask; `confine` is applied to all after each
+        move; the state of the `tf.random.Generator` is advanced. The result is cut off from any
+        gradient.
         """
         tf, _ = import_keras()
         n_moving = len(self.step_size)
@@ -133,13 +127,9 @@ class ReplayBuffer:
     ) -> None:
         """Fill the buffer.
 
-        Args:
-            starts: Where the chains start, one array for each tensor, shape (size, …).
-            fresh: `fresh(n, generator)` gives n new starts as tensors; called inside a traced
-                function.
-            restart: Chance in [0, 1] that a chain drawn starts again from a fresh start. Published:
-                0.05.
-            seed: Of the generator.
+        `starts` are one array (size, …) for each tensor; `fresh(n, generator)`, called inside a
+        traced function, gives n new ones, where a chain drawn starts again with the chance
+        `restart` (published: 0.05).
 
         Raises:
             ConfigError: If the chance is not in [0, 1].
@@ -159,16 +149,10 @@ class ReplayBuffer:
         return [*self.chains, self.generator.state]
 
     def move(self, n: int, energy: Energy, langevin: Langevin, *, confine: Confine) -> Tensors:
-        """Draw n chains, move them and put them back; to be called inside a traced function.
+        """Draw n different chains, move them and put them back, inside a traced function.
 
-        Args:
-            n: How many different ones, at most the buffer's size.
-            energy: What E is.
-            langevin: How to move.
-            confine: Applied after each move.
-
-        Returns:
-            The chains' ends, tensors of shape (n, …), cut off from any gradient.
+        `confine` is applied after each move. Gives the chains' ends (n, …), cut off from any
+        gradient.
         """
         tf, _ = import_keras()
         size = self.chains[0].shape[0]
@@ -187,14 +171,9 @@ class ReplayBuffer:
 
 
 def reflect(x: Any, low: Any, high: Any) -> Any:
-    """Fold numbers into [low, high], as a mirror at either end does, however far they are.
+    """Fold numbers (…, d) into [low, high], (d,) or numbers, as a mirror at either end does.
 
-    Unlike cutting them off, this keeps a flat distribution flat.
-
-    Args:
-        x: Tensor of shape (…, d).
-        low: Lower ends, a number or shape (d,).
-        high: Upper ends, above the lower ones.
+    They may be however far.
     """
     tf, _ = import_keras()
     width = high - low

@@ -78,20 +78,11 @@ def normalised_objective(
     learning_rate: float,
     guard: bool,
 ) -> Objective:
-    """Train a model by E₊ − E₋.
+    """Train a model, which the energy depends on, by E₊ − E₋ with so many chains moved in a step.
 
-    Args:
-        model: A built Keras model, which the energy depends on.
-        density: What is sampled, and how.
-        buffer: The chains; those first in it are compared.
-        chains: How many of them move in a step.
-        validation: Rows, of which the first 1000 are compared with samples.
-        learning_rate: Of Adam.
-        guard: See `contrast`.
-
-    Returns:
-        Its losses are `loss`, `e_plus`, `e_minus`, on validation `val_loss`, the mean energy, and
-        after each epoch `emd`.
+    The first 1000 rows of `validation` are compared with the first samples in the buffer. Losses
+    are `loss`, `e_plus`, `e_minus`, on validation `val_loss`, the mean energy, and after each epoch
+    `emd`.
     """
     tf, keras = import_keras()
     energy, tensors, langevin = density.energy, density.tensors, density.langevin

@@ -62,11 +62,7 @@ class Resume:
     _written: float = dataclasses.field(default_factory=time.monotonic, repr=False)
 
     def bound_to(self, *arrays: npt.NDArray[Any]) -> Resume:
-        """Make the state depend on the training rows too.
-
-        Args:
-            arrays: Rows of training and validation, of any shape.
-        """
+        """Make the state depend on the rows of training and validation too, of any shape."""
         digest = hashlib.sha256()
         for array in arrays:
             digest.update(f"{array.dtype}{array.shape}".encode())

@@ -83,13 +83,7 @@ class Training:
 def split_rows(
     n: int, *, fraction: float, seed: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Split n rows at random into training and validation rows, each sorted.
-
-    Args:
-        n: Number of rows, at least 2.
-        fraction: Of validation rows; at least one row goes to either side.
-        seed: Of the permutation.
-    """
+    """Split n ≥ 2 rows at random into training and validation rows, each sorted, one at least."""
     order = np.random.default_rng(seed).permutation(n)
     n_validation = min(max(1, round(n * fraction)), n - 1)
     return np.sort(order[n_validation:]), np.sort(order[:n_validation])
@@ -150,15 +144,10 @@ def optimise(
 
 
 def warn_of_collapse(codes: npt.NDArray[np.floating[Any]], *, label: str) -> int:
-    """Count the latent dimensions that carry something, and warn of those that do not.
+    """Count the dimensions of codes (n, d) that carry something, and warn of those that do not.
 
-    Args:
-        codes: Encoded jets, for a variational network their means, shape (n, d).
-        label: The caller, for the message.
-
-    Returns:
-        The number of dimensions whose standard deviation over the jets is at least 1 % of the
-        largest, and more than 0.
+    Those are counted whose standard deviation over the jets is at least 1 % of the largest, and
+    more than 0. Codes of a variational network are the means.
     """
     spread = codes.astype(np.float64).std(axis=0)
     active = int(np.count_nonzero(spread > max(0.01 * spread.max(initial=0.0), 1e-6)))

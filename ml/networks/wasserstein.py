@@ -20,15 +20,11 @@ MOST_ITERATIONS = 10_000_000
 
 
 def earth_movers_distance(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
-    """Wasserstein-1 distance of two samples: inf E‖x − y‖ over the couplings of x and y.
+    """Wasserstein-1 distance of points (n, d) and (m, d), n, m ≥ 1: inf E‖x − y‖ over couplings.
 
     Every point of a sample weighs the same. Exact, in time and memory that grow with the number of
     points squared or worse: 0.15 s for 1000 points a side. Two finite samples of one distribution
     are not at distance 0; in many dimensions they are far apart.
-
-    Args:
-        a: Points, shape (n, d), n ≥ 1.
-        b: Points, shape (m, d), m ≥ 1.
 
     Raises:
         InputError: If the shapes do not fit.

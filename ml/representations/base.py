@@ -82,10 +82,6 @@ class Representation(ABC):
     def blocks(self, jets: Jets, size: int) -> Iterator[npt.NDArray[np.floating[Any]]]:
         """Represent jets block by block, where memory does not hold all rows at once.
 
-        Args:
-            jets: n jets.
-            size: Most jets of a block.
-
         Yields:
             Consecutive rows of what calling gives. They may be overwritten by the next block.
         """
@@ -151,11 +147,7 @@ def representation_from_identity(identity: str | Mapping[str, Any]) -> Represent
 
 
 def representation_class(name: str) -> type[Representation]:
-    """Find the class of a representation.
-
-    Args:
-        name: A name of `REPRESENTATIONS`, the name of one of these classes, or
-            `"their_package.module:Class"` for a subclass of `Representation`.
+    """Find a representation by its registered or class' name, or as `their_package.module:Class`.
 
     Raises:
         DetectorError: If there is no such name, or the class is no representation.

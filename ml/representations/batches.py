@@ -84,12 +84,7 @@ class FlatJets:
 
 
 def flatten_jets(jets: Jets, *, label: str, masses: bool = False) -> FlatJets:
-    """Lay jets out flat, in float64.
-
-    Args:
-        jets: n jets: `eta`, `phi` and `constituents: var * {pt [GeV], eta, phi[, mass]}`.
-        label: The caller, for messages.
-        masses: Whether the constituents' masses are needed.
+    """Lay n jets with `eta`, `phi` and `constituents` out flat, in float64, for the caller `label`.
 
     Raises:
         InputError: If a column is missing.
@@ -116,15 +111,7 @@ def flatten_jets(jets: Jets, *, label: str, masses: bool = False) -> FlatJets:
 
 
 def flat_batches(jets: Jets, *, label: str, masses: bool = False) -> Iterator[tuple[int, FlatJets]]:
-    """Lay jets out flat, batch by batch.
-
-    Args:
-        jets: As for `flatten_jets`.
-        label: The caller, for messages.
-        masses: Whether the constituents' masses are needed.
-
-    Yields:
-        The row of the first jet of a batch, and the batch.
+    """Lay jets out flat, as `flatten_jets` does, batch by batch, with the row of the first jet.
 
     Raises:
         InputError: If a column is missing.

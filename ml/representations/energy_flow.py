@@ -83,10 +83,6 @@ class EnergyFlow(NamedColumns):
     def __call__(self, jets: Jets, *, threads: int = 1) -> Floats:
         """Compute the polynomials of n jets, reweighted as `reweight` says, float64, shape (n, 8).
 
-        Args:
-            jets: As every representation takes them.
-            threads: Threads to share the jets among.
-
         Raises:
             NonFiniteError: If an axis or a constituent is not finite.
         """
@@ -105,14 +101,9 @@ class EnergyFlow(NamedColumns):
         return efps
 
     def reweighted(self, efps: Floats, n: Reweight) -> Floats:
-        """Reweight polynomials.
+        """Reweight polynomials (n_jets, 8): max(efps, floor)ⁿ, the logarithm for n = 0 or "log".
 
-        Args:
-            efps: As `polynomials` gives them, shape (n_jets, 8).
-            n: A number ≥ 0, "log" or None; 0 is "log".
-
-        Returns:
-            max(efps, floor)ⁿ or its logarithm, same shape; `efps` itself for None and 1.
+        None and 1 give `efps` itself.
 
         Raises:
             ConfigError: If n is none of these.
@@ -124,17 +115,12 @@ class EnergyFlow(NamedColumns):
         return np.log(floored) if exponent == 0 else floored**exponent
 
     def log_jacobian(self, efps: Floats, n: Reweight | Literal["own"] = "own") -> Floats:
-        """Logarithm of the determinant |∂ reweighted / ∂ EFP|.
+        """Log of the determinant |∂ reweighted / ∂ EFP| of (n_jets, 8), floored here: (n_jets,).
 
         (n − 1) Σ_i log EFP_i + 8 log n, and for the logarithm −Σ_i log EFP_i. With a density q of
         the reweighted columns, log p(EFP) = log q + log_jacobian.
 
-        Args:
-            efps: As `polynomials` gives them, shape (n_jets, 8); floored here.
-            n: As for `reweighted`; by default the representation's own `reweight`.
-
-        Returns:
-            Array of shape (n_jets,); zeros where nothing is reweighted.
+        `n` is as for `reweighted`, by default `reweight`; zeros where nothing is reweighted.
 
         References:
             arXiv:2202.00686, eq. (21), where the constant 8 log n is left out.
@@ -150,11 +136,7 @@ class EnergyFlow(NamedColumns):
         return (exponent - 1) * total + constant
 
     def count_floored(self, efps: Floats) -> int:
-        """Count the jets of which a polynomial is below `floor`.
-
-        Args:
-            efps: As `polynomials` gives them, shape (n_jets, 8).
-        """
+        """Count the jets of which a polynomial (n_jets, 8) is below `floor`."""
         return int(np.count_nonzero((efps < self.floor).any(axis=1)))
 
 

@@ -34,14 +34,11 @@ def gaussian_weights(sigma: float, *, truncate: float = TRUNCATE) -> Floats:
 
 
 def blur(images: Floats, sigma: float, *, truncate: float = TRUNCATE) -> None:
-    """Filter images in place, with nothing outside their borders (scipy's mode "constant").
+    """Filter images (n, height, width), C-contiguous, in place (scipy's mode "constant").
 
     What would leave an image is lost: normalise again afterwards.
 
-    Args:
-        images: Shape (n, height, width), C-contiguous.
-        sigma: Width in pixels; 0 leaves the images as they are.
-        truncate: See `gaussian_weights`.
+    0 pixels of `sigma` leave the images as they are.
     """
     if sigma > 0:
         _blur(images, gaussian_weights(sigma, truncate=truncate))

@@ -15,7 +15,7 @@ __all__ = ["image_mass"]
 def image_mass(
     images: npt.NDArray[np.floating[Any]], pt: npt.ArrayLike, *, half_width: float
 ) -> npt.NDArray[np.float64]:
-    """Give the invariant mass of the massless pixels of each image.
+    """Give the mass (n,) [GeV] of the massless pixels of images of jets of pt (n,) [GeV].
 
     A pixel has the share of the jet's pt that it has of the image's sum, and stands at its centre.
     Two pixels i and j give m² = 2 pt_i pt_j (cosh Δη_ij − cos Δφ_ij), so shifting or mirroring an
@@ -24,14 +24,9 @@ def image_mass(
     Particles outside the image, masses of particles, and what a power or a filter did to the
     pixels are beyond it.
 
-    Args:
-        images: Shape (n, pixels, pixels) or (n, pixels, pixels, 1), not negative, of any sum; axis
-            1 along Δη, axis 2 along Δφ, as `JetImage` draws them.
-        pt: Of the jets [GeV], shape (n,).
-        half_width: Half the side of the images in Δη and Δφ.
-
-    Returns:
-        Masses [GeV], shape (n,); 0 for an image that is all zero.
+    Images (n, pixels, pixels) or (n, pixels, pixels, 1), axis 1 along Δη, as `JetImage` draws them,
+    are not negative, of any sum; one that is all zero has 0. `half_width` is half their side in Δη
+    and Δφ.
 
     Raises:
         InputError: If a pixel is negative or NaN, the images are not square, or there is not one

@@ -69,10 +69,6 @@ class JetFeatures(NamedColumns):
     def __call__(self, jets: Jets, *, threads: int = 1) -> Floats:
         """Compute the features of n jets, float64, shape (n, 10), all finite.
 
-        Args:
-            jets: As `Substructure` takes them.
-            threads: Threads to share the jets among.
-
         Raises:
             NonFiniteError: If an axis, a constituent or one of the columns used is not finite.
         """

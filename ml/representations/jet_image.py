@@ -105,11 +105,9 @@ class JetImage(Representation):
 
     @classmethod
     def buss(cls, *, power: float = 1.0, sigma: float = 0.0) -> JetImage:
-        """Return Buss et al.'s image: Ene's with a power and a Gaussian filter.
+        """Return Buss et al.'s image: Ene's with a power and a Gaussian filter of `sigma` pixels.
 
-        Args:
-            power: The document has 1, 1/2, 1/4 and 0.1.
-            sigma: In pixels; the document has 0.5 to 3.
+        The document has powers 1, 1/2, 1/4 and 0.1, and filters of 0.5 to 3.
         """
         return dataclasses.replace(cls.ene(), power=power, sigma=sigma)
 
@@ -137,10 +135,6 @@ class JetImage(Representation):
     def __call__(self, jets: Jets, *, threads: int = 1) -> npt.NDArray[np.float32]:
         """Draw n images, float32, shape (n, pixels, pixels, 1); computed in float64.
 
-        Args:
-            jets: As every representation takes them.
-            threads: Threads to share the jets among.
-
         Raises:
             NonFiniteError: If an axis or a constituent is not finite.
         """
@@ -154,14 +148,7 @@ class JetImage(Representation):
         return images[..., np.newaxis]  # (n, pixels, pixels, 1)
 
     def blocks(self, jets: Jets, size: int) -> Iterator[npt.NDArray[np.float32]]:
-        """Draw the images block by block, all into the same memory.
-
-        Args:
-            jets: As for calling.
-            size: Most jets of a block.
-
-        Yields:
-            Consecutive images, to be used before the next block is asked for.
+        """Draw the images block by block into the same memory: use one before asking for the next.
 
         Raises:
             NonFiniteError: If an axis or a constituent has a NaN or an infinity.

@@ -63,10 +63,6 @@ class JetShapes(NamedColumns):
     def __call__(self, jets: Jets, *, threads: int = 1) -> Floats:
         """Compute the shapes of n jets, float64, shape (n, 11), all finite.
 
-        Args:
-            jets: As `Substructure` takes them.
-            threads: Threads to share the jets among.
-
         Raises:
             NonFiniteError: If an axis, a constituent or one of the columns used is not finite.
         """

@@ -43,10 +43,7 @@ class ConstituentScaling:
 
     @classmethod
     def fit(cls, rows: npt.NDArray[np.floating[Any]]) -> ConstituentScaling:
-        """Find the median and the quartiles.
-
-        Args:
-            rows: The training set, shape (n_jets, 4n), n_jets ≥ 1.
+        """Find median and quartiles of the training set's rows (n_jets, 4n).
 
         Raises:
             InputError: If there are no rows.
@@ -126,14 +123,7 @@ class LeadingConstituents(Representation):
         return tuple(f"{p}{i}" for i in range(1, self.n + 1) for p in ("px", "py", "pz", "e"))
 
     def __call__(self, jets: Jets, *, threads: int = 1) -> Floats:
-        """Give the four-momenta.
-
-        Args:
-            jets: n_jets jets: `pt` [GeV], `eta`, `phi` and `constituents: var * {pt [GeV], eta, phi}`.
-            threads: Threads to share the jets among; the result does not depend on it.
-
-        Returns:
-            Array of shape (n_jets, 4n): over the jet's pt, or in GeV without `scale`.
+        """Give the four-momenta, (n_jets, 4n), over the jet's `pt`, or in GeV without `scale`.
 
         Raises:
             InputError: If a jet's pt is not positive, with `scale`.
@@ -158,14 +148,10 @@ class LeadingConstituents(Representation):
         return rows.reshape(len(jets), 4 * self.n)  # (n_jets, n, 4) -> (n_jets, 4n)
 
     def inverse(self, rows: npt.NDArray[np.floating[Any]], pt: npt.ArrayLike) -> Floats:
-        """Turn rows, for instance a network's, back into constituents.
+        """Turn unscaled rows (n_jets, 4n), for instance a network's, back into constituents.
 
-        Args:
-            rows: Shape (n_jets, 4n), unscaled: after `ConstituentScaling.invert`.
-            pt: The jets' pt [GeV], shape (n_jets,); not used without `scale`.
-
-        Returns:
-            (px, py, pz, E) of the constituents [GeV], shape (n_jets, n, 4), in the jet's own frame.
+        These are (px, py, pz, E) [GeV], shape (n_jets, n, 4), in the jet's own frame; the jets' pt
+        (n_jets,) [GeV] is not used without `scale`.
 
         Raises:
             InputError: If the shapes do not fit.
@@ -185,16 +171,10 @@ class LeadingConstituents(Representation):
     def mass(
         self, rows: npt.NDArray[np.floating[Any]], pt: npt.ArrayLike, *, massless: bool = True
     ) -> Floats:
-        """Mass of the jets that rows describe.
+        """Mass (n_jets,) [GeV] of the jets that rows describe; takes what `inverse` does.
 
-        Args:
-            rows: As for `inverse`.
-            pt: As for `inverse`.
-            massless: Take each energy as |p|, so that every row has a mass. Otherwise the E of the
-                rows is used as it is, and a negative squared mass becomes 0.
-
-        Returns:
-            Masses [GeV], shape (n_jets,).
+        With `massless`, each energy is |p|, so that every row has a mass. Otherwise the E of the
+        rows is used as it is, and a negative squared mass becomes 0.
 
         Raises:
             InputError: If the shapes do not fit.

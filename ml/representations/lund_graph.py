@@ -93,10 +93,6 @@ class LundGraph(Representation):
     def __call__(self, jets: Jets, *, threads: int = 1) -> Singles:
         """Give parents and features of n jets, float32, shape (n, max_nodes, 5).
 
-        Args:
-            jets: As every representation takes them.
-            threads: Threads to share the jets among.
-
         Raises:
             NonFiniteError: If an axis or a constituent is not finite.
         """
@@ -120,10 +116,7 @@ class LundGraph(Representation):
     def graphs(self, jets: Jets, *, threads: int = 1) -> DenseGraphs:
         """Give padded nodes, adjacency and mask: `unpack` of a call.
 
-        Args:
-            jets: As for a call; the adjacency takes 4 · max_nodes² bytes a jet, so feed a network
-                batch by batch.
-            threads: As for a call.
+        The adjacency takes 4 · max_nodes² bytes a jet, so feed a network batch by batch.
 
         Raises:
             NonFiniteError: If an axis or a constituent has a NaN or an infinity.
@@ -131,10 +124,7 @@ class LundGraph(Representation):
         return self.unpack(self(jets, threads=threads))
 
     def unpack(self, packed: npt.NDArray[np.float32]) -> DenseGraphs:
-        """Make nodes, adjacency and mask of what a call gave.
-
-        Args:
-            packed: Shape (n, max_nodes, 5).
+        """Make nodes, adjacency and mask of what a call gave, shape (n, max_nodes, 5).
 
         Raises:
             InputError: If the shape is another one.
@@ -151,10 +141,6 @@ class LundGraph(Representation):
 
     def ragged(self, jets: Jets, *, threads: int = 1) -> ak.Array:
         """Give every node, whatever `max_nodes` is.
-
-        Args:
-            jets: As for a call.
-            threads: As for a call.
 
         Returns:
             n * var * {ln_kt, ln_inverse_delta_r, z, ln_m, parent, is_hard}, float64: `parent` is the

@@ -26,7 +26,7 @@ CENTRES: tuple[str, ...] = ("axis", "centroid")
 def orient(
     jets: FlatJets, *, centre: Centre = "axis", rotate: bool = False, flip: bool = False
 ) -> tuple[Floats, Floats]:
-    """Move each jet's constituents to their standard place, in this order.
+    """Move n_constituents constituents of n jets to their standard place, in this order.
 
     1. Centre: the origin is the jet axis, or the pt-weighted mean ("centroid") of Δη and Δφ. Δφ is
        wrapped into [−π, π) about the axis, and again about the centroid.
@@ -38,15 +38,8 @@ def orient(
 
     All constituents of the jet count in each step, also those outside an image.
 
-    Args:
-        jets: n jets with n_constituents constituents together.
-        centre: What becomes the origin.
-        rotate: Whether to do step 2.
-        flip: Whether to do step 3.
-
-    Returns:
-        Coordinates to the right (Δη if nothing is turned) and upwards (Δφ), each of shape
-        (n_constituents,).
+    Gives coordinates to the right (Δη if nothing is turned) and upwards (Δφ), (n_constituents,)
+    each.
     """
     right, up = np.empty_like(jets.pt), np.empty_like(jets.pt)
     particles, axes = (jets.pt, jets.eta, jets.phi), (jets.axis_eta, jets.axis_phi)

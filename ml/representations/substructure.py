@@ -88,9 +88,7 @@ class Substructure(NamedColumns):
     def __call__(self, jets: Jets, *, threads: int = 1) -> Floats:
         """Compute the observables of n jets, float64, shape (n, 14).
 
-        Args:
-            jets: With `msoftdrop` [GeV] and `tau1` to `tau4`, if these are to be used.
-            threads: Threads to share the jets among.
+        `msoftdrop` [GeV] and `tau1` to `tau4` are used where the jets have them.
 
         Raises:
             NonFiniteError: If an axis, a constituent or one of the columns used is not finite.
@@ -128,16 +126,7 @@ class Substructure(NamedColumns):
         return rows
 
     def columns(self, jets: Jets, names: Sequence[str], *, label: str, threads: int = 1) -> Floats:
-        """Compute the observables for another representation, and choose columns.
-
-        Args:
-            jets: As for a call.
-            names: Of the columns, in the order wanted.
-            label: The other representation, for messages.
-            threads: As for a call.
-
-        Returns:
-            Array of shape (n, len(names)), float64.
+        """Compute observables for another representation, `label`: (n, len(names)), in this order.
 
         Raises:
             NonFiniteError: As for a call.

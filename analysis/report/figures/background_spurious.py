@@ -21,12 +21,7 @@ SHOWN = 4.0
 def spurious_against_mass(
     tests: Sequence[SpuriousSignal], *, label: PlotLabel | None = None
 ) -> Figure:
-    """Draw N_spur/σ with the band of σ_MC, and the limits that decide.
-
-    Args:
-        tests: One entry a function; the best six are drawn.
-        label: Text above the axes.
-    """
+    """Draw N_spur/σ with the band of σ_MC, and the limits that decide."""
     figure, axes = draw.new_axes()
     best = sorted(tests, key=lambda test: test.worst.excess)[:MOST]
     largest = 1.0

@@ -48,12 +48,6 @@ def p_value_scan(
     """Draw the local p of every window as a bar from its lower to its upper end.
 
     The axis on the right says what a local p means after everything that was scanned.
-
-    Args:
-        channel: The scan of one spectrum.
-        hunt: The scan it belongs to.
-        axis_label: The mass with its unit.
-        label: Text above the axes.
     """
     figure, axes = draw.new_axes(7.6, 5.2)
     table = channel.table
@@ -120,12 +114,7 @@ def _summary(channel: ChannelScan, hunt: BumpHunt) -> str:
 
 @styled
 def toy_statistics(hunt: BumpHunt, *, label: PlotLabel | None = None) -> Figure:
-    """Draw the BumpHunter statistic −ln p of the pseudo-experiments, and the observed one.
-
-    Args:
-        hunt: The scan.
-        label: Text above the axes.
-    """
+    """Draw the BumpHunter statistic −ln p of the pseudo-experiments, and the observed one."""
     figure, axes = draw.new_axes(7.2, 4.4)
     toys = -np.log(np.maximum(hunt.toy_min_p, 1e-300))
     seen = -np.log(max(hunt.local_p, 1e-300))

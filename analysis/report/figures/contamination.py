@@ -42,13 +42,7 @@ def contamination_curve(
     axis_label: str,
     label: PlotLabel | None = None,
 ) -> Figure:
-    """Draw the areas with their intervals; the axis is logarithmic, with a place for 0.
-
-    Args:
-        lines: One a score.
-        axis_label: What is divided by what.
-        label: Text above the axes.
-    """
+    """Draw the areas with their intervals; the axis is logarithmic, with a place for 0."""
     figure, axes = draw.new_axes()
     for number, line in enumerate(lines):
         colour, name = draw.colour_of(number), legend_text(line.label)

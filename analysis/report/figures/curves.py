@@ -23,15 +23,9 @@ def curves(
     log: bool = False,
     label: PlotLabel | None = None,
 ) -> Figure:
-    """Draw lines with bands for their intervals; infinite ends are cut off at the axes.
+    """Draw n numbers a line over rising x (n,), with bands for their intervals.
 
-    Args:
-        x: Shape (n,), rising.
-        lines: Name in the legend → n numbers.
-        axis_label: What the numbers are drawn against.
-        value_label: What the numbers are.
-        log: Logarithmic horizontal axis.
-        label: Text above the axes.
+    Infinite ends are cut off at the axes.
     """
     figure, axes = draw.new_axes()
     for number, (name, values) in enumerate(lines.items()):

@@ -36,14 +36,9 @@ def dot_rows(
     reference: float | None = None,
     label: PlotLabel | None = None,
 ) -> Figure:
-    """Draw numbers with their intervals, one line for each name.
+    """Draw kinds of numbers with their intervals, one line for each name, in order.
 
-    Args:
-        kinds: Kinds of numbers, each with a colour and marker of its own; their lines are those of
-            any of them, in order.
-        axis_label: What the numbers are.
-        reference: Where to draw a dotted line.
-        label: Text above the axes.
+    `reference` is where a dotted line is drawn.
     """
     lines = list(dict.fromkeys(name for kind in kinds for name in kind.values))
     width = 4.6 + 0.09 * max((len(name) for name in lines), default=0)

@@ -77,8 +77,7 @@ def sequence_colours(n: int) -> list[tuple[float, float, float, float]]:
 def power_of_ten(values: npt.ArrayLike) -> int:
     """Give the power of ten to take out of an axis: 0 for values of ordinary size.
 
-    Args:
-        values: What is drawn, of any shape; what is not finite does not count.
+    What is not finite does not count.
     """
     values = np.asarray(values)
     largest = float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
@@ -87,15 +86,7 @@ def power_of_ten(values: npt.ArrayLike) -> int:
 
 
 def finish(axes: Axes, x: str, y: str, label: PlotLabel | None, **legend: Any) -> None:
-    """Name both axes, and add the legend and what stands above the axes.
-
-    Args:
-        axes: Where to draw.
-        x: What is on the horizontal axis.
-        y: What is on the vertical axis.
-        label: Text above the axes.
-        **legend: What `Axes.legend` takes.
-    """
+    """Name both axes, and add the legend, by `Axes.legend`, and what stands above the axes."""
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.legend(**legend)
@@ -130,16 +121,10 @@ def line(
     style: str = "o-",
     **kw: Any,
 ) -> None:
-    """Draw a line with a light band from the lower to the upper ends of intervals.
+    """Draw a line (n,), and a light band between lower and upper ends of intervals, (n,) each.
 
-    Args:
-        axes: Where to draw.
-        x: Shape (n,).
-        values: Shape (n,).
-        band: Lower and upper ends, (n,) each.
-        alpha: Opacity of the band.
-        style: Marker and line, as matplotlib writes them.
-        **kw: ``color`` and anything `Axes.plot` takes.
+    `style` is marker and line as matplotlib writes them; `kw` is ``color`` and anything `Axes.plot`
+    takes.
     """
     axes.plot(x, values, style, **kw)
     axes.fill_between(x, *band, color=kw.get("color"), alpha=alpha, lw=0)
@@ -148,28 +133,18 @@ def line(
 def intervals(
     axes: Axes, x: npt.ArrayLike, numbers: Sequence[Interval], *, unit: float = 1.0, **kw: Any
 ) -> None:
-    """Draw numbers as a line and their intervals as a band; infinite ends are left out.
+    """Draw n numbers, times `unit`, as a line and their intervals as a band, as `line` does.
 
-    Args:
-        axes: Where to draw.
-        x: Shape (n,).
-        numbers: n of them.
-        unit: What they are multiplied by.
-        **kw: What `line` takes.
+    Infinite ends are left out.
     """
     values, low, high = unit * np.transpose([(i.value, i.low, i.high) for i in numbers])
     line(axes, x, values, (low, np.where(np.isfinite(high), high, values)), **kw)
 
 
 def steps(axes: Axes, histogram: Histogram, values: Floats, errors: Floats, **kw: Any) -> None:
-    """Draw a histogram as a line of steps with a light band of its errors.
+    """Draw heights (n_bins,) as a line of steps with a light band of their errors (n_bins,).
 
-    Args:
-        axes: Where to draw.
-        histogram: Gives the edges and the legend's text.
-        values: Heights, shape (n_bins,).
-        errors: Their errors, shape (n_bins,).
-        **kw: ``color`` and anything `Axes.stairs` takes.
+    The histogram gives edges and legend; `kw` is ``color`` and anything `Axes.stairs` takes.
     """
     axes.stairs(values, histogram.edges, label=histogram.label, lw=1.8, baseline=None, **kw)
     # A band that reaches zero has no place on a logarithmic axis: it ends below what is drawn.
@@ -188,13 +163,9 @@ def steps(axes: Axes, histogram: Histogram, values: Floats, errors: Floats, **kw
 
 
 def image(axes: Axes, image: npt.NDArray[np.floating], half_width: float, **kw: Any) -> AxesImage:
-    """Draw an image of a jet.
+    """Draw an image of a jet, (n_eta, n_phi) or (n_eta, n_phi, 1), of half a width in Δη and Δφ.
 
-    Args:
-        axes: Where to draw.
-        image: Shape (n_eta, n_phi) or (n_eta, n_phi, 1).
-        half_width: Half its width in Δη and Δφ.
-        **kw: ``cmap``, ``norm`` and anything `Axes.imshow` takes.
+    `kw` is ``cmap``, ``norm`` and anything `Axes.imshow` takes.
     """
     extent = (-half_width, half_width, -half_width, half_width)
     pixels = np.asarray(image, np.float64).reshape(image.shape[:2]).T
@@ -231,13 +202,7 @@ def whole_numbers(axes: Axes) -> None:
 
 
 def log_ticks(axes: Axes, ticks: Iterable[float], text: str = "{x:.3g}") -> None:
-    """Make the horizontal axis logarithmic, with ticks where they are wanted and nowhere else.
-
-    Args:
-        axes: Which.
-        ticks: Where; any order, repetitions are allowed.
-        text: Format of the number ``x`` at a tick.
-    """
+    """Make the horizontal axis logarithmic, with ticks where they are wanted and nowhere else."""
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator(sorted(set(ticks))))
     axes.xaxis.set_minor_locator(NullLocator())

@@ -37,12 +37,7 @@ def efficiency_across_mass(
 
     A cut that leaves fewer than five jets a bin has no shape drawn, only efficiencies.
 
-    Args:
-        shapes: What `mass_shapes` gives.
-        axis_label: The mass with its unit.
-        window: Signal window [GeV].
-        excluded: The window's jets were left out: it is hatched.
-        label: Text above the axes.
+    The signal window [GeV] is shaded; hatched if its jets were `excluded`.
     """
     figure = draw.new_figure(7.2, 7.4)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[1.5, 1])
@@ -88,10 +83,6 @@ def inverse_divergence(
     A dashed curve is what a cut independent of the mass would reach with as many jets: nothing that
     comes near it can be distinguished from independence.
 
-    Args:
-        scores: Score to its cuts in one range of pt.
-        label: Text above the axes.
-
     References:
         ATLAS, ATL-PHYS-PUB-2018-014.
     """
@@ -123,10 +114,6 @@ def relative_entropies(
     scores: Mapping[str, Sequence[EfficiencyStep]], *, label: PlotLabel | None = None
 ) -> Figure:
     """Draw the relative entropy against the rejection, and the signal efficiency on the right.
-
-    Args:
-        scores: Score to its cuts in one range of pt.
-        label: Text above the axes.
 
     References:
         Golling et al., The Mass-ive Issue, figure 4.

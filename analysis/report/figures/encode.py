@@ -18,10 +18,6 @@ def figure_bytes(figure: Figure, *, dpi: int = 150) -> bytes:
     """Render a figure as PNG without a display.
 
     The same figure gives the same bytes: no dates, no random identifiers.
-
-    Args:
-        figure: What to render.
-        dpi: Dots per inch.
     """
     buffer = io.BytesIO()
     with mpl.rc_context():
@@ -34,10 +30,5 @@ def figure_bytes(figure: Figure, *, dpi: int = 150) -> bytes:
 
 
 def data_uri(figure: Figure, *, dpi: int = 150) -> str:
-    """Render a figure as a data URI, which an ``<img>`` shows without any other file.
-
-    Args:
-        figure: What to render.
-        dpi: Dots per inch.
-    """
+    """Render a figure as a data URI, which an ``<img>`` shows without any other file."""
     return f"data:image/png;base64,{base64.b64encode(figure_bytes(figure, dpi=dpi)).decode()}"

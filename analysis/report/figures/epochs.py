@@ -44,14 +44,7 @@ def mean_scores_by_epoch(
     score: str,
     label: PlotLabel | None = None,
 ) -> Figure:
-    """Draw the mean score of each sample against epoch.
-
-    Args:
-        epochs: Epochs in increasing order.
-        means: Sample → mean at each epoch, with its interval.
-        score: Name of the score.
-        label: Text above the axes.
-    """
+    """Draw the mean score of each sample, one an epoch, against rising epochs."""
     figure, axes = draw.new_axes(7.2, 4.4)
     everything = np.array([interval.value for row in means.values() for interval in row])
     # Taken out of the axis here, for matplotlib would write the power over the label.
@@ -70,12 +63,7 @@ def mean_scores_by_epoch(
 
 @styled
 def reconstructions(jet: Reconstruction, *, label: PlotLabel | None = None) -> Figure:
-    """Draw a jet, its reconstructions, and the difference and its square, column by epoch.
-
-    Args:
-        jet: The jet.
-        label: Text above the first panel.
-    """
+    """Draw a jet, its reconstructions, and the difference and its square, column by epoch."""
     epochs = sorted(jet.outputs)
     if len(epochs) > MOST_EPOCHS:
         places = np.linspace(0, len(epochs) - 1, MOST_EPOCHS).round().astype(int)

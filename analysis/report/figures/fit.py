@@ -24,11 +24,6 @@ def sideband_fit(
     """Draw the histogram, the fitted function with its band, and the pull of every bin.
 
     Bins that did not enter the fit have open markers and light pulls; blinded ones are hatched.
-
-    Args:
-        fit: The fit.
-        axis_label: The mass with its unit.
-        label: Text above the axes.
     """
     figure = draw.new_figure(7.2, 6.2)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[2.6, 1])

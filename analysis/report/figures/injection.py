@@ -22,12 +22,7 @@ FRACTION = "Injected signal / background before the cut [%]"
 def injected_significance(
     points: Sequence[PointSummary], *, label: PlotLabel | None = None
 ) -> Figure:
-    """Draw the significance in the signal window against the injected fraction, a line a cut.
-
-    Args:
-        points: Those of one score.
-        label: Text above the axes.
-    """
+    """Draw the significance in the signal window against the injected fraction, a line a cut."""
     figure, axes = draw.new_axes()
     for number, (name, line) in enumerate(_by_cut(points).items()):
         places, marker = _places(line, number), MARKERS[number % len(MARKERS)]
@@ -44,12 +39,7 @@ def injected_significance(
 
 @styled
 def injected_yield(points: Sequence[PointSummary], *, label: PlotLabel | None = None) -> Figure:
-    """Draw the pull of the fitted yield against the injected fraction.
-
-    Args:
-        points: Those of one score.
-        label: Text above the axes.
-    """
+    """Draw the pull of the fitted yield against the injected fraction."""
     figure, axes = draw.new_axes(7.2, 4.2)
     for number, (name, line) in enumerate(_by_cut(points).items()):
         colour, marker = draw.colour_of(number), MARKERS[number % len(MARKERS)]

@@ -53,11 +53,7 @@ def average_images(
 ) -> Figure:
     """Draw the average image of each class on one logarithmic colour scale.
 
-    Args:
-        images: By the name of the class: arrays of shape (n_eta, n_phi) or (n_eta, n_phi, 1),
-            the first axis being Δη.
-        half_width: Half width of the image in Δη and Δφ.
-        label: Text above the first panel.
+    Images are (n_eta, n_phi) or (n_eta, n_phi, 1), of half a width in Δη and Δφ.
     """
     count = max(len(images), 1)
     figure = draw.new_figure(3.6 * count + 1.1, 4.1)
@@ -87,11 +83,7 @@ def reconstruction_pictures(
     squared error, on logarithmic colour scales of three powers of ten that all rows share. What is
     below, negative means of reconstructions included, has the darkest colour.
 
-    Args:
-        pictures: By the name of the sample: images and reconstructions, each of shape
-            (n_jets, n_eta, n_phi) or (n_jets, n_eta, n_phi, 1).
-        half_width: Half width of the image in Δη and Δφ.
-        label: Text above the first panel.
+    Images and reconstructions have shape (n_jets, n_eta, n_phi) or (n_jets, n_eta, n_phi, 1).
 
     References:
         I. Ene, Anomalies in Hadronic Resonances using Autoencoders (2022), "Performance evaluation".
@@ -154,13 +146,10 @@ def jet_picture(
     half_width: float,
     constituents: tuple[Floats, Floats, Floats] | None = None,
 ) -> Figure:
-    """Draw one jet: its image, and a ring for each constituent.
+    """Draw one jet: its image, and a ring for each constituent, whose area grows with pt.
 
-    Args:
-        image: Shape (n_eta, n_phi) or (n_eta, n_phi, 1), the first axis being Δη.
-        half_width: Half width of the image in Δη and Δφ.
-        constituents: Δη, Δφ and pt [GeV] of the constituents, each (n_constituents,); a ring's
-            area grows with pt.
+    The image is (n_eta, n_phi) or (n_eta, n_phi, 1); constituents are Δη, Δφ and pt [GeV], each
+    (n_constituents,).
     """
     figure, axes = draw.new_axes(3.4, 3.5)
     pixels = np.asarray(image, np.float64)

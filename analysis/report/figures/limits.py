@@ -29,11 +29,6 @@ def limit_band(
 
     The vertical axis is the cross section where a luminosity is known, else the yield.
 
-    Args:
-        limits: At two masses or more.
-        axis_label: The mass with its unit.
-        label: Text above the axes.
-
     Raises:
         ConfigError: There are fewer than two masses.
     """
@@ -76,13 +71,7 @@ def signal_at_limit(
     axis_label: str = "Jet mass [GeV]",
     label: PlotLabel | None = None,
 ) -> Figure:
-    """Draw the bins of the model: background with its error, and a signal at its limit on top.
-
-    Args:
-        limit: The limit.
-        axis_label: The mass with its unit.
-        label: Text above the axes.
-    """
+    """Draw the bins of the model: background with its error, and a signal at its limit on top."""
     inputs = limit.inputs
     figure, axes = draw.new_axes()
     errors = np.sqrt(inputs.total_variances)

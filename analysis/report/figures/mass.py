@@ -27,13 +27,7 @@ def mass_before_after(
 
     A ratio that is not flat means that the cut sculpts the mass.
 
-    Args:
-        before: All jets.
-        after: Jets that pass, one a working point; the same bins.
-        axis_label: The mass with its unit.
-        window: Signal window [GeV].
-        blind: The window's contents are NaN and must not be shown: it is hatched.
-        label: Text above the axes.
+    The signal window [GeV] is shaded; hatched if it is `blind`, its contents NaN.
     """
     figure = draw.new_figure(7.2, 6.2)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[2.6, 1])

@@ -43,12 +43,7 @@ class MassPair:
 
 @styled
 def masses_in_and_out(pairs: Mapping[str, MassPair], *, label: PlotLabel | None = None) -> Figure:
-    """Draw the masses of input (filled) and output (line) of each sample, one panel a sample.
-
-    Args:
-        pairs: By sample.
-        label: Text above the first panel.
-    """
+    """Draw the masses of input (filled) and output (line) of each sample, one panel a sample."""
     count = max(len(pairs), 1)
     figure = draw.new_figure(max(4.2 * count, 6.0), 4.2)
     grid = np.atleast_1d(np.asarray(figure.subplots(1, count), dtype=object))
@@ -90,11 +85,6 @@ def mass_response(
     """Draw the ratio of output to input mass: its distribution, and its median by input mass.
 
     The axis reaches over 98 % of all jets, but not above a ratio of 8.
-
-    Args:
-        pairs: By sample.
-        signals: Samples drawn with a dashed line.
-        label: Text above the panels.
     """
     figure = draw.new_figure(10.6, 4.4)
     left, right = figure.subplots(1, 2)

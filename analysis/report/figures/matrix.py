@@ -26,16 +26,9 @@ def coefficient_matrix(
     column_label: str = "",
     label: PlotLabel | None = None,
 ) -> Figure:
-    """Draw a matrix with its numbers; colours part at the middle of the limits.
+    """Draw a matrix (rows, columns) with its numbers, NaN where there is none.
 
-    Args:
-        values: Shape (rows, columns); NaN where there is no number.
-        rows: Names of the rows.
-        columns: Names of the columns.
-        value_label: What the numbers are.
-        limits: Ends of the colour scale.
-        column_label: What the columns are.
-        label: Text above the axes.
+    Colours part at the middle of the limits.
     """
     width = 2.6 + 0.085 * max(map(len, rows), default=0) + 1.25 * max(len(columns), 2)
     figure, axes = draw.new_axes(width, 1.6 + 0.42 * max(len(rows), 2))

@@ -47,16 +47,10 @@ def mixture_pictures(
     alpha: Sequence[float],
     label: PlotLabel | None = None,
 ) -> Figure:
-    """Draw the themes, and below each how it differs from their geometric mean.
+    """Draw the themes (R, n_eta, n_phi), and below each how it differs from their geometric mean.
 
     The decoder mixes logarithms, so a jet's pixels are the geometric mean times the ratios raised
     to what its weights have more than 1/R, normalised.
-
-    Args:
-        pictures: As `DirichletDetector.mixtures` gives them, shape (R, n_eta, n_phi), positive.
-        half_width: Half width of the images in Δη and Δφ.
-        alpha: α of each mixture, for the names.
-        label: Text above the first panel.
     """
     count = len(pictures)
     figure = draw.new_figure(3.3 * count + 1.3, 6.9)
@@ -94,12 +88,6 @@ def mixture_weights(
     """Draw the distributions of the mixture weights, each with area 1.
 
     Of two mixtures one is drawn, that of the smaller α: the other is the rest to 1.
-
-    Args:
-        samples: Each class of jets; one at least.
-        alpha: α of each mixture.
-        n_bins: Bins from 0 to 1.
-        label: Text above the first panel.
     """
     drawn = [int(np.argmin(alpha))] if len(alpha) == 2 else list(range(len(alpha)))
     edges = np.linspace(0.0, 1.0, n_bins + 1)

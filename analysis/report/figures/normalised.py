@@ -57,10 +57,6 @@ def normalised_trainings(
     The distance is the earth mover's, in standard deviations of the features. Where the largest
     energies of two trainings are more than a factor of eight apart, as after a collapse, the axis
     of energies is logarithmic beyond a hundredth of the lesser.
-
-    Args:
-        trainings: One colour each.
-        label: Text above the axes.
     """
     figure = draw.new_figure(width=10.4, height=4.6)
     left, right = figure.subplots(1, 2)

@@ -73,12 +73,7 @@ def _panels(lines: Sequence[RocLine], colours: Sequence[Any], label: PlotLabel |
 
 @styled
 def roc_curves(lines: Sequence[RocLine], *, label: PlotLabel | None = None) -> Figure:
-    """Draw ROC curves twice: efficiencies against each other, and rejection against efficiency.
-
-    Args:
-        lines: The curves.
-        label: Text above the axes.
-    """
+    """Draw ROC curves twice: efficiencies against each other, and rejection against efficiency."""
     figure = _panels(lines, [draw.colour_of(place) for place in range(len(lines))], label)
     figure.axes[0].legend(loc="lower right", fontsize=10)
     return figure
@@ -88,13 +83,7 @@ def roc_curves(lines: Sequence[RocLine], *, label: PlotLabel | None = None) -> F
 def roc_by_epoch(
     epochs: Sequence[int], lines: Sequence[RocLine], *, label: PlotLabel | None = None
 ) -> Figure:
-    """Draw the ROC curve of each saved epoch, dark to light as training goes on.
-
-    Args:
-        epochs: Epochs in increasing order.
-        lines: Their curves.
-        label: Text above the axes.
-    """
+    """Draw the ROC curve of each saved epoch, dark to light as training goes on."""
     figure = _panels(lines, draw.sequence_colours(len(lines)), label)
     _epoch_bar(figure, figure.axes[1], epochs)
     return figure
@@ -120,14 +109,7 @@ def auc_by_epoch(
     best_epoch: int | None = None,
     label: PlotLabel | None = None,
 ) -> Figure:
-    """Draw the area under the ROC curve against epoch.
-
-    Args:
-        epochs: Epochs in increasing order.
-        aucs: Areas by the name of the score, one an epoch.
-        best_epoch: Epoch whose weights are used.
-        label: Text above the axes.
-    """
+    """Draw the areas of each score, one an epoch, against rising epochs."""
     figure, axes = draw.new_axes(7.2, 4.4)
     for number, (name, areas) in enumerate(aucs.items()):
         look: dict[str, Any] = {

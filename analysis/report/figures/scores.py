@@ -68,12 +68,8 @@ def score_distributions(
 ) -> Figure:
     """Draw a score for background and signal, each with area 1; raw, and calibrated beside it.
 
-    Args:
-        raw: The raw scores of each class.
-        calibrated: The calibrated scores (−log10 of the background's survival) of each class.
-        name: Name of the score, on the axis.
-        working_points: Thresholds on the calibrated score by their name.
-        label: Text above the axes.
+    Calibrated scores are −log10 of the background's survival; `working_points` are thresholds on
+    them by name.
     """
     panels = 2 if calibrated else 1
     figure = draw.new_figure(5.6 * panels if panels == 2 else 7.2, 4.8)

@@ -19,10 +19,8 @@ def sculpting_curves(
 ) -> Figure:
     """Draw the relative entropy against the rejection, and the signal efficiency on the right.
 
-    Args:
-        cuts: (score, signal) → cuts by falling background efficiency. The entropy is the
-            background's, so that of one score is drawn once.
-        label: Text above the axes.
+    `cuts` are (score, signal) → cuts by falling background efficiency. The entropy is the
+    background's, so that of one score is drawn once.
 
     References:
         Golling et al., The Mass-ive Issue, figure 4 (right).

@@ -21,13 +21,7 @@ def spectrum(
     axis_label: str = "Jet $p_T$ [GeV]",
     label: PlotLabel | None = None,
 ) -> Figure:
-    """Draw one distribution of several samples, by default the jet pt.
-
-    Args:
-        histograms: One a sample.
-        axis_label: Quantity with its unit.
-        label: Text above the axes.
-    """
+    """Draw one distribution of several samples, by default the jet pt."""
     figure, axes = draw.new_axes()
     log = any((histogram.counts > 0).any() for histogram in histograms)
     for number, histogram in enumerate(histograms):
@@ -48,12 +42,9 @@ def cut_flow_bars(
     *,
     label: PlotLabel | None = None,
 ) -> Figure:
-    """Draw the fraction that is left after each step, one bar a dataset.
+    """Draw what is left after each step, as a fraction of the first, one bar a dataset.
 
-    Args:
-        steps: For each dataset the steps in order: name and what is left (events, jets or Σw);
-            fractions are of the first step.
-        label: Text above the axes.
+    `steps` are dataset → name and what is left (events, jets or Σw), in order.
     """
     names = [name for name, _ in next(iter(steps.values()), ())]
     figure, axes = draw.new_axes(7.2, max(2.6, 1.1 + 0.34 * len(names) * max(1, 0.6 * len(steps))))

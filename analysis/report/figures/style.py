@@ -178,15 +178,7 @@ class Histogram:
         *,
         norm: float = 1.0,
     ) -> Histogram:
-        """Count values in bins.
-
-        Args:
-            label: Name in the legend.
-            values: Shape (n,).
-            edges: Bin edges, n_bins + 1 of them.
-            weights: Shape (n,); 1 if None.
-            norm: What contents are divided by.
-        """
+        """Count values (n,), with weights (n,) or not, in bins; contents are divided by `norm`."""
         weights = np.ones(len(values)) if weights is None else weights
         counts, squares = (np.histogram(values, edges, weights=w)[0] for w in (weights, weights**2))
         return cls(label, edges, counts / norm, squares / norm**2)

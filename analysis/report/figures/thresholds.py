@@ -56,12 +56,6 @@ def scores_with_thresholds(
 
     Where the scores are positive and span more than a factor of eight, the axis is logarithmic and
     densities are per unit of log10 of the score.
-
-    Args:
-        samples: Background and signal.
-        marks: The thresholds.
-        name: Name of the score.
-        label: Text above the axes.
     """
     figure, axes = draw.new_axes(9.6, 5.0)
     values = np.concatenate([np.zeros(0), *(sample.values for sample in samples)])

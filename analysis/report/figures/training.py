@@ -43,11 +43,6 @@ def loss_curves(
     """Draw training (dashed) and validation (solid) loss by epoch, one colour a training.
 
     The loss axis is logarithmic where the losses span more than a factor of eight.
-
-    Args:
-        curves: One a training.
-        loss_name: Name of the loss, on its axis.
-        label: Text above the axes.
     """
     figure, axes = draw.new_axes()
     values: list[Floats] = []

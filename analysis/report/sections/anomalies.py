@@ -30,13 +30,9 @@ def anomalies_section(
 ) -> Section:
     """Show the most anomalous jets: their pictures and where to find them.
 
-    Args:
-        jets: From `most_anomalous`.
-        column: The score that ranks.
-        images: By place (1 for the first): (n, n) or (n, n, 1), the first axis being Δη.
-        constituents: By place: Δη, Δφ and pt [GeV], each (n_constituents,).
-        half_width: Half width of the images in Δη and Δφ.
-        blinded: Whether jets of data inside the signal window were kept out.
+    Images, (n, n) or (n, n, 1) of half a width in Δη and Δφ, and constituents, Δη, Δφ and pt [GeV],
+    are by place, 1 for the first. `blinded` says that jets of data inside the signal window were
+    kept out.
     """
     gallery = []
     for jet in jets:

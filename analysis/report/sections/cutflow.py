@@ -26,13 +26,9 @@ def cut_flow_section(
 ) -> Section:
     """Show what each cut left, and the pt spectrum of what is left in the end.
 
-    Args:
-        cutflow: Steps by dataset, in order.
-        labels: Names of the datasets in legends.
-        warnings: Things that were counted, such as jets_without_links, by dataset.
-        datasets: What the manifest says of each: how constituents add up to jets, and notes.
-        spectra: Jet pt of each dataset after the selection.
-        label: Text above the axes.
+    `cutflow` are the steps by dataset, in order; `warnings` what was counted, such as
+    jets_without_links, by dataset; `datasets` what the manifest says of each; `spectra` the jet pt
+    of each after the selection.
     """
     names = {name: (labels or {}).get(name) or name for name in cutflow}
     tables = [_flow_table(names[name], steps) for name, steps in cutflow.items()]

@@ -18,11 +18,7 @@ __all__ = ["bump_hunt_section", "fit_section", "histogram_section", "scores_sect
 
 
 def fit_section(hunt: Hunt) -> Section:
-    """Show the sideband fit at every working point.
-
-    Args:
-        hunt: The hunt.
-    """
+    """Show the sideband fit at every working point."""
     warnings, pictures, tried = [], [], []
     rows: list[tuple[Cell, ...]] = []
     for point in hunt.working_points:
@@ -158,11 +154,7 @@ def _tried_table(point: WorkingPoint, fit: BackgroundFit) -> Table:
 
 
 def bump_hunt_section(hunt: Hunt) -> Section:
-    """Show the scan of all spectra.
-
-    Args:
-        hunt: The hunt.
-    """
+    """Show the scan of all spectra."""
     warnings = [*hunt.sample.caveats]
     warnings += [f"{point.name}: {point.problem}" for point in hunt.working_points if point.problem]
     if hunt.problem and hunt.problem not in {point.problem for point in hunt.working_points}:
@@ -241,11 +233,7 @@ def _scan_paragraphs(scan: BumpHunt | None) -> tuple[str, ...]:
 
 
 def scores_section(hunt: Hunt) -> Section:
-    """Show the whole hunt in a scores table at a glance, a line a spectrum.
-
-    Args:
-        hunt: The hunt.
-    """
+    """Show the whole hunt in a scores table at a glance, a line a spectrum."""
     scan = hunt.bump_hunt
     statements = []
     if scan is not None:
@@ -313,11 +301,7 @@ def _toys_picture(hunt: Hunt, scan: BumpHunt) -> Picture:
 
 
 def histogram_section(hunt: FileHunt) -> Section:
-    """Show the scan of one histogram.
-
-    Args:
-        hunt: The hunt in a histogram from a file.
-    """
+    """Show the scan of one histogram."""
     scan, best = hunt.bump_hunt, hunt.bump_hunt.best
     bound = "≤ " if scan.global_p_is_bound else ""
     background = f"{scan.background}, {scan.function}" if scan.function else scan.background

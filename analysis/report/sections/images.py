@@ -24,14 +24,7 @@ def images_section(
     n_jets: Mapping[str, int] | None = None,
     label: PlotLabel | None = None,
 ) -> Section:
-    """Show the average image of each class.
-
-    Args:
-        images: By class: mean images of shape (n, n) or (n, n, 1), the first axis being Δη.
-        half_width: Half width of the images in Δη and Δφ.
-        n_jets: Jets that each average is over.
-        label: Text above the axes.
-    """
+    """Show the average image, (n, n) or (n, n, 1), of each class, over `n_jets` jets."""
     counts = ", ".join(f"{name}: {count:,} jets" for name, count in (n_jets or {}).items())
     pixels = next((np.shape(image)[0] for image in images.values()), 0)
     caption = "Average jet image of each class" + (f" ({counts})." if counts else ".")

@@ -13,12 +13,7 @@ __all__ = ["injection_section"]
 
 
 def injection_section(result: InjectionResult, *, label: PlotLabel | None = None) -> Section:
-    """Show what injected signal does: significance, global p, efficiencies, bias of the yield.
-
-    Args:
-        result: The experiments.
-        label: Text above the axes.
-    """
+    """Show what injected signal does: significance, global p, efficiencies, bias of the yield."""
     pictures = []
     for score, points in result.by_score().items():
         pictures.append(

@@ -34,13 +34,7 @@ def limits_section(
     label: PlotLabel | None = None,
     axis_label: str = "Jet mass [GeV]",
 ) -> Section:
-    """Show the limits: a table, and a band over mass or the spectrum of a single mass.
-
-    Args:
-        results: At least one.
-        label: Text above the axes of pictures.
-        axis_label: The mass with its unit.
-    """
+    """Show the limits: a table, and a band over mass or the spectrum of a single mass."""
     limits = [result.limit for result in results]
     warnings = tuple(
         f"{result.limit.mass:g} GeV: the function {result.fit.name} does not describe the "
@@ -139,13 +133,7 @@ def _picture(limits: Sequence[Limit], label: PlotLabel | None, axis_label: str) 
 def spectrum_picture(
     limit: Limit, *, label: PlotLabel | None = None, axis_label: str = "Jet mass [GeV]"
 ) -> Picture:
-    """Show the spectrum that a limit was set on, with a signal at the limit.
-
-    Args:
-        limit: The limit.
-        label: Text above the axes.
-        axis_label: The mass with its unit.
-    """
+    """Show the spectrum that a limit was set on, with a signal at the limit."""
     return Picture(
         partial(signal_at_limit, limit, axis_label=axis_label, label=label),
         f"The bins of the model at {limit.mass:g} GeV, with a signal at its limit.",

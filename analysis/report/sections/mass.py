@@ -27,12 +27,8 @@ def mass_section(
 ) -> Section:
     """Show the mass before and after each cut, of the hunted jets and of simulation.
 
-    Args:
-        hunt: The hunt; its spectra are blinded where it is.
-        window: The signal window [GeV].
-        background: Simulated background: all jets first, then one histogram a working point.
-        signals: Simulated signals by name, in the same order; for the table of efficiencies.
-        label: Text above the axes of simulation.
+    `background` is simulated: all jets first, then one histogram a working point; `signals` by name
+    likewise, for the table of efficiencies. Spectra of the hunt are blinded where it is.
     """
     hunted = [
         Histogram(point.cut_name, point.edges, point.counts, point.counts)

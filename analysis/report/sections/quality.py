@@ -28,12 +28,8 @@ def quality_section(
 ) -> Section:
     """Show ROC curves, areas and rejections, and the ROC curve by epoch.
 
-    Args:
-        qualities: One a signal and score.
-        epochs: One a raw score, as the training went on.
-        best_epoch: Epoch whose weights are used, of the model that `epochs` follows.
-        labels: Names of the datasets in legends.
-        label: Text above the axes.
+    `qualities` are one a signal and score, `epochs` one a raw score, of the model whose weights are
+    those of `best_epoch`.
     """
     names = labels or {}
     pictures = []

@@ -28,16 +28,9 @@ def scores_section(
     working_points: Sequence[float] = (),
     label: PlotLabel | None = None,
 ) -> Section:
-    """Show every score for background and signal, raw and calibrated.
+    """Show every raw score for background and signal, its calibrated one beside it.
 
     Jets of data are not drawn: they may lie in a window that is blinded.
-
-    Args:
-        table: Columns of the scores table, each of shape (n_jets,).
-        columns: Raw scores; ``{column}_calibrated`` is drawn beside each.
-        datasets: What is known of each dataset.
-        working_points: Background efficiencies to mark.
-        label: Text above the axes.
     """
     classes = _classes(table, datasets)
     marks = {efficiency_name(point): -float(np.log10(point)) for point in working_points}

@@ -20,11 +20,7 @@ __all__ = ["sculpting_section"]
 
 
 def sculpting_section(result: SculptingResult) -> Section:
-    """Show the verdicts, what the cuts do, and the masses before and after.
-
-    Args:
-        result: The verdicts.
-    """
+    """Show the verdicts, what the cuts do, and the masses before and after."""
     first = result.scores[0].verdict
     low, high = result.mass_range
     left_out = f" Masses of {result.left_out} were left out." if result.left_out else ""

@@ -14,12 +14,7 @@ __all__ = ["spurious_section"]
 
 
 def spurious_section(study: SpuriousStudy, *, background: str) -> Section:
-    """Show how much signal each function finds in simulated background.
-
-    Args:
-        study: The tests.
-        background: Name of the simulated sample.
-    """
+    """Show how much signal each function finds in simulated background."""
     fit = study.template
     headers = (
         "Function",

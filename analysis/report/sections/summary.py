@@ -22,15 +22,7 @@ def headline_cards(
     sculpting: SculptingResult | None = None,
     sculpting_problem: str = "",
 ) -> tuple[Card, ...]:
-    """Make the cards at the top of the report.
-
-    Args:
-        n_jets: Jets in the skim.
-        qualities: How well scores separate; those of the hunted score are shown.
-        hunt: The hunt; its most improbable window is shown.
-        sculpting: Verdicts; that of the main score is shown.
-        sculpting_problem: Why there is none.
-    """
+    """Make the cards at the top of the report."""
     cards = [Card("Jets skimmed", f"{n_jets:,}".replace(",", "\u202f"))]
     for quality in _of_hunted_score(qualities, hunt):
         area = quality.evaluation.auc
@@ -99,14 +91,7 @@ def headline_numbers(
     hunt: Hunt | None = None,
     sculpting: SculptingResult | None = None,
 ) -> dict[str, Any]:
-    """The same headline for the JSON.
-
-    Args:
-        n_jets: Jets in the skim.
-        sculpting: Verdicts.
-        qualities: How well scores separate.
-        hunt: The hunt; its most improbable window is given.
-    """
+    """The same headline for the JSON."""
     numbers: dict[str, Any] = {
         "n_jets": n_jets,
         "auc": [quality.to_dict() for quality in _of_hunted_score(qualities, hunt)],

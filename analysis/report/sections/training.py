@@ -21,14 +21,7 @@ def training_section(
     paragraphs: Sequence[str] = (),
     label: PlotLabel | None = None,
 ) -> Section:
-    """Show the losses of every detector that was trained in epochs.
-
-    Args:
-        trainings: By detector: one curve a fold.
-        loss_name: Name of the loss, on its axis.
-        paragraphs: Further text, such as the architecture.
-        label: Text above the axes.
-    """
+    """Show the losses of every detector that was trained in epochs."""
     rows: list[tuple[Cell, ...]] = []
     pictures = []
     for detector, curves in trainings.items():

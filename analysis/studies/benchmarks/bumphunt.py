@@ -27,10 +27,6 @@ N_EVENTS = 20_000
 def bench_bumphunt(*, n_toys: int = 10_000, n_refitted: int = 200) -> dict[str, Any]:
     """Measure both kinds of scan, on one core.
 
-    Args:
-        n_toys: Pseudo-experiments with a given background.
-        n_refitted: Pseudo-experiments with every window refitted.
-
     Returns:
         The numbers of `compare_with_pybumphunter` (only our time where it is not installed), and those
         of `refit_rate` for one function and for its choice under ``one_function`` and ``auto``.
@@ -44,11 +40,6 @@ def bench_bumphunt(*, n_toys: int = 10_000, n_refitted: int = 200) -> dict[str, 
 
 def compare_with_pybumphunter(n_toys: int, *, seed: int = 1, bump: float = 30.0) -> dict[str, Any]:
     """Scan one histogram with pyBumpHunter and with `scan`: same background, windows and toys.
-
-    Args:
-        n_toys: Pseudo-experiments of each.
-        seed: Of the histogram and of the pseudo-experiments, which are drawn separately.
-        bump: Events added to each of four bins.
 
     Returns:
         ``seconds``, ``window``, ``local_p`` and ``global_p`` of ours, the same with
@@ -96,16 +87,7 @@ def compare_with_pybumphunter(n_toys: int, *, seed: int = 1, bump: float = 30.0)
 
 
 def refit_rate(function: str, n_toys: int, *, n_bins: int = 40) -> dict[str, Any]:
-    """Measure pseudo-experiments a second and core with every window refitted.
-
-    Args:
-        function: As in `scan_jointly`.
-        n_toys: Pseudo-experiments.
-        n_bins: Bins of the spectrum; windows are 2 to 8 bins wide.
-
-    Returns:
-        ``toys_per_second`` of processor time, and what was scanned.
-    """
+    """Measure pseudo-experiments a second and core, windows of 2 to 8 of `n_bins` bins refitted."""
     edges = np.linspace(EDGES[0], EDGES[-1], n_bins + 1)
     counts = np.random.default_rng(1).poisson(_falling(edges)).astype(np.float64)
     table = JointTable.from_histogram((counts, edges))

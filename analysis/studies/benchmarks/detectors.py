@@ -34,13 +34,7 @@ CONSTITUENTS = 43
 def benchmark_images(n_jets: int = 20_000, seed: int = 1) -> dict[str, float]:
     """Time `JetImage` on one thread against a loop over `numpy.histogram2d`.
 
-    Args:
-        n_jets: Jets to draw with `JetImage`; the loop draws the first 2,000 of them.
-        seed: Of the random jets, 43 constituents each on average.
-
-    Returns:
-        `n_jets`, `n_constituents`, `jets_per_second`, `loop_jets_per_second`, their `ratio`, and
-        `max_difference` between the two kinds of images.
+    With 43 constituents a jet on average; the loop draws the first 2,000 jets.
     """
     jets = random_jets(n_jets, np.random.default_rng(seed))
     image = JetImage()
@@ -63,15 +57,9 @@ def benchmark_images(n_jets: int = 20_000, seed: int = 1) -> dict[str, float]:
 def benchmark_efps(n_jets: int = 20_000, seed: int = 1) -> dict[str, float]:
     """Time `EnergyFlow` on one thread against energyflow's EFPSet, or a loop over einsum without it.
 
-    Args:
-        n_jets: Jets for `EnergyFlow`; the others get the first 500 of them.
-        seed: Of the random jets, 43 constituents each on average.
-
-    Returns:
-        `n_jets`, `n_constituents`, `jets_per_second`, `loop_jets_per_second` and `loop_ratio`
-        against the loop; `ratio`, against energyflow where it is installed (then also
-        `energyflow_jets_per_second`), else against the loop; and `max_difference` from what `ratio`
-        is against, in units of the polynomial.
+    With 43 constituents a jet on average; the others get the first 500 jets. `ratio` is against
+    energyflow where it is installed, else against the loop; `max_difference` from the same is in
+    units of the polynomial.
     """
     jets = random_jets(n_jets, np.random.default_rng(seed))
     efps = EnergyFlow()
@@ -137,10 +125,6 @@ def _stand_in(name: str) -> Iterator[None]:
 
 def random_jets(n_jets: int, rng: np.random.Generator) -> Jets:
     """Scatter particles around axes, as many as a jet has.
-
-    Args:
-        n_jets: Number of jets.
-        rng: What they are drawn from.
 
     Returns:
         Jets of pt 250 GeV with 43 constituents on average and no further columns.

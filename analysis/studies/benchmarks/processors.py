@@ -36,11 +36,6 @@ _EVENT_STEP = 2**40
 def repeat_file(path: Path | str, output: Path | str, *, times: int) -> Path:
     """Write a file that holds another one's events several times, with other event numbers.
 
-    Args:
-        path: A small NanoAOD-like file, read whole.
-        output: The big file.
-        times: How often.
-
     Returns:
         The big file.
     """
@@ -74,11 +69,6 @@ def repeat_file(path: Path | str, output: Path | str, *, times: int) -> Path:
 def read_branches(path: Path | str, branches: list[str], *, chunk_size: int) -> int:
     """Read branches with uproot and do nothing with them.
 
-    Args:
-        path: The file.
-        branches: Which.
-        chunk_size: Entries at a time.
-
     Returns:
         Number of entries.
     """
@@ -104,13 +94,6 @@ def benchmark_skim(
     Both are run once to warm up (compilation, the disk's cache) and then in turns; the best of
     each counts. Seconds are those of the processor, all threads together: other work on the
     machine does not count, and neither does waiting for the disk.
-
-    Args:
-        path: A simulated file.
-        selection: The cuts.
-        images: Whether to make images.
-        chunk_size: Entries a chunk.
-        repeats: Measurements.
 
     Returns:
         n_events, n_branches, read_events_per_second, skim_events_per_second, and ratio, the second
@@ -145,16 +128,7 @@ def benchmark_skim(
 def benchmark_memory(
     small: Path | str, large: Path | str, *, chunk_size: int = 10_000
 ) -> dict[str, float]:
-    """Compare peak memory of the skims of two files, each in a fresh process.
-
-    Args:
-        small: A file of at least one chunk.
-        large: A file of many times as many entries.
-        chunk_size: Most entries a chunk.
-
-    Returns:
-        Peak resident memory small_mb and large_mb, and ratio, the second by the first.
-    """
+    """Compare peak resident memory [MB] of skims of a small and a large file, in fresh processes."""
     with uproot.open(small) as file:
         n_entries = int(file["Events"].num_entries)
     # Files are cut into equal chunks: of the same size in both, that of the small file.

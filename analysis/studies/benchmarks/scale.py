@@ -61,11 +61,7 @@ def compare_workers(
     The clock starts when all processes have skimmed a first small part, so that imports and
     compilation do not count, and stops when the last one has its manifest.
 
-    Args:
-        files: At least two files, different ones.
-        folder: For the skims, which are removed.
-        repeats: Rounds; each does every way once, another one first.
-        chunk_size: Events a chunk.
+    The files, two at least, are different ones; each round does every way once, another one first.
 
     Returns:
         n_events; events a second of `alone`, `futures`, `dask` and `one`, as medians and all; and
@@ -117,11 +113,7 @@ def _skim_in_a_way(
 
 
 def halves(files: Sequence[Path]) -> list[list[Path]]:
-    """Divide files into two lists of nearly the same size on disk.
-
-    Args:
-        files: At least two.
-    """
+    """Divide two or more files into two lists of nearly the same size on disk."""
     parts: list[list[Path]] = [[], []]
     sizes = [0, 0]
     for path in sorted(files, key=lambda path: -path.stat().st_size):
@@ -139,13 +131,6 @@ def compare_scoring(
     The processor reads the skim, scores, writes the table and fills histograms; the other way is
     `FoldedDetector.scores` of jets that are in memory, representation included. Seconds are those of the
     processor, all threads: other work on the machine does not count.
-
-    Args:
-        file: Of simulated events.
-        folder: For the skim and the detector.
-        detector: Its name.
-        repeats: Rounds.
-        n_events: Most events.
 
     Returns:
         n_jets, jets a second of both ways as medians, and ratio, the processor's by the other's.
@@ -203,11 +188,7 @@ def _run_jobs(jobs: Sequence[Mapping[str, Any]], folder: Path) -> list[dict[str,
 
 
 def run_job(path: str) -> None:
-    """Do one job in a process of its own.
-
-    Args:
-        path: Its description; the result is written beside it.
-    """
+    """Do one job in a process of its own."""
     job = json.loads(Path(path).read_text(encoding="utf-8"))
     result = _JOBS[job["kind"]](job)
     (Path(job["folder"]) / f"result-{job['index']}.json").write_text(json.dumps(result))

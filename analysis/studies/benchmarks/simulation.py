@@ -27,10 +27,6 @@ def benchmark_simulation(n_events: int = 2 * BLOCK_EVENTS, seed: int = 1) -> dic
     seed), reconstructs and writes the same block. Times are CPU time, so that other processes
     count little. Pythia's initialisation is part of both; compiled functions are warmed up before.
 
-    Args:
-        n_events: How many events each.
-        seed: The seed.
-
     Returns:
         `bare_events_per_second`, `events_per_second` and their `ratio`; `n_events`.
     """

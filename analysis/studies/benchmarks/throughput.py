@@ -33,15 +33,7 @@ SECONDS = 1.0
 
 
 def representation_rates(n_jets: int = 20_000, seed: int = 1) -> dict[str, float]:
-    """Time every registered representation with its defaults, on one thread.
-
-    Args:
-        n_jets: Jets at most.
-        seed: Of the random jets.
-
-    Returns:
-        Name → jets/s.
-    """
+    """Time every registered representation with its defaults, on one thread: name → jets/s."""
     jets = _nanoaod_like(n_jets, seed)
     return {
         name: _rate(representation_from_identity({"class": name}), jets) for name in REPRESENTATIONS
@@ -53,11 +45,6 @@ def detector_rates(name: str, n_jets: int = 20_000, seed: int = 1) -> dict[str, 
 
     It is trained for an epoch on 1000 jets, or on as many as it keeps for its scores: how good it is
     does not matter to how fast it is.
-
-    Args:
-        name: As `oddjet.ml.create` takes it.
-        n_jets: Jets at most.
-        seed: Of the random jets, and of the training.
 
     Returns:
         `jets_per_second`, from jets to scores, and `representation_jets_per_second`, the way to the
@@ -80,9 +67,6 @@ def detector_rates(name: str, n_jets: int = 20_000, seed: int = 1) -> dict[str, 
 def quick_hyper_parameters(cls: type[Detector]) -> dict[str, Any]:
     """Choose hyper-parameters that shorten a training and leave the trained thing as large.
 
-    Args:
-        cls: The detector.
-
     Returns:
         1 for whatever counts epochs, also in a list of stages, and for the number of starts.
     """
@@ -97,15 +81,7 @@ def quick_hyper_parameters(cls: type[Detector]) -> dict[str, Any]:
 
 
 def emd_rate(n_jets: int = 20_000, seed: int = 1) -> float:
-    """Time the energy mover's distance, a transport problem a jet: the slowest of the scores.
-
-    Args:
-        n_jets: Jets at most; each is compared with the next one.
-        seed: Of the random jets.
-
-    Returns:
-        Distances of 20 to 20 constituents, per second.
-    """
+    """Time the energy mover's distance of jets of 20 constituents to the next ones: distances/s."""
     representation = LeadingConstituents(n=20)
     jets = random_jets(n_jets, np.random.default_rng(seed))
     particles = pt_eta_phi(representation(jets).reshape(n_jets, 20, 4))
@@ -119,8 +95,7 @@ def emd_rate(n_jets: int = 20_000, seed: int = 1) -> float:
 def training_jets(cls: type[Detector]) -> int:
     """Count the jets that suffice to train on, and to fill what is kept of them for the scores.
 
-    Args:
-        cls: The detector; its hyper-parameters `…_jets` and `…_codes` are numbers of jets that it keeps.
+    Hyper-parameters `…_jets` and `…_codes` are numbers of jets that a detector keeps.
     """
     kept = [
         value

@@ -14,10 +14,8 @@ T = TypeVar("T")
 def timed(work: Callable[[], T], clock: Callable[[], float] = time.process_time) -> tuple[float, T]:
     """Call a function and give its seconds and its result.
 
-    Args:
-        work: What to time.
-        clock: Seconds of the processor by default, all threads together: other work on the machine
-            does not count, and neither does waiting for the disk.
+    By default these are seconds of the processor, all threads together: other work on the machine
+    does not count, and neither does waiting for the disk.
     """
     start = clock()
     result = work()
@@ -31,15 +29,7 @@ def race(
 ) -> list[tuple[float, Any]]:
     """Time functions in turns, so that other load on the machine hits all of them alike.
 
-    Each runs once before, to compile and to touch its memory.
-
-    Args:
-        runners: What to time.
-        repeats: Measurements of each.
-        clock: As in `timed`.
-
-    Returns:
-        For each, its best time [s] and its last result.
+    Gives for each its best time [s] and its last result; `clock` is as in `timed`.
     """
     for runner in runners:
         runner()

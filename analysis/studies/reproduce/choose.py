@@ -90,12 +90,7 @@ class Choice:
 
 
 def choose(results: Sequence[TrialResult], tasks: Sequence[Task] = TASKS) -> list[Choice]:
-    """Choose the best unsupervised score for each task.
-
-    Args:
-        results: Of trials of any kind.
-        tasks: The tasks; those without a trial are left out.
-    """
+    """Choose the best unsupervised score for each task that has trials."""
     choices = []
     for task in tasks:
         candidates = _candidates(results, task)
@@ -112,10 +107,6 @@ def choose_one_for_all(
 
     Best is the largest mean, over the tasks with an aim, of AUC − ½ in units of the best score's, on
     the validation jets. Inverse tagging has no part in the choice, and is measured.
-
-    Args:
-        results: Of trials of any kind.
-        tasks: The tasks.
     """
     candidates = {task: _candidates(results, task) for task in tasks}
     present = [task for task in tasks if candidates[task]]

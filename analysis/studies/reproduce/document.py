@@ -106,14 +106,7 @@ class Results:
         return by_label[label]
 
     def compare(self, statement: str, more: Score, less: Score, meaning: str = "") -> Trend:
-        """Test whether one score's area is larger than another's.
-
-        Args:
-            statement: What is printed.
-            more: The score that has the larger area if the statement holds.
-            less: The other.
-            meaning: What their difference is, by default in the labels' words.
-        """
+        """Test whether the area of the score `more` is larger than that of `less`."""
         pairs = [self[label].pair(signal, "test", score) for label, signal, score in (more, less)]
         default = f"AUC of {more[0]} {more[2]} minus that of {less[0]} {less[2]}"
         return Trend(statement, compare_areas(*pairs), meaning or default)
@@ -123,13 +116,7 @@ class Results:
         return open_skim(self.skims / get_window(result.trial.window).folder)
 
     def jets(self, result: TrialResult, dataset: str, n: int | None = None) -> Jets:
-        """Read test jets, in the order of the result's tables.
-
-        Args:
-            result: A trial's result.
-            dataset: One of its datasets.
-            n: The first n alone.
-        """
+        """Read test jets, in the order of the result's tables."""
         window = get_window(result.trial.window)
         nominal = dataset == result.trial.background
         jets = window.jets(self.skim(result), dataset, "test", nominal=nominal)

@@ -56,14 +56,7 @@ class Measured:
 
 
 def area(result: TrialResult, signal: str, score: str, role: Role) -> float:
-    """Area under the ROC curve, without an interval.
-
-    Args:
-        result: A trial's result.
-        signal: Dataset that counts as signal.
-        score: Name of the score.
-        role: Which jets.
-    """
+    """Area under the ROC curve, without an interval."""
     return auc(*result.pair(signal, role, score), replicas=1).value
 
 
@@ -75,15 +68,7 @@ def measure(
     signal_efficiency: float = SIGNAL_EFFICIENCY,
     seed: int = 1,
 ) -> Measured:
-    """Measure a score on the test jets.
-
-    Args:
-        result: A trial's result.
-        signal: Dataset that counts as signal.
-        score: Name of the score.
-        signal_efficiency: ε_s at which the rejection is given.
-        seed: Of the resampling.
-    """
+    """Measure a score on the test jets."""
     values, is_signal = result.pair(signal, "test", score)
     mass, _ = result.pair(signal, "test", "jet_mass")
     try:
@@ -129,15 +114,9 @@ def against_ceiling(
 def share_of_ceiling(
     score: tuple[Floats, Bools], ceiling: tuple[Floats, Bools], *, seed: int = 1
 ) -> Interval:
-    """(AUC − ½) of a score over that of the supervised ceiling, on the same jets.
+    """(AUC − ½) of a score over that of the supervised ceiling, with its 95 % bootstrap interval.
 
-    Args:
-        score: Values (n,) and whether each jet is signal (n,).
-        ceiling: The same of the ceiling, in the same order of jets.
-        seed: Of the resampling, which draws the same jets for both.
-
-    Returns:
-        The share, 1 at the ceiling, with its 95 % bootstrap interval.
+    Both are values (n,) and whether each jet is signal (n,), of the same jets in the same order.
     """
     return _paired(score, ceiling, lambda a, b: (a - 0.5) / (b - 0.5), seed)
 
@@ -145,12 +124,10 @@ def share_of_ceiling(
 def compare_areas(
     score: tuple[Floats, Bools], other: tuple[Floats, Bools], *, seed: int = 1
 ) -> Interval:
-    """Difference of two scores' areas, with its 95 % bootstrap interval.
+    """Area of a score minus that of another, with its 95 % bootstrap interval.
 
-    Args:
-        score: Values (n,) and whether each jet is signal (n,).
-        other: What is subtracted. If it is of the same jets, they are resampled together.
-        seed: Of the resampling.
+    Both are values (n,) and whether each jet is signal (n,). If they are of the same jets, these
+    are resampled together.
     """
     return _paired(score, other, lambda a, b: a - b, seed)
 

@@ -37,13 +37,7 @@ def roc_line(name: str, result: TrialResult, signal: str, score: str) -> RocLine
 
 
 def roc_picture(name: str, caption: str, curves: Sequence[Curve]) -> Picture:
-    """Draw ROC curves.
-
-    Args:
-        name: Of the file.
-        caption: What is to be seen.
-        curves: What to draw.
-    """
+    """Draw ROC curves."""
     lines = [roc_line(*curve) for curve in curves]
     return drawing(name, roc_curves(lines, label=LABEL), caption)
 
@@ -55,15 +49,7 @@ def average_pictures(
     samples: Mapping[str, tuple[TrialResult, str]],
     image: JetImage,
 ) -> Picture:
-    """Draw the average image of samples.
-
-    Args:
-        name: Of the file.
-        caption: What is to be seen.
-        results: Where the jets come from.
-        samples: Name → trial and dataset.
-        image: How a jet is drawn.
-    """
+    """Draw the average image of samples, name → trial and dataset."""
     means = {}
     for sample, (result, dataset) in samples.items():
         jets: Jets = results.jets(result, dataset, IMAGE_JETS)
@@ -73,13 +59,7 @@ def average_pictures(
 
 
 def score_samples(result: TrialResult, names: Mapping[str, str], score: str) -> list[ScoreSample]:
-    """Give the scores of several datasets for a plot.
-
-    Args:
-        result: A trial's result.
-        names: Dataset → name in the legend.
-        score: Name of the score.
-    """
+    """Give a score of several datasets, dataset → name in the legend, for a plot."""
     return [
         ScoreSample(
             name, result.tables[dataset, "test"][score], None, dataset != result.trial.background
@@ -89,12 +69,6 @@ def score_samples(result: TrialResult, names: Mapping[str, str], score: str) -> 
 
 
 def histogram(label: str, values: np.ndarray, edges: np.ndarray) -> Histogram:
-    """Count values in bins.
-
-    Args:
-        label: Name in the legend.
-        values: Shape (n,).
-        edges: Shape (n_bins + 1,).
-    """
+    """Count values (n,) between edges (n_bins + 1,)."""
     counts = np.histogram(values, edges)[0].astype(np.float64)
     return Histogram(label, edges, counts, counts)

@@ -99,13 +99,6 @@ def write_reproduction(
 ) -> Path:
     """Write `reproduce.html`, `.json` and `.md`, and the pictures in `figures/`.
 
-    Args:
-        output: The folder.
-        chapters: What came out.
-        choices: Tables of chosen detectors.
-        scale: Of the trainings.
-        footer: Versions, when it was made.
-
     Returns:
         The path of the HTML file.
     """

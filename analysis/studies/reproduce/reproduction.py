@@ -107,9 +107,6 @@ def reproduce(
 def refuse_equal_labels(trials: dict[str, list[Trial]]) -> None:
     """Refuse a document of which two different trials share a label.
 
-    Args:
-        trials: Document → its trials.
-
     Raises:
         ConfigError: There is one. Ceilings may share theirs: they are found by their signal.
     """

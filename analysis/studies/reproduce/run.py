@@ -29,19 +29,11 @@ def run_trials(
     workers: int,
     reporter: Reporter,
 ) -> list[TrialResult]:
-    """Run trials that were not run yet, and give the results of all.
+    """Run trials that were not run yet, and give the results of all, in the order given.
 
     A trial that fails does not stop the others; all failures are named at the end.
 
-    Args:
-        trials: What to run; those that are the same but for their labels are run once.
-        skims: Name of a window → folder of its skim.
-        output: Folder of the trials.
-        workers: Processes.
-        reporter: Receives progress.
-
-    Returns:
-        One result a trial, in the order given.
+    Trials that are the same but for their labels are run once.
 
     Raises:
         ProcessingError: If a trial fails or a worker dies; the results of the others are kept.

@@ -166,15 +166,7 @@ def labels() -> tuple[str, ...]:
 
 
 def settings(label: str, scale: Scale) -> Settings:
-    """Look settings up.
-
-    Args:
-        label: One of `labels`.
-        scale: `quick` or `full`; `tiny` for tests.
-
-    Raises:
-        ConfigError: If there is no such label.
-    """
+    """Look settings up by one of `labels`; a `ConfigError` if there is no such."""
     known = _SETTINGS[scale]
     if label not in known:
         msg = f"no settings are called {label!r}.{did_you_mean(label, known)} Known: {', '.join(known)}."
@@ -194,14 +186,8 @@ def make_trial(
 ) -> Trial:
     """Make a trial of a detector with its settings.
 
-    Args:
-        key: One of `labels`.
-        window: Name of a window.
-        scale: As in `settings`.
-        label: What the trial is called; by default `key`.
-        changes: Hyper-parameters that differ from the settings.
-        max_jets: Train on so many at most, if the settings have no lower limit.
-        fields: Others of `Trial`: `nominal`, `signal`, `contamination`, `seed`.
+    Its label is by default `key`; `changes` are hyper-parameters that differ from the settings;
+    `max_jets` counts if the settings have no lower limit; `fields` are others of `Trial`.
     """
     known = settings(key, scale)
     limits = [n for n in (known.max_jets, max_jets) if n is not None]
@@ -221,14 +207,7 @@ def make_trial(
 
 
 def ceiling(window: str, signal: str, scale: Scale, *, nominal: str | None = None) -> Trial:
-    """Make the trial of the best that can be reached on the same jets.
-
-    Args:
-        window: Name of a window.
-        signal: Dataset that trains it beside the nominal one.
-        scale: As in `settings`.
-        nominal: Dataset that counts as background, where it is not the window's.
-    """
+    """Make the trial of the best that can be reached: `signal` trains it beside the nominal jets."""
     return make_trial(CEILING, window, scale, nominal=nominal, signal=signal)
 
 

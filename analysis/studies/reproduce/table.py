@@ -77,13 +77,7 @@ class Row:
 
 
 def make_rows(document: Document, results: Sequence[TrialResult], fileset: Fileset) -> list[Row]:
-    """Measure every score of a document's trials for every signal of their windows.
-
-    Args:
-        document: The document.
-        results: Of its trials.
-        fileset: Where the datasets get their names.
-    """
+    """Measure every score of a document's trials for every signal of their windows."""
     names = {name: dataset.label or name for name, dataset in fileset.datasets.items()}
     printed = {(p.label, p.score, p.signal): p for p in document.published}
     rows = []

@@ -137,16 +137,7 @@ class TrialResult:
         return tuple(name for name in table if name not in COLUMNS)
 
     def pair(self, signal: str, role: Role, name: str) -> tuple[Floats, npt.NDArray[np.bool_]]:
-        """Give a score or column of signal and nominal jets, one after the other.
-
-        Args:
-            signal: Dataset that counts as signal.
-            role: "validation" or "test".
-            name: Score or column.
-
-        Returns:
-            Values (n,) and whether each is of the signal (n,).
-        """
+        """Give a score or column of signal and nominal jets (n,), and which are of the signal (n,)."""
         anomalous = self.tables[signal, role][name]
         ordinary = self.tables[self.trial.background, role][name]
         is_signal = np.repeat([True, False], [len(anomalous), len(ordinary)])
@@ -158,12 +149,7 @@ class TrialResult:
 
 
 def trial_key(trial: Trial, skim: Skim) -> str:
-    """Hash everything a trial depends on.
-
-    Args:
-        trial: The trial.
-        skim: Its window's skim, whose parts' keys stand for their contents.
-    """
+    """Hash everything a trial depends on; the keys of the skim's parts stand for their contents."""
     names = (trial.background, *trial.others)
     parts = sorted(chunk.key for chunk in skim.manifest.chunks if chunk.dataset in names)
     module = detector_class(trial.detector).__module__
@@ -174,13 +160,7 @@ def trial_key(trial: Trial, skim: Skim) -> str:
 
 
 def load_trial(trial: Trial, skim: Skim, output: Path) -> TrialResult | None:
-    """Read the result of a trial that was run; None if it was not, or is not whole.
-
-    Args:
-        trial: The trial.
-        skim: Its window's skim.
-        output: Folder of the trials.
-    """
+    """Read the result of a trial that was run; None if it was not, or is not whole."""
     folder = output / trial_key(trial, skim)
     info = read_json(folder / INFO_FILE)
     if info is None:
@@ -198,11 +178,6 @@ def load_trial(trial: Trial, skim: Skim, output: Path) -> TrialResult | None:
 
 def run_trial(trial: Trial, skim: Skim | Path, output: Path) -> TrialResult:
     """Train, score and keep; or read what an earlier call kept.
-
-    Args:
-        trial: The trial.
-        skim: Its window's skim, or the skim's folder.
-        output: Folder of the trials.
 
     Raises:
         OddjetError: If the training fails; the message names the trial.

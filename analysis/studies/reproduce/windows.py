@@ -72,16 +72,9 @@ class Window:
         return self.skim or self.name
 
     def jets(self, skim: Skim, dataset: str, role: Role, *, nominal: bool) -> Jets:
-        """Read the jets of a dataset that have a role.
+        """Read the jets of a dataset that have a role, in random order of the events.
 
-        Args:
-            skim: The window's skim.
-            dataset: Background or signal of this window.
-            role: What for.
-            nominal: Whether the dataset plays the background here, which is trained on.
-
-        Returns:
-            Jets in random order of the events, with constituents.
+        `nominal` says whether the dataset plays the background here, which is trained on.
         """
         jets = skim.jets(dataset)
         keep = np.ones(len(jets), dtype=bool)
@@ -98,14 +91,7 @@ class Window:
 
 
 def is_leading(jets: Jets) -> npt.NDArray[np.bool_]:
-    """Mark the hardest jet of each event.
-
-    Args:
-        jets: n jets with `run`, `luminosityBlock`, `event` and `pt`.
-
-    Returns:
-        Bool, shape (n,); one jet an event, the first of equal ones.
-    """
+    """Mark the hardest jet of each event, the first of equal ones: bool, shape (n,)."""
     names = ("run", "luminosityBlock", "event")
     keys = [np.asarray(jets[name], dtype=np.uint64) for name in names]
     order = np.lexsort((np.arange(len(jets)), -np.asarray(jets["pt"], np.float64), *keys))
@@ -181,11 +167,7 @@ WINDOWS: dict[str, Window] = {
 
 
 def get_window(name: str) -> Window:
-    """Look a window up.
-
-    Raises:
-        ConfigError: If there is none of that name.
-    """
+    """Look a window up; a `ConfigError` if there is none of that name."""
     if name not in WINDOWS:
         known = ", ".join(WINDOWS)
         msg = f"unknown window '{name}': expected one of {known}.{did_you_mean(name, WINDOWS)}"
@@ -204,16 +186,7 @@ def ready_window(
 ) -> Skim:
     """Simulate and skim what a window needs, as far as it is not there.
 
-    Args:
-        name: Name of a window.
-        output: Folder of the skims.
-        samples: Folder of the simulated samples.
-        workers: Processes.
-        fileset: Where the samples come from; `catalog:reproduce` by default.
-        reporter: Receives progress.
-
-    Returns:
-        The skim, which holds the datasets of all windows that share it.
+    The skim holds the datasets of all windows that share it.
 
     Raises:
         ConfigError: If there is no such window, or the fileset lacks one of its datasets.

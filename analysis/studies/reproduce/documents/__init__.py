@@ -20,11 +20,7 @@ DOCUMENTS: dict[str, Document] = {
 
 
 def get_document(name: str) -> Document:
-    """Look a document up.
-
-    Raises:
-        ConfigError: If there is none of that name.
-    """
+    """Look a document up; a `ConfigError` if there is none of that name."""
     if name not in DOCUMENTS:
         known = ", ".join(DOCUMENTS)
         msg = f"unknown document '{name}': expected {known}.{did_you_mean(name, DOCUMENTS)}"

@@ -24,11 +24,7 @@ SIGNAL_EFFICIENCY = 0.2
 
 
 def drawings(results: Results) -> Iterator[Picture]:
-    """Draw figures 1, 8 to 11, 13 and 14, and the mixtures.
-
-    Args:
-        results: Of the document's trials.
-    """
+    """Draw figures 1, 8 to 11, 13 and 14, and the mixtures."""
     result = results["kmeans n=0.25 σ=3"]
     yield average_pictures(
         "buss-average-images",
