@@ -19,9 +19,6 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
     at the suffix work. If the block raises, the temporary file is removed and what was at `path`
     stays. Folders are made as needed.
 
-    Args:
-        path: The final path.
-
     Yields:
         The path to write to.
 

@@ -34,17 +34,9 @@ _ALGORITHMS: dict[str, Callable[[], Any]] = {"adler32": _Adler32, "sha256": hash
 
 
 def checksum_of(path: Path | str, algorithm: str = "adler32", *, timeout: float = TIMEOUT) -> str:
-    """Compute the checksum of a file, reading all of it in pieces.
+    """Compute the adler32 or sha256 of a file, reading all of it in pieces: as a fileset has it.
 
     Of a file behind XRootD the server is asked first; it answers if it keeps that kind of checksum.
-
-    Args:
-        path: Path, or root:// URL.
-        algorithm: adler32, which CMS' storage keeps, or sha256.
-        timeout: Seconds a server has for an answer.
-
-    Returns:
-        As a fileset has it, such as adler32:11e60398.
 
     Raises:
         BadFileError: If the file cannot be read.
@@ -66,11 +58,6 @@ def checksum_of(path: Path | str, algorithm: str = "adler32", *, timeout: float 
 
 def verify_checksum(path: Path | str, expected: str, *, timeout: float = TIMEOUT) -> None:
     """Check that a file is what the fileset says.
-
-    Args:
-        path: Path, or root:// URL.
-        expected: adler32:… or sha256:…, as the fileset has it.
-        timeout: Seconds a server has for an answer.
 
     Raises:
         BadFileError: If it differs or the file cannot be read.

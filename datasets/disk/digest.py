@@ -32,10 +32,7 @@ def content_key(content: Any, *, length: int = 20) -> str:
 
 @functools.cache
 def source_digest(*modules: str) -> str:
-    """Hash the source of modules and whole packages.
-
-    Args:
-        modules: Importable names; a package counts with every ``.py`` file below it.
+    """Hash the source of modules, and of packages with every ``.py`` file below them.
 
     Returns:
         Hexadecimal SHA-256 over file names and contents, in sorted order.

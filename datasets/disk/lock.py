@@ -31,11 +31,7 @@ def lock_folder(folder: Path | str) -> Iterator[None]:
 
     Where the file system has no locks, nothing is kept from anybody, and a warning says so.
 
-    Args:
-        folder: The folder; made if it is not there, and removed again if it stays empty.
-
-    Yields:
-        Nothing.
+    The folder is made if it is not there, and removed again if it stays empty.
 
     Raises:
         ProcessingError: If another process has it.

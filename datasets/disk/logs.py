@@ -26,11 +26,7 @@ def write_log(path: Path | str) -> Iterator[None]:
     Which messages there are is decided by the level of the logger ``oddjet``, which the command
     line sets to INFO.
 
-    Args:
-        path: A folder, whose `oddjet.log` is written, or another file; made if it does not exist.
-
-    Yields:
-        Nothing.
+    The file is `oddjet.log` of a folder, or another one; it is made if it does not exist.
     """
     path = Path(path)
     if path.suffix != ".log":

@@ -24,12 +24,7 @@ def jsonable(value: Any) -> Any:
 
 
 def write_json(path: Path | str, value: Any) -> Path:
-    """Write results as JSON, atomically.
-
-    Args:
-        path: The file; its folder is made if need be.
-        value: As `jsonable` takes it.
-    """
+    """Write results as JSON, atomically."""
     text = json.dumps(jsonable(value), indent=1, allow_nan=False, ensure_ascii=False)
     write_text(path, text + "\n")
     return Path(path)

@@ -119,12 +119,7 @@ def open_options(path: str, *, timeout: float = TIMEOUT) -> dict[str, Any]:
 
 
 def open_root(path: str, *, timeout: float = TIMEOUT) -> Any:
-    """Open a ROOT file, local or remote: uproot's file, a context manager.
-
-    Args:
-        path: Path or URL.
-        timeout: Seconds a server has for an answer.
-    """
+    """Open a ROOT file, local or remote: uproot's file, a context manager."""
     # As a key, or uproot would take what follows a colon for the name of an object.
     return uproot.open({path: None}, **open_options(path, timeout=timeout))
 

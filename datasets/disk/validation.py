@@ -77,15 +77,10 @@ def require_safe_name(name: str, what: str) -> str:
 
 
 def read_config(path: Path | str) -> Any:
-    """Read a YAML or JSON file, also compressed by gzip.
+    """Read a YAML or JSON file, also compressed by gzip, as nested dicts and lists.
 
-    Repeated keys are refused, and 1e3 is a number as in YAML 1.2.
-
-    Args:
-        path: The file; JSON if it ends in .json or .json.gz, otherwise YAML.
-
-    Returns:
-        Nested dicts and lists.
+    JSON if its name ends in .json or .json.gz. Repeated keys are refused, and 1e3 is a number as in
+    YAML 1.2.
 
     Raises:
         ConfigError: If the file is missing, cannot be parsed, or repeats a key.

@@ -123,18 +123,10 @@ def soft_drop(
     beta: float,
     radius: float = 0.8,
 ) -> Groomed:
-    """Groom jets.
+    """Groom jets, as `cluster_trees` takes them, with the trees it gave, by z_cut, β and R0.
 
     From the root on, the softer child is dropped until
     min(pt₁, pt₂) / (pt₁ + pt₂) > z_cut (ΔR / R0)^β.
-
-    Args:
-        momenta: As for `cluster_trees`.
-        offsets: As for `cluster_trees`.
-        trees: What it gave.
-        z_cut: The threshold z_cut.
-        beta: The exponent β.
-        radius: R0.
     """
     n_jets = len(offsets) - 1
     groomed = Groomed(

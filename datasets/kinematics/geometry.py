@@ -19,13 +19,9 @@ __all__ = [
 
 
 def wrap_phi(phi: Any) -> Any:
-    """Wrap azimuths or their differences into [−π, π).
+    """Wrap azimuths or their differences [radians] into [−π, π).
 
-    Args:
-        phi: Array of any kind [radians].
-
-    Returns:
-        An array alike; values that were in range change by their rounding.
+    Values that were in range change by their rounding.
     """
     return (phi + np.pi) % (2 * np.pi) - np.pi
 
@@ -46,17 +42,9 @@ def cartesian(
 def collider(
     px: Floats, py: Floats, pz: Floats, e: Floats, *, rounding: float = 0.0
 ) -> dict[str, Floats]:
-    """Turn four-momenta [GeV] into `pt`, `eta`, `phi` and `mass`.
+    """Turn four-momenta (n,) [GeV] into `pt`, `eta`, `phi` and `mass`, (n,) each; η is 0 without pt.
 
-    Args:
-        px: Shape (n,), as the others.
-        py: See `px`.
-        pz: See `px`.
-        e: See `px`.
-        rounding: A squared mass below this part of E² is rounding, and becomes 0.
-
-    Returns:
-        Four arrays of shape (n,) [GeV, radians]; η is 0 without pt.
+    A squared mass below the part `rounding` of E² becomes 0.
     """
     pt = np.hypot(px, py)
     # (E − pz)(E + pz) − pt² loses fewer digits than E² − p² for forward momenta.
@@ -80,15 +68,7 @@ def mass_of(px: Floats, py: Floats, pz: Floats, e: Floats) -> Floats:
 def sum_momenta(
     momenta: tuple[Floats, Floats, Floats, Floats], counts: Ints
 ) -> tuple[Floats, Floats, Floats, Floats]:
-    """Sum px, py, pz and E of particles over jets.
-
-    Args:
-        momenta: As `cartesian` gives them, jet after jet, shape (n_particles,) each.
-        counts: Particles of each jet, shape (n_jets,).
-
-    Returns:
-        The four sums, shape (n_jets,) each.
-    """
+    """Sum px, py, pz and E of particles, (n_particles,) each, over jets: (n_jets,) each."""
     jet = np.repeat(np.arange(len(counts)), counts)
     px, py, pz, e = (
         np.bincount(jet, weights=component, minlength=len(counts)).astype(np.float64)

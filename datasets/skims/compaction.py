@@ -117,11 +117,7 @@ def _compact(skim: Skim, target_mb: float) -> Compaction:
 
 
 def remove_unused_files(folder: Path | str) -> None:
-    """Remove merged files of which no part is used any more.
-
-    Args:
-        folder: An output folder in which nobody writes now.
-    """
+    """Remove merged files of which no part is used any more."""
     folder = Path(folder)
     merged = [path for path in folder.glob("*/merged-*") if _MERGED.fullmatch(path.name)]
     used = set()
@@ -138,10 +134,6 @@ def remove_unused_files(folder: Path | str) -> None:
 
 def copy_stored_parts(skim: Skim, folder: Path) -> Skim:
     """Write parts that are stored among others as parts of their own elsewhere, to be sent away.
-
-    Args:
-        skim: Some parts.
-        folder: Where to.
 
     Returns:
         The same parts, none stored among others; those that were not are not copied.

@@ -92,11 +92,6 @@ def write_part(
 def read_part_record(folder: Path | str, dataset: str, key: str) -> ChunkRecord | None:
     """Look whether a part is already there.
 
-    Args:
-        folder: The skim's folder.
-        dataset: Name in the fileset.
-        key: Name of the part.
-
     Returns:
         Its record, or None if the part is not there or not whole.
 
@@ -126,27 +121,14 @@ def part_paths(folder: Path | str, record: ChunkRecord) -> list[Path]:
 
 
 def part_columns(folder: Path | str, record: ChunkRecord) -> tuple[str, ...]:
-    """Name the columns of a part.
-
-    Args:
-        folder: The skim's folder.
-        record: The part's record.
-    """
+    """Name the columns of a part."""
     return tuple(pq.read_schema(part_path(folder, record, ".parquet")).names)
 
 
 def read_part(
     folder: Path | str, record: ChunkRecord, columns: Sequence[str] | None = None
 ) -> pa.Table:
-    """Read a part's rows, and of a file of many parts no others.
-
-    Args:
-        folder: The skim's folder.
-        record: The part's record.
-        columns: Columns to read, nested ones by their top name; all if None.
-
-    Returns:
-        n_jets rows.
+    """Read a part's rows, all or those columns, and of a file of many parts no others.
 
     Raises:
         SkimError: If a column is unknown or the file is damaged.
@@ -173,16 +155,7 @@ def read_part(
 def read_part_rows(
     file: pq.ParquetFile, record: ChunkRecord, columns: Sequence[str] | None = None
 ) -> pa.Table:
-    """Read a part's rows, and of a file of many parts no others.
-
-    Args:
-        file: The open file that `part_path` names.
-        record: The part's record.
-        columns: Columns to read, nested ones by their top name; all if None.
-
-    Returns:
-        The rows: n_jets of them if the file is whole.
-    """
+    """Read a part's rows, and of a file of many parts no others."""
     names = None if columns is None else list(columns)
     if record.stored_in is None:
         return file.read(columns=names)
@@ -238,9 +211,6 @@ def column_encodings(schema: pa.Schema) -> dict[str, list[str]]:
     """Choose encodings: dictionaries where values repeat, split bytes elsewhere.
 
     That is twice as fast as the default.
-
-    Args:
-        schema: Of a part.
 
     Returns:
         Options of `pyarrow.parquet.ParquetWriter`.

@@ -27,9 +27,6 @@ logger = logging.getLogger(__name__)
 def open_skim(folder: Path | str) -> Skim:
     """Open a finished skim.
 
-    Args:
-        folder: The folder a run has written.
-
     Returns:
         The skim; nothing but the manifest is read yet.
 
@@ -159,10 +156,6 @@ class Skim(Shown):
     ) -> npt.NDArray[np.float32]:
         """Read images (n, height, width, channels) float32, aligned with `jets` called alike.
 
-        Args:
-            datasets: As for `jets`.
-            kinds: As for `jets`.
-
         Raises:
             SkimError: If the skim was made without images, or image and jet numbers differ.
         """
@@ -179,9 +172,6 @@ class Skim(Shown):
 
     def check_representation(self, identity: dict[str, Any]) -> None:
         """Check that the images are of the representation that a detector wants.
-
-        Args:
-            identity: The representation's identity: class name, version, fields.
 
         Raises:
             SkimError: If the skim has no images or they are of another representation.

@@ -76,9 +76,6 @@ def without_retries(executor: ExecutorBase) -> ExecutorBase:
 
     A copy also because coffea's Runner leaves the processor in Dask executors.
 
-    Args:
-        executor: Any of coffea's kind.
-
     Returns:
         A copy.
     """
@@ -89,11 +86,6 @@ def attempt_chunk(
     source: ChunkSource, work: Callable[[int], dict[str, Any]], attempts: Attempts
 ) -> dict[str, Any]:
     """Do a chunk; try again what is transient; give what fails as a result.
-
-    Args:
-        source: The chunk.
-        work: What to do, given the number of earlier tries; gives coffea's accumulator.
-        attempts: How patiently.
 
     Returns:
         The accumulator, or one with nothing but the failure under `failures`.
@@ -134,17 +126,7 @@ def attempt_chunk(
 def attempt_item(
     function: Callable[..., dict[str, Any]], attempts: Attempts, *args: Any, **options: Any
 ) -> dict[str, Any]:
-    """Do a work item of coffea's; each try opens the file again, at the next of its places.
-
-    Args:
-        function: What coffea's Runner does with an item.
-        attempts: How patiently.
-        *args: As coffea calls it; the item is the last, with the processor next to it under Dask.
-        **options: As coffea calls it.
-
-    Returns:
-        As coffea expects: {"out": accumulator, "processed": {item}}.
-    """
+    """Do a work item of coffea's; each try opens the file again, at the next of its places."""
     *before, last = args
     item = last[0] if isinstance(last, tuple) else last
     source = ChunkSource.from_metadata(item.usermeta)
@@ -168,11 +150,6 @@ def attempt_item(
 
 def failure_of(source: ChunkSource, error: Exception, *, n_tries: int = 1) -> dict[str, Any]:
     """Write an error down as a chunk's result.
-
-    Args:
-        source: The chunk.
-        error: What went wrong.
-        n_tries: How often it was tried.
 
     Returns:
         An accumulator with nothing but the failure under `failures`.

@@ -47,10 +47,6 @@ def guard(source: ChunkSource, work: Callable[[], dict[str, Any]]) -> dict[str, 
     (causes are lost on it), and all are reported together. Other errors, such as those of a disk
     or a network, are raised: executors may try those again.
 
-    Args:
-        source: The chunk.
-        work: What to do; gives coffea's accumulator.
-
     Returns:
         The accumulator, or one with nothing but the failure under `failures`.
     """
@@ -70,9 +66,6 @@ class ChunkProcessor(ProcessorABC):  # type: ignore[misc]
     def process(self, events: Any) -> dict[str, Any]:
         """Process one chunk.
 
-        Args:
-            events: coffea's `BaseSchema` events; their metadata name the chunk.
-
         Returns:
             {"records": {key: the chunk's record}, …} or {"failures": {key: `Failure`}}.
         """
@@ -90,10 +83,6 @@ class ChunkProcessor(ProcessorABC):  # type: ignore[misc]
     @abstractmethod
     def process_chunk(self, events: Any, source: ChunkSource) -> dict[str, Any]:
         """Process one chunk; errors may be raised.
-
-        Args:
-            events: The events.
-            source: Which chunk it is.
 
         Returns:
             As `process`.
@@ -139,22 +128,13 @@ class SelectingProcessor(ChunkProcessor):
     def process_jets(self, jets: Jets, record: ChunkRecord) -> dict[str, Any]:
         """Make a part of the selected jets of a chunk.
 
-        Args:
-            jets: The jets.
-            record: The chunk's record.
-
         Returns:
             As `process`.
         """
 
 
 def record_of(source: ChunkSource, **values: Any) -> ChunkRecord:
-    """Start a chunk's record with where it comes from.
-
-    Args:
-        source: The chunk.
-        **values: The other fields of `ChunkRecord`.
-    """
+    """Start a chunk's record with where it comes from; `values` are its other fields."""
     return ChunkRecord(
         key=source.key,
         dataset=source.dataset,

@@ -20,23 +20,14 @@ _TEMPORARY = re.compile(
 
 
 def remove_temporary_files(folder: Path) -> None:
-    """Remove what writers that were killed left behind.
-
-    Args:
-        folder: An output folder into which no process writes now.
-    """
+    """Remove what writers that were killed left behind."""
     for path in [*folder.glob(".*"), *folder.glob("*/.*")]:
         if path.is_file() and _TEMPORARY.fullmatch(path.name):
             path.unlink(missing_ok=True)
 
 
 def remove_stale_parts(folder: Path, keys: Collection[str]) -> None:
-    """Remove parts that the manifest does not name, records first.
-
-    Args:
-        folder: An output folder.
-        keys: Keys of the parts to keep.
-    """
+    """Remove parts that the manifest does not name, records first."""
     stale = [
         path
         for path in folder.glob("*/*")

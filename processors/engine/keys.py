@@ -41,9 +41,6 @@ def detector_code(folder: str) -> str:
 
     The folder's fingerprint covers what was learned, not the code that scores with it.
 
-    Args:
-        folder: A saved folder of detectors.
-
     Returns:
         Hexadecimal SHA-256 over the modules of its detectors, of folds, and of all they import.
     """

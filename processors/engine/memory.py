@@ -25,10 +25,6 @@ _CGROUP = Path("/sys/fs/cgroup/memory.max")
 def expected_memory(n_entries: int, entry_bytes: float) -> float:
     """Estimate the peak of a worker's resident memory.
 
-    Args:
-        n_entries: Entries of a chunk.
-        entry_bytes: Uncompressed bytes an entry of the branches that are read.
-
     Returns:
         Bytes. A detector comes on top, about 1 GB where it uses TensorFlow.
     """
@@ -37,9 +33,6 @@ def expected_memory(n_entries: int, entry_bytes: float) -> float:
 
 def memory_limit(executor: ExecutorBase) -> float | None:
     """Give the memory of a worker.
-
-    Args:
-        executor: Where chunks run.
 
     Returns:
         Bytes: the least limit of a Dask cluster's workers, otherwise this machine's memory (or that
@@ -63,11 +56,6 @@ def check_memory(
     chunks: Iterable[ChunkSource], entry_bytes: Mapping[str, float], limit: float | None
 ) -> None:
     """Refuse chunks that would not fit.
-
-    Args:
-        chunks: The chunks to do.
-        entry_bytes: Uncompressed bytes an entry of the branches that are read, by file.
-        limit: Memory of a worker [bytes], None if unknown.
 
     Raises:
         ChunkTooLargeError: If one would need more; the message gives a chunk size that fits.

@@ -25,12 +25,6 @@ def find_missing(
     by luminosity block, and these are whole within a file but not within a chunk; and the Σw of a file of
     simulation that was filtered is known for the file alone. So these files count whole or not at all.
 
-    Args:
-        plan: The files, and those that could not be opened.
-        chunks: All chunks, with keys.
-        records: Those that were processed.
-        failures: Key to `Failure`, as a dict, of the others.
-
     Returns:
         The records to use, and what is missing, in the order of the plan.
 

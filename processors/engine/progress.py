@@ -20,13 +20,7 @@ class Update(Protocol):
     """Moves the bar of a step."""
 
     def __call__(self, done: int, total: int | None = None, units: int | None = None) -> None:
-        """Show how far the step is.
-
-        Args:
-            done: Steps done so far.
-            total: Steps in all, where that became known or changed.
-            units: Units done so far, for the rate, where they are not the steps themselves.
-        """
+        """Show how far the step is: steps done, of how many, and units if the rate is of others."""
 
 
 class Reporter(Protocol):
@@ -34,11 +28,6 @@ class Reporter(Protocol):
 
     def track(self, description: str, total: int, unit: str) -> AbstractContextManager[Update]:
         """Follow one step.
-
-        Args:
-            description: What is done.
-            total: How many steps there are.
-            unit: What the rate counts.
 
         Returns:
             A context that gives a function to call with the number done so far.

@@ -66,19 +66,7 @@ def run_plan(
     options: RunOptions,
     images: bool = False,
 ) -> tuple[list[ChunkRecord], dict[str, Any]]:
-    """Run a processor over the chunks of a plan that are not done yet.
-
-    Args:
-        plan: Where the chunks are from.
-        chunks: All chunks, with keys.
-        processor: What to do with them.
-        output: Where it writes.
-        executor: Where to run.
-        options: What is tried again, and whether chunks may be missing; progress.
-        images: Whether the processor writes images.
-
-    Returns:
-        As `run_chunks`.
+    """Run a processor over the chunks of a plan that are not done yet; gives what `run_chunks` does.
 
     Raises:
         ProcessingError: If chunks failed or entries do not add up.
@@ -300,10 +288,6 @@ def _killed(left: list[ChunkSource], error: Exception) -> ChunkTooLargeError:
 
 def raise_failures(failures: Mapping[str, Mapping[str, Any]], *, n_chunks: int) -> None:
     """Raise what went wrong in chunks, as the error it was.
-
-    Args:
-        failures: Key to `Failure`, as a dict.
-        n_chunks: Chunks in all.
 
     Raises:
         OddjetError: If there are any: of their class if they share one, else a `ProcessingError`.

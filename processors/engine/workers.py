@@ -30,12 +30,7 @@ def watch_workers(executor: ExecutorBase, *, patience: float = 30.0) -> Iterator
     gives nothing to a worker that is paused since its memory is nearly full. Of a batch pool nothing
     is asked: its workers may have to wait for hours.
 
-    Args:
-        executor: Where the run is; anything but a local Dask cluster is left alone.
-        patience: Seconds without a worker.
-
-    Yields:
-        Nothing; the run is the block.
+    Anything but a local Dask cluster is left alone; `patience` [s] is without a worker.
 
     Raises:
         NoWorkersError: If the run was ended.
