@@ -27,8 +27,6 @@ class PointSummary:
     """One score, fraction and cut, over the seeds.
 
     Attributes:
-        detector: Label of the detector.
-        score: The score that was cut on.
         fraction: Signal jets over background jets, before the cut.
         background_efficiency: Of the cut; 1 before any.
         significance: In the signal window, fixed beforehand, one entry a seed.

@@ -59,15 +59,10 @@ class InjectionTrial:
     """One experiment, with everything a worker needs to do it.
 
     Attributes:
-        skim: Folder of the jets.
-        background: Datasets that are taken for background.
-        injection: What is injected.
         fraction: Signal jets over background jets among those hunted in.
         seed: Of the drawing, the training and the pseudo-experiments.
-        detector: The detector.
         decorrelation: How its score is decorrelated; None for not at all.
         hunt: Histogram, cuts and scan.
-        folds: Number of folds.
     """
 
     skim: Path

@@ -53,9 +53,7 @@ class Cost:
         n_events: Events it was measured with.
         skim_seconds: Wall time on one core.
         skim_cpu_seconds: Processor time, all threads.
-        jets: Jets that pass.
         table_bytes: Of the skim's parquet file.
-        image_bytes: Of the images.
         read_bytes: Compressed bytes of the branches that are read, which go over the network.
         score_seconds: Wall time of all detectors; None where none is trained.
         score_bytes: Of the scores table; None likewise.

@@ -23,16 +23,11 @@ class DatasetPlan:
     """What a dataset takes.
 
     Attributes:
-        name: Its name.
-        n_files: Files.
-        n_events: Events.
-        n_chunks: Chunks.
-        skim_seconds: Time of one core.
-        score_seconds: Time of one core; None where no detector is trained.
+        skim_seconds, score_seconds: Time of one core; for the scores None where no detector
+            is trained.
         read_bytes: Read over the network, or from the disk.
         skim_bytes: Written for the skim, images included.
         score_bytes: Written for the scores table; None where no detector is trained.
-        n_jets: Jets expected.
     """
 
     name: str
@@ -52,9 +47,7 @@ class RunPlan:
     """What an analysis takes.
 
     Attributes:
-        datasets: By dataset.
         executor: Where it is configured to run.
-        workers: Workers that run at once.
         skim_wall_seconds: From the start of the workers to the last chunk of the skim.
         score_wall_seconds: As long for the scores; None where no detector is trained.
         memory_bytes: Most that a worker needs.

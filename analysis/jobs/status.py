@@ -42,7 +42,6 @@ class Fault:
     Attributes:
         where: File and entries, or job.
         error: Class of the error, or state of the job.
-        message: Its message.
     """
 
     where: str
@@ -56,7 +55,6 @@ class StepStatus:
 
     Attributes:
         name: skim, scores, a detector, a round of jobs.
-        folder: Where it is.
         state: finished; incomplete: finished with parts missing; outdated: finished, with other
             files, settings or code than would be used now; going on: something was written lately;
             stopped: nothing was, and it is not finished; not begun.
@@ -64,11 +62,9 @@ class StepStatus:
         n_planned: Chunks in all, None if unknown.
         n_events: Entries of what is done.
         n_events_planned: Entries in all, None if unknown.
-        n_jets: Jets of what is done.
         n_writing: Files that are being written.
         seconds_ago: Since something was written; None where nothing was.
         faults: What failed, and why.
-        note: Further remarks.
     """
 
     name: str

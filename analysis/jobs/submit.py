@@ -71,7 +71,6 @@ class Batch(BaseModel):
     """`batch.json`: what is done, and how it is spread.
 
     Attributes:
-        step: skim or score.
         code: Digest of the code that planned it.
         config: The analysis, with absolute paths.
         chunks_per_job: Most chunks of a job.
@@ -98,8 +97,6 @@ class JobReport:
     Attributes:
         name: Its folder.
         job: `CLUSTER.PROCESS`; empty where it was not submitted.
-        state: Its state.
-        n_missing: Chunks that are missing.
         reason: Why, with the last lines of its standard error.
         failures: Key to what failed, of chunks that it could not do.
     """
@@ -117,8 +114,6 @@ class Collected:
     """What is done of a submitted step.
 
     Attributes:
-        n_chunks: Chunks in all.
-        n_done: Chunks that are done.
         n_jobs: Jobs submitted now.
         cluster: Number of their cluster, None where none was submitted.
         folder: Folder of their submit file, None where there was nothing to submit.

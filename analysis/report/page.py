@@ -49,7 +49,6 @@ class Card:
     """A headline number.
 
     Attributes:
-        title: What it is.
         value: The number as it is shown.
         note: A line below: interval, unit, condition.
         tone: ``plain``, ``strong`` or ``warning``.
@@ -66,9 +65,7 @@ class Table:
     """A table; cells that are numbers are aligned to the right.
 
     Attributes:
-        headers: Names of the columns.
         rows: Cells; floats are shown with four digits, None as a dash.
-        caption: What the table shows.
     """
 
     headers: tuple[str, ...]
@@ -131,12 +128,7 @@ class Picture:
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """Text of fixed width that unfolds, such as a configuration.
-
-    Attributes:
-        title: The line that is always visible.
-        text: The text.
-    """
+    """Text of fixed width that unfolds, such as a configuration."""
 
     title: str
     text: str
@@ -147,9 +139,7 @@ class Section:
     """One section: a result for a page, the command line and files.
 
     Attributes:
-        title: Heading.
         anchor: Name in links and in the JSON: lower case letters, digits, hyphens.
-        paragraphs: Plain text.
         warnings: Plain text that must not be overlooked.
         statements: What came out, in sentences; the command line prints them too.
         tables: Shown after the sentences.
@@ -185,10 +175,7 @@ class Report:
     """A whole report.
 
     Attributes:
-        title: Heading and name of the page.
         lead: A few sentences on what was done and what came out.
-        cards: Headline numbers.
-        sections: The sections in order.
         footer: The last line: versions, when it was made.
         summary: Headline numbers for the JSON.
     """

@@ -56,8 +56,7 @@ class JetSample:
 
     Attributes:
         scores: Higher is more anomalous, shape (n,).
-        mass: [GeV], shape (n,).
-        pt: [GeV], shape (n,).
+        mass, pt: [GeV], shape (n,).
         weights: Shape (n,).
     """
 

@@ -51,13 +51,11 @@ class EfficiencyStep:
     Attributes:
         working_point: Wanted background efficiency, over all pt.
         threshold: Least score that passes.
-        pt_low: Lower end of the pt range [GeV].
-        pt_high: Upper end [GeV].
+        pt_low, pt_high: Ends of the pt range [GeV].
         efficiency: Fraction of the background here that passes.
         entropy: D(after ‖ before) of the background's mass [nats].
-        entropy_by_chance: What a cut independent of the mass has on average.
         jsd: Jensen–Shannon divergence between the masses of pass and fail [bits].
-        jsd_by_chance: What a cut independent of the mass has on average.
+            `…_by_chance` is what a cut independent of the mass has on average.
         signal_efficiencies: Signal to the fraction that passes; NaN without jets.
         in_window: Signal to the fraction of its jets in the mass window that pass a cut which the
             fraction `working_point` of the background in that window passes. Empty without window.
@@ -83,10 +81,8 @@ class Shapes:
     Attributes:
         edges: Edges of the mass bins [GeV], n_bins + 1 of them.
         working_points: Wanted background efficiencies, n_points of them.
-        before: Σw of all jets, shape (n_bins,).
-        before_variances: Σw² of them.
+        before: Σw of all jets, shape (n_bins,); the variances are Σw².
         after: Σw of passing jets, shape (n_points, n_bins).
-        after_variances: Σw² of them.
         efficiencies: Fractions that pass, shape (n_points, n_bins); NaN in empty bins.
         errors: Their binomial errors √(Σ w² (pass − ε)²) / Σw, with ε that of all masses, so that
             a bin in which no jet passes has one too.

@@ -38,8 +38,6 @@ class ScoreVerdict:
     """One score.
 
     Attributes:
-        column: Its column of the table.
-        verdict: Whether a cut on it sculpts the mass.
         steps: What each cut does, first over all pt.
         shapes: The mass before and after.
         separation: How well it tells each signal from the background.
@@ -71,10 +69,8 @@ class SculptingResult(Shown):
     """Scores of one background.
 
     Attributes:
-        datasets: What was judged.
         kind: ``background`` or ``data``.
         signals: Signals that efficiencies were measured of.
-        mass: Column of the mass.
         mass_range: Masses that were judged [GeV].
         window: Signal window [GeV].
         excluded: Windows whose jets were left out of everything [GeV].

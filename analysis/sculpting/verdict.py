@@ -60,9 +60,7 @@ class JudgedCell:
 
     Attributes:
         working_point: Wanted background efficiency of the cut, over all pt.
-        pt_low: Lower edge of the pt bin [GeV].
-        pt_high: Upper edge [GeV].
-        n_jets: Jets in the pt bin.
+        pt_low, pt_high: Edges of the pt bin [GeV].
         n_passing: Jets of these that pass.
         efficiency: Weighted fraction that passes in this pt bin.
         n_bins: Bins of mass in the test; 0 where too few jets pass, or fail, to test it.
@@ -95,9 +93,7 @@ class Verdict(Shown):
     """Whether a cut on a score sculpts the background's mass.
 
     Attributes:
-        outcome: PASS, FAIL or INCONCLUSIVE.
         global_p: Rank of the smallest local p among permutations of the mass, (k + 1)/(n + 1).
-        smallest_p: The smallest local p over the cells.
         variation: Largest variation of the efficiency over the mass, of the cells that are
             significant; of the cell with the smallest p where none is.
         tolerance: Variation above which a significant dependence is a FAIL.
@@ -105,13 +101,9 @@ class Verdict(Shown):
         rho: Correlation of the toys: of the normal scores of score and mass within each pt bin.
         n_jets: Jets that were judged.
         n_effective: (Σw)²/Σw² of them.
-        n_permutations: Permutations of the mass.
         n_power_toys: Toys with correlation.
-        seed: Of permutations and toys.
         worst: The cell with the smallest local p.
         varying: The cell whose variation is quoted.
-        cells: All of them.
-        notes: What was left out, in words.
     """
 
     outcome: Outcome
@@ -195,15 +187,11 @@ class JudgeSettings:
     """How a score is judged.
 
     Attributes:
-        working_points: Background efficiencies.
         pt_edges: Edges [GeV].
         n_bins: Equally full mass bins in each pt bin; neighbours are merged where fewer than 5 jets
             are expected to pass in one.
         n_permutations: Permutations of the mass, at least 299.
-        n_power_toys: Toys with correlation.
-        rho: Correlation of the toys.
         tolerance: Variation of the efficiency over the mass that is tolerated.
-        seed: Of permutations and toys.
 
     Raises:
         ConfigError: If a number is out of its range.

@@ -31,13 +31,7 @@ STUDIES: dict[str, str] = {
 
 @dataclass(frozen=True)
 class StudyDescription:
-    """A line of the list of studies.
-
-    Attributes:
-        name: What `get_study` and the command line call it.
-        summary: The first line of its docstring.
-        options: Name → default.
-    """
+    """A line of the list of studies."""
 
     name: str
     summary: str

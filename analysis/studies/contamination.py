@@ -41,14 +41,10 @@ class Contaminated:
     """One score of one training with signal inside.
 
     Attributes:
-        detector: Key of the detector.
         signal: The signal, in the training and to find.
         ratio: Signal jets over background jets in the training.
         seed: Of the training and of the choice of its jets.
-        n_background: Background jets in the training.
-        n_signal: Signal jets in the training.
         evaluation: AUC and rejection on the test jets.
-        curve: ROC curve.
     """
 
     detector: str

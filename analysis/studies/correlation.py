@@ -42,8 +42,6 @@ class CorrelatedScore:
     """One score: how it goes with each variable, and what it finds with and without the mass.
 
     Attributes:
-        detector: Key of the detector.
-        score: Its name.
         correlations: Variable → coefficients among the background's test jets.
         evaluations: Signal → AUC and rejection.
         fixed: Signal → AUC at fixed mass; None with too few jets for it.
@@ -66,8 +64,6 @@ class Correlations(StudyResult):
     """How scores go with mass and pt in background, and their AUC with and without the mass.
 
     Attributes:
-        variables: What the scores were correlated with.
-        fixed: What was held fixed.
         scores: One entry a detector and score.
     """
 

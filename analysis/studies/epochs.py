@@ -56,8 +56,6 @@ class EpochScore:
     """One score as the training went on.
 
     Attributes:
-        detector: Key of the detector.
-        score: Its name.
         epochs: Epochs whose models were kept, rising.
         kept: Epoch whose weights the detector uses; None if unknown.
         mean: Sample → mean score of its test jets at each epoch: for a reconstruction error, how

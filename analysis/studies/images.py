@@ -45,8 +45,6 @@ class AverageImage:
         detector: Key of the detector; empty where none was asked.
         score: Score that chose the jets; empty for all jets, `reconstructed` for what became of
             all jets.
-        sample: The sample.
-        n_jets: Jets in the average.
         total: Sum of the image: the mean share of the jets' pt inside.
         spread: √⟨ΔR²⟩ over the image, weighted by the pixels: how wide the jets are.
         image: Shape (pixels, pixels), the first axis along Δη.
@@ -67,8 +65,6 @@ class AverageImages(StudyResult):
 
     Attributes:
         share: Share of each sample that counts as its most anomalous jets.
-        half_width: Half the side of the images.
-        images: The averages.
     """
 
     study: ClassVar[str] = "images"

@@ -35,7 +35,6 @@ class Tagging:
     """One score of one training.
 
     Attributes:
-        detector: Key of the detector.
         trained_on: The sample it took for ordinary.
         anomaly: The sample to find.
         evaluation: AUC and rejection with `anomaly` as signal and `trained_on` as background.

@@ -41,9 +41,6 @@ class MassResponse:
     """The masses of one sample before and after a network.
 
     Attributes:
-        detector: Key of the detector.
-        sample: The sample.
-        n_jets: Jets looked at.
         n_massless: Jets left out, which have no mass in the network's input.
         response: Median of output mass / input mass.
         resolution: Half the width of the central 68 % of that ratio, over its median.

@@ -30,7 +30,6 @@ class StudyRun:
     """A study that was run and written.
 
     Attributes:
-        result: What came out.
         section: Its table, figures and numbers.
         files: What was written: the JSON file, then the figures.
     """

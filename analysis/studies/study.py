@@ -76,7 +76,6 @@ class Setting:
         seed: Fixes everything random.
         resume_in: Folder to keep the state of trainings in; an interrupted study that is repeated
             goes on from there. `run_study` removes it.
-        reporter: Receives progress.
     """
 
     detectors: tuple[DetectorConfig, ...]
@@ -195,10 +194,7 @@ class StudyResult(ABC):
     """What a study found.
 
     Attributes:
-        background: Name of the background.
-        signals: Names of the signals.
         detectors: Name and hyper-parameters of the detectors.
-        seed: Of the study.
         n_test: Test jets by sample.
     """
 

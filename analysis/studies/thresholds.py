@@ -43,8 +43,6 @@ class CutScore:
     """One score and its thresholds.
 
     Attributes:
-        detector: Key of the detector.
-        score: Its name.
         cuts: Signal → what each threshold does.
         samples: The distributions of the jets that the cuts are applied to.
     """

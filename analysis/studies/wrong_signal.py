@@ -39,7 +39,6 @@ class SupervisedTraining:
     """One score of one training on one signal.
 
     Attributes:
-        detector: Key of the detector.
         trained_on: The signal it was trained to find; None for an unsupervised detector.
         signal: The signal it was tested on.
         evaluation: AUC and rejection.

@@ -24,15 +24,7 @@ _PB_PER_MB = 1e9
 
 @dataclass(frozen=True)
 class Block:
-    """What one worker simulates at a time.
-
-    Attributes:
-        process: The process's name.
-        pt_slice: Its slice.
-        seed: The seed of the run.
-        index: The block's number in the run.
-        n_events: How many events.
-    """
+    """What one worker simulates at a time."""
 
     process: str
     pt_slice: Slice
@@ -46,10 +38,9 @@ class BlockResult:
     """What came out of a block.
 
     Attributes:
-        events: The branches.
         n_tried: Phase-space points Pythia tried.
-        cross_section_pb: Pythia's estimate from this block.
-        cross_section_error_pb: Its statistical uncertainty.
+        cross_section_pb, cross_section_error_pb: Pythia's estimate from this block, and its
+            statistical uncertainty.
         n_dark_hadrons: Dark hadrons in all events.
         n_invisible: Those of them that ended invisibly.
     """

@@ -28,7 +28,6 @@ class FinalState:
 
     Attributes:
         momenta: Four-momenta, shape (n,).
-        pdg_id: PDG codes, shape (n,).
         charge: Electric charges, units of e, shape (n,).
         index: Index in Pythia's record, shape (n,).
     """

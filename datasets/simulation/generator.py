@@ -38,17 +38,11 @@ class EventRecord:
         offsets: Where each event begins, shape (n_events + 1,).
         event: The event of each particle, 0 to n_events - 1; this and the following have shape
             (n_particles,).
-        pdg_id: PDG code.
         status: Pythia status code; positive when final.
         mother1: First mother, counted within the event as Pythia does; 0, the entry for the
             whole system, where there is none. `mother` counts in the record.
         daughter1: First daughter, likewise; `daughter2` is the last.
-        daughter2: See `daughter1`.
-        px: Momentum, GeV; `py`, `pz` and the energy `e` likewise.
-        py: See `px`.
-        pz: See `px`.
-        e: See `px`.
-        mass: Mass, GeV.
+        px, py, pz, e, mass: Momentum, energy and mass, GeV.
         weight: Event weights, shape (n_events,).
         parton_id: pdgId codes of the two incoming partons, shape (n_events, 2).
         parton_x: Their momentum fractions, shape (n_events, 2).

@@ -112,7 +112,6 @@ class Events:
 
     Attributes:
         scalars: The branches of `EVENT_BRANCHES`, shape (n_events,) each.
-        collections: The collections of `COLLECTIONS`.
     """
 
     scalars: Columns

@@ -18,10 +18,7 @@ class Momenta:
 
     Attributes:
         event: The event each belongs to, not decreasing, shape (n,).
-        px: Momentum, GeV; `py`, `pz` and the energy `e` likewise, shape (n,).
-        py: See `px`.
-        pz: See `px`.
-        e: See `px`.
+        px, py, pz, e: Momentum and energy, GeV, shape (n,).
     """
 
     event: Ints

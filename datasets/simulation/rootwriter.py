@@ -31,8 +31,7 @@ class NanoWriter:
 
     Attributes:
         n_events: Events written so far.
-        sumw: Sum of `genWeight`, as stored (float32), over them.
-        sumw2: Sum of its square.
+        sumw, sumw2: Sum of `genWeight`, as stored (float32), over them; and of its square.
     """
 
     def __init__(self, path: Path) -> None:

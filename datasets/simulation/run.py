@@ -36,16 +36,10 @@ class SimulationSummary:
     """What a simulation made; also written as JSON beside its file.
 
     Attributes:
-        process: Name of the process.
-        output: The file.
-        n_events: Events in it.
-        seed: The seed.
         pt_hat_min: Lower edge of the slice, GeV; None where the process has none.
         pt_hat_max: Upper edge of the slice, GeV; None for none.
         cross_section_pb: Pythia's leading-order cross section of the slice, pb.
-        cross_section_error_pb: Its statistical uncertainty, pb.
-        sumw: Sum of the event weights.
-        sumw2: Sum of their squares.
+        sumw, sumw2: Sum of the event weights, and of their squares.
         r_inv: Counted fraction of the dark hadrons that end invisibly; None without any.
         truth: The |pdgId|s signal jets are matched to.
         seconds: Wall-clock time.

@@ -53,11 +53,6 @@ class AutoencoderDetector(KerasDetector):
     jets, varies by some hundredths of AUC from seed to seed and with the epochs.
 
     Args:
-        epochs: The most epochs.
-        batch_size: Jets per training step.
-        learning_rate: Of Adam.
-        patience: Epochs without a better validation loss before the training stops.
-        checkpoint_every: Epochs between the models kept for `scores_by_epoch`; 0 keeps none.
         hidden: Units of the layers before and after the code.
         latent: Units of the code.
         activation: Of all layers but the last.
@@ -66,12 +61,7 @@ class AutoencoderDetector(KerasDetector):
         representation: By default `JetFeatures`; any that gives a row of numbers a jet.
 
     Attributes:
-        history_: `loss` and `val_loss`, one number an epoch.
-        best_epoch_: The epoch, from 1, whose weights are used.
         standard_: What makes standardised columns of features.
-
-    Raises:
-        ConfigError: If a hyper-parameter is out of its range.
     """
 
     score_names: ClassVar[tuple[str, ...]] = ("mse",)

@@ -62,7 +62,6 @@ class Detector(Configurable, ABC):
 
     Attributes:
         representation: What the detector sees of a jet.
-        seed_: The seed it was fitted with.
         provenance_: The events it was fitted on, validation included.
     """
 

@@ -110,7 +110,6 @@ class BoostedTreesDetector(Detector):
         representation: By default `SupervisedFeatures`.
 
     Attributes:
-        trees_: The trees kept.
         history_: `loss` and `val_loss`, the class-balanced logistic loss after each tree.
     """
 

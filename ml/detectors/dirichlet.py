@@ -81,10 +81,6 @@ class DirichletDetector(KerasDetector):
         alpha: α of each mixture, positive, at least two, with one smallest. The document also has
             (1, 0.25, 0.1).
         beta_kl: Weight of the KL term.
-        epochs: Passes over the jets.
-        batch_size: Jets per training step.
-        learning_rate: Of Adam.
-        checkpoint_every: Epochs between the models kept for `scores_by_epoch`; 0 keeps none.
         pca: On anything but images, this many principal components; None takes all.
         representation: By default the image of power 1/4 and filter 1 pixel: the document has the
             best σ at 1 for both its signals, and the power between n ≲ 0.1 (Aachen) and 0.4 to 0.6

@@ -60,18 +60,9 @@ class EneDetector(ImageAutoencoder):
     Args:
         latent: Numbers in the code; `oddjet.analysis.studies.latent_scan` tries several.
         filters: Of each convolution but the last.
-        epochs: The most epochs.
-        batch_size: Jets per training step.
-        learning_rate: Of Adam.
         epsilon: Of Adam.
-        patience: Epochs without a better validation loss before the training stops.
-        checkpoint_every: Epochs between the models kept for `scores_by_epoch`; 0 keeps none.
         representation: A `JetImage` whose side is a multiple of 4 pixels; `JetImage.ene()` by
             default.
-
-    Attributes:
-        history_: `loss` and `val_loss`, one number an epoch.
-        best_epoch_: The epoch, from 1, whose weights are used.
 
     References:
         I. Ene (2022), "Autoencoder architecture" (network), "Finding the encoding dimension" (12),

@@ -111,7 +111,6 @@ class GaussianMixtureDetector(Detector):
         representation: By default the document's image, 40×40 with a filter of 3 pixels.
 
     Attributes:
-        mixture_: The Gaussians.
         beta_: β, in units of the mean variance.
         rule_met_: Whether the rule for β was satisfied.
 

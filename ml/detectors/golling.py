@@ -93,7 +93,6 @@ class GollingDetector(KerasDetector):
     Args:
         stages: Epochs of the three stages.
         learning_rates: Of Adam, in each stage.
-        batch_size: Jets per training step.
         kl_weight: Weight of the KL divergence, beside 1 for the squared error.
         critic_weight: Weight of the critic's terms.
         penalty: Weight of the gradient penalty among them.

@@ -28,9 +28,6 @@ class Configurable:
     A subclass that is a dataclass, with fields that `oddjet.constraints.constrained` declares, refuses
     values that are not allowed when it is made. One with an `__init__` of its own stores each
     hyper-parameter under its name, unchanged.
-
-    Attributes:
-        representation: What it sees of a jet.
     """
 
     label: ClassVar[str] = ""

@@ -36,16 +36,7 @@ class ImageAutoencoder(KerasDetector):
     A subclass implements `_build`.
 
     Args:
-        epochs: The most epochs.
-        batch_size: Jets per training step.
-        learning_rate: Of Adam.
-        patience: Epochs without a better validation loss before the training stops.
-        checkpoint_every: Epochs between the models kept for `scores_by_epoch`; 0 keeps none.
         representation: A `JetImage`.
-
-    Attributes:
-        history_: `loss` and `val_loss`, one number an epoch.
-        best_epoch_: The epoch, from 1, whose weights are used.
     """
 
     score_names: ClassVar[tuple[str, ...]] = ("mse", "kl")

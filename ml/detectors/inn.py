@@ -70,8 +70,6 @@ class InvertibleDetector(KerasDetector):
     stated there of the Dirichlet autoencoder.
 
     Args:
-        epochs: Passes over the training jets.
-        batch_size: Jets per training step.
         learning_rate: Of Adam, in the first epoch.
         learning_rate_decay: Factor of the learning rate from one epoch to the next.
         noise: Standard deviation of the Gaussian noise on whitened training rows, in the first
@@ -84,14 +82,11 @@ class InvertibleDetector(KerasDetector):
         watch: A logged loss, such as `"val_loss"`, whose best epoch is taken and by which the training
             stops early; None takes the last epoch.
         patience: Epochs without a better value of it before the training stops.
-        checkpoint_every: Epochs between the flows kept for `scores_by_epoch`; 0 keeps none.
         representation: An `EnergyFlow`; by default the polynomials themselves, κ = β = 1.
 
     Attributes:
-        flow_: The flow, of whitened rows.
         history_: `loss` (with the noise) and `val_loss`, mean −log p of whitened rows, one number an
             epoch. A Gaussian of the same covariance would have 4 (1 + ln 2π) = 11.35.
-        best_epoch_: The epoch, from 1, whose weights are used.
         n_floored_: Training jets left out because a polynomial was below the floor.
 
     References:

@@ -64,7 +64,9 @@ class KerasDetector(Detector):
 
     A subclass implements `_build`, `_train` and `_scores_by`, and defines by `_represent`, `_learn` and
     `_inputs` what the network takes of jets. Hyper-parameters of the names of `TrainingSettings`'
-    fields set the training.
+    fields set the training: `epochs`, the most there are, `batch_size`, `learning_rate` of Adam,
+    `patience`, epochs without a better validation loss before it stops, and `checkpoint_every`,
+    epochs between the models kept for `scores_by_epoch`, 0 for none.
 
     Attributes:
         history_: Name of a loss → one number an epoch.

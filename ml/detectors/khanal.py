@@ -42,18 +42,10 @@ class KhanalDetector(ImageAutoencoder):
 
     Args:
         epochs: The most; the document trained for around 90.
-        batch_size: Jets per training step.
-        learning_rate: Of Adam.
-        patience: Epochs without a better validation loss before the training stops.
-        checkpoint_every: Epochs between the models kept for `scores_by_epoch`; 0 keeps none.
         dropout: Rate of the dropout layers.
         shared_alpha: One PReLU alpha a filter, 25,523 parameters in all, instead of one a pixel
             and filter, which is Keras' default and makes 44,048. (25,282 are weights and biases.)
         representation: A `JetImage` of 32 pixels.
-
-    Attributes:
-        history_: `loss` and `val_loss`, one number an epoch.
-        best_epoch_: The epoch, from 1, whose weights are used.
 
     References:
         D. Khanal (2023), sections 4.4 (network), 5.2 (training), 6.1 (scores).

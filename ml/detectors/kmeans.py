@@ -67,9 +67,6 @@ class KMeansDetector(Detector):
         representation: By default the document's image, 40×40 with a filter of 3 pixels, without
             reweighting. It takes `JetImage.buss(power=0.25, sigma=3.0)` for dark jets.
 
-    Attributes:
-        clusters_: What was measured.
-
     References:
         arXiv:2202.00686, section 3; table 1 has radii and dimensions.
     """

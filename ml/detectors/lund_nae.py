@@ -79,7 +79,6 @@ class LundAutoencoderDetector(KerasDetector):
         normalised: Whether to normalise; otherwise the pre-training is everything.
         epochs: Of the normalised training, at most.
         pretrain_epochs: Of the autoencoder, at most.
-        batch_size: Jets per training step.
         learning_rate: Of Adam, in the normalised training.
         pretrain_learning_rate: Of Adam, in the pre-training.
         patience: Epochs of the pre-training without a better validation loss before it stops. The

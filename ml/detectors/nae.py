@@ -83,22 +83,12 @@ class NormalisedAutoencoderDetector(AutoencoderDetector):
         margin: Standard deviations that the box goes beyond the least and greatest training feature.
         bound: The box ends there at the latest, in standard deviations from the mean.
         guard: Whether to guard the loss. Trainings without it are for showing the collapse.
-        hidden: Units of the layers before and after the code.
-        latent: Units of the code.
-        activation: Of all layers but the last.
-        compress: Whether to pass the features through arsinh(x / median) before standardising.
-        representation: By default `JetFeatures`; any that gives a row of numbers a jet.
 
     Attributes:
         history_: `loss`, `e_plus`, `e_minus`, `val_loss` (the mean energy of validation jets) and
             `emd`, one number an epoch.
         pretrain_history_: `loss` and `val_loss` of step 1.
         best_epoch_: The epoch, from 1, of least `emd`, whose weights are used.
-        temperature_: T.
-        standard_: What makes standardised columns of features.
-
-    Raises:
-        ConfigError: If a hyper-parameter is out of its range.
     """
 
     score_names: ClassVar[tuple[str, ...]] = ("energy",)

@@ -30,8 +30,6 @@ class Correlation:
     """How one score goes with one variable.
 
     Attributes:
-        score: Name of the score.
-        variable: Name of the variable.
         spearman: Correlation of the ranks: 1 for any rising dependence.
         pearson: Correlation of the values: 1 for a straight line.
     """

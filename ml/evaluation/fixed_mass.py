@@ -36,8 +36,6 @@ class MassBin:
     Attributes:
         low: Lower edge [GeV].
         high: Upper edge [GeV]; belongs to the next bin, but for the last one.
-        n_signal: Jets, unweighted.
-        n_background: Jets, unweighted.
         auc: Area under the ROC curve in the bin; None where the bin was left out.
     """
 

@@ -21,7 +21,6 @@ class Ranking:
         first: Positions in that order of the first jet of each bin and score, shape (m,).
         bins: The bin of each of these, shape (m,).
         scores: The score of each of these, shape (m,).
-        n_bins: Number of bins.
     """
 
     order: Ints

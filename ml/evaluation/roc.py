@@ -67,11 +67,8 @@ class Evaluation:
     """One score's figures.
 
     Attributes:
-        score: Its name.
-        auc: Area under the ROC curve.
         rejection: Signal efficiency → 1/ε_b.
-        n_signal: Jets, unweighted.
-        n_background: Jets, unweighted.
+        n_signal, n_background: Jets, unweighted.
     """
 
     score: str

@@ -38,7 +38,6 @@ class Threshold:
 
     Attributes:
         rule: Where it comes from.
-        value: The threshold.
         needs_signal: Whether labelled signal was used to find it: not possible in a search.
     """
 
@@ -52,9 +51,7 @@ class Cut:
     """What a threshold does.
 
     Attributes:
-        threshold: The threshold.
-        signal: Fraction of the signal above it, with Wilson's 95 % interval.
-        background: Fraction of the background above it, the same.
+        signal, background: Fractions above it, with Wilson's 95 % intervals.
     """
 
     threshold: Threshold

@@ -49,7 +49,6 @@ class Flow:
         hidden_biases: Shape (blocks, units).
         output_kernels: Shape (blocks, units, 2⌊d/2⌋): to a, then to t.
         output_biases: Shape (blocks, 2⌊d/2⌋).
-        clamp: Bound of |s|.
 
     References:
         arXiv:2202.00686, eqs. (17), (18) and the clamp below them.

@@ -56,8 +56,6 @@ class SampledDensity:
         columns: Numbers of a row of data.
         tensors: Makes what the energy takes of rows, shape (b, columns).
         summary: Makes points, shape (b, d), of such tensors: the earth mover's distance is theirs.
-        langevin: How the chains move.
-        confine: Where they may be.
     """
 
     energy: Energy

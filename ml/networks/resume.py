@@ -27,7 +27,6 @@ class TrainingState:
     """All that the epochs still to come depend on.
 
     Attributes:
-        epoch: Epochs done.
         history: Name of a loss → its value after each epoch.
         best_epoch: The epoch with the best model so far; 0 for none.
         best: That epoch's value of what is watched.

@@ -71,7 +71,6 @@ class Training:
     Attributes:
         history: Name of a loss → one number an epoch: the training losses, the validation losses
             under `val_` and their names, and what the end of an epoch added.
-        best_epoch: The epoch, from 1, whose weights the models have.
         checkpoints: Epoch → the content of its `.keras` file.
     """
 

@@ -30,11 +30,8 @@ class Trees:
         offsets: Nodes of tree t are `offsets[t]:offsets[t + 1]`, its root first; shape (T + 1,).
         feature: Column to split by, shape (N,).
         threshold: Shape (N,); may be infinite.
-        left: Child within the tree, shape (N,); `right` likewise.
-        right: See `left`.
+        left, right: Children within the tree, shape (N,).
         missing_left: Whether a NaN goes left, shape (N,).
-        is_leaf: Shape (N,).
-        value: Of a leaf, shape (N,).
         base: Base value, shape ().
     """
 

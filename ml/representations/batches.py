@@ -26,14 +26,12 @@ class FlatJets:
     """n jets and their constituents, jet after jet, all float64.
 
     Attributes:
-        pt: Of the constituents [GeV], shape (n_constituents,); `eta`, `phi` and `mass` likewise.
-        eta: See `pt`.
-        phi: See `pt` [radians].
+        pt: Of the constituents [GeV], shape (n_constituents,); `eta`, `phi` [radians] and
+            `mass` likewise.
         mass: See `pt`; zeros where the jets' constituents have none, empty if not asked for.
         offsets: Constituents of jet i are `offsets[i]:offsets[i + 1]`; `offsets[0]` is 0; shape
             (n + 1,).
-        axis_eta: Of the jets, shape (n,).
-        axis_phi: Of the jets [radians], shape (n,).
+        axis_eta, axis_phi: Of the jets [radians], shape (n,).
     """
 
     pt: Floats

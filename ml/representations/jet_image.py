@@ -58,11 +58,8 @@ class JetImage(Representation):
     Rows (axis 1 of the result) run along Δη, columns (axis 2) along Δφ, both upwards.
 
     Attributes:
-        pixels: Pixels along each side.
         half_width: Half the side in Δη and Δφ; 0.8 covers an AK8 jet, 0.4 an AK4 jet.
         centre: "axis" or "centroid".
-        rotate: Whether to turn.
-        flip: Whether to mirror.
         power: n in pixel → pixelⁿ; below 1 it brings up the dim pixels.
         sigma: Width of the filter in pixels; 0 is no filter.
 

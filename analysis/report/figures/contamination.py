@@ -24,7 +24,6 @@ class ContaminationLine:
     """One score after trainings with more and less signal inside.
 
     Attributes:
-        label: Name in the legend.
         ratios: Signal over background, rising, shape (n,).
         areas: For each ratio the areas of its trainings; the line and the band go through the
             means of their values and ends.

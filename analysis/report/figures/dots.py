@@ -20,7 +20,6 @@ class Dots:
     """One kind of number.
 
     Attributes:
-        label: Name in the legend.
         values: Line → number; None, or no entry, where there is none.
     """
 

@@ -25,10 +25,7 @@ class MassPair:
     """Masses of the jets of one sample [GeV], each of shape (n,).
 
     Attributes:
-        before: Of the network's input.
-        after: Of its output.
-        true: Of the jets.
-        weights: Of the jets.
+        before, after, true: Of the network's input, of its output, of the jets.
     """
 
     before: Floats

@@ -29,7 +29,6 @@ class MixtureSample:
     """Mixture weights of one class of jets.
 
     Attributes:
-        label: Name in the legend.
         weights: r, shape (n_jets, R), each row of sum 1.
         is_signal: Decides the colour.
     """

@@ -25,7 +25,6 @@ class NormalisedTraining:
     """What a training logged.
 
     Attributes:
-        label: Name in the legend.
         history: `e_plus`, `e_minus` and `emd`, one number an epoch, as in
             `NormalisedAutoencoderDetector.history_`; anything else is not looked at.
     """

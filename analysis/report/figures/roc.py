@@ -25,7 +25,6 @@ class RocLine:
     """One ROC curve.
 
     Attributes:
-        label: Name in the legend.
         signal_efficiency: Shape (n_points,), increasing.
         background_efficiency: Shape (n_points,).
         auc: Area under the curve, None where it is not quoted.

@@ -24,7 +24,6 @@ class ScoreSample:
     """Scores of one class of jets.
 
     Attributes:
-        label: Name in the legend.
         values: Scores, shape (n_jets,).
         weights: Weights, shape (n_jets,), or None for one each.
         is_signal: Decides the colour.

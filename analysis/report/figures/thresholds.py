@@ -30,10 +30,7 @@ class Mark:
     """A threshold.
 
     Attributes:
-        label: Its rule.
-        value: Where it is.
-        signal: Signal efficiency there.
-        background: Background efficiency there.
+        signal, background: Efficiencies there.
         needs_signal: Whether signal was needed to find it; such ones are dashed.
     """
 

@@ -21,7 +21,6 @@ class LossCurve:
     """The losses of one training.
 
     Attributes:
-        label: Name in the legend, such as the fold.
         training: Training loss after each epoch, shape (n_epochs,).
         validation: Validation loss after each epoch, shape (n_epochs,), or None.
         best_epoch: Epoch whose weights were kept, counted from 1, or None.

@@ -36,10 +36,8 @@ class BenchmarkRow:
     """One line of the table.
 
     Attributes:
-        name: What was measured.
         measured: Ours.
         reference: What it is compared with, or what belongs to it.
-        numbers: Everything measured.
         ratio: Ours divided by the reference, where there is one.
         bound: The figure to reach; None where a number is shown and nothing asked of it.
         at_least: Whether the ratio shall be at least the bound, or at most.

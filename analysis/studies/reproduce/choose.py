@@ -30,8 +30,6 @@ class Task:
     """Something to find.
 
     Attributes:
-        title: What it is called.
-        window: Name of the window.
         nominal: Dataset that is trained on.
         signal: Dataset to find.
         wanted: Share of the ceiling's AUC − ½ that the best unsupervised score should keep; None
@@ -73,9 +71,7 @@ class Choice:
     """A score for a task, on the test jets.
 
     Attributes:
-        task: The task.
         detector: Settings' name and score.
-        measured: Its figures.
         share: Of the ceiling's AUC − ½; None without a ceiling.
         ceiling: AUC of the ceiling; None without one.
         n_candidates: Scores it was chosen from.

@@ -31,16 +31,7 @@ Score: TypeAlias = tuple[str, str, str]
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """A figure in print.
-
-    Attributes:
-        label: Label of the trial it belongs to.
-        score: Name of the score.
-        signal: Dataset that counts as signal.
-        auc: Area under the ROC curve, if printed.
-        rejection: (ε_s, 1/ε_b), if printed.
-        note: A remark beside.
-    """
+    """A figure in print."""
 
     label: str
     score: str
@@ -64,7 +55,6 @@ class Trend:
     """A statement in print, and whether it holds here.
 
     Attributes:
-        statement: What is printed.
         difference: The number that decides, positive if the statement holds, with its interval.
         meaning: What that number is.
     """
@@ -87,7 +77,6 @@ class Results:
 
     Attributes:
         every: All of them; ceilings share their label.
-        skims: Folder of the skims.
     """
 
     every: tuple[TrialResult, ...]
@@ -145,8 +134,6 @@ class Document:
     """One of the documents.
 
     Attributes:
-        name: Short name.
-        title: Its title.
         reference: How it is cited.
         trials: The trainings at a scale.
         published: Figures in print.

@@ -39,12 +39,8 @@ class Measured:
     """A score's figures for one signal.
 
     Attributes:
-        auc: Area under the ROC curve.
         rejection: 1/ε_b at ε_s = `signal_efficiency`.
         at_fixed_mass: The area at fixed jet mass; None with too few jets for it.
-        signal_efficiency: ε_s of the rejection.
-        n_signal: Jets.
-        n_background: Jets.
     """
 
     auc: Interval

@@ -38,15 +38,7 @@ LEAD = (
 
 @dataclasses.dataclass(frozen=True)
 class Chapter:
-    """What came out of one document.
-
-    Attributes:
-        document: The document.
-        rows: Of the one table.
-        tables: The document's own tables.
-        trends: Its statements.
-        drawings: Its pictures.
-    """
+    """What came out of one document."""
 
     document: Document
     rows: Sequence[Row]

@@ -32,7 +32,6 @@ class Reproduction:
     """What came out.
 
     Attributes:
-        chapters: One a document.
         choices: Tables of the chosen detectors.
         report: Path of the HTML file; the same in `.md` and `.json` beside it.
     """

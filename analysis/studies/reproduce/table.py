@@ -27,11 +27,7 @@ class Row:
     """One score of one training, for one signal.
 
     Attributes:
-        document: Name of the document.
-        detector: Label of the trial.
-        score: Name of the score.
-        signal: What is found.
-        background: Among what.
+        signal, background: What is found, among what.
         published: The figure in print; empty without one.
         measured: Ours, of test jets.
         ceiling: AUC of the supervised ceiling on the same jets; None without one.

@@ -51,7 +51,6 @@ class Trial:
     """One training.
 
     Attributes:
-        window: Name of the window.
         detector: Name of the detector, as `oddjet.ml.create` takes it.
         label: What tables call it.
         settings: Name of its settings, the same for the same detector on other jets.
@@ -61,7 +60,6 @@ class Trial:
         max_jets: Train on so many jets at most.
         max_scored: Score so many jets of a dataset and role at most, the first ones.
         contamination: Mixes so many jets of a signal into each nominal jet: (dataset, ratio).
-        seed: Of the training.
         cost: Rough seconds, so that the longest begin first.
     """
 
@@ -113,7 +111,6 @@ class TrialResult:
     """What a trial left behind.
 
     Attributes:
-        trial: The trial.
         folder: Where it is; `detector/` inside is the trained detector.
         n_train: Jets trained on.
         train_seconds: Wall time of the training.
