@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from oddjet.errors import DetectorError, OddjetError, UnknownDetectorError, did_you_mean
+from oddjet.errors import DetectorError, OddjetError, UnknownDetectorError
 from oddjet.ml.detectors import DETECTORS
 from oddjet.ml.detectors.base import Detector
-from oddjet.ml.plugins import import_class
+from oddjet.ml.plugins import named_class
 
 __all__ = [
     "DetectorDescription",
@@ -79,13 +79,8 @@ def detector_class(name: str) -> type[Detector]:
         UnknownDetectorError: If there is no such name.
         DetectorError: If the named class cannot be imported or is no detector.
     """
-    if name not in DETECTORS and ":" not in name:
-        msg = (
-            f"unknown detector {name!r}.{did_you_mean(name, DETECTORS)} Known: "
-            f"{', '.join(sorted(DETECTORS))}; or write 'their_package.module:Class'."
-        )
-        raise UnknownDetectorError(msg)
-    return cast("type[Detector]", import_class(DETECTORS.get(name, name), Detector))
+    cls = named_class(DETECTORS, name, Detector, "detector", error=UnknownDetectorError)
+    return cast("type[Detector]", cls)
 
 
 def create(name: str, **hyper_parameters: Any) -> Detector:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from oddjet.errors import DetectorError
+from collections.abc import Mapping
+
+from oddjet.errors import DetectorError, OddjetError, look_up
 from oddjet.registry import load_class
 
-__all__ = ["class_path", "import_class"]
+__all__ = ["class_path", "import_class", "named_class"]
 
 
 def class_path(cls: type) -> str:
@@ -21,3 +23,22 @@ def import_class(path: str, base: type) -> type:
             or if it is not a subclass of `base` or lacks methods of it.
     """
     return load_class(path, base, DetectorError)
+
+
+def named_class(
+    known: Mapping[str, str],
+    name: str,
+    base: type,
+    what: str,
+    *,
+    error: type[OddjetError] = DetectorError,
+) -> type:
+    """Import the class of a registered name, or one that is named by its path.
+
+    Raises:
+        OddjetError: If there is no such name, as `error` says; else as of `import_class`.
+    """
+    if ":" not in name:
+        more = "; or write 'their_package.module:Class'"
+        name = look_up(known, name, what, error=error, more=more)
+    return import_class(name, base)

@@ -13,7 +13,7 @@ from oddjet.analysis.injection.summary import InjectionResult
 from oddjet.analysis.injection.trial import InjectionTrial, run_trial, trial_key
 from oddjet.analysis.trials import Task, keep_json, read_json, run_tasks
 from oddjet.datasets.skims.skim import Skim
-from oddjet.errors import ConfigError, did_you_mean
+from oddjet.errors import ConfigError, look_up
 from oddjet.processors.engine.progress import Reporter
 
 __all__ = ["plan_trials", "run_injection"]
@@ -37,9 +37,7 @@ def plan_trials(
         raise ConfigError(msg)
     known = {detector.key: detector for detector in config.detectors}
     for name in detectors:
-        if name not in known:
-            msg = f"no detector '{name}' in the configuration.{did_you_mean(name, known)}"
-            raise ConfigError(msg)
+        look_up(known, name, "detector of the configuration")
     background = _background(skim, injection)
     wanted = [known[key] for key in known if not detectors or key in detectors]
     chosen = [f for f in injection.fractions if not fractions or f in fractions]
@@ -64,12 +62,7 @@ def plan_trials(
 
 def _background(skim: Skim, injection: InjectionConfig) -> tuple[str, ...]:
     datasets = skim.manifest.datasets
-    if injection.signal not in datasets:
-        msg = (
-            f"injection: the skim has no dataset '{injection.signal}'."
-            f"{did_you_mean(injection.signal, datasets)}"
-        )
-        raise ConfigError(msg)
+    look_up(datasets, injection.signal, "dataset of the skim to inject")
     names = tuple(n for n, d in datasets.items() if d.kind == "background")
     if not names:
         msg = "injection: the skim has no dataset of kind 'background' to inject into"

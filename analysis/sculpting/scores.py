@@ -22,7 +22,7 @@ from oddjet.analysis.sculpting.efficiencies import (
 )
 from oddjet.analysis.sculpting.separation import Separation, separations
 from oddjet.analysis.sculpting.verdict import JudgeSettings, Outcome, Verdict, judge
-from oddjet.errors import ConfigError, did_you_mean
+from oddjet.errors import ConfigError, look_up
 from oddjet.processors.scores import Scores, open_scores
 from oddjet.shown import Shown
 
@@ -225,12 +225,7 @@ def _background(table: Scores, wanted: Sequence[str]) -> tuple[list[str], str]:
         name for name, dataset in known.items() if dataset.kind == "background"
     ]
     for name in chosen:
-        if name not in known:
-            msg = (
-                f"the scores table has no dataset {name!r}.{did_you_mean(name, known)} Expected of"
-                f" {', '.join(known)}"
-            )
-            raise ConfigError(msg)
+        look_up(known, name, "dataset of the scores table")
     if not chosen:
         msg = f"no dataset of {', '.join(known) or 'the table'} is background: name one with --dataset"
         raise ConfigError(msg)

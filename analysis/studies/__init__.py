@@ -9,10 +9,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any, cast
 
-from oddjet.errors import ConfigError, did_you_mean
+from oddjet.errors import look_up
+from oddjet.registry import load_object
 
 __all__ = ["STUDIES", "StudyDescription", "describe_studies", "get_study"]
 
@@ -44,11 +44,7 @@ def get_study(name: str) -> Callable[..., Any]:
     Raises:
         ConfigError: If there is no such study.
     """
-    if name not in STUDIES:
-        msg = f"unknown study {name!r}.{did_you_mean(name, STUDIES)} Known: {', '.join(STUDIES)}."
-        raise ConfigError(msg)
-    module, _, function = STUDIES[name].partition(":")
-    return cast("Callable[..., Any]", getattr(import_module(module), function))
+    return cast("Callable[..., Any]", load_object(look_up(STUDIES, name, "study")))
 
 
 def describe_studies() -> tuple[StudyDescription, ...]:

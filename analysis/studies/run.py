@@ -16,7 +16,7 @@ from oddjet.analysis.studies.jets import StudyJets
 from oddjet.analysis.studies.study import Setting, StudyResult
 from oddjet.analysis.trials import resumable
 from oddjet.datasets.disk.logs import write_log
-from oddjet.errors import ConfigError, did_you_mean
+from oddjet.errors import look_up
 from oddjet.ml import detector_class
 from oddjet.processors.engine.progress import Reporter, SilentReporter
 
@@ -79,14 +79,9 @@ def detectors_with(
     known = {
         name: (*detector_class(name).hyper_parameter_defaults(), "representation") for name in names
     }
+    everything = dict.fromkeys(sorted(set().union(*known.values())))
     for parameter in hyper_parameters:
-        if not any(parameter in names_of for names_of in known.values()):
-            everything = sorted(set().union(*known.values()))
-            msg = (
-                f"{' and '.join(names)}: no hyper-parameter {parameter!r}."
-                f"{did_you_mean(parameter, everything)} Known: {', '.join(everything)}."
-            )
-            raise ConfigError(msg)
+        look_up(everything, parameter, f"hyper-parameter of {' and '.join(names)}")
     return tuple(
         DetectorConfig(
             name=name,
@@ -100,7 +95,4 @@ def _check_options(name: str, options: Mapping[str, Any]) -> None:
     get_study(name)  # refuses unknown studies
     known = next(study.options for study in describe_studies() if study.name == name)
     for option in options:
-        if option not in known:
-            has = f"it has {', '.join(known)}" if known else "it has none"
-            msg = f"study {name} has no option {option!r}; {has}.{did_you_mean(option, known)}"
-            raise ConfigError(msg)
+        look_up(known, option, f"option of study {name}")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from oddjet.errors import ConfigError, did_you_mean
+from oddjet.errors import look_up
 
 __all__ = ["COMMON_SETTINGS", "PROCESSES", "Process", "get_process", "process_names"]
 
@@ -227,13 +227,5 @@ def process_names() -> tuple[str, ...]:
 
 
 def get_process(name: str) -> Process:
-    """Look a process up by its name.
-
-    Raises:
-        ConfigError: No process has that name.
-    """
-    if name not in PROCESSES:
-        known = ", ".join(PROCESSES)
-        msg = f"unknown process '{name}': expected one of {known}.{did_you_mean(name, PROCESSES)}"
-        raise ConfigError(msg)
-    return PROCESSES[name]
+    """Look a process up by its name; a `ConfigError` if none has it."""
+    return look_up(PROCESSES, name, "process")

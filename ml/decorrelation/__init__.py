@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from oddjet.errors import ConfigError, did_you_mean
+from oddjet.errors import ConfigError
 from oddjet.ml.decorrelation.base import Decorrelation
-from oddjet.ml.plugins import import_class
+from oddjet.ml.plugins import named_class
 from oddjet.ml.score_names import CALIBRATED
 from oddjet.registry import Registry
 
@@ -39,13 +39,7 @@ def create(name: str, **hyper_parameters: Any) -> Decorrelation:
         ConfigError: If there is no such name or hyper-parameter, or a value is not allowed.
         DetectorError: If the named class cannot be imported or is no decorrelation.
     """
-    if name not in DECORRELATIONS and ":" not in name:
-        msg = (
-            f"unknown decorrelation {name!r}.{did_you_mean(name, DECORRELATIONS)} Known: "
-            f"{', '.join(DECORRELATIONS)}; or write 'their_package.module:Class'."
-        )
-        raise ConfigError(msg)
-    cls = import_class(DECORRELATIONS.get(name, name), Decorrelation)
+    cls = named_class(DECORRELATIONS, name, Decorrelation, "decorrelation", error=ConfigError)
     return cast("type[Decorrelation]", cls).create(hyper_parameters)
 
 

@@ -31,14 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.constraints import check_fields
-from oddjet.errors import (
-    ConfigError,
-    DetectorError,
-    InputError,
-    NonFiniteError,
-    TooFewJetsError,
-    did_you_mean,
-)
+from oddjet.errors import DetectorError, InputError, NonFiniteError, TooFewJetsError, look_up
 from oddjet.ml.decorrelation.scale import StandardScale, TailSurvival
 from oddjet.ml.plugins import class_path, import_class
 from oddjet.typing import Floats
@@ -114,14 +107,9 @@ class Decorrelation(ABC):
         Raises:
             ConfigError: If there is no such hyper-parameter, or a value is not allowed.
         """
-        known = list(inspect.signature(cls).parameters)
+        known = inspect.signature(cls).parameters
         for name in hyper_parameters:
-            if name not in known:
-                msg = (
-                    f"{cls.__name__} has no hyper-parameter {name!r}.{did_you_mean(name, known)} "
-                    f"Known: {', '.join(known)}."
-                )
-                raise ConfigError(msg)
+            look_up(known, name, f"hyper-parameter of {cls.__name__}")
         return cls(**hyper_parameters)
 
     def hyper_parameters(self) -> dict[str, Any]:

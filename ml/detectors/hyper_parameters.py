@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from oddjet.constraints import InstanceOf, check_fields, constrained
-from oddjet.errors import ConfigError, DetectorError, did_you_mean
+from oddjet.errors import ConfigError, DetectorError, look_up
 from oddjet.ml.representations import Representation, representation_from_identity
 
 if TYPE_CHECKING:
@@ -55,12 +55,8 @@ class Configurable:
         known = cls.hyper_parameter_defaults()
         values = dict(hyper_parameters)
         for name in values:
-            if name not in (*known, "representation"):
-                msg = (
-                    f"{cls.__name__} has no hyper-parameter {name!r}.{did_you_mean(name, known)} "
-                    f"Known: {', '.join(known)}."
-                )
-                raise DetectorError(msg)
+            if name != "representation":
+                look_up(known, name, f"hyper-parameter of {cls.__name__}", error=DetectorError)
         if isinstance(values.get("representation"), str | Mapping):
             values["representation"] = representation_from_identity(values["representation"])
         return cls(**values)

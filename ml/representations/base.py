@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from oddjet.constraints import check_fields
 from oddjet.datasets.jets import Jets
-from oddjet.errors import DetectorError, did_you_mean
-from oddjet.ml.plugins import class_path, import_class
+from oddjet.errors import DetectorError
+from oddjet.ml.plugins import class_path, named_class
 from oddjet.registry import Registry
 
 __all__ = [
@@ -153,14 +153,8 @@ def representation_class(name: str) -> type[Representation]:
         DetectorError: If there is no such name, or the class is no representation.
     """
     by_class = {path.rpartition(":")[2]: path for path in REPRESENTATIONS.own.values()}
-    paths = {**by_class, **REPRESENTATIONS}
-    if name not in paths and ":" not in name:
-        msg = (
-            f"unknown representation {name!r}.{did_you_mean(name, paths)} Known: "
-            f"{', '.join(sorted(REPRESENTATIONS))}; or write 'their_package.module:Class'."
-        )
-        raise DetectorError(msg)
-    return cast("type[Representation]", import_class(paths.get(name, name), Representation))
+    paths = {**REPRESENTATIONS, **by_class}
+    return cast("type[Representation]", named_class(paths, name, Representation, "representation"))
 
 
 def _name_version_fields(identity: str | Mapping[str, Any]) -> tuple[str, int | None, Any]:

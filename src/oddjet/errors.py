@@ -30,7 +30,8 @@ A message says what was expected, what came, where, and what to do about it.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 __all__ = [
     "BadFileError",
@@ -55,7 +56,10 @@ __all__ = [
     "UnknownDetectorError",
     "UnreachableError",
     "did_you_mean",
+    "look_up",
 ]
+
+T = TypeVar("T")
 
 
 class OddjetError(Exception):
@@ -161,3 +165,30 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     close = [name for name in names if name.casefold() == word.casefold()]
     close = close or difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     return f" Did you mean '{close[0]}'?" if close else ""
+
+
+def look_up(
+    known: Mapping[str, T],
+    name: str,
+    what: str,
+    *,
+    error: type[OddjetError] = ConfigError,
+    more: str = "",
+) -> T:
+    """Give what has a name.
+
+    Args:
+        known: Name → thing.
+        name: Which.
+        what: What such a thing is called in the message, and where it is looked for.
+        error: Raised if there is no such name; its message lists those that there are.
+        more: A further possibility, for the end of the message.
+
+    Raises:
+        OddjetError: As `error` says.
+    """
+    if name not in known:
+        names = ", ".join(known) or "none"
+        msg = f"unknown {what} {name!r}.{did_you_mean(name, known)} Known: {names}{more}."
+        raise error(msg)
+    return known[name]

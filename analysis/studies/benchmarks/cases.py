@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import logging
 import math
 import tempfile
@@ -20,7 +21,7 @@ from oddjet.analysis.studies.benchmarks import (
 )
 from oddjet.datasets.disk.numbers import write_json
 from oddjet.datasets.simulation import simulate
-from oddjet.errors import ConfigError, did_you_mean
+from oddjet.errors import ConfigError, look_up
 from oddjet.ml import detector_names
 from oddjet.processors.engine.progress import Reporter, SilentReporter
 
@@ -207,17 +208,11 @@ def run_benchmarks(
         ConfigError: There is no benchmark of that name.
     """
     reporter = reporter or SilentReporter()
-    for name in names:
-        if name not in _BENCHMARKS:
-            known = ", ".join(_BENCHMARKS)
-            msg = f"no benchmark '{name}': there are {known}.{did_you_mean(name, _BENCHMARKS)}"
-            raise ConfigError(msg)
     if len(files) == 1:
         msg = f"scale: expected at least two files, one for each worker, received {files[0]}"
         raise ConfigError(msg)
-    wanted = dict.fromkeys(
-        measure for name in names or _BENCHMARKS for measure in _BENCHMARKS[name]
-    )
+    chosen = [look_up(_BENCHMARKS, name, "benchmark") for name in names or _BENCHMARKS]
+    wanted = dict.fromkeys(itertools.chain.from_iterable(chosen))
     rows = []
     with tempfile.TemporaryDirectory(prefix="oddjet-bench-") as folder:
         place = _Place(Path(folder), n_events, tuple(path.absolute() for path in files))

@@ -14,7 +14,7 @@ from typing import Any
 from oddjet.analysis.studies.reproduce.document import Scale
 from oddjet.analysis.studies.reproduce.trial import CEILING, Trial
 from oddjet.analysis.studies.reproduce.windows import get_window
-from oddjet.errors import ConfigError, did_you_mean
+from oddjet.errors import look_up
 from oddjet.ml.representations.energy_flow import EnergyFlow, Reweight
 from oddjet.ml.representations.jet_image import JetImage
 from oddjet.ml.representations.jet_shapes import JetShapes
@@ -167,11 +167,7 @@ def labels() -> tuple[str, ...]:
 
 def settings(label: str, scale: Scale) -> Settings:
     """Look settings up by one of `labels`; a `ConfigError` if there is no such."""
-    known = _SETTINGS[scale]
-    if label not in known:
-        msg = f"no settings are called {label!r}.{did_you_mean(label, known)} Known: {', '.join(known)}."
-        raise ConfigError(msg)
-    return known[label]
+    return look_up(_SETTINGS[scale], label, "settings")
 
 
 def make_trial(

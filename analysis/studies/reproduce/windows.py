@@ -23,7 +23,7 @@ from oddjet.datasets.files.fileset import Fileset, load_fileset
 from oddjet.datasets.folds import fold_of
 from oddjet.datasets.jets import Jets, Truth
 from oddjet.datasets.skims.skim import Skim, open_skim
-from oddjet.errors import ConfigError, did_you_mean
+from oddjet.errors import ConfigError, look_up
 from oddjet.processors.engine.options import RunOptions
 from oddjet.processors.engine.progress import Reporter, SilentReporter
 from oddjet.processors.events.selection import Selection
@@ -168,11 +168,7 @@ WINDOWS: dict[str, Window] = {
 
 def get_window(name: str) -> Window:
     """Look a window up; a `ConfigError` if there is none of that name."""
-    if name not in WINDOWS:
-        known = ", ".join(WINDOWS)
-        msg = f"unknown window '{name}': expected one of {known}.{did_you_mean(name, WINDOWS)}"
-        raise ConfigError(msg)
-    return WINDOWS[name]
+    return look_up(WINDOWS, name, "window")
 
 
 def ready_window(

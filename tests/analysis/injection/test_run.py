@@ -100,9 +100,9 @@ def test_keys_change_with_what_matters(toy_skim: Skim) -> None:
 def test_unknown_names_are_refused(toy_skim: Skim, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no 'injection:' block"):
         plan_trials(config(injection=None), toy_skim)
-    with pytest.raises(ConfigError, match=r"no dataset .tip.*Did you mean .top."):
+    with pytest.raises(ConfigError, match=r"unknown dataset .*tip.*Did you mean .top."):
         plan_trials(config(injection=SETTINGS["injection"] | {"signal": "tip"}), toy_skim)
-    with pytest.raises(ConfigError, match="no detector 'kmean'"):
+    with pytest.raises(ConfigError, match="unknown detector of the configuration 'kmean'"):
         plan_trials(config(), toy_skim, detectors=["kmean"])
     with pytest.raises(ConfigError, match="expected fractions among"):
         plan_trials(config(), toy_skim, fractions=[0.5])

@@ -266,7 +266,7 @@ def test_ene_s_autoencoder_gains_from_a_larger_code(background: Jets, tmp_path: 
         ({"sizes": [2, 2]}, ConfigError, "each once"),
         ({"trainings": 0}, ConfigError, "trainings must be at least 1"),
         ({"hyper_parameters": {"latent": 3}}, ConfigError, "give it as sizes"),
-        ({"name": "kmeans"}, DetectorError, "no hyper-parameter 'latent'"),
+        ({"name": "kmeans"}, DetectorError, "unknown hyper-parameter of KMeansDetector 'latent'"),
         ({"name": "their_latent_detector:Silent"}, DetectorError, "keeps no 'val_loss'"),
     ],
 )

@@ -327,7 +327,7 @@ def test_every_hyper_parameter_says_what_it_may_be(name: str) -> None:
 
 
 def test_unknown_hyper_parameters_and_representations_are_refused(trained: Trained) -> None:
-    with pytest.raises(DetectorError, match="no hyper-parameter 'hyper_space'"):
+    with pytest.raises(DetectorError, match=r"unknown hyper-parameter of .* 'hyper_space'"):
         create(trained.name, hyper_space=1)
     with pytest.raises(DetectorError, match="unknown representation"):
         create(trained.name, representation={"class": "Crystal ball"})

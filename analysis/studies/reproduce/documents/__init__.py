@@ -9,7 +9,7 @@ from oddjet.analysis.studies.reproduce.documents.comparison import COMPARISON
 from oddjet.analysis.studies.reproduce.documents.ene import ENE
 from oddjet.analysis.studies.reproduce.documents.golling import GOLLING
 from oddjet.analysis.studies.reproduce.documents.khanal import KHANAL
-from oddjet.errors import ConfigError, did_you_mean
+from oddjet.errors import look_up
 
 __all__ = ["DOCUMENTS", "get_document"]
 
@@ -21,8 +21,4 @@ DOCUMENTS: dict[str, Document] = {
 
 def get_document(name: str) -> Document:
     """Look a document up; a `ConfigError` if there is none of that name."""
-    if name not in DOCUMENTS:
-        known = ", ".join(DOCUMENTS)
-        msg = f"unknown document '{name}': expected {known}.{did_you_mean(name, DOCUMENTS)}"
-        raise ConfigError(msg)
-    return DOCUMENTS[name]
+    return look_up(DOCUMENTS, name, "document")

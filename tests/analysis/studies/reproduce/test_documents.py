@@ -71,9 +71,7 @@ def test_different_trainings_of_one_name_are_refused() -> None:
 def test_what_is_not_known_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"unknown document 'bus'.*Did you mean 'buss'"):
         get_document("bus")
-    with pytest.raises(
-        ConfigError, match=r"no settings are called 'khanel'.*Did you mean 'khanal'"
-    ):
+    with pytest.raises(ConfigError, match=r"unknown settings 'khanel'.*Did you mean 'khanal'"):
         settings("khanel", "quick")
 
 
