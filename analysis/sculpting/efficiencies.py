@@ -25,7 +25,7 @@ from oddjet.analysis.sculpting.cut import (
     make_cuts,
     quantile_threshold,
 )
-from oddjet.analysis.sculpting.entropy import relative_entropy
+from oddjet.analysis.sculpting.entropy import Sculpted, relative_entropy
 from oddjet.analysis.sculpting.stratum import equal_bins
 from oddjet.errors import InputError, TooFewJetsError
 from oddjet.ml.evaluation.bootstrap import Interval, percentile_interval
@@ -45,32 +45,21 @@ REPLICAS = 100
 
 
 @dataclasses.dataclass(frozen=True)
-class EfficiencyStep:
-    """What one cut does in one range of pt.
+class EfficiencyStep(Sculpted):
+    """What one cut does in one range of pt; its working point is over all pt.
 
     Attributes:
-        working_point: Wanted background efficiency, over all pt.
-        threshold: Least score that passes.
         pt_low, pt_high: Ends of the pt range [GeV].
-        efficiency: Fraction of the background here that passes.
-        entropy: D(after ‖ before) of the background's mass [nats].
         jsd: Jensen–Shannon divergence between the masses of pass and fail [bits].
-            `…_by_chance` is what a cut independent of the mass has on average.
-        signal_efficiencies: Signal to the fraction that passes; NaN without jets.
+        jsd_by_chance: What a cut independent of the mass has on average.
         in_window: Signal to the fraction of its jets in the mass window that pass a cut which the
             fraction `working_point` of the background in that window passes. Empty without window.
     """
 
-    working_point: float
-    threshold: float
     pt_low: float
     pt_high: float
-    efficiency: float
-    entropy: Interval
-    entropy_by_chance: float
     jsd: Interval
     jsd_by_chance: float
-    signal_efficiencies: Mapping[str, float]
     in_window: Mapping[str, float]
 
 

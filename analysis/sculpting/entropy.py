@@ -8,7 +8,7 @@ References:
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -28,16 +28,20 @@ class Sculpted:
     """A cut, and how it changes the mass.
 
     Attributes:
-        background_efficiency: Wanted fraction of the background that passes.
+        working_point: Wanted background efficiency.
         threshold: Least score that passes.
-        entropy: Relative entropy of the background's mass after the cut to that before it, in nats.
-        signal_efficiency: Fraction of the signal that passes.
+        efficiency: Fraction of the background that passes.
+        entropy: D(after ‖ before) of the background's mass [nats].
+        entropy_by_chance: What a cut independent of the mass has on average.
+        signal_efficiencies: Signal → the fraction that passes; NaN without jets.
     """
 
-    background_efficiency: float
+    working_point: float
     threshold: float
+    efficiency: float
     entropy: Interval
-    signal_efficiency: float
+    entropy_by_chance: float
+    signal_efficiencies: Mapping[str, float]
 
 
 def relative_entropy(after: npt.ArrayLike, before: npt.ArrayLike) -> float:
@@ -74,7 +78,7 @@ def relative_entropy(after: npt.ArrayLike, before: npt.ArrayLike) -> float:
 
 def mass_sculpting(
     background: tuple[Floats, Floats],
-    signal: Floats,
+    signals: Mapping[str, Floats],
     *,
     efficiencies: Sequence[float],
     bins: int = 25,
@@ -82,17 +86,16 @@ def mass_sculpting(
 ) -> list[Sculpted]:
     """Cut on a score at several background efficiencies and compare the mass before and after.
 
-    The bins hold equally many background jets before the cut. Even a cut on a random number has an
-    entropy of about (bins − 1)/(2 n) for n jets that pass: compare it with the intervals.
-
-    `background` is scores and masses (n,), `signal` scores (m,); `bins` are those in mass.
+    The bins hold equally many background jets before the cut. `background` is scores and masses
+    (n,), `signals` scores by name; `bins` are those in mass.
 
     Raises:
         TooFewJetsError: If there are fewer background jets than bins, or no signal.
     """
     scores, masses = background
-    if len(scores) < bins or not len(signal):
-        msg = f"sculpting: {len(scores)} background and {len(signal)} signal jets for {bins} bins."
+    fewest = min((len(signal) for signal in signals.values()), default=1)
+    if len(scores) < bins or not fewest:
+        msg = f"sculpting: {len(scores)} background and {fewest} signal jets for {bins} bins."
         raise TooFewJetsError(msg)
     edges = np.unique(np.quantile(masses, np.linspace(0, 1, bins + 1)))
     place = np.clip(np.searchsorted(edges, masses, side="right") - 1, 0, len(edges) - 2)
@@ -117,10 +120,12 @@ def mass_sculpting(
         samples = np.maximum(samples - (samples.mean() - value), 0.0)
         cuts.append(
             Sculpted(
-                background_efficiency=efficiency,
+                working_point=efficiency,
                 threshold=threshold,
+                efficiency=float(passes.mean()),
                 entropy=percentile_interval(value, samples),
-                signal_efficiency=float(np.mean(signal >= threshold)),
+                entropy_by_chance=(len(edges) - 2) * (1 / passes.sum() - 1 / len(place)) / 2,
+                signal_efficiencies={n: float(np.mean(s >= threshold)) for n, s in signals.items()},
             )
         )
     return cuts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -20,8 +20,11 @@ from oddjet.analysis.report.figures.style import (
     styled,
 )
 from oddjet.analysis.sculpting.efficiencies import EfficiencyStep, Shapes
+from oddjet.analysis.sculpting.entropy import Sculpted
 
 __all__ = ["efficiency_across_mass", "inverse_divergence", "relative_entropies"]
+
+Cut = TypeVar("Cut", bound=Sculpted)
 
 
 @styled
@@ -111,7 +114,7 @@ def inverse_divergence(
 
 @styled
 def relative_entropies(
-    scores: Mapping[str, Sequence[EfficiencyStep]], *, label: PlotLabel | None = None
+    scores: Mapping[str, Sequence[Sculpted]], *, label: PlotLabel | None = None
 ) -> Figure:
     """Draw the relative entropy against the rejection, and the signal efficiency on the right.
 
@@ -155,14 +158,12 @@ def relative_entropies(
     return figure
 
 
-def _rejections(steps: Sequence[EfficiencyStep]) -> list[float]:
+def _rejections(steps: Sequence[Sculpted]) -> list[float]:
     return [1 / step.efficiency for step in steps]
 
 
 def _draw_chance(
-    axes: Axes,
-    scores: Mapping[str, Sequence[EfficiencyStep]],
-    value: Callable[[EfficiencyStep], float],
+    axes: Axes, scores: Mapping[str, Sequence[Cut]], value: Callable[[Cut], float]
 ) -> None:
     """Draw what a cut that is independent of the mass reaches, for as many jets."""
     for steps in list(scores.values())[:1]:
@@ -170,6 +171,6 @@ def _draw_chance(
         axes.plot(_rejections(steps), chance, "--", color=DATA, lw=1.2, label=name)
 
 
-def _rejection_axis(axes: Axes, scores: Mapping[str, Sequence[EfficiencyStep]]) -> None:
+def _rejection_axis(axes: Axes, scores: Mapping[str, Sequence[Sculpted]]) -> None:
     draw.log_ticks(axes, (1 / step.working_point for steps in scores.values() for step in steps))
     axes.set_xlabel("Background rejection $1/\\epsilon_b$")

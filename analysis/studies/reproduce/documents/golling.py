@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from oddjet.analysis.report.figures.efficiencies import relative_entropies
 from oddjet.analysis.report.figures.mass import mass_before_after
 from oddjet.analysis.report.figures.mass_response import MassPair, masses_in_and_out
 from oddjet.analysis.report.figures.scores import score_distributions
-from oddjet.analysis.report.figures.sculpting import sculpting_curves
 from oddjet.analysis.report.page import Picture
 from oddjet.analysis.sculpting import Sculpted, mass_sculpting
 from oddjet.analysis.studies.reproduce.document import (
@@ -52,14 +52,14 @@ def _trials(scale: Scale) -> list[Trial]:
     ]
 
 
-def _sculpting(
-    result: TrialResult, score: str, signal: str, efficiencies: tuple[float, ...]
-) -> list[Sculpted]:
+def _sculpting(result: TrialResult, score: str, *efficiencies: float) -> list[Sculpted]:
     table = result.tables[QCD, "test"]
-    background = (table[score], table["jet_mass"])
-    return mass_sculpting(
-        background, result.tables[signal, "test"][score], efficiencies=efficiencies
-    )
+    signals = {
+        name: result.tables[dataset, "test"][score]
+        for dataset, name in SIGNALS.items()
+        if dataset != "stealth80"
+    }
+    return mass_sculpting((table[score], table["jet_mass"]), signals, efficiencies=efficiencies)
 
 
 def _trends(results: Results) -> Iterator[Trend]:
@@ -78,8 +78,7 @@ def _trends(results: Results) -> Iterator[Trend]:
             f"AUC of the EMD minus AUC of {other}",
         )
     entropies = {
-        score: _sculpting(result, score, "top_boosted", (REFERENCE,))[0].entropy
-        for score in result.score_names
+        score: _sculpting(result, score, REFERENCE)[0].entropy for score in result.score_names
     }
     names = sorted(entropies, key=lambda name: entropies[name].value)
     yield _entropy_trend("The kNN sculpts the mass most", entropies, "knn", names[-1], names[-2])
@@ -154,15 +153,10 @@ def _sculpting_drawings(result: TrialResult) -> Iterator[Picture]:
             after.append(histogram(f"{efficiency:.0%} pass", table["jet_mass"][passes], edges))
         figure = mass_before_after(before, after, axis_label="Jet mass [GeV]", label=LABEL)
         yield drawing(f"golling-mass-{score}", figure, f"Cuts on the {score} (figure 4, left)")
-    curves = {
-        (score, name): _sculpting(result, score, dataset, EFFICIENCIES)
-        for score in result.score_names
-        for dataset, name in SIGNALS.items()
-        if dataset != "stealth80"
-    }
+    curves = {score: _sculpting(result, score, *EFFICIENCIES) for score in result.score_names}
     yield drawing(
         "golling-sculpting",
-        sculpting_curves(curves, label=LABEL),
+        relative_entropies(curves, label=LABEL),
         "Sculpting against rejection and signal efficiency (figure 4, right)",
     )
 
