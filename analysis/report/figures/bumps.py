@@ -66,9 +66,7 @@ def p_value_scan(
     if hunt.blind_window is not None:
         draw.hatch(axes, hunt.blind_window, "blinded")
     floor = max(min(best / 8, 1e-3) ** 1.45, 1e-305)
-    axes.set_yscale("log")
-    axes.set_ylim(floor, 3)
-    axes.set_xlim(float(table.low.min()), float(table.high.max()))
+    axes.set(yscale="log", ylim=(floor, 3), xlim=(float(table.low.min()), float(table.high.max())))
     _sigma_lines(axes, floor)
     _global_axis(axes, hunt, floor)
     draw.finish(axes, axis_label, f"Local p ({hunt.background})", label, loc="lower left")
@@ -127,9 +125,7 @@ def toy_statistics(hunt: BumpHunt, *, label: PlotLabel | None = None) -> Figure:
         counts = np.histogram(toys[rows], bins=edges)[0]
         axes.stairs(counts, edges, fill=True, color=colour, alpha=0.75, label=name)
     axes.axvline(seen, color=SIGNAL, lw=2.2, label="observed")
-    axes.set_yscale("log")
-    axes.set_ylim(0.5, toys.size / 4)
-    axes.set_xlim(0, top)
+    axes.set(yscale="log", ylim=(0.5, toys.size / 4), xlim=(0, top))
     names = ("BumpHunter statistic: −ln (smallest local p)", "Pseudo-experiments / bin")
     draw.finish(axes, *names, label, loc="upper right")
     return figure

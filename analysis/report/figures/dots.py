@@ -70,8 +70,7 @@ def dot_rows(
     axes.set_yticks(range(len(lines)), [legend_text(name) for name in lines])
     axes.tick_params(axis="y", length=0)
     axes.minorticks_off()
-    axes.set_ylim(max(len(lines), 1) - 0.5, -0.5)
-    axes.set_xlabel(axis_label)
+    axes.set(ylim=(max(len(lines), 1) - 0.5, -0.5), xlabel=axis_label)
     if kinds:
         # Below the axes, where there are no dots.
         figure.legend(loc="outside lower center", ncols=1 if len(kinds) < 4 else 2, fontsize=10)

@@ -87,8 +87,7 @@ def power_of_ten(values: npt.ArrayLike) -> int:
 
 def finish(axes: Axes, x: str, y: str, label: PlotLabel | None, **legend: Any) -> None:
     """Name both axes, and add the legend, by `Axes.legend`, and what stands above the axes."""
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
+    axes.set(xlabel=x, ylabel=y)
     axes.legend(**legend)
     title(axes, label)
 

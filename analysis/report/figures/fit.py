@@ -39,11 +39,9 @@ def sideband_fit(
         bottom.axhline(level, color="#999999", lw=0.8, ls=":")
     finite = pulls[np.isfinite(pulls)]
     reach = max(3.4, 1.15 * float(np.abs(finite).max(initial=0.0)))
-    bottom.set_ylim(-min(reach, 4.4), reach)
-    bottom.set_xlim(fit.edges[0], fit.edges[-1])
+    bottom.set(ylim=(-min(reach, 4.4), reach), xlim=(fit.edges[0], fit.edges[-1]))
     bottom.yaxis.set_major_locator(MaxNLocator(4, integer=True))
-    bottom.set_ylabel("Pull")
-    bottom.set_xlabel(axis_label)
+    bottom.set(ylabel="Pull", xlabel=axis_label)
     inside = fit.in_window
     span = (float(fit.edges[:-1][inside][0]), float(fit.edges[1:][inside][-1]))
     for axes in (top, bottom):

@@ -24,8 +24,7 @@ BATCH_JETS = 4096
 
 
 def _axis_names(axes: Axes) -> None:
-    axes.set_xlabel("Δη")
-    axes.set_ylabel("Δφ")
+    axes.set(xlabel="Δη", ylabel="Δφ")
     axes.set_aspect("equal")
 
 
@@ -159,7 +158,6 @@ def jet_picture(
         delta_eta, delta_phi, pt = (np.asarray(values, np.float64) for values in constituents)
         area = 14.0 + 500.0 * pt / max(float(pt.sum()), 1e-12)
         axes.scatter(delta_eta, delta_phi, s=area, facecolor="none", edgecolor="#bd1f01", lw=0.9)
-    axes.set_xlim(-half_width, half_width)
-    axes.set_ylim(-half_width, half_width)
+    axes.set(xlim=(-half_width, half_width), ylim=(-half_width, half_width))
     _axis_names(axes)
     return figure

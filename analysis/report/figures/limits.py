@@ -53,8 +53,7 @@ def limit_band(
         axes.plot(*zip(*seen, strict=True), color=DATA, marker="o", ms=4, label="observed")
     top = max(float(band.max()), max((value for _, value in seen), default=0.0))
     if top > 30 * band.min():
-        axes.set_yscale("log")
-        axes.set_ylim(0.5 * band.min(), 5 * top)
+        axes.set(yscale="log", ylim=(0.5 * band.min(), 5 * top))
     else:
         axes.set_ylim(0, 1.45 * top)
     axes.set_xlim(mass[0], mass[-1])
@@ -105,7 +104,6 @@ def signal_at_limit(
         spread = np.sqrt(inputs.observed)
         axes.errorbar(centres, inputs.observed, spread, fmt="o", color=DATA, ms=4.5, label="data")
         top = np.maximum(top, inputs.observed + spread)
-    axes.set_ylim(0, 1.5 * float(top.max()))
-    axes.set_xlim(inputs.edges[0], inputs.edges[-1])
+    axes.set(ylim=(0, 1.5 * float(top.max())), xlim=(inputs.edges[0], inputs.edges[-1]))
     draw.finish(axes, axis_label, "Jets / bin", label, loc="upper right")
     return figure

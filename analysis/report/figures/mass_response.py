@@ -109,11 +109,9 @@ def mass_response(
     right.axhline(1, color="#777777", ls=":", lw=1.3)
     left.set(xlim=(0, highest), ylim=(0, None))
     left.margins(y=0.2)
-    left.set_xlabel("Output mass / input mass")
-    left.set_ylabel("Fraction of jets / unit")
+    left.set(xlabel="Output mass / input mass", ylabel="Fraction of jets / unit")
     right.set(ylim=(0, 1.1 * highest))
-    right.set_xlabel("Input mass [GeV]")
-    right.set_ylabel("Output mass / input mass")
+    right.set(xlabel="Input mass [GeV]", ylabel="Output mass / input mass")
     for axes, title in ((left, None), (right, "median, central 68 %")):
         if axes.get_legend_handles_labels()[0]:
             axes.legend(loc="upper right", fontsize=10, title=title)

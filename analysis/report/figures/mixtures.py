@@ -98,8 +98,7 @@ def mixture_weights(
             name, norm = legend_text(sample.label), max(len(sample.weights), 1)
             shape = Histogram.fill(name, sample.weights[:, mixture], edges, norm=norm)
             draw.steps(axes, shape, shape.counts, np.sqrt(shape.variances), color=colour)
-        axes.set_xlabel(f"Weight of theme {mixture + 1}, α = {alpha[mixture]:g}")
-        axes.set_xlim(0.0, 1.0)
+        axes.set(xlabel=f"Weight of theme {mixture + 1}, α = {alpha[mixture]:g}", xlim=(0.0, 1.0))
     if any(len(sample.weights) for sample in samples):
         panels[0].set_yscale("log")
         low, high = panels[0].get_ylim()

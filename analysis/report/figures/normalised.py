@@ -72,8 +72,7 @@ def normalised_trainings(
     left.plot([], [], "--", color="#555555", label="$E_-$, samples")
     right.plot([], [], "o", color="#555555", mfc="white", mew=1.6, label="kept")
     for axes, name in ((left, "Mean energy"), (right, "Earth mover's distance")):
-        axes.set_xlabel("Epoch")
-        axes.set_ylabel(name)
+        axes.set(xlabel="Epoch", ylabel=name)
         draw.whole_numbers(axes)
         axes.legend(loc="best")
     draw.title(left, label)

@@ -80,8 +80,7 @@ def score_distributions(
         left.set_xscale("log")
         # Over one or two decades the labels of the minor ticks would overlap.
         left.xaxis.set_minor_formatter(NullFormatter())
-    left.set_xlabel(name)
-    left.set_ylabel("Fraction of jets / bin")
+    left.set(xlabel=name, ylabel="Fraction of jets / bin")
     if calibrated:
         right = grid[1]
         low, high, _ = _span(calibrated)

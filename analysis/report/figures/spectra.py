@@ -66,8 +66,7 @@ def cut_flow_bars(
     axes.minorticks_off()
     axes.tick_params(axis="y", length=0)
     axes.invert_yaxis()
-    axes.set_xlim(0, 1.16)
-    axes.set_xlabel("Fraction left")
+    axes.set(xlim=(0, 1.16), xlabel="Fraction left")
     if len(steps) > 1:
         axes.legend(loc="lower right")
     draw.title(axes, label)

@@ -74,8 +74,7 @@ def scores_with_thresholds(
         )
     axes.set_ylim(bottom=0)
     axes.margins(x=0.02)
-    axes.set_xlabel(f"log$_{{10}}$ ({name})" if log else name)
-    axes.set_ylabel("Density")
+    axes.set(xlabel=f"log$_{{10}}$ ({name})" if log else name, ylabel="Density")
     if axes.get_legend_handles_labels()[0]:
         figure.legend(
             loc="outside right upper",
