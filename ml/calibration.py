@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.errors import InputError, NonFiniteError, TooFewJetsError
+from oddjet.errors import TooFewJetsError
+from oddjet.ml.evaluation.checks import checked_columns, effective_number
 from oddjet.typing import Floats
 
 __all__ = ["SurvivalCalibration"]
@@ -49,17 +50,15 @@ class SurvivalCalibration:
             NonFiniteError: If a score or weight is NaN or infinite.
             InputError: If a weight is negative, or the lengths differ.
         """
-        scores = np.asarray(scores, dtype=np.float64)
-        weights = np.ones(len(scores)) if weights is None else np.asarray(weights, np.float64)
-        _check(scores, weights)
-        used = weights > 0
+        columns, w = checked_columns({"scores": scores}, weights, where="calibration")
+        used = w > 0
         if not used.any():
-            msg = f"calibration: none of {len(scores)} background jets has a positive weight."
+            msg = f"calibration: none of {len(w)} background jets has a positive weight."
             raise TooFewJetsError(msg)
-        knots, at = np.unique(scores[used], return_inverse=True)
-        mass = np.bincount(at, weights=weights[used])
+        knots, at = np.unique(columns["scores"][used], return_inverse=True)
+        mass = np.bincount(at, weights=w[used])
         above = np.cumsum(mass[::-1])[::-1]
-        return cls(knots, above / above[0], float(weights.sum() ** 2 / np.sum(weights**2)))
+        return cls(knots, above / above[0], effective_number(w))
 
     @property
     def cap(self) -> float:
@@ -72,9 +71,8 @@ class SurvivalCalibration:
         Raises:
             NonFiniteError: If a score is NaN or infinite.
         """
-        scores = np.asarray(scores, dtype=np.float64)
-        _refuse_not_finite(scores, "score")
-        survival = np.append(self.survival, 0.0)[np.searchsorted(self.knots, scores, side="left")]
+        values = checked_columns({"scores": scores}, where="calibration")[0]["scores"]
+        survival = np.append(self.survival, 0.0)[np.searchsorted(self.knots, values, side="left")]
         return np.asarray(-np.log10(np.clip(survival, 1 / (self.n_effective + 1), 1.0)) + 0.0)
 
     def save(self, path: Path) -> None:
@@ -88,26 +86,3 @@ class SurvivalCalibration:
         """Read what `save` wrote."""
         with np.load(path, allow_pickle=False) as data:
             return cls(data["knots"], data["survival"], float(data["n_effective"]))
-
-
-def _check(scores: Floats, weights: Floats) -> None:
-    if scores.ndim != 1 or scores.shape != weights.shape:
-        msg = (
-            f"calibration: expected scores and weights of one shape (n,). Received: "
-            f"{scores.shape} and {weights.shape}."
-        )
-        raise InputError(msg)
-    _refuse_not_finite(scores, "score")
-    _refuse_not_finite(weights, "weight")
-    if n_negative := int(np.count_nonzero(weights < 0)):
-        msg = (
-            f"calibration: {n_negative} of {len(weights)} background weights are negative, so that "
-            f"the survival would not fall. Calibrate on a sample without negative weights."
-        )
-        raise InputError(msg)
-
-
-def _refuse_not_finite(values: Floats, what: str) -> None:
-    if n_bad := int(np.count_nonzero(~np.isfinite(values))):
-        msg = f"calibration: {n_bad} of {len(values)} {what}s are NaN or infinite."
-        raise NonFiniteError(msg)

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.analysis.sculpting.stratum import Stratum, equal_bins
-from oddjet.errors import ConfigError, InputError, NonFiniteError, TooFewJetsError
+from oddjet.errors import ConfigError, InputError, TooFewJetsError
+from oddjet.ml.evaluation.checks import checked_columns
 from oddjet.typing import Bools, Floats, Ints
 
 __all__ = [
@@ -17,7 +18,6 @@ __all__ = [
     "Cuts",
     "JetSample",
     "checked_edges",
-    "effective_number",
     "make_cuts",
     "make_strata",
     "quantile_threshold",
@@ -79,32 +79,12 @@ class JetSample:
             InputError: If shapes differ, a weight is negative, or all weights are zero.
             NonFiniteError: If a value is NaN or infinite.
         """
-        weights = np.ones(np.shape(scores)) if weights is None else weights
-        given = {"scores": scores, "mass": mass, "pt": pt, "weights": weights}
-        arrays = {name: np.asarray(values, np.float64) for name, values in given.items()}
-        shapes = {name: values.shape for name, values in arrays.items()}
-        if arrays["scores"].ndim != 1 or len(set(shapes.values())) > 1:
-            received = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-            msg = f"sculpting: expected one number a jet in each array; received shapes {received}"
-            raise InputError(msg)
-        for name, values in arrays.items():
-            if n_bad := int(np.count_nonzero(~np.isfinite(values))):
-                msg = (
-                    f"sculpting: {n_bad} of {len(values)} {name} are NaN or infinite; leave these "
-                    "jets out, or repair the source"
-                )
-                raise NonFiniteError(msg)
-        used = arrays["weights"] > 0
-        if n_bad := int(np.count_nonzero(arrays["weights"] < 0)):
-            msg = (
-                f"sculpting: {n_bad} of {len(used)} weights are negative; permutations need weights "
-                "that are not. Give jets without weights, or a sample without negative ones."
-            )
-            raise InputError(msg)
-        if len(used) and not used.any():
+        given = {"scores": scores, "mass": mass, "pt": pt}
+        columns, w = checked_columns(given, weights, where="sculpting")
+        if len(w) and not w.any():
             msg = "sculpting: all weights are zero; expected jets with a positive weight"
             raise InputError(msg)
-        return cls(**arrays).select(used)
+        return cls(**columns, weights=w).select(w > 0)
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -120,11 +100,6 @@ class JetSample:
     def in_mass(self, low: float, high: float) -> JetSample:
         """Keep the jets from `low` to below `high` in mass [GeV]."""
         return self.select((self.mass >= low) & (self.mass < high))
-
-
-def effective_number(weights: Floats) -> float:
-    """(Σw)²/Σw² of weights of shape (n,); 0 without jets."""
-    return float(weights.sum() ** 2 / np.sum(weights**2)) if len(weights) else 0.0
 
 
 def quantile_threshold(scores: Floats, weights: Floats, fraction: float) -> float:

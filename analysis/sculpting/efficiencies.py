@@ -21,7 +21,6 @@ from oddjet.analysis.sculpting.cut import (
     Cuts,
     JetSample,
     checked_edges,
-    effective_number,
     make_cuts,
     quantile_threshold,
 )
@@ -29,6 +28,7 @@ from oddjet.analysis.sculpting.entropy import Sculpted, relative_entropy
 from oddjet.analysis.sculpting.stratum import equal_bins
 from oddjet.errors import InputError, TooFewJetsError
 from oddjet.ml.evaluation.bootstrap import Interval, percentile_interval
+from oddjet.ml.evaluation.checks import effective_number
 from oddjet.processors.histograms import PT_EDGES
 from oddjet.typing import Bools, Floats
 

@@ -24,12 +24,12 @@ from oddjet.analysis.sculpting.cut import (
     WORKING_POINTS,
     JetSample,
     checked_edges,
-    effective_number,
     make_cuts,
     make_strata,
 )
 from oddjet.analysis.sculpting.stratum import Stratum
 from oddjet.errors import ConfigError, TooFewJetsError
+from oddjet.ml.evaluation.checks import effective_number
 from oddjet.processors.histograms import PT_EDGES
 from oddjet.shown import Shown
 from oddjet.typing import Floats

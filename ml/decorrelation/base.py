@@ -31,8 +31,9 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.constraints import check_fields
-from oddjet.errors import DetectorError, InputError, NonFiniteError, TooFewJetsError, look_up
+from oddjet.errors import DetectorError, InputError, TooFewJetsError, look_up
 from oddjet.ml.decorrelation.scale import StandardScale, TailSurvival
+from oddjet.ml.evaluation.checks import checked_columns, effective_number
 from oddjet.ml.plugins import class_path, import_class
 from oddjet.typing import Floats
 
@@ -139,11 +140,10 @@ class Decorrelation(ABC):
             NonFiniteError: If a number is NaN or infinite.
             InputError: If lengths differ, a weight or mass is negative, or a pt not positive.
         """
-        s, m, p = _checked(scores, mass, pt)
-        w = _checked_weights(weights, len(s))
+        s, m, p, w = _checked(scores, mass, pt, weights)
         used = w > 0
         s, m, p, w = s[used], m[used], p[used], w[used]
-        n_effective = float(w.sum() ** 2 / np.sum(w**2)) if len(w) else 0.0
+        n_effective = effective_number(w)
         if n_effective < self.min_jets:
             msg = (
                 f"{type(self).__name__}: expected at least {self.min_jets} effective background "
@@ -180,7 +180,7 @@ class Decorrelation(ABC):
             DetectorError: If it was not fitted.
         """
         survival = self._fitted()
-        s, m, p = _checked(scores, mass, pt)
+        s, m, p, _ = _checked(scores, mass, pt)
         if not len(s):
             return np.zeros(0)
         if n_outside := self.count_outside(m, p):
@@ -265,37 +265,15 @@ def _part(arrays: Mapping[str, npt.NDArray[Any]], prefix: str) -> dict[str, npt.
 
 
 def _checked(
-    scores: npt.ArrayLike, mass: npt.ArrayLike, pt: npt.ArrayLike
-) -> tuple[Floats, Floats, Floats]:
-    s, m, p = (np.asarray(values, dtype=np.float64) for values in (scores, mass, pt))
-    if s.ndim != 1 or not s.shape == m.shape == p.shape:
-        msg = (
-            f"decorrelation: expected scores, mass and pt of one shape (n,). Received: {s.shape}, "
-            f"{m.shape} and {p.shape}."
-        )
-        raise InputError(msg)
-    for name, values in (("scores", s), ("masses", m), ("pt", p)):
-        if n_bad := int(np.count_nonzero(~np.isfinite(values))):
-            msg = f"decorrelation: {n_bad} of {len(values)} {name} are NaN or infinite."
-            raise NonFiniteError(msg)
+    scores: npt.ArrayLike,
+    mass: npt.ArrayLike,
+    pt: npt.ArrayLike,
+    weights: npt.ArrayLike | None = None,
+) -> tuple[Floats, Floats, Floats, Floats]:
+    given = {"scores": scores, "masses": mass, "pt": pt}
+    columns, w = checked_columns(given, weights, where="decorrelation")
+    s, m, p = columns.values()
     if n_bad := int(np.count_nonzero((m < 0) | (p <= 0))):
         msg = f"decorrelation: {n_bad} of {len(m)} jets have a negative mass, or a pt not above 0."
         raise InputError(msg)
-    return s, m, p
-
-
-def _checked_weights(weights: npt.ArrayLike | None, n: int) -> Floats:
-    w = np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
-    if w.shape != (n,):
-        msg = f"decorrelation: expected {n} weights, one a jet. Received: shape {w.shape}."
-        raise InputError(msg)
-    if not np.isfinite(w).all():
-        msg = f"decorrelation: {int((~np.isfinite(w)).sum())} of {n} weights are NaN or infinite."
-        raise NonFiniteError(msg)
-    if n_negative := int(np.count_nonzero(w < 0)):
-        msg = (
-            f"decorrelation: {n_negative} of {n} weights are negative. Fit on a background sample "
-            "without negative weights."
-        )
-        raise InputError(msg)
-    return w
+    return s, m, p, w

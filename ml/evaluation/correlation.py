@@ -19,7 +19,7 @@ from oddjet.ml.evaluation.bootstrap import (
     percentile_interval,
     resampled_weights,
 )
-from oddjet.ml.evaluation.roc import checked_columns
+from oddjet.ml.evaluation.checks import checked_columns
 from oddjet.typing import Floats
 
 __all__ = ["Correlation", "correlate"]

@@ -22,8 +22,9 @@ from oddjet.ml.evaluation.bootstrap import (
     percentile_interval,
     resampled_weights,
 )
+from oddjet.ml.evaluation.checks import checked_columns
 from oddjet.ml.evaluation.ranking import Ranking
-from oddjet.ml.evaluation.roc import checked, checked_columns
+from oddjet.ml.evaluation.roc import checked
 from oddjet.typing import Bools, Floats
 
 __all__ = ["Binning", "FixedAuc", "MassBin", "auc_at_fixed"]

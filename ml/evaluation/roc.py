@@ -12,13 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.errors import InputError, NonFiniteError, TooFewJetsError
+from oddjet.errors import InputError, TooFewJetsError
 from oddjet.ml.evaluation.bootstrap import (
     REPLICAS,
     Interval,
     percentile_interval,
     resampled_weights,
 )
+from oddjet.ml.evaluation.checks import checked_columns
 from oddjet.ml.evaluation.ranking import Ranking
 from oddjet.typing import Bools, Floats
 
@@ -29,7 +30,6 @@ __all__ = [
     "auc",
     "background_rejection",
     "checked",
-    "checked_columns",
     "evaluate",
     "roc_curve",
 ]
@@ -233,34 +233,3 @@ def checked(
             )
             raise TooFewJetsError(msg)
     return columns["scores"], signal, w
-
-
-def checked_columns(
-    columns: Mapping[str, npt.ArrayLike], weights: npt.ArrayLike | None
-) -> tuple[dict[str, Floats], Floats]:
-    """Take columns, name → (n,), and weights (n,), by default 1, as float64, or refuse them.
-
-    Raises:
-        NonFiniteError: If a number is NaN or infinite.
-        InputError: If a weight is negative, or shapes differ.
-    """
-    numbers = {name: np.asarray(values, dtype=np.float64) for name, values in columns.items()}
-    first = next(iter(numbers.values()))
-    w = np.ones(first.shape) if weights is None else np.asarray(weights, dtype=np.float64)
-    for what, values in {**numbers, "weights": w}.items():
-        if values.ndim != 1 or values.shape != first.shape:
-            msg = (
-                f"evaluation: expected {', '.join(numbers)} and weights of one shape (n,). "
-                f"Received: {', '.join(str(array.shape) for array in (*numbers.values(), w))}."
-            )
-            raise InputError(msg)
-        if n_bad := int(np.count_nonzero(~np.isfinite(values))):
-            msg = f"evaluation: {n_bad} of {len(values)} {what} are NaN or infinite."
-            raise NonFiniteError(msg)
-    if n_negative := int(np.count_nonzero(w < 0)):
-        msg = (
-            f"evaluation: {n_negative} of {len(w)} weights are negative: efficiencies would "
-            f"not rise with looser cuts. Evaluate on a sample without negative weights."
-        )
-        raise InputError(msg)
-    return numbers, w

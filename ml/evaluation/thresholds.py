@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from oddjet.errors import InputError, TooFewJetsError
 from oddjet.ml.evaluation.bootstrap import Interval, fraction_interval
-from oddjet.ml.evaluation.roc import checked, checked_columns, roc_curve
+from oddjet.ml.evaluation.checks import checked_columns
+from oddjet.ml.evaluation.roc import checked, roc_curve
 from oddjet.typing import Floats
 
 __all__ = [

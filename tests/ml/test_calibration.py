@@ -80,7 +80,7 @@ def test_save_and_load(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("scores", "weights", "error", "message"),
     [
-        ([1.0, 2.0], [1.0, -0.5], InputError, "1 of 2 background weights are negative"),
+        ([1.0, 2.0], [1.0, -0.5], InputError, "1 of 2 weights are negative"),
         ([1.0, np.nan], [1.0, 1.0], NonFiniteError, "1 of 2 scores"),
         ([1.0, 2.0], [1.0, np.inf], NonFiniteError, "1 of 2 weights"),
         ([1.0, 2.0], [1.0], InputError, "shape"),

@@ -190,7 +190,7 @@ def test_everything_is_written() -> None:
     ("changed", "error", "words"),
     [
         ({"scores": np.full(500, np.nan)}, NonFiniteError, "500 of 500 scores"),
-        ({"mass": np.ones(499)}, InputError, "one number a jet"),
+        ({"mass": np.ones(499)}, InputError, "of one shape"),
         ({"weights": np.linspace(-1, 1, 500)}, InputError, "negative"),
         ({"weights": np.zeros(500)}, InputError, "all weights are zero"),
         ({"scores": np.ones(500)}, InputError, "no cut tells jets apart"),
