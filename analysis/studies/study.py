@@ -268,22 +268,8 @@ def evaluation_cells(evaluation: Evaluation) -> dict[str, Cell]:
 
 
 def interval_text(interval: Interval | None, *, digits: int = 3) -> str:
-    """Write a number with its interval, as a table shows it; a dash for NaN.
-
-    >>> interval_text(Interval(0.87, 0.861, 0.8799))
-    '0.870 [0.861, 0.880]'
-    >>> interval_text(Interval(12.0, 9.0, float("inf")), digits=1)
-    '12.0 [9.0, ∞]'
-    """
-
-    def text(value: float) -> str:
-        if np.isnan(value):
-            return "–"
-        return f"{value:.{digits}f}" if np.isfinite(value) else "∞"
-
-    if interval is None or np.isnan(interval.value):
-        return "–"
-    return f"{text(interval.value)} [{text(interval.low)}, {text(interval.high)}]"
+    """Write a number with its interval, as a table shows it; a dash for NaN and None."""
+    return "–" if interval is None else interval.text(digits)
 
 
 def titled(label: PlotLabel | None, text: str) -> PlotLabel:

@@ -43,6 +43,18 @@ class Interval:
     def __str__(self) -> str:
         return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
 
+    def text(self, digits: int = 3) -> str:
+        """Write it as a table shows it; a dash for NaN.
+
+        >>> Interval(0.87, 0.861, 0.8799).text(), Interval(12.0, 9.0, float("inf")).text(1)
+        ('0.870 [0.861, 0.880]', '12.0 [9.0, ∞]')
+        """
+        value, low, high = (
+            "–" if np.isnan(number) else f"{number:.{digits}f}".replace("inf", "∞")
+            for number in (self.value, self.low, self.high)
+        )
+        return value if value == "–" else f"{value} [{low}, {high}]"
+
 
 def resampled_weights(
     weights: Floats, is_signal: npt.NDArray[np.bool_], *, replicas: int, seed: int

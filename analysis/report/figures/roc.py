@@ -13,11 +13,14 @@ from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 
 from oddjet.analysis.report.figures import draw
-from oddjet.analysis.report.figures.style import PlotLabel, styled
+from oddjet.analysis.report.figures.style import PlotLabel, legend_text, styled
 from oddjet.ml.evaluation.bootstrap import Interval
+from oddjet.ml.evaluation.roc import Roc
 from oddjet.typing import Floats
 
 __all__ = ["RocLine", "auc_by_epoch", "roc_by_epoch", "roc_curves"]
+
+MOST_POINTS = 2000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,13 +38,18 @@ class RocLine:
     background_efficiency: Floats
     auc: Interval | None = None
 
+    @classmethod
+    def from_roc(cls, name: str, roc: Roc, auc: Interval | None = None) -> RocLine:
+        """Draw a curve with two thousand points at most; the strictest ones are all kept."""
+        rows = np.arange(roc.fpr.size)
+        if rows.size > MOST_POINTS:
+            rows = np.unique(np.geomspace(1, rows.size, MOST_POINTS).astype(np.int64) - 1)
+        return cls(legend_text(name), roc.tpr[rows], roc.fpr[rows], auc)
+
     @property
     def text(self) -> str:
         """Legend entry with the area."""
-        if self.auc is None:
-            return self.label
-        value, low, high = (f"{x:.3f}" for x in (self.auc.value, self.auc.low, self.auc.high))
-        return f"{self.label}: AUC {value} [{low}, {high}]"
+        return self.label if self.auc is None else f"{self.label}: AUC {self.auc.text()}"
 
 
 def _panels(lines: Sequence[RocLine], colours: Sequence[Any], label: PlotLabel | None) -> Figure:

@@ -5,17 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-import numpy as np
-
 from oddjet.analysis.report.figures.roc import RocLine, auc_by_epoch, roc_by_epoch, roc_curves
-from oddjet.analysis.report.figures.style import PlotLabel, legend_text
+from oddjet.analysis.report.figures.style import PlotLabel
 from oddjet.analysis.report.page import Cell, Picture, Section, Table
 from oddjet.analysis.scores.quality import EpochQuality, Quality
-from oddjet.ml.evaluation.roc import Interval, Roc
 
 __all__ = ["quality_section"]
-
-MAX_POINTS = 2000
 
 
 def quality_section(
@@ -60,13 +55,6 @@ def quality_section(
     )
 
 
-def _text(interval: Interval, digits: int) -> str:
-    if not np.isfinite(interval.value):
-        return "∞"
-    high = f"{interval.high:.{digits}f}" if np.isfinite(interval.high) else "∞"
-    return f"{interval.value:.{digits}f} [{interval.low:.{digits}f},\u00a0{high}]"
-
-
 def _table(qualities: Sequence[Quality], names: Mapping[str, str]) -> Table:
     efficiencies = sorted({e for quality in qualities for e in quality.evaluation.rejection})
     rows: list[tuple[Cell, ...]] = []
@@ -79,8 +67,8 @@ def _table(qualities: Sequence[Quality], names: Mapping[str, str]) -> Table:
                 f"{names.get(quality.signal) or quality.signal}, {quality.which}",
                 result.n_signal,
                 result.n_background,
-                _text(result.auc, 3),
-                *("–" if interval is None else _text(interval, 1) for interval in rejections),
+                result.auc.text(),
+                *("–" if interval is None else interval.text(1) for interval in rejections),
             )
         )
     headers = ("Score", "Signal", "Signal jets", "Background jets", "AUC [95 %]")
@@ -88,16 +76,8 @@ def _table(qualities: Sequence[Quality], names: Mapping[str, str]) -> Table:
     return Table((*headers, *more), tuple(rows), "Area under the ROC curve and rejections.")
 
 
-def _line(name: str, roc: Roc, area: Interval | None) -> RocLine:
-    # Thousands of points show no more than two thousand do; the strictest ones are all kept.
-    rows = np.arange(roc.fpr.size)
-    if rows.size > MAX_POINTS:
-        rows = np.unique(np.geomspace(1, rows.size, MAX_POINTS).astype(np.int64) - 1)
-    return RocLine(legend_text(name), roc.tpr[rows], roc.fpr[rows], area)
-
-
 def _roc_picture(signal: str, qualities: Sequence[Quality], label: PlotLabel | None) -> Picture:
-    lines = [_line(q.column, q.roc, q.evaluation.auc) for q in qualities]
+    lines = [RocLine.from_roc(q.column, q.roc, q.evaluation.auc) for q in qualities]
     return Picture(
         partial(roc_curves, lines, label=label),
         f"ROC curves for {signal} ({qualities[0].which} jets): efficiencies (left), and rejection "
@@ -114,7 +94,7 @@ def _epoch_pictures(
     pictures = []
     for score in epochs:
         order = sorted(score.roc)
-        lines = [_line("", score.roc[epoch], None) for epoch in order]
+        lines = [RocLine.from_roc("", score.roc[epoch]) for epoch in order]
         pictures.append(
             Picture(
                 partial(roc_by_epoch, order, lines, label=label),

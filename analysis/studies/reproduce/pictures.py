@@ -21,7 +21,6 @@ __all__ = ["LABEL", "average_pictures", "histogram", "roc_line", "roc_picture", 
 
 LABEL = PlotLabel("simulation", "13 TeV")
 IMAGE_JETS = 5_000
-ROC_POINTS = 2_000
 
 Curve = tuple[str, TrialResult, str, str]
 """Name in the legend, trial, signal, score."""
@@ -29,11 +28,8 @@ Curve = tuple[str, TrialResult, str, str]
 
 def roc_line(name: str, result: TrialResult, signal: str, score: str) -> RocLine:
     """Make a curve with its area, of the test jets."""
-    values, is_signal = result.pair(signal, "test", score)
-    curve, area = roc_curve(values, is_signal), auc(values, is_signal, replicas=100)
-    step = max(1, len(curve.fpr) // ROC_POINTS)
-    chosen = np.unique(np.r_[np.arange(0, len(curve.fpr), step), len(curve.fpr) - 1])
-    return RocLine(name, curve.tpr[chosen], curve.fpr[chosen], area)
+    pair = result.pair(signal, "test", score)
+    return RocLine.from_roc(name, roc_curve(*pair), auc(*pair, replicas=100))
 
 
 def roc_picture(name: str, caption: str, curves: Sequence[Curve]) -> Picture:

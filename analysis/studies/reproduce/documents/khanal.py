@@ -148,8 +148,7 @@ def _threshold_drawings(result: TrialResult) -> Iterator[Picture]:
 def _epoch_drawings(by_epoch: dict[int, dict[str, Floats]]) -> Iterator[Picture]:
     epochs = sorted(by_epoch)
     pairs = [_pair(by_epoch[epoch]) for epoch in epochs]
-    curves = [roc_curve(*pair) for pair in pairs]
-    lines = [RocLine("", curve.tpr, curve.fpr) for curve in curves]
+    lines = [RocLine.from_roc("", roc_curve(*pair)) for pair in pairs]
     areas = [auc(*pair, replicas=100) for pair in pairs]
     yield drawing(
         "khanal-roc-by-epoch",
