@@ -12,7 +12,7 @@ import dataclasses
 import functools
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -77,6 +77,12 @@ class Table:
             if len(row) != len(self.headers):
                 msg = f"a table of {len(self.headers)} columns has a row of {len(row)} cells: {row}"
                 raise ConfigError(msg)
+
+    @classmethod
+    def from_records(cls, records: Sequence[Mapping[str, Cell]], caption: str = "") -> Table:
+        """Make a table of its lines, heading → cell, all with the same headings."""
+        headers = tuple(records[0]) if records else ()
+        return cls(headers, tuple(tuple(record.values()) for record in records), caption)
 
 
 @dataclasses.dataclass(frozen=True)

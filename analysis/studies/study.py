@@ -215,15 +215,6 @@ class StudyResult(ABC):
     def figures(self, *, label: PlotLabel | None = None) -> Figures:
         """Draw the study."""
 
-    @property
-    def headers(self) -> tuple[str, ...]:
-        """Headings of the table."""
-        return tuple(self.records()[0])
-
-    def rows(self) -> list[tuple[Cell, ...]]:
-        """Give the table's lines, one cell for each of `headers`."""
-        return [tuple(record.values()) for record in self.records()]
-
     def to_dict(self) -> dict[str, Any]:
         """Give every number, ready for JSON; fields marked `shown_only` are left out."""
         return {"study": self.study, **dict(jsonable(_plain(self)))}
@@ -235,7 +226,7 @@ class StudyResult(ABC):
         return Section(
             title=title,
             anchor="study",
-            tables=(Table(self.headers, tuple(self.rows()), title),),
+            tables=(Table.from_records(self.records(), title),),
             pictures=tuple(
                 Picture(partial(figures.__getitem__, name), name, name=name) for name in figures
             ),

@@ -53,24 +53,11 @@ def anomalies_section(
         )
     if blinded:
         paragraphs.append("Jets of data inside the signal window are blinded and left out.")
-    headers = (
-        "#",
-        "Dataset",
-        "run:lumi:event",
-        "Entry",
-        "Jet",
-        "pt [GeV]",
-        "Mass [GeV]",
-        "Soft drop [GeV]",
-        "Score",
-        "Truth",
-    )
-    rows = tuple(_row(jet) for jet in jets)
     return Section(
         title="The most anomalous jets",
         anchor="anomalies",
         paragraphs=tuple(paragraphs),
-        tables=(Table(headers, rows),) if rows else (),
+        tables=(Table.from_records([_record(jet) for jet in jets]),) if jets else (),
         gallery=tuple(gallery),
         numbers={"score": column, "jets": [jet.to_dict() for jet in jets]},
     )
@@ -81,20 +68,19 @@ def _truth(label: int | None) -> str:
     return "–" if label is None else known.get(label, str(label))
 
 
-def _row(jet: AnomalousJet) -> tuple[Cell, ...]:
-    soft = None if jet.msoftdrop is None else round(jet.msoftdrop, 1)
-    return (
-        jet.place,
-        jet.dataset,
-        jet.event_id,
-        str(jet.entry),
-        str(jet.jet_index),
-        round(jet.pt, 1),
-        round(jet.mass, 1),
-        soft,
-        jet.score,
-        _truth(jet.label),
-    )
+def _record(jet: AnomalousJet) -> dict[str, Cell]:
+    return {
+        "#": jet.place,
+        "Dataset": jet.dataset,
+        "run:lumi:event": jet.event_id,
+        "Entry": str(jet.entry),
+        "Jet": str(jet.jet_index),
+        "pt [GeV]": round(jet.pt, 1),
+        "Mass [GeV]": round(jet.mass, 1),
+        "Soft drop [GeV]": None if jet.msoftdrop is None else round(jet.msoftdrop, 1),
+        "Score": jet.score,
+        "Truth": _truth(jet.label),
+    }
 
 
 def _picture(

@@ -17,12 +17,7 @@ from oddjet.analysis.report.page import (
 from oddjet.analysis.report.write import write_pictures
 from oddjet.analysis.studies.reproduce.choose import Choice
 from oddjet.analysis.studies.reproduce.document import Document, Scale, Trend
-from oddjet.analysis.studies.reproduce.table import (
-    HEADERS,
-    Row,
-    to_markdown,
-    to_table,
-)
+from oddjet.analysis.studies.reproduce.table import Row, to_markdown
 from oddjet.analysis.studies.study import interval_text
 from oddjet.datasets.disk.atomic import write_text
 
@@ -49,27 +44,22 @@ class Chapter:
 
 def choice_table(choices: Sequence[Choice], caption: str) -> Table:
     """Make the table of chosen detectors."""
-    headers = (
-        *("task", "detector and score", "AUC", "AUC at fixed mass", "1/ε_b(0.2)", "ceiling"),
-        *("share of ceiling", "to reach", "chosen from"),
-    )
-    rows: list[tuple[Cell, ...]] = []
-    for choice in choices:
-        fixed = choice.measured.at_fixed_mass
-        rows.append(
-            (
-                choice.task.title,
-                choice.detector,
-                interval_text(choice.measured.auc),
-                None if fixed is None else interval_text(fixed.auc),
-                interval_text(choice.measured.rejection, digits=1),
-                choice.ceiling,
-                None if choice.share is None else interval_text(choice.share, digits=2),
-                choice.task.wanted,
-                choice.n_candidates,
-            )
-        )
-    return Table(headers, tuple(rows), caption)
+    return Table.from_records([_choice_record(choice) for choice in choices], caption)
+
+
+def _choice_record(choice: Choice) -> dict[str, Cell]:
+    fixed = choice.measured.at_fixed_mass
+    return {
+        "task": choice.task.title,
+        "detector and score": choice.detector,
+        "AUC": interval_text(choice.measured.auc),
+        "AUC at fixed mass": None if fixed is None else interval_text(fixed.auc),
+        "1/ε_b(0.2)": interval_text(choice.measured.rejection, digits=1),
+        "ceiling": choice.ceiling,
+        "share of ceiling": choice.share and interval_text(choice.share, digits=2),
+        "to reach": choice.task.wanted,
+        "chosen from": choice.n_candidates,
+    }
 
 
 def trend_table(trends: Sequence[Trend]) -> Table:
@@ -122,15 +112,11 @@ def _choices_section(choices: Sequence[Table]) -> Section:
 
 def _section(chapter: Chapter) -> Section:
     document = chapter.document
-    tables = [*chapter.tables]
-    if chapter.trends:
-        tables.append(trend_table(chapter.trends))
-    tables.append(to_table(chapter.rows, "Every score of every training"))
     return Section(
         title=document.title,
         anchor=document.name,
         paragraphs=(document.reference, *document.remarks),
-        tables=tuple(tables),
+        tables=_tables(chapter),
         pictures=tuple(chapter.drawings),
         numbers={
             "rows": [dataclasses.asdict(row) for row in chapter.rows],
@@ -144,16 +130,19 @@ def _section(chapter: Chapter) -> Section:
 def _markdown(
     title: str, chapters: Sequence[Chapter], choices: Sequence[Table], footer: str
 ) -> str:
-    parts = [f"# {title}", LEAD]
-    for table in choices:
-        parts += [f"**{table.caption}**", to_markdown(table.headers, table.rows)]
+    parts = [f"# {title}", LEAD, *_captioned(choices)]
     for chapter in chapters:
         parts += [f"## {chapter.document.title}", chapter.document.reference]
-        parts += chapter.document.remarks
-        for table in chapter.tables:
-            parts += [f"**{table.caption}**", to_markdown(table.headers, table.rows)]
-        if chapter.trends:
-            table = trend_table(chapter.trends)
-            parts.append(to_markdown(table.headers, table.rows))
-        parts.append(to_markdown(HEADERS, [row.cells() for row in chapter.rows]))
+        parts += [*chapter.document.remarks, *_captioned(_tables(chapter))]
     return "\n\n".join([*parts, footer]) + "\n"
+
+
+def _tables(chapter: Chapter) -> tuple[Table, ...]:
+    trends = [trend_table(chapter.trends)] if chapter.trends else []
+    records = [row.record() for row in chapter.rows]
+    every = Table.from_records(records, "Every score of every training")
+    return (*chapter.tables, *trends, every)
+
+
+def _captioned(tables: Sequence[Table]) -> list[str]:
+    return [part for table in tables for part in (f"**{table.caption}**", to_markdown(table))]

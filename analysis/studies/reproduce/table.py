@@ -14,12 +14,7 @@ from oddjet.analysis.studies.study import interval_text
 from oddjet.datasets.files.fileset import Fileset
 from oddjet.ml.evaluation.bootstrap import Interval
 
-__all__ = ["HEADERS", "Row", "make_rows", "to_markdown", "to_table"]
-
-HEADERS = (
-    *("detector", "score", "signal", "in", "published", "AUC", "AUC at fixed mass", "1/ε_b(ε_s)"),
-    *("share of ceiling", "ceiling", "jets: training", "signal", "background", "s"),
-)
+__all__ = ["Row", "make_rows", "to_markdown"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,26 +45,28 @@ class Row:
     train_seconds: float
     score_rate: float
 
-    def cells(self) -> tuple[Cell, ...]:
-        """Give the row as a table shows it, in the order of `HEADERS`."""
+    def record(self) -> dict[str, Cell]:
+        """Give the line of a table: heading → cell."""
         measured = self.measured
         fixed = measured.at_fixed_mass
-        return (
-            self.detector,
-            self.score,
-            self.signal,
-            self.background,
-            self.published or None,
-            interval_text(measured.auc),
-            None if fixed is None else interval_text(fixed.auc),
-            f"{interval_text(measured.rejection, digits=1)} at {measured.signal_efficiency:g}",
-            None if self.share is None else interval_text(self.share, digits=2),
-            self.ceiling,
-            self.n_train,
-            measured.n_signal,
-            measured.n_background,
-            round(self.train_seconds),
-        )
+        return {
+            "detector": self.detector,
+            "score": self.score,
+            "signal": self.signal,
+            "in": self.background,
+            "published": self.published or None,
+            "AUC": interval_text(measured.auc),
+            "AUC at fixed mass": None if fixed is None else interval_text(fixed.auc),
+            "1/ε_b(ε_s)": (
+                f"{interval_text(measured.rejection, digits=1)} at {measured.signal_efficiency:g}"
+            ),
+            "share of ceiling": self.share and interval_text(self.share, digits=2),
+            "ceiling": self.ceiling,
+            "jets: training": self.n_train,
+            "jets: signal": measured.n_signal,
+            "jets: background": measured.n_background,
+            "s": round(self.train_seconds),
+        }
 
 
 def make_rows(document: Document, results: Sequence[TrialResult], fileset: Fileset) -> list[Row]:
@@ -102,15 +99,10 @@ def make_rows(document: Document, results: Sequence[TrialResult], fileset: Files
     return rows
 
 
-def to_table(rows: Sequence[Row], caption: str = "") -> Table:
-    """Make a report's table."""
-    return Table(HEADERS, tuple(row.cells() for row in rows), caption)
-
-
-def to_markdown(headers: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
+def to_markdown(table: Table) -> str:
     """Write a table in Markdown.
 
-    >>> print(to_markdown(("a", "b"), [("x", None), (0.5, 3)]))
+    >>> print(to_markdown(Table(("a", "b"), (("x", None), (0.5, 3)))))
     | a | b |
     |---|---|
     | x | – |
@@ -123,6 +115,6 @@ def to_markdown(headers: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
         written = f"{cell:.3f}" if isinstance(cell, float) else str(cell)
         return written.replace("|", "\\|")
 
-    lines = [f"| {' | '.join(headers)} |", f"|{'|'.join('---' for _ in headers)}|"]
-    lines += [f"| {' | '.join(text(cell) for cell in row)} |" for row in rows]
+    lines = [f"| {' | '.join(table.headers)} |", f"|{'---|' * len(table.headers)}"]
+    lines += [f"| {' | '.join(text(cell) for cell in row)} |" for row in table.rows]
     return "\n".join(lines)

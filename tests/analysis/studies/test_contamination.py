@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from oddjet.analysis.report.page import Table
 from oddjet.analysis.studies.contamination import Contamination, contamination_study
 from oddjet.analysis.studies.jets import StudyJets
 from oddjet.analysis.studies.study import Setting
@@ -61,7 +62,7 @@ def test_repeats_have_seeds_of_their_own(study_jets: StudyJets, setting: MakeSet
     assert {training.seed for training in result.trainings} == {5, 6}
     distances = [e for e in result.trainings if e.evaluation.score == "distance"]
     assert distances[0].evaluation.auc.value != distances[1].evaluation.auc.value
-    assert [row[4] for row in result.rows()[:4]] == [5, 5, 6, 6]
+    assert [row[4] for row in Table.from_records(result.records()).rows[:4]] == [5, 5, 6, 6]
 
 
 def test_curves_belong_to_the_areas(result: Contamination) -> None:
@@ -73,7 +74,7 @@ def test_curves_belong_to_the_areas(result: Contamination) -> None:
 
 
 def test_table_and_figures(result: Contamination) -> None:
-    assert all(len(row) == len(result.headers) for row in result.rows())
+    assert Table.from_records(result.records()).rows
     assert set(result.figures()) == {
         *("contamination_w", "contamination_roc_w_Width_distance"),
         "contamination_roc_w_Width_width",

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from oddjet.analysis.report.page import Table
 from oddjet.analysis.studies.images import average_images_study
 from oddjet.analysis.studies.jets import StudyJets
 from oddjet.analysis.studies.study import Setting
@@ -50,8 +51,7 @@ def test_reconstructions_of_the_same_images_are_averaged(
 
 def test_table_and_figures(study_jets: StudyJets, setting: MakeSetting) -> None:
     result = average_images_study(study_jets, setting(), share=0.1)
-    rows = result.rows()
-    assert all(len(row) == len(result.headers) for row in rows)
+    rows = Table.from_records(result.records()).rows
     assert rows[0][:3] == ("–", "all", "qcd")
     assert rows[3][:3] == ("Width", "10 % highest distance", "qcd")
     assert list(result.figures()) == ["images", "images_Width_distance", "images_Width_width"]

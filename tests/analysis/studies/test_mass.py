@@ -7,6 +7,7 @@ import awkward as ak
 import numpy as np
 import pytest
 
+from oddjet.analysis.report.page import Table
 from oddjet.analysis.studies.jets import StudyJets
 from oddjet.analysis.studies.mass import ReconstructedMass, reconstructed_mass_study
 from oddjet.analysis.studies.study import Setting
@@ -51,7 +52,7 @@ def test_jets_without_mass_are_left_out_and_counted(
 
 
 def test_table_and_figures(result: ReconstructedMass) -> None:
-    assert all(len(row) == len(result.headers) for row in result.rows())
+    assert Table.from_records(result.records()).rows
     assert set(result.figures()) == {"mass_Epochs", "mass_response_Epochs"}
 
 

@@ -75,7 +75,7 @@ def test_results_become_json(study_jets: StudyJets, setting: MakeSetting) -> Non
     assert content["signals"] == ["w", "top"]
     assert content["n_test"] == study_jets.n_test()
     assert "hidden" not in content
-    assert (result.headers, result.rows()) == (("x",), [(1.0,)])
+    assert result.records() == [{"x": 1.0}]
 
 
 def test_thinned_curves_follow_the_curve() -> None:

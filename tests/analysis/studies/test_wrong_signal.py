@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from oddjet.analysis.report.page import Table
 from oddjet.analysis.studies.jets import StudyJets
 from oddjet.analysis.studies.study import Setting
 from oddjet.analysis.studies.wrong_signal import wrong_signal_study
@@ -46,8 +47,7 @@ def test_bets_are_made_on_equal_numbers_of_test_free_jets(
 
 def test_table_and_figures(study_jets: StudyJets, setting: MakeSetting) -> None:
     result = wrong_signal_study(study_jets, setting("Ratio", "Width"))
-    rows = result.rows()
-    assert all(len(row) == len(result.headers) for row in rows)
+    rows = Table.from_records(result.records()).rows
     assert rows[0][:4] == ("Ratio", "ratio", "w", "w")
     assert rows[-1][2] == "qcd"
     (figure,) = result.figures().values()
