@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from oddjet.datasets.jets import Jets, Truth, make_jets
+from oddjet.datasets.simulation import simulate
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -31,6 +32,14 @@ def cases() -> Path:
     if not folder.is_dir():
         pytest.skip(f"inputs of users' reports not found in {folder}: set ODDJET_CASES")
     return folder
+
+
+@pytest.fixture(scope="session")
+def qcd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of 400 simulated events."""
+    path = tmp_path_factory.mktemp("simulated") / "qcd.root"
+    simulate("qcd", 400, seed=1, output=path, pt_hat_min=350)
+    return path
 
 
 MakeToyJets = Callable[..., Jets]

@@ -7,10 +7,9 @@ from pathlib import Path
 import awkward as ak
 import numpy as np
 import pytest
+from toy_tables import write_table
 
 from oddjet.datasets.jets import Truth
-from oddjet.datasets.skims.manifest import ChunkRecord, DatasetSummary, Manifest, write_manifest
-from oddjet.datasets.skims.parts import write_part
 
 N_BACKGROUND = 20_000
 
@@ -37,40 +36,21 @@ def make_jets(n: int, seed: int, *, is_signal: bool = False) -> ak.Array:
     )
 
 
-def write_table(folder: Path, n: int = N_BACKGROUND) -> Path:
+def write_scores(folder: Path, n: int = N_BACKGROUND) -> Path:
     """Write a scores table of `n` background jets, as many of data, and of signal a tenth."""
     kinds = {"qcd": "background", "data": "data", "w": "signal"}
-    datasets, chunks = {}, []
-    for seed, (name, kind) in enumerate(kinds.items()):
-        jets = make_jets(n // 10 if kind == "signal" else n, seed, is_signal=kind == "signal")
-        record = ChunkRecord(
-            key="all",
-            dataset=name,
-            file=f"{name}.root",
-            file_uuid=name,
-            tree="Events",
-            entry_start=0,
-            entry_stop=len(jets),
-            n_events=len(jets),
-            n_jets=len(jets),
-            sumw=len(jets),
-            sumw2=len(jets),
-        )
-        write_part(folder, name, "all", jets, images=None, record=record)
-        chunks.append(record)
-        datasets[name] = DatasetSummary.model_validate(
-            {"kind": kind, "sumw": len(jets), "sumw2": len(jets), "n_events": len(jets)}
-        )
-    manifest = Manifest(kind="scores", datasets=datasets, chunks=tuple(chunks))
-    write_manifest(folder, manifest)
-    return folder
+    jets = {
+        name: make_jets(n // 10 if name == "w" else n, seed, is_signal=name == "w")
+        for seed, name in enumerate(kinds)
+    }
+    return write_table(folder, jets, kinds, kind="scores").folder
 
 
 @pytest.fixture(scope="session")
 def scores_table(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_table(tmp_path_factory.mktemp("scores"))
+    return write_scores(tmp_path_factory.mktemp("scores"))
 
 
 @pytest.fixture(scope="session")
 def small_table(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_table(tmp_path_factory.mktemp("few_scores"), 1000)
+    return write_scores(tmp_path_factory.mktemp("few_scores"), 1000)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 
 import pytest
+from toy_tables import module_on_path
 
 from oddjet.datasets.jets import Jets
 
@@ -85,7 +85,5 @@ class MeanImage(Detector):
 def plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Path of a detector in somebody else's package; quick to train, and can be broken."""
     folder = tmp_path_factory.mktemp("their_package")
-    (folder / "their_detectors.py").write_text(PLUGIN)
-    sys.path.insert(0, str(folder))
-    yield "their_detectors:MeanImage"
-    sys.path.remove(str(folder))
+    with module_on_path(folder, "their_detectors", PLUGIN):
+        yield "their_detectors:MeanImage"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,6 +14,7 @@ import uproot
 from coffea.nanoevents import NanoEventsFactory
 from coffea.nanoevents.schemas import BaseSchema
 from coffea.processor.executor import ExecutorBase
+from toy_tables import module_on_path
 
 from oddjet.condor import Cluster, open_executor
 from oddjet.datasets.files.dataset import Dataset, Fileset
@@ -27,13 +27,6 @@ from oddjet.processors.run import run_skim
 
 Change = Callable[[dict[str, Any]], None]
 Rewrite = Callable[..., Path]
-
-
-@pytest.fixture(scope="session")
-def qcd(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("simulated") / "qcd.root"
-    simulate("qcd", 400, seed=1, output=path, pt_hat_min=350)
-    return path
 
 
 @pytest.fixture(scope="session")
@@ -184,10 +177,8 @@ class MassDetector(Detector):
 def mass_detector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Path of a detector whose scores are easy to know."""
     folder = tmp_path_factory.mktemp("mass_package")
-    (folder / "mass_detectors.py").write_text(PLUGIN)
-    sys.path.insert(0, str(folder))
-    yield "mass_detectors:MassDetector"
-    sys.path.remove(str(folder))
+    with module_on_path(folder, "mass_detectors", PLUGIN):
+        yield "mass_detectors:MassDetector"
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from toy_tables import SMALL_HUNT
 from typer.testing import CliRunner, Result
 
 from oddjet.analysis.cli.app import app
@@ -82,16 +83,7 @@ def test_a_whole_run_with_missing_parts_says_so_in_its_report(tmp_path: Path) ->
             "selection": {"pt_min": 350},
             "image": None,
             "detectors": [{"name": "kmeans", "hyper_parameters": {"k": 2, "starts": 1}}],
-            "hunt": {
-                "function": "exppoly2",
-                "range": [20, 220],
-                "bin_width": 10,
-                "window": [60, 100],
-                "working_points": [0.5],
-                "pt_edges": [350, 500, 13000],
-                "widths": [2, 4],
-                "n_toys": 100,
-            },
+            "hunt": SMALL_HUNT,
             "pseudo_data": {"lumi_ifb": 0.1, "seed": 1},
             "chunk_size": 400,
         }

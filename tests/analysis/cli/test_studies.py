@@ -1,18 +1,16 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from toy_tables import module_on_path, write_table
 from typer.testing import CliRunner, Result
 
 from oddjet.analysis.cli.app import app
 from oddjet.datasets.jets import Truth, make_jets
-from oddjet.datasets.skims.manifest import ChunkRecord, DatasetSummary, Manifest, write_manifest
-from oddjet.datasets.skims.parts import write_part
 
 PLUGIN = '''
 import json
@@ -65,20 +63,18 @@ def oddjet(*words: str | Path) -> Result:
 @pytest.fixture(scope="module")
 def detector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("cli_plugins")
-    (folder / "cli_plugins.py").write_text(PLUGIN)
-    sys.path.insert(0, str(folder))
-    yield "cli_plugins:Mass"
-    sys.path.remove(str(folder))
+    with module_on_path(folder, "cli_plugins", PLUGIN):
+        yield "cli_plugins:Mass"
 
 
 @pytest.fixture(scope="module")
 def skim(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A skim of a background and a signal."""
     folder = tmp_path_factory.mktemp("study_skim")
-    chunks, n = [], 300
+    jets, n = {}, 300
     for number, (name, label) in enumerate((("q", Truth.BACKGROUND), ("w", Truth.MERGED))):
         rng = np.random.default_rng(number)
-        jets = make_jets(
+        jets[name] = make_jets(
             [[{"pt": 300.0, "eta": 0.0, "phi": 0.0}]] * n,
             mass=rng.normal(60 + 20 * number, 15, n).clip(1),
             run=np.ones(n, int),
@@ -88,27 +84,7 @@ def skim(tmp_path_factory: pytest.TempPathFactory) -> Path:
             label=np.full(n, label),
             dataset=name,
         )
-        record = ChunkRecord(
-            key=f"key{number}",
-            dataset=name,
-            file="toy.root",
-            file_uuid="u",
-            tree="Events",
-            entry_start=0,
-            entry_stop=n,
-            n_events=n,
-            n_jets=n,
-            sumw=n,
-            sumw2=n,
-        )
-        write_part(folder, name, record.key, jets, images=None, record=record)
-        chunks.append(record)
-    datasets = {
-        "q": DatasetSummary(kind="background", sumw=n, sumw2=n, n_events=n),
-        "w": DatasetSummary(kind="signal", sumw=n, sumw2=n, n_events=n),
-    }
-    write_manifest(folder, Manifest(kind="skim", datasets=datasets, chunks=tuple(chunks)))
-    return folder
+    return write_table(folder, jets, {"q": "background", "w": "signal"}).folder
 
 
 def study(name: str, skim: Path, output: Path, detector: str, *words: str) -> Result:

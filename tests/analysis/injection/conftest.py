@@ -5,11 +5,10 @@ from __future__ import annotations
 import awkward as ak
 import numpy as np
 import pytest
+from toy_tables import write_table
 
 from oddjet.datasets.jets import Truth, make_jets
-from oddjet.datasets.skims.manifest import ChunkRecord, DatasetSummary, Manifest, write_manifest
-from oddjet.datasets.skims.parts import write_part
-from oddjet.datasets.skims.skim import Skim, open_skim
+from oddjet.datasets.skims.skim import Skim
 
 SIZES = {"qcd": 6000, "top": 900}
 
@@ -18,7 +17,7 @@ SIZES = {"qcd": 6000, "top": 900}
 def toy_skim(tmp_path_factory: pytest.TempPathFactory) -> Skim:
     """6000 background and 900 signal jets, one an event."""
     folder = tmp_path_factory.mktemp("skim")
-    chunks, datasets = [], {}
+    samples = {}
     for number, (name, n) in enumerate(SIZES.items()):
         rng = np.random.default_rng(number)
         is_signal = name == "top"
@@ -26,7 +25,7 @@ def toy_skim(tmp_path_factory: pytest.TempPathFactory) -> Skim:
         width = rng.uniform(0.03, 0.2, (n, 1)) + 0.1 * is_signal
         pt = rng.exponential(20, (n, 8)) + 1
         angles = {axis: width * rng.normal(size=(n, 8)) for axis in ("eta", "phi")}
-        jets = make_jets(
+        samples[name] = make_jets(
             ak.from_regular(ak.zip({"pt": pt, **angles})),
             msoftdrop=mass,
             **{f"tau{i}": rng.uniform(0.3, 0.5, n) / i ** (1 + is_signal) for i in range(1, 5)},
@@ -38,13 +37,4 @@ def toy_skim(tmp_path_factory: pytest.TempPathFactory) -> Skim:
             label=np.full(n, Truth.MERGED if is_signal else Truth.BACKGROUND),
             dataset=name,
         )
-        record = ChunkRecord(
-            key=f"key{number}", dataset=name, file="toy.root", file_uuid="u", tree="Events",
-            entry_start=0, entry_stop=n, n_events=n, n_jets=n, sumw=n, sumw2=n,
-        )  # fmt: skip
-        write_part(folder, name, record.key, jets, images=None, record=record)
-        chunks.append(record)
-        kind = "signal" if is_signal else "background"
-        datasets[name] = DatasetSummary(kind=kind, sumw=n, sumw2=n, n_events=n)  # type: ignore[arg-type]
-    write_manifest(folder, Manifest(kind="skim", datasets=datasets, chunks=tuple(chunks)))
-    return open_skim(folder)
+    return write_table(folder, samples, {"qcd": "background", "top": "signal"})

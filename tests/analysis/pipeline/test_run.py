@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from toy_tables import SMALL_HUNT
 from typer.testing import CliRunner
 
 from oddjet.analysis.cli.app import app
@@ -99,16 +100,7 @@ def config(tmp_path_factory: pytest.TempPathFactory, their_package: str) -> Anal
             {"name": their_package, "label": "theirs", "hyper_parameters": {"power": 2.0}},
         ],
         "decorrelation": {"methods": ["ddt"]},
-        "hunt": {
-            "function": "exppoly2",
-            "range": [20, 220],
-            "bin_width": 10,
-            "window": [60, 100],
-            "working_points": [0.5],
-            "pt_edges": [350, 500, 13000],
-            "widths": [2, 4],
-            "n_toys": 100,
-        },
+        "hunt": SMALL_HUNT,
         "pseudo_data": {"lumi_ifb": 0.0002, "seed": 1},
         "chunk_size": 400,
     }

@@ -7,6 +7,7 @@ from pathlib import Path
 import awkward as ak
 import numpy as np
 import pytest
+from toy_tables import write_table
 
 from oddjet.analysis.config import DecorrelationConfig, DetectorConfig
 from oddjet.analysis.pipeline import train as training
@@ -19,9 +20,7 @@ from oddjet.analysis.pipeline.train import (
 )
 from oddjet.datasets.disk.digest import source_digest
 from oddjet.datasets.jets import Truth, make_jets
-from oddjet.datasets.skims.manifest import ChunkRecord, DatasetSummary, Manifest, write_manifest
-from oddjet.datasets.skims.parts import write_part
-from oddjet.datasets.skims.skim import Skim, open_skim
+from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import ConfigError, TooFewJetsError, UnknownDetectorError
 from oddjet.ml.folds import FoldedDetector
 from oddjet.ml.networks.resume import Resume, TrainingState
@@ -32,7 +31,7 @@ OBSERVABLES = DetectorConfig(name="observables")
 
 def write_skim(folder: Path, kinds: dict[str, str], n: int = 900) -> Skim:
     """A skim of toy jets: background of one prong, signal of two."""
-    chunks = []
+    jets = {}
     for number, (name, kind) in enumerate(kinds.items()):
         rng = np.random.default_rng(number)
         is_signal = kind == "signal"
@@ -45,7 +44,7 @@ def write_skim(folder: Path, kinds: dict[str, str], n: int = 900) -> Skim:
                 "phi": width * rng.normal(size=(n, 12)),
             }
         )
-        jets = make_jets(
+        jets[name] = make_jets(
             ak.from_regular(constituents),
             msoftdrop=rng.uniform(5, 200, n),
             **{f"tau{i}": rng.uniform(0.1, 0.5, n) / i for i in range(1, 5)},
@@ -56,28 +55,7 @@ def write_skim(folder: Path, kinds: dict[str, str], n: int = 900) -> Skim:
             label=np.full(n, Truth.MERGED if is_signal else Truth.BACKGROUND),
             dataset=name,
         )
-        record = ChunkRecord(
-            key=f"key{number}",
-            dataset=name,
-            file="toy.root",
-            file_uuid="u",
-            tree="Events",
-            entry_start=0,
-            entry_stop=n,
-            n_events=n,
-            n_jets=n,
-            sumw=n,
-            sumw2=n,
-        )
-        write_part(folder, name, record.key, jets, images=None, record=record)
-        chunks.append(record)
-    datasets = {
-        name: DatasetSummary(kind=kind, sumw=n, sumw2=n, n_events=n, cross_section_pb=None)  # type: ignore[arg-type]
-        for name, kind in kinds.items()
-    }
-    manifest = Manifest(kind="skim", datasets=datasets, chunks=tuple(chunks))
-    write_manifest(folder, manifest)
-    return open_skim(folder)
+    return write_table(folder, jets, kinds)
 
 
 def test_background_is_trained_on_or_else_data(tmp_path: Path) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import awkward as ak
 import numpy as np
 import pytest
+from toy_tables import module_on_path
 
 from oddjet.analysis.config import DetectorConfig
 from oddjet.analysis.studies.jets import StudyJets
@@ -155,10 +155,8 @@ def other_background() -> Jets:
 def plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of a package of detectors, on the path of Python."""
     folder = tmp_path_factory.mktemp("study_plugins")
-    (folder / "study_plugins.py").write_text(PLUGIN)
-    sys.path.insert(0, str(folder))
-    yield folder
-    sys.path.remove(str(folder))
+    with module_on_path(folder, "study_plugins", PLUGIN):
+        yield folder
 
 
 @pytest.fixture(scope="session")

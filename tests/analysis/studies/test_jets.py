@@ -5,13 +5,11 @@ from pathlib import Path
 import awkward as ak
 import numpy as np
 import pytest
+from toy_tables import write_table
 
 from oddjet.analysis.studies.jets import StudyJets, joined, read_jets, shuffled
 from oddjet.datasets.folds import event_hash
-from oddjet.datasets.jets import Truth, concatenate
-from oddjet.datasets.skims.manifest import ChunkRecord, DatasetSummary, Manifest, write_manifest
-from oddjet.datasets.skims.parts import write_part
-from oddjet.datasets.skims.skim import Skim, open_skim
+from oddjet.datasets.jets import Truth
 from oddjet.errors import ConfigError, SkimError, TooFewJetsError
 
 
@@ -80,41 +78,13 @@ def test_what_cannot_be_studied_is_refused(study_jets: StudyJets) -> None:
         StudyJets(jets, {"few": jets[:20]})
 
 
-def write(folder: Path, jets: ak.Array, kinds: dict[str, str]) -> Skim:
-    """A skim with a part for each dataset."""
-    chunks = []
-    for name in kinds:
-        sample = jets[jets.dataset == name]
-        n = len(sample)
-        record = ChunkRecord(
-            key=f"key_{name}",
-            dataset=name,
-            file="toy.root",
-            file_uuid="u",
-            tree="Events",
-            entry_start=0,
-            entry_stop=n,
-            n_events=n,
-            n_jets=n,
-            sumw=n,
-            sumw2=n,
-        )
-        write_part(folder, name, record.key, sample, images=None, record=record)
-        chunks.append(record)
-    datasets = {
-        name: DatasetSummary(kind=kind, sumw=1, sumw2=1, n_events=1)  # type: ignore[arg-type]
-        for name, kind in kinds.items()
-    }
-    write_manifest(folder, Manifest(kind="skim", datasets=datasets, chunks=tuple(chunks)))
-    return open_skim(folder)
-
-
 def test_a_skim_gives_the_jets_that_count(study_jets: StudyJets, tmp_path: Path) -> None:
     w = study_jets.jets("w")
     half = np.where(np.arange(len(w)) % 2, Truth.MERGED, Truth.UNMATCHED).astype(np.int8)
     w = ak.with_field(w, half, "label")
-    jets = concatenate([study_jets.background, w, study_jets.jets("top")])
-    skim = write(tmp_path, jets, {"qcd": "background", "w": "signal", "top": "signal"})
+    jets = {"qcd": study_jets.background, "w": w, "top": study_jets.jets("top")}
+    kinds = {"qcd": "background", "w": "signal", "top": "signal"}
+    skim = write_table(tmp_path, jets, kinds)
     read = read_jets(skim, background="qcd", signals=["w", "top"])
     assert len(read.jets("w")) == len(w) // 2
     assert (read.jets("w").label == Truth.MERGED).to_numpy().all()

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import io
 import json
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from toy_tables import module_on_path
 
 from oddjet.analysis.config import DetectorConfig
 from oddjet.analysis.report.figures.encode import figure_bytes
@@ -78,10 +78,8 @@ class Silent(Counted):
 @pytest.fixture(scope="module")
 def counted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("scanned")
-    (folder / "their_latent_detector.py").write_text(THEIRS)
-    sys.path.insert(0, str(folder))
-    yield "their_latent_detector:Counted"
-    sys.path.remove(str(folder))
+    with module_on_path(folder, "their_latent_detector", THEIRS):
+        yield "their_latent_detector:Counted"
 
 
 @pytest.fixture

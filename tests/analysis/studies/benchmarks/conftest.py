@@ -1,14 +1,11 @@
-"""A small simulated file, and a detector that is trained in no time."""
+"""A detector that is trained in no time."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-
-from oddjet.datasets.simulation import simulate
+from toy_tables import module_on_path
 
 PLUGIN = '''
 import numpy as np
@@ -41,18 +38,8 @@ class MeanImage(Detector):
 
 
 @pytest.fixture(scope="session")
-def qcd(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of 400 simulated events."""
-    path = tmp_path_factory.mktemp("simulated") / "qcd.root"
-    simulate("qcd", 400, seed=1, output=path, pt_hat_min=350)
-    return path
-
-
-@pytest.fixture(scope="session")
 def plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Path of a detector in another package."""
     folder = tmp_path_factory.mktemp("timed_package")
-    (folder / "timed_detectors.py").write_text(PLUGIN)
-    sys.path.insert(0, str(folder))
-    yield "timed_detectors:MeanImage"
-    sys.path.remove(str(folder))
+    with module_on_path(folder, "timed_detectors", PLUGIN):
+        yield "timed_detectors:MeanImage"

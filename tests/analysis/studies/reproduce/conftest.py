@@ -8,19 +8,18 @@ from pathlib import Path
 import awkward as ak
 import numpy as np
 import pytest
+from toy_tables import write_table
 
 from oddjet.analysis.studies.reproduce.windows import WINDOWS
 from oddjet.datasets.jets import Truth, make_jets
-from oddjet.datasets.skims.manifest import ChunkRecord, DatasetSummary, Manifest, write_manifest
-from oddjet.datasets.skims.parts import write_part
-from oddjet.datasets.skims.skim import Skim, open_skim
+from oddjet.datasets.skims.skim import Skim
 
 PT = {"w": 250.0, "top": 600.0, "ene": 600.0, "golling": 550.0, "svj": 550.0, "dark": 200.0}
 
 
 def write_toy_skim(folder: Path, names: dict[str, bool], *, pt: float, n: int = 800) -> Skim:
     """Write n jets of each dataset (name → whether it is a signal) of a given pt, two an event."""
-    chunks = []
+    jets = {}
     for number, (name, is_signal) in enumerate(names.items()):
         rng = np.random.default_rng(number)
         size = (n, 14)
@@ -35,7 +34,7 @@ def write_toy_skim(folder: Path, names: dict[str, bool], *, pt: float, n: int = 
                 "phi": width * rng.normal(size=size),
             }
         )
-        jets = make_jets(
+        jets[name] = make_jets(
             ak.from_regular(constituents),
             msoftdrop=rng.uniform(5, 200, n),
             pt=np.full(n, pt) * rng.uniform(0.99, 1.01, n),
@@ -46,29 +45,8 @@ def write_toy_skim(folder: Path, names: dict[str, bool], *, pt: float, n: int = 
             label=np.full(n, Truth.MERGED if is_signal else Truth.BACKGROUND),
             dataset=name,
         )
-        record = ChunkRecord(
-            key=f"key{number}",
-            dataset=name,
-            file="toy.root",
-            file_uuid="u",
-            tree="Events",
-            entry_start=0,
-            entry_stop=n,
-            n_events=n,
-            n_jets=n,
-            sumw=n,
-            sumw2=n,
-        )
-        write_part(folder, name, record.key, jets, images=None, record=record)
-        chunks.append(record)
-    datasets = {
-        name: DatasetSummary(
-            kind="signal" if is_signal else "background", sumw=n, sumw2=n, n_events=n
-        )
-        for name, is_signal in names.items()
-    }
-    write_manifest(folder, Manifest(kind="skim", chunks=tuple(chunks), datasets=datasets))
-    return open_skim(folder)
+    kinds = {n: "signal" if is_signal else "background" for n, is_signal in names.items()}
+    return write_table(folder, jets, kinds)
 
 
 @pytest.fixture(scope="session")
