@@ -45,14 +45,7 @@ class JetScorer:
         return Filler(self.histograms, cuts, self.datasets)
 
     def process_jets(self, jets: Jets, record: ChunkRecord) -> dict[str, Any]:
-        """Score jets, and write them as one part of the table.
-
-        Args:
-            jets: Jets of one chunk.
-            record: Its record; time is counted from its `seconds`.
-
-        Returns:
-            {"records": {key: record}}.
+        """Score the jets of a chunk, and write them as one part of the table.
 
         Raises:
             NonFiniteError: If a row could not be filled into the histograms.
@@ -83,15 +76,7 @@ class AnomalyProcessor(SelectingProcessor):
 
 
 def score_part(item: tuple[Skim, ChunkSource], *, scorer: JetScorer) -> dict[str, Any]:
-    """Score one part of a skim; a function of one item, for coffea's executors.
-
-    Args:
-        item: The part, as `one_part` gives it, and the chunk of the scores table.
-        scorer: What to do with the jets.
-
-    Returns:
-        As `JetScorer.process_jets`, or the failure.
-    """
+    """Score one part of a skim, as `one_part` gives it; a function of one item, for executors."""
     part, source = item
 
     def work() -> dict[str, Any]:
@@ -105,10 +90,6 @@ def score_part(item: tuple[Skim, ChunkSource], *, scorer: JetScorer) -> dict[str
 
 def one_part(skim: Skim, record: ChunkRecord) -> Skim:
     """Give one part of a skim or scores table as a small one of its own, to be sent to a worker.
-
-    Args:
-        skim: It.
-        record: The part's record.
 
     Returns:
         The part.

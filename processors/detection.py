@@ -58,13 +58,7 @@ class DetectorReference:
 def find_detectors(
     detectors: Mapping[str, Path | str],
 ) -> tuple[DetectorReference, ...]:
-    """Load detectors once, to check them and to know their scores.
-
-    Args:
-        detectors: Label to folder; all with the same number of folds.
-
-    Returns:
-        What workers need to know.
+    """Load detectors, label → folder, once, to check them and to know their scores.
 
     Raises:
         DetectorError: If a folder holds no folded detector.

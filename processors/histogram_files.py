@@ -50,14 +50,7 @@ def write_histograms(
     A joint table of pseudo-data that could not be drawn is left out. Data are complete in these files:
     blinding is up to the reader, as in the hunt.
 
-    Args:
-        folder: The folder.
-        totals: What was added up.
-        settings: What was filled.
-        scales: Dataset to the factor on its weights; None for none.
-
-    Returns:
-        The histograms as written.
+    Weights are multiplied by `scales` of their dataset, if there are any.
     """
     histograms = dict(totals.histograms)
     if scales is not None:
@@ -70,20 +63,12 @@ def write_histograms(
 
 
 def save_histograms(path: Path | str, histograms: Histograms) -> None:
-    """Write histograms as JSON in the UHI form, atomically.
-
-    Args:
-        path: The file.
-        histograms: Any histograms by name.
-    """
+    """Write histograms as JSON in the UHI form, atomically."""
     write_text(path, json.dumps(histograms, default=uhi.io.json.default) + "\n")
 
 
 def load_histograms(path: Path | str) -> Histograms:
     """Read what `save_histograms` wrote.
-
-    Args:
-        path: The file.
 
     Returns:
         The histograms by name.

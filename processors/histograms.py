@@ -121,10 +121,6 @@ def working_point_name(efficiency: float) -> str:
 def make_histogram(datasets: Sequence[str], settings: HistogramSettings) -> Histogram:
     """Make an empty histogram of one score.
 
-    Args:
-        datasets: Names on the dataset axis.
-        settings: The other axes.
-
     Returns:
         dataset × variation × working_point × mass × pt, with sums of w and w².
     """
@@ -234,9 +230,6 @@ class Filler:
     def check(self, scores: Jets) -> None:
         """Check that rows can be filled.
 
-        Args:
-            scores: The rows.
-
         Raises:
             InputError: If a column is missing.
             NonFiniteError: If a weight, mass, pt or score is NaN or infinite.
@@ -245,10 +238,6 @@ class Filler:
 
     def fill(self, scores: Jets, dataset: str) -> Totals:
         """Fill histograms with the jets of one dataset, weights as they are, and count jets.
-
-        Args:
-            scores: Rows of a scores table, whole events.
-            dataset: Their dataset.
 
         Raises:
             InputError: If a column is missing, or jets of one event differ in weight.
@@ -271,10 +260,6 @@ class Filler:
 
     def fill_joint_table(self, scores: Jets, dataset: str) -> tuple[Histogram, ExpectedWeights]:
         """Fill the joint table with the jets of one dataset that are hunted in.
-
-        Args:
-            scores: Rows of a scores table, whole events.
-            dataset: Their dataset.
 
         Returns:
             dataset × pattern × mass, and a summary of the weights that pseudo-data were drawn with:
@@ -330,15 +315,7 @@ class Filler:
 
 
 def scale_histogram(histogram: Histogram, scales: Mapping[str, float]) -> Histogram:
-    """Multiply each dataset by its factor, w² by its square.
-
-    Args:
-        histogram: As `make_histogram` makes it; left as it is.
-        scales: Dataset to factor; 1 for datasets that are not named.
-
-    Returns:
-        A new histogram.
-    """
+    """Multiply each dataset by its factor (1 if it has none) and w² by its square, in a new one."""
     scaled = histogram.copy()
     view: Any = scaled.view(flow=True)
     for index, name in enumerate(scaled.axes["dataset"]):
@@ -349,11 +326,7 @@ def scale_histogram(histogram: Histogram, scales: Mapping[str, float]) -> Histog
 
 
 def check_scales(scales: Mapping[str, float], kinds: Mapping[str, str]) -> None:
-    """Check that every simulated dataset has a scale, once there are scales at all.
-
-    Args:
-        scales: Dataset to σ·k·L·1000/Σw.
-        kinds: Dataset to kind.
+    """Check that every simulated dataset has a scale σ·k·L·1000/Σw, once there are scales at all.
 
     Raises:
         ConfigError: If a simulated dataset has none, an unknown one has one, or one is not finite.

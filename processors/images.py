@@ -19,12 +19,7 @@ _BATCH = 4096
 
 
 def write_images(path: Path, jets: Jets, representation: Representation) -> None:
-    """Write the images of jets as one `.npy` file, atomically.
-
-    Args:
-        path: The file, (n, *representation.shape) float32.
-        jets: n jets.
-        representation: What to draw.
+    """Write the images of jets as one `.npy` file, (n, *representation.shape) float32, atomically.
 
     Raises:
         NonFiniteError: If pixels are NaN or infinite.

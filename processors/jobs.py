@@ -163,13 +163,7 @@ def split_chunks(
 ) -> list[list[BatchChunk]]:
     """Group chunks into jobs of nearly equal numbers, in order.
 
-    Args:
-        chunks: All of them.
-        jobs: Number of jobs, at most one a chunk.
-        chunks_per_job: Most chunks of a job, where `jobs` is not given; 1 by default.
-
-    Returns:
-        One list a job.
+    These are `jobs`, at most one a chunk, or of `chunks_per_job` chunks at most, by default 1.
     """
     n_jobs = jobs or -(-len(chunks) // (chunks_per_job or 1))
     n_jobs = min(n_jobs, len(chunks))
@@ -179,12 +173,6 @@ def split_chunks(
 
 def read_job(path: Path) -> BatchJob:
     """Read what a job does; its paths become absolute.
-
-    Args:
-        path: `job.json`.
-
-    Returns:
-        The job.
 
     Raises:
         ConfigError: If it cannot be read.
@@ -235,11 +223,6 @@ def pack_inputs(job: BatchJob, folder: Path) -> BatchJob:
 
 def run_job(path: Path, parts: Path, *, executor: ExecutorBase) -> None:
     """Do a job; parts that exist already are kept.
-
-    Args:
-        path: `job.json`.
-        parts: Folder for parts, of this job alone, and for `failures.json`.
-        executor: Where to run; this process.
 
     Raises:
         ConfigError: If this is other code than that which planned the job.
@@ -320,16 +303,7 @@ def _score(job: BatchJob, parts: Path, executor: ExecutorBase) -> None:
 
 
 def gather_parts(job: BatchJob, parts: Path, output: Path) -> list[str]:
-    """Put the parts that a job made where they belong, without taking them away from it.
-
-    Args:
-        job: The job.
-        parts: Its parts.
-        output: Folder of the skim or the scores.
-
-    Returns:
-        Keys of the parts that are in the output now.
-    """
+    """Copy the parts a job made to where they belong; gives the keys of those in the output."""
     gathered = []
     for item in job.chunks:
         dataset, key = item.chunk.dataset, item.chunk.key

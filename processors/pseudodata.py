@@ -45,13 +45,7 @@ __all__ = [
 
 
 def uniform_of(events: npt.NDArray[np.uint64], dataset: str, seed: int) -> Floats:
-    """A uniform number in [0, 1) for each event, fixed by dataset, event and seed.
-
-    Args:
-        events: Event hashes (`oddjet.datasets.folds.event_hash`), shape (n,).
-        dataset: Name of the dataset: equal event numbers of two samples are different events.
-        seed: Seed of the drawing.
-    """
+    """A uniform number in [0, 1) for each event hash (n,), fixed by dataset, event and seed."""
     text = f"pseudo-data\0{dataset}\0{seed}".encode()
     salt = np.uint64(int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little"))
     # The upper 53 bits fill a double's mantissa.
@@ -59,12 +53,7 @@ def uniform_of(events: npt.NDArray[np.uint64], dataset: str, seed: int) -> Float
 
 
 def largest_luminosity(expected: npt.ArrayLike, lumi_ifb: float) -> float:
-    """Largest luminosity at which no event is expected more than once [1/fb].
-
-    Args:
-        expected: Expected weights at `lumi_ifb`, any shape.
-        lumi_ifb: The luminosity they were computed for [1/fb].
-    """
+    """Largest luminosity at which no event is expected more than once [1/fb]."""
     expected = np.asarray(expected, dtype=np.float64)
     return float("inf") if expected.size == 0 else lumi_ifb / float(expected.max())
 
@@ -118,9 +107,6 @@ class ExpectedWeights:
     def check(self, lumi_ifb: float) -> None:
         """Refuse weights that no event can be drawn with.
 
-        Args:
-            lumi_ifb: Luminosity they were computed for [1/fb]; the message gives the largest possible.
-
         Raises:
             NonFiniteError: A weight is NaN or infinite.
             InputError: A weight is negative.
@@ -146,18 +132,11 @@ class ExpectedWeights:
 
 
 def draw_events(expected: Floats, events: npt.NDArray[np.uint64], dataset: str, seed: int) -> Bools:
-    """Choose the jets of one dataset whose events are in the pseudo-data.
+    """Choose the jets of one dataset whose events are in the pseudo-data: mask (n_jets,).
 
     An event is chosen by itself alone, so parts of a dataset may be drawn one by one.
 
-    Args:
-        expected: Expected weight of each jet's event, shape (n_jets,).
-        events: Event hash of each jet, shape (n_jets,); events are not divided between calls.
-        dataset: The dataset.
-        seed: Seed of the drawing.
-
-    Returns:
-        Mask of shape (n_jets,).
+    Expected weights and event hashes have shape (n_jets,); events are not divided between calls.
 
     Raises:
         InputError: Jets of one event differ in weight.

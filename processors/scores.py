@@ -56,13 +56,7 @@ class Scores(Skim):
 
 
 def open_scores(folder: Path | str) -> Scores:
-    """Open a finished scores table.
-
-    Args:
-        folder: The folder that `run_anomaly` has written.
-
-    Returns:
-        The table; nothing but the manifest is read yet.
+    """Open a finished scores table; nothing but the manifest is read yet.
 
     Raises:
         SkimError: If there is none, it is not finished, or it is a skim of jets.

@@ -43,10 +43,6 @@ class SkimProcessor(SelectingProcessor):
     def process_jets(self, jets: Jets, record: ChunkRecord) -> dict[str, Any]:
         """Write the jets of a chunk: images first, and the record that counts them last.
 
-        Args:
-            jets: The jets.
-            record: The chunk's record.
-
         Returns:
             {"records": {key: record}}.
         """

@@ -39,11 +39,6 @@ def add_up(filler: Filler, table: Skim, executor: ExecutorBase) -> Totals:
     a part. Groups and their order follow from the table alone, so that the sums, rounding included,
     do not depend on the executor, nor on when parts were made.
 
-    Args:
-        filler: What to fill.
-        table: The scores.
-        executor: Where to run.
-
     Returns:
         Histograms and counts. The weights of pseudo-data are summarised, not checked.
 
@@ -70,9 +65,6 @@ def add_up(filler: Filler, table: Skim, executor: ExecutorBase) -> Totals:
 def group_parts(table: Skim) -> list[PartGroup]:
     """Divide a table into groups of √n neighbouring parts.
 
-    Args:
-        table: The scores.
-
     Returns:
         The groups, in the order of the parts.
     """
@@ -97,10 +89,6 @@ def _part_of(table: Skim, chunks: Sequence[Any]) -> Skim:
 
 def add_group(group: PartGroup, *, filler: Filler) -> dict[str, Any]:
     """Add the parts of a group; a function of one item, for coffea's executors.
-
-    Args:
-        group: The parts.
-        filler: What to fill.
 
     Returns:
         {"groups": {index: `Totals`}}.

@@ -62,10 +62,6 @@ class Run(Shown):
     def open(cls, folder: Path | str, *, unblind: bool = False) -> Run:
         """Open the output folder of `oddjet run`, wherever it was moved.
 
-        Args:
-            folder: The folder.
-            unblind: Look into the signal window of data.
-
         Raises:
             ConfigError: The folder is not of a run.
         """

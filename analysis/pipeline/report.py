@@ -55,12 +55,7 @@ AVERAGED_JETS = 10_000
 
 
 def build_report(run: Run, seconds: Mapping[str, float]) -> Report:
-    """Gather a run's outputs into a report.
-
-    Args:
-        run: The outputs.
-        seconds: Wall time of each step.
-    """
+    """Gather a run's outputs into a report."""
     datasets = run.datasets
     # Without a luminosity the samples are still added in the ratio of their cross sections.
     scales = run.scales(unknown_lumi_ifb=1.0)

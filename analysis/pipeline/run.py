@@ -85,11 +85,6 @@ def report_again(folder: Path, *, unblind: bool = False, reporter: Reporter | No
     The detectors are used as they were trained: whether that would come out the same today is not
     asked here.
 
-    Args:
-        folder: The run's output folder.
-        unblind: Look into the signal window of data.
-        reporter: Receives progress.
-
     Raises:
         ConfigError: The folder is not of a run.
         OddjetError: An output is missing or damaged.

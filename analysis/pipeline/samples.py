@@ -20,10 +20,6 @@ def sample_path(simulate: Simulate, folder: Path) -> Path:
 
     The name carries a digest of the request and of the simulation's source, so that a changed
     detector response is never mistaken for the old one.
-
-    Args:
-        simulate: What to simulate.
-        folder: The folder of simulated samples.
     """
     key = content_key([simulate.model_dump(), source_digest(*_CODE)])
     return folder / f"{simulate.process}-{simulate.n_events}-{key[:10]}.root"
@@ -33,12 +29,6 @@ def ready_samples(
     fileset: Fileset, folder: Path, *, workers: int = 1, reporter: Reporter | None = None
 ) -> Fileset:
     """Simulate what is not there yet, and give a fileset of files.
-
-    Args:
-        fileset: Datasets with files, or with a ``simulate`` request.
-        folder: Where simulated samples are kept.
-        workers: Processes to simulate with.
-        reporter: Receives progress.
 
     Returns:
         The same datasets; simulated ones with their file, the generator's cross section and

@@ -17,14 +17,7 @@ _ATTRIBUTE = re.compile(r"^    (\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
 
 
 def json_schema(what: Literal["analysis", "fileset"] = "analysis") -> dict[str, Any]:
-    """Give the JSON Schema (draft 2020-12) of a file that is written by hand.
-
-    Args:
-        what: An analysis configuration, or a fileset in oddjet's own form.
-
-    Returns:
-        The schema; keys are described as in the docstrings of the settings' classes.
-    """
+    """Give the JSON Schema (draft 2020-12) of an analysis configuration, or of a fileset."""
     schema = _MODELS[what].model_json_schema()
     for model in (schema, *schema.get("$defs", {}).values()):
         text, _, attributes = model.get("description", "").partition("\n\nAttributes:\n")

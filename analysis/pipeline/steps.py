@@ -238,10 +238,6 @@ def _check_blinding(settings: HuntConfig, scores: Path, way_out: str) -> None:
 def with_samples(config: AnalysisConfig, reporter: Reporter) -> AnalysisConfig:
     """Simulate the samples of an analysis that do not exist yet.
 
-    Args:
-        config: The analysis.
-        reporter: Receives progress.
-
     Returns:
         The analysis with a fileset of files.
     """
@@ -259,18 +255,7 @@ def skim_events(
     executor: ExecutorBase | None = None,
     allow_missing: bool = False,
 ) -> Manifest:
-    """Skim the files of an analysis.
-
-    Args:
-        run: With samples that exist.
-        reporter: Receives progress.
-        output: Folder of the skim; by default the analysis' own.
-        executor: Where to run; by default where the analysis' cluster says.
-        allow_missing: As of `RunOptions`.
-
-    Returns:
-        The skim's manifest.
-    """
+    """Skim the files of an analysis, whose samples exist: the manifest."""
     config = run.config
     with (
         _executor_of(run, executor) as workers,
@@ -289,16 +274,7 @@ def skim_events(
 
 
 def score_skim(run: Run, reporter: Reporter, *, executor: ExecutorBase | None = None) -> Manifest:
-    """Score the skim of an analysis with its trained detectors, and fill histograms.
-
-    Args:
-        run: With a skim and trained detectors.
-        reporter: Receives progress.
-        executor: Where to run; by default where the analysis' cluster says.
-
-    Returns:
-        The scores table's manifest.
-    """
+    """Score an analysis's skim with its trained detectors, fill histograms; gives the manifest."""
     with (
         _executor_of(run, executor) as workers,
         reporter.track("score", run.skim.n_jets, "jets") as update,
@@ -319,12 +295,7 @@ def _executor_of(run: Run, executor: ExecutorBase | None) -> AbstractContextMana
 
 
 def ready_skim(config: AnalysisConfig, reporter: Reporter) -> Skim:
-    """Give the skim of an analysis; samples are simulated and files skimmed where they were not yet.
-
-    Args:
-        config: The analysis.
-        reporter: Receives progress.
-    """
+    """Give the skim of an analysis; what is not simulated and skimmed yet is so first."""
     run = Run(with_samples(config, reporter))
     skim_events(run, reporter)
     return run.skim
@@ -332,10 +303,6 @@ def ready_skim(config: AnalysisConfig, reporter: Reporter) -> Skim:
 
 def train_detectors(run: Run, reporter: Reporter) -> dict[str, FoldedDetector]:
     """Train the detectors of an analysis on its skim, those whose training does not hold any more.
-
-    Args:
-        run: With a skim.
-        reporter: Receives progress.
 
     Returns:
         Label to detector.

@@ -35,14 +35,7 @@ AFTER_TRAINING = {"decorrelation"}
 
 
 def training_key(skim: Skim, detector: DetectorConfig, *, folds: int, seed: int) -> str:
-    """Hash everything a training depends on.
-
-    Args:
-        skim: The jets: the keys of the background's parts stand for their contents.
-        detector: Name and hyper-parameters.
-        folds: Number of folds.
-        seed: Seed of the trainings.
-    """
+    """Hash what a training depends on; keys of the background's parts stand for their contents."""
     used = (*background_datasets(skim), *_signal_datasets(skim, detector))
     parts = [c.key for c in skim.manifest.chunks if c.dataset in used]
     theirs = _module_outside(detector.name, DETECTORS)
@@ -67,13 +60,7 @@ def _training_code() -> list[str]:
 def decorrelation_key(
     training: str, decorrelation: DecorrelationConfig | None, *, mass: str
 ) -> str | None:
-    """Hash everything decorrelations depend on; None where there are none.
-
-    Args:
-        training: The key of the training whose scores are decorrelated.
-        decorrelation: Methods and hyper-parameters.
-        mass: Column of the mass.
-    """
+    """Hash everything decorrelations depend on; None where there are none."""
     if decorrelation is None:
         return None
     theirs = [m for name in decorrelation.methods for m in _module_outside(name, DECORRELATIONS)]

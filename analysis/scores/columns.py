@@ -16,11 +16,7 @@ __all__ = ["ScoreName", "main_scores", "scores_of"]
 
 
 def scores_of(detectors: Mapping[str, FoldedDetector]) -> list[ScoreName]:
-    """Name every score of trained detectors: the raw scores of all first, then the decorrelated.
-
-    Args:
-        detectors: Detectors by label.
-    """
+    """Name every score of trained detectors: the raw scores of all first, then the decorrelated."""
     names = [
         name
         for label, model in detectors.items()
@@ -36,13 +32,7 @@ def main_scores(
     decorrelation: DecorrelationConfig | None,
     raw_scores: Mapping[str, Sequence[str]],
 ) -> list[ScoreName]:
-    """Name the score of each detector that is cut on, decorrelated where that is asked for.
-
-    Args:
-        detectors: The detectors of the analysis.
-        decorrelation: How scores are made independent of the mass; None for not at all.
-        raw_scores: The raw scores of each, by its label.
-    """
+    """Name the score of each detector that is cut on, decorrelated where that is asked for."""
     method = decorrelation.cut_method if decorrelation else ""
     return [
         ScoreName(labelled(detector.key, detector.cut or raw_scores[detector.key][0]), method)
