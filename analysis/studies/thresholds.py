@@ -15,7 +15,7 @@ import numpy as np
 
 from oddjet.analysis.report.figures.scores import ScoreSample
 from oddjet.analysis.report.figures.style import legend_text
-from oddjet.analysis.report.figures.thresholds import Mark, scores_with_thresholds
+from oddjet.analysis.report.figures.thresholds import scores_with_thresholds
 from oddjet.analysis.studies.jets import StudyJets, select_score
 from oddjet.analysis.studies.study import (
     Cell,
@@ -89,20 +89,10 @@ class Thresholds(StudyResult):
         for score in self.scores:
             for signal, cuts in score.cuts.items():
                 shown = {legend_text(self.background), legend_text(signal)}
-                marks = [
-                    Mark(
-                        cut.threshold.rule,
-                        cut.threshold.value,
-                        cut.signal.value,
-                        cut.background.value,
-                        needs_signal=cut.threshold.needs_signal,
-                    )
-                    for cut in cuts
-                ]
                 figures[f"thresholds_{score.detector}_{score.score}_{signal}"] = (
                     scores_with_thresholds(
                         [sample for sample in score.samples if sample.label in shown],
-                        marks,
+                        cuts,
                         name=f"{score.detector} {score.score}",
                         label=label,
                     )

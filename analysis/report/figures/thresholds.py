@@ -6,7 +6,6 @@ References:
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,34 +16,19 @@ from scipy.stats import gaussian_kde
 from oddjet.analysis.report.figures import draw
 from oddjet.analysis.report.figures.scores import ScoreSample
 from oddjet.analysis.report.figures.style import BACKGROUND, COLOURS, SIGNAL, PlotLabel, styled
+from oddjet.ml.evaluation.thresholds import Cut
 
-__all__ = ["Mark", "scores_with_thresholds"]
+__all__ = ["scores_with_thresholds"]
 
 
 MOST_BINS = 50
-MARK_COLOURS = ("#111111", COLOURS[3], COLOURS[2], COLOURS[5], COLOURS[8], COLOURS[6], COLOURS[9])
-
-
-@dataclasses.dataclass(frozen=True)
-class Mark:
-    """A threshold.
-
-    Attributes:
-        signal, background: Efficiencies there.
-        needs_signal: Whether signal was needed to find it; such ones are dashed.
-    """
-
-    label: str
-    value: float
-    signal: float
-    background: float
-    needs_signal: bool = False
+CUT_COLOURS = ("#111111", COLOURS[3], COLOURS[2], COLOURS[5], COLOURS[8], COLOURS[6], COLOURS[9])
 
 
 @styled
 def scores_with_thresholds(
     samples: Sequence[ScoreSample],
-    marks: Sequence[Mark],
+    cuts: Sequence[Cut],
     *,
     name: str,
     label: PlotLabel | None = None,
@@ -52,7 +36,7 @@ def scores_with_thresholds(
     """Draw histograms of a score, its kernel density estimates, and thresholds.
 
     Where the scores are positive and span more than a factor of eight, the axis is logarithmic and
-    densities are per unit of log10 of the score.
+    densities are per unit of log10 of the score. Cuts that needed signal to be found are dashed.
     """
     figure, axes = draw.new_axes(9.6, 5.0)
     values = np.concatenate([np.zeros(0), *(sample.values for sample in samples)])
@@ -64,13 +48,15 @@ def scores_with_thresholds(
     n_bins = int(np.clip(np.sqrt(smallest), 8, MOST_BINS))
     for sample in samples:
         _draw(axes, sample, float(low), float(high), n_bins, log=log)
-    for number, mark in enumerate(marks):
+    for number, cut in enumerate(cuts):
+        value = cut.threshold.value
+        left = f"{_percent(cut.signal.value)} / {_percent(cut.background.value)}"
         axes.axvline(
-            np.log10(mark.value) if log and mark.value > 0 else mark.value,
-            color=MARK_COLOURS[number % len(MARK_COLOURS)],
-            ls="--" if mark.needs_signal else "-",
+            np.log10(value) if log and value > 0 else value,
+            color=CUT_COLOURS[number % len(CUT_COLOURS)],
+            ls="--" if cut.threshold.needs_signal else "-",
             lw=1.5,
-            label=f"{mark.label}: {_percent(mark.signal)} / {_percent(mark.background)}",
+            label=f"{cut.threshold.rule}: {left}",
         )
     axes.set_ylim(bottom=0)
     axes.margins(x=0.02)

@@ -21,8 +21,9 @@ from oddjet.analysis.report.figures.epochs import (
 from oddjet.analysis.report.figures.mass_response import MassPair, mass_response, masses_in_and_out
 from oddjet.analysis.report.figures.matrix import coefficient_matrix
 from oddjet.analysis.report.figures.scores import ScoreSample
-from oddjet.analysis.report.figures.thresholds import Mark, scores_with_thresholds
+from oddjet.analysis.report.figures.thresholds import scores_with_thresholds
 from oddjet.ml.evaluation.bootstrap import Interval
+from oddjet.ml.evaluation.thresholds import Cut, Threshold
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,7 +51,10 @@ def sample(name: str, values: np.ndarray, *, is_signal: bool = False) -> ScoreSa
     return ScoreSample(name, values, None, is_signal)
 
 
-MARKS = [Mark("background mean", 1.0, 0.8, 0.4), Mark("between", 1.5, 0.6, 0.2, needs_signal=True)]
+CUTS = [
+    Cut(Threshold("background mean", 1.0), area(0.8), area(0.4)),
+    Cut(Threshold("between", 1.5, needs_signal=True), area(0.6), area(0.2)),
+]
 LINE = ContaminationLine(
     "kmeans min_d",
     np.array([0, 0.05, 0.1, 0.25, 1.0]),
@@ -104,14 +108,14 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "response of few": lambda: mass_response({"qcd": masses(5)}),
     "thresholds": lambda: scores_with_thresholds(
         [sample("qcd", RNG.normal(size=300)), sample("w", RNG.normal(2, 1, 300), is_signal=True)],
-        MARKS,
+        CUTS,
         name="s",
     ),
     "thresholds, logarithmic": lambda: scores_with_thresholds(
-        [sample("qcd", RNG.lognormal(0, 1.5, 300))], MARKS, name="s"
+        [sample("qcd", RNG.lognormal(0, 1.5, 300))], CUTS, name="s"
     ),
     "thresholds, one value": lambda: scores_with_thresholds(
-        [sample("qcd", np.ones(5))], MARKS, name="s"
+        [sample("qcd", np.ones(5))], CUTS, name="s"
     ),
     "thresholds, no jets": lambda: scores_with_thresholds(
         [sample("qcd", np.zeros(0))], [], name="s"
