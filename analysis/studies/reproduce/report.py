@@ -56,7 +56,7 @@ def _choice_record(choice: Choice) -> dict[str, Cell]:
         "AUC at fixed mass": None if fixed is None else interval_text(fixed.auc),
         "1/ε_b(0.2)": interval_text(choice.measured.rejection, digits=1),
         "ceiling": choice.ceiling,
-        "share of ceiling": choice.share and interval_text(choice.share, digits=2),
+        "share of ceiling": interval_text(choice.share, digits=2) if choice.share else None,
         "to reach": choice.task.wanted,
         "chosen from": choice.n_candidates,
     }

@@ -60,7 +60,7 @@ class Row:
             "1/ε_b(ε_s)": (
                 f"{interval_text(measured.rejection, digits=1)} at {measured.signal_efficiency:g}"
             ),
-            "share of ceiling": self.share and interval_text(self.share, digits=2),
+            "share of ceiling": interval_text(self.share, digits=2) if self.share else None,
             "ceiling": self.ceiling,
             "jets: training": self.n_train,
             "jets: signal": measured.n_signal,

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from oddjet.analysis.report.figures.contamination import ContaminationLine, contamination_curve
 from oddjet.analysis.report.figures.roc import RocLine, auc_by_epoch, roc_by_epoch
-from oddjet.analysis.report.figures.thresholds import Mark, scores_with_thresholds
+from oddjet.analysis.report.figures.thresholds import scores_with_thresholds
 from oddjet.analysis.report.figures.training import LossCurve, loss_curves
 from oddjet.analysis.report.page import Picture
 from oddjet.analysis.studies.reproduce.document import (
@@ -31,6 +31,7 @@ from oddjet.analysis.studies.reproduce.pictures import (
 from oddjet.analysis.studies.reproduce.settings import ceiling, make_trial
 from oddjet.analysis.studies.reproduce.trial import Trial, TrialResult
 from oddjet.ml.evaluation.roc import auc, roc_curve
+from oddjet.ml.evaluation.thresholds import Threshold, efficiencies_at
 from oddjet.ml.representations.jet_image import JetImage
 from oddjet.typing import Floats
 
@@ -128,18 +129,14 @@ def _threshold_drawings(result: TrialResult) -> Iterator[Picture]:
     for score in result.score_names:
         background = result.tables["qcd_w", "test"][score]
         signal = result.tables["w", "test"][score]
-        marks = [
-            Mark(
-                f"{name} of QCD",
-                float(value),
-                float(np.mean(signal > value)),
-                float(np.mean(background > value)),
-                False,
-            )
+        thresholds = [
+            Threshold(f"{name} of QCD", float(value))
             for name, value in (("mean", background.mean()), ("median", np.median(background)))
         ]
+        is_signal = np.arange(len(background) + len(signal)) >= len(background)
+        cuts = efficiencies_at(thresholds, np.concatenate([background, signal]), is_signal)
         samples = score_samples(result, {"qcd_w": "QCD", "w": "merged W"}, score)
-        figure = scores_with_thresholds(samples, marks, name=score.upper(), label=LABEL)
+        figure = scores_with_thresholds(samples, cuts, name=score.upper(), label=LABEL)
         yield drawing(
             f"khanal-{score}", figure, f"{score.upper()} of QCD and W jets (figures 8 and 13)"
         )
