@@ -143,8 +143,12 @@ def test_two_detectors_are_studied_beside_each_other(
     ("name", "words", "message"),
     [
         ("invers", (), "Did you mean 'inverse'"),
-        ("inverse", ("--option", "ratios=[1]"), "no option 'ratios'"),
-        ("epochs", ("--option", "x=1"), "has none"),
+        (
+            "inverse",
+            ("--option", "ratios=[1]"),
+            "unknown option of study inverse 'ratios'. Known: n_training.",
+        ),
+        ("epochs", ("--option", "x=1"), "unknown option of study epochs 'x'. Known: none."),
         ("inverse", ("--set", "scal=1"), "Did you mean 'scale'"),
         ("mass", (), "reconstruct_masses"),
         ("wrong_signal", (), "two signals"),
