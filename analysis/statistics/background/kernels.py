@@ -160,21 +160,21 @@ def _solve(factor, vector, n, solution):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _integrate(fit, b, q, slope):  # type: ignore[no-untyped-def]
-    """Integral of the function over bin b, infinite where it overflows; slope gets its derivatives."""
+def _integrate(design, log_weights, nodes, n, q, slope):  # type: ignore[no-untyped-def]
+    """Integral of the function over the nodes of a bin, infinite where it overflows, and its slope."""
     total = 0.0
-    for j in range(fit.n):
+    for j in range(n):
         slope[j] = 0.0
-    for k in range(fit.begins[b], fit.begins[b + 1]):
-        exponent = fit.log_weights[k]
-        for j in range(fit.n):
-            exponent += fit.design[k, j] * q[j]
+    for k in range(nodes[0], nodes[1]):
+        exponent = log_weights[k]
+        for j in range(n):
+            exponent += design[k, j] * q[j]
         if not exponent < 300.0:
             return np.inf
         part = np.exp(exponent)
         total += part
-        for j in range(fit.n):
-            slope[j] += part * fit.design[k, j]
+        for j in range(n):
+            slope[j] += part * design[k, j]
     return total
 
 
@@ -184,7 +184,7 @@ def _accumulate(fit, q, gradient, hessian):  # type: ignore[no-untyped-def]
 
     With a signal its yield is parameter n, after those of the background.
     """
-    counts, n, signal = fit.counts, fit.n, fit.signal
+    counts, design, log_weights, begins, n, first, stop, signal = fit
     with_signal = signal.size > 0
     size = n + 1 if with_signal else n
     for i in range(size):
@@ -194,9 +194,9 @@ def _accumulate(fit, q, gradient, hessian):  # type: ignore[no-untyped-def]
     value = 0.0
     slope = np.empty(SIZE)
     for b in range(counts.size):
-        if fit.first <= b < fit.stop:
+        if first <= b < stop:
             continue
-        background = _integrate(fit, b, q, slope)
+        background = _integrate(design, log_weights, (begins[b], begins[b + 1]), n, q, slope)
         if not np.isfinite(background):
             return np.inf
         expected = background
@@ -286,13 +286,13 @@ def _enough(fit, n):  # type: ignore[no-untyped-def]
 def _predict(fit, q, factor):  # type: ignore[no-untyped-def]
     """Events in the window and their variance; or the yield of the signal and its variance."""
     slope, part, solution = np.zeros(SIZE), np.empty(SIZE), np.empty(SIZE)
-    n = fit.n
+    design, log_weights, begins, n = fit.design, fit.log_weights, fit.begins, fit.n
     if fit.signal.size > 0:
         slope[n] = 1.0
         return q[n], _solve(factor, slope, n + 1, solution)
     total = 0.0
     for b in range(fit.first, fit.stop):
-        total += _integrate(fit, b, q, part)
+        total += _integrate(design, log_weights, (begins[b], begins[b + 1]), n, q, part)
         for j in range(n):
             slope[j] += part[j]
     return total, _solve(factor, slope, n, solution)
