@@ -6,12 +6,12 @@ made from it repeat.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from oddjet.datasets.files.dataset import Accepted, Dataset
 from oddjet.datasets.files.history import FileHistory
+from oddjet.datasets.files.years import runs_of_year, year_of_run
 from oddjet.errors import OddjetError
 
 __all__ = [
@@ -29,21 +29,6 @@ ROUNDED = 1e-3
 """Relative difference that a sum stated by hand may have to that of the files: it may be rounded."""
 
 _SHOWN = 3
-
-_FIRST_RUNS = {
-    2010: 132_000, 2011: 157_000, 2012: 186_000, 2013: 210_000, 2015: 230_000, 2016: 265_000,
-    2017: 290_000, 2018: 310_000, 2022: 347_000, 2023: 363_000, 2024: 376_000, 2025: 389_000,
-}  # fmt: skip
-"""CMS: the first run number of each year of data taking; the borders lie in the winter stops."""
-
-_LAST_RUN = 500_000
-_PARTS = {
-    (2016, "pre"): (0, 278_808), (2016, "post"): (278_769, _LAST_RUN),
-    (2022, "pre"): (0, 359_021), (2022, "post"): (359_022, _LAST_RUN),
-    (2023, "pre"): (0, 369_802), (2023, "post"): (369_803, _LAST_RUN),
-}  # fmt: skip
-"""First and last run of the parts of a year that are called by name: 2016 preVFP (HIPM, APV) and postVFP, which share era F; 2022 and 2022EE; 2023
-and 2023BPix."""
 
 
 @dataclass(frozen=True)
@@ -139,12 +124,12 @@ def doubt_of_year(dataset: Dataset, runs: Iterable[int]) -> list[Doubt]:
     Returns:
         One doubt at most.
     """
-    span = _runs_of(dataset.year) if dataset.kind == "data" and dataset.year else None
+    span = runs_of_year(dataset.year) if dataset.kind == "data" and dataset.year else None
     other = sorted({run for run in runs if span and not span[0] <= run <= span[1]})
     if span is None or not other:
         return []
-    years = [year for year, first in _FIRST_RUNS.items() if first <= other[0]]
-    real = f", which is of {years[-1]}" if years else ""
+    year = year_of_run(other[0])
+    real = f", which is of {year}" if year else ""
     return [
         Doubt(
             "other_year",
@@ -153,21 +138,6 @@ def doubt_of_year(dataset: Dataset, runs: Iterable[int]) -> list[Doubt]:
             "the year is kept as it is declared",
         )
     ]
-
-
-def _runs_of(text: str) -> tuple[int, int] | None:
-    """First and last run of a year such as 2024, 2016preVFP, UL18, Run3Summer22EE, 2016-2018; None if it names none."""
-    matches = list(re.finditer(r"20[12]\d(?!\d)|(?<=UL)1\d|(?<=mmer)2\d(?!UL)", text))
-    years = [int(match[0][-2:]) + 2000 for match in matches]
-    if not years or not set(years) <= set(_FIRST_RUNS):
-        return None
-    later = [first for year, first in _FIRST_RUNS.items() if year > max(years)]
-    span = (_FIRST_RUNS[min(years)], min(later, default=_LAST_RUN) - 1)
-    suffix = text[matches[0].end() :]
-    is_early = re.search("pre|APV|HIPM", suffix)
-    part = "pre" if is_early else "post" if re.search("post|EE|BPix", suffix) else ""
-    first, last = _PARTS.get((years[0], part), span) if len(years) == 1 else span
-    return max(first, span[0]), min(last, span[1])
 
 
 def _doubts_of_sums(dataset: Dataset, files: Mapping[str, FileHistory]) -> list[Doubt]:

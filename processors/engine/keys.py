@@ -17,6 +17,7 @@ __all__ = ["code_digest", "detector_code", "with_key"]
 _CODE = (
     "oddjet.processors",
     "oddjet.datasets.readers",
+    "oddjet.datasets.files.years",
     "oddjet.datasets.jets",
     "oddjet.datasets.columns",
     "oddjet.datasets.kinematics",

@@ -20,6 +20,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from oddjet.datasets.files.years import year_of_run, years_in
 from oddjet.errors import InputError
 from oddjet.processors.events.objects import Objects
 from oddjet.typing import Bools
@@ -122,18 +123,17 @@ def era_of(year: str) -> str:
     >>> [era_of(year) for year in ("2016APV", "UL18", "Summer22EE", "2024", "Run3", "early")]
     ['2016', '2018', 'Run 3', 'Run 3', 'Run 3', '']
     """
-    patterns = (r"20(1[5-8]|2[2-9])", r"UL[^0-9]?(1[678])", r"(?:Summer|Winter|Fall)(2[2-9])")
-    for pattern in patterns:
-        if match := re.search(pattern, year):
-            number = 2000 + int(match[1])
-            return _RUN_3 if number >= 2022 else str(number)
-    return _RUN_3 if re.search(r"Run ?(3|III)", year) else ""
+    years = years_in(year)
+    return _era(years[0]) if years else _RUN_3 if re.search(r"Run ?(3|III)", year) else ""
 
 
 def era_of_run(run: int) -> str:
     """Tell the era of a run of data by its number; empty for those of no era, such as 1 of simulation."""
-    borders = ((272_007, "2016"), (294_927, "2017"), (314_472, "2018"), (349_000, _RUN_3))
-    return next((era for first, era in reversed(borders) if run >= first), "")
+    return _era(year_of_run(run) or 0)
+
+
+def _era(year: int) -> str:
+    return _RUN_3 if year >= 2022 else str(year) if year >= 2015 else ""
 
 
 def jet_id_fields(available: Collection[str], prefix: str, *, eta_max: float) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ from oddjet.errors import (
     ProcessingError,
 )
 from oddjet.processors.engine.options import RunOptions
+from oddjet.processors.engine.preview import preview_fileset
 from oddjet.processors.events.selection import Selection
 from oddjet.processors.events.triggers import Triggers
 from oddjet.processors.run import run_skim
@@ -297,6 +298,29 @@ def test_reported_private_simulation_repeats_its_numbers(skim: Skimmed, cases: P
     manifest = skim(*files, accept=["repeated_events"])
     assert manifest.datasets["d"].n_events == 100
     assert "selected events have the numbers of others" in manifest.describe_caveats()
+
+
+def test_the_check_tells_what_is_known_and_accepted(qcd: Path, rewrite: Rewrite) -> None:
+    kept = rewrite(qcd, "kept.root", entries=100, keep_runs=True)
+    bare = rewrite(qcd, "bare.root", entries=50)
+    known: dict[str, Any] = {"kind": "background", "cross_section_pb": 2.0}
+    good = {
+        "kept": Dataset(files=[str(kept)], **known),
+        "stated": Dataset(files=[str(bare)], sumw=400.0, **known),
+    }
+    odd = Dataset(files=[str(rewrite(qcd, "odd.root", entries=50))], **known)
+
+    def check(**datasets: Dataset) -> list[str]:
+        listed = Fileset(datasets={**good, **datasets})
+        return [text for _, text in preview_fileset(listed, selection=OPEN, chunk_size=100)]
+
+    texts = check()
+    assert any("'kept': " in t and "400 events of the Runs trees; 100 are left" in t for t in texts)
+    assert any("'stated': " in t and "Σ weight 400, as stated; 50 events" in t for t in texts)
+    with pytest.raises(ConfigError, match="dataset odd: it has a cross section"):
+        check(odd=odd)
+    accepted = odd.model_copy(update={"accept": ("unknown_history",)})
+    assert any("accepted (unknown_history)" in text for text in check(odd=accepted))
 
 
 def test_notes_are_told_wherever_the_skim_is_used(
