@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,20 +44,28 @@ def write_histograms(
     totals: Totals,
     settings: HistogramSettings,
     scales: Mapping[str, float] | None = None,
+    caveats: Sequence[str] = (),
 ) -> Histograms:
     """Write what was added up of a scores table into its folder, as UHI JSON and as ROOT.
 
     A joint table of pseudo-data that could not be drawn is left out. Data are complete in these files:
     blinding is up to the reader, as in the hunt.
 
-    Weights are multiplied by `scales` of their dataset, if there are any.
+    Weights are multiplied by `scales` of their dataset, if there are any. Caveats stand in the metadata of each
+    histogram, and in ROOT as a text.
     """
     histograms = dict(totals.histograms)
     if scales is not None:
         histograms = {name: scale_histogram(h, scales) for name, h in histograms.items()}
     if totals.hunted is not None and totals.weights.usable:
         histograms[HUNTED] = totals.hunted
-    write_root(folder / "histograms.root", root_histograms(histograms, settings))
+    listed: Iterable[tuple[str, Any]] = root_histograms(histograms, settings)
+    if caveats:
+        histograms = {name: histogram.copy() for name, histogram in histograms.items()}
+        for histogram in histograms.values():
+            histogram.metadata = {"caveats": list(caveats)}
+        listed = itertools.chain(listed, [("caveats", "\n".join(caveats))])
+    write_root(folder / "histograms.root", listed)
     save_histograms(folder / HISTOGRAMS, histograms)
     return histograms
 

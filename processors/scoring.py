@@ -101,7 +101,7 @@ def run_anomaly(
     with lock_folder(output):
         manifest = parts.run(executor, "scores", _config(scorer, scales, options))
         totals = add_up(filler, Skim(scorer.output, manifest), executor)
-        written = write_histograms(output, totals, settings, scales)
+        written = write_histograms(output, totals, settings, scales, manifest.caveats)
         write_manifest(output, manifest)
         if not isinstance(source, Skim):
             warn_missing(output, manifest)

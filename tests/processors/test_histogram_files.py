@@ -73,3 +73,13 @@ def test_root_holds_spectra_with_their_squared_weights(tmp_path: Path) -> None:
             "10": [1, 0, 1],
             "11": [0, 2, 0],
         }
+
+
+def test_histograms_say_what_was_accepted_of_the_files(tmp_path: Path) -> None:
+    plain = write_histograms(tmp_path / "plain", filled(), SETTINGS)
+    written = write_histograms(tmp_path, filled(), SETTINGS, caveats=("a: odd", "b: old"))
+    loaded = load_histograms(tmp_path / "histograms.json")
+    assert loaded == written == plain
+    assert all(h.metadata == {"caveats": ["a: odd", "b: old"]} for h in loaded.values())
+    with uproot.open(tmp_path / "histograms.root") as file:
+        assert file["caveats"] == "a: odd\nb: old"

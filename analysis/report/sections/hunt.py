@@ -248,7 +248,7 @@ def scores_section(hunt: Hunt) -> Section:
         title="Hunt",
         anchor="hunt",
         statements=tuple(statements),
-        warnings=() if scan is None else scan.flags,
+        warnings=(*hunt.sample.caveats, *(() if scan is None else scan.flags)),
         tables=(Table(headers, tuple(hunt.rows()), f"{hunt.mass}: {hunt.tests}"),),
         pictures=(*fit_section(hunt).pictures, *bump_hunt_section(hunt).pictures),
         numbers=hunt.to_dict(),

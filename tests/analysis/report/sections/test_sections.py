@@ -187,6 +187,18 @@ def test_failed_fit_is_said(open_hunt: Hunt) -> None:
     assert sections.headline_cards(n_jets=1, hunt=hunt)[-1].tone == "warning"
 
 
+def test_what_was_accepted_of_the_files_is_said(open_hunt: Hunt) -> None:
+    sample = dataclasses.replace(open_hunt.sample, caveats=("qcd: odd",))
+    hunt = dataclasses.replace(open_hunt, sample=sample)
+    assert "qcd: odd" in sections.bump_hunt_section(hunt).warnings
+    assert hunt.to_dict()["caveats"] == ["qcd: odd"]
+    summary = DatasetSummary(kind="data", sumw=1, sumw2=1, n_events=1, caveats=("odd",))
+    manifest = Manifest(kind="skim", datasets={"qcd": summary})
+    section = sections.provenance_section(config={}, manifest=manifest)
+    assert section.warnings == ("qcd: odd",)
+    assert section.numbers["caveats"] == ["qcd: odd"]
+
+
 def test_poor_fit_is_said(open_hunt: Hunt) -> None:
     point = open_hunt.tightest
     assert point.fit is not None
