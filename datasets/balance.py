@@ -20,8 +20,8 @@ from oddjet.typing import Floats
 
 __all__ = ["Balance"]
 
-_STEP = 1e-3
-_LARGEST = 10_000
+_STEP = 2e-4
+_LARGEST = 50_000
 """Bins beyond a factor e^±10 are one."""
 
 
@@ -29,7 +29,7 @@ class Balance(BaseModel):
     """Ratios of the constituents' sum to the jet, as a histogram that adds up over chunks.
 
     Attributes:
-        counts: Number of jets by bin: bin i is around a ratio of e^(i / 1000).
+        counts: Number of jets by bin: bin i is around a ratio of e^(i / 5000).
         is_raw: Whether the jets are without corrections; False where the file has no rawFactor, so that
             the ratio holds the corrections too.
     """
@@ -76,7 +76,7 @@ class Balance(BaseModel):
         return sum(self.counts.values())
 
     def quantile(self, share: float) -> float:
-        """Give the ratio below or at which a share of the jets is, to 0.05 %; NaN without jets."""
+        """Give the ratio below or at which a share of the jets is, to 0.01 %; NaN without jets."""
         wanted, passed = share * self.n_jets, 0
         for place, number in sorted(self.counts.items()):
             passed += number

@@ -52,12 +52,14 @@ def _check_files(files: Sequence[str]) -> None:
     from oddjet.processors.engine.preview import preview_file  # noqa: PLC0415 (slow import)
 
     rows: list[tuple[object, ...]] = []
+    problems = []
     for file in files:
         name = Path(urlsplit(file).path).name
         try:
             previews = preview_file(file)
         except InputError as error:
-            rows.append((name, f"{type(error).__name__}: {error}", *[None] * 5))
+            rows.append((name, type(error).__name__, *[None] * 5))
+            problems.append(str(error))
             continue
         for preview in previews:
             if (balance := preview.balance) is None:
@@ -71,6 +73,10 @@ def _check_files(files: Sequence[str]) -> None:
     headings = ("file", "read as", "jets", "median", "1 % below", "1 % above", "compared with")
     title = "Σ constituents over the jet, of the first events"
     print_table(title, headings, rows, right=headings[2:6])
+    for problem in problems:
+        print_note(problem)
+    if problems:
+        raise typer.Exit(1)
 
 
 def schema(

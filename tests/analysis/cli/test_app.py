@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from toy_files import write_pfnano
 from typer.testing import CliRunner, Result
 
 from oddjet.analysis.cli.app import COMMANDS, app
@@ -104,6 +105,21 @@ def test_the_quickstart_passes_the_check() -> None:
     result = oddjet("check", ROOT / "analysis" / "quickstart.yaml")
     assert result.exit_code == 0, result.output
     assert "khanal" in result.output
+
+
+def test_the_check_of_files_shows_how_constituents_add_up(tmp_path: Path) -> None:
+    good = write_pfnano(tmp_path / "a.root", weighted=True)
+    result = oddjet("check", good)
+    assert result.exit_code == 0
+    for word in ("a.root", "(PUPPI)", "30", "1.0000", "raw pt"):
+        assert word in result.output
+    result = oddjet("check", good, tmp_path / "none.root")
+    assert result.exit_code == 1
+    assert f"{tmp_path}/none.root does not exist" in result.output
+    assert "1.0000" in result.output
+    result = oddjet("check", good, tmp_path / "analysis.yaml")
+    assert result.exit_code == 1
+    assert "expected one analysis, or ROOT files" in result.output
 
 
 def test_the_check_lists_everything_that_is_wrong(tmp_path: Path) -> None:

@@ -6,10 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import awkward as ak
-import numpy as np
 import pytest
-import uproot
+from toy_files import write_pfnano
 
 from oddjet.datasets.files.rootfiles import inspect_root
 from oddjet.datasets.readers import READERS
@@ -17,34 +15,6 @@ from oddjet.datasets.readers.formats import find_readers
 from oddjet.datasets.readers.peek import PEEKED, nearest_reader, peek
 
 CHS, PUPPI = READERS["pfnano_ak4"], READERS["pfnano_ak4_puppi"]
-
-
-def write_pfnano(path: Path, *, weighted: bool, n_events: int = 30, jets: bool = True) -> Path:
-    """AK4 jets of collinear candidates of 50, 30 and 20 GeV with the weights 1, ½ and 0; corrected by 1.25."""
-    pt, weight = np.array([50.0, 30.0, 20.0]), np.array([1.0, 0.5, 0.0])
-    raw = float(np.sum(pt * weight) if weighted else np.sum(pt))
-    n_jets = int(jets)
-
-    def each(values: Any, dtype: str = "float32") -> ak.Array:
-        flat = np.tile(np.asarray(values, dtype), n_events)
-        return ak.unflatten(flat, np.full(n_events, len(values)))
-
-    branches = {
-        "run": np.ones(n_events, np.uint32),
-        "Jet_pt": each([1.25 * raw] * n_jets),
-        "Jet_rawFactor": each([0.2] * n_jets),
-        **{f"Jet_{name}": each([0.5] * n_jets) for name in ("eta", "phi", "mass")},
-        "JetPFCands_jetIdx": each([0] * 3 * n_jets, "int32"),
-        "JetPFCands_pFCandsIdx": each([0, 1, 2] * n_jets, "int32"),
-        "PFCands_pt": each(pt),
-        "PFCands_puppiWeight": each(weight),
-        **{f"PFCands_{name}": each([0.5] * 3) for name in ("eta", "phi", "mass")},
-        "PFCands_pdgId": each([211] * 3, "int32"),
-    }
-    with uproot.recreate(path) as file:
-        file.mktree("Events", {n: ak.Array(b).type.content for n, b in branches.items()})
-        file["Events"].extend(branches)
-    return path
 
 
 @pytest.mark.parametrize(("weighted", "reader"), [(False, CHS), (True, PUPPI)])

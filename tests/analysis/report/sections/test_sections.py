@@ -68,7 +68,7 @@ def test_cut_flow(manifest: Manifest) -> None:
 
 
 def test_cut_flow_says_how_jets_were_read(datasets: dict[str, DatasetSummary]) -> None:
-    balance = Balance(counts={-5: 1, 0: 98, 650: 1})
+    balance = Balance(counts={-25: 1, 0: 98, 3250: 1})
     qcd = datasets["qcd"].model_copy(update={"balance": balance, "notes": ("read as it is",)})
     section = sections.cut_flow_section(
         {"qcd": (), "w": ()}, labels={"qcd": "QCD"}, datasets=datasets | {"qcd": qcd}
