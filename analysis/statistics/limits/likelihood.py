@@ -8,7 +8,7 @@ closed form at every θ. Data sets are rows of arrays, so that a thousand toys a
 References:
     K. Cranmer et al., "HistFactory", CERN-OPEN-2012-016.
     R. Barlow and C. Beeston, CPC 77 (1993) 219; J. S. Conway, arXiv:1103.0354 (one γ a bin).
-    D. Marquardt, J. SIAM 11 (1963) 431 (the damped Newton steps).
+    D. Marquardt, J. SIAM 11 (1963) 431 (damped steps); Y. Dauphin et al., arXiv:1406.2572 (they leave saddles).
 """
 
 from __future__ import annotations
@@ -26,10 +26,9 @@ __all__ = ["Data", "Fits", "Likelihood", "guarded_fit"]
 
 LEAST_FACTOR = 1e-10
 MAX_STEPS = 200
-PRECISION = 1e-9
-"""Distance to the minimum, in units of −ln L, at which a fit has converged."""
-FIRST_DAMPING, LARGEST_DAMPING = 1.234e-4, 1e10
-"""Of the Newton steps; no round number, so that it never cancels a negative curvature exactly."""
+PRECISION, TOYS_PRECISION = 1e-9, 1e-6
+"""Distances to the minimum, in units of −ln L, at which a fit of one data set and of many has converged."""
+FIRST_DAMPING, LARGEST_DAMPING = 1e-4, 1e10
 SADDLE = 1e-3
 """A curvature below minus this is that of no minimum; parameters have a size of one."""
 ACCEPTED = 1e-4
@@ -194,7 +193,7 @@ class Likelihood:
         x[:, 0] = np.maximum(x[:, 0], lowest) if mu is None else mu
         value, gradient, hessian = self._derivatives(x, data)
         damping = np.full(n_sets, FIRST_DAMPING)
-        fixed = (mu is not None, lowest)
+        fixed, precision = (mu is not None, lowest), PRECISION if n_sets == 1 else TOYS_PRECISION
         live = np.ones(n_sets, dtype=np.bool_)
         for _ in range(MAX_STEPS):
             sets = np.flatnonzero(live)
@@ -210,7 +209,7 @@ class Likelihood:
             moved = sets[better]
             x[moved], value[moved] = trial[better], new[0][better]
             gradient[moved], hessian[moved] = new[1][better], new[2][better]
-            close = (gain < PRECISION) & (lam < 1e-1)
+            close = (gain < precision) & (lam < 1e-1)
             live[sets] = ~(close | (damping[sets] > LARGEST_DAMPING))
             if not live.any():
                 break
@@ -245,10 +244,7 @@ class Likelihood:
             variance = unit**2 * squares
         slopes = np.zeros((len(x), self.n_parameters, self.n_bins))
         for part, rate, errors in zip(self.parts, rates, self.with_errors, strict=True):
-            factor = factors[:, None, :] if errors else 1.0
-            slopes[:, 1:] += rate.slopes * (rate.scale * 1.0)[..., None] * factor
-            if part.multiplier is not None:
-                slopes[:, part.multiplier] += rate.unit * factor
+            part.add_slopes(rate, factors if errors else None, slopes)
         return _State(np.maximum(events + factors * unit, FLOOR), factors, variance, slopes, rates)
 
     def _derivatives(self, x: Floats, data: Data) -> tuple[Floats, Floats, Floats]:
@@ -270,7 +266,7 @@ class Likelihood:
         diagonal = np.arange(1, self.n_parameters)
         hessian[:, diagonal, diagonal] += 1.0
         for part, rates, errors in zip(self.parts, state.rates, self.with_errors, strict=True):
-            part.bend(rates, first * factors if errors else first, hessian)
+            part.add_curvature(rates, first * factors if errors else first, hessian)
         return np.where(np.isfinite(value), value, np.inf), gradient, hessian
 
 
@@ -291,12 +287,15 @@ def _pinned(
 def _newton(
     x: Floats, gradient: Floats, hessian: Floats, damping: Floats, fixed: tuple[bool, float]
 ) -> Floats:
-    """Newton steps, damped by a part of the curvature of each parameter."""
+    """Damped Newton steps, with curvatures taken as positive: they go downhill and leave saddles."""
     gradient, hessian = _pinned(x, gradient, hessian, fixed)
-    diagonal = np.arange(x.shape[1])
-    size = np.maximum(np.abs(hessian[:, diagonal, diagonal]), 1.0)
-    hessian[:, diagonal, diagonal] += damping[:, None] * size
-    return np.asarray(np.linalg.solve(hessian, gradient[..., None])[..., 0])
+    finite = np.asarray(np.isfinite(hessian).all(axis=(1, 2)))
+    values, vectors = np.linalg.eigh(np.where(finite[:, None, None], hessian, 0.0))
+    size = np.abs(values)
+    along = np.einsum("bij,bi->bj", vectors, gradient) / (
+        size + damping[:, None] * np.maximum(size, 1.0)
+    )
+    return np.asarray(np.einsum("bij,bj->bi", vectors, along))
 
 
 def _distances(x: Floats, gradient: Floats, hessian: Floats, fixed: tuple[bool, float]) -> Floats:

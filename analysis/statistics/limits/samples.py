@@ -23,20 +23,30 @@ class Rates:
     """What one sample expects: arrays of shape (n_sets, n_bins), `slopes` and `shapes` with rows in between.
 
     Attributes:
-        scale: What multiplies the sample, shape (n_sets, 1) or ().
+        scale: What multiplies the sample, shape (n_sets, 1).
         unit: Events at a scale of 1.
-        slopes: Derivatives of `unit` by the nuisance parameters.
-        shapes: First and second derivatives by those that vary the shape, and the bend of the positive part.
+        slopes: Derivatives of `unit` by the nuisance parameters of the sample's `rows`.
+        shapes: First and second derivatives by those that vary the shape, and the bend of the positive part;
+            None where none does.
     """
 
     scale: Floats
     unit: Floats
     slopes: Floats
-    shapes: tuple[Floats, Floats, Floats]
+    shapes: tuple[Floats, Floats, Floats] | None
 
 
 class SampleRates:
-    """One sample as arrays: what it expects at given parameters, with derivatives."""
+    """One sample as arrays.
+
+    Args:
+        sample: The sample.
+        names: Nuisance parameters of the model; parameters are μ and these.
+
+    Attributes:
+        multiplier: Column of the parameter that multiplies the sample; None where none does.
+        rows: Columns of the parameters that it depends on otherwise.
+    """
 
     def __init__(self, sample: Sample, names: tuple[str, ...]) -> None:
         n_bins = sample.expected.size
@@ -44,50 +54,61 @@ class SampleRates:
         self.multiplier = 0 if sample.is_signal else None
         if sample.scaled_by:
             self.multiplier = 1 + names.index(sample.scaled_by)
-        self.exponents = np.zeros((len(names), n_bins))
+        own = [
+            *sample.shapes,
+            *(n for n in (*sample.norms, *sample.modes) if n not in sample.shapes),
+        ]
+        self.rows = np.array([1 + names.index(name) for name in own], dtype=np.int64)
+        self.exponents = np.zeros((len(own), n_bins))
         for name, size in sample.norms.items():
-            self.exponents[names.index(name)] += np.log1p(size)
+            self.exponents[own.index(name)] += np.log1p(size)
         for name, change in sample.modes.items():
-            self.exponents[names.index(name)] += change
-        self.columns = [names.index(name) for name in sample.shapes]
+            self.exponents[own.index(name)] += change
+        self.n_shapes = len(sample.shapes)
         pairs = np.array(list(sample.shapes.values())).reshape(-1, 2, n_bins)
         self.down, self.up = self.nominal - pairs[:, 0], pairs[:, 1] - self.nominal
 
     def rates(self, parameters: Floats) -> Rates:
         """Events and derivatives at some parameters, shape (n_sets, 1 + n_nuisances)."""
-        theta = parameters[:, 1:]
+        theta = parameters[:, self.rows]
         factor = np.exp(np.clip(theta @ self.exponents, -MAX_EXPONENT, MAX_EXPONENT))
-        scale = np.array(1.0)
+        scale = np.ones((len(parameters), 1))
         if self.multiplier is not None:
             scale = parameters[:, self.multiplier, None]
-        if not self.columns:
+        if not self.n_shapes:
             unit = factor * self.nominal
-            nothing = np.zeros(0)
-            slopes = unit[:, None, :] * self.exponents
-            return Rates(scale, unit, slopes, (nothing, nothing, nothing))
-        change, first, second = _interpolate(theta[:, self.columns, None], self.down, self.up)
+            return Rates(scale, unit, unit[:, None, :] * self.exponents, None)
+        change, first, second = _interpolate(theta[:, : self.n_shapes, None], self.down, self.up)
         shape, slope, bend = _positive(self.nominal + change.sum(axis=1), SOFT * self.nominal)
         unit, tilt = factor * shape, (factor * slope)[:, None, :]
         slopes = unit[:, None, :] * self.exponents
-        slopes[:, self.columns] += tilt * first
+        slopes[:, : self.n_shapes] += tilt * first
         return Rates(scale, unit, slopes, (first, tilt * second, factor * bend))
 
-    def bend(self, rates: Rates, weights: Floats, hessian: Floats) -> None:
+    def add_slopes(self, rates: Rates, factors: Floats | None, slopes: Floats) -> None:
+        """Add the derivatives of the events to those of the model, times factors a bin where there are some."""
+        scaled = rates.scale if factors is None else rates.scale * factors
+        slopes[:, self.rows] += rates.slopes * scaled[:, None, :]
+        if self.multiplier is not None:
+            slopes[:, self.multiplier] += rates.unit if factors is None else rates.unit * factors
+
+    def add_curvature(self, rates: Rates, weights: Floats, hessian: Floats) -> None:
         """Add the sample's second derivatives, weighted a bin, to a Hessian."""
         scaled = weights * rates.scale
-        mixed = (rates.slopes * scaled[:, None, :]) @ self.exponents.T
-        twice = (self.exponents * (scaled * rates.unit)[:, None, :]) @ self.exponents.T
-        hessian[:, 1:, 1:] += mixed + mixed.transpose(0, 2, 1) - twice
+        curvature = (self.exponents * (scaled * rates.unit)[:, None, :]) @ self.exponents.T
+        if rates.shapes is not None:
+            mixed = (rates.slopes * scaled[:, None, :]) @ self.exponents.T
+            curvature = mixed + mixed.transpose(0, 2, 1) - curvature
+            first, second, bend = rates.shapes
+            both = (first * (scaled * bend)[:, None, :]) @ first.transpose(0, 2, 1)
+            curvature[:, : self.n_shapes, : self.n_shapes] += both
+            own = np.arange(self.n_shapes)
+            curvature[:, own, own] += np.sum(scaled[:, None, :] * second, axis=2)
+        hessian[:, self.rows[:, None], self.rows] += curvature
         if self.multiplier is not None:
             by_scale = np.sum(rates.slopes * weights[:, None, :], axis=2)
-            hessian[:, self.multiplier, 1:] += by_scale
-            hessian[:, 1:, self.multiplier] += by_scale
-        first, second, bend = rates.shapes
-        for i, row in enumerate(self.columns):
-            hessian[:, 1 + row, 1 + row] += np.sum(scaled * second[:, i], axis=1)
-            for j, column in enumerate(self.columns):
-                both = scaled * bend * first[:, i] * first[:, j]
-                hessian[:, 1 + row, 1 + column] += np.sum(both, axis=1)
+            hessian[:, self.multiplier, self.rows] += by_scale
+            hessian[:, self.rows, self.multiplier] += by_scale
 
 
 def _interpolate(theta: Floats, down: Floats, up: Floats) -> tuple[Floats, Floats, Floats]:

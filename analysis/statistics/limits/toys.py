@@ -64,10 +64,11 @@ class Toys:
         bands = np.quantile(_cls(without, with_signal, without), stats.norm.cdf(BANDS))
         return np.concatenate([_cls(values, with_signal, without), bands])
 
-    def p_of_signal(self, mu: float) -> float:
-        """CLs+b: part of the toys with a signal that are at least as far from it as the data."""
-        values, with_signal, _ = self._statistics(mu)
-        return float(_beyond(values, with_signal)[0])
+    def observed(self, mu: float) -> tuple[float, float]:
+        """CLs of the data, and CLs+b: the part of toys with a signal that are at least as far from it."""
+        values, with_signal, without = self._statistics(mu)
+        p_value = float(_beyond(values, with_signal)[0])
+        return float(_cls(values, with_signal, without)[0]), p_value
 
     @property
     def p0(self) -> float:

@@ -45,6 +45,19 @@ def test_section_shows_what_may_be_shown(masses: tuple[float, ...], blinded: boo
     assert row["Observed events"] == ("blinded" if blinded else "75")
     assert row["Best fit [events]"] == ("blinded" if blinded else "20 ± 25")
     assert len([picture.png for picture in section.pictures]) == 1
+    assert section.statements[0] == f"{masses[0]:g} GeV: CLs, asymptotic"
+    # Defaults are nobody's measurement: they are shown with every limit.
+    assert "luminosity 1.6 %, jet mass scale 1 %, jet mass resolution 10 %" in section.paragraphs[0]
+
+
+def test_section_names_toys_and_bins_left_out() -> None:
+    limit = make(85.0, blinded=False)
+    background = np.where(np.arange(8) == 7, 0.0, 2.0)
+    inputs = dataclasses.replace(limit.inputs, background=background)
+    limit = dataclasses.replace(limit, inputs=inputs, n_toys=1000)
+    first, second = limits_section([SpectrumLimit(limit)]).statements
+    assert "1000 toys a point, because 10 background events are expected under the signal" in first
+    assert second.endswith("no background is expected there: [100, 105) GeV (101 observed)")
 
 
 def test_figures_are_drawn_and_a_band_needs_two_masses() -> None:

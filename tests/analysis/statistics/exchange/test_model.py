@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -119,6 +120,36 @@ def test_pyhf_expects_what_the_model_says() -> None:
     assert shifted == pytest.approx(1.1 * BACKGROUND + SIGNAL + 0.5)
     lower = expected(mu=0.0, fit0=-0.5)
     assert lower == pytest.approx(1.1 * BACKGROUND - [30.0, 1.0, 0.5])
+
+
+def test_modes_are_one_log_normal_process_a_bin_and_stay_positive(tmp_path: Path) -> None:
+    mode = np.array([2.0, -0.1, 0.4])
+    channel = dataclasses.replace(
+        make_channel(),
+        samples=(
+            Sample("signal", SIGNAL, is_signal=True),
+            Sample("background", BACKGROUND, modes={"fit0": mode}),
+            Sample("spurious", 0.5 * SIGNAL, scaled_by="spur"),
+        ),
+    )
+    assert channel.nuisances == ("fit0", "spur")
+    assert channel.background.tolist() == BACKGROUND.tolist()
+    model, _ = pyhf_model(channel)
+    values = dict(zip(model.config.par_names, model.config.suggested_init(), strict=True))
+    for fit0, spur in ((1.0, 0.0), (-3.0, 0.0), (0.0, 1.5), (0.5, -0.5)):
+        merged = {**values, "mu": 0.0, "fit0": fit0, "spur": spur}
+        pars = [merged[name] for name in model.config.par_names]
+        wanted = BACKGROUND * np.exp(fit0 * mode) + spur * 0.5 * SIGNAL
+        assert model.expected_data(pars, include_auxdata=False) == pytest.approx(wanted)
+    card, _ = write_datacard(tmp_path, channel)
+    lines = parse_card(card.read_text())
+    names = lines["process"][0]
+    assert names == ["signal", *(f"background_bin{i}" for i in range(3)), "spurious"]
+    kind, *kappas = lines["fit0"][0]
+    assert kind == "lnN"
+    assert kappas[0] == kappas[-1] == "-"
+    assert [float(kappa) for kappa in kappas[1:-1]] == pytest.approx(np.exp(mode), rel=1e-5)
+    assert lines["spur"] == [["rateParam", "mass", "spurious", "0", "[-7,7]"], ["param", "0", "1"]]
 
 
 @pytest.mark.parametrize("name", ["a b", "1x", "khanal@1%"])
