@@ -214,6 +214,19 @@ def literals_in(annotation: Any) -> Iterator[str]:
         yield from literals_in(argument)
 
 
+def values_of_key(name: str) -> set[str]:
+    """Values that a key of this name may have, empty where they are not few."""
+    values: set[str] = set()
+    models: list[type[BaseModel]] = [AnalysisConfig, Fileset, Cluster]
+    while models:
+        for key, field in models.pop().model_fields.items():
+            models += models_in(field.annotation)
+            if key == name:
+                values |= set(literals_in(field.annotation))
+                values |= {"true", "false"} if field.annotation is bool else set()
+    return values
+
+
 VALUES = {*values_of(AnalysisConfig), *values_of(Fileset), "auto", "full", "quick"}
 
 
@@ -277,6 +290,16 @@ def wrong_keys(message: Message) -> Iterator[str]:
             yield path
 
 
+def wrong_values(message: Message) -> Iterator[str]:
+    """What a key is told to be, where the key takes a few values or a truth value alone."""
+    told = re.findall(r"\bset (?:[a-z_]+\.)*([a-z_]+) to ([a-z_]+)\b", message.text)
+    told += re.findall(r"\b(?:dataset|it|with) ([a-z_]+): \[?([a-z_]+)\b", message.text)
+    for name, value in told:
+        values = values_of_key(name)
+        if values and value not in (*values, "a", "at", "null"):
+            yield f"{name}: {value}"
+
+
 def wrong_objects(message: Message) -> Iterator[str]:
     paths = re.findall(DOTTED, message.text)
     yield from (path for path in paths if path.startswith("oddjet.") and not is_object(path))
@@ -291,7 +314,10 @@ def wrong_packages(message: Message) -> Iterator[str]:
         yield from (f".[{extra}]" for extra in named if extra not in extras)
 
 
-CHECKS = (wrong_commands, wrong_flags, wrong_keys, wrong_objects, wrong_packages)
+CHECKS = (
+    *(wrong_commands, wrong_flags, wrong_keys, wrong_values),
+    *(wrong_objects, wrong_packages),
+)
 
 
 def test_there_are_messages() -> None:
@@ -323,6 +349,8 @@ def test_nothing_is_excused_that_no_message_says() -> None:
     [
         ("set require_sumw to false", "require_sumw"),
         ("take it from hunt.windows", "hunt.windows"),
+        ("set selection.jet_id to maybe", "jet_id: maybe"),
+        ("give the dataset kind: dater", "kind: dater"),
         ("write `lumi_masc: FILE`", "lumi_masc"),
         ("or set `fold`", "fold"),
         ("call `oddjet skimm` first", "oddjet skimm"),

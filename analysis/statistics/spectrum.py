@@ -245,8 +245,8 @@ class Spectrum:
         self._refuse(bad, squares, what, "fix the weights")
         if is_data:
             fix = (
-                "these are no numbers of events. Weighted simulation is fitted with is_data=False, or "
-                "drawn as pseudo-data first"
+                "these are no numbers of events. Weighted simulation is fitted with is_data=False "
+                "(`oddjet limit --simulation`), or drawn as pseudo-data first"
             )
             self._refuse(
                 seen & ~whole_numbers(counts),
