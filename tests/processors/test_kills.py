@@ -19,13 +19,13 @@ from typing import Any
 import awkward as ak
 import psutil
 import pytest
+from chunks import one
 from coffea.processor.executor import ExecutorBase
 from distributed import Client, LocalCluster
 
 from oddjet.analysis.studies.benchmarks.processors import repeat_file
 from oddjet.condor import Cluster, open_executor
 from oddjet.condor.executors import WorkersExecutor
-from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.datasets.skims.parts import read_part_record, write_part
 from oddjet.datasets.skims.skim import open_skim
 from oddjet.errors import ChunkTooLargeError
@@ -39,10 +39,6 @@ Rows = list[dict[str, Any]]
 
 def rows_of(folder: Path) -> Rows:
     return ak.to_list(open_skim(folder).jets())
-
-
-def fileset_of(path: Path) -> Fileset:
-    return Fileset(datasets={"some": Dataset(files=[str(path)], kind="background")})
 
 
 def kill_workers(n_kills: int, stop: threading.Event, killed: list[int]) -> None:
@@ -62,7 +58,7 @@ def test_ten_killed_workers_change_nothing(qcd: Path, tmp_path: Path) -> None:
     path = repeat_file(qcd, tmp_path / "big.root", times=20)
     with open_executor() as executor:
         run_skim(
-            fileset_of(path),
+            one(path),
             output=tmp_path / "clean",
             executor=executor,
             options=RunOptions(chunk_size=16),
@@ -73,7 +69,7 @@ def test_ten_killed_workers_change_nothing(qcd: Path, tmp_path: Path) -> None:
         thread = threading.Thread(target=kill_workers, args=(10, stop, killed), daemon=True)
         thread.start()
         manifest = run_skim(
-            fileset_of(path),
+            one(path),
             output=tmp_path / "killed",
             executor=executor,
             options=RunOptions(chunk_size=16),
@@ -114,7 +110,7 @@ def start_driver(script: Path, *arguments: str) -> subprocess.Popen[bytes]:
 def test_a_driver_killed_at_five_points_goes_on(qcd: Path, tmp_path: Path, kind: str) -> None:
     with open_executor() as executor:
         run_skim(
-            fileset_of(qcd),
+            one(qcd),
             output=tmp_path / "clean",
             executor=executor,
             options=RunOptions(chunk_size=10),
@@ -265,7 +261,7 @@ def test_a_chunk_that_kills_its_worker_is_named_within_two_minutes_and_smaller_o
         started = time.monotonic()
         with pytest.raises(ChunkTooLargeError, match="give a chunk_size of at most") as raised:
             run_skim(
-                fileset_of(path),
+                one(path),
                 executor=executor,
                 options=RunOptions(chunk_size=40_000),
                 **options,
@@ -278,7 +274,7 @@ def test_a_chunk_that_kills_its_worker_is_named_within_two_minutes_and_smaller_o
             started = time.monotonic()
             with pytest.raises(ChunkTooLargeError, match=r"big\.root.*smaller chunk_size"):
                 run_skim(
-                    fileset_of(path),
+                    one(path),
                     executor=executor,
                     options=RunOptions(chunk_size=40_000),
                     **options,
@@ -286,7 +282,7 @@ def test_a_chunk_that_kills_its_worker_is_named_within_two_minutes_and_smaller_o
             assert time.monotonic() - started < 120
     with small_cluster() as executor:
         manifest = run_skim(
-            fileset_of(path),
+            one(path),
             executor=executor,
             options=RunOptions(chunk_size=advice),
             **options,

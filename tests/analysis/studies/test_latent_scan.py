@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from drawn import assert_whole
 from matplotlib.figure import Figure
-from matplotlib.image import imread
 from toy_tables import module_on_path
 
 from oddjet.analysis.config import DetectorConfig
-from oddjet.analysis.report.figures.encode import figure_bytes
 from oddjet.analysis.report.figures.style import PlotLabel
 from oddjet.analysis.studies.latent_scan import (
     LatentScan,
@@ -294,12 +292,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_picture_renders_with_ink_and_margins(name: str) -> None:
-    png = figure_bytes(FIGURES[name](), dpi=60)
-    image = np.asarray(imread(io.BytesIO(png), format="png"))[..., :3]
-    dark = (image.min(axis=2) < 0.8) | (np.ptp(image, axis=2) > 0.2)
-    assert dark.mean() > 0.005
-    border = np.concatenate([dark[0], dark[-1], dark[:, 0], dark[:, -1]])
-    assert not border.any()
+    assert_whole(FIGURES[name]())
 
 
 def test_band_is_the_spread_around_the_mean_and_the_elbow_is_marked() -> None:

@@ -9,10 +9,10 @@ from typing import Any
 import awkward as ak
 import numpy as np
 import pytest
+from chunks import one
 from coffea.processor.executor import ExecutorBase
 
 from oddjet.datasets.balance import Balance
-from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.datasets.skims.manifest import read_manifest
 from oddjet.errors import BalanceError
 from oddjet.processors.engine.balance import balance_notes, check_balance
@@ -65,10 +65,6 @@ def test_tails_are_told_where_the_median_is_right() -> None:
     (note,) = balance_notes(balance_of(*[1.0] * 96, 0.4, 0.4, 0.4, 0.4))
     assert "more than 1 % of the jets are off by more than 10%" in note
     assert "1 % below 0.400" in note
-
-
-def one(path: Path, kind: str = "background") -> Fileset:
-    return Fileset(datasets={"some": Dataset(files=[str(path)], kind=kind)})
 
 
 def halve_candidates(data: dict[str, Any]) -> None:

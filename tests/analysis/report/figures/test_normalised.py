@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import pytest
-from matplotlib.image import imread
+from drawn import assert_whole
 
 from oddjet.analysis.report.figures.encode import figure_bytes
 from oddjet.analysis.report.figures.normalised import NormalisedTraining, normalised_trainings
@@ -33,12 +31,7 @@ FREE = NormalisedTraining(
 
 @pytest.mark.parametrize("trainings", [[HELD, FREE], [HELD], []], ids=["two", "one", "none"])
 def test_picture_renders_with_ink_and_margins(trainings: list[NormalisedTraining]) -> None:
-    figure = normalised_trainings(trainings, label=PlotLabel("simulation", "13 TeV"))
-    image = np.asarray(imread(io.BytesIO(figure_bytes(figure, dpi=60)), format="png"))[..., :3]
-    dark = (image.min(axis=2) < 0.8) | (np.ptp(image, axis=2) > 0.2)
-    assert dark.mean() > 0.005
-    border = np.concatenate([dark[0], dark[-1], dark[:, 0], dark[:, -1]])
-    assert not border.any()
+    assert_whole(normalised_trainings(trainings, label=PlotLabel("simulation", "13 TeV")))
 
 
 def test_lines_are_the_history_and_the_least_distance_is_marked() -> None:
