@@ -100,8 +100,8 @@ def limit(
         settings = choices.settings(Systematics(*dataclasses.astuple(sizes)))
         spectrum = read(source)
         template = None if signal is None else read(signal)
-        if spectrum.flow_note:
-            print_note(spectrum.flow_note)
+        for note in filter(None, (spectrum.flow_note, spectrum.errors_note)):
+            print_note(note)
         expected = None if background is None else read(background)
         with RichReporter().track("Limits", len(masses), "strengths") as progress:
             results = limit_spectrum(

@@ -45,7 +45,7 @@ def divided_by_width(counts: Floats, widths: Floats, variances: Floats | None) -
             # One small factor for all bins is a weight, such as a half.
             alike = any(_become_whole(counts, number) for number in range(2, int(factor.min())))
             if _become_whole(counts, factor) and not alike:
-                return f"times the width of their bin over {unit:g} GeV they are whole numbers"
+                return f"multiplied by the width of the bin in units of {unit:g} GeV they are whole numbers"
         return ""
     weights = variances / counts
     alike = np.ptp(weights * widths) < 1e-6 * (weights * widths).max()

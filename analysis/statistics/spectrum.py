@@ -272,7 +272,7 @@ class Spectrum:
         shown = divided_by_width(self.counts[use], self.widths[use], squares)
         if shown:
             msg = (
-                f"{self.name or 'the histogram'}: contents are events per GeV, or per another width, for "
+                f"{self.name or 'the histogram'}: contents are events per GeV, or per another width: "
                 f"{shown}. Functions are integrated over bins: give numbers of events, undivided"
             )
             raise FitError(msg)
