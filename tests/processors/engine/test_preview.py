@@ -22,7 +22,9 @@ def test_a_fileset_is_described(fileset: Fileset) -> None:
     assert "dataset 'w': tight jet ID: computed for PUPPI jets of Run 3; no year is stated" in str(
         texts
     )
-    for name, (_, text) in zip(("qcd", "w"), facts[2::2], strict=True):
+    for n_events, (_, text) in zip((400, 200), facts[1:3], strict=True):
+        assert f"belongs to the {n_events} events of the Runs trees" in text
+    for name, (_, text) in zip(("qcd", "w"), facts[4::2], strict=True):
         assert text.startswith(f"dataset '{name}' is read as nanoaod_v15")
         assert f"{name}.root: Σ constituents / raw pt: median 1.000" in text
 
