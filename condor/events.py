@@ -49,14 +49,7 @@ class JobState:
 
 
 def read_events(path: Path | str) -> dict[tuple[int, int], JobState]:
-    """Read an event log; a job's last event counts.
-
-    Args:
-        path: The file that a submit file names as `log`.
-
-    Returns:
-        (cluster, process) to state; nothing where there is no log.
-    """
+    """Read an event log: (cluster, process) to state by the last event; nothing without a log."""
     try:
         text = Path(path).read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -82,15 +75,7 @@ def _state(state: State, lines: list[str]) -> JobState:
 
 
 def tail(paths: Iterable[Path], *, lines: int = 8) -> str:
-    """Give the last lines of the first file that has any.
-
-    Args:
-        paths: Files, the most informative first.
-        lines: How many.
-
-    Returns:
-        The lines; empty where no file has any.
-    """
+    """Give the last lines of the first file that has any, the most informative files first."""
     for path in paths:
         try:
             text = path.read_text(encoding="utf-8", errors="replace")

@@ -90,11 +90,7 @@ class SerialExecutor(IterativeExecutor):  # type: ignore[misc]
     def __call__(
         self, items: Sequence[Any], function: Callable[[Any], Any], accumulator: Any
     ) -> tuple[Any, int]:
-        """Apply a function to every item and add the results up.
-
-        Returns:
-            The sum and 0 (coffea's sign for "no exception").
-        """
+        """Apply a function to every item and add the results up."""
         if len(items) == 0:
             return accumulator, 0
         return accumulate(map(function, items), accumulator), 0
@@ -115,9 +111,6 @@ class PoolExecutor(FuturesExecutor):  # type: ignore[misc]
 
         At the first error what is queued is cancelled, what runs is waited for, and the error
         raised.
-
-        Returns:
-            The sum and 0 (coffea's sign for "no exception").
 
         Raises:
             ConfigError: ``pool`` is a class, not an open pool.
@@ -157,8 +150,7 @@ class WorkersExecutor(DaskExecutor):  # type: ignore[misc]
         At the first error what is queued is released and what runs is waited for, up to
         ``drain_seconds``, so that no worker writes behind the caller's back.
 
-        Returns:
-            The sum and 0 (coffea's sign for "no exception").
+        The 0 beside the sum is coffea's sign for "no exception".
         """
         if len(items) == 0:
             return accumulator, 0

@@ -33,10 +33,7 @@ _LOOPBACK = re.compile(r"(127(\.\d+){3}|localhost|\[::1\])(:\d+)?/?")
 
 @contextmanager
 def open_local(cluster: Cluster) -> Iterator[WorkersExecutor]:
-    """Start a scheduler and workers on loopback only: a scheduler runs the code of all that reach it.
-
-    Args:
-        cluster: With the number of workers.
+    """Start a scheduler, which runs the code of all that reach it, and workers on loopback only.
 
     Yields:
         The executor.

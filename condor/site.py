@@ -191,9 +191,6 @@ def read_site(site: str) -> dict[str, Any]:
     Args:
         site: Name of one that comes with the package, or path of a YAML file.
 
-    Returns:
-        The keys that are set.
-
     Raises:
         ConfigError: If there is none, or it is not valid; every problem is listed.
     """

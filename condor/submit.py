@@ -57,14 +57,7 @@ _PACKAGE = "oddjet.tar.gz"
 
 
 def site_lines(site: Site) -> dict[str, str]:
-    """Give the lines of an HTCondor submit file that a site needs, in addition to the usual requests.
-
-    Args:
-        site: The profile.
-
-    Returns:
-        Name to value, as written in the file.
-    """
+    """Give the lines, name to value, of a submit file that a site needs beside the usual."""
     lines: dict[str, str] = {}
     if site.image:
         lines |= {"universe": "container", "container_image": site.image}
@@ -97,9 +90,6 @@ def write_submission(
         module: What `python -m` runs, with the paths of `job.json` and `parts`.
         n_jobs: Number of jobs.
         inputs: Further files to transfer where none are shared, relative to each job's folder.
-
-    Returns:
-        The submit file.
     """
     folder = folder.absolute()
     python = site.python or ("python3" if site.image else sys.executable)
@@ -138,9 +128,6 @@ def write_submission(
 
 def literal(path: Path) -> str:
     """Write a path so that HTCondor expands nothing in it.
-
-    Args:
-        path: Of a line of a submit file.
 
     Raises:
         ConfigError: If it cannot be written in one line of a submit file.
@@ -207,13 +194,7 @@ def pack_package(folder: Path, package: Path | None = None) -> Path:
 
 
 def submit_jobs(path: Path) -> int:
-    """Submit a file to HTCondor.
-
-    Args:
-        path: The submit file.
-
-    Returns:
-        Number of the cluster of jobs.
+    """Submit a file to HTCondor; gives the number of the cluster of jobs.
 
     Raises:
         ConfigError: If there is no `condor_submit` here.
@@ -228,11 +209,7 @@ def submit_jobs(path: Path) -> int:
 
 
 def remove_jobs(jobs: Mapping[str, str] | Sequence[str]) -> None:
-    """Remove jobs from the queue; jobs that have left the queue are no error.
-
-    Args:
-        jobs: Names, `CLUSTER.PROCESS`.
-    """
+    """Remove jobs, `CLUSTER.PROCESS`, from the queue; jobs that have left it are no error."""
     if jobs and shutil.which("condor_rm"):
         subprocess.run(["condor_rm", *jobs], capture_output=True, check=False, timeout=120)
 

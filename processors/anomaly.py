@@ -89,11 +89,7 @@ def score_part(item: tuple[Skim, ChunkSource], *, scorer: JetScorer) -> dict[str
 
 
 def one_part(skim: Skim, record: ChunkRecord) -> Skim:
-    """Give one part of a skim or scores table as a small one of its own, to be sent to a worker.
-
-    Returns:
-        The part.
-    """
+    """Give one part of a skim or scores table as a small one of its own, to be sent to a worker."""
     datasets = {record.dataset: skim.manifest.datasets[record.dataset]}
     manifest = Manifest(kind=skim.manifest.kind, datasets=datasets, chunks=(record,))
     return Skim(folder=skim.folder, manifest=manifest)

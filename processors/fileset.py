@@ -87,15 +87,7 @@ class FilesetPass:
     def run(
         self, executor: ExecutorBase, kind: Literal["skim", "scores"], config: dict[str, Any]
     ) -> Manifest:
-        """Process what is not there yet, and check the whole.
-
-        Args:
-            executor: Where to run.
-            kind: What the parts are.
-            config: Settings for the manifest, beside those of files.
-
-        Returns:
-            The manifest; it is not written yet.
+        """Process what is missing, check the whole, and give a manifest, which is not written yet.
 
         Raises:
             ProcessingError: If chunks failed, entries do not add up, or Σ weight is not what files and

@@ -78,9 +78,6 @@ def save_histograms(path: Path | str, histograms: Histograms) -> None:
 def load_histograms(path: Path | str) -> Histograms:
     """Read what `save_histograms` wrote.
 
-    Returns:
-        The histograms by name.
-
     Raises:
         InputError: If the file is missing or holds something else.
     """

@@ -191,12 +191,7 @@ def read_job(path: Path) -> BatchJob:
 def pack_inputs(job: BatchJob, folder: Path) -> BatchJob:
     """Pack what a job reads beside its files of events, for machines that do not see it.
 
-    Args:
-        job: With absolute paths.
-        folder: The job's; the archive is written there.
-
-    Returns:
-        The job with the paths that hold where the archive is unpacked.
+    The job that is given has the paths that hold where the archive is unpacked.
     """
     step = job.step
     changes: dict[str, Any] = {}

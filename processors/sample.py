@@ -45,13 +45,7 @@ class HuntSample:
         return self.kind == "pseudo-data" and self.scales is not None
 
     def rows(self, table: Table) -> Bools:
-        """Mark the jets of a whole table.
-
-        Args:
-            table: Columns of the scores table, each of shape (n_jets,).
-
-        Returns:
-            Mask of shape (n_jets,).
+        """Mark the jets of a whole table: (n_jets,).
 
         Raises:
             OddjetError: Events cannot be drawn; see `draw_pseudodata`.
@@ -73,15 +67,10 @@ class HuntSample:
         )
 
     def rows_of_part(self, part: Any, dataset: str) -> tuple[Bools, ExpectedWeights]:
-        """Mark the jets of a part of a table: the same as among all.
+        """Mark the jets of a part of a table, whole events of one dataset: the same as among all.
 
-        Args:
-            part: Rows of one dataset, whole events, with `columns`.
-            dataset: The dataset.
-
-        Returns:
-            Mask of shape (n_jets,), and a summary of the weights; their sum over all parts has to be
-            checked.
+        Beside the mask (n_jets,) there is a summary of the weights, whose sum over all parts has to
+        be checked.
 
         Raises:
             InputError: Jets of one event differ in weight.

@@ -90,11 +90,7 @@ class Running:
     ] = None
 
     def changes(self, **others: Any) -> dict[str, Any]:
-        """Give what differs from the analysis, by dotted key.
-
-        Args:
-            **others: Other settings, with ``__`` for a dot; those that are None are left out.
-        """
+        """Give what differs from the analysis, by dotted key; ``__`` is a dot, None is left out."""
         cluster = {"cluster.executor": self.executor, "cluster.workers": self.workers}
         changes = chosen(self.settings, cluster | others)
         executor = changes.get("cluster.executor")

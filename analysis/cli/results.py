@@ -15,12 +15,7 @@ __all__ = ["print_result"]
 
 
 def print_result(section: Section, written: Sequence[Path] = ()) -> None:
-    """Print what came out: tables and sentences, warnings to the error stream, and what was written.
-
-    Args:
-        section: The result.
-        written: Files, the most important first.
-    """
+    """Print tables, sentences, and files that were written; warnings go to the error stream."""
     for table in section.tables:
         out.print(rich_table(table, width=out.width))
     for statement in section.statements:

@@ -63,14 +63,7 @@ class HuntedSpectra:
         wanted: HistogramSettings,
         sample: HuntSample,
     ) -> HuntedSpectra:
-        """Take spectra out of a joint table.
-
-        Args:
-            table: dataset × pattern × mass.
-            filled: What it was filled with.
-            wanted: Which of its scores and working points to take.
-            sample: Its jets.
-        """
+        """Take the spectra that are wanted out of a joint table: dataset × pattern × mass."""
         patterns: Any = table[::sum, :, :]
         members = [[bit == "1" for bit in pattern] for pattern in patterns.axes[0]]
         joint = JointTable(
@@ -149,10 +142,6 @@ def read_histograms(folder: Path | str, wanted: HistogramSettings) -> ScoreHisto
 
     Those of another binning, other cuts or other jets are filled from the table as the second processor
     fills them; nothing is scored again, and the files stay as they are.
-
-    Args:
-        folder: The folder.
-        wanted: What the histograms have to hold.
 
     Raises:
         SkimError: There is no scores table.

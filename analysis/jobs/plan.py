@@ -82,9 +82,6 @@ def plan_analysis(config: AnalysisConfig, *, measure: bool = False) -> RunPlan:
         config: The analysis.
         measure: Measure again although that was done before.
 
-    Returns:
-        The plan.
-
     Raises:
         ConfigError: If samples are to be simulated first.
         InputError: If no file can be used.

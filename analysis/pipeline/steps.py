@@ -117,9 +117,6 @@ def score_jets(
         report: HTML file for Dask's performance report.
         reporter: Receives progress.
 
-    Returns:
-        Number of jets scored.
-
     Raises:
         DetectorError: A folder holds no trained detector.
         ConfigError: Two models have the same name, or the source is no skim and no fileset.
@@ -302,11 +299,7 @@ def ready_skim(config: AnalysisConfig, reporter: Reporter) -> Skim:
 
 
 def train_detectors(run: Run, reporter: Reporter) -> dict[str, FoldedDetector]:
-    """Train the detectors of an analysis on its skim, those whose training does not hold any more.
-
-    Returns:
-        Label to detector.
-    """
+    """Train those detectors of an analysis, label to detector, that do not hold any more."""
     config = run.config
     return {
         detector.key: train_detector(

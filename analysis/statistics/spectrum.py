@@ -320,15 +320,7 @@ def overlaps(edges: Floats, window: Window) -> Bools:
 
 
 def check_window(edges: Floats, window: Window, *, name: str = "window") -> Bools:
-    """Mask of the bins under a window that must lie inside the range.
-
-    Args:
-        edges: Bin edges, n_bins + 1 of them [GeV].
-        window: Lower and upper end [GeV].
-        name: What the window is called in messages.
-
-    Returns:
-        Mask of shape (n_bins,).
+    """Mask (n_bins,) of the bins under a window [GeV] that must lie inside the range.
 
     Raises:
         FitError: The window is empty, not finite, or reaches outside the range.
@@ -361,12 +353,7 @@ def whole_bins(edges: Floats, window: Window) -> Window:
 
 
 def check_same_edges(edges: Floats, wanted: Floats, name: str) -> None:
-    """Check that a background or template has the bins of the spectrum.
-
-    Args:
-        edges: Its bin edges [GeV].
-        wanted: Those of the spectrum [GeV].
-        name: What it is called in the message.
+    """Check that a background or template, called `name`, has the wanted edges [GeV].
 
     Raises:
         FitError: It has others.

@@ -14,10 +14,7 @@ __all__ = ["read_arrays", "read_histogram"]
 
 
 def read_arrays(histogram: tuple[Any, ...]) -> dict[str, Any]:
-    """Read (contents, edges), as `numpy.histogram` gives them.
-
-    Returns:
-        Fields of a `Spectrum`.
+    """Read (contents, edges), as `numpy.histogram` gives them: fields of a `Spectrum`.
 
     Raises:
         InputError: They are not two arrays of numbers.
@@ -31,14 +28,7 @@ def read_arrays(histogram: tuple[Any, ...]) -> dict[str, Any]:
 
 
 def read_histogram(histogram: PlottableHistogram, name: str | None) -> dict[str, Any]:
-    """Read any histogram of one axis that follows UHI's PlottableHistogram.
-
-    Args:
-        histogram: It.
-        name: Its name; its own if None.
-
-    Returns:
-        Fields of a `Spectrum`.
+    """Read a histogram of one axis that follows UHI's PlottableHistogram: fields of a `Spectrum`.
 
     Raises:
         InputError: It is no histogram, or a profile; it has other than one axis of numbers; or it was

@@ -26,15 +26,7 @@ _SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 
 def validate(model: type[Model], data: object, where: str) -> Model:
-    """Validate data as a model.
-
-    Args:
-        model: A pydantic model.
-        data: What was read, usually nested dicts and lists.
-        where: Where it comes from, for the message.
-
-    Returns:
-        The model.
+    """Validate data, which come from `where`, as a model.
 
     Raises:
         ConfigError: If it does not validate: one line a problem, with the key's path, what came,

@@ -201,25 +201,11 @@ class Dataset(BaseModel):
         return self
 
     def places(self, path: str) -> tuple[str, ...]:
-        """Give the places from which a file can be read, in the order in which to try them.
-
-        Args:
-            path: One of `files`.
-
-        Returns:
-            Paths or URLs, at least one.
-        """
+        """Give the paths or URLs to read one of `files` from, in the order of trying."""
         return alternatives(path, self.redirectors)
 
     def with_files(self, files: Iterable[Path | str], **known: Any) -> Dataset:
-        """Give the dataset files in place of `das` or `simulate`.
-
-        Args:
-            files: Paths or URLs.
-            **known: Other fields to set, such as cross_section_pb.
-
-        Returns:
-            A new dataset.
+        """Give the dataset files in place of `das` or `simulate`, and other fields that are `known`.
 
         Raises:
             ConfigError: If the result is not a valid dataset.
@@ -251,13 +237,7 @@ class Fileset(BaseModel):
     note: str | None = None
 
     def only(self, names: Iterable[str]) -> Fileset:
-        """Keep some datasets.
-
-        Args:
-            names: Their names.
-
-        Returns:
-            A new fileset, in the order of the names.
+        """Keep the datasets of these names, in their order.
 
         Raises:
             ConfigError: If there is no such dataset.
@@ -271,14 +251,7 @@ class Fileset(BaseModel):
         return self.model_copy(update={"datasets": {name: self.datasets[name] for name in names}})
 
     def replace(self, name: str, dataset: Dataset) -> Fileset:
-        """Put another dataset in place of one.
-
-        Args:
-            name: Its name.
-            dataset: The new one.
-
-        Returns:
-            A new fileset, in the same order.
+        """Put another dataset in place of one, in the same order.
 
         Raises:
             ConfigError: If the name is not safe.
@@ -289,9 +262,6 @@ class Fileset(BaseModel):
 
 def require_files(fileset: Fileset) -> None:
     """Check that every dataset has its files.
-
-    Args:
-        fileset: Any.
 
     Raises:
         ConfigError: If datasets are still DAS names or are still to be simulated; the message says

@@ -49,12 +49,7 @@ class Doubt:
 
 
 def doubts_before_reading(dataset: Dataset, files: Mapping[str, FileHistory]) -> list[Doubt]:
-    """Compare what is declared of a dataset with what its files say of themselves; no event is read.
-
-    Args:
-        dataset: The dataset.
-        files: Path to history of its files that can be opened.
-    """
+    """Compare what is declared of a dataset with the histories of its files, by path."""
     return (
         _doubts_of_data(dataset, files)
         if dataset.kind == "data"
@@ -115,15 +110,7 @@ def _doubts_of_data(dataset: Dataset, files: Mapping[str, FileHistory]) -> list[
 
 
 def doubt_of_year(dataset: Dataset, runs: Iterable[int]) -> list[Doubt]:
-    """Compare the year of a dataset of data with its run numbers.
-
-    Args:
-        dataset: Its `year` is compared where it names one of CMS' years of data taking.
-        runs: Run numbers.
-
-    Returns:
-        One doubt at most.
-    """
+    """Compare the year of a dataset of data with its run numbers, where it names a year of CMS."""
     span = runs_of_year(dataset.year) if dataset.kind == "data" and dataset.year else None
     other = sorted({run for run in runs if span and not span[0] <= run <= span[1]})
     if span is None or not other:
@@ -203,13 +190,7 @@ def refuse(
 ) -> dict[str, tuple[str, ...]]:
     """Refuse what is in doubt and not accepted.
 
-    Args:
-        doubts: By dataset.
-        datasets: The datasets, with what they accept.
-        error: What is raised.
-
-    Returns:
-        Notes by dataset of what is accepted, for every later output.
+    What is accepted is given as notes by dataset, for every later output.
 
     Raises:
         OddjetError: The error, if something is not accepted; the message lists all.

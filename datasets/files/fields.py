@@ -17,9 +17,6 @@ __all__ = ["NtupleFields", "flat_names"]
 def flat_names(events: Any) -> dict[str, str]:
     """Name everything a tree holds as a TTree of NanoAOD does.
 
-    Args:
-        events: uproot's TTree or RNTuple.
-
     Returns:
         Flat name, such as FatJet_pt, to the name by which the tree gives it: the same, or FatJet.pt.
     """

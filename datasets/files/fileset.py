@@ -357,9 +357,6 @@ def _matches(pattern: str, base: Path, where: str, *, redirected: bool) -> list[
 def _refuse_same_paths(fileset: Fileset) -> None:
     """Refuse a path that is there twice, also through links or another spelling.
 
-    Args:
-        fileset: Any.
-
     Raises:
         DuplicateFileError: If there is one.
     """

@@ -57,13 +57,7 @@ class FileHistory:
 
 
 def read_history(file: Any, n_entries: int, branches: Collection[str]) -> FileHistory:
-    """Read what an open ROOT file says of its history.
-
-    Args:
-        file: As uproot opens it.
-        n_entries: Entries of its tree of events.
-        branches: Their branches.
-    """
+    """Read what an open ROOT file says of its history."""
     has_blocks = "LuminosityBlocks" in file
     # Early NanoAOD wrote an underscore at the end.
     names = ("genEventCount", "genEventCount_", "genEventSumw", "genEventSumw_")

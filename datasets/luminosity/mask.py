@@ -40,9 +40,6 @@ class LumiMask:
         Args:
             path: JSON as CMS publishes it: {"run": [[first, last], …], …}, ends included.
 
-        Returns:
-            The mask.
-
         Raises:
             ConfigError: If it cannot be read or is not strictly of that form: runs as digits,
                 ranges of two integers, first ≤ last, ordered, not overlapping, at least one.

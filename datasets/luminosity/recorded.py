@@ -59,9 +59,6 @@ class LumiTable:
             path: The file. Its head, a line that begins with #run:fill,ls, names the columns and
                 their units, such as recorded(/ub); other lines that begin with # are comments.
 
-        Returns:
-            The table.
-
         Raises:
             ConfigError: If it cannot be read, has no such head, a line is not of that form, or a
                 luminosity block is there twice.
@@ -92,13 +89,7 @@ class LumiTable:
         return cls(recorded=recorded, path=str(path))
 
     def lumi_ifb(self, blocks: Blocks) -> float:
-        """Add up the luminosity of luminosity blocks.
-
-        Args:
-            blocks: Run and block (n, 2).
-
-        Returns:
-            Recorded luminosity [1/fb].
+        """Add up the recorded luminosity [1/fb] of luminosity blocks: run and block (n, 2).
 
         Raises:
             ConfigError: If the table lacks one.

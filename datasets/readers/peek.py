@@ -24,11 +24,6 @@ PEEKED = 200
 def peek(file: RootFile, reader: Reader, *, timeout: float) -> Balance:
     """Compare the jets of a file's first events with their constituents.
 
-    Args:
-        file: A checked file.
-        reader: Its format.
-        timeout: Seconds a server has for an answer.
-
     Raises:
         LinkError: If an index points outside its collection.
     """
@@ -50,17 +45,11 @@ def peek(file: RootFile, reader: Reader, *, timeout: float) -> Balance:
 
 
 def nearest_reader(readers: Sequence[Reader], file: RootFile, *, timeout: float) -> Reader:
-    """Choose the reader whose constituents add up to their jets best.
+    """Choose, of those that `find_readers` gave, the reader whose constituents fit their jets best.
 
     For formats that do not say whether their jets are weighted.
 
-    Args:
-        readers: What `find_readers` gave.
-        file: The file.
-        timeout: Seconds a server has for an answer.
-
-    Returns:
-        The first one where the file has no jets, or cannot be read: then reading it says why.
+    The first one where the file has no jets, or cannot be read: then reading it says why.
     """
     if len(readers) == 1:
         return readers[0]

@@ -130,14 +130,10 @@ class Reader:
         return tuple(dict.fromkeys([*self.required, *optional]))
 
     def jet_columns(self, available: Collection[str]) -> dict[str, str]:
-        """List which further quantities of the jets there are.
+        """List which further quantities of the jets there are among branches: field to branch.
 
-        Args:
-            available: The file's branches.
-
-        Returns:
-            Field to branch, for instance msoftdrop to FatJet_msoftdrop; the index of the matched
-            generated jet is the field genJetIdx, whatever the jets.
+        For instance msoftdrop to FatJet_msoftdrop; the index of the matched generated jet is the
+        field genJetIdx, whatever the jets.
         """
         columns = {field: f"{self.jet}_{field}" for field in _COLUMNS}
         columns["genJetIdx"] = self.gen_jet_index
@@ -229,14 +225,7 @@ class Reader:
 
 
 def flatten(branch: Any) -> tuple[Ints, npt.NDArray[Any]]:
-    """Give offsets and flat content of a branch.
-
-    Args:
-        branch: n_events * var * number, also virtual or sliced.
-
-    Returns:
-        Offsets (n_events + 1), the first 0, and the values (offsets[-1]).
-    """
+    """Give offsets (n_events + 1), the first 0, and flat content of a branch, n_events * var."""
     layout = ak.to_packed(ak.materialize(ak.Array(branch))).layout.to_ListOffsetArray64(True)
     offsets = np.asarray(layout.offsets.data)
     values = np.asarray(ak.to_numpy(layout.content, allow_missing=False))

@@ -98,14 +98,8 @@ def _sort(momenta: Momenta, index: Ints, n_links: Ints, particle_pt: Floats) -> 
 def match_nearest(left: Momenta, right: Momenta, n_events: int, *, delta_r_max: float) -> Ints:
     """Match two collections of the same events one to one, the nearest pairs first.
 
-    Args:
-        left: What gets a partner.
-        right: The possible partners.
-        n_events: How many events both belong to.
-        delta_r_max: Pairs further apart are not matched.
-
-    Returns:
-        Position of the partner within its event, -1 without one, shape (len(left),).
+    Gives the place of the partner within its event, −1 without one up to `delta_r_max`: shape
+    (len(left),).
     """
 
     def starts(momenta: Momenta) -> Ints:

@@ -56,13 +56,7 @@ def write_part(
 
     Writing a part again replaces it with the same content, so that a chunk may run twice.
 
-    Args:
-        folder: The skim's folder.
-        dataset: Name in the fileset.
-        key: Name of the part.
-        jets: Selected jets (n).
-        images: Images (n, height, width, channels) float32, or None.
-        record: The chunk's record.
+    `images` have the shape (n_jets, height, width, channels).
 
     Raises:
         ConfigError: If the dataset's name or the key would lead out of the folder.

@@ -132,9 +132,6 @@ class Decorrelation(ABC):
             pt: Shape (n,) [GeV], positive.
             weights: Shape (n,), not negative; 1 by default. Jets of weight 0 are left out.
 
-        Returns:
-            Itself.
-
         Raises:
             TooFewJetsError: If there are fewer than `min_jets` effective jets.
             NonFiniteError: If a number is NaN or infinite.

@@ -140,9 +140,6 @@ class Detector(Configurable, ABC):
                 interruption goes on from there and comes to the same end; after a completed one it
                 does no epoch again. The caller removes the folder when it is no longer needed.
 
-        Returns:
-            The detector itself.
-
         Raises:
             TooFewJetsError: If there are fewer than `min_jets`, or no validation jets.
             DetectorError: If the training diverges.

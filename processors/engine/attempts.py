@@ -75,9 +75,6 @@ def without_retries(executor: ExecutorBase) -> ExecutorBase:
     """Copy an executor so that it does not try again what has been tried already.
 
     A copy also because coffea's Runner leaves the processor in Dask executors.
-
-    Returns:
-        A copy.
     """
     return executor.copy(**({"retries": 0} if hasattr(executor, "retries") else {}))
 

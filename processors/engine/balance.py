@@ -26,10 +26,8 @@ _TOO_LITTLE = (
 def check_balance(dataset: str, balance: Balance | None, tolerance: float | None) -> None:
     """Refuse jets whose constituents do not add up to them.
 
-    Args:
-        dataset: The dataset or file, for the message.
-        balance: Of its jets; None or empty is not judged.
-        tolerance: How far the median may be from 1; None for as far as it is.
+    `tolerance` is how far the median may be from 1, None for as far as it is; without jets nothing
+    is judged.
 
     Raises:
         BalanceError: If it is further; the message names likely causes.
@@ -49,11 +47,7 @@ def check_balance(dataset: str, balance: Balance | None, tolerance: float | None
 
 
 def balance_notes(balance: Balance | None) -> list[str]:
-    """Note what is odd about constituents and jets though it was not refused, for every later output.
-
-    Args:
-        balance: Of a dataset's jets.
-    """
+    """Note what is odd about constituents though it was not refused, for every later output."""
     if balance is None:
         return []
     unknown = 1 if balance.is_raw else _UNKNOWN_CORRECTIONS

@@ -28,11 +28,7 @@ _CODE = (
 
 @functools.cache
 def code_digest() -> str:
-    """Hash the sources that decide what is written for a chunk.
-
-    Returns:
-        Hexadecimal SHA-256.
-    """
+    """Hash the sources that decide what is written for a chunk."""
     return source_digest(*_CODE)
 
 
@@ -55,13 +51,8 @@ def with_key(source: ChunkSource, *, settings: dict[str, Any], trust_code: bool)
 
     The path of the file is not in the name, its uuid is: a copy elsewhere is the same file.
 
-    Args:
-        source: The chunk.
-        settings: Everything else that decides what is written: selection, representation, detectors.
-        trust_code: Leave the code out, so that parts of another version of it are used again.
-
-    Returns:
-        The chunk with its key.
+    `settings` are everything else that decides what is written; with `trust_code` the code does
+    not.
     """
     content = {
         "dataset": source.dataset,

@@ -34,10 +34,9 @@ def expected_memory(n_entries: int, entry_bytes: float) -> float:
 def memory_limit(executor: ExecutorBase) -> float | None:
     """Give the memory of a worker.
 
-    Returns:
-        Bytes: the least limit of a Dask cluster's workers, otherwise this machine's memory (or that
-        of the container) over the number of processes. None if unknown, such as in a
-        cluster that has no workers yet.
+    The least limit of a Dask cluster's workers [bytes], otherwise this machine's memory (or that of
+    the container) over the number of processes. None if unknown, as of a cluster without workers
+    yet.
     """
     client = getattr(executor, "client", None)
     if client is not None:

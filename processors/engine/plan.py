@@ -95,9 +95,6 @@ def make_plan(
         allow_missing: Leave out files that cannot be opened or lack branches, and list them, unless
             that is all.
 
-    Returns:
-        The plan.
-
     Raises:
         ConfigError: If the chunk size is not positive, or what a dataset declares is not what is there; see
             `oddjet.datasets.files.doubts`.
@@ -256,15 +253,7 @@ def planned_jet_id(
 ) -> JetId | None:
     """Choose a file's jet ID before a run, where its year is stated or does not matter.
 
-    Args:
-        available: The file's branches.
-        reader: Its format.
-        selection: What will be read.
-        dataset: What is known of the file.
-        path: The file, for messages.
-
-    Returns:
-        None if no jet ID is asked for, or for data without a year: their runs tell.
+    None if none is asked for, or for data without a year: their runs tell.
 
     Raises:
         InputError: If there is no jet ID for these jets.

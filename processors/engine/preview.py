@@ -88,10 +88,6 @@ def preview_fileset(
 def preview_file(path: str, *, tree: str = "Events") -> list[FilePreview]:
     """Look for the constituents of AK8 and AK4 jets in a file, and compare them with these jets.
 
-    Args:
-        path: Path or URL.
-        tree: Name of its tree.
-
     Raises:
         InputError: If the file cannot be read.
     """

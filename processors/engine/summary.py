@@ -94,9 +94,6 @@ def make_manifest(
         lumi: What `read_luminosity` gave, by dataset of data.
         repeated: Number of events whose numbers another one has too, by dataset where that is accepted.
 
-    Returns:
-        The manifest.
-
     Raises:
         ProcessingError: If planned is not processed + failed, or Σ weight is not what files or fileset say.
     """

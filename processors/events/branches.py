@@ -69,16 +69,7 @@ def list_branches(
 
 
 def jet_fields(available: Collection[str], *, selection: Selection, prefix: str) -> list[str]:
-    """List the fields of jets that are read.
-
-    Args:
-        available: The file's branches.
-        selection: The cuts.
-        prefix: Jets' prefix, such as FatJet.
-
-    Returns:
-        Those that must be there, and of `JET_COLUMNS` and `RAW_FACTOR` those that are.
-    """
+    """List the fields of jets that are read: those that must be there, and the others that are."""
     optional = (*JET_COLUMNS, RAW_FACTOR)
     fields = [*AXIS, *(name for name in optional if f"{prefix}_{name}" in available)]
     if selection.jet_id:
@@ -95,13 +86,6 @@ def require_branches(
     where: str,
 ) -> None:
     """Check that a file has what the selection reads.
-
-    Args:
-        available: The file's branches.
-        names: What `list_branches` gave.
-        selection: The cuts.
-        kind: data, background or signal.
-        where: The file, for the message.
 
     Raises:
         MissingBranchError: If branches are missing; the message lists all, and what to do.

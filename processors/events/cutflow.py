@@ -29,21 +29,11 @@ class CutFlow:
         return tuple(self._steps)
 
     def add_events(self, name: str, mask: Bools) -> None:
-        """Count after a cut on events.
-
-        Args:
-            name: The cut.
-            mask: Events left by this cut and all before, (n_events).
-        """
+        """Count after a cut: `mask` (n_events) has the events left by it and all before."""
         self._add(name, mask, int(np.count_nonzero(mask[self._event])))
 
     def add_jets(self, name: str, mask: Bools) -> None:
-        """Count after a cut on jets.
-
-        Args:
-            name: The cut.
-            mask: Jets left by this cut and all before, (n_jets).
-        """
+        """Count after a cut: `mask` (n_jets) has the jets left by it and all before."""
         events = np.zeros(len(self._weights), bool)
         events[self._event[mask]] = True
         self._add(name, events, int(np.count_nonzero(mask)))

@@ -12,15 +12,9 @@ __all__ = ["match_generated"]
 
 
 def match_generated(jets: Objects, generated: Objects, *, delta_r: float) -> npt.NDArray[np.int64]:
-    """Match each jet to the nearest generated jet; several jets may share one.
+    """Match jets to the nearest generated jet of the same event closer than `delta_r`.
 
-    Args:
-        jets: With eta, phi.
-        generated: Generated jets of the same events, with eta, phi.
-        delta_r: Distance below which they match.
-
-    Returns:
-        Place of the match among all generated jets, −1 without (n_jets).
+    Gives the place among all generated jets, −1 without (n_jets); several jets may share one.
     """
     index, distance = find_nearest(jets, generated)
     return np.where(distance < delta_r, index, -1)

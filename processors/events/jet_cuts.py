@@ -11,45 +11,20 @@ __all__ = ["is_leading", "passes_eta", "passes_pt"]
 
 
 def passes_pt(jets: Objects, *, pt_min: float, pt_max: float | None = None) -> Bools:
-    """Find which jets have pt_min < pt [< pt_max].
-
-    Args:
-        jets: With pt [GeV].
-        pt_min: Limit, excluded [GeV].
-        pt_max: Limit, excluded [GeV]; None for none.
-
-    Returns:
-        bool (n_jets).
-    """
+    """Find which jets have pt_min < pt [< pt_max] in GeV: bool (n_jets)."""
     pt = jets["pt"]
     mask: Bools = pt > pt_min
     return mask if pt_max is None else mask & (pt < pt_max)
 
 
 def passes_eta(jets: Objects, *, eta_max: float) -> Bools:
-    """Find which jets have |η| < eta_max.
-
-    Args:
-        jets: With eta.
-        eta_max: Limit, excluded.
-
-    Returns:
-        bool (n_jets).
-    """
+    """Find which jets have |η| < eta_max: bool (n_jets)."""
     mask: Bools = np.abs(jets["eta"]) < eta_max
     return mask
 
 
 def is_leading(jets: Objects, mask: Bools) -> Bools:
-    """Mark the hardest selected jet of each event.
-
-    Args:
-        jets: With pt [GeV], in any order.
-        mask: The jets that count, (n_jets).
-
-    Returns:
-        bool (n_jets): at most one an event, the first of equals.
-    """
+    """Mark the hardest jet of `mask` in each event, the first of equals: bool (n_jets)."""
     leading = np.zeros(len(jets), bool)
     chosen = np.flatnonzero(mask)
     event = jets.event[chosen]

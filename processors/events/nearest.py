@@ -17,13 +17,8 @@ __all__ = ["find_nearest"]
 def find_nearest(objects: Objects, targets: Objects) -> tuple[Ints, Floats]:
     """Find the target nearest to each object in its event: ΔR² = Δη² + Δφ², φ wrapped, in float64.
 
-    Args:
-        objects: With eta, phi.
-        targets: With eta, phi, of the same events.
-
-    Returns:
-        For each object the target's place among all targets (the first one of equals), −1 in an
-        event without targets, and ΔR to it, infinite without.
+    Gives for each object the target's place among all targets (the first one of equals), −1 in an
+    event without targets, and ΔR to it, infinite without.
     """
     index = np.full(len(objects), -1, np.int64)
     delta_r = np.full(len(objects), np.inf)

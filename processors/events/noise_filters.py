@@ -12,15 +12,7 @@ __all__ = ["passes_noise_filters"]
 
 
 def passes_noise_filters(events: Any, *, filters: Sequence[str]) -> npt.NDArray[np.bool_]:
-    """Find which events passed every filter.
-
-    Args:
-        events: Anything that gives a branch for its name.
-        filters: Flag_… branches, at least one. Which apply depends on the year of data taking.
-
-    Returns:
-        bool (n_events).
-    """
+    """Find which events passed every filter, at least one Flag_… branch: bool (n_events)."""
     passed: npt.NDArray[np.bool_] = np.logical_and.reduce(
         [np.asarray(events[name], bool) for name in filters]
     )

@@ -51,30 +51,14 @@ class Objects:
         return np.arange(len(self)) - np.repeat(self.offsets[:-1], np.diff(self.offsets))
 
     def where(self, mask: npt.NDArray[np.bool_]) -> Objects:
-        """Keep some objects.
-
-        Args:
-            mask: Which to keep, (n_objects).
-
-        Returns:
-            The same events with these objects.
-        """
+        """Keep the objects of a mask (n_objects), in the same events."""
         kept = np.concatenate(([0], np.cumsum(mask)))
         columns = {name: values[mask] for name, values in self.columns.items()}
         return Objects(kept[self.offsets], columns)
 
 
 def read_objects(events: Any, prefix: str, fields: Iterable[str]) -> Objects:
-    """Read a collection's branches.
-
-    Args:
-        events: Anything that gives a branch for its name.
-        prefix: The collection, such as FatJet.
-        fields: Quantities to read, such as pt; at least one.
-
-    Returns:
-        The objects.
-    """
+    """Read fields, such as pt, of a collection, such as FatJet; at least one."""
     columns = {}
     for field in fields:
         offsets, columns[field] = flatten(events[f"{prefix}_{field}"])
@@ -82,15 +66,7 @@ def read_objects(events: Any, prefix: str, fields: Iterable[str]) -> Objects:
 
 
 def concatenate_objects(first: Objects, second: Objects) -> Objects:
-    """Put two collections of the same events together, event by event.
-
-    Args:
-        first: One collection.
-        second: Another one, with the same columns.
-
-    Returns:
-        Each event's objects of both.
-    """
+    """Put two collections of the same events and columns together, event by event."""
     order = np.argsort(np.concatenate((first.event, second.event)), kind="stable")
     columns = {name: np.concatenate((first[name], second[name]))[order] for name in first.columns}
     return Objects(first.offsets + second.offsets, columns)

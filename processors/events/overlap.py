@@ -14,16 +14,10 @@ __all__ = ["has_no_lepton"]
 def has_no_lepton(
     jets: Objects, leptons: Objects, *, lepton_pt_min: float, delta_r: float
 ) -> npt.NDArray[np.bool_]:
-    """Find which jets have no hard lepton near their axis.
+    """Find which jets have no hard lepton near their axis: bool (n_jets).
 
-    Args:
-        jets: With eta, phi.
-        leptons: Electrons and muons of the same events, with pt [GeV], eta, phi.
-        lepton_pt_min: Leptons with pt above this count [GeV].
-        delta_r: Distance below which a lepton removes a jet.
-
-    Returns:
-        bool (n_jets).
+    Leptons are of the same events, and count with pt above `lepton_pt_min` [GeV], closer than
+    `delta_r`.
     """
     _, distance = find_nearest(jets, leptons.where(leptons["pt"] > lepton_pt_min))
     mask: npt.NDArray[np.bool_] = distance >= delta_r

@@ -58,11 +58,6 @@ class Triggers(BaseModel):
 def find_triggers(available: Collection[str], triggers: Triggers, *, where: str = "") -> None:
     """Check that a file has the paths.
 
-    Args:
-        available: The file's branches.
-        triggers: The paths.
-        where: The file, for the message.
-
     Raises:
         MissingBranchError: If paths are not in the file and do not count as not fired; the message lists
             them and what comes close. A path that is missing from one period of data would silently
@@ -82,14 +77,7 @@ def find_triggers(available: Collection[str], triggers: Triggers, *, where: str 
 def notes_of_triggers(
     triggers: Triggers, datasets: Mapping[str, Mapping[str, Collection[str]]]
 ) -> dict[str, tuple[str, ...]]:
-    """Say which paths count as not fired, and where.
-
-    Args:
-        triggers: The paths.
-        datasets: Dataset to file to branches.
-
-    Returns:
-        Dataset to a sentence a path; nothing where missing paths are refused.
+    """Say which paths count as not fired, and where: dataset to a sentence a path.
 
     Raises:
         MissingBranchError: If no file at all has a path, or no file of a dataset has any: it is mistyped, or
@@ -122,15 +110,7 @@ def notes_of_triggers(
 
 
 def passes_triggers(events: Any, *, paths: Sequence[str]) -> npt.NDArray[np.bool_]:
-    """Find which events fired at least one path.
-
-    Args:
-        events: Anything that gives a branch for its name.
-        paths: Branches, as `Triggers.branches` gives them; without any no event passes.
-
-    Returns:
-        bool (n_events).
-    """
+    """Find which events fired at least one path of `Triggers.branches`: bool (n_events)."""
     if not paths:
         return np.zeros(len(events), bool)
     fired: npt.NDArray[np.bool_] = np.logical_or.reduce(

@@ -14,12 +14,7 @@ __all__ = ["reading_numbers", "reading_tables"]
 def reading_tables(
     datasets: Mapping[str, DatasetSummary], labels: Mapping[str, str] | None = None
 ) -> list[Table]:
-    """Make the tables of how jets were read: constituents against jets, and what is to be known.
-
-    Args:
-        datasets: What the manifest says of each.
-        labels: Names of the datasets in legends.
-    """
+    """Make the tables of how jets were read: constituents against jets, and what is to be known."""
     names = {name: (labels or {}).get(name) or name for name in datasets}
     rows = tuple(
         (

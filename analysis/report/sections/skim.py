@@ -25,9 +25,6 @@ def skim_section(skim: Skim) -> Section:
     """Show the datasets of a skim or a scores table; pictures are drawn when they are asked for.
 
     Masses of data are in none of them, nor their scores: they may be blinded.
-
-    Args:
-        skim: Open.
     """
     manifest = skim.manifest
     jets = dict.fromkeys(manifest.datasets, 0)

@@ -101,13 +101,7 @@ class FallingFunction(ABC):
 
     @abstractmethod
     def basis(self, mass: npt.ArrayLike) -> Floats:
-        """The functions φ_j that the link and the parameters make f of.
-
-        Args:
-            mass: Masses of any shape [GeV].
-
-        Returns:
-            Array of shape (*mass.shape, n_parameters).
+        """The functions φ_j at masses [GeV], (*mass.shape, n_parameters), of which f is made.
 
         Raises:
             FitError: A mass lies where the function is not defined.
@@ -123,34 +117,14 @@ class FallingFunction(ABC):
 
     @abstractmethod
     def starting_values(self, edges: npt.ArrayLike, counts: npt.ArrayLike) -> Floats:
-        """Parameters from a quick linear fit.
-
-        Args:
-            edges: Increasing bin edges, n_bins + 1 of them [GeV].
-            counts: Events in each bin, shape (n_bins,); bins that are NaN are left out.
-
-        Returns:
-            Array of shape (n_parameters,).
-        """
+        """Parameters (n_parameters,) from a quick linear fit to the bins that are not NaN."""
 
     def __call__(self, mass: npt.ArrayLike, parameters: npt.ArrayLike) -> Floats:
-        """Density at some masses.
-
-        Args:
-            mass: Masses of any shape [GeV].
-            parameters: Array of shape (n_parameters,).
-
-        Returns:
-            Events per GeV, in the shape of `mass`.
-        """
+        """Density at masses [GeV] of any shape: events per GeV, in the same shape."""
         return self.combine(self.basis(mass), np.asarray(parameters, dtype=np.float64))
 
     def on(self, edges: npt.ArrayLike) -> BinnedFunction:
-        """Bind the function to bins.
-
-        Args:
-            edges: Increasing bin edges, n_bins + 1 of them [GeV].
-        """
+        """Bind the function to bins with the increasing edges [GeV], shape (n_bins + 1,)."""
         return BinnedFunction(self, np.asarray(edges, dtype=np.float64))
 
 

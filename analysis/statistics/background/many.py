@@ -112,14 +112,7 @@ class BatchModel:
         return cls(names, edges, functions, nodes)
 
     def start(self, spectrum: npt.ArrayLike) -> Floats:
-        """Parameters near the minimum for one spectrum, from a straight-line fit of its logarithm.
-
-        Args:
-            spectrum: Contents, shape (n_bins,).
-
-        Returns:
-            Array of shape (n_functions, 6).
-        """
+        """Parameters (n_functions, 6) near the minimum, from a line through ln(spectrum)."""
         floored = np.maximum(np.asarray(spectrum, dtype=np.float64), 0.5)
         root = np.sqrt(floored)
         target = np.log(floored / np.diff(self.edges)) * root

@@ -80,14 +80,9 @@ class Tried:
 
 
 def f_test(smaller: Nested, larger: Nested) -> float:
-    """Probability that parameters without meaning improve the fit by as much.
+    """Probability that parameters without meaning improve the fit of the same bins by as much.
 
-    Args:
-        smaller: The fit with fewer parameters.
-        larger: The fit with more parameters, of the same bins.
-
-    Returns:
-        Tail probability of F(extra parameters, ndf of the larger fit); 1 if that has no ndf.
+    It is the tail probability of F(extra parameters, ndf of the larger fit); 1 if that has no ndf.
     """
     if larger.ndf < 1:
         return 1.0

@@ -59,12 +59,7 @@ class Quadrature(NamedTuple):
 
 
 def make_quadrature(edges: Floats, numbers: Ints | int = N_NODES) -> Quadrature:
-    """Place the nodes.
-
-    Args:
-        edges: Bin edges, n_bins + 1 of them [GeV].
-        numbers: Nodes in each bin, shape (n_bins,), or in all alike.
-    """
+    """Place nodes in bins, edges (n_bins + 1,) [GeV]: one number for all, or (n_bins,)."""
     numbers = np.broadcast_to(numbers, edges.size - 1)
     rules = [np.polynomial.legendre.leggauss(number) for number in numbers.tolist()]
     places, weights = (np.concatenate(column) for column in zip(*rules, strict=True))
@@ -75,15 +70,7 @@ def make_quadrature(edges: Floats, numbers: Ints | int = N_NODES) -> Quadrature:
 
 
 def needed_nodes(edges: Floats, spectrum: Floats) -> Ints:
-    """How many nodes a spectrum of this slope needs: few where bins are narrow beside the slope.
-
-    Args:
-        edges: Bin edges, n_bins + 1 of them [GeV].
-        spectrum: Contents > 0, shape (n_bins,).
-
-    Returns:
-        Nodes in each bin, 1 to 8, shape (n_bins,).
-    """
+    """Nodes (n_bins,), 1 to 8, for a spectrum > 0: few in bins that are narrow beside its slope."""
     slope = _log_density(edges, spectrum).deriv()
     steepest = np.abs(slope(np.stack([edges[:-1], edges[1:]]))).max(axis=0)
     return np.asarray(1 + np.searchsorted(LARGEST_CHANGES, 2.0 * steepest * np.diff(edges)))

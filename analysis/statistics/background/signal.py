@@ -44,15 +44,9 @@ NEWTON_STEPS = 50
 
 
 def gaussian_fractions(edges: npt.ArrayLike, *, mass: float, width: float) -> Floats:
-    """Fraction of a Gaussian in each bin.
+    """Fraction (n_bins,) of a Gaussian of mean `mass` and σ `width` [GeV] in each bin.
 
-    Args:
-        edges: Increasing bin edges, n_bins + 1 of them [GeV].
-        mass: Its mean [GeV].
-        width: Its standard deviation [GeV].
-
-    Returns:
-        Array of shape (n_bins,); its sum is below 1 where the range cuts the Gaussian off.
+    The sum is below 1 where the range cuts the Gaussian off.
 
     Raises:
         FitError: The width is not positive, or the mass is outside the range.

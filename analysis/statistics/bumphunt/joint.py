@@ -47,10 +47,7 @@ class JointTable:
 
     @classmethod
     def from_histogram(cls, histogram: Histogram) -> JointTable:
-        """Take one spectrum that is already a histogram of numbers of events.
-
-        Args:
-            histogram: A `Spectrum`, or any UHI histogram; its name is the label.
+        """Take one `Spectrum`, or any UHI histogram of numbers of events; its name is the label.
 
         Raises:
             FitError: The contents are not numbers of events, or there are none.
@@ -60,14 +57,7 @@ class JointTable:
         return table.checked()
 
     def select(self, spectra: Sequence[int]) -> JointTable:
-        """Take some of the spectra; jets are told apart by these alone.
-
-        Args:
-            spectra: Their places, in the order wanted.
-
-        Returns:
-            The table, not checked.
-        """
+        """Take spectra by their places; jets are told apart by these alone. Not checked."""
         inside = self.members[list(spectra)].T
         used = inside.any(axis=1)
         patterns, places = np.unique(inside[used], axis=0, return_inverse=True)
@@ -110,9 +100,6 @@ class JointTable:
         nothing of the mass, more where they do. Fitted one by one, dozens of patterns would follow
         their own fluctuations, and their sums would be no smooth spectrum any more.
 
-        Args:
-            model: The functions.
-
         Returns:
             Expected jets, shape (n_patterns, n_bins).
 
@@ -123,15 +110,9 @@ class JointTable:
         return np.stack([tilted_fit(counts, shape, model.nodes) for counts in self.counts])
 
     def draw(self, expected: Floats, n: int, rng: np.random.Generator) -> Floats:
-        """Draw the spectra of background-only pseudo-experiments.
+        """Draw `n` background-only pseudo-experiments of expected jets (n_patterns, n_bins).
 
-        Args:
-            expected: Expected jets of each pattern, shape (n_patterns, n_bins).
-            n: How many.
-            rng: Generator of random numbers.
-
-        Returns:
-            Contents, shape (n, n_spectra, n_bins).
+        The contents have the shape (n, n_spectra, n_bins).
         """
         patterns = rng.poisson(expected, size=(n, *expected.shape)).astype(np.float64)
         return np.asarray(np.einsum("sp,npb->nsb", self.members.astype(np.float64), patterns))

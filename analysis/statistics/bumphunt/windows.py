@@ -57,10 +57,7 @@ class Windows:
         return np.asarray(np.cumsum(steps)[:-1] > 0)
 
     def select(self, keep: Bools) -> Windows:
-        """Take some of the windows.
-
-        Args:
-            keep: Which, shape (n_windows,).
+        """Take the windows of a mask (n_windows,).
 
         Raises:
             FitError: None is left.
@@ -71,14 +68,7 @@ class Windows:
         return Windows(self.edges, self.firsts[keep], self.stops[keep])
 
     def sums(self, spectra: npt.ArrayLike) -> Floats:
-        """Add up the bins of every window.
-
-        Args:
-            spectra: Contents, shape (..., n_bins).
-
-        Returns:
-            Array of shape (..., n_windows).
-        """
+        """Add up the bins of every window: (..., n_bins) → (..., n_windows)."""
         spectra = np.asarray(spectra, dtype=np.float64)
         running = np.concatenate(
             [np.zeros((*spectra.shape[:-1], 1)), np.cumsum(spectra, axis=-1)], axis=-1

@@ -21,7 +21,7 @@ __all__ = ["write_datacard"]
 
 
 def write_datacard(folder: str | Path, channel: Channel) -> tuple[Path, Path]:
-    """Write ``datacard.txt`` and its shapes, ``shapes.root``.
+    """Write ``datacard.txt`` and its shapes, ``shapes.root``, to a folder; gives their paths.
 
     Combine morphs shapes vertically and their yield log-normally, where HistFactory adds: limits
     of the two differ slightly where the signal's yield changes much with a shape. A bin of a varied shape that
@@ -29,13 +29,6 @@ def write_datacard(folder: str | Path, channel: Channel) -> tuple[Path, Path]:
     ``lnN`` yields, which is the same in both; a sample of zero mean is a process with a ``rateParam`` that a
     ``param`` constrains. While data are blinded, the observation is the expected background, as
     in an Asimov data set.
-
-    Args:
-        folder: Where to.
-        channel: The model.
-
-    Returns:
-        Paths of the two files.
     """
     card, shapes = Path(folder) / "datacard.txt", Path(folder) / "shapes.root"
     histograms: dict[str, Any] = {

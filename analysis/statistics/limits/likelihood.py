@@ -157,13 +157,9 @@ class Likelihood:
         return Data(events, parameters[:, 1:].copy(), factors)
 
     def draw(self, parameters: Floats, data: Data, n: int, rng: np.random.Generator) -> Data:
-        """Draw toys from what one fit expects; what was measured elsewhere is measured anew.
+        """Draw `n` toys of what one fit, shape (1, 1 + n_nuisances), expects of `data`.
 
-        Args:
-            parameters: Of the fit, shape (1, 1 + n_nuisances).
-            data: What was fitted.
-            n: Number of toys.
-            rng: Source of random numbers.
+        What was measured elsewhere is measured anew.
         """
         events, factors = self.expected(parameters, data)
         centres = np.where(

@@ -49,17 +49,13 @@ def warp_template(
 
 
 def function_modes(fit: BackgroundFit) -> Floats:
-    """Independent changes of ln(events) that together are all a fitted function can do, to first order.
+    """Changes of ln(events), (n_modes, n_bins), that are all a fit can do, to first order.
 
     One unit of each is one σ of a Poisson spectrum with the fit's expectation beside the window. For a function
     whose logarithm is linear in its parameters, in bins in which it changes little, this is the
     function itself and not an approximation.
 
-    Args:
-        fit: The sideband fit.
-
-    Returns:
-        Changes, shape (n_modes, n_bins); zero in bins in which nothing is expected.
+    Where nothing is expected they are zero.
     """
     events, jacobian = fit.fitted.function.on(fit.edges).expected_and_jacobian(
         fit.fitted.parameters

@@ -34,11 +34,7 @@ _EVENT_STEP = 2**40
 
 
 def repeat_file(path: Path | str, output: Path | str, *, times: int) -> Path:
-    """Write a file that holds another one's events several times, with other event numbers.
-
-    Returns:
-        The big file.
-    """
+    """Write a file that holds another one's events several times, with other event numbers."""
     output = Path(output)
     with uproot.open(path) as file:
         events = file["Events"].arrays()
@@ -67,11 +63,7 @@ def repeat_file(path: Path | str, output: Path | str, *, times: int) -> Path:
 
 
 def read_branches(path: Path | str, branches: list[str], *, chunk_size: int) -> int:
-    """Read branches with uproot and do nothing with them.
-
-    Returns:
-        Number of entries.
-    """
+    """Read branches with uproot and do nothing with them."""
     n_entries = 0
     with uproot.open(path) as file:
         tree = file["Events"]
