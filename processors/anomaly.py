@@ -25,9 +25,7 @@ class JetScorer:
     """Scores the jets of a chunk of events, or of a part of a skim.
 
     Attributes:
-        detectors: With which to score.
         output: Folder of the scores table.
-        histograms: What to fill.
         datasets: Names on the histograms' dataset axis.
     """
 
@@ -60,11 +58,7 @@ class JetScorer:
 
 
 class AnomalyProcessor(SelectingProcessor):
-    """Selects jets as the skim does, and scores them, without a skim in between.
-
-    Attributes:
-        scorer: What to do with the jets.
-    """
+    """Selects jets as the skim does, and scores them, without a skim in between."""
 
     def __init__(self, selection: Selection, scorer: JetScorer) -> None:
         super().__init__(selection)

@@ -37,8 +37,6 @@ class DetectorReference:
         label: Prefix of its columns.
         folder: Its folder, absolute.
         fingerprint: Of its content when the run was planned.
-        k: Number of folds.
-        score_names: Its raw scores.
         methods: Its decorrelations, as they are called in columns.
     """
 

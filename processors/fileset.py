@@ -33,11 +33,6 @@ class FilesetPass:
     """The files of a fileset and what is made of them.
 
     Attributes:
-        plan: The files and their chunks.
-        chunks: The chunks, with keys.
-        processor: What is done with each chunk.
-        output: Folder of the parts.
-        options: How chunks are made.
         representation: Identity of the images that parts have; None for none.
     """
 

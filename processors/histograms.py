@@ -193,7 +193,6 @@ class Filler:
     """Fills histograms from rows of a scores table.
 
     Attributes:
-        settings: What to fill.
         cuts: Name of each histogram to the column that is cut on, see `ScoreName`.
         datasets: Names on the dataset axes.
 

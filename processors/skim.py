@@ -24,7 +24,6 @@ class SkimProcessor(SelectingProcessor):
     """Selects jets and writes one part of a skim a chunk.
 
     Attributes:
-        output: The skim's folder.
         representation: What images to write beside, None for none.
     """
 

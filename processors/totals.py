@@ -21,12 +21,7 @@ __all__ = ["PartGroup", "add_group", "add_up", "group_parts"]
 
 @dataclass(frozen=True)
 class PartGroup:
-    """Neighbouring parts of a scores table, for one worker.
-
-    Attributes:
-        index: Its place among the groups.
-        table: The parts.
-    """
+    """Neighbouring parts of a scores table, for one worker."""
 
     index: int
     table: Skim

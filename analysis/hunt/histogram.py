@@ -31,7 +31,6 @@ class FileHunt(Shown):
     """A scan of one histogram.
 
     Attributes:
-        bump_hunt: The scan.
         spectrum: The histogram, as it was used.
         fit: What is beside the window where a signal is expected; None without such a window.
         background: The background that was given, as it was used; None where one was fitted.

@@ -88,9 +88,6 @@ class Hunt(Shown):
 
     Attributes:
         columns: The scores that were cut on, as histograms are named; the first is the main one.
-        mass: The mass that was histogrammed.
-        sample: The jets.
-        blinded: Whether the window is blinded.
         working_points: No cut, then each score from the loosest cut to the tightest.
         bump_hunt: The scan of all these spectra together; None while blinded, or without a fit.
         problem: Why there is no scan; empty where there is one.

@@ -43,8 +43,6 @@ class HuntedSpectra:
 
     Attributes:
         scores: The scores that are cut on, as histograms are named; the first is the main one.
-        mass: The mass that was histogrammed.
-        sample: The jets.
         points: Score and background efficiency of each spectrum; the first is before any cut.
         joint: Jets by mass bin and by the spectra that they are in.
     """
@@ -82,7 +80,6 @@ class ScoreHistograms:
     """The histograms of a scores table.
 
     Attributes:
-        settings: What was filled.
         scales: Dataset to the factor that its weights were multiplied by; 1 for others.
         histograms: Score to dataset × variation × working_point × mass × pt; and the joint table.
     """

@@ -33,10 +33,6 @@ class AnomalousJet:
 
     Attributes:
         place: 1 for the most anomalous.
-        dataset: Dataset.
-        run: Run.
-        luminosityBlock: Luminosity block.
-        event: Event.
         file_id: The file's uuid.
         file: The file's path, empty if unknown.
         entry: Entry of the event in the file.

@@ -32,10 +32,8 @@ class Quality:
 
     Attributes:
         column: The raw score's column.
-        signal: The signal dataset.
         which: Which of its jets count as signal: ``merged`` or ``matched``.
         evaluation: AUC and rejections with 95 % intervals, of the calibrated score.
-        roc: The curve.
     """
 
     column: str
@@ -65,7 +63,6 @@ class EpochQuality:
     """One raw score as the training went on.
 
     Attributes:
-        score: Its name.
         roc: Curve by epoch.
         auc: Area under it, with its 95 % interval, by epoch.
     """

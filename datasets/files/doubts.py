@@ -38,7 +38,6 @@ class Doubt:
     Attributes:
         key: What the dataset's `accept` has to name for it to be taken.
         what: What was expected and what came.
-        remedy: How to mend it.
         meaning: What is done where it is accepted.
     """
 

@@ -22,7 +22,6 @@ class Normalisation(BaseModel):
     """The Σ weight that a cross section belongs to.
 
     Attributes:
-        sumw: The sum.
         source: Where it is from: the `Runs` trees, the dataset's `sumw` or `n_events`, or the events that were read.
     """
 

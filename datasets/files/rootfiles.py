@@ -34,8 +34,6 @@ class RootFile:
         uuid: The file's own uuid; a copy has the same.
         size: Bytes, None if a remote source does not state it.
         tree: Name of the tree looked at.
-        n_entries: Its entries.
-        branches: Its branches.
         place: Where it was found: the path, or one of its other places.
         branch_bytes: Uncompressed bytes of each branch of `sorted(branches)`; empty if unknown.
         is_rntuple: Whether the tree is an RNTuple, read through `NtupleFields`.

@@ -52,7 +52,6 @@ class Reader:
     their sum is close to pt · (1 − rawFactor).
 
     Attributes:
-        name: Name of the reader.
         jet: Jets' prefix.
         gen_jet: Generated jets' prefix.
         gen_jet_index: Branch of the matched generated jet's index, −1 without match.

@@ -55,12 +55,7 @@ def open_skim(folder: Path | str) -> Skim:
 
 @dataclass(frozen=True)
 class Skim(Shown):
-    """An open skim.
-
-    Attributes:
-        folder: Where it is.
-        manifest: What it says of itself.
-    """
+    """An open skim."""
 
     folder: Path
     manifest: Manifest

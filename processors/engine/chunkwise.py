@@ -29,7 +29,6 @@ class Failure:
 
     Attributes:
         error: Class of the error, one of `oddjet.errors`.
-        message: What it said.
         where: File and entries.
         n_events: Entries in the chunk.
     """
@@ -97,7 +96,6 @@ class SelectingProcessor(ChunkProcessor):
     """Selects the jets of a chunk; what is done with them is up to others.
 
     Attributes:
-        selection: The cuts.
         lumi_mask: Certified luminosity, for data.
     """
 

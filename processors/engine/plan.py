@@ -33,7 +33,6 @@ class Plan:
     """What is to be processed.
 
     Attributes:
-        fileset: The datasets.
         files: The checked files by path.
         chunks: Ranges of entries, in the order of datasets and files; without keys yet.
         branches: Branches to read of each file, by path.

@@ -24,7 +24,6 @@ class SidebandEstimate(ABC):
         data: The histogram; NaN in bins that are blinded.
         use: Bins that entered the fit, shape (n_bins,).
         window: The window that was masked [GeV].
-        fitted: Parameters, covariance and deviance.
         expected: Expected events in every bin, shape (n_bins,), the window included.
         errors: Their uncertainty, shape (n_bins,).
         predicted: Expected events in all bins that overlap the window.

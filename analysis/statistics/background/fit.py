@@ -24,7 +24,6 @@ class BackgroundFit(SidebandEstimate):
     """A background estimated from sidebands; errors are those of the parameters' covariance.
 
     Attributes:
-        fitted: Function, parameters, covariance and deviance.
         tried: Every function that was fitted on the way.
         requested: What was asked for: ``auto``, a family or one function.
     """

@@ -288,7 +288,6 @@ class BinnedFunction:
     """A function bound to bins: the quadrature is set up once, then used for every parameter.
 
     Attributes:
-        function: The function of mass.
         edges: Bin edges, n_bins + 1 of them [GeV].
     """
 

@@ -70,11 +70,7 @@ class FitResult:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Fitted(FitResult):
-    """A converged fit of one function.
-
-    Attributes:
-        function: The function.
-    """
+    """A converged fit of one function."""
 
     function: FallingFunction
 

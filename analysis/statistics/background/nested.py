@@ -44,8 +44,6 @@ class Tried:
     """One function that was tried, and what became of it.
 
     Attributes:
-        name: The function's name.
-        n_parameters: Its number of parameters.
         deviance: Saturated-model deviance; None where the fit failed.
         ndf: Degrees of freedom; None where the fit failed.
         p_value: Goodness of fit; None where the fit failed.

@@ -72,7 +72,6 @@ class _SignalModel:
     """b(p) + N s; the last parameter is N.
 
     Attributes:
-        background: The background alone.
         fractions: Fraction of the signal in each bin, shape (n_bins,).
     """
 
@@ -99,7 +98,6 @@ class SignalFit(Fitted):
     these are coefficients, and those at zero are left out; all of them count in ndf.
 
     Attributes:
-        data: The histogram.
         mass: Mass of the signal [GeV]; NaN for a template.
         width: Its standard deviation [GeV]; NaN for a template.
         fractions: Fraction of the signal in each bin, shape (n_bins,).

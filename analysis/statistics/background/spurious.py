@@ -53,7 +53,6 @@ class SpuriousPoint:
         n_spurious: Signal events that were found in the background; NaN where the fit failed.
         sigma: Their uncertainty at the luminosity of the data; NaN where the fit failed.
         sigma_mc: Uncertainty of `n_spurious` from the simulation's statistics.
-        failure: Why the fit failed, or an empty string.
     """
 
     mass: float
@@ -81,7 +80,6 @@ class SpuriousSignal:
     """The test of one function.
 
     Attributes:
-        function: The function's name.
         points: One entry a mass.
         n_data: Events in the range at the luminosity of the data.
         n_effective: Effective events of the simulation, (Σw)²/Σw²; infinite for a given truth.

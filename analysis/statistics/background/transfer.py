@@ -51,9 +51,7 @@ class TransferFit(SidebandEstimate):
     Errors come from r and from the statistics of the failing jets. Filled bins alone count in ndf.
 
     Attributes:
-        failing: The failing histogram.
         ratio: r in every bin, shape (n_bins,).
-        tried: Every order that was fitted.
     """
 
     failing: Spectrum

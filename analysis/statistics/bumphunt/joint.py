@@ -34,7 +34,6 @@ class JointTable:
     """Jets by mass bin and pattern.
 
     Attributes:
-        labels: Names of the spectra.
         edges: Mass bin edges, n_bins + 1 of them [GeV].
         members: Which spectrum (row) holds which pattern (column), shape (n_spectra, n_patterns).
         counts: Jets of each pattern, shape (n_patterns, n_bins).

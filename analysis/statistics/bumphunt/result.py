@@ -101,9 +101,7 @@ class ChannelScan:
 
     Attributes:
         label: What the spectrum is, for tables and plots.
-        table: Every window.
         n_exceeding: Pseudo-experiments in which a window of this spectrum did as well as its best.
-        n_toys: Pseudo-experiments.
     """
 
     label: str
@@ -259,8 +257,6 @@ class BumpHunt:
     Attributes:
         channels: The scan of each spectrum.
         n_exceeding: Pseudo-experiments in which any window of any spectrum did as well as the best.
-        n_toys: Pseudo-experiments.
-        seed: Their seed.
         widths: Narrowest and widest window [bins].
         background: How the background is known: ``fit beside each window``, ``signal plus
             background``, or ``given``.

@@ -24,7 +24,6 @@ class Tested:
     """Every window of n times n_spectra spectra; arrays have the shape (n, n_spectra, n_windows).
 
     Attributes:
-        observed: Events.
         expected: Background events; NaN where no fit is valid.
         error: Their uncertainty.
         local_p: Local p; 1 where there is no excess, NaN where no fit is valid.
@@ -144,7 +143,6 @@ class Refitted(ABC):
 
     Attributes:
         model: The functions of the background.
-        windows: The windows.
         starts: Where fits of each spectrum begin, shape (n_spectra, n_functions, 6).
     """
 

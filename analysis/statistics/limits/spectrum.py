@@ -81,7 +81,6 @@ class SpectrumLimit(Shown):
     """A limit with the background it rests on.
 
     Attributes:
-        limit: The limit.
         fit: The sideband fit; None with a given background.
     """
 

@@ -26,8 +26,6 @@ class Limit:
     """An upper limit on the yield of a signal.
 
     Attributes:
-        inputs: What it was computed from.
-        settings: How.
         expected: Limits on μ at −2, −1, 0, +1, +2 σ of the background. While blinded they come
             from the background estimate alone; else from the nuisance parameters fitted to data.
         observed: Limit on μ; None while blinded.
