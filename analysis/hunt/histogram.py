@@ -59,7 +59,7 @@ class FileHunt(Shown):
         if given is None or given.variances is None or not best.has_excess:
             return ""
         variance = float(given.variances[overlaps(given.edges, best.window)].sum())
-        if variance < SMALL_ERROR * best.expected:
+        if not variance >= SMALL_ERROR * best.expected:
             return ""
         p = float(on_off_p(best.observed, best.expected, variance))
         return (
@@ -121,7 +121,7 @@ def hunt_spectrum(
     spectrum = _within(histogram, settings)
     given = None
     if background is not None:
-        given = _within(background, settings)
+        given = _within(background, settings).checked(is_data=False, errors=False)
         check_same_edges(given.edges, spectrum.edges, f"the background {given.name}".rstrip())
     expected = None if given is None else given.counts
     fit = window and fit_sidebands(spectrum, window=window, function=settings.function)

@@ -213,56 +213,65 @@ class Spectrum:
         whole = whole_numbers(self.counts[~self.hidden]).all()
         return (self.counts > 0) & (self.sumw2 == 0) if whole else none
 
-    def checked(self, *, is_data: bool | None = None) -> Spectrum:
+    def checked(self, *, is_data: bool | None = None, errors: bool = True) -> Spectrum:
         """Check the contents before anything is computed from them; blinded bins are left out.
 
         Data are numbers of events and need no Σw²; where it is zero it is not used, see `errors_note`.
 
         Args:
             is_data: Whether contents are numbers of events; as the spectrum says if None.
+            errors: Whether Σw² of simulation is needed; not of a shape or an expectation.
 
         Returns:
-            The spectrum with variances: those of data are the contents.
+            The spectrum with variances, where they are known: those of data are the contents.
 
         Raises:
             FitError: Contents are negative, NaN, infinite or per GeV; data are not whole numbers or their
                 variances differ from their contents; simulation has no variances.
         """
         is_data = self.is_data if is_data is None else is_data
-        counts, squares, seen = self.counts, self.sumw2, ~self.hidden
+        counts, seen = self.counts, ~self.hidden
         self._refuse(seen & ~np.isfinite(counts), counts, "NaN or infinite contents", "fix them")
         fix = "the likelihood does not exist for them; use a sample without negative weights"
         self._refuse(seen & (counts < 0), counts, "negative contents", fix)
         self._refuse_densities()
-        if self.variances is None and not is_data:
+        if is_data:
+            return dataclasses.replace(self, is_data=True, variances=self._events())
+        if errors:
+            self._check_errors()
+        return dataclasses.replace(self, is_data=False)
+
+    def _check_errors(self) -> None:
+        counts, squares, seen = self.counts, self.variances, ~self.hidden
+        if squares is None:
             msg = (
                 f"{self.name or 'the histogram'}: weighted simulation needs variances (Σw² a bin) and has "
                 "none: fill with hist's Weight() storage, or call Sumw2() of ROOT's histogram first"
             )
             raise FitError(msg)
-        bad = seen & ~(np.isfinite(squares) & (squares >= 0))
+        self._refuse_bad_errors(squares)
+        bad = seen & (counts > 0) & (squares == 0)
+        self._refuse(bad, squares, "content but no variance", "fill with hist's Weight() storage")
+
+    def _refuse_bad_errors(self, squares: Floats) -> None:
+        bad = ~self.hidden & ~(np.isfinite(squares) & (squares >= 0))
         what = "variances that are negative, NaN or infinite"
         self._refuse(bad, squares, what, "fix the weights")
-        if is_data:
-            fix = (
-                "these are no numbers of events. Weighted simulation is fitted with is_data=False "
-                "(`oddjet limit --simulation`), or drawn as pseudo-data first"
-            )
-            self._refuse(
-                seen & ~whole_numbers(counts),
-                counts,
-                "fractional contents in what is called data",
-                fix,
-            )
-            off = seen & ~self._without_errors & ~np.isclose(squares, counts, rtol=1e-6, atol=1e-9)
-            fix = f"Σw² ≠ Σw in what is called data: {fix}; or write the histogram without Σw²"
-            self._refuse(off, squares, "a variance that differs from the content", fix)
-            squares = counts
-        else:
-            bad = seen & (counts > 0) & (squares == 0)
-            fix = "fill with hist's Weight() storage"
-            self._refuse(bad, squares, "content but no variance", fix)
-        return dataclasses.replace(self, is_data=is_data, variances=squares)
+
+    def _events(self) -> Floats:
+        """Contents of data, once they are known to be numbers of events."""
+        counts, squares, seen = self.counts, self.sumw2, ~self.hidden
+        self._refuse_bad_errors(squares)
+        fix = (
+            "these are no numbers of events. Weighted simulation is fitted with is_data=False, or "
+            "drawn as pseudo-data first"
+        )
+        broken = seen & ~whole_numbers(counts)
+        self._refuse(broken, counts, "fractional contents in what is called data", fix)
+        off = seen & ~self._without_errors & ~np.isclose(squares, counts, rtol=1e-6, atol=1e-9)
+        fix = f"Σw² ≠ Σw in what is called data: {fix}; or write the histogram without Σw²"
+        self._refuse(off, squares, "a variance that differs from the content", fix)
+        return counts
 
     def _refuse_densities(self) -> None:
         use = ~self.hidden & (self.counts > 0)

@@ -63,7 +63,7 @@ class SignalModel:
         """Fraction of the signal in each bin, shape (n_bins,)."""
         if self.template is None:
             return gaussian_fractions(edges, mass=self.mass, width=self.width)
-        template = self.template.checked(is_data=False)
+        template = self.template.checked(is_data=False, errors=False)
         check_same_edges(template.edges, edges, f"the signal template {self.template.name}")
         total = float(template.counts.sum())
         if total <= 0:

@@ -100,6 +100,15 @@ def test_whole_numbers_need_no_sumw2() -> None:
             Spectrum(EDGES, COUNTS, factor * COUNTS).checked()
 
 
+def test_a_shape_needs_no_errors_and_is_checked_all_the_same() -> None:
+    shape = Spectrum(EDGES, 0.3 * COUNTS, is_data=False).checked(errors=False)
+    assert shape.variances is None
+    known = Spectrum(EDGES, 0.3 * COUNTS, 0.09 * COUNTS, is_data=False).checked(errors=False)
+    assert known.sumw2.tolist() == (0.09 * COUNTS).tolist()
+    with pytest.raises(FitError, match="negative contents"):
+        Spectrum(EDGES, -COUNTS, is_data=False).checked(errors=False)
+
+
 def test_weight_scale_of_empty_bins_is_the_typical_one() -> None:
     data = Spectrum(EDGES, [8.0, 0.0, 4.0, 2.0], [16.0, 0.0, 8.0, 4.0], is_data=False).checked()
     assert data.weight_scale == pytest.approx([2.0, 2.0, 2.0, 2.0])
