@@ -29,6 +29,8 @@ BANDS = (-2, -1, 0, 1, 2)
 LARGEST_MU = 1e6
 """No limit is looked for beyond so many times the size that it should have."""
 ROOT_RTOL = 1e-7
+STARTS = (1.0, 3.0)
+"""Strengths, in units of a signal of the size of the limit, from which the best one is looked for."""
 STEP = 0.1
 """Distance from the best strength at which the likelihood's curvature is taken [σ]."""
 
@@ -48,13 +50,16 @@ class Asymptotic:
         self.likelihood, self.data = likelihood, data
         self.null = self._fit(data, np.zeros((1, likelihood.n_parameters)), 0.0)
         self.best = self._fit(data, self.null.parameters, None)
+        for mu in STARTS:
+            self.at(mu)
         self.asimov = likelihood.asimov(self.null.parameters, data)
 
     def at(self, mu: float) -> Fits:
-        """Fit the nuisance parameters at a signal strength, from the nearer of the two known fits."""
-        near = self.best if abs(mu - self.best.mu[0]) < mu else self.null
-        fit = self._fit(self.data, near.parameters, mu)
-        if fit.values[0] < self.best.values[0]:
+        """Fit the nuisance parameters at a signal strength, and the strength again where that leads lower."""
+        fit = self._fit(self.data, self.null.parameters, mu)
+        if self.best.mu[0] > 0:
+            fit = fit.better_of(self._fit(self.data, self.best.parameters, mu))
+        if mu in STARTS or fit.values[0] < self.best.values[0]:
             self.best = self.best.better_of(self._fit(self.data, fit.parameters, None))
         return fit
 
@@ -87,13 +92,19 @@ class Asymptotic:
         Raises:
             FitError: No strength is excluded, or a fit failed.
         """
+        why = "the uncertainties are too large for a limit"
         # Equation 89 for CLs: the background that fluctuated by N σ has √q = √q_A − N.
         wanted = [stats.norm.isf(level * stats.norm.cdf(band)) + band for band in BANDS]
         first, second, third, fourth, fifth = (
-            _crossing(lambda mu, root=root: self.asimov_root(mu) - root)  # type: ignore[misc]
+            _crossing(lambda mu, root=root: self.asimov_root(mu) - root, why)  # type: ignore[misc]
             for root in wanted
         )
-        observed = _crossing(lambda mu: float(np.log(level) - np.log(max(self.cls(mu), 1e-300))))
+        seen, background = self.data.counts.sum(), self.likelihood.background.sum()
+        observed = _crossing(
+            lambda mu: float(np.log(level) - np.log(max(self.cls(mu), 1e-300))),
+            f"{seen:.4g} events are observed where the background expects {background:.4g}: "
+            "check that both are normalised alike",
+        )
         return observed, (first, second, third, fourth, fifth)
 
     @property
@@ -124,6 +135,7 @@ class Asymptotic:
             for i in range(3)
         ]
         bend = values[0] - 2.0 * values[1] + values[2]
+        mu = mu if abs(mu) > 1e-6 * error else 0.0
         return mu, step / float(np.sqrt(bend)) if bend > 0 else error
 
     def _fit(self, data: Data, start: Floats, mu: float | None, *, lowest: float = 0.0) -> Fits:
@@ -131,7 +143,7 @@ class Asymptotic:
         return guarded_fit(self.likelihood, data, start, mu=mu, lowest=lowest, what=what)
 
 
-def _crossing(rising: Callable[[float], float]) -> float:
+def _crossing(rising: Callable[[float], float], why: str) -> float:
     """Where a function of the signal strength, which begins below zero and rises, becomes zero."""
     low, high = 0.0, 1.0
     while rising(high) < 0:
@@ -139,7 +151,7 @@ def _crossing(rising: Callable[[float], float]) -> float:
         if high > LARGEST_MU:
             msg = (
                 f"no signal up to {LARGEST_MU:g} times the size that the background suggests is "
-                "excluded: its uncertainties are too large for a limit"
+                f"excluded: {why}"
             )
             raise FitError(msg)
     while low == 0.0 and rising(0.5 * high) >= 0:

@@ -130,6 +130,7 @@ class Likelihood:
         self.names = channel.nuisances
         self.measured = np.array([name not in free for name in self.names], dtype=np.bool_)
         self.n_bins, self.n_parameters = channel.n_bins, 1 + len(self.names)
+        self.background = channel.background
         self.parts = [SampleRates(sample, self.names) for sample in channel.samples]
         self.with_errors = [sample.stat_errors is not None for sample in channel.samples]
         with_errors = [s for s in channel.samples if s.stat_errors is not None]
@@ -316,10 +317,11 @@ def guarded_fit(
     lowest: float = 0.0,
     what: str,
 ) -> Fits:
-    """Fit data sets; what did not converge, or has a free signal, is fitted again from a second start.
+    """Fit data sets from two starts, and take the lower minimum of each.
 
     Every fit of a limit comes through here. The second start has the nuisance parameters at their nominal
-    values, and the signal that the excess over them suggests.
+    values, and the signal that the excess over them suggests: with few events there may be two minima,
+    one with the events of the window as signal and one with them as background.
 
     Args:
         likelihood: The model.
@@ -334,13 +336,9 @@ def guarded_fit(
     """
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         fits = likelihood.fit(data, start, mu=mu, lowest=lowest)
-        # With few events there may be two minima, one without a signal: both are tried.
-        far = fits.far if mu is not None else np.ones(len(data.counts), dtype=np.bool_)
-        if far.any():
-            second = likelihood.second_start(data.of(far))
-            again = likelihood.fit(data.of(far), second, mu=mu, lowest=lowest)
-            fits = fits.replaced(far, fits.of(far).better_of(again))
-            far = fits.far
+        second = likelihood.second_start(data)
+        fits = fits.better_of(likelihood.fit(data, second, mu=mu, lowest=lowest))
+        far = fits.far
     if far.sum() <= FEW * far.size:
         return fits
     at = int(np.flatnonzero(far)[0])
