@@ -54,7 +54,7 @@ def test_without_dask_awkward_the_way_to_it_is_told(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "dask_awkward", None)
-    with pytest.raises(ConfigError, match=r"environment of its own.*pip install 'oddjet\[lazy\]'"):
+    with pytest.raises(ConfigError, match=r"environment of its own.*pip install '\.\[lazy\]'"):
         lazy_jets(open_skim(folder))
 
 
@@ -62,7 +62,7 @@ def test_a_dask_that_is_too_new_is_refused(folder: Path, monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "dask_awkward", types.ModuleType("dask_awkward"))
     versions = {"dask": "2026.8.0", "dask-awkward": "2026.2.1"}
     monkeypatch.setattr(lazy, "version", versions.__getitem__)
-    with pytest.raises(ConfigError, match=r"older than 2025\.4, received 2026\.8\.0.*oddjet\[lazy"):
+    with pytest.raises(ConfigError, match=r"older than 2025\.4, received 2026\.8\.0.*'\.\[lazy"):
         lazy_jets(open_skim(folder))
 
 
