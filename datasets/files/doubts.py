@@ -6,6 +6,7 @@ made from it repeat.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -57,13 +58,21 @@ def doubts_before_reading(dataset: Dataset, files: Mapping[str, FileHistory]) ->
 
 
 def notes_before_reading(dataset: Dataset, files: Mapping[str, FileHistory]) -> list[str]:
-    """Say what is not known of a dataset and does no harm to what oddjet computes."""
-    without = [path for path, history in files.items() if not history.has_blocks]
-    if dataset.kind != "data" or not without:
+    """Say what nobody can know of a dataset from its files, and what oddjet takes to be so."""
+    if dataset.kind == "data":
+        without = [path for path, history in files.items() if not history.has_blocks]
+        what = "no tree LuminosityBlocks: luminosity blocks are listed where events are left"
+        return [f"{_some(without, files)} {what}"] if without else []
+    if dataset.cross_section_pb is None or dataset.sumw or dataset.n_events:
         return []
-    return [
-        f"{_some(without, files)} no tree LuminosityBlocks: luminosity blocks are listed where events are left"
-    ]
+    filtered = {p: h for p, h in files.items() if h.is_known and not h.is_whole and h.n_entries}
+    counts = Counter((history.n_generated, history.sumw) for history in filtered.values())
+    same = [path for path, h in filtered.items() if counts[h.n_generated, h.sumw] > 1]
+    what = (
+        "been filtered and equal sums in the Runs trees: they are taken to be different files; if they are parts of one, each with"
+        " its whole Runs tree, state sumw"
+    )
+    return [f"{_some(same, files)} {what}"] if same else []
 
 
 def describe_history(dataset: Dataset, files: Sequence[FileHistory]) -> str:

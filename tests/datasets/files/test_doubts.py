@@ -116,6 +116,15 @@ def test_years_that_are_none_are_not_compared() -> None:
         assert doubt_of_year(data(year=year), [1]) == []
 
 
+def test_filtered_files_of_equal_sums_may_be_parts_of_one() -> None:
+    other = FileHistory(n_entries=3, n_generated=11, sumw=12.0)
+    (note,) = notes_before_reading(simulation(), named(FILTERED, WHOLE, FILTERED, other, WHOLE))
+    assert note.startswith("2 of 5 files (0.root, 2.root) have been filtered and equal sums")
+    assert notes_before_reading(simulation(), named(WHOLE, WHOLE, FILTERED, other)) == []
+    for known in ({"sumw": 24.0}, {"n_events": 20}, {"cross_section_pb": None}):
+        assert notes_before_reading(simulation(**known), named(FILTERED, FILTERED)) == []
+
+
 def test_what_is_not_accepted_is_refused_and_the_rest_noted() -> None:
     doubts = {
         "d": [Doubt("other_year", "it is odd", "Mend it", "odd is used"), Doubt("simulation_as_data", "x", "y", "z")],
