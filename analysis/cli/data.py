@@ -137,7 +137,7 @@ def skim(
     for name, number in counts.items():
         out.print(f"{name.replace('_', ' ')}: {number:,}")
     for table in reading_tables(manifest.datasets):
-        print_table(table.caption, table.headers, table.rows)
+        print_table(table.caption, table.headers, table.rows, right=table.headers[1:-1])
     if text := manifest.describe_caveats():
         err.print(text, style="bold yellow")
     print_place("skim", output)
