@@ -167,7 +167,7 @@ class DatasetSummary(_Frozen):
         lumi_ifb: Their recorded luminosity [1/fb], None without a table of it.
         is_whole: Whether everything planned was processed.
         balance: How the constituents of its jets add up to them; None without jets.
-        notes: How its jets were read, and what is odd about that; reports repeat it.
+        notes: How its jets were read; reports repeat it.
     """
 
     kind: Literal["data", "background", "signal"]

@@ -12,7 +12,7 @@ from oddjet.datasets.files.dataset import Dataset, Kind
 from oddjet.datasets.files.doubts import doubts_before_reading, notes_before_reading, refuse
 from oddjet.datasets.files.fileset import Fileset, check_fileset
 from oddjet.datasets.files.rootfiles import RootFile
-from oddjet.datasets.readers import Reader
+from oddjet.datasets.readers import READERS, Reader
 from oddjet.datasets.readers.formats import find_readers
 from oddjet.datasets.readers.peek import nearest_reader
 from oddjet.datasets.skims.manifest import FileRecord, MissingChunk
@@ -152,6 +152,9 @@ def _check_declared(
             notes[name].append(
                 f"no events and not all branches in {', '.join(empty)}: 0 events of it"
             )
+        used = dict.fromkeys(readers[path] for path in histories if path in readers)
+        wide = (READERS[reader].eta_note(selection.eta_max) for reader in used)
+        notes[name] += [note for note in wide if note]
     triggers = notes_of_triggers(
         selection.triggers,
         {

@@ -70,8 +70,8 @@ def preview_fileset(
         path = next(path for path, file in plan.files.items() if file.uuid == chunk.file_uuid)
         read_as = f"dataset '{name}' is read as {reader.name} ({reader.description})"
         jet_id = planned_jet_id(plan.files[path].branches, reader, selection, dataset, path)
-        notes = [reader.eta_note(selection.eta_max), jet_id.describe() if jet_id else ""]
-        yield from ((True, f"dataset '{name}': {note}") for note in notes if note)
+        if jet_id is not None:
+            yield True, f"dataset '{name}': {jet_id.describe()}"
         if is_remote(chunk.file):
             yield True, f"{read_as}; constituents and jets are compared when it is processed"
             continue

@@ -181,7 +181,7 @@ def _summary(
 ) -> DatasetSummary:
     """Add up what was processed of a dataset."""
     balance = Balance.add_up(record.balance for record in chunks)
-    notes = [*(note for record in chunks for note in record.notes), *balance_notes(balance)]
+    caveats = (*known.pop("caveats", ()), *balance_notes(balance))
     return DatasetSummary(
         kind=dataset.kind,
         cross_section_pb=dataset.cross_section_pb,
@@ -194,7 +194,8 @@ def _summary(
         lumisections=lumi.lumisections if lumi else None,
         lumi_ifb=lumi.lumi_ifb if lumi else None,
         balance=balance,
-        notes=tuple(dict.fromkeys(notes)),
+        caveats=caveats,
+        notes=tuple(dict.fromkeys(note for record in chunks for note in record.notes)),
         **known,
     )
 

@@ -118,13 +118,14 @@ class JetId:
 
 
 def era_of(year: str) -> str:
-    """Read for which era of data taking a year stands; empty if it does not tell.
+    """Read for which era of data taking a year stands; empty if it does not tell one.
 
-    >>> [era_of(year) for year in ("2016APV", "UL18", "Summer22EE", "2024", "Run3", "early")]
+    >>> [era_of(year) for year in ("2016APV", "UL18", "Summer22EE", "2022-2024", "Run3", "2016-2018")]
     ['2016', '2018', 'Run 3', 'Run 3', 'Run 3', '']
     """
-    years = years_in(year)
-    return _era(years[0]) if years else _RUN_3 if re.search(r"Run ?(3|III)", year) else ""
+    if eras := {_era(number) for number in years_in(year)}:
+        return eras.pop() if len(eras) == 1 else ""
+    return _RUN_3 if re.search(r"Run ?(3|III)", year) else ""
 
 
 def era_of_run(run: int) -> str:

@@ -128,7 +128,7 @@ def select_jets(
         cutflow=cutflow.steps,
         counts=counts | _count_missing_paths(events, selection),
         balance=balance,
-        notes=_notes(jet_id, selection, source),
+        notes=_notes(jet_id, source),
         sumw=float(np.sum(weights)),
         sumw2=float(np.sum(weights**2)),
     )
@@ -197,13 +197,11 @@ def _balance(jets: Objects, place: Ints, constituents: ak.Array) -> Balance:
     return Balance.measure(constituents, pt, is_raw=is_raw)
 
 
-def _notes(jet_id: JetId | None, selection: Selection, source: ChunkSource) -> tuple[str, ...]:
+def _notes(jet_id: JetId | None, source: ChunkSource) -> tuple[str, ...]:
     """What every later output repeats of how the jets were read."""
     reader = source.reader
-    notes = [f"read as {reader.name}: {reader.description}", reader.eta_note(selection.eta_max)]
-    if jet_id is not None:
-        notes.append(jet_id.describe())
-    return tuple(note for note in notes if note)
+    read_as = f"read as {reader.name}: {reader.description}"
+    return (read_as,) if jet_id is None else (read_as, jet_id.describe())
 
 
 def _read_jets(events: Any, selection: Selection, source: ChunkSource) -> Objects:

@@ -100,7 +100,19 @@ def test_candidates_that_do_not_add_up_are_refused_or_told(
     balance = manifest.datasets["some"].balance
     assert balance is not None
     assert balance.median == pytest.approx(0.5, rel=1e-3)
-    assert any("do not add up" in note for note in manifest.datasets["some"].notes)
+    assert any("do not add up" in note for note in manifest.datasets["some"].caveats)
+    assert "do not add up" in manifest.describe_caveats()
+
+
+@pytest.mark.parametrize(("eta_max", "is_told"), [(2.5, False), (3.0, True)])
+def test_a_wider_eta_than_that_of_constituents_is_told(
+    qcd: Path, iterative: ExecutorBase, tmp_path: Path, eta_max: float, is_told: bool
+) -> None:
+    selection = Selection(eta_max=eta_max)
+    manifest = run_skim(one(qcd), output=tmp_path, executor=iterative, selection=selection)
+    caveats = manifest.datasets["some"].caveats
+    told = "constituents of jets with |η| < 2.5 alone; eta_max is 3"
+    assert any(told in caveat for caveat in caveats) is is_told
 
 
 def test_the_tolerance_makes_no_part_anew(qcd: Path) -> None:

@@ -132,16 +132,11 @@ def test_constituents_are_compared_with_every_jet(qcd: Path, open_events: Any) -
     assert (selected.balance.median, *selected.balance.tails) == pytest.approx((1, 1, 1), abs=0.01)
 
 
-@pytest.mark.parametrize(("eta_max", "is_told"), [(2.5, False), (3.0, True)])
-def test_a_wider_eta_than_that_of_constituents_is_told(
-    qcd: Path, open_events: Any, eta_max: float, is_told: bool
-) -> None:
-    notes = select(qcd, open_events, eta_max=eta_max).notes
-    assert (
-        any("constituents of jets with |η| < 2.5 alone; eta_max is 3" in n for n in notes)
-        is is_told
-    )
-    assert any("no year is stated, so Run 3 is assumed" in note for note in notes)
+def test_how_jets_are_read_is_noted(qcd: Path, open_events: Any) -> None:
+    read_as, jet_id = select(qcd, open_events).notes
+    assert read_as.startswith("read as nanoaod_v15")
+    assert "no year is stated, so Run 3 is assumed" in jet_id
+    assert len(select(qcd, open_events, jet_id=False).notes) == 1
 
 
 @pytest.mark.parametrize(("run", "era"), [(319_991, "2018"), (1, "Run 3")])
