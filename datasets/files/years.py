@@ -11,8 +11,10 @@ _YEAR = re.compile(r"(?:20(?=[12])|UL[^0-9]?|(?:Summer|Winter|Fall)(?=2[2-9]))([
 _FIRST_RUNS = {
     2010: 132_000, 2011: 157_000, 2012: 186_000, 2013: 210_000, 2015: 230_000, 2016: 265_000,
     2017: 290_000, 2018: 310_000, 2022: 347_000, 2023: 363_000, 2024: 376_000, 2025: 389_000,
+    2026: 400_000,
 }  # fmt: skip
-"""CMS: the first run number of each year of data taking; the borders lie in the winter stops."""
+"""CMS: the first run number of each year of data taking. The borders lie in the winter stops, between the runs that the files of
+certified blocks have in their names, such as Cert_Collisions2024_378981_386951_Golden.json."""
 
 _LAST_RUN = 500_000
 _PARTS = {
