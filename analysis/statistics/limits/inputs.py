@@ -20,7 +20,7 @@ hold the sidebands, decide (the constraint takes 0.5 % off an error), and narrow
 few events stay in reach."""
 LEAST_SIGNAL = 0.5
 """Less of the signal than this in the bins that have information gives no limit."""
-DEFAULT_TOYS = 500
+DEFAULT_TOYS = 1000
 """Toys at each signal strength where few events are expected."""
 LOW_COUNT = 20.0
 """Expected background events under the signal below which toys replace the asymptotic formulae."""

@@ -112,7 +112,7 @@ def upper_limit(
     """Compute the CLs upper limit on a signal, with q̃μ as test statistic.
 
     The asymptotic formulae take a fraction of a second. Where few events are expected under the signal, toys replace
-    them by the rule of `LimitSettings.n_toys`: some ten seconds for 500 at each of 8 strengths.
+    them by the rule of `LimitSettings.n_toys`: some seconds for a thousand at each of 8 strengths.
 
     Args:
         inputs: Spectrum, signal, background and systematics.
