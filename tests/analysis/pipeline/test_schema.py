@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jsonschema
 import pytest
@@ -47,3 +47,15 @@ def test_keys_are_described() -> None:
         in schema["$defs"]["HuntConfig"]["properties"]["bin_width"]["description"]
     )
     assert "\n" not in schema["$defs"]["HuntConfig"]["description"]
+
+
+@pytest.mark.parametrize("what", ["analysis", "fileset"])
+def test_every_key_is_described(what: Literal["analysis", "fileset"]) -> None:
+    """Also those that a model inherits."""
+    schema = json_schema(what)
+    assert not [
+        (name, key)
+        for name, part in [(what, schema), *schema["$defs"].items()]
+        for key, entry in part.get("properties", {}).items()
+        if not entry.get("description")
+    ]
