@@ -12,6 +12,7 @@ References:
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 from pathlib import Path
@@ -93,6 +94,9 @@ def _choices(source: str, query: str) -> dict[str, str]:
         if not (axis and equals):
             msg = f"{source}: expected AXIS=VALUE&... after '?', received '{query}'"
             raise InputError(msg)
+        if axis in choices:
+            msg = f"{source}: {axis} is chosen twice: choose one value, or {axis}=sum for all of them"
+            raise InputError(msg)
         choices[axis] = value
     return choices
 
@@ -105,12 +109,16 @@ def _choose(path: Path, name: str, names: list[str]) -> str:
         return name
     if not name and len(names) == 1:
         return names[0]
-    listed = ", ".join(names[:MANY]) + (f" and {len(names) - MANY} more" * (len(names) > MANY))
+    listed = _listed(names)
     if not name:
         msg = f"{path} holds {len(names)} histograms: write {path}:NAME with one of {listed}"
         raise InputError(msg)
     msg = f"{path} holds no histogram '{name}', but {listed}.{did_you_mean(name, names)}"
     raise InputError(msg)
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:MANY]) + (f" and {len(names) - MANY} more" * (len(names) > MANY))
 
 
 def _open_root(path: Path) -> Any:
@@ -218,7 +226,7 @@ def _project(histogram: hist.Hist[Any], choices: dict[str, str], where: str) -> 
 
 def _span(axis: Any) -> str:
     if axis.traits.discrete:
-        return ", ".join(map(str, axis))
+        return _listed([str(entry) for entry in axis])
     return f"{axis.edges[0]:g} to {axis.edges[-1]:g} in {axis.size} bins"
 
 
@@ -226,14 +234,8 @@ def _pick(axis: Any, name: str, value: str, where: str) -> Any:
     """What to index an axis with: a bin's number, or `sum`."""
     if value == "sum":
         return sum
-    if isinstance(axis, hist.axis.StrCategory):
-        known = [str(category) for category in axis]
-        if value in known:
-            return known.index(value)
-        msg = f"{where}: the axis {name} has no '{value}', but {', '.join(known)}."
-        raise InputError(msg + did_you_mean(value, known))
-    if isinstance(axis, hist.axis.Boolean):
-        value = {"true": "1", "false": "0"}.get(value.lower(), value)
+    if axis.traits.discrete:
+        return _pick_entry(axis, name, value, where)
     try:
         number = float(value)
     except ValueError as error:
@@ -244,3 +246,18 @@ def _pick(axis: Any, name: str, value: str, where: str) -> Any:
         msg = f"{where}: {name}={value} lies outside the axis, {_span(axis)}"
         raise InputError(msg)
     return index
+
+
+def _pick_entry(axis: Any, name: str, value: str, where: str) -> int:
+    """Place of an entry of a discrete axis: a category, a whole number, a truth value."""
+    known = [str(entry) for entry in axis]
+    wanted = value
+    if not isinstance(axis, hist.axis.StrCategory):
+        wanted = {"true": "1", "false": "0"}.get(value.lower(), value)
+        with contextlib.suppress(ValueError):
+            if (number := float(wanted)).is_integer():
+                wanted = str(int(number))
+    if wanted in known:
+        return known.index(wanted)
+    msg = f"{where}: the axis {name} has no '{value}', but {_listed(known)}."
+    raise InputError(msg + did_you_mean(value, known))

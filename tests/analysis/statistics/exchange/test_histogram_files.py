@@ -241,6 +241,36 @@ def test_categories_of_numbers_and_truth_values(cases: Path) -> None:
     assert tags[0] == read_histogram(f"{file}:bool?tag=1").counts.sum()
 
 
+def test_values_that_a_discrete_axis_lacks(tmp_path: Path) -> None:
+    made = hist.Hist(
+        hist.axis.Regular(4, 0, 80, name="mass"),
+        hist.axis.IntCategory([3, 5], name="jets"),
+        hist.axis.Integer(0, 4, name="tags"),
+        hist.axis.Boolean(name="passed"),
+    )
+    made.fill(mass=[30.0, 50.0], jets=[3, 5], tags=[2, 2], passed=[True, False])
+    path = tmp_path / "made.json"
+    save_histograms(path, {"made": made})
+
+    def read(jets: str, tags: str, passed: str) -> float:
+        query = f"jets={jets}&tags={tags}&passed={passed}"
+        return float(read_histogram(f"{path}:made?{query}").counts.sum())
+
+    assert [read("3", "2", "true"), read("3.0", "2", "1"), read("5", "2.0", "False")] == [1, 1, 1]
+    assert [read("3", "1", "1"), read("3", "2", "0")] == [0, 0]
+    for jets in ("4", "3.6", "nan", "inf", "three", ""):
+        with pytest.raises(InputError, match=rf"axis jets has no '{jets}', but 3, 5"):
+            read(jets, "2", "1")
+    for tags in ("2.7", "4", "-1"):
+        with pytest.raises(InputError, match=rf"axis tags has no '{tags}', but 0, 1, 2, 3"):
+            read("3", tags, "1")
+    for passed in ("0.5", "2", "yes"):
+        with pytest.raises(InputError, match=rf"axis passed has no '{passed}', but 0, 1"):
+            read("3", "2", passed)
+    with pytest.raises(InputError, match="jets is chosen twice"):
+        read_histogram(f"{path}:made?jets=3&jets=5&tags=sum&passed=sum")
+
+
 def test_weighted_contents_without_sumw2_are_refused(cases: Path) -> None:
     known = read_histogram(f"{cases}/limit_inputs.json:bkg_Weight").checked(is_data=False)
     assert known.sumw2[0] == 24671.25
