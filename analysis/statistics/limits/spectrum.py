@@ -29,6 +29,9 @@ __all__ = ["SignalModel", "SpectrumLimit", "limit_inputs", "limit_spectrum"]
 
 HALF_WINDOW = 3.0
 """Half the window [widths of the signal]: 0.3 % of a Gaussian are outside."""
+LEAST_INSIDE = 0.5
+"""A template with less of its events inside the window is one of another mass."""
+WINDOW_NAME = "signal window (mass ± 3 widths)"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +41,8 @@ class SignalModel:
     Attributes:
         mass: Its mass [GeV].
         width: Its standard deviation [GeV]: of the Gaussian, and of the window.
-        template: Its histogram, in the bins of the spectrum; a Gaussian without one.
+        template: Its histogram, in the bins of the spectrum, at least half of it inside the window; a
+            Gaussian without one.
     """
 
     mass: float
@@ -69,7 +73,16 @@ class SignalModel:
         if total <= 0:
             msg = f"the signal template {self.template.name} has no events"
             raise FitError(msg)
-        return template.counts / total
+        shape = template.counts / total
+        inside = float(shape[check_window(edges, self.window, name=WINDOW_NAME)].sum())
+        if inside < LEAST_INSIDE:
+            msg = (
+                f"{100 * inside:.2g} % of the signal template {self.template.name} is inside "
+                f"[{self.window[0]:g}, {self.window[1]:g}) GeV, mass ± 3 widths: expected {100 * LEAST_INSIDE:g} % or "
+                f"more. The template's mean is {float(shape @ template.centres):.4g} GeV: give its own mass and width"
+            )
+            raise FitError(msg)
+        return shape
 
     def yield_or(self, reference: float) -> float:
         """Events at μ = 1: the template's sum, or a reference without one."""
@@ -111,9 +124,11 @@ def limit_spectrum(
         progress: Called with the parts done and their number, over all signals.
 
     Raises:
-        FitError: The spectrum or background is not fit for it, or a fit failed.
+        FitError: The spectrum or background is not fit for it, a fit failed, or one template is given for
+            several masses.
     """
     chosen = settings or LimitSettings()
+    _check_templates(signals)
     results = []
     for i, signal in enumerate(signals):
 
@@ -125,6 +140,22 @@ def limit_spectrum(
         results.append(SpectrumLimit(upper_limit(inputs, chosen, progress=report), fit))
         report(1, 1)
     return tuple(results)
+
+
+def _check_templates(signals: Sequence[SignalModel]) -> None:
+    """Refuse one template for several masses: it has one."""
+    masses: dict[bytes, float] = {}
+    for signal in signals:
+        if signal.template is None:
+            continue
+        first = masses.setdefault(signal.template.counts.tobytes(), signal.mass)
+        if first != signal.mass:
+            msg = (
+                f"the signal template {signal.template.name} is given for {first:g} GeV and for "
+                f"{signal.mass:g} GeV: a template has one mass. Give one mass at a time, each with its own template, or "
+                "no template for a Gaussian"
+            )
+            raise FitError(msg)
 
 
 def limit_inputs(
@@ -155,7 +186,7 @@ def limit_inputs(
     """
     blind = None if settings.unblind or not settings.is_data else signal.window
     spectrum = Spectrum.from_histogram(histogram)
-    check_window(spectrum.edges, signal.window, name="signal window (mass ± 3 widths)")
+    check_window(spectrum.edges, signal.window, name=WINDOW_NAME)
     data = Spectrum.from_histogram(spectrum, is_data=settings.is_data, blind_window=blind)
     shape = signal.shape(data.edges)
     fit, modes, variances = None, None, None

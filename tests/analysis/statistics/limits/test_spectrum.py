@@ -107,6 +107,26 @@ def test_given_background_uses_all_bins() -> None:
     assert same.signal_yield == pytest.approx(50.0)
 
 
+def test_a_template_is_of_one_mass_and_inside_its_window() -> None:
+    template = histogram(50 * gaussian_fractions(EDGES, mass=80.0, width=6.0))
+    with pytest.raises(FitError, match=r"given for 80 GeV and for 120 GeV: .* one mass"):
+        limit_spectrum(data(), [SignalModel(mass, 6.0, template) for mass in (80.0, 120.0)])
+    # ± 3 widths of 6 GeV around 120 GeV hold nothing of it.
+    with pytest.raises(FitError, match=r"0\..* % of the signal template mass is .* mean is 80 GeV"):
+        limit_inputs(data(), SignalModel(120.0, 6.0, template), settings=OPEN)
+    # A window whose last bin is above the template's mean holds more than half of it.
+    for mass, is_inside in ((67.0, True), (64.0, False)):
+        signal = SignalModel(mass, 5.0, template)
+        if is_inside:
+            assert signal.shape(EDGES) == pytest.approx(template.counts / template.counts.sum())
+            continue
+        with pytest.raises(FitError, match=r"expected 50 % or more"):
+            signal.shape(EDGES)
+    # Of one mass, two widths are two windows.
+    signals = [SignalModel(80.0, width, template) for width in (6.0, 7.0)]
+    assert len(limit_spectrum(data(), signals, settings=OPEN)) == 2
+
+
 def test_bad_input_is_refused() -> None:
     given = histogram(BACKGROUND, 1e-4 * BACKGROUND)
     with pytest.raises(FitError, match="reaches outside"):
