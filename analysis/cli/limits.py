@@ -86,7 +86,8 @@ def limit(
         str | None, typer.Option(metavar="FILE:HIST", help="Expected background; fitted without.")
     ] = None,
     signal: Annotated[
-        str | None, typer.Option(metavar="FILE:HIST", help="Template, for one mass; else a Gaussian.")
+        str | None,
+        typer.Option(metavar="FILE:HIST", help="Template, for one mass; else a Gaussian."),
     ] = None,
     mass_range: MassRange = None,
 ) -> None:

@@ -95,7 +95,9 @@ def _choices(source: str, query: str) -> dict[str, str]:
             msg = f"{source}: expected AXIS=VALUE&... after '?', received '{query}'"
             raise InputError(msg)
         if axis in choices:
-            msg = f"{source}: {axis} is chosen twice: choose one value, or {axis}=sum for all of them"
+            msg = (
+                f"{source}: {axis} is chosen twice: choose one value, or {axis}=sum for all of them"
+            )
             raise InputError(msg)
         choices[axis] = value
     return choices
