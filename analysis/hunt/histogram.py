@@ -42,6 +42,12 @@ class FileHunt(Shown):
     background: Spectrum | None = None
 
     @property
+    def caveats(self) -> tuple[str, ...]:
+        """What was accepted of the files that the histogram and a given background were filled from."""
+        given = () if self.background is None else self.background.caveats
+        return tuple(dict.fromkeys((*self.spectrum.caveats, *given)))
+
+    @property
     def flags(self) -> tuple[str, ...]:
         """What speaks against the p-values: see `BumpHunt.flags`; and that of a given background."""
         own = self._own_error()
@@ -70,7 +76,7 @@ class FileHunt(Shown):
     def to_dict(self) -> dict[str, Any]:
         """Every number, ready for JSON."""
         fit = {} if self.fit is None else {"fit": self.fit.to_dict()}
-        own = {"flags": list(self.flags), "notes": list(self.notes)}
+        own = {name: list(getattr(self, name)) for name in ("caveats", "flags", "notes")}
         return self.bump_hunt.to_dict() | own | fit
 
 

@@ -31,7 +31,7 @@ def limit_hunt(
         The limit, or none and why.
     """
     point = hunt.tightest
-    spectrum = Spectrum(point.edges, point.counts, name=point.name)
+    spectrum = Spectrum(point.edges, point.counts, name=point.name, caveats=hunt.sample.caveats)
     settings = LimitSettings(function=function, unblind=not hunt.blinded)
     signal = SignalModel(0.5 * (window[0] + window[1]), (window[1] - window[0]) / WINDOW_WIDTHS)
     try:

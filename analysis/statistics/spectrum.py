@@ -49,6 +49,7 @@ class Spectrum:
         blind_window: Window whose contents are not looked at [GeV]; covers whole bins.
         underflow: Content below the first edge.
         overflow: Content above the last edge.
+        caveats: What was accepted of the files that it was filled from: every result repeats it.
 
     Raises:
         FitError: Shapes do not fit, edges do not increase, the window lies outside the range or
@@ -64,6 +65,7 @@ class Spectrum:
     blind_window: Window | None = None
     underflow: float = 0.0
     overflow: float = 0.0
+    caveats: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         counts = np.array(self.counts, dtype=np.float64)

@@ -75,7 +75,16 @@ def read_histogram(histogram: PlottableHistogram, name: str | None) -> dict[str,
         "name": histogram_name,
         "underflow": underflow,
         "overflow": overflow,
+        "caveats": _caveats(histogram),
     }
+
+
+def _caveats(histogram: Any) -> tuple[str, ...]:
+    """What oddjet wrote into the metadata of its histograms."""
+    # hist warns where it is asked for metadata that were not set.
+    metadata = getattr(histogram, "__dict__", {}).get("metadata")
+    listed = metadata.get("caveats") if isinstance(metadata, dict) else None
+    return tuple(map(str, listed)) if isinstance(listed, list | tuple) else ()
 
 
 def _keeps_errors(histogram: Any) -> bool:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import uproot
 
+from oddjet.analysis.statistics.exchange.histogram_files import read_histogram
 from oddjet.errors import InputError
 from oddjet.processors.histogram_files import (
     load_histograms,
@@ -83,3 +84,7 @@ def test_histograms_say_what_was_accepted_of_the_files(tmp_path: Path) -> None:
     assert all(h.metadata == {"caveats": ["a: odd", "b: old"]} for h in loaded.values())
     with uproot.open(tmp_path / "histograms.root") as file:
         assert file["caveats"] == "a: odd\nb: old"
+    choice = "?dataset=a&variation=nominal&working_point=all&pt=sum"
+    for source in (f"histograms.json:d_s{choice}", "histograms.root:d_s/a/nominal/all/mass"):
+        assert read_histogram(f"{tmp_path}/{source}").caveats == ("a: odd", "b: old")
+        assert read_histogram(f"{tmp_path}/plain/{source}").caveats == ()

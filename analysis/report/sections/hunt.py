@@ -339,7 +339,7 @@ def histogram_section(hunt: FileHunt) -> Section:
     return Section(
         title="Bump hunt",
         anchor="hunt",
-        warnings=hunt.flags,
+        warnings=(*hunt.caveats, *hunt.flags),
         statements=hunt.notes,
         tables=(Table(("", "scan"), rows, hunt.spectrum.name),),
         pictures=pictures,

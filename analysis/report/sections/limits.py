@@ -36,6 +36,7 @@ def limits_section(
 ) -> Section:
     """Show the limits: a table, and a band over mass or the spectrum of a single mass."""
     limits = [result.limit for result in results]
+    caveats = dict.fromkeys(caveat for result in results for caveat in result.caveats)
     warnings = tuple(
         f"{result.limit.mass:g} GeV: the function {result.fit.name} does not describe the "
         f"sidebands (goodness of fit p = {p_text(result.fit.p_value)}): no limit from it holds."
@@ -57,7 +58,7 @@ def limits_section(
                 f"statistical errors. {_sizes(settings.systematics)}"
             ),
         ),
-        warnings=warnings,
+        warnings=(*caveats, *warnings),
         statements=tuple(statement for result in results for statement in _statements(result)),
         tables=(Table(HEADERS, tuple(_row(limit) for limit in limits), caption),),
         pictures=(_picture(limits, label, axis_label),),

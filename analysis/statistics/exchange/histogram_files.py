@@ -33,6 +33,8 @@ __all__ = ["histogram_names", "read_histogram"]
 
 
 SYNTAX = "FILE[:NAME][?AXIS=VALUE&...]"
+CAVEATS = "caveats"
+"""A text in ROOT files of oddjet: what was accepted of the files that histograms were filled from, a line each."""
 UHI_SUFFIXES = (".json", ".zip")
 MANY = 20
 """Names that a message lists at most."""
@@ -142,7 +144,10 @@ def _from_root(path: Path, name: str) -> Spectrum:
             _check_class(path, name, kind)
         chosen = _choose(path, name, _root_names(file))
         _check_class(path, chosen, file.classnames(cycle=False)[chosen])
-        return Spectrum.from_histogram(file[chosen], name=chosen)
+        spectrum = Spectrum.from_histogram(file[chosen], name=chosen)
+        told = file.classnames(recursive=False, cycle=False).get(CAVEATS) == "TObjString"
+        caveats = tuple(str(file[CAVEATS]).splitlines()) if told else ()
+    return dataclasses.replace(spectrum, caveats=caveats)
 
 
 def _check_class(path: Path, name: str, kind: str) -> None:

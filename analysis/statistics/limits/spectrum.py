@@ -95,15 +95,17 @@ class SpectrumLimit(Shown):
 
     Attributes:
         fit: The sideband fit; None with a given background.
+        caveats: What was accepted of the files that its histograms were filled from.
     """
 
     limit: Limit
     fit: BackgroundFit | None = None
+    caveats: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Every number, ready for JSON."""
         fit = None if self.fit is None else self.fit.to_dict()
-        return {**self.limit.to_dict(), "background_fit": fit}
+        return {**self.limit.to_dict(), "background_fit": fit, "caveats": list(self.caveats)}
 
 
 def limit_spectrum(
@@ -137,9 +139,15 @@ def limit_spectrum(
                 progress(i * total + done, len(signals) * total)
 
         inputs, fit = limit_inputs(spectrum, signal, background=background, settings=chosen)
-        results.append(SpectrumLimit(upper_limit(inputs, chosen, progress=report), fit))
+        caveats = _caveats(spectrum, background, signal.template)
+        results.append(SpectrumLimit(upper_limit(inputs, chosen, progress=report), fit, caveats))
         report(1, 1)
     return tuple(results)
+
+
+def _caveats(*histograms: Histogram | None) -> tuple[str, ...]:
+    given = [Spectrum.from_histogram(h) for h in histograms if h is not None]
+    return tuple(dict.fromkeys(caveat for spectrum in given for caveat in spectrum.caveats))
 
 
 def _check_templates(signals: Sequence[SignalModel]) -> None:

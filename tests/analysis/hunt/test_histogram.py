@@ -19,7 +19,9 @@ from oddjet.analysis.report.write import write_section
 from oddjet.analysis.statistics.bumphunt.pvalues import on_off_p
 from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
 from oddjet.analysis.statistics.exchange.histogram_files import read_histogram
+from oddjet.datasets.files.rootfiles import write_root
 from oddjet.errors import FitError
+from oddjet.processors.histogram_files import save_histograms
 
 EDGES = np.linspace(50.0, 250.0, 41)
 CENTRES = 0.5 * (EDGES[:-1] + EDGES[1:])
@@ -172,3 +174,30 @@ def test_the_command_line(root_file: Path) -> None:
     assert wrong.exit_code == 1
     with_folder = CliRunner().invoke(app, ["hunt", str(root_file.parent)])
     assert with_folder.exit_code == 1
+
+
+@pytest.mark.parametrize("suffix", ["json", "root"])
+def test_what_was_accepted_of_the_files_is_repeated(tmp_path: Path, suffix: str) -> None:
+    """In what is printed, written and returned, by a hunt and by a limit."""
+    table = hist.Hist(hist.axis.Variable(EDGES, name="mass"))
+    table.view()[...] = np.round(EXPECTED)
+    table.metadata = {"caveats": ["data: odd", "data: old"]}
+    source = tmp_path / f"told.{suffix}"
+    if suffix == "json":
+        save_histograms(source, {"mass": table})
+    else:
+        write_root(source, [("mass", table), ("caveats", "data: odd\ndata: old")])
+    hunted = ["hunt", f"{source}:mass", "--function", "exppoly3", "--toys", "20"]
+    limited = ["limit", f"{source}:mass", "--mass", "120", "--width", "8"]
+    limited += ["--function", "exppoly3"]
+    for command, name in ((hunted, "hunt.json"), (limited, "limits.json")):
+        done = CliRunner().invoke(app, [*command, "-o", str(tmp_path / "out")])
+        assert done.exit_code == 0, done.output
+        assert "data: odd" in done.stderr
+        assert "data: old" in done.stderr
+        content = json.loads((tmp_path / "out" / name).read_text())
+        (content,) = content.get("limits", [content])
+        assert content["caveats"] == ["data: odd", "data: old"]
+    # A histogram in memory tells the same as its file.
+    live = hunt_spectrum(table, SETTINGS, background=table)
+    assert live.to_dict()["caveats"] == ["data: odd", "data: old"]
