@@ -14,7 +14,6 @@ from oddjet.analysis.statistics.limits.upper import Limit
 
 __all__ = ["limits_section", "spectrum_picture"]
 
-POOR_FIT = 0.01
 HEADERS = (
     "Mass [GeV]",
     "Expected events",
@@ -37,12 +36,7 @@ def limits_section(
     """Show the limits: a table, and a band over mass or the spectrum of a single mass."""
     limits = [result.limit for result in results]
     caveats = dict.fromkeys(caveat for result in results for caveat in result.caveats)
-    warnings = tuple(
-        f"{result.limit.mass:g} GeV: the function {result.fit.name} does not describe the "
-        f"sidebands (goodness of fit p = {p_text(result.fit.p_value)}): no limit from it holds."
-        for result in results
-        if result.fit is not None and result.fit.p_value < POOR_FIT
-    )
+    warnings = (flag for result in results for flag in result.flags)
     settings = limits[0].settings
     caption = (
         f"Upper limits at {100 * settings.cl:g} % CL. The bands hold 68 % and 95 % of what "
@@ -76,13 +70,23 @@ def _sizes(sizes: Systematics) -> str:
 
 
 def _statements(result: SpectrumLimit) -> list[str]:
-    limit, fit = result.limit, result.fit
+    limit, fit, given = result.limit, result.fit, result.given
     statements = [f"{limit.mass:g} GeV: {limit.method}"]
     if fit is not None:
         statements.append(
             f"{limit.mass:g} GeV: {fit.predicted:.5g} ± {fit.predicted_error:.2g} background in the window from "
             f"{fit.name}, goodness of fit p = {p_text(fit.p_value)}"
         )
+    if given is not None:
+        beside = (
+            f"{given.observed:g} events seen, {given.expected:.5g} ± {given.error:.2g} expected, "
+            f"p = {p_text(given.p_value)}"
+        )
+        statements.append(
+            f"{limit.mass:g} GeV: the given background beside the window: "
+            + (beside if given.n_bins else "no bin is there, so it is not tested")
+        )
+    statements += result.notes
     if limit.inputs.left_out:
         statements.append(
             f"{limit.mass:g} GeV: left out, because no background is expected there: "

@@ -228,6 +228,9 @@ def build_channel(inputs: LimitInputs, *, signal_yield: float | None = None) -> 
     Args:
         inputs: One signal hypothesis.
         signal_yield: Events at μ = 1; those of the inputs if None.
+
+    Raises:
+        FitError: An uncertainty moves half of the signal out of the histogram.
     """
     sizes, use, edges = inputs.systematics, inputs.informed, inputs.edges
     signal = (signal_yield or inputs.signal_yield) * inputs.signal_shape
@@ -239,6 +242,7 @@ def build_channel(inputs: LimitInputs, *, signal_yield: float | None = None) -> 
         if size:
             down = warp_template(signal, edges, **{keyword: 1 - size})
             up = warp_template(signal, edges, **{keyword: 1 + size})
+            _check_warped(inputs, keyword, size, min(down.sum(), up.sum()) / signal.sum())
             warped[name] = (down[use], up[use])
     norms = {"lumi": sizes.luminosity, "tagger": sizes.tagger_efficiency}
     norms = {name: size for name, size in norms.items() if size}
@@ -263,6 +267,18 @@ def build_channel(inputs: LimitInputs, *, signal_yield: float | None = None) -> 
         observed=None if inputs.observed is None else inputs.observed[use],
         notes=_notes(inputs, whole),
     )
+
+
+def _check_warped(inputs: LimitInputs, keyword: str, size: float, left: float) -> None:
+    """Refuse an uncertainty that moves the signal out of the histogram: the model then holds nothing to exclude."""
+    if left < LEAST_SIGNAL:
+        field = {"scale": "mass_scale", "stretch": "mass_resolution"}[keyword]
+        msg = (
+            f"systematics: {field} of {size:g} leaves {100 * left:.2g} % of a signal at {inputs.mass:g} GeV in "
+            f"[{inputs.edges[0]:g}, {inputs.edges[-1]:g}] GeV: expected {100 * LEAST_SIGNAL:g} % or more. Give a "
+            "smaller one, or a histogram of a wider range"
+        )
+        raise FitError(msg)
 
 
 def _modes(inputs: LimitInputs) -> dict[str, Floats]:

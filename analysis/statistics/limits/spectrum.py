@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from oddjet.analysis.statistics.background.fit import BackgroundFit, fit_sidebands
+from oddjet.analysis.statistics.background.methods import WORST_P
 from oddjet.analysis.statistics.background.signal import gaussian_fractions
+from oddjet.analysis.statistics.limits.agreement import Agreement, compare_background
 from oddjet.analysis.statistics.limits.inputs import LimitInputs, LimitSettings
 from oddjet.analysis.statistics.limits.templates import function_modes
 from oddjet.analysis.statistics.limits.upper import Limit, Progress, upper_limit
@@ -31,6 +33,8 @@ HALF_WINDOW = 3.0
 """Half the window [widths of the signal]: 0.3 % of a Gaussian are outside."""
 LEAST_INSIDE = 0.5
 """A template with less of its events inside the window is one of another mass."""
+FAR_BELOW = 3.0
+"""A best fit so many errors below zero is not one of a background that is known [σ]."""
 WINDOW_NAME = "signal window (mass ± 3 widths)"
 
 
@@ -62,6 +66,16 @@ class SignalModel:
         """Where the signal is [GeV]."""
         half = HALF_WINDOW * self.width
         return (self.mass - half, self.mass + half)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Say that statistical errors of the template are not used, and their size."""
+        template = self.template
+        if template is None or template.variances is None or not template.variances.any():
+            return ()
+        size = float(np.sqrt(template.variances.sum()) / template.counts.sum())
+        what = "statistical errors of the signal template are not used"
+        return (f"{self.mass:g} GeV: {what}: {100 * size:.2g} % of all its events, more in a bin",)
 
     def shape(self, edges: Floats) -> Floats:
         """Fraction of the signal in each bin, shape (n_bins,)."""
@@ -96,16 +110,45 @@ class SpectrumLimit(Shown):
     Attributes:
         fit: The sideband fit; None with a given background.
         caveats: What was accepted of the files that its histograms were filled from.
+        given: A given background against the data beside the window; None where it was fitted.
+        notes: What was not used, a sentence each.
     """
 
     limit: Limit
     fit: BackgroundFit | None = None
     caveats: tuple[str, ...] = ()
+    given: Agreement | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What speaks against the limit, a sentence each; none where nothing does."""
+        limit, fit, given, flags = self.limit, self.fit, self.given, []
+        if fit is not None and fit.p_value < WORST_P:
+            flags.append(
+                f"the function {fit.name} does not describe the sidebands "
+                f"(goodness of fit p = {fit.p_value:.2g}): no limit from it holds"
+            )
+        if given is not None and given.p_value < WORST_P:
+            flags.append(
+                f"the given background does not describe what is beside the signal: {given.observed:g} events were "
+                f"seen, {given.expected:.5g} ± {given.error:.2g} expected (p = {given.p_value:.2g}): no limit with "
+                "it holds. It must be events a bin, normalised to the spectrum"
+            )
+        if limit.mu_hat is not None and limit.mu_hat < -FAR_BELOW * (limit.mu_error or np.inf):
+            flags.append(
+                f"the best fit of the signal is {limit.in_events(limit.mu_hat):.3g} ± "
+                f"{limit.in_events(limit.mu_error or 0.0):.2g} events, far below zero: the background "
+                "is too high under the signal, so that the limit is too low"
+            )
+        return tuple(f"{limit.mass:g} GeV: {flag}" for flag in flags)
 
     def to_dict(self) -> dict[str, Any]:
         """Every number, ready for JSON."""
         fit = None if self.fit is None else self.fit.to_dict()
-        return {**self.limit.to_dict(), "background_fit": fit, "caveats": list(self.caveats)}
+        given = None if self.given is None else self.given.to_dict()
+        said = {name: list(getattr(self, name)) for name in ("caveats", "flags", "notes")}
+        return {**self.limit.to_dict(), "background_fit": fit, "given_background": given, **said}
 
 
 def limit_spectrum(
@@ -140,7 +183,9 @@ def limit_spectrum(
 
         inputs, fit = limit_inputs(spectrum, signal, background=background, settings=chosen)
         caveats = _caveats(spectrum, background, signal.template)
-        results.append(SpectrumLimit(upper_limit(inputs, chosen, progress=report), fit, caveats))
+        given = None if background is None else _compare(spectrum, background, signal, chosen)
+        result = upper_limit(inputs, chosen, progress=report)
+        results.append(SpectrumLimit(result, fit, caveats, given, signal.notes))
         report(1, 1)
     return tuple(results)
 
@@ -148,6 +193,14 @@ def limit_spectrum(
 def _caveats(*histograms: Histogram | None) -> tuple[str, ...]:
     given = [Spectrum.from_histogram(h) for h in histograms if h is not None]
     return tuple(dict.fromkeys(caveat for spectrum in given for caveat in spectrum.caveats))
+
+
+def _compare(
+    spectrum: Histogram, background: Histogram, signal: SignalModel, settings: LimitSettings
+) -> Agreement:
+    return compare_background(
+        spectrum, background, signal.window, is_data=settings.is_data, seed=settings.seed
+    )
 
 
 def _check_templates(signals: Sequence[SignalModel]) -> None:

@@ -9,6 +9,7 @@ from oddjet.analysis.report.figures.encode import figure_bytes
 from oddjet.analysis.report.figures.limits import limit_band, signal_at_limit
 from oddjet.analysis.report.sections.limits import limits_section
 from oddjet.analysis.statistics.background.signal import gaussian_fractions
+from oddjet.analysis.statistics.limits.agreement import Agreement
 from oddjet.analysis.statistics.limits.inputs import LimitInputs, LimitSettings
 from oddjet.analysis.statistics.limits.spectrum import SpectrumLimit
 from oddjet.analysis.statistics.limits.upper import Limit
@@ -58,6 +59,19 @@ def test_section_names_toys_and_bins_left_out() -> None:
     first, second = limits_section([SpectrumLimit(limit)]).statements
     assert "1000 toys a point, because 10 background events are expected under the signal" in first
     assert second.endswith("no background is expected there: [100, 105) GeV (101 observed)")
+
+
+def test_section_warns_of_what_speaks_against_a_limit() -> None:
+    limit = dataclasses.replace(make(85.0, blinded=False), mu_hat=-4.0, mu_error=1.0)
+    given = Agreement(100.0, 200.0, 3.0, 4, 0.0005)
+    result = SpectrumLimit(limit, caveats=("data: odd",), given=given, notes=("not used",))
+    section = limits_section([result])
+    first, second, third = section.warnings
+    assert first == "data: odd"
+    assert "100 events were seen, 200 ± 3 expected (p = 0.0005)" in second
+    assert "best fit of the signal is -200 ± 50 events, far below zero" in third
+    assert "100 events seen, 200 ± 3 expected, p = " in section.statements[1]
+    assert section.statements[2] == "not used"
 
 
 def test_figures_are_drawn_and_a_band_needs_two_masses() -> None:

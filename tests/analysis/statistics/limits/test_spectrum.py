@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import optimize
+from scipy import optimize, stats
 
 from oddjet.analysis.report.write import write_limits
 from oddjet.analysis.statistics.background.functions import make_function
 from oddjet.analysis.statistics.background.signal import gaussian_fractions
 from oddjet.analysis.statistics.exchange.histogram_files import read_histogram
+from oddjet.analysis.statistics.limits.agreement import compare_background
 from oddjet.analysis.statistics.limits.inputs import LimitSettings, Systematics
 from oddjet.analysis.statistics.limits.spectrum import SignalModel, limit_inputs, limit_spectrum
 from oddjet.analysis.statistics.limits.upper import Limit
@@ -125,6 +126,64 @@ def test_a_template_is_of_one_mass_and_inside_its_window() -> None:
     # Of one mass, two widths are two windows.
     signals = [SignalModel(80.0, width, template) for width in (6.0, 7.0)]
     assert len(limit_spectrum(data(), signals, settings=OPEN)) == 2
+
+
+@pytest.mark.parametrize("unblind", [True, False])
+@pytest.mark.parametrize("factor", [2.0, 0.2, 1 / BACKGROUND.sum()])
+def test_a_given_background_that_is_no_description_is_flagged(factor: float, unblind: bool) -> None:
+    """Twice the background; events per GeV in bins of 5 GeV; normalised to one."""
+    settings = dataclasses.replace(OPEN, unblind=unblind, seed=3)
+    right = histogram(BACKGROUND, 1e-4 * BACKGROUND)
+    (good,) = limit_spectrum(data(), [SIGNAL], background=right, settings=settings)
+    assert good.given is not None
+    assert good.flags == ()
+    beside = (EDGES[1:] <= 67) | (EDGES[:-1] >= 103)
+    assert good.given.observed == data().counts[beside].sum()
+    assert good.given.expected == pytest.approx(BACKGROUND[beside].sum())
+    wrong = histogram(factor * BACKGROUND, 1e-4 * factor**2 * BACKGROUND)
+    (bad,) = limit_spectrum(data(), [SIGNAL], background=wrong, settings=settings)
+    assert "does not describe what is beside the signal" in bad.flags[0]
+    assert bad.to_dict()["flags"] == list(bad.flags)
+    assert ("far below zero" in bad.flags[-1]) == (unblind and factor > 1)
+
+
+def test_p_of_a_given_background_is_uniform_for_few_events_with_errors() -> None:
+    rng = np.random.default_rng(1)
+    expected = np.full(24, 1.5)
+    errors = np.full(24, 0.2)
+    given = histogram(expected, errors**2)
+    p_values = []
+    for _ in range(200):
+        seen = rng.poisson(rng.normal(expected, errors)).astype(float)
+        result = compare_background(histogram(seen), given, SIGNAL.window, is_data=True)
+        p_values.append(result.p_value)
+    assert stats.kstest(p_values, "uniform").pvalue > 0.01
+    simulation = Spectrum(EDGES, expected, 0.3 * expected, is_data=False)
+    same = compare_background(simulation, given, SIGNAL.window, is_data=False)
+    assert same.p_value == 1.0
+    nothing = compare_background(simulation, given, (40.0, 160.0), is_data=True)
+    assert np.isnan(nothing.p_value)
+    assert nothing.to_dict()["p_value"] is None
+
+
+def test_errors_of_a_template_are_not_used_and_it_is_said() -> None:
+    shape = 50 * gaussian_fractions(EDGES, mass=85.0, width=6.0)
+    (result,) = limit_spectrum(
+        data(), [SignalModel(85.0, 6.0, histogram(shape, 0.01 * shape**2))], settings=OPEN
+    )
+    size = 10 * np.sqrt(np.sum(shape**2)) / shape.sum()
+    (note,) = result.notes
+    assert note.startswith("85 GeV: statistical errors of the signal template are not used")
+    assert f"{size:.2g} % of all its events" in note
+    assert result.to_dict()["notes"] == list(result.notes)
+
+
+@pytest.mark.parametrize("size", [0.7, 0.9])
+def test_an_uncertainty_that_moves_the_signal_away_is_refused(size: float) -> None:
+    """85 GeV becomes 26 or 9 GeV, where the spectrum has no bins."""
+    sizes = dataclasses.replace(OPEN.systematics, mass_scale=size)
+    with pytest.raises(FitError, match=f"systematics: mass_scale of {size} leaves 0 % of a signal"):
+        limit_spectrum(data(), [SIGNAL], settings=dataclasses.replace(OPEN, systematics=sizes))
 
 
 def test_bad_input_is_refused() -> None:
