@@ -19,8 +19,9 @@ __all__ = [
     "ROUNDED",
     "Doubt",
     "describe_history",
-    "doubt_of_year",
     "doubts_before_reading",
+    "doubts_of_blocks",
+    "doubts_of_runs",
     "notes_before_reading",
     "refuse",
     "unknown_history",
@@ -30,6 +31,8 @@ ROUNDED = 1e-3
 """Relative difference that a sum stated by hand may have to that of the files: it may be rounded."""
 
 _SHOWN = 3
+_RUN_OF_SIMULATION = 1
+"""CMS numbers the events of simulation in run 1; those of data have six digits since 2010."""
 
 
 @dataclass(frozen=True)
@@ -94,14 +97,8 @@ def _doubts_of_data(dataset: Dataset, files: Mapping[str, FileHistory]) -> list[
     doubts = []
     if generated := [path for path, history in files.items() if history.generated]:
         mark = files[generated[0]].generated
-        doubts.append(
-            Doubt(
-                "simulation_as_data",
-                f"it is declared as data, and {_some(generated, files)} {mark}, which real events do not have",
-                "Give it kind: background or signal",
-                "simulated events count as data, each with weight 1",
-            )
-        )
+        what = f"it is declared as data, and {_some(generated, files)} {mark}, which real events do not have"
+        doubts.append(_as_data(what))
     without = [path for path, history in files.items() if not history.has_blocks]
     if dataset.lumi_table is not None and without:
         doubts.append(
@@ -114,33 +111,64 @@ def _doubts_of_data(dataset: Dataset, files: Mapping[str, FileHistory]) -> list[
             )
         )
     runs = [number for history in files.values() for number in history.runs or ()]
-    return [*doubts, *doubt_of_year(dataset, runs)]
+    return [*doubts, *doubts_of_runs(dataset, runs)]
 
 
-def doubt_of_year(dataset: Dataset, runs: Iterable[int]) -> list[Doubt]:
-    """Compare the year of a dataset of data with its run numbers, where it names a year of CMS."""
-    span = runs_of_year(dataset.year) if dataset.kind == "data" and dataset.year else None
-    other = sorted({run for run in runs if span and not span[0] <= run <= span[1]})
+def doubts_of_blocks(dataset: Dataset, files: Mapping[str, int]) -> tuple[list[Doubt], list[str]]:
+    """Say of which files the tree of luminosity blocks is not whole.
+
+    Args:
+        dataset: The dataset, of data.
+        files: Path to how many blocks of its events the tree does not list.
+
+    Returns:
+        What is in doubt where a table is to give the luminosity; what is to be noted where none is.
+    """
+    odd = [path for path, number in files.items() if number]
+    if not odd:
+        return [], []
+    what = (
+        f"{_some(odd, files)} events in {sum(files.values())} luminosity blocks that the tree LuminosityBlocks does not list, which"
+        " was lost in part where files were merged or copied: blocks of which no event is left are not known"
+    )
+    if dataset.lumi_table is None:
+        return [], [what]
+    remedy = "Keep that tree of all files when merging; or leave lumi_table out and state lumi_ifb in the analysis"
+    meaning = "the luminosity is that of the blocks that are listed or of which events are left, too low if files were filtered"
+    return [Doubt("unknown_luminosity", what, remedy, meaning)], []
+
+
+def doubts_of_runs(dataset: Dataset, runs: Iterable[int]) -> list[Doubt]:
+    """Compare the run numbers of a dataset of data with its kind, and with its year where it names one of CMS."""
+    listed = set(runs) if dataset.kind == "data" else set()
+    doubts = []
+    if _RUN_OF_SIMULATION in listed:
+        what = f"it is declared as data, and holds run {_RUN_OF_SIMULATION}, which is that of simulation"
+        doubts.append(_as_data(what))
+        listed.remove(_RUN_OF_SIMULATION)
+    span = runs_of_year(dataset.year) if dataset.year else None
+    other = sorted(run for run in listed if span and not span[0] <= run <= span[1])
     if span is None or not other:
-        return []
+        return doubts
     year = year_of_run(other[0])
     real = f", which is of {year}" if year else ""
     return [
+        *doubts,
         Doubt(
             "other_year",
             f"its year is {dataset.year} (runs {span[0]} to {span[1]}), and it holds run {other[0]}{real}",
             "Correct its year",
             "the year is kept as it is declared",
-        )
+        ),
     ]
 
 
 def _doubts_of_sums(dataset: Dataset, files: Mapping[str, FileHistory]) -> list[Doubt]:
     """Whether it is known what the cross section of simulation belongs to."""
+    if dataset.sumw is not None or dataset.n_events is not None:
+        return _doubts_of_statement(dataset, files)
     wrong = [path for path, history in files.items() if history.is_wrong]
     unknown = [path for path, history in files.items() if not history.is_known]
-    if dataset.sumw is not None or dataset.n_events is not None:
-        return [] if wrong or unknown else _doubts_of_statement(dataset, files)
     doubts = []
     if wrong:
         first = files[wrong[0]]
@@ -161,15 +189,29 @@ def _doubts_of_sums(dataset: Dataset, files: Mapping[str, FileHistory]) -> list[
 
 
 def _doubts_of_statement(dataset: Dataset, files: Mapping[str, FileHistory]) -> list[Doubt]:
-    """Compare a stated sum with the Runs trees, which all files have."""
+    """Compare a stated sum with the Runs trees: equal where all files have whole ones, at least theirs elsewhere."""
     name = "sumw" if dataset.sumw is not None else "n_events"
-    stated: float | None = getattr(dataset, name)
-    known = [h.sumw if name == "sumw" else h.n_generated for h in files.values()]
-    if stated is None or any(value is None for value in known):
+    stated = float(getattr(dataset, name))
+    told = {p: h.sumw if name == "sumw" else h.n_generated for p, h in files.items()}
+    known = {path: value for path, value in told.items() if value is not None}
+    is_whole = len(known) == len(files) and not any(h.is_wrong for h in files.values())
+    total = float(sum(known.values()))
+    if name == "n_events":  # what is left was generated
+        total = float(sum(max(h.n_entries, known.get(path, 0)) for path, h in files.items()))
+    off = stated - total
+    if (off >= 0 and not is_whole) or abs(off) <= ROUNDED * max(abs(total), abs(stated)):
         return []
-    total = float(sum(value for value in known if value is not None))
-    if abs(stated - total) <= ROUNDED * max(abs(total), abs(stated)):
-        return []
+    if not is_whole:
+        left = " and the events that are left" if name == "n_events" else ""
+        return [
+            Doubt(
+                "unknown_history",
+                f"{name} states {stated:.9g}, and more is known of its files, {total:.9g}, from the Runs trees of {len(known)} of"
+                f" {len(files)} files{left}",
+                f"State {name} of all files",
+                f"{name} is used as it is stated",
+            )
+        ]
     return [
         Doubt(
             "unknown_history",
@@ -178,6 +220,15 @@ def _doubts_of_statement(dataset: Dataset, files: Mapping[str, FileHistory]) -> 
             f"{name} is used as it is stated",
         )
     ]
+
+
+def _as_data(what: str) -> Doubt:
+    return Doubt(
+        "simulation_as_data",
+        what,
+        "Give it kind: background or signal",
+        "simulated events count as data, each with weight 1",
+    )
 
 
 def unknown_history(what: str) -> Doubt:

@@ -8,7 +8,8 @@ can tell from the file what a cross section or a luminosity belongs to. `oddjet.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +17,11 @@ import numpy as np
 
 __all__ = ["FileHistory", "read_history"]
 
-_GENERATED = ("genWeight", "Generator_weight", "GenPart_pdgId", "Pileup_nTrueInt")
-"""Branches that real events do not have."""
+_GENERATED = re.compile(
+    r"n?(Sub)?Gen[A-Z].*|gen[A-Z].*|Generator_.*|n?LHE.*|n?PSWeight|HTXS_.*|Pileup_.*"
+    r"|(?!HLT_|L1_)\w+_(gen(Jet|Part|Vis)\w*(Idx|Flav)|(hadron|parton)Flavour|n[BC]Hadrons)"
+)
+"""Names of branches that real events do not have, in NanoAOD of any version and its extensions."""
 
 
 @dataclass(frozen=True)
@@ -67,16 +71,20 @@ def read_history(file: Any, n_entries: int, branches: Collection[str]) -> FileHi
     numbers = runs.get("run", ())
     if not len(numbers):
         numbers = _columns(file, "LuminosityBlocks", ("run",)).get("run", ())
-    marks = [name for name in _GENERATED if name in branches]
-    marks += ["Runs.genEventSumw"] if sumw is not None and not marks else []
     return FileHistory(
         n_entries=n_entries,
         n_generated=None if count is None else int(np.sum(count)),
         sumw=None if sumw is None else float(np.sum(sumw, dtype=np.float64)),
         runs=(int(np.min(numbers)), int(np.max(numbers))) if len(numbers) else None,
         has_blocks=has_blocks,
-        generated=marks[0] if marks else "",
+        generated=_mark(branches) or ("" if sumw is None else "Runs.genEventSumw"),
     )
+
+
+def _mark(branches: Iterable[str]) -> str:
+    """Name what real events do not have, genWeight if it is there; empty if nothing."""
+    marks = sorted(name for name in branches if _GENERATED.fullmatch(name))
+    return next((name for name in ("genWeight", *marks) if name in marks), "")
 
 
 def _columns(file: Any, tree: str, names: Sequence[str]) -> Mapping[str, Any]:

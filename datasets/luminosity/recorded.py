@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,10 +34,12 @@ class Luminosity:
     Attributes:
         lumisections: Luminosity blocks as a certification file has them.
         lumi_ifb: Their recorded luminosity [1/fb], None without a table.
+        unlisted: File to the number of blocks of its events that its tree of blocks lacks.
     """
 
     lumisections: dict[str, list[tuple[int, int]]]
     lumi_ifb: float | None
+    unlisted: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -107,11 +110,11 @@ class LumiTable:
 
 def lumi_blocks(
     path: str, tree: str = "Events", *, mask: LumiMask | None = None, timeout: float = TIMEOUT
-) -> Blocks:
+) -> tuple[Blocks, int]:
     """List the luminosity blocks of a file, those without events too.
 
-    They are read from NanoAOD's LuminosityBlocks tree; in files without, from the events, of which
-    two branches are then read whole.
+    They are those of NanoAOD's LuminosityBlocks tree and of the events, of which two branches are read whole:
+    a tree that was lost in part where files were merged lacks blocks of events that are there.
 
     Args:
         path: Path or URL.
@@ -120,24 +123,27 @@ def lumi_blocks(
         timeout: Seconds a server has for an answer.
 
     Returns:
-        Run and block (n, 2) uint64, sorted, none twice.
+        Run and block (n, 2) uint64, sorted, none twice; and how many of them the file's tree lacks, 0 where
+        it has none.
 
     Raises:
         BadFileError: If the file cannot be read.
     """
     try:
         with open_root(path, timeout=timeout) as file:
-            blocks = file["LuminosityBlocks"] if "LuminosityBlocks" in file else file[tree]
-            columns = blocks.arrays(["run", "luminosityBlock"], library="np")
+            trees = [name for name in ("LuminosityBlocks", tree) if name in file]
+            tables = [_read_blocks(file[name], mask) for name in trees]
     except Exception as error:
         msg = f"{path}: its luminosity blocks cannot be read: {type(error).__name__}: {error}"
         raise BadFileError(msg) from error
-    table = np.stack(
-        [np.asarray(columns[n], np.uint64) for n in ("run", "luminosityBlock")], axis=1
-    )
-    if mask is not None:
-        table = table[mask.mask(table[:, 0], table[:, 1])]
-    return np.unique(table, axis=0)
+    table = np.unique(np.concatenate(tables), axis=0)
+    return table, len(table) - len(tables[0])
+
+
+def _read_blocks(tree: Any, mask: LumiMask | None) -> Blocks:
+    columns = tree.arrays(names := ["run", "luminosityBlock"], library="np")
+    table = np.unique(np.stack([np.asarray(columns[n], np.uint64) for n in names], axis=1), axis=0)
+    return table if mask is None else table[mask.mask(table[:, 0], table[:, 1])]
 
 
 def to_ranges(blocks: Iterable[Iterable[int]]) -> dict[str, list[tuple[int, int]]]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from oddjet.datasets.balance import Balance
 from oddjet.datasets.files.dataset import Dataset
-from oddjet.datasets.files.doubts import doubt_of_year, refuse
+from oddjet.datasets.files.doubts import doubts_of_blocks, doubts_of_runs, refuse
 from oddjet.datasets.files.normalisation import Normalisation, Sums, normalise
 from oddjet.datasets.luminosity.mask import LumiMask
 from oddjet.datasets.luminosity.recorded import Luminosity, LumiTable, lumi_blocks, to_ranges
@@ -58,15 +58,20 @@ def read_luminosity(
     for name, dataset in plan.fileset.datasets.items():
         if dataset.kind != "data":
             continue
-        blocks = [
-            lumi_blocks(file.place or file.path, file.tree, mask=mask, timeout=dataset.timeout)
+        listed = {
+            file.path: lumi_blocks(
+                file.place or file.path, file.tree, mask=mask, timeout=dataset.timeout
+            )
             for file in plan.files_of(name)
             if read[file.uuid].n_events == file.n_entries
-        ]
-        merged = np.unique(np.concatenate([np.empty((0, 2), np.uint64), *blocks]), axis=0)
+        }
+        blocks = [np.empty((0, 2), np.uint64), *(known for known, _ in listed.values())]
+        merged = np.unique(np.concatenate(blocks), axis=0)
         table = LumiTable.from_csv(dataset.lumi_table) if dataset.lumi_table else None
         luminosities[name] = Luminosity(
-            to_ranges(merged), table.lumi_ifb(merged) if table else None
+            to_ranges(merged),
+            table.lumi_ifb(merged) if table else None,
+            {path: unlisted for path, (_, unlisted) in listed.items()},
         )
     return luminosities
 
@@ -148,7 +153,7 @@ def _normalise(
     """Give what cross sections belong to, and what every output has to say; refuse what does not fit."""
     read = _sums_of(records)
     chunked = {chunk.file_uuid for chunk in plan.chunks}
-    norms, doubts = {}, {}
+    norms, doubts, notes = {}, {}, {}
     for name, dataset in plan.fileset.datasets.items():
         files = [
             (file.path, file.history, read[file.uuid])
@@ -157,14 +162,16 @@ def _normalise(
         ]
         is_complete = not any(part.dataset == name for part in missing)
         norms[name], doubts[name] = normalise(dataset, files, is_complete=is_complete)
-        runs = lumi[name].lumisections if name in lumi else ()
-        doubts[name] += doubt_of_year(dataset, map(int, runs))
+        notes[name] = []
+        if name in lumi:
+            odd, notes[name] = doubts_of_blocks(dataset, lumi[name].unlisted)
+            doubts[name] += [*doubts_of_runs(dataset, map(int, lumi[name].lumisections)), *odd]
     caveats = refuse(doubts, plan.fileset.datasets, ProcessingError)
     for name, number in repeated.items():
         text = f"{number} selected events have the numbers of others; accepted (repeated_events): run numbers are made of file and entry instead"
         caveats[name] += (text,)
     return norms, {
-        name: tuple(dict.fromkeys((*plan.caveats.get(name, ()), *listed)))
+        name: tuple(dict.fromkeys((*plan.caveats.get(name, ()), *listed, *notes[name])))
         for name, listed in caveats.items()
     }
 

@@ -79,7 +79,7 @@ def skim_folder(fileset: Fileset, tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture
 def rewrite(tmp_path: Path) -> Rewrite:
-    """Copy a file's events, changed; as data without what is generated, and with the tree of blocks."""
+    """Copy a file's events, changed; as data without what is generated, of run 361001, and with the tree of blocks."""
 
     def rewrite(
         source: Path,
@@ -97,7 +97,9 @@ def rewrite(tmp_path: Path) -> Rewrite:
         counters = {f"n{n.partition('_')[0]}" for n in events.fields if events[n].ndim > 1}
         data = {n: events[n] for n in events.fields if n not in counters and n not in drop}
         if as_data:
-            data = {n: a for n, a in data.items() if not n.startswith(("Gen", "gen"))}
+            generated = ("gen", "lhe", "psweight", "pileup", "flavour")
+            data = {n: a for n, a in data.items() if not any(w in n.lower() for w in generated)}
+            data["run"] = data["run"] + np.uint32(361_000)
         if change is not None:
             change(data)
         path = tmp_path / name

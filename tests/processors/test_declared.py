@@ -35,7 +35,7 @@ from oddjet.processors.events.triggers import Triggers
 from oddjet.processors.run import run_skim
 
 Rewrite = Callable[..., Path]
-OPEN = Selection(jet_id=False, pt_min=0, eta_max=9, lepton_delta_r=None, gen_match_delta_r=None)
+OPEN = Selection(jet_id=False, pt_min=0, eta_max=2.5, lepton_delta_r=None, gen_match_delta_r=None)
 SIGMA, LUMI = 1_370_000.0, 2.0
 
 
@@ -67,10 +67,10 @@ Skimmed = Callable[..., Manifest]
 
 
 def events_left(path: Path, pt_min: float) -> int:
-    """Events with a jet above a threshold, read by hand."""
+    """Events with a central jet above a threshold, read by hand."""
     with uproot.open(path) as file:
-        pt = file["Events"]["FatJet_pt"].array()
-    return int(ak.sum(ak.any(pt > pt_min, axis=1)))
+        pt, eta = (file["Events"][f"FatJet_{name}"].array() for name in ("pt", "eta"))
+    return int(ak.sum(ak.any((pt > pt_min) & (abs(eta) < 2.5), axis=1)))
 
 
 def expected_events(manifest: Manifest, lumi_ifb: float = LUMI) -> float:
@@ -97,7 +97,7 @@ def check_yields(skim: Skimmed, full: Path, bare: Path, kept: Path, n_generated:
         skim(bare, **known)
     with pytest.raises(ConfigError, match=rf"sumw states 900, and the Runs trees .* {n_generated}"):
         skim(kept, sumw=900.0, **known)
-    with pytest.raises(ProcessingError, match="n_events states 3 generated events"):
+    with pytest.raises(ConfigError, match="n_events states 3, and more is known of its files"):
         skim(bare, n_events=3, **known)
     told = skim(bare, accept=["unknown_history"], **known)
     assert told.datasets["d"].norm is not None
@@ -174,6 +174,38 @@ def test_luminosity_needs_the_tree_of_blocks(skim: Skimmed, cases: Path, tmp_pat
     assert "too low if files were filtered" in told.describe_caveats()
 
 
+def test_luminosity_of_a_tree_that_lost_blocks(
+    skim: Skimmed, qcd: Path, rewrite: Rewrite, tmp_path: Path
+) -> None:
+    """Of eight blocks with events the tree lists the first two, as after a merger that kept one file's tree."""
+
+    def number(data: dict[str, Any]) -> None:
+        data["luminosityBlock"] = ak.Array((np.arange(80) // 10 + 1).astype("u4"))
+
+    whole = rewrite(qcd, "whole.root", entries=80, change=number, as_data=True)
+    table = tmp_path / "lumi.csv"
+    head = "#run:fill,ls,time,beamstatus,E(GeV),delivered(/fb),recorded(/fb),avgpu,source"
+    rows = [f"361001:9,{b}:{b},t,STABLE BEAMS,6800,0.2,0.1,30,HFOC" for b in range(1, 9)]
+    table.write_text("\n".join([head, *rows]) + "\n")
+    assert skim(whole, kind="data", lumi_table=table).datasets["d"].lumi_ifb == pytest.approx(0.8)
+    lost = whole.with_name("lost.root")
+    with uproot.open(whole) as file, uproot.recreate(lost) as copy:
+        events = file["Events"].arrays()
+        columns = {n: events[n] for n in events.fields if n[0] != "n"}
+        copy.mktree("Events", {n: a.type.content for n, a in columns.items()}).extend(columns)
+        copy["LuminosityBlocks"] = {
+            n: a[:2] for n, a in file["LuminosityBlocks"].arrays(library="np").items()
+        }
+    with pytest.raises(ProcessingError, match=r"lost\.root\) has events in 6 luminosity blocks"):
+        skim(lost, kind="data", lumi_table=table)
+    told = skim(lost, kind="data", lumi_table=table, accept=["unknown_luminosity"])
+    assert told.datasets["d"].lumi_ifb == pytest.approx(0.8)
+    assert "accepted (unknown_luminosity)" in told.describe_caveats()
+    bare = skim(lost, kind="data")
+    assert bare.datasets["d"].lumisections == {"361001": [(1, 8)]}
+    assert "events in 6 luminosity blocks" in bare.describe_caveats()
+
+
 def test_files_without_events_and_branches(skim: Skimmed, cases: Path) -> None:
     good, empty = cases / "mc_good.root", cases / "mc_empty_few_branches.root"
     manifest = skim(good, empty, cross_section_pb=2.0)
@@ -197,14 +229,14 @@ def test_runs_and_blocks_of_files_without_events_count(
     with uproot.recreate(blocks) as file:
         file.mktree("Events", dict.fromkeys(numbers, "u4")).extend(numbers)
         file["LuminosityBlocks"] = {
-            "run": np.array([1], "u4"),
+            "run": np.array([361_001], "u4"),
             "luminosityBlock": np.array([7], "u4"),
         }
     assert skim(qcd, empty, cross_section_pb=2.0).datasets["d"].generated_sumw == 500
     real = rewrite(qcd, "data.root", as_data=True)
     listed = skim(real, blocks, kind="data").datasets["d"].lumisections
     assert listed is not None
-    assert (7, 7) in listed["1"]
+    assert (7, 7) in listed["361001"]
     wrong = rewrite(qcd, "wrong.root", entries=5, drop=["PFCand_eta"])
     with pytest.raises(MissingBranchError):
         skim(real, wrong, kind="data", accept=["simulation_as_data"])
@@ -236,6 +268,41 @@ def test_simulation_is_no_data(skim: Skimmed, qcd: Path, rewrite: Rewrite) -> No
     check_generated(skim, qcd)
     with pytest.raises(MissingBranchError, match=r"genWeight.*kind: data"):
         skim(rewrite(qcd, "real.root", as_data=True))
+
+
+def test_simulation_without_its_weights_is_no_data(
+    skim: Skimmed, qcd: Path, rewrite: Rewrite
+) -> None:
+    """What else is generated tells, and where all of that was dropped, the run number."""
+
+    def drop_weights(data: dict[str, Any]) -> None:
+        del data["genWeight"]
+
+    def drop_generated(data: dict[str, Any]) -> None:
+        for name in [name for name in data if "gen" in name.lower()]:
+            del data[name]
+
+    with pytest.raises(ConfigError, match=r"has \w*[gG]en\w+, which real events do not have"):
+        skim(rewrite(qcd, "weightless.root", entries=50, change=drop_weights), kind="data")
+    bare = rewrite(qcd, "bare.root", entries=50, change=drop_generated)
+    with pytest.raises(ProcessingError, match="holds run 1, which is that of simulation"):
+        skim(bare, kind="data")
+    told = skim(bare, kind="data", accept=["simulation_as_data"])
+    assert "accepted (simulation_as_data)" in told.describe_caveats()
+
+
+def test_a_stated_sum_below_the_known_part_is_refused(
+    skim: Skimmed, qcd: Path, rewrite: Rewrite
+) -> None:
+    kept = rewrite(qcd, "kept.root", entries=100, keep_runs=True)
+    bare = rewrite(qcd, "bare.root", entries=60, change=shift_events)
+    known: dict[str, Any] = {"cross_section_pb": 2.0}
+    for stated in ({"sumw": 399.0}, {"n_events": 459}):
+        with pytest.raises(
+            ConfigError, match=r"more is known of its files, 4[06]0, .* 1 of 2 files"
+        ):
+            skim(kept, bare, **stated, **known)
+    assert skim(kept, bare, n_events=800, **known).datasets["d"].generated_sumw == 800
 
 
 def test_reported_simulation_is_no_data(skim: Skimmed, cases: Path) -> None:

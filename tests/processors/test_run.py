@@ -194,7 +194,7 @@ def test_data_need_no_generated_branches(
 ) -> None:
     path = rewrite(qcd, "data.root", change=number_blocks, as_data=True)
     mask = tmp_path / "mask.json"
-    mask.write_text(json.dumps({"1": [[2, 3], [5, 5]]}))
+    mask.write_text(json.dumps({"361001": [[2, 3], [5, 5]]}))
     manifest = run_skim(
         one(path, "data"),
         selection=Selection(lumi_mask=mask),

@@ -11,8 +11,8 @@ from oddjet.datasets.files.dataset import Dataset
 from oddjet.datasets.files.doubts import (
     Doubt,
     describe_history,
-    doubt_of_year,
     doubts_before_reading,
+    doubts_of_runs,
     notes_before_reading,
     refuse,
 )
@@ -49,7 +49,7 @@ def test_a_cross_section_needs_a_known_history() -> None:
     assert "1 of 2 files (1.root) has no Runs tree" in doubt.what
     assert doubts_before_reading(simulation(cross_section_pb=None), named(UNKNOWN)) == []
     assert keys(doubts_before_reading(simulation(), named(MERGED))) == ["unknown_history"]
-    for known in ({"sumw": 1.0}, {"n_events": 9}):
+    for known in ({"sumw": 7.0}, {"n_events": 14}):
         assert doubts_before_reading(simulation(**known), named(WHOLE, UNKNOWN, MERGED)) == []
     assert normalise(simulation(), [("0", UNKNOWN, Sums(5, 5.0, 5.0))]) == (None, [])
     norm, _ = normalise(
@@ -67,6 +67,24 @@ def test_a_stated_sum_is_compared_with_the_runs_trees() -> None:
         (doubt,) = doubts_before_reading(simulation(**known), files)
         assert doubt.key == "unknown_history"
         assert "add up to 1" in doubt.what
+
+
+@pytest.mark.parametrize("known", [{"sumw": 6.9}, {"n_events": 13}])
+def test_a_stated_sum_is_no_less_than_what_is_known_of_a_part(known: dict[str, Any]) -> None:
+    """4 + 3 by two Runs trees, the second one of five events; and five events of a file without."""
+    (doubt,) = doubts_before_reading(simulation(**known), named(WHOLE, UNKNOWN, MERGED))
+    assert doubt.key == "unknown_history"
+    assert f"more is known of its files, {7 if 'sumw' in known else 14}, " in doubt.what
+    assert "2 of 3 files" in doubt.what
+
+
+def test_run_1_is_that_of_simulation() -> None:
+    (doubt,) = doubts_before_reading(data(), named(FileHistory(3, runs=(1, 1))))
+    assert (doubt.key, doubt.remedy) == (
+        "simulation_as_data",
+        "Give it kind: background or signal",
+    )
+    assert doubts_before_reading(data(), named(FileHistory(3, runs=(362000, 362001)))) == []
 
 
 def test_data_with_something_generated() -> None:
@@ -99,21 +117,21 @@ def test_a_table_of_luminosity_needs_the_tree_of_blocks(tmp_path: Path) -> None:
         ("2022EE", 362000, 357000),
         ("2022preEE", 357000, 362000),
         ("Run3Summer23BPix", 370000, 368000),
-        ("2024", 380000, 1),
+        ("2024", 380000, 2),
         ("2016-2018", 300000, 362000),
     ],
 )
 def test_year_against_runs(year: str, inside: int, outside: int) -> None:
-    assert doubt_of_year(data(year=year), [inside]) == []
-    (doubt,) = doubt_of_year(data(year=year), [inside, outside])
+    assert doubts_of_runs(data(year=year), [inside]) == []
+    (doubt,) = doubts_of_runs(data(year=year), [inside, outside])
     assert doubt.key == "other_year"
     assert f"it holds run {outside}" in doubt.what
-    assert doubt_of_year(simulation(year=year), [1]) == []
+    assert doubts_of_runs(simulation(year=year), [1]) == []
 
 
 def test_years_that_are_none_are_not_compared() -> None:
     for year in ("Run3", "test", "1999", None):
-        assert doubt_of_year(data(year=year), [1]) == []
+        assert doubts_of_runs(data(year=year), [2]) == []
 
 
 def test_filtered_files_of_equal_sums_may_be_parts_of_one() -> None:

@@ -27,6 +27,28 @@ def test_history_of_a_file(tmp_path: Path, end: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("branch", "is_generated"),
+    [
+        *((name, True) for name in (
+            "genWeight", "genTtbarId", "GenJetAK8_pt", "nGenPart", "GenVtx_z", "GenMET_pt", "Generator_weight", "SubGenJetAK8_pt",
+            "nSubGenJetAK8", "LHEScaleWeight", "nLHEPart", "LHE_HT", "PSWeight", "nPSWeight", "HTXS_njets30", "Pileup_nTrueInt",
+            "Electron_genPartIdx", "Muon_genPartFlav", "Jet_genJetIdx", "FatJet_genJetAK8Idx", "Jet_hadronFlavour", "Jet_partonFlavour",
+            "FatJet_nBHadrons", "Tau_genPartFlav", "GenCands_pt", "boostedTau_genPartIdx",
+        )),
+        *((name, False) for name in (
+            "run", "FatJet_pt", "nFatJet", "Flag_goodVertices", "HLT_PFHT800", "HLT_Ele_genPartIdx", "PFCand_puppiWeight", "PV_npvs",
+            "FatJet_particleNetMD_QCD", "Jet_nConstituents", "general", "genuine", "FatJet_nConstituents", "PuppiMET_pt", "LowPtElectron_pt",
+        )),
+    ],
+)  # fmt: skip
+def test_what_real_events_do_not_have(tmp_path: Path, branch: str, is_generated: bool) -> None:
+    path = tmp_path / "a.root"
+    with uproot.recreate(path) as file:
+        file["Events"] = {"run": np.full(3, 360_000), branch: np.ones(3)}
+    assert inspect_root(path).history.generated == (branch if is_generated else "")
+
+
 def test_history_of_data_and_of_nothing(tmp_path: Path) -> None:
     path = tmp_path / "a.root"
     with uproot.recreate(path) as file:

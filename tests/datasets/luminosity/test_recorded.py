@@ -68,16 +68,23 @@ def test_blocks_of_a_file(tmp_path: Path) -> None:
     events = {"run": np.array([5, 5, 5], "u4"), "luminosityBlock": np.array([3, 1, 3], "u4")}
     with uproot.recreate(tmp_path / "events.root") as file:
         file["Events"] = events
-    assert lumi_blocks(str(tmp_path / "events.root")).tolist() == [[5, 1], [5, 3]]
+    assert lumi_blocks(str(tmp_path / "events.root"))[0].tolist() == [[5, 1], [5, 3]]
     blocks = {"run": np.array([5, 5, 5], "u4"), "luminosityBlock": np.array([1, 2, 3], "u4")}
     with uproot.recreate(tmp_path / "nano.root") as file:
         file["Events"] = events
         file["LuminosityBlocks"] = blocks
     # The block without events was recorded too.
     path = str(tmp_path / "nano.root")
-    assert lumi_blocks(path).tolist() == [[5, 1], [5, 2], [5, 3]]
+    assert lumi_blocks(path)[0].tolist() == [[5, 1], [5, 2], [5, 3]]
     mask = LumiMask.from_dict({"5": [[2, 9]]})
-    assert lumi_blocks(path, mask=mask).tolist() == [[5, 2], [5, 3]]
+    assert lumi_blocks(path, mask=mask)[0].tolist() == [[5, 2], [5, 3]]
+    assert lumi_blocks(path)[1] == 0
+    # One whose tree lost a block of its events says so.
+    with uproot.recreate(tmp_path / "lost.root") as file:
+        file["Events"] = events
+        file["LuminosityBlocks"] = {name: column[1:] for name, column in blocks.items()}
+    lost, n_unlisted = lumi_blocks(str(tmp_path / "lost.root"))
+    assert (lost.tolist(), n_unlisted) == ([[5, 1], [5, 2], [5, 3]], 1)
     with pytest.raises(BadFileError, match="cannot be read"):
         lumi_blocks(str(tmp_path / "none.root"))
 

@@ -182,7 +182,8 @@ def test_data_count_by_whole_files_and_keep_their_luminosity_only_with_a_table(
         files.append(rewrite(qcd, f"data{n}.root", entries=100, change=number, as_data=True))
     table = tmp_path / "lumi.csv"
     rows = [
-        f"1:99,{b}:{b},t,STABLE BEAMS,6800,9.9,{b}.5,30,HFOC" for b in (1, 2, 3, 4, 11, 12, 13, 14)
+        f"361001:99,{b}:{b},t,STABLE BEAMS,6800,9.9,{b}.5,30,HFOC"
+        for b in (1, 2, 3, 4, 11, 12, 13, 14)
     ]
     head = "#run:fill,ls,time,beamstatus,E(GeV),delivered(/nb),recorded(/nb),avgpu,source"
     table.write_text("\n".join(["#Data tag : online", head, *rows, "#Summary:"]) + "\n")
@@ -213,7 +214,7 @@ def test_data_count_by_whole_files_and_keep_their_luminosity_only_with_a_table(
     assert with_table.failed_entries == 100
     assert set(ak.to_list(open_skim(tmp_path / "with").jets().luminosityBlock)) == {1, 2, 3, 4}
     summary = with_table.datasets["some"]
-    assert summary.lumisections == {"1": [(1, 4)]}
+    assert summary.lumisections == {"361001": [(1, 4)]}
     assert summary.lumi_ifb == pytest.approx(sums[0], rel=1e-12)
     assert data_luminosity(with_table.datasets, sum(sums)) == pytest.approx(sums[0])
 
