@@ -153,7 +153,8 @@ def _normalise(
     """Give what cross sections belong to, and what every output has to say; refuse what does not fit."""
     read = _sums_of(records)
     chunked = {chunk.file_uuid for chunk in plan.chunks}
-    norms, doubts, notes = {}, {}, {}
+    norms, doubts = {}, {}
+    notes: dict[str, list[str]] = {}
     for name, dataset in plan.fileset.datasets.items():
         files = [
             (file.path, file.history, read[file.uuid])
