@@ -274,7 +274,7 @@ def _check_warped(inputs: LimitInputs, keyword: str, size: float, left: float) -
     if left < LEAST_SIGNAL:
         field = {"scale": "mass_scale", "stretch": "mass_resolution"}[keyword]
         msg = (
-            f"systematics: {field} of {size:g} leaves {100 * left:.2g} % of a signal at {inputs.mass:g} GeV in "
+            f"systematics: {field} of {size:g} leaves {100 * left:.0f} % of a signal at {inputs.mass:g} GeV in "
             f"[{inputs.edges[0]:g}, {inputs.edges[-1]:g}] GeV: expected {100 * LEAST_SIGNAL:g} % or more. Give a "
             "smaller one, or a histogram of a wider range"
         )
