@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from oddjet.analysis.statistics.bumphunt.result import POOR_FIT
 from oddjet.shown import Shown
 
 __all__ = ["FILE", "InjectionResult", "PointSummary", "read_injection"]
@@ -18,7 +19,7 @@ FILE = "injection.json"
 
 HEADERS = (
     "signal", "cut", "significance [σ]", "global p", "signal kept", "background kept", "SIC",
-    "yield − true", "pull",
+    "yield − true", "pull", "flagged",
 )  # fmt: skip
 
 
@@ -35,6 +36,8 @@ class PointSummary:
         window_efficiency: The same of the background.
         bias: Fitted yield less injected jets, one entry a seed.
         pull: The same over the uncertainty of the fit.
+        flags: What speaks against the p-values of each experiment: a poor fit, or a local p that its
+            pseudo-experiments contradict; one entry a seed, empty where nothing does.
     """
 
     detector: str
@@ -47,6 +50,7 @@ class PointSummary:
     window_efficiency: tuple[float, ...]
     bias: tuple[float, ...]
     pull: tuple[float, ...]
+    flags: tuple[tuple[str, ...], ...] = ()
 
     @property
     def sic(self) -> float | None:
@@ -93,6 +97,22 @@ class InjectionResult(Shown):
             scores.setdefault(point.score, []).append(point)
         return scores
 
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """How many spectra of each score are flagged, and for what, a sentence each; none where none is."""
+        sentences = []
+        for score, points in self.by_score().items():
+            spectra = [flags for point in points for flags in point.flags]
+            poor = [any(flag.startswith(POOR_FIT) for flag in flags) for flags in spectra]
+            flagged = [flags for flags in spectra if flags]
+            if flagged:
+                sentences.append(
+                    f"{score}: {len(flagged)} of {len(spectra)} spectra are flagged, {sum(poor)} of them for a "
+                    "poor fit, others for a local p that pseudo-experiments contradict: their significances are not "
+                    f"credible. The first: {flagged[0][0]}"
+                )
+        return tuple(sentences)
+
     def rows(self) -> dict[str, list[tuple[str, ...]]]:
         """For each score one line a point, as `headers` says."""
         return {
@@ -107,7 +127,7 @@ class InjectionResult(Shown):
     def to_dict(self) -> dict[str, Any]:
         """Every number, ready for JSON."""
         points = [dataclasses.asdict(point) | {"sic": point.sic} for point in self.points]
-        return {"points": points, "trials": list(self.trials)}
+        return {"flags": list(self.flags), "points": points, "trials": list(self.trials)}
 
 
 def read_injection(folder: Path) -> InjectionResult | None:
@@ -138,6 +158,7 @@ def _point(
         window_efficiency=values("background_efficiency_in_window"),
         bias=bias,
         pull=tuple(b / float(cut["yield_error"]) for b, cut in zip(bias, fitted, strict=True)),
+        flags=tuple(tuple(cut["flags"]) for _, cut in cuts if "flags" in cut),
     )
 
 
@@ -153,6 +174,7 @@ def _row(point: PointSummary) -> tuple[str, ...]:
         "–" if point.sic is None else f"{point.sic:.2f}",
         _spread(point.bias, 0),
         _spread(point.pull, 1),
+        f"{sum(map(bool, point.flags))} of {len(point.flags)}" if point.flags else "–",
     )
 
 

@@ -27,8 +27,10 @@ from oddjet.analysis.hunt.spectra import fill_spectra
 from oddjet.analysis.injection.mixture import draw_mixture
 from oddjet.analysis.scores.columns import main_scores
 from oddjet.analysis.scores.sample import HuntSample, hunted_rows
+from oddjet.analysis.statistics.background.methods import WORST_P
 from oddjet.analysis.statistics.background.signal import fit_signal
 from oddjet.analysis.statistics.bumphunt.pvalues import on_off_p, significance
+from oddjet.analysis.statistics.bumphunt.result import POOR_FIT
 from oddjet.datasets.disk.digest import content_key, dependency_digest
 from oddjet.datasets.disk.numbers import jsonable
 from oddjet.datasets.jets import Jets
@@ -244,6 +246,7 @@ def _cuts(
                 "n_signal": int(np.count_nonzero(use & passed & is_signal)),
                 "signal_efficiency_in_window": kept["signal"],
                 "background_efficiency_in_window": kept["background"],
+                "flags": _flags(point),
                 **_in_window(point),
                 **_fitted(point, shape, settings),
             }
@@ -254,6 +257,17 @@ def _cuts(
 def _share(passed: Bools, among: Bools) -> float | None:
     n = int(np.count_nonzero(among))
     return int(np.count_nonzero(passed & among)) / n if n else None
+
+
+def _flags(point: WorkingPoint) -> list[str]:
+    """What speaks against the p-values after a cut: those of the scan, and of the fit beside the window."""
+    flags = [] if point.scan is None else list(point.scan.flags)
+    if point.fit is not None and point.fit.p_value < WORST_P:
+        flags.append(
+            f"{POOR_FIT}: {point.fit.name} does not describe what is beside the signal window "
+            f"(goodness of fit p = {point.fit.p_value:.2g})"
+        )
+    return flags
 
 
 def _in_window(point: WorkingPoint) -> dict[str, Any]:

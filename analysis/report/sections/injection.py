@@ -48,12 +48,14 @@ def injection_section(result: InjectionResult, *, label: PlotLabel | None = None
                 "the cut; brackets give the smallest and largest of the seeds."
             ),
         ),
+        warnings=result.flags,
         tables=tuple(
             Table(
                 result.headers,
                 tuple(rows),
                 f"{score}: mean over the seeds, smallest and largest in brackets; of global p, over all "
-                "windows and cuts of the score, the median.",
+                "windows and cuts of the score, the median. Flagged are experiments with a poor fit, or "
+                "with a local p that pseudo-experiments contradict.",
             )
             for score, rows in result.rows().items()
         ),

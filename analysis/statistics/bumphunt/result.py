@@ -27,12 +27,14 @@ from oddjet.analysis.statistics.bumphunt.pvalues import significance, toy_p
 from oddjet.analysis.statistics.spectrum import Window
 from oddjet.typing import Floats, Ints
 
-__all__ = ["BumpHunt", "ChannelScan", "WindowTable"]
+__all__ = ["POOR_FIT", "BumpHunt", "ChannelScan", "WindowTable"]
 
 RARE = 1e-3
 """Pseudo-experiments contradict a local p where it makes their number rarer than this."""
 FACTOR = 2.0
 """And where it is off by more than this."""
+POOR_FIT = "poor fit"
+"""How a flag begins that says so."""
 WHY_NOT = {
     "fit beside each window": "a fit beside a window needs a bin on either side of it, so an excess at an "
     "end of the range is not found, and spoils the fits",
@@ -197,7 +199,7 @@ class ChannelScan:
             return ""
         low, high = self.window
         return (
-            f"poor fit: the background beside {low:g}–{high:g} GeV does not describe the spectrum "
+            f"{POOR_FIT}: the background beside {low:g}–{high:g} GeV does not describe the spectrum "
             f"(goodness of fit p = {p:.2g}; as bad in {as_bad} of {self.n_toys} pseudo-experiments), so "
             "that no p-value of this spectrum is credible"
         )

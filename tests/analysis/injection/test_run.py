@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,39 @@ def test_every_experiment_says_what_was_in_it(result: InjectionResult) -> None:
         for score in trial["scores"]:
             kept = [cut["n_jets"] for cut in score["cuts"]]
             assert kept == sorted(kept, reverse=True)
+
+
+def test_flagged_experiments_are_counted(result: InjectionResult) -> None:
+    cuts = [cut for trial in result.trials for score in trial["scores"] for cut in score["cuts"]]
+    assert all(isinstance(cut["flags"], list) for cut in cuts)
+    trials = copy.deepcopy(result.trials)
+    for trial in trials:
+        for score in trial["scores"]:
+            for cut in score["cuts"]:
+                cut["flags"] = []
+    assert InjectionResult.from_trials(trials).flags == ()
+    main = trials[0]["scores"][0]
+    main["cuts"][0]["flags"] = ["poor fit: bad"]
+    trials[1]["scores"][0]["cuts"][1]["flags"] = ["the local p 1e-9 is too small"]
+    flagged = InjectionResult.from_trials(trials)
+    (sentence,) = flagged.flags
+    assert sentence.startswith(f"{main['score']}: 2 of 8 spectra are flagged, 1 of them for a poor")
+    assert "The first: poor fit: bad" in sentence
+    assert [row[-1] for row in flagged.rows()[main["score"]]].count("1 of 2") == 2
+    assert injection_section(flagged).warnings == flagged.flags
+    assert flagged.to_dict()["flags"] == [sentence]
+
+
+def test_a_fit_that_does_not_describe_the_spectrum_is_flagged(
+    toy_skim: Skim, tmp_path: Path
+) -> None:
+    """A power of the mass for what falls exponentially."""
+    poor = config(hunt=SETTINGS["hunt"] | {"function": "dijet2"}, decorrelation=None)
+    result = run_injection(poor, toy_skim, tmp_path, fractions=[0.08])
+    whole = [point for point in result.points if point.background_efficiency == 1]
+    assert all(seed[0].startswith("poor fit") for point in whole for seed in point.flags)
+    assert next(iter(result.rows().values()))[0][-1] == "2 of 2"
+    assert "are flagged" in injection_section(result).warnings[0]
 
 
 def test_nothing_is_done_twice_and_an_interrupted_run_continues(
