@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from oddjet.analysis.cli.console import RichReporter, exit_on_error, print_note
+from oddjet.analysis.cli.console import RichReporter, exit_on_error
 from oddjet.analysis.cli.options import MassRange, spread_options
 from oddjet.analysis.cli.results import print_result
 from oddjet.analysis.report.figures.style import PlotLabel
@@ -101,8 +101,6 @@ def limit(
         settings = choices.settings(Systematics(*dataclasses.astuple(sizes)))
         spectrum = read(source)
         template = None if signal is None else read(signal)
-        for note in filter(None, (spectrum.flow_note, spectrum.errors_note)):
-            print_note(note)
         expected = None if background is None else read(background)
         with RichReporter().track("Limits", len(masses), "strengths") as progress:
             results = limit_spectrum(

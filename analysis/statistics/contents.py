@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from oddjet.typing import Bools, Floats
 
-__all__ = ["divided_by_width", "whole_numbers"]
+__all__ = ["common_factor", "divided_by_width", "whole_numbers"]
 
 WHOLE = 1e-6
 """How far from a whole number a number of events may be."""
@@ -15,6 +15,28 @@ MANY_BINS = 3
 """So many contents times a width are not whole numbers by chance."""
 SURE = 0.03
 """Largest rounding error of a product that is asked whether it is a whole number."""
+
+SAME_WIDTH = 0.01
+"""Widths of bins that differ by less than this part are the same."""
+BY_CHANCE = 0.02
+"""Part of the squared steps of ln(Σw²/Σw) between bins that may be left where the widths are to explain them."""
+BELIEVED = 1e-3
+"""Contents that are multiples of one number by less chance than this were multiplied by it."""
+
+
+def common_factor(contents: Floats) -> int:
+    """Number that all of some numbers of events are multiples of, and not by chance; 1 without one.
+
+    Equal contents, such as those of an example, say nothing.
+
+    >>> common_factor(np.array([4.0, 0.0, 6.0, 10.0] * 10)), common_factor(np.array([4.0, 6.0, 10.0]))
+    (2, 1)
+    """
+    filled = np.round(contents[np.isfinite(contents) & (contents > 0)]).astype(np.int64)
+    if np.unique(filled).size < 2:
+        return 1
+    factor = int(np.gcd.reduce(filled))
+    return factor if float(factor) ** -filled.size < BELIEVED else 1
 
 
 def whole_numbers(contents: npt.ArrayLike) -> Bools:
@@ -47,11 +69,23 @@ def divided_by_width(counts: Floats, widths: Floats, variances: Floats | None) -
             if _become_whole(counts, factor) and not alike:
                 return f"multiplied by the width of the bin in units of {unit:g} GeV they are whole numbers"
         return ""
-    weights = variances / counts
-    alike = np.ptp(weights * widths) < 1e-6 * (weights * widths).max()
-    if alike and np.ptp(widths) > 1e-6 * widths.max():
-        return "Σw²/Σw goes as one over the width of the bin"
-    return ""
+    goes = np.ptp(widths) > 1e-6 * widths.max() and _go_as_one_over(variances / counts, widths)
+    return "Σw²/Σw goes as one over the width of the bin" if goes else ""
+
+
+def _go_as_one_over(weights: Floats, widths: Floats) -> bool:
+    """Whether weights of neighbours differ where their widths do, by as much, and little elsewhere.
+
+    Weights that follow the mass differ between bins of one width as well.
+    """
+    steps, wider = (
+        np.diff(np.log(np.maximum(weights, np.finfo(float).tiny))),
+        np.diff(np.log(widths)),
+    )
+    changes = np.abs(wider) > SAME_WIDTH
+    enough = changes.sum() > 1 or (~changes).sum() >= MANY_BINS
+    left = float(np.sum((steps + wider) ** 2))
+    return bool(left < 1e-9 or (enough and left < BY_CHANCE * np.sum(steps**2)))
 
 
 def _become_whole(counts: Floats, factor: Floats | int) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from uhi.typing.plottable import PlottableHistogram
 
-from oddjet.analysis.statistics.contents import divided_by_width, whole_numbers
+from oddjet.analysis.statistics.contents import common_factor, divided_by_width, whole_numbers
 from oddjet.analysis.statistics.uhi import read_arrays, read_histogram
 from oddjet.errors import FitError, InputError
 from oddjet.typing import Bools, Floats
@@ -199,14 +199,22 @@ class Spectrum:
 
     @property
     def errors_note(self) -> str:
-        """A sentence about a Σw² of data that is not used, empty where there is none."""
-        missing = int(self._without_errors.sum())
-        if not (self.is_data and missing):
+        """Sentences about errors of data that may not be right, empty where there is nothing to say."""
+        missing, name = int(self._without_errors.sum()), self.name or "the histogram"
+        if not self.is_data:
             return ""
-        return (
-            f"{self.name or 'the histogram'}: Σw² is zero in {missing} of {self.n_bins} bins that are not "
-            "empty; contents are whole numbers and taken as numbers of events"
-        )
+        notes = []
+        if missing:
+            notes.append(
+                f"{name}: Σw² is zero in {missing} of {self.n_bins} bins that are not "
+                "empty; contents are whole numbers and taken as numbers of events"
+            )
+        if whole_numbers(self.counts[~self.hidden]).all() and (n := common_factor(self.counts)) > 1:
+            notes.append(
+                f"{name}: all contents are multiples of {n}; they are taken as numbers of events. If they "
+                f"were multiplied by {n}, or filled {n} times an event, their errors are {n**0.5:.3g} times too small"
+            )
+        return "; ".join(notes)
 
     @property
     def _without_errors(self) -> Bools:

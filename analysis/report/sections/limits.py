@@ -53,7 +53,7 @@ def limits_section(
             ),
         ),
         warnings=(*caveats, *warnings),
-        statements=tuple(statement for result in results for statement in _statements(result)),
+        statements=tuple(dict.fromkeys(text for result in results for text in _statements(result))),
         tables=(Table(HEADERS, tuple(_row(limit) for limit in limits), caption),),
         pictures=(_picture(limits, label, axis_label),),
         numbers=[result.to_dict() for result in results],
@@ -78,14 +78,13 @@ def _statements(result: SpectrumLimit) -> list[str]:
             f"{fit.name}, goodness of fit p = {p_text(fit.p_value)}"
         )
     if given is not None:
-        beside = (
-            f"{given.observed:g} events seen, {given.expected:.5g} ± {given.error:.2g} expected, "
-            f"p = {p_text(given.p_value)}"
-        )
-        statements.append(
-            f"{limit.mass:g} GeV: the given background beside the window: "
-            + (beside if given.n_bins else "no bin is there, so it is not tested")
-        )
+        beside = "no bin is there, so it is not tested"
+        if given.n_bins:
+            beside = (
+                f"{given.observed:g} events seen, {given.expected:.5g} ± {given.error:.2g} expected, "
+                f"p = {p_text(given.p_value)}"
+            )
+        statements.append(f"{limit.mass:g} GeV: the given background beside the window: {beside}")
     statements += result.notes
     if limit.inputs.left_out:
         statements.append(

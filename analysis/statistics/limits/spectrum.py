@@ -185,7 +185,8 @@ def limit_spectrum(
         caveats = _caveats(spectrum, background, signal.template)
         given = None if background is None else _compare(spectrum, background, signal, chosen)
         result = upper_limit(inputs, chosen, progress=report)
-        results.append(SpectrumLimit(result, fit, caveats, given, signal.notes))
+        notes = (*_notes(spectrum, signal, chosen), *signal.notes)
+        results.append(SpectrumLimit(result, fit, caveats, given, notes))
         report(1, 1)
     return tuple(results)
 
@@ -193,6 +194,13 @@ def limit_spectrum(
 def _caveats(*histograms: Histogram | None) -> tuple[str, ...]:
     given = [Spectrum.from_histogram(h) for h in histograms if h is not None]
     return tuple(dict.fromkeys(caveat for spectrum in given for caveat in spectrum.caveats))
+
+
+def _notes(spectrum: Histogram, signal: SignalModel, settings: LimitSettings) -> tuple[str, ...]:
+    """What lies outside the range, and what of the errors is not used; blinded bins are not looked at."""
+    window = None if settings.unblind or not settings.is_data else signal.window
+    seen = Spectrum.from_histogram(spectrum, is_data=settings.is_data, blind_window=window)
+    return tuple(note for note in (seen.flow_note, seen.errors_note) if note)
 
 
 def _compare(

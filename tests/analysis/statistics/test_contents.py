@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from oddjet.analysis.statistics.contents import divided_by_width, whole_numbers
+from oddjet.analysis.statistics.contents import common_factor, divided_by_width, whole_numbers
 from oddjet.analysis.statistics.spectrum import Spectrum, check_counts
 from oddjet.errors import FitError
 
@@ -35,6 +35,37 @@ def test_densities_of_weights_are_recognised_by_their_errors() -> None:
     )
     with pytest.raises(FitError, match="Σw²/Σw goes as one over the width"):
         per_gev.checked()
+
+
+def test_densities_of_weights_that_vary_are_recognised() -> None:
+    rng = np.random.default_rng(3)
+    masses = 50 + rng.exponential(40, 20000)
+    for edges in (EDGES, np.r_[40:100:5, 100:201:20.0]):
+        weights = rng.uniform(0.5, 2, masses.size) * np.exp(-masses / 2000)
+        sums, squares = (np.histogram(masses, edges, weights=w)[0] for w in (weights, weights**2))
+        filled, widths = sums > 0, np.diff(edges)
+        sums, squares, widths = sums[filled], squares[filled], widths[filled]
+        assert "one over the width" in divided_by_width(sums / widths, widths, squares / widths**2)
+        assert divided_by_width(sums, widths, squares) == ""
+        # Weights that fall with the mass, as of samples in slices of pt.
+        for scale in (20.0, 50.0, 100.0):
+            steep = rng.uniform(0.5, 2, masses.size) * np.exp(-masses / scale)
+            sums, squares = (np.histogram(masses, edges, weights=w)[0] for w in (steep, steep**2))
+            assert divided_by_width(sums[filled], widths, squares[filled]) == ""
+
+
+def test_contents_that_were_multiplied_are_told() -> None:
+    """Multiplied by a number they are whole still, and their errors are wrong."""
+    for n in (2, 3, 10):
+        assert common_factor(n * EVENTS) == n
+        note = Spectrum(EDGES, n * EVENTS, name="mass").errors_note
+        assert f"mass: all contents are multiples of {n}" in note
+        assert f"{np.sqrt(n):.3g} times too small" in note
+    assert common_factor(EVENTS) == 1
+    assert Spectrum(EDGES, EVENTS).errors_note == ""
+    assert Spectrum(EDGES, 2 * EVENTS, 4 * EVENTS, is_data=False).errors_note == ""
+    assert common_factor(np.full(30, 100.0)) == 1
+    assert common_factor(2 * EVENTS[:5]) == 1
 
 
 def test_weights_and_smooth_expectations_are_no_densities() -> None:

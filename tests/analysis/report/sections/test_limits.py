@@ -72,6 +72,8 @@ def test_section_warns_of_what_speaks_against_a_limit() -> None:
     assert "best fit of the signal is -200 ± 50 events, far below zero" in third
     assert "100 events seen, 200 ± 3 expected, p = " in section.statements[1]
     assert section.statements[2] == "not used"
+    untested = dataclasses.replace(result, given=Agreement(0.0, 0.0, 0.0, 0, float("nan")))
+    assert "no bin is there, so it is not tested" in limits_section([untested]).statements[1]
 
 
 def test_figures_are_drawn_and_a_band_needs_two_masses() -> None:
