@@ -9,10 +9,9 @@ from typing import Any, Literal
 
 from coffea.processor.executor import ExecutorBase
 
-from oddjet.datasets.balance import Balance
 from oddjet.datasets.files.fileset import Fileset
 from oddjet.datasets.skims.manifest import Manifest
-from oddjet.processors.engine.balance import check_balance
+from oddjet.processors.engine.balance import check_balances
 from oddjet.processors.engine.chunkwise import SelectingProcessor
 from oddjet.processors.engine.duplicates import check_unique
 from oddjet.processors.engine.keys import code_digest, with_key
@@ -103,8 +102,7 @@ class FilesetPass:
         records, missing = find_missing(plan, self.chunks, records, result["failures"])
         tolerance = self.processor.selection.constituents_tolerance
         for name in plan.fileset.datasets:
-            parts = (record.balance for record in records if record.dataset == name)
-            check_balance(name, Balance.add_up(parts), tolerance)
+            check_balances(name, (r for r in records if r.dataset == name), tolerance)
         datasets = plan.fileset.datasets
         repeating = [name for name, d in datasets.items() if "repeated_events" in d.accept]
         repeated = check_unique(self.output, records, kinds=plan.kinds, repeating=repeating)

@@ -38,9 +38,11 @@ def check(
                 f"expected one analysis, or ROOT files without --set; received {', '.join(sources)}"
             )
             raise ConfigError(msg)
-        problems, facts = check_config(sources[0], chosen(settings, {}))
+        problems, caveats, facts = check_config(sources[0], chosen(settings, {}))
     for fact in facts:
         out.print(Text.assemble(("✓", "green"), f" {fact}"), soft_wrap=True)
+    for caveat in caveats:
+        out.print(Text.assemble(("⚠", "bold yellow"), f" {caveat}"), soft_wrap=True)
     for problem in problems:
         err.print(Text.assemble(("✗", "bold red"), f" {problem}"), soft_wrap=True)
     if problems:

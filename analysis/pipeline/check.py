@@ -31,12 +31,13 @@ REGISTRIES: tuple[Registry[Any], ...] = (
     FAMILIES,
 )
 
-Findings = Iterator[tuple[bool, str]]
+Findings = Iterator[tuple[bool | None, str]]
+"""Whether something is fine, None for a caveat: what was accepted, or what every output has to say; and what it is."""
 
 
 def check_config(
     path: Path | str, changes: Mapping[str, Any] | None = None
-) -> tuple[list[str], list[str]]:
+) -> tuple[list[str], list[str], list[str]]:
     """Check an analysis without running it.
 
     Opens every file of the fileset (header, size, uuid, branches); events are read of the first local
@@ -47,15 +48,15 @@ def check_config(
         changes: Values by dotted key that replace those of the file.
 
     Returns:
-        What is wrong, and what was found to be right; nothing wrong means that the run can start.
+        What is wrong, what every output will have to say, and what was found to be right; nothing wrong means
+        that the run can start.
     """
     try:
         config = load_config(path, changes)
         fileset = config.resolve_fileset()
     except OddjetError as error:
-        return [str(error)], []
-    problems: list[str] = []
-    facts = [f"{path} is valid"]
+        return [str(error)], [], []
+    findings: dict[bool | None, list[str]] = {False: [], None: [], True: [f"{path} is valid"]}
     checks: list[Callable[[AnalysisConfig, Fileset], Findings]] = [
         _check_samples,
         _check_sources,
@@ -68,10 +69,10 @@ def check_config(
     for check in checks:
         try:
             for is_fine, text in check(config, fileset):
-                (facts if is_fine else problems).append(text)
+                findings[is_fine].append(text)
         except OddjetError as error:
-            problems.append(str(error))
-    return problems, facts
+            findings[False].append(str(error))
+    return findings[False], findings[None], findings[True]
 
 
 def describe_clashes() -> list[str]:

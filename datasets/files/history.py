@@ -8,6 +8,7 @@ can tell from the file what a cross section or a luminosity belongs to. `oddjet.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ class FileHistory:
     Attributes:
         n_entries: Entries of its tree of events.
         n_generated: Events that its `Runs` tree counts (genEventCount), None without.
-        sumw: Σ of their weights (genEventSumw), None without.
+        sumw: Σ of their weights (genEventSumw), None without, or if it is not finite.
         runs: Least and greatest run number in `Runs` or `LuminosityBlocks`, None without.
         has_blocks: Whether it has the tree `LuminosityBlocks`.
         generated: What in it real events do not have, empty if nothing.
@@ -68,13 +69,14 @@ def read_history(file: Any, n_entries: int, branches: Collection[str]) -> FileHi
     runs = _columns(file, "Runs", ("run", *names))
     count = next((runs[name] for name in names[:2] if name in runs), None)
     sumw = next((runs[name] for name in names[2:] if name in runs), None)
+    total = math.nan if sumw is None else float(np.sum(sumw, dtype=np.float64))
     numbers = runs.get("run", ())
     if not len(numbers):
         numbers = _columns(file, "LuminosityBlocks", ("run",)).get("run", ())
     return FileHistory(
         n_entries=n_entries,
         n_generated=None if count is None else int(np.sum(count)),
-        sumw=None if sumw is None else float(np.sum(sumw, dtype=np.float64)),
+        sumw=total if math.isfinite(total) else None,
         runs=(int(np.min(numbers)), int(np.max(numbers))) if len(numbers) else None,
         has_blocks=has_blocks,
         generated=_mark(branches) or ("" if sumw is None else "Runs.genEventSumw"),

@@ -16,6 +16,8 @@ from oddjet.datasets.files.history import FileHistory
 __all__ = ["Normalisation", "Sums", "normalise"]
 
 _EXACT = 1e-6
+_MANY = 20
+"""So many events have one weight because all have, not by chance."""
 
 
 class Normalisation(BaseModel):
@@ -57,6 +59,15 @@ class Sums:
         spread = self.n_events * self.sumw2 - self.sumw**2
         is_one = spread <= _EXACT * self.n_events * self.sumw2
         return self.sumw / self.n_events if is_one else None
+
+    @property
+    def size(self) -> float | None:
+        """The |weight| that all events have, as far as it can be seen: they have one weight, or ±1; None with few events."""
+        if self.n_events < _MANY:
+            return None
+        if abs(self.sumw2 - self.n_events) <= _EXACT * self.n_events:
+            return 1.0
+        return None if self.weight is None else abs(self.weight)
 
 
 def normalise(
@@ -114,7 +125,14 @@ def _generated_sum(path: str, history: FileHistory, read: Sums) -> tuple[float |
             return history.n_generated * read.weight, ""
         return None, (
             f"{path}: {history.n_entries} of {history.n_generated} events are left, their weights differ, and its Runs tree"
-            " has no genEventSumw"
+            " has no genEventSumw, or one that is not finite"
+        )
+    most = (history.n_generated or math.inf) * (read.size or math.inf)
+    if abs(history.sumw) > most * (1 + _EXACT):
+        return None, (
+            f"{path}: the weights of its {history.n_entries} entries are {read.size:.9g} or minus that, and Σ genWeight of all"
+            f" {history.n_generated} generated events is {history.sumw:.9g} by its Runs tree, which is more than they can add up to:"
+            " weights were rescaled after it was made"
         )
     if read.weight is not None and read.sumw > history.sumw * (1 + _EXACT) + _EXACT:
         return None, (

@@ -14,7 +14,7 @@ from oddjet.datasets.files.rootfiles import inspect_root
 from oddjet.datasets.readers.formats import find_readers
 from oddjet.datasets.readers.peek import nearest_reader, peek
 from oddjet.errors import BalanceError, MissingBranchError, NoConstituentsError
-from oddjet.processors.engine.balance import check_balance
+from oddjet.processors.engine.balance import balance_notes, check_balance
 from oddjet.processors.engine.plan import make_plan, planned_jet_id
 from oddjet.processors.events.selection import Selection
 
@@ -40,7 +40,7 @@ class FilePreview:
 
 def preview_fileset(
     fileset: Fileset, *, selection: Selection, chunk_size: int
-) -> Iterator[tuple[bool, str]]:
+) -> Iterator[tuple[bool | None, str]]:
     """Check all files of a fileset, and compare constituents with jets in the first one of each dataset.
 
     Args:
@@ -49,7 +49,7 @@ def preview_fileset(
         chunk_size: Most entries a chunk.
 
     Yields:
-        Whether something is fine, and what it is.
+        Whether something is fine, None for what every later output has to say; and what it is.
 
     Raises:
         InputError: If a file cannot be used; its class gives the reason.
@@ -61,8 +61,9 @@ def preview_fileset(
     yield True, files
     for name, dataset in fileset.datasets.items():
         histories = [file.history for file in plan.files_of(name)]
-        texts = [describe_history(dataset, histories), *plan.caveats[name]]
-        yield from ((True, f"dataset '{name}': {text}") for text in texts if text)
+        if text := describe_history(dataset, histories):
+            yield True, f"dataset '{name}': {text}"
+        yield from ((None, f"dataset '{name}': {text}") for text in plan.caveats[name])
     first = {chunk.dataset: chunk for chunk in reversed(plan.chunks) if len(chunk)}
     for name in (name for name in fileset.datasets if name in first):
         chunk, dataset = first[name], fileset.datasets[name]
@@ -82,7 +83,7 @@ def preview_fileset(
             yield False, str(error)
             continue
         seen = balance.describe() if balance.n_jets else "no jets among its first events"
-        yield True, f"{read_as}; {Path(path).name}: {seen}"
+        yield None if balance_notes(balance) else True, f"{read_as}; {Path(path).name}: {seen}"
 
 
 def preview_file(path: str, *, tree: str = "Events") -> list[FilePreview]:

@@ -25,7 +25,7 @@ from oddjet.datasets.skims.manifest import (
     merge_cutflows,
 )
 from oddjet.errors import ProcessingError
-from oddjet.processors.engine.balance import balance_notes
+from oddjet.processors.engine.balance import balance_notes, balances_by_file
 from oddjet.processors.engine.plan import Plan
 
 __all__ = ["make_manifest", "package_versions", "read_luminosity"]
@@ -189,7 +189,7 @@ def _summary(
 ) -> DatasetSummary:
     """Add up what was processed of a dataset."""
     balance = Balance.add_up(record.balance for record in chunks)
-    caveats = (*known.pop("caveats", ()), *balance_notes(balance))
+    caveats = (*known.pop("caveats", ()), *balance_notes(balance, balances_by_file(chunks)))
     return DatasetSummary(
         kind=dataset.kind,
         cross_section_pb=dataset.cross_section_pb,

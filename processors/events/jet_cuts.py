@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from oddjet.processors.events.objects import Objects
-from oddjet.typing import Bools
+from oddjet.typing import Bools, Ints
 
-__all__ = ["is_leading", "passes_eta", "passes_pt"]
+__all__ = ["is_leading", "passes_eta", "passes_pt", "rank_by_pt"]
 
 
 def passes_pt(jets: Objects, *, pt_min: float, pt_max: float | None = None) -> Bools:
@@ -32,3 +35,13 @@ def is_leading(jets: Objects, mask: Bools) -> Bools:
     first = np.flatnonzero(np.diff(event[order], prepend=-1))
     leading[chosen[order[first]]] = True
     return leading
+
+
+def rank_by_pt(event: Ints, pt: npt.NDArray[Any]) -> Ints:
+    """Place of each jet among those of its event, by falling pt."""
+    order = np.lexsort((-pt.astype(np.float64), event))
+    is_first = np.diff(event[order], prepend=-1) != 0
+    count = np.arange(len(event))
+    rank = np.empty(len(event), np.int64)
+    rank[order] = count - np.maximum.accumulate(np.where(is_first, count, 0))
+    return rank

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -25,12 +25,24 @@ from oddjet.errors import InputError
 from oddjet.processors.events.objects import Objects
 from oddjet.typing import Bools
 
-__all__ = ["JetId", "choose_jet_id", "era_of", "era_of_run", "jet_id_fields", "passes_jet_id"]
+__all__ = [
+    "COMPARED",
+    "JetId",
+    "choose_jet_id",
+    "choose_jet_ids",
+    "era_of",
+    "era_of_run",
+    "jet_id_fields",
+    "passes_jet_id",
+    "passes_jet_ids",
+]
 
 _TIGHT_BIT = 1
 _RUN_3 = "Run 3"
 _GOOD_FLAG = 2.7
 _COMPOSITION = ("chHEF", "neHEF", "neEmEF", "chMultiplicity", "neMultiplicity")
+COMPARED = ("jetId", *_COMPOSITION)
+"""What the jet ID compares of jets, where it is read."""
 
 Region = tuple[float, dict[str, tuple[float, float]]]
 """Up to which |η|, and between which values (excluded) each quantity must be."""
@@ -200,6 +212,39 @@ def choose_jet_id(
         )
         raise InputError(msg)
     return chosen
+
+
+def choose_jet_ids(
+    fields: Collection[str], *, year: str, runs: npt.NDArray[Any], **known: Any
+) -> list[tuple[JetId, Bools]]:
+    """Choose how the tight ID is found in each event: by the year that is stated, else by its run.
+
+    Args:
+        fields: What `jet_id_fields` listed.
+        year: As the dataset states it; empty if it does not.
+        runs: Run of each event (n_events); 0 in simulation.
+        **known: mitigation, eta_max and where of `choose_jet_id`.
+
+    Returns:
+        For each era, how, and which events are of it (n_events).
+
+    Raises:
+        InputError: See `choose_jet_id`.
+    """
+    stated = era_of(year)
+    numbers, place = np.unique(runs, return_inverse=True)
+    eras = np.array([stated or era_of_run(int(number)) for number in numbers], np.str_)[place]
+    return [
+        (choose_jet_id(fields, era=era, **known), eras == era) for era in np.unique(eras).tolist()
+    ]
+
+
+def passes_jet_ids(jets: Objects, jet_ids: Iterable[tuple[JetId, Bools]]) -> Bools:
+    """Find which jets pass the tight ID of their event, as `choose_jet_ids` chose it: bool (n_jets)."""
+    passed = np.zeros(len(jets), bool)
+    for jet_id, is_of_era in jet_ids:
+        passed |= passes_jet_id(jets, jet_id) & is_of_era[jets.event]
+    return passed
 
 
 def passes_jet_id(jets: Objects, jet_id: JetId) -> Bools:

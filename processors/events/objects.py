@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.datasets.readers.reader import flatten
-from oddjet.typing import Ints
+from oddjet.errors import NonFiniteError
+from oddjet.typing import Bools, Ints
 
-__all__ = ["Objects", "concatenate_objects", "read_objects"]
+__all__ = ["Objects", "concatenate_objects", "is_finite", "read_objects", "refuse_not_finite"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,29 @@ def read_objects(events: Any, prefix: str, fields: Iterable[str]) -> Objects:
     for field in fields:
         offsets, columns[field] = flatten(events[f"{prefix}_{field}"])
     return Objects(offsets, columns)
+
+
+def is_finite(objects: Objects, names: Iterable[str]) -> Bools:
+    """Find which objects have finite numbers in these columns: bool (n_objects)."""
+    mask: Bools = np.logical_and.reduce([np.isfinite(objects[name]) for name in names])
+    return mask
+
+
+def refuse_not_finite(
+    objects: Objects, names: Sequence[str], *, where: str, first_entry: int, remedy: str
+) -> None:
+    """Refuse objects that cuts would drop or keep without a word, because NaN is neither above nor below.
+
+    Raises:
+        NonFiniteError: If a column of an object is not finite; the message ends with the remedy.
+    """
+    bad = np.flatnonzero(~is_finite(objects, names))
+    if len(bad):
+        msg = (
+            f"{where}: {', '.join(names[:-1])} or {names[-1]} of {len(bad)} of {len(objects)} objects is not finite, first in"
+            f" entry {first_entry + objects.event[bad[0]]}; the file is damaged. {remedy}"
+        )
+        raise NonFiniteError(msg)
 
 
 def concatenate_objects(first: Objects, second: Objects) -> Objects:

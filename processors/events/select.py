@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,16 +29,21 @@ from oddjet.processors.events.branches import (
 )
 from oddjet.processors.events.cutflow import CutFlow
 from oddjet.processors.events.gen_matching import match_generated
-from oddjet.processors.events.jet_cuts import is_leading, passes_eta, passes_pt
+from oddjet.processors.events.jet_cuts import is_leading, passes_eta, passes_pt, rank_by_pt
 from oddjet.processors.events.jet_id import (
+    COMPARED,
     JetId,
-    choose_jet_id,
-    era_of,
-    era_of_run,
-    passes_jet_id,
+    choose_jet_ids,
+    passes_jet_ids,
 )
 from oddjet.processors.events.noise_filters import passes_noise_filters
-from oddjet.processors.events.objects import Objects, concatenate_objects, read_objects
+from oddjet.processors.events.objects import (
+    Objects,
+    concatenate_objects,
+    is_finite,
+    read_objects,
+    refuse_not_finite,
+)
 from oddjet.processors.events.overlap import has_no_lepton
 from oddjet.processors.events.selection import Selection
 from oddjet.processors.events.source import ChunkSource
@@ -47,6 +52,8 @@ from oddjet.processors.events.truth import TruthMatch, match_truth
 from oddjet.typing import Bools, Floats, Ints
 
 __all__ = ["SelectedJets", "select_jets"]
+
+JetIds = list[tuple[JetId, Bools]]
 
 
 @dataclass(frozen=True)
@@ -96,7 +103,12 @@ def select_jets(
     """
     jets = _read_jets(events, selection, source)
     if selection.on_bad_jet == "refuse":
-        _refuse_bad_axes(jets, source)
+        _refuse(
+            jets,
+            _cut_on(jets),
+            source,
+            "leave out such jets, counted, set selection.on_bad_jet to mask",
+        )
     weights = _read_weights(events, source)
     cutflow = CutFlow(weights, jets)
 
@@ -104,8 +116,8 @@ def select_jets(
     selected = passed[jets.event]
     cutflow.add_jets("jets", selected)
     generated, match = _match_generated(events, jets, selection, source)
-    jet_id = _jet_id(events, jets, selection, source)
-    for name, mask in _jet_cuts(events, jets, match, selection, jet_id).items():
+    jet_ids = _jet_ids(events, jets, selection, source)
+    for name, mask in _jet_cuts(events, jets, match, selection, source, jet_ids).items():
         selected = selected & mask
         cutflow.add_jets(name, selected)
 
@@ -128,7 +140,7 @@ def select_jets(
         cutflow=cutflow.steps,
         counts=counts | _count_missing_paths(events, selection),
         balance=balance,
-        notes=_notes(jet_id, source),
+        notes=_notes(jet_ids, source),
         sumw=float(np.sum(weights)),
         sumw2=float(np.sum(weights**2)),
     )
@@ -145,9 +157,9 @@ def _link(
     """Put constituents to the selected jets: the places of those that have any, these, and what was counted."""
     masks_bad = selection.on_bad_jet == "mask"
     if masks_bad:
-        is_finite = _is_finite(jets, jets.columns)
-        n_bad = int(np.count_nonzero(selected & ~is_finite | ~_is_finite(jets, AXIS[:3])))
-        selected = selected & is_finite
+        finite_jets = is_finite(jets, jets.columns)
+        n_bad = int(np.count_nonzero(selected & ~finite_jets | ~is_finite(jets, _cut_on(jets))))
+        selected = selected & finite_jets
     linked = source.reader.constituents(
         events, jet_mask=_nest(jets, selected), where=source.where, mask_bad=masks_bad
     )
@@ -172,21 +184,15 @@ def _link(
     return place, linked.constituents[has_particles], counts
 
 
-def _is_finite(jets: Objects, names: Iterable[str]) -> Bools:
-    mask: Bools = np.logical_and.reduce([np.isfinite(jets[name]) for name in names])
-    return mask
+def _refuse(objects: Objects, names: Sequence[str], source: ChunkSource, remedy: str) -> None:
+    refuse_not_finite(
+        objects, names, where=source.where, first_entry=source.entry_start, remedy=f"To {remedy}"
+    )
 
 
-def _refuse_bad_axes(jets: Objects, source: ChunkSource) -> None:
-    """Refuse jets that every cut would drop without a word, because NaN is neither above nor below."""
-    bad = np.flatnonzero(~_is_finite(jets, AXIS[:3]))
-    if len(bad):
-        entry = source.entry_start + jets.event[bad[0]]
-        msg = (
-            f"{source.where}: pt, eta or phi of {len(bad)} of {len(jets)} jets is not finite, first in entry {entry};"
-            " the file is damaged. To leave out such jets, counted, set selection.on_bad_jet to mask"
-        )
-        raise NonFiniteError(msg)
+def _cut_on(jets: Objects) -> list[str]:
+    """Columns that cuts compare: NaN is neither above nor below, so a jet with one would be lost without a word."""
+    return [name for name in (*AXIS[:3], *COMPARED) if name in jets.columns]
 
 
 def _balance(jets: Objects, place: Ints, constituents: ak.Array) -> Balance:
@@ -197,11 +203,11 @@ def _balance(jets: Objects, place: Ints, constituents: ak.Array) -> Balance:
     return Balance.measure(constituents, pt, is_raw=is_raw)
 
 
-def _notes(jet_id: JetId | None, source: ChunkSource) -> tuple[str, ...]:
+def _notes(jet_ids: JetIds, source: ChunkSource) -> tuple[str, ...]:
     """What every later output repeats of how the jets were read."""
     reader = source.reader
     read_as = f"read as {reader.name}: {reader.description}"
-    return (read_as,) if jet_id is None else (read_as, jet_id.describe())
+    return (read_as, *(jet_id.describe() for jet_id, _ in jet_ids))
 
 
 def _read_jets(events: Any, selection: Selection, source: ChunkSource) -> Objects:
@@ -210,16 +216,14 @@ def _read_jets(events: Any, selection: Selection, source: ChunkSource) -> Object
     return read_objects(events, prefix, fields)
 
 
-def _jet_id(events: Any, jets: Objects, selection: Selection, source: ChunkSource) -> JetId | None:
-    """Choose the jet ID by the year that is stated, of data without one by the runs; None without events."""
-    if not selection.jet_id or not len(events):
-        return None
-    era = era_of(source.year)
-    if not era and source.is_data:
-        era = era_of_run(int(np.asarray(events["run"])[0]))
-    return choose_jet_id(
+def _jet_ids(events: Any, jets: Objects, selection: Selection, source: ChunkSource) -> JetIds:
+    """Choose the jet ID by the year that is stated, of data without one by the runs; empty without events."""
+    if not selection.jet_id:
+        return []
+    return choose_jet_ids(
         jets.columns,
-        era=era,
+        year=source.year,
+        runs=np.asarray(events["run"]) if source.is_data else np.zeros(len(events), np.uint32),
         mitigation=source.reader.mitigation,
         eta_max=selection.eta_max,
         where=source.where,
@@ -267,7 +271,12 @@ def _cut_events(
 
 
 def _jet_cuts(
-    events: Any, jets: Objects, match: Ints | None, selection: Selection, jet_id: JetId | None
+    events: Any,
+    jets: Objects,
+    match: Ints | None,
+    selection: Selection,
+    source: ChunkSource,
+    jet_ids: JetIds,
 ) -> dict[str, Bools]:
     """Compute the cuts on jets, in order, each on its own."""
     cuts = {
@@ -275,11 +284,12 @@ def _jet_cuts(
         "eta": passes_eta(jets, eta_max=selection.eta_max),
     }
     if selection.jet_id:
-        cuts["jet ID"] = passes_jet_id(jets, jet_id) if jet_id else np.zeros(len(jets), bool)
+        cuts["jet ID"] = passes_jet_ids(jets, jet_ids)
     if selection.lepton_delta_r is not None:
         leptons = concatenate_objects(
             read_objects(events, "Electron", LEPTON), read_objects(events, "Muon", LEPTON)
         )
+        _refuse(leptons, LEPTON, source, "look at no leptons, set selection.lepton_delta_r to null")
         cuts["lepton overlap"] = has_no_lepton(
             jets,
             leptons,
@@ -298,6 +308,7 @@ def _match_generated(
     if source.is_data or selection.gen_match_delta_r is None:
         return None, None
     generated = read_objects(events, source.reader.gen_jet, GEN_JET)
+    _refuse(generated, GEN_JET, source, "match no jets, set selection.gen_match_delta_r to null")
     return generated, match_generated(jets, generated, delta_r=selection.gen_match_delta_r)
 
 
@@ -327,7 +338,7 @@ def _columns(
     columns["file_id"] = source.file_uuid
     columns["entry"] = source.entry_start + event
     columns["jet_index"] = jets.position[place]
-    columns["rank"] = _rank(event, columns["pt"])
+    columns["rank"] = rank_by_pt(event, columns["pt"])
     return columns
 
 
@@ -342,16 +353,6 @@ def _count_missing_paths(events: Any, selection: Selection) -> dict[str, int]:
     paths = selection.triggers.paths
     present = selection.triggers.branches(ak.fields(events)) if paths else ()
     return {f"events_without_{path}": len(events) for path in paths if path not in present}
-
-
-def _rank(event: Ints, pt: npt.NDArray[Any]) -> Ints:
-    """Place of each jet among those of its event, by falling pt."""
-    order = np.lexsort((-pt.astype(np.float64), event))
-    is_first = np.diff(event[order], prepend=-1) != 0
-    count = np.arange(len(event))
-    rank = np.empty(len(event), np.int64)
-    rank[order] = count - np.maximum.accumulate(np.where(is_first, count, 0))
-    return rank
 
 
 def _truth_columns(

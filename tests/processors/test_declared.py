@@ -379,7 +379,9 @@ def test_the_check_tells_what_is_known_and_accepted(qcd: Path, rewrite: Rewrite)
 
     def check(**datasets: Dataset) -> list[str]:
         listed = Fileset(datasets={**good, **datasets})
-        return [text for _, text in preview_fileset(listed, selection=OPEN, chunk_size=100)]
+        facts = [*preview_fileset(listed, selection=OPEN, chunk_size=100)]
+        assert all((is_fine is None) == ("accepted" in text) for is_fine, text in facts)
+        return [text for _, text in facts]
 
     texts = check()
     assert any("'kept': " in t and "400 events of the Runs trees; 100 are left" in t for t in texts)

@@ -122,6 +122,15 @@ def test_the_check_of_files_shows_how_constituents_add_up(tmp_path: Path) -> Non
     assert "expected one analysis, or ROOT files" in result.output
 
 
+def test_the_check_marks_what_was_accepted_as_a_caveat(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = import_module("oddjet.analysis.cli.check")
+    monkeypatch.setattr(module, "check_config", lambda *_: ([], ["odd"], ["good"]))
+    result = oddjet("check", tmp_path / "odd.yaml")
+    assert (result.exit_code, result.output) == (0, "✓ good\n⚠ odd\n")
+
+
 def test_the_check_lists_everything_that_is_wrong(tmp_path: Path) -> None:
     config = {
         "name": "wrong",

@@ -49,6 +49,15 @@ def test_what_real_events_do_not_have(tmp_path: Path, branch: str, is_generated:
     assert inspect_root(path).history.generated == (branch if is_generated else "")
 
 
+def test_a_sum_that_is_not_finite_tells_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.root"
+    with uproot.recreate(path) as file:
+        file["Events"] = {"run": np.arange(3)}
+        file["Runs"] = {"genEventCount": np.array([3, 1]), "genEventSumw": np.array([1.5, np.nan])}
+    history = inspect_root(path).history
+    assert (history.n_generated, history.sumw) == (4, None)
+
+
 def test_history_of_data_and_of_nothing(tmp_path: Path) -> None:
     path = tmp_path / "a.root"
     with uproot.recreate(path) as file:

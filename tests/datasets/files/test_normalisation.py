@@ -77,3 +77,21 @@ def test_sums_that_do_not_fit_their_runs_tree() -> None:
         norm, _ = normalise(accepted, [("0", history, read)])
         assert norm is not None
         assert (norm.sumw, norm.source) == (read.sumw, "events")
+
+
+def test_weights_that_were_rescaled_do_not_fit_their_runs_tree() -> None:
+    """30 of 100 events are left; the sum of all was 100 × 2, or ± 2 in equal parts."""
+    told = FileHistory(n_entries=30, n_generated=100, sumw=200.0)
+    signed = FileHistory(n_entries=30, n_generated=100, sumw=120.0)
+    for history, read in (
+        (told, Sums(30, 0.06, 0.00012)),  # × 1e-3
+        (told, Sums(30, 30.0, 30.0)),  # replaced by their signs
+        (signed, Sums(30, 6.0, 30.0)),  # likewise, some negative
+    ):
+        norm, doubts = normalise(simulation(), [("0", history, read)])
+        assert norm is None
+        assert "weights were rescaled" in doubts[0].what
+    for history, read in ((told, Sums(30, 60.0, 120.0)), (signed, Sums(30, 20.0, 120.0))):
+        norm, doubts = normalise(simulation(), [("0", history, read)])
+        assert norm is not None
+        assert (norm.sumw, doubts) == (history.sumw, [])

@@ -13,6 +13,7 @@ from chunks import one
 from coffea.processor.executor import ExecutorBase
 
 from oddjet.datasets.balance import Balance
+from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.datasets.skims.manifest import read_manifest
 from oddjet.errors import BalanceError
 from oddjet.processors.engine.balance import balance_notes, check_balance
@@ -102,6 +103,34 @@ def test_candidates_that_do_not_add_up_are_refused_or_told(
     assert balance.median == pytest.approx(0.5, rel=1e-3)
     assert any("do not add up" in note for note in manifest.datasets["some"].caveats)
     assert "do not add up" in manifest.describe_caveats()
+
+
+def test_one_file_among_good_ones_is_judged_on_its_own(
+    qcd: Path, iterative: ExecutorBase, tmp_path: Path, rewrite: Callable[..., Path]
+) -> None:
+    def change(data: dict[str, Any]) -> None:
+        halve_candidates(data)
+        data["event"] = data["event"] + np.uint64(10**6)
+
+    bad = rewrite(qcd, entries=60, change=change)
+    files = Dataset(files=[str(qcd), str(bad)], kind="background")
+    fileset = Fileset(datasets={"some": files})
+    with pytest.raises(BalanceError, match=r"some, .*changed\.root: .*median 0\.500"):
+        run_skim(fileset, output=tmp_path / "a", executor=iterative)
+    lenient = Selection(constituents_tolerance=None)
+    manifest = run_skim(fileset, output=tmp_path / "a", executor=iterative, selection=lenient)
+    balance = manifest.datasets["some"].balance
+    assert balance is not None
+    assert balance.median == pytest.approx(1, abs=1e-3)
+    (caveat,) = manifest.caveats
+    assert "do not add up to their jets in 1 of 2 files, such as" in caveat
+    assert "median 0.500" in caveat
+
+
+def test_tails_of_jets_that_may_be_corrected_are_told_too() -> None:
+    assert balance_notes(balance_of(*[1.0] * 96, *[1.3] * 4, is_raw=False)) == []
+    for far in (0.4, 1.9):
+        assert balance_notes(balance_of(*[1.0] * 96, *[far] * 4, is_raw=False))
 
 
 @pytest.mark.parametrize(("eta_max", "is_told"), [(2.5, False), (3.0, True)])

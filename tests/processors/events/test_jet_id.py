@@ -12,10 +12,12 @@ from oddjet.errors import InputError
 from oddjet.processors.events.jet_id import (
     JetId,
     choose_jet_id,
+    choose_jet_ids,
     era_of,
     era_of_run,
     jet_id_fields,
     passes_jet_id,
+    passes_jet_ids,
 )
 from oddjet.processors.events.objects import Objects
 
@@ -234,3 +236,25 @@ def test_eras_of_years(year: str, era: str) -> None:
 )
 def test_eras_of_runs(run: int, era: str) -> None:
     assert era_of_run(run) == era
+
+
+def test_events_of_two_eras_take_the_id_of_their_own() -> None:
+    """2018 and Run 3, in one chunk: one jet passes the cut of Run 3 on neHEF alone, for it is below 0.99 and above 0.9."""
+    jet = {
+        "eta": 1.0, "chHEF": 0.02, "neHEF": 0.95, "neEmEF": 0.03, "chMultiplicity": 2, "neMultiplicity": 3,
+    }  # fmt: skip
+    columns = {name: np.full(4, value) for name, value in jet.items()}
+    jets = Objects(np.array([0, 1, 3, 4]), columns)
+    known = {"mitigation": "PUPPI", "eta_max": 2.5, "where": "a.root"}
+    runs = np.array([316_000, 362_000, 316_001])
+    chosen = choose_jet_ids(columns, year="", runs=runs, **known)
+    assert [(jet_id.era, events.tolist()) for jet_id, events in chosen] == [
+        ("2018", [True, False, True]),
+        ("Run 3", [False, True, False]),
+    ]
+    assert passes_jet_ids(jets, chosen).tolist() == [False, True, True, False]
+    ((stated, events),) = choose_jet_ids(columns, year="2022", runs=runs, **known)
+    assert (stated.era, events.all()) == ("Run 3", True)
+    assert choose_jet_ids(columns, year="", runs=runs[:0], **known) == []
+    with pytest.raises(InputError, match="of 2015 is not known"):
+        choose_jet_ids(columns, year="", runs=np.array([251_000, 316_000]), **known)

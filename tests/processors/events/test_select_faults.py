@@ -106,6 +106,41 @@ def test_messages_of_what_is_not_finite_name_the_way_on(
         select(path, open_events)
 
 
+@pytest.mark.parametrize("branch", ["FatJet_chHEF", "FatJet_neEmEF"])
+def test_a_nan_that_the_jet_id_compares_is_refused_or_counted(
+    qcd: Path, open_events: Any, rewrite: Callable[..., Path], branch: str
+) -> None:
+    good = select(qcd, open_events)
+    event = next(r["event"] for r in rows_of(good) if r["jet_index"] == 0)
+    entry = int(good.jets.entry[int(np.flatnonzero(good.jets.event == event)[0])])
+    path = rewrite(qcd, change=one_candidate(branch, np.nan, event=entry))
+    with pytest.raises(NonFiniteError, match=r"chHEF.*selection\.on_bad_jet to mask"):
+        select(path, open_events)
+    masked = select(path, open_events, on_bad_jet="mask")
+    assert masked.counts["jets_not_finite"] == 1
+    assert len(masked.jets) == len(good.jets) - 1
+
+
+@pytest.mark.parametrize(
+    ("branch", "key"),
+    [
+        ("Electron_pt", "lepton_delta_r"),
+        ("Muon_eta", "lepton_delta_r"),
+        ("GenJetAK8_eta", "gen_match_delta_r"),
+    ],
+)
+def test_a_nan_of_what_jets_are_held_against_is_refused(
+    qcd: Path, open_events: Any, rewrite: Callable[..., Path], branch: str, key: str
+) -> None:
+    with uproot.open(qcd) as file:
+        entry = int(np.flatnonzero(ak.num(file["Events"][branch].array()))[0])
+    path = rewrite(qcd, change=one_candidate(branch, np.nan, event=entry))
+    for setting in ("refuse", "mask"):
+        with pytest.raises(NonFiniteError, match=rf"entry {entry}; .*set selection\.{key} to null"):
+            select(path, open_events, on_bad_jet=setting)
+    assert len(select(path, open_events, **{key: None}).jets)
+
+
 def test_nothing_is_counted_where_all_is_finite(qcd: Path, open_events: Any) -> None:
     plain, masked = select(qcd, open_events), select(qcd, open_events, on_bad_jet="mask")
     assert rows_of(plain) == rows_of(masked)
