@@ -103,12 +103,8 @@ def select_jets(
     """
     jets = _read_jets(events, selection, source)
     if selection.on_bad_jet == "refuse":
-        _refuse(
-            jets,
-            _cut_on(jets),
-            source,
-            "leave out such jets, counted, set selection.on_bad_jet to mask",
-        )
+        remedy = "leave out such jets, counted, set selection.on_bad_jet to mask"
+        _refuse(jets, _cut_on(jets), source, remedy)
     weights = _read_weights(events, source)
     cutflow = CutFlow(weights, jets)
 
