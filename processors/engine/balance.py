@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
@@ -57,8 +57,12 @@ def balances_by_file(records: Iterable[ChunkRecord]) -> dict[str, Balance]:
     """Add up the ratios of each file, by its path; only of files with enough jets for a median."""
     parts = defaultdict(list)
     for record in records:
-        parts[record.file].append(record.balance)
-    added = {file: Balance.add_up(listed) for file, listed in parts.items()}
+        parts[record.file, record.file_uuid].append(record.balance)
+    names = Counter(file for file, _ in parts)
+    added = {
+        file if names[file] == 1 else f"{file} ({uuid})": Balance.add_up(listed)
+        for (file, uuid), listed in parts.items()
+    }
     return {file: balance for file, balance in added.items() if balance and balance.n_jets >= _FEW}
 
 

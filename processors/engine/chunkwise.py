@@ -15,7 +15,7 @@ from oddjet.datasets.files.fields import NtupleFields
 from oddjet.datasets.jets import Jets
 from oddjet.datasets.luminosity.mask import LumiMask
 from oddjet.datasets.skims.manifest import ChunkRecord
-from oddjet.errors import OddjetError
+from oddjet.errors import OddjetError, without_queries
 from oddjet.processors.events.select import select_jets
 from oddjet.processors.events.selection import Selection
 from oddjet.processors.events.source import ChunkSource
@@ -136,7 +136,7 @@ def record_of(source: ChunkSource, **values: Any) -> ChunkRecord:
     return ChunkRecord(
         key=source.key,
         dataset=source.dataset,
-        file=source.file,
+        file=without_queries(source.file),
         file_uuid=source.file_uuid,
         tree=source.tree,
         entry_start=source.entry_start,

@@ -16,7 +16,13 @@ from oddjet.datasets.readers import READERS, Reader
 from oddjet.datasets.readers.formats import find_readers
 from oddjet.datasets.readers.peek import nearest_reader
 from oddjet.datasets.skims.manifest import FileRecord, MissingChunk
-from oddjet.errors import ConfigError, InputError, MissingBranchError, NoConstituentsError
+from oddjet.errors import (
+    ConfigError,
+    InputError,
+    MissingBranchError,
+    NoConstituentsError,
+    without_queries,
+)
 from oddjet.processors.events.branches import list_branches, require_branches
 from oddjet.processors.events.jet_id import JetId, choose_jet_id, era_of, jet_id_fields
 from oddjet.processors.events.selection import Selection
@@ -163,7 +169,8 @@ def _check_declared(
         },
     )
     accepted = refuse(doubts, fileset.datasets, ConfigError)
-    return {name: (*accepted[name], *notes[name], *triggers[name]) for name in notes}
+    told = {name: (*accepted[name], *notes[name], *triggers[name]) for name in notes}
+    return {name: tuple(map(without_queries, texts)) for name, texts in told.items()}
 
 
 def _chunks(

@@ -13,7 +13,7 @@ from oddjet.datasets.files.fileset import Fileset
 from oddjet.datasets.files.rootfiles import inspect_root
 from oddjet.datasets.readers.formats import find_readers
 from oddjet.datasets.readers.peek import nearest_reader, peek
-from oddjet.errors import BalanceError, MissingBranchError, NoConstituentsError
+from oddjet.errors import BalanceError, MissingBranchError, NoConstituentsError, without_queries
 from oddjet.processors.engine.balance import balance_notes, check_balance
 from oddjet.processors.engine.plan import make_plan, planned_jet_id
 from oddjet.processors.events.selection import Selection
@@ -83,7 +83,10 @@ def preview_fileset(
             yield False, str(error)
             continue
         seen = balance.describe() if balance.n_jets else "no jets among its first events"
-        yield None if balance_notes(balance) else True, f"{read_as}; {Path(path).name}: {seen}"
+        yield (
+            None if balance_notes(balance) else True,
+            f"{read_as}; {Path(without_queries(path)).name}: {seen}",
+        )
 
 
 def preview_file(path: str, *, tree: str = "Events") -> list[FilePreview]:

@@ -24,7 +24,7 @@ from oddjet.datasets.skims.manifest import (
     MissingChunk,
     merge_cutflows,
 )
-from oddjet.errors import ProcessingError
+from oddjet.errors import ProcessingError, without_queries
 from oddjet.processors.engine.balance import balance_notes, balances_by_file
 from oddjet.processors.engine.plan import Plan
 
@@ -108,7 +108,7 @@ def make_manifest(
         msg = f"planned {plan.n_entries} entries, processed {processed}, failed {failed}: results were lost"
         raise ProcessingError(msg)
     norms, caveats = _normalise(plan, records, missing, lumi or {}, repeated or {})
-    return Manifest(
+    made = Manifest(
         kind=kind,
         config=config,
         versions=package_versions(),
@@ -133,6 +133,10 @@ def make_manifest(
         failed_entries=failed,
         missing=tuple(missing),
     )
+    # Queries of URLs may hold tokens; nothing is opened by a manifest's names.
+    text = made.model_dump_json()
+    shown = without_queries(text)
+    return made if shown == text else Manifest.model_validate_json(shown)
 
 
 def _sums_of(records: Iterable[ChunkRecord]) -> defaultdict[str, Sums]:

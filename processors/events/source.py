@@ -9,6 +9,7 @@ from typing import Any
 from oddjet.datasets.disk.remote import TIMEOUT
 from oddjet.datasets.files.dataset import Kind
 from oddjet.datasets.readers import READERS, Reader
+from oddjet.errors import without_queries
 
 __all__ = ["ChunkSource"]
 
@@ -74,7 +75,7 @@ class ChunkSource:
     @property
     def where(self) -> str:
         """File and entries, for messages."""
-        return f"{self.file}, entries [{self.entry_start}, {self.entry_stop})"
+        return f"{without_queries(self.file)}, entries [{self.entry_start}, {self.entry_stop})"
 
     def to_metadata(self) -> dict[str, Any]:
         """Give everything in JSON types, as coffea carries it to a processor."""

@@ -30,6 +30,7 @@ A message says what was expected, what came, where, and what to do about it.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
@@ -57,13 +58,32 @@ __all__ = [
     "UnreachableError",
     "did_you_mean",
     "look_up",
+    "without_queries",
 ]
 
 T = TypeVar("T")
 
 
+_QUERY = re.compile(
+    r"""([a-z][a-z0-9+.-]*://[^\s?'"]+)\?[^\s'",;)\]]*?(?=[:.]?(?:[\s'",;)\]]|$))"""
+)
+
+
+def without_queries(text: str) -> str:
+    """Leave out the queries of URLs, which may hold tokens: for what is shown or stored.
+
+    >>> without_queries("root://eos.org//a.root?authz=secret: cannot be read")
+    'root://eos.org//a.root: cannot be read'
+    """
+    return _QUERY.sub(r"\1", text)
+
+
 class OddjetError(Exception):
     """Base of every error raised on purpose; the command line turns it into exit code 1."""
+
+    def __str__(self) -> str:
+        """Give the message, without the queries of URLs."""
+        return without_queries(super().__str__())
 
 
 class ConfigError(OddjetError):

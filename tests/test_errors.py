@@ -1,0 +1,27 @@
+"""Messages of errors."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from oddjet.errors import BadFileError, without_queries
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://a.org/b.root?token=x", "https://a.org/b.root"),
+        ("(root://a.org:1094//b.root?authz=x%20y&z=1, root://c//d.root?e)", "(root://a.org:1094//b.root, root://c//d.root)"),
+        ("https://a.org/b.root?token=x: cannot be read", "https://a.org/b.root: cannot be read"),
+        ("https://a.org/b.root?token=x. Repeat", "https://a.org/b.root. Repeat"),
+        ("https://a.org/b.root?token=a.b:c, entries [0, 3)", "https://a.org/b.root, entries [0, 3)"),
+        ('{"https://a.org/b.root?token=x":"Events"}', '{"https://a.org/b.root":"Events"}'),
+        ("is a/b.root there? https://a.org is", "is a/b.root there? https://a.org is"),
+    ],
+)  # fmt: skip
+def test_queries_of_urls_may_hold_tokens_and_are_not_shown(text: str, shown: str) -> None:
+    assert without_queries(text) == shown
+    error = BadFileError(text)
+    assert str(error) == str(pickle.loads(pickle.dumps(error))) == shown
