@@ -408,3 +408,24 @@ def test_notes_are_told_wherever_the_skim_is_used(
     assert "accepted (unknown_history)" in shown._repr_html_()
     real = {"r": DatasetSummary(kind="data", sumw=1, sumw2=1, n_events=1, caveats=("odd",))}
     assert choose_sample({**manifest.datasets, **real}).caveats == ("r: odd",)
+
+
+def test_tokens_of_urls_are_stored_nowhere(
+    skim: Skimmed, qcd: Path, tmp_path: Path, rewrite: Rewrite
+) -> None:
+    """The file's name on disk has the query; what is written has not, and is found again without it."""
+    small = rewrite(qcd, "small.root", entries=30)
+    (tmp_path / "in").mkdir()
+    small.rename(tmp_path / "in" / "a.root?token=secret")
+    shown = f"file://{tmp_path}/in/a.root"
+    manifest = skim(f"{shown}?token=secret", cross_section_pb=2.0, accept=["unknown_history"])
+    assert [file.path for file in manifest.files] == [shown]
+    assert f"({shown}) has no Runs tree" in manifest.describe_caveats()
+    (folder,) = (path.parent for path in tmp_path.glob("skim*/manifest.json"))
+    assert read_manifest(folder) == manifest
+    written = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
+    assert len(written) > 2
+    assert not any(b"secret" in content for content in written)
+    with pytest.raises(ConfigError) as caught:
+        skim(f"{shown}?token=secret", cross_section_pb=2.0)
+    assert "secret" not in str(caught.value)
