@@ -133,10 +133,14 @@ def make_manifest(
         failed_entries=failed,
         missing=tuple(missing),
     )
-    # Queries of URLs may hold tokens; nothing is opened by a manifest's names.
-    text = made.model_dump_json()
+    return _without_queries(made)
+
+
+def _without_queries(manifest: Manifest) -> Manifest:
+    """Leave out the queries of URLs, which may hold tokens; nothing is opened by a manifest's names."""
+    text = manifest.model_dump_json()
     shown = without_queries(text)
-    return made if shown == text else Manifest.model_validate_json(shown)
+    return manifest if shown == text else Manifest.model_validate_json(shown)
 
 
 def _sums_of(records: Iterable[ChunkRecord]) -> defaultdict[str, Sums]:
