@@ -22,7 +22,7 @@ from oddjet.datasets.disk.remote import TIMEOUT, alternatives
 from oddjet.datasets.disk.validation import is_safe_name, require_safe_name, validate
 from oddjet.errors import ConfigError, did_you_mean
 
-__all__ = ["Accepted", "Dataset", "Fileset", "Kind", "Simulate", "require_files"]
+__all__ = ["Accepted", "Dataset", "Fileset", "Kind", "Listed", "Simulate", "require_files"]
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +82,20 @@ class Simulate(BaseModel):
     pt_hat_max: float | None = Field(default=None, gt=0)
 
 
+class Listed(BaseModel):
+    """What a list of files that was made earlier, as by coffea's preprocessing, says of one file.
+
+    Attributes:
+        n_entries: Entries of its tree.
+        uuid: The file's own.
+    """
+
+    model_config = _STRICT
+
+    n_entries: int | None = Field(default=None, ge=0)
+    uuid: str | None = None
+
+
 class Dataset(BaseModel):
     """One dataset: a list of files, or how to come by them, and what is known of them.
 
@@ -94,6 +108,7 @@ class Dataset(BaseModel):
         tree: Name of the tree in files given as a list.
         checksums: Path or URL to `adler32:…` or `sha256:…` in hexadecimal digits, for any of the
             files; a file that differs is refused before anything of it is used.
+        listed: Path or URL to entries and uuid that the file is expected to have, for any of the files.
         redirectors: Servers (root://host/) behind which files are looked for in this order, after
             the file's own server. Files may then be logical names, /store/….
         timeout: Seconds a server has for an answer.
@@ -122,6 +137,7 @@ class Dataset(BaseModel):
     simulate: Simulate | None = None
     tree: str = "Events"
     checksums: dict[str, str] = Field(default_factory=dict)
+    listed: dict[str, Listed] = Field(default_factory=dict)
     redirectors: tuple[str, ...] = ()
     timeout: float = Field(default=TIMEOUT, gt=0)
     kind: Kind
@@ -179,9 +195,10 @@ class Dataset(BaseModel):
         if len(given) != 1:
             msg = f"expected exactly one of files (not empty), das, simulate; got {', '.join(given) or 'none'}"
             raise ValueError(msg)
-        if unknown := sorted(set(self.checksums) - set(self.files)):
-            msg = f"checksums of files that are not listed: {', '.join(unknown[:3])}"
-            raise ValueError(msg)
+        for key in ("checksums", "listed"):
+            if unknown := sorted(set(getattr(self, key)) - set(self.files)):
+                msg = f"{key} of files that are not among `files`: {', '.join(unknown[:3])}"
+                raise ValueError(msg)
         if self.lumi_table is not None and self.kind != "data":
             msg = f"{self.kind} cannot have lumi_table: simulation has a cross section instead"
             raise ValueError(msg)

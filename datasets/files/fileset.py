@@ -7,6 +7,7 @@ import glob
 import itertools
 import logging
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ from oddjet.datasets.catalog import catalog_path
 from oddjet.datasets.disk.garbage import collect_garbage
 from oddjet.datasets.disk.remote import is_remote, server_of
 from oddjet.datasets.disk.validation import read_config, validate
-from oddjet.datasets.files.dataset import Dataset, Fileset, Kind, Simulate, require_files
+from oddjet.datasets.files.dataset import Dataset, Fileset, Kind, Listed, Simulate, require_files
 from oddjet.datasets.files.rootfiles import RootFile, inspect_root
 from oddjet.errors import (
     BadFileError,
@@ -39,6 +40,7 @@ _CATALOG = "catalog:"
 _COFFEA_KEYS = {"files", "metadata", "format", "form", "compressed_form", "did"}
 _REMOTE_THREADS = 8
 _SILENCES = 2
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SHOWN = 20
 
 
@@ -149,7 +151,20 @@ def _inspect(
     except BadFileError as error:
         return error
     silent[server_of(file.place)] = 0
-    return file
+    return _differs(file, dataset.listed.get(path, Listed())) or file
+
+
+def _differs(file: RootFile, listed: Listed) -> BadFileError | None:
+    """Compare a file with what a list that was made earlier says of it."""
+    pairs = (("entries", listed.n_entries, file.n_entries), ("uuid", listed.uuid, file.uuid))
+    wrong = [(what, a, b) for what, a, b in pairs if a is not None and a != b]
+    if not wrong:
+        return None
+    told = ", ".join(f"{what} {a}, and the file has {b}" for what, a, b in wrong)
+    return BadFileError(
+        f"{file.path} is not the file, or not the whole file, that its fileset lists: expected {told};"
+        " make the fileset anew, or list the file by its tree's name alone"
+    )
 
 
 def _raise_all(bad: Mapping[str, InputError]) -> None:
@@ -287,41 +302,52 @@ def _expand_dataset(name: str, dataset: Any, base: Path, where: str) -> Any:
     tree = dataset.get("tree", "Events")
     items = files.items() if isinstance(files, Mapping) else [(file, tree) for file in files]
     expanded: dict[str, Any] = {}
+    listed: dict[str, Any] = {}
     redirected = bool(dataset.get("redirectors"))
     for pattern, tree_name in items:
         for path in _matches(str(pattern), base, f"{where}: {name}", redirected=redirected):
             if path in expanded:
                 msg = f"{where}: {name}: {path} is listed twice or matched by two patterns; list it once"
                 raise ConfigError(msg)
-            expanded[path] = _tree_of(tree_name, path, f"{where}: {name}")
-    return {**dataset, "files": expanded, **_expand_others(dataset, base, redirected)}
+            expanded[path], known = _read_entry(tree_name, path, f"{where}: {name}")
+            if known:
+                listed[path] = known
+    others = _expand_others(dataset, base, redirected)
+    if listed:
+        others["listed"] = listed
+    return {**dataset, "files": expanded, **others}
 
 
 def _expand_others(dataset: Mapping[str, Any], base: Path, redirected: bool) -> dict[str, Any]:
-    """Make the paths of checksums and of the luminosity table absolute, as those of files are."""
+    """Make other paths of a dataset absolute, as those of its files are."""
     others: dict[str, Any] = {}
-    checksums, table = dataset.get("checksums"), dataset.get("lumi_table")
-    if isinstance(checksums, Mapping):
-        others["checksums"] = {
-            p if redirected or is_remote(p) else os.path.abspath(base / p): value  # noqa: PTH100
-            for p, value in ((str(key), value) for key, value in checksums.items())
-        }
-    if isinstance(table, str):
+    for name in ("checksums", "listed"):
+        if isinstance(by_path := dataset.get(name), Mapping):
+            others[name] = {
+                p if redirected or is_remote(p) else os.path.abspath(base / p): value  # noqa: PTH100
+                for p, value in ((str(key), value) for key, value in by_path.items())
+            }
+    if isinstance(table := dataset.get("lumi_table"), str):
         others["lumi_table"] = os.path.abspath(base / table)  # noqa: PTH100
     return others
 
 
-def _tree_of(tree: Any, path: str, where: str) -> Any:
-    """The tree's name, also out of the form that coffea's preprocessing writes."""
+def _read_entry(tree: Any, path: str, where: str) -> tuple[Any, dict[str, Any]]:
+    """The tree's name, also out of the form that coffea's preprocessing writes; what that says of the file."""
     if not isinstance(tree, Mapping):
-        return tree
+        return tree, {}
     steps = tree.get("steps")
+    n_entries = tree.get("num_entries")
     if steps:
         whole = steps[0][0] == 0 and all(a[1] == b[0] for a, b in itertools.pairwise(steps))
-        if not whole or tree.get("num_entries") not in (None, steps[-1][1]):
+        if not whole or n_entries not in (None, steps[-1][1]):
             msg = f"{where}: {path}: its steps leave out entries; whole files are expected here"
             raise ConfigError(msg)
-    return tree.get("object_path") or "Events"
+        n_entries = steps[-1][1]
+    # What is no uuid at all was put there by hand.
+    uuid = tree.get("uuid") if _UUID.fullmatch(str(tree.get("uuid"))) else None
+    known = {"n_entries": n_entries, "uuid": uuid}
+    return tree.get("object_path") or "Events", {k: v for k, v in known.items() if v is not None}
 
 
 def _matches(pattern: str, base: Path, where: str, *, redirected: bool) -> list[str]:

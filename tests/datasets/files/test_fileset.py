@@ -173,6 +173,35 @@ def test_coffea_steps_that_leave_out_entries(tmp_path: Path, steps: list[list[in
         load_fileset(path)
 
 
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({"steps": [[0, 2]]}, "expected entries 2, and the file has 3"),
+        ({"steps": [[0, 2]], "num_entries": 2}, "expected entries 2, and the file has 3"),
+        ({"num_entries": 4}, "expected entries 4, and the file has 3"),
+        (
+            {"uuid": "c42247d6-ea59-11f1-b913-02fc00000001"},
+            "expected uuid c42247d6-ea59-11f1-b913-02fc00000001, and the file has ",
+        ),
+        ({"steps": [[0, 3]]}, None),
+        ({"num_entries": 3, "steps": None}, None),
+    ],
+)
+def test_files_are_what_coffeas_preprocessing_saw(
+    tmp_path: Path, told: dict[str, Any], expected: str | None
+) -> None:
+    write_files(tmp_path, "a.root")
+    path = tmp_path / "f.json"
+    path.write_text(json.dumps({"qcd": {"files": {"a.root": {"object_path": "Events", **told}}}}))
+    fileset = load_fileset(path)
+    if expected is None:
+        (file,) = check_fileset(fileset).values()
+        assert file.n_entries == 3
+        return
+    with pytest.raises(BadFileError, match=expected):
+        check_fileset(fileset)
+
+
 def test_round_trip_through_coffeas_form(tmp_path: Path) -> None:
     (a,) = write_files(tmp_path, "a.root")
     path = write_yaml(
