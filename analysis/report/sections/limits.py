@@ -42,6 +42,8 @@ def limits_section(
         f"Upper limits at {100 * settings.cl:g} % CL. The bands hold 68 % and 95 % of what "
         "background alone would give."
     )
+    if any(limit.n_toys for limit in limits):
+        caption += " Behind a limit from toys, ± is its Monte-Carlo error: of the number of toys."
     return Section(
         title="Limits",
         anchor="limits",
@@ -72,6 +74,8 @@ def _sizes(sizes: Systematics) -> str:
 def _statements(result: SpectrumLimit) -> list[str]:
     limit, fit, given = result.limit, result.fit, result.given
     statements = [f"{limit.mass:g} GeV: {limit.method}"]
+    if limit.toy_error is not None:
+        statements.append(f"{limit.mass:g} GeV: {limit.toy_error}")
     if fit is not None:
         statements.append(
             f"{limit.mass:g} GeV: {fit.predicted:.5g} ± {fit.predicted_error:.2g} background in the window from "
@@ -99,14 +103,14 @@ def _row(limit: Limit) -> tuple[Cell, ...]:
     blinded = "blinded"
     seen, cross_section, best, p0 = (blinded, blinded, blinded, blinded)
     if limit.observed is not None and limit.mu_hat is not None:
-        seen = f"{limit.in_events(limit.observed):.4g}"
+        seen = _events(limit, limit.observed, limit.observed_error)
         cross_section = _pb(limit, limit.observed)
         error = limit.in_events(limit.mu_error or 0.0)
         best = f"{limit.in_events(limit.mu_hat):.3g} ± {error:.2g}"
         p0 = p_text(limit.p0 or 0.0)
     return (
         f"{limit.mass:g}",
-        f"{events[2]:.4g}",
+        _events(limit, limit.expected[2], limit.expected_errors and limit.expected_errors[2]),
         f"{events[1]:.3g} – {events[3]:.3g}",
         f"{events[0]:.3g} – {events[4]:.3g}",
         seen,
@@ -115,6 +119,12 @@ def _row(limit: Limit) -> tuple[Cell, ...]:
         best,
         p0,
     )
+
+
+def _events(limit: Limit, mu: float, error: float | None) -> str:
+    """Events of a limit, with its Monte-Carlo error where it comes from toys."""
+    words = f"{limit.in_events(mu):.4g}"
+    return words if error is None else f"{words} ± {limit.in_events(error):.2g}"
 
 
 def _pb(limit: Limit, mu: float) -> str:

@@ -207,6 +207,9 @@ class Likelihood:
             x[moved], value[moved] = trial[better], new[0][better]
             gradient[moved], hessian[moved] = new[1][better], new[2][better]
             close = (gain < precision) & (lam < 1e-1)
+            # A small step is no sign of a minimum where it led to a saddle, or to a flat direction.
+            last = sets[close]
+            close[close] = _distances(x[last], gradient[last], hessian[last], fixed) < ACCEPTED
             live[sets] = ~(close | (damping[sets] > LARGEST_DAMPING))
             if not live.any():
                 break

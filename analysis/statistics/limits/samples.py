@@ -13,7 +13,8 @@ __all__ = ["FLOOR", "Rates", "SampleRates"]
 
 FLOOR = 1e-60
 """Events a bin below which the expectation does not fall."""
-MAX_EXPONENT = 300.0
+LARGEST_LOG, LARGEST_EXPONENT = 300.0, 700.0
+"""Largest ln(events) of a bin, and largest change of it: far beyond what a fit reaches, and short of an overflow."""
 SOFT = 0.02
 """Part of a bin's nominal content at which the varied shape bends away from zero; it changes others by 1e-4."""
 
@@ -64,6 +65,8 @@ class SampleRates:
             self.exponents[own.index(name)] += np.log1p(size)
         for name, change in sample.modes.items():
             self.exponents[own.index(name)] += change
+        logs = np.log(np.where(self.nominal > 0, self.nominal, 1.0))
+        self.highest = np.minimum(LARGEST_LOG - logs, LARGEST_EXPONENT)
         self.n_shapes = len(sample.shapes)
         pairs = np.array(list(sample.shapes.values())).reshape(-1, 2, n_bins)
         self.down, self.up = self.nominal - pairs[:, 0], pairs[:, 1] - self.nominal
@@ -71,7 +74,8 @@ class SampleRates:
     def rates(self, parameters: Floats) -> Rates:
         """Events and derivatives at some parameters, shape (n_sets, 1 + n_nuisances)."""
         theta = parameters[:, self.rows]
-        factor = np.exp(np.clip(theta @ self.exponents, -MAX_EXPONENT, MAX_EXPONENT))
+        # What is bounded is the content, not its change: a fit may raise a bin from 1e-130 events to a whole one.
+        factor = np.exp(np.clip(theta @ self.exponents, -LARGEST_EXPONENT, self.highest))
         scale = np.ones((len(parameters), 1))
         if self.multiplier is not None:
             scale = parameters[:, self.multiplier, None]

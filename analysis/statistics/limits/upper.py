@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from scipy import stats
@@ -33,6 +34,8 @@ class Limit:
         mu_error: Its uncertainty.
         p0: Local p of background alone against q0; None while blinded.
         n_toys: Toys at each signal strength; 0 for the asymptotic formulae.
+        expected_errors: Monte-Carlo errors of `expected` from the number of toys; None without toys.
+        observed_error: The same of `observed`.
     """
 
     inputs: LimitInputs
@@ -43,6 +46,8 @@ class Limit:
     mu_error: float | None = None
     p0: float | None = None
     n_toys: int = 0
+    expected_errors: Expected | None = None
+    observed_error: float | None = None
 
     @property
     def mass(self) -> float:
@@ -64,6 +69,20 @@ class Limit:
             events = self.inputs.background_under_signal
             why = f", because {events:.3g} background events are expected under the signal"
         return f"CLs, {self.n_toys} toys a point{why}"
+
+    @property
+    def toy_error(self) -> str | None:
+        """Relative Monte-Carlo errors of the limits, in words; None without toys."""
+        if self.expected_errors is None:
+            return None
+        parts = [
+            f"{100 * error / mu:.2g}"
+            for error, mu in zip(self.expected_errors, self.expected, strict=True)
+        ]
+        words = f"expected {', '.join(parts)} % (−2 to +2 σ)"
+        if self.observed is not None and self.observed_error is not None:
+            words = f"observed {100 * self.observed_error / self.observed:.2g} %, {words}"
+        return f"Monte-Carlo errors of the limits, from the number of toys: {words}"
 
     @property
     def mu_max(self) -> float:
@@ -89,6 +108,10 @@ class Limit:
 
         names = ("minus_2_sigma", "minus_1_sigma", "median", "plus_1_sigma", "plus_2_sigma")
         bands = zip(names, self.expected, strict=True)
+        errors = None
+        if self.expected_errors is not None:
+            errors = {"observed": shown(self.observed_error)}
+            errors |= {n: shown(e) for n, e in zip(names, self.expected_errors, strict=True)}
         return {
             "mass": self.mass,
             "cl": self.settings.cl,
@@ -96,6 +119,7 @@ class Limit:
             "blinded": self.observed is None,
             "observed": shown(self.observed),
             "expected": {name: shown(mu) for name, mu in bands},
+            "toy_errors": errors,
             "best_fit": shown(self.mu_hat),
             "best_fit_error": shown(self.mu_error),
             "p0": self.p0,
@@ -112,7 +136,7 @@ def upper_limit(
     """Compute the CLs upper limit on a signal, with q̃μ as test statistic.
 
     The asymptotic formulae take a fraction of a second. Where few events are expected under the signal, toys replace
-    them by the rule of `LimitSettings.n_toys`: some seconds for a thousand at each of 8 strengths.
+    them by the rule of `LimitSettings.n_toys`, with Monte-Carlo errors: some seconds to a minute.
 
     Args:
         inputs: Spectrum, signal, background and systematics.
@@ -125,20 +149,35 @@ def upper_limit(
     chosen = settings or LimitSettings()
     asymptotic = fit_asymptotically(inputs)
     level, n_toys = 1.0 - chosen.cl, choose_toys(inputs, chosen)
-    observed, expected = asymptotic.limits(level)
-    toys = Toys(asymptotic, n_toys, chosen.seed, progress) if n_toys else None
-    if toys is not None:
-        observed, expected = toys.limits(level, (observed, expected))
+    guess = asymptotic.limits(level)
     unit = inputs.reference_yield / inputs.signal_yield
-    first, second, third, fourth, fifth = (unit * mu for mu in expected)
-    limit = Limit(inputs, chosen, (first, second, third, fourth, fifth), n_toys=n_toys)
+    toys = Toys(asymptotic, n_toys, chosen.seed, progress) if n_toys else None
+    if toys is None:
+        observed, expected = unit * guess[0], _scaled(guess[1], unit)
+        limit = Limit(inputs, chosen, expected)
+    else:
+        seen, *bands = toys.limits(level, guess)
+        observed = unit * seen.mu
+        limit = Limit(
+            inputs,
+            chosen,
+            _scaled([band.mu for band in bands], unit),
+            n_toys=n_toys,
+            expected_errors=_scaled([band.error for band in bands], unit),
+            observed_error=None if inputs.observed is None else unit * seen.error,
+        )
     if inputs.observed is None:
         return limit
     mu, error = asymptotic.strength()
     p0 = asymptotic.p0 if toys is None else toys.p0
     return dataclasses.replace(
-        limit, observed=unit * observed, mu_hat=unit * mu, mu_error=unit * error, p0=p0
+        limit, observed=observed, mu_hat=unit * mu, mu_error=unit * error, p0=p0
     )
+
+
+def _scaled(values: Sequence[float], unit: float) -> Expected:
+    first, second, third, fourth, fifth = (unit * value for value in values)
+    return first, second, third, fourth, fifth
 
 
 def choose_toys(inputs: LimitInputs, settings: LimitSettings) -> int:

@@ -63,7 +63,7 @@ def test_few_events_are_given_toys_with_progress(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "Limits" in done.output
     (written,) = json.loads((tmp_path / "out" / "limits.json").read_text())["limits"]
-    assert "1000 toys a point, because" in written["method"]
+    assert "2000 toys a point, because" in written["method"]
     quick = run(f"{tmp_path}/few.root:data", *given, *signal, "--toys", 0)
     assert quick.exit_code == 0, quick.output
     (written,) = json.loads((tmp_path / "out" / "limits.json").read_text())["limits"]

@@ -76,6 +76,27 @@ def test_section_warns_of_what_speaks_against_a_limit() -> None:
     assert "no bin is there, so it is not tested" in limits_section([untested]).statements[1]
 
 
+def test_monte_carlo_errors_of_toys_are_shown() -> None:
+    errors = (0.1, 0.07, 0.05, 0.07, 0.2)
+    limit = dataclasses.replace(
+        make(85.0, blinded=False), n_toys=100, expected_errors=errors, observed_error=0.06
+    )
+    section = limits_section([SpectrumLimit(limit)])
+    (table,) = section.tables
+    row = dict(zip(table.headers, table.rows[0], strict=True))
+    assert row["Expected events"] == "50 ± 2.5"
+    assert row["Observed events"] == "75 ± 3"
+    assert "± is its Monte-Carlo error" in table.caption
+    assert section.statements[1].endswith("observed 4 %, expected 20, 10, 5, 5, 10 % (−2 to +2 σ)")
+    numbers = section.numbers[0]["toy_errors"]
+    assert numbers["observed"]["events"] == pytest.approx(3.0)
+    assert numbers["plus_2_sigma"]["mu"] == 0.2
+    blinded = limits_section(
+        [SpectrumLimit(dataclasses.replace(make(85.0, blinded=True), expected_errors=errors))]
+    )
+    assert blinded.numbers[0]["toy_errors"]["observed"] is None
+
+
 def test_figures_are_drawn_and_a_band_needs_two_masses() -> None:
     limits = [make(mass, blinded=False) for mass in (80.0, 90.0)]
     band = limit_band(limits)

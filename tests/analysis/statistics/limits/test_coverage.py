@@ -72,3 +72,15 @@ def test_limits_cover_and_always_come(in_window: float) -> None:
     results = np.array([levels(spectrum(in_window, events, rng), events, i) for i in range(500)])
     coverage = np.mean(results > LEVEL, axis=0)
     assert coverage == pytest.approx([0.95, 0.95], abs=0.02)
+
+
+@pytest.mark.parametrize("number", [61, 96, 184, 237])
+def test_toys_with_bins_of_1e_130_events_and_saddles_converge(number: int) -> None:
+    rng = np.random.default_rng(5)
+    data = [spectrum(5.0, 12.817, rng) for _ in range(number + 1)][-1]
+    inputs, _ = limit_inputs(data, SIGNAL, settings=SETTINGS)
+    # A fit that fails is an error: one of 50 is more than 1 %.
+    cls, p_value = Toys(fit_asymptotically(inputs), 50, number).observed(
+        12.817 / inputs.reference_yield
+    )
+    assert 0.0 <= p_value <= min(cls, 1.0)

@@ -91,6 +91,23 @@ def test_hessian_is_the_derivative_of_the_gradient() -> None:
     assert hessian == pytest.approx(np.array(numeric), rel=0.05, abs=0.3)
 
 
+def test_a_bin_may_rise_from_almost_nothing_to_a_whole_event() -> None:
+    # e^306 times what a fit beside the window expects there; the content is e^−0.3.
+    nominal, change = np.array([50.0, 40.0, 1e-133]), np.array([0.1, 0.2, 153.0])
+    samples = (
+        Sample("signal", SIGNAL, is_signal=True),
+        Sample("background", nominal, modes={"fit0": change}),
+    )
+    likelihood = Likelihood(Channel(name="mass", edges=EDGES, samples=samples, observed=COUNTS))
+    data, point = likelihood.data(np.array([55.0, 47.0, 1.0])), np.array([[0.1, 2.0]])
+    events, _ = likelihood.expected(point, data)
+    assert events[0, 2] == pytest.approx(0.15 + np.exp(306.0 - 133.0 * np.log(10.0)), rel=1e-9)
+    _, gradient, _ = likelihood._derivatives(point, data)
+    step = np.array([[0.0, 1e-6]])
+    ends = [likelihood._derivatives(point + sign * step, data)[0][0] for sign in (-1.0, 1.0)]
+    assert gradient[0, 1] == pytest.approx((ends[1] - ends[0]) / 2e-6, rel=1e-4)
+
+
 def test_minimum_is_that_of_a_general_minimiser_and_rows_do_not_mix() -> None:
     likelihood = Likelihood(EVERYTHING)
     general = optimize.minimize(

@@ -86,11 +86,25 @@ def test_toys_without_events_exclude_three() -> None:
     # ln CLs is linear in the strength here, so few points do.
     limit = upper_limit(counting(0.0, 0.5, signal_yield=3.0))
     assert limit.observed is not None
-    assert limit.n_toys == 1000
+    assert limit.n_toys == 2000
     assert "because 0.5 background events are expected" in limit.to_dict()["method"]
     # P(0 | s + b) / P(0 | b) = exp(−s) = 0.05, whatever b is; the asymptotic formula says 2.2.
     assert limit.in_events(limit.observed) == pytest.approx(-np.log(0.05), rel=0.07)
     assert closed_form_limit(0.0, 0.5) < 0.75 * -np.log(0.05)
+
+
+def test_scatter_of_seeds_is_what_the_errors_say() -> None:
+    inputs = counting(3.0, 3.0, signal_yield=5.0)
+    limits = [upper_limit(inputs, LimitSettings(seed=seed)) for seed in range(8)]
+    observed = np.array([limit.observed for limit in limits], dtype=float)
+    stated = np.array([limit.observed_error for limit in limits], dtype=float)
+    assert observed.std(ddof=1) < 0.05 * observed.mean()
+    assert 0.4 < observed.std(ddof=1) / stated.mean() < 1.7
+    # Toys of q̃ where it is a count: CLs = P(≤ 3 | 3 + s) / P(≤ 3 | 3).
+    exact = optimize.brentq(
+        lambda s: stats.poisson.cdf(3, 3 + s) / stats.poisson.cdf(3, 3) - 0.05, 0.1, 30
+    )
+    assert observed.mean() * 5.0 == pytest.approx(exact, rel=0.02)
 
 
 PEAKED = [0.0, 0.1, 0.6, 0.2, 0.0]
@@ -200,7 +214,9 @@ def test_toys_agree_with_the_formulae_where_events_are_many() -> None:
     assert toys.expected[1:] == pytest.approx(formula.expected[1:], rel=0.15)
     assert toys.observed == pytest.approx(formula.observed, rel=0.15)
     assert toys.p0 == pytest.approx(formula.p0, abs=0.08)
-    assert steps[-1] == (8, 8)
+    assert steps[-1] == (13, 13)
+    assert formula.toy_error is None
+    assert formula.to_dict()["toy_errors"] is None
 
 
 def test_cross_section_and_numbers() -> None:
