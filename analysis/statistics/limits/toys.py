@@ -126,11 +126,11 @@ class Toys:
             return tuple(cls_crossing(table, i, level, mu) for i, mu in enumerate(starts))
 
         for i in range(ROUNDS):
-            found = crossings()
-            excess = np.array([crossing.from_signal for crossing in found]) / GOALS
+            limits = crossings()
+            excess = np.array([crossing.from_signal for crossing in limits]) / GOALS
             if excess.max() < 1:
                 break
-            mu = found[int(np.argmax(excess))].mu
+            mu = limits[int(np.argmax(excess))].mu
             table.append(self.levels(mu, PER_ROUND * self.n_toys))
             self._report(POINTS + 1 + i)
         self._report(POINTS + ROUNDS)

@@ -33,10 +33,10 @@ def test_curve_through_exact_values_is_exact(column: int, guess: float) -> None:
 
 @pytest.mark.parametrize("column", [0, 1])
 def test_error_is_the_scatter(column: int) -> None:
-    found = [cls_crossing(thrown(500, seed), column, 0.05, 3.0) for seed in range(300)]
-    relative = np.array([crossing.mu for crossing in found]) / EXACT[column]
+    crossings = [cls_crossing(thrown(500, seed), column, 0.05, 3.0) for seed in range(300)]
+    relative = np.array([crossing.mu for crossing in crossings]) / EXACT[column]
     assert relative.mean() == pytest.approx(1.0, abs=0.01)
-    stated = np.mean([crossing.from_signal for crossing in found])
+    stated = np.mean([crossing.from_signal for crossing in crossings])
     assert relative.std(ddof=1) == pytest.approx(stated, rel=0.15)
     # The curve is better than the two strengths beside the limit: 1 / √25 / 3 with no background.
     assert stated < 0.06
