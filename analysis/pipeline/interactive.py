@@ -62,7 +62,6 @@ OF_VERDICT = ("datasets", "signals", "exclude", "judging")
 OF_LIMIT = tuple(field.name for field in dataclasses.fields(LimitSettings))
 """Options of `judge`, and of `limit`."""
 
-GENERATOR_WEIGHT = "genWeight"
 """The branch that simulation has and data have not."""
 
 
@@ -105,7 +104,7 @@ def skim(
     Args:
         files: ROOT files, folders, patterns, a fileset's file or ``catalog:NAME``; or a `Fileset`.
         output: The skim's folder.
-        kind: What bare files are; by default data where the first has no generator weights, else
+        kind: What bare files are; by default data where the first has no generated quantities, else
             background.
         config: An analysis whose selection and images are used; the default ones without.
         settings: Settings by dotted key, such as ``{"selection.pt_min": 300}``.
@@ -134,7 +133,7 @@ def _load_files(files: str | Path | Iterable[str | Path], kind: Kind | None) -> 
     bare = fileset.datasets.get("files")
     if kind is None and bare is not None and bare.files:
         path, tree = next(iter(bare.files.items()))
-        if GENERATOR_WEIGHT not in inspect_root(path, tree, places=bare.places(path)).branches:
+        if not inspect_root(path, tree, places=bare.places(path)).history.generated:
             return load_fileset(sources, kind="data")
     return fileset
 

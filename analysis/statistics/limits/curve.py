@@ -26,6 +26,8 @@ LEAST_POINTS = 5
 ITERATIONS = 50
 MOVED = 0.1
 """The curve is made again where the limit is farther from the middle of its strengths, as a part of it."""
+STEP = 5.0
+"""Toys on the wrong side of the limit, or off the curve, by so many standard deviations: CLs is no smooth curve."""
 USUAL, SPREAD = np.array([-3.0, -4.0, -1.5]), np.array([10.0, 4.0, 3.0])
 """Value, slope and half the bend of ln CLs at a limit of 95 %, in units of the limit, and their spread: from events
 without background (−3, −3, 0) to the limit of +2 σ where events are many (−3, −7.5, −6). They decide where toys are
@@ -104,10 +106,39 @@ def cls_crossing(table: Sequence[Levels], column: int, level: float, guess: floa
             # Where no toy is beyond there is no spread to see.
             background = float(np.average(common, weights=(cls * exposure)[use] + 1e-9)) / slope
             signal = float(np.sqrt(terms @ covariance @ terms)) / slope
+            if _is_step(strengths - mu, cls * exposure, level * exposure) or _is_far(
+                (cls * exposure)[use], exposure[use] * np.exp(design @ curve)
+            ):
+                break
             return Crossing(mu, signal, background)
         centre *= 1.0 + float(np.clip(step, -0.3, 0.3))
-    msg = f"the toys do not show where CLs falls to {level:g}, about {guess:.3g} reference yields: throw more toys"
-    raise FitError(msg)
+    return _between(strengths, cls, level, guess)
+
+
+def _is_step(beyond: Floats, counts: Floats, at_level: Floats) -> bool:
+    """Whether strengths below the limit are excluded, or strengths beyond it are not."""
+    far = (counts - at_level) / np.sqrt(at_level)
+    return bool(np.any((beyond > 0) & (far > STEP) | (beyond < 0) & (far < -STEP)))
+
+
+def _is_far(counts: Floats, curve: Floats) -> bool:
+    """Whether a curve does not describe the toys: by half of what it says, and by no chance."""
+    off = np.abs(counts - curve)
+    return bool(np.any((off > STEP * np.sqrt(curve + 1.0)) & (off > 0.5 * curve)))
+
+
+def _between(strengths: Floats, cls: Floats, level: float, guess: float) -> Crossing:
+    """The middle of the two strengths between which CLs falls to a level, where that is no smooth curve.
+
+    With almost no background the test statistic has few values, and CLs falls in steps. The error is half the step.
+    """
+    above = strengths[cls > level]
+    below = strengths[(cls <= level) & (strengths > above.max(initial=0.0))]
+    if not (above.size and below.size):
+        msg = f"the toys do not show where CLs falls to {level:g}, about {guess:.3g} reference yields: throw more toys"
+        raise FitError(msg)
+    low, high = float(above.max()), float(below.min())
+    return Crossing((low + high) / 2.0, (high - low) / (high + low), 0.0)
 
 
 def _poisson_curve(design: Floats, exposure: Floats, beyond: Floats) -> tuple[Floats, Floats]:

@@ -72,11 +72,12 @@ oddjet.limit(histogram, mass=80, width=8)
 
 
 def without_truth(simulated: Path, data: Path) -> None:
-    """Write simulated events as data are: without the branches of generators."""
+    """Write simulated events as data are: without the branches of generators, and of a run of CMS."""
     with uproot.open(simulated) as file:
         tree = file["Events"]
         names = tree.keys()
         events = tree.arrays([name for name in names if not TRUTH.match(name)])
+    events["run"] = ak.full_like(events["run"], 361_001)
     collections: dict[str, dict[str, ak.Array]] = {}
     columns: dict[str, ak.Array] = {}
     for name in events.fields:

@@ -75,7 +75,7 @@ def test_in_a_fileset(tmp_path: Path) -> None:
     [
         ({"a.root": "md5:00"}, "adler32: and 8 or sha256: and 64"),
         ({"a.root": "adler32:123"}, "adler32: and 8"),
-        ({"b.root": "adler32:00000001"}, "not listed: .*b.root"),
+        ({"b.root": "adler32:00000001"}, "not among `files`: .*b.root"),
     ],
 )
 def test_wrong_checksums_in_a_fileset(

@@ -67,3 +67,15 @@ def test_strengths_without_toys_beyond_count_and_no_fall_is_an_error() -> None:
     ]
     with pytest.raises(FitError, match=r"do not show where CLs falls to 0\.05"):
         cls_crossing(flat, 0, 0.05, 4.0)
+
+
+@pytest.mark.parametrize("jump", [2.0, 3.7, 7.0])
+def test_limit_where_cls_falls_in_one_step(jump: float) -> None:
+    """Almost no background: half of all toys are beyond up to a strength, and none from there on."""
+    table = [
+        Levels(mu, 5_000, np.array([0.55 if mu < jump else 0.0]), np.array([1.0]), np.zeros(1))
+        for mu in np.geomspace(1.0, 8.0, 8)
+    ]
+    crossing = cls_crossing(table, 0, 0.05, 3.0)
+    assert abs(crossing.mu - jump) <= 3 * crossing.error
+    assert crossing.error < 0.2 * jump
