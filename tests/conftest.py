@@ -16,22 +16,23 @@ from oddjet.datasets.simulation import simulate
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def _shared(variable: str, name: str, what: str) -> Path:
+    folder = Path(os.environ.get(variable, ROOT.parent / "shared" / name))
+    if not folder.is_dir():
+        pytest.skip(f"{what} not found in {folder}: set {variable}")
+    return folder
+
+
 @pytest.fixture(scope="session")
 def samples() -> Path:
     """The folder of real CMS files; tests that need it say so when they skip."""
-    folder = Path(os.environ.get("ODDJET_SAMPLES", ROOT.parent / "shared" / "data"))
-    if not folder.is_dir():
-        pytest.skip(f"real CMS files not found in {folder}: set ODDJET_SAMPLES")
-    return folder
+    return _shared("ODDJET_SAMPLES", "data", "real CMS files")
 
 
 @pytest.fixture(scope="session")
 def cases() -> Path:
     """The folder of inputs that users' reports describe; tests that need it say so when they skip."""
-    folder = Path(os.environ.get("ODDJET_CASES", ROOT.parent / "shared" / "cases"))
-    if not folder.is_dir():
-        pytest.skip(f"inputs of users' reports not found in {folder}: set ODDJET_CASES")
-    return folder
+    return _shared("ODDJET_CASES", "cases", "inputs of users' reports")
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import awkward as ak
 import numpy as np
 import pytest
 import uproot
+from chosen import OPEN
 from coffea.nanoevents import NanoEventsFactory
 from coffea.nanoevents.schemas import BaseSchema
 from coffea.processor.executor import ExecutorBase
@@ -19,6 +20,7 @@ from toy_tables import module_on_path
 from oddjet.condor import Cluster, open_executor
 from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.datasets.simulation import simulate
+from oddjet.datasets.skims.manifest import Manifest
 from oddjet.datasets.skims.skim import open_skim
 from oddjet.ml.folds import FoldedDetector
 from oddjet.processors.engine.options import RunOptions
@@ -203,3 +205,27 @@ def delta_r() -> Callable[[float, float, float, float], float]:
         return float(np.hypot(float(eta1) - float(eta2), delta_phi))
 
     return delta_r
+
+
+@pytest.fixture
+def skim(iterative: ExecutorBase, tmp_path: Path) -> Callable[..., Manifest]:
+    """Skim files as one dataset."""
+    folders = iter(range(100))
+
+    def skim(
+        *files: Path,
+        kind: Any = "background",
+        selection: Selection = OPEN,
+        options: RunOptions | None = None,
+        **known: Any,
+    ) -> Manifest:
+        dataset = Dataset(files=[str(file) for file in files], kind=kind, **known)
+        return run_skim(
+            Fileset(datasets={"d": dataset}),
+            output=tmp_path / f"skim{next(folders)}",
+            executor=iterative,
+            selection=selection,
+            options=options,
+        )
+
+    return skim
