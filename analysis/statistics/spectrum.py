@@ -273,8 +273,9 @@ class Spectrum:
         counts, squares, seen = self.counts, self.sumw2, ~self.hidden
         self._refuse_bad_errors(squares)
         fix = (
-            "these are no numbers of events. Weighted simulation is fitted with is_data=False, or "
-            "drawn as pseudo-data first"
+            "these are no numbers of events. Limits take weighted simulation with --simulation "
+            "(is_data=False in Python), if Σw² is known; a hunt needs whole numbers, such as a Poisson "
+            "number drawn for each bin"
         )
         broken = seen & ~whole_numbers(counts)
         self._refuse(broken, counts, "fractional contents in what is called data", fix)
