@@ -77,7 +77,7 @@ def test_a_range_and_a_signal_width(root_file: Path) -> None:
 
 
 def test_weighted_simulation_is_not_data(root_file: Path) -> None:
-    with pytest.raises(FitError, match="pseudo-data"):
+    with pytest.raises(FitError, match="a hunt needs whole numbers"):
         hunt_file(f"{root_file}:simulation", SETTINGS)
 
 
