@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -16,11 +15,14 @@ from pydantic import (
 )
 
 from oddjet.errors import ConfigError, did_you_mean
+from oddjet.parsing import parse_yaml
 
 __all__ = ["SITES", "Cluster", "Site", "read_site"]
 
 SITES = Path(__file__).resolve().parent / "sites"
 """Folder of the profiles that come with the package."""
+LARGEST = 2**20
+"""Length of a profile that is read [bytes]."""
 
 
 class Site(BaseModel):
@@ -204,8 +206,13 @@ def read_site(site: str) -> dict[str, Any]:
         )
         raise ConfigError(msg)
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            msg = f"longer than {LARGEST} bytes"
+            raise ConfigError(msg)
+        data = parse_yaml(content.decode())
+    except (OSError, UnicodeDecodeError, ConfigError) as error:
         msg = f"site: cannot read {path}: {error}"
         raise ConfigError(msg) from error
     if not isinstance(data, dict):

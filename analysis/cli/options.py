@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
-import yaml
 
 from oddjet.analysis.config import AnalysisConfig
-from oddjet.datasets.disk.validation import parse_yaml
 from oddjet.errors import ConfigError
+from oddjet.parsing import parse_yaml
 
 __all__ = [
     "AllowMissing",
@@ -140,7 +139,7 @@ def assignments(texts: Sequence[str]) -> dict[str, Any]:
             raise ConfigError(msg)
         try:
             values[name] = parse_yaml(value)
-        except yaml.YAMLError as error:
+        except ConfigError as error:
             msg = f"--set {name}: expected a value as in YAML, received {value!r}: {error}"
             raise ConfigError(msg) from error
     return values

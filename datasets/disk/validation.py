@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import re
-import zlib
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
+from oddjet.datasets.disk.documents import read_json, read_yaml
 from oddjet.errors import ConfigError, did_you_mean
 
-__all__ = ["is_safe_name", "parse_yaml", "read_config", "require_safe_name", "validate"]
+__all__ = ["is_safe_name", "read_config", "require_safe_name", "validate"]
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -71,70 +68,13 @@ def require_safe_name(name: str, what: str) -> str:
 def read_config(path: Path | str) -> Any:
     """Read a YAML or JSON file, also compressed by gzip, as nested dicts and lists.
 
-    JSON if its name ends in .json or .json.gz. Repeated keys are refused, and 1e3 is a number as in
-    YAML 1.2.
+    JSON if its name ends in .json or .json.gz.
 
     Raises:
-        ConfigError: If the file is missing, cannot be parsed, or repeats a key.
+        ConfigError: As `read_json` and `read_yaml`.
     """
-    path = Path(path)
-    try:
-        content = path.read_bytes()
-        text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode()
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        msg = f"cannot read {path}: {error}"
-        raise ConfigError(msg) from error
-    try:
-        if path.name.removesuffix(".gz").endswith(".json"):
-            return json.loads(text, object_pairs_hook=_unique_pairs)
-        return parse_yaml(text)
-    except (json.JSONDecodeError, yaml.YAMLError, ConfigError) as error:
-        msg = f"{path}: {error}"
-        raise ConfigError(msg) from error
-
-
-def parse_yaml(text: str) -> Any:
-    """Parse YAML as `read_config` does.
-
-    Raises:
-        YAMLError: If it cannot be parsed, or repeats a key.
-    """
-    loader = _StrictLoader(text)
-    try:
-        return loader.get_single_data()
-    finally:
-        loader.dispose()
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader that refuses repeated keys, of which YAML would quietly keep the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = key_node.value
-            if key_node.tag != "tag:yaml.org,2002:merge" and key in seen:
-                msg = f"the key {key!r} is there twice"
-                raise yaml.constructor.ConstructorError(None, None, msg, key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep=deep)
-
-
-_StrictLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)[eE][-+]?[0-9]+$"),
-    list("-+.0123456789"),
-)
-
-
-def _unique_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in content:
-            msg = f"the key {key!r} is there twice"
-            raise ConfigError(msg)
-        content[key] = value
-    return content
+    is_json = Path(path).name.removesuffix(".gz").endswith(".json")
+    return read_json(path) if is_json else read_yaml(path)
 
 
 Loc = tuple[str | int, ...]
