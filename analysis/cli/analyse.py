@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from oddjet.analysis.cli.console import RichReporter, err, exit_on_error, print_place, print_rows
+from oddjet.analysis.cli.console import RichReporter, err, print_place, print_rows
 from oddjet.analysis.cli.options import (
     AllowMissing,
     ConfigFile,
@@ -30,10 +30,9 @@ def run(
     allow_missing: AllowMissing = False,
 ) -> None:
     """Run a whole analysis: simulate, skim, train, score, hunt, report; redo only what changed."""
-    with exit_on_error():
-        changes = chosen(settings, {"unblind": unblind, "pseudo_data": pseudo_data})
-        analysis = load_config(config, changes)
-        result = run_chain(analysis, reporter=RichReporter(err), allow_missing=allow_missing)
+    changes = chosen(settings, {"unblind": unblind, "pseudo_data": pseudo_data})
+    analysis = load_config(config, changes)
+    result = run_chain(analysis, reporter=RichReporter(err), allow_missing=allow_missing)
     print_rows(analysis.name, ("", "result"), result.summary)
     print_place("report", result.report)
 
@@ -43,6 +42,5 @@ def report(
     unblind: Unblind = False,
 ) -> None:
     """Write the report of a finished run again from its outputs."""
-    with exit_on_error():
-        result = report_again(folder, unblind=unblind, reporter=RichReporter(err))
+    result = report_again(folder, unblind=unblind, reporter=RichReporter(err))
     print_place("report", result.report)

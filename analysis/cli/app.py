@@ -6,13 +6,14 @@ import logging
 import sys
 from importlib import import_module
 from importlib.metadata import version
+from io import TextIOWrapper
 from typing import Annotated, Any, NamedTuple
 
 import typer
 from rich.logging import RichHandler
 from typer.core import TyperCommand, TyperGroup
 
-from oddjet.analysis.cli.console import err, out
+from oddjet.analysis.cli.console import err, exit_on_error, out
 
 __all__ = ["COMMANDS", "app", "main"]
 
@@ -122,6 +123,11 @@ class LazyGroup(TyperGroup):
                 name, help=command.help, rich_help_panel=command.panel
             )
 
+    def invoke(self, ctx: Any) -> Any:
+        """Call the command; every error becomes one message and an exit code."""
+        with exit_on_error(debug=bool(ctx.params.get("debug"))):
+            return super().invoke(ctx)
+
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
         """Give the command that is called itself, not only its name and help."""
         name, command, rest = super().resolve_command(ctx, args)
@@ -151,6 +157,7 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _settings(
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="More output.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print the tracebacks of errors.")] = False,
     show_version: Annotated[
         bool,
         typer.Option(
@@ -158,7 +165,7 @@ def _settings(
         ),
     ] = False,
 ) -> None:
-    del show_version
+    del debug, show_version
     level = logging.INFO if verbose else logging.WARNING
     handler = RichHandler(level, console=err, show_path=False)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
@@ -167,8 +174,10 @@ def _settings(
 
 def main() -> None:
     """Run the command line; any failure gives an exit code other than 0."""
+    for stream in (sys.stdout, sys.stderr):  # names that a terminal cannot show are no failure
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
-    except KeyboardInterrupt:
-        err.print("interrupted: repeat the command to go on where it stopped")
+    except KeyboardInterrupt:  # before or after the command
         sys.exit(130)

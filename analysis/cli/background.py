@@ -8,7 +8,6 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from oddjet.analysis.cli.console import exit_on_error
 from oddjet.analysis.cli.options import SkimFolder
 from oddjet.analysis.cli.results import print_result
 from oddjet.analysis.report.sections.spurious import spurious_section
@@ -43,21 +42,20 @@ def spurious(
     pt_min: Annotated[float, typer.Option(help="Smallest pt of a jet [GeV].")] = 0.0,
 ) -> None:
     """Test how much signal a fit finds in simulated background, function by function."""
-    with exit_on_error():
-        low, high = mass_range
-        if not (bin_width > 0 and low < high):
-            msg = f"expected --range LOW HIGH and a bin width > 0, received {low}, {high}, {bin_width}"
-            raise ConfigError(msg)
-        edges = np.linspace(low, high, max(round((high - low) / bin_width), 1) + 1)
-        counts, variances = leading_mass(
-            open_skim(skim_folder), background, edges, mass=mass, pt_min=pt_min
-        )
-        study = study_functions(
-            Spectrum(edges, counts, variances, is_data=False),
-            n_data=n_data,
-            relative_width=width,
-            functions=functions or (),
-        )
-        section = spurious_section(study, background=background)
-        written = write_section(output, section)
+    low, high = mass_range
+    if not (bin_width > 0 and low < high):
+        msg = f"expected --range LOW HIGH and a bin width > 0, received {low}, {high}, {bin_width}"
+        raise ConfigError(msg)
+    edges = np.linspace(low, high, max(round((high - low) / bin_width), 1) + 1)
+    counts, variances = leading_mass(
+        open_skim(skim_folder), background, edges, mass=mass, pt_min=pt_min
+    )
+    study = study_functions(
+        Spectrum(edges, counts, variances, is_data=False),
+        n_data=n_data,
+        relative_width=width,
+        functions=functions or (),
+    )
+    section = spurious_section(study, background=background)
+    written = write_section(output, section)
     print_result(section, written)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import typer
 from rich.text import Text
 
-from oddjet.analysis.cli.console import err, exit_on_error, out, print_note, print_table
+from oddjet.analysis.cli.console import err, out, print_note, print_table
 from oddjet.analysis.cli.options import OutputFile, Settings, chosen
 from oddjet.analysis.pipeline.check import check_config, describe_clashes
 from oddjet.analysis.pipeline.schema import json_schema
@@ -29,16 +29,13 @@ def check(
 ) -> None:
     """Find everything that can be known to be wrong before running; or look into ROOT files."""
     files = [source for source in sources if urlsplit(source).path.endswith(".root")]
-    with exit_on_error():
-        if files and len(files) == len(sources) and not settings:
-            _check_files(files)
-            return
-        if len(sources) > 1 or files:
-            msg = (
-                f"expected one analysis, or ROOT files without --set; received {', '.join(sources)}"
-            )
-            raise ConfigError(msg)
-        problems, caveats, facts = check_config(sources[0], chosen(settings, {}))
+    if files and len(files) == len(sources) and not settings:
+        _check_files(files)
+        return
+    if len(sources) > 1 or files:
+        msg = f"expected one analysis, or ROOT files without --set; received {', '.join(sources)}"
+        raise ConfigError(msg)
+    problems, caveats, facts = check_config(sources[0], chosen(settings, {}))
     for fact in facts:
         out.print(Text.assemble(("✓", "green"), f" {fact}"), soft_wrap=True)
     for caveat in caveats:
@@ -98,8 +95,7 @@ def schema(
 
 def detectors() -> None:
     """List the detectors with their scores and hyper-parameters."""
-    with exit_on_error():
-        descriptions = describe_detectors()
+    descriptions = describe_detectors()
     rows = [
         (
             detector.name + (f" ({detector.provider})" if detector.provider else ""),

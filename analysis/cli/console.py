@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
@@ -23,7 +24,8 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from oddjet.errors import OddjetError
+from oddjet.errors import OddjetError, shortened
+from oddjet.faults import describe_fault
 
 if TYPE_CHECKING:
     from oddjet.processors.engine.progress import Update
@@ -49,14 +51,37 @@ out, err = _console(), _console(stderr=True)
 
 
 @contextmanager
-def exit_on_error() -> Iterator[None]:
-    """Turn an error raised on purpose into one message and exit code 1."""
+def exit_on_error(*, debug: bool = False) -> Iterator[None]:
+    """Turn every error into one message and exit code 1, an interruption into 130.
+
+    Args:
+        debug: Print the traceback too.
+    """
     try:
         yield
-    except OddjetError as error:
-        err.print(Text.assemble(("error:", "bold red"), f" {type(error).__name__}"))
-        err.print(str(error), soft_wrap=True)
+    except KeyboardInterrupt as error:
+        _tell(error, "interrupted", "repeat the command to go on where it stopped", debug)
+        raise typer.Exit(130) from error
+    except Exception as error:
+        if isinstance(error, typer.Abort) or hasattr(error, "exit_code"):
+            raise  # typer's own: wrong usage, or an exit code that was chosen
+        if isinstance(error, OddjetError):
+            title, text = f"error: {type(error).__name__}", str(error)
+        elif (fault := describe_fault(error)) is not None:
+            title, text = f"error: {type(error).__name__}", fault
+        else:
+            title = f"error: {type(error).__name__}, which oddjet did not foresee"
+            text = f"{shortened(str(error))}\nplease report it with what `oddjet --debug` prints before it"
+        _tell(error, title, text, debug)
         raise typer.Exit(1) from error
+
+
+def _tell(error: BaseException, title: str, text: str, debug: bool) -> None:
+    if debug:
+        err.print("".join(traceback.format_exception(error)), soft_wrap=True)
+    kind, colon, name = title.partition(":")
+    err.print(Text.assemble((kind + colon, "bold red"), name))
+    err.print(text, soft_wrap=True)
 
 
 def print_rows(title: str, headings: tuple[str, str], rows: Sequence[tuple[str, str]]) -> None:

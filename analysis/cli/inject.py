@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from oddjet.analysis.cli.console import RichReporter, err, exit_on_error
+from oddjet.analysis.cli.console import RichReporter, err
 from oddjet.analysis.cli.options import Settings, chosen
 from oddjet.analysis.cli.results import print_result
 from oddjet.analysis.config import load_config
@@ -43,13 +43,12 @@ def inject(
 
     Experiments that are done are not repeated; an interrupted call goes on.
     """
-    with exit_on_error():
-        result, written = inject_and_write(
-            load_config(config, chosen(settings, {})),
-            skim=skim,
-            output=output,
-            detectors=detectors or (),
-            fractions=fractions or (),
-            reporter=RichReporter(err),
-        )
+    result, written = inject_and_write(
+        load_config(config, chosen(settings, {})),
+        skim=skim,
+        output=output,
+        detectors=detectors or (),
+        fractions=fractions or (),
+        reporter=RichReporter(err),
+    )
     print_result(injection_section(result), written)

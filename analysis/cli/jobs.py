@@ -14,7 +14,6 @@ from rich.text import Text
 from oddjet.analysis.cli.console import (
     RichReporter,
     err,
-    exit_on_error,
     out,
     print_rows,
     print_table,
@@ -56,20 +55,19 @@ def submit(
 ) -> None:
     """Run a step as HTCondor jobs that need no connection back; `oddjet collect` finishes it."""
     steps: dict[str, Literal["skim", "score"]] = {"skim": "skim", "score": "score"}
-    with exit_on_error():
-        if step not in steps:
-            msg = f"--step: expected skim or score, received {step!r}"
-            raise ConfigError(msg)
-        collected = submit_step(
-            load_config(config, chosen(settings, {})),
-            folder,
-            step=steps[step],
-            jobs=jobs,
-            chunks_per_job=chunks_per_job,
-            site=site,
-            dry_run=dry_run,
-            reporter=RichReporter(err),
-        )
+    if step not in steps:
+        msg = f"--step: expected skim or score, received {step!r}"
+        raise ConfigError(msg)
+    collected = submit_step(
+        load_config(config, chosen(settings, {})),
+        folder,
+        step=steps[step],
+        jobs=jobs,
+        chunks_per_job=chunks_per_job,
+        site=site,
+        dry_run=dry_run,
+        reporter=RichReporter(err),
+    )
     _print_collected(collected, folder)
 
 
@@ -82,10 +80,9 @@ def collect(
     dry_run: DryRun = False,
 ) -> None:
     """Gather what jobs made, say what is missing and why; finish when nothing is missing."""
-    with exit_on_error():
-        collected = collect_step(
-            folder, resubmit=resubmit, allow_missing=allow_missing, dry_run=dry_run
-        )
+    collected = collect_step(
+        folder, resubmit=resubmit, allow_missing=allow_missing, dry_run=dry_run
+    )
     _print_collected(collected, folder)
     if collected.manifest is None and not collected.n_jobs:
         raise typer.Exit(1)
@@ -130,9 +127,8 @@ def plan(
     output: OutputFile = None,
 ) -> None:
     """Say what an analysis will take: chunks, time, memory, disk, network; some events are measured."""
-    with exit_on_error():
-        analysis = load_config(config, chosen(settings, {}))
-        planned = plan_analysis(analysis, measure=measure)
+    analysis = load_config(config, chosen(settings, {}))
+    planned = plan_analysis(analysis, measure=measure)
     headings = ("dataset", "files", "events", "chunks", "jets", "events/s", "read", "skim")
     rows = [
         (
@@ -166,8 +162,7 @@ def status(
     output: OutputFile = None,
 ) -> None:
     """Say what is done, going on, failed, and why; while a run goes on, or after it died."""
-    with exit_on_error():
-        steps = read_status(folder, plan=plan)
+    steps = read_status(folder, plan=plan)
     headings = ("step", "state", "chunks", "events", "jets", "last written")
     rows = [(step.name, Text(step.state, _STYLES[step.state]), *_cells(step)) for step in steps]
     print_table(str(folder), headings, rows, right=headings[2:])

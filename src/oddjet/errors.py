@@ -58,11 +58,15 @@ __all__ = [
     "UnreachableError",
     "did_you_mean",
     "look_up",
+    "shortened",
     "without_queries",
 ]
 
 T = TypeVar("T")
 
+_WORD, _LINE, _LINES = 300, 1200, 200
+"""Longest word and line of a message, and most lines: a list of names may be long, a value may not."""
+_LONG_WORD = re.compile(rf"\S{{{_WORD + 1},}}")
 
 _QUERY = re.compile(
     r"""([a-z][a-z0-9+.-]*://[^\s?'"]+)\?[^\s'",;)\]]*?(?=[:.]?(?:[\s'",;)\]]|$))"""
@@ -78,12 +82,32 @@ def without_queries(text: str) -> str:
     return _QUERY.sub(r"\1", text)
 
 
+def shortened(text: str, longest: int = 100) -> str:
+    """Leave out the middle of what is longer than a line.
+
+    >>> shortened("a" * 50 + "b" * 50, 11)
+    'aaaaa…bbbbb'
+    """
+    half = (longest - 1) // 2
+    return text if len(text) <= longest else f"{text[:half]}…{text[-half:]}"
+
+
 class OddjetError(Exception):
     """Base of every error raised on purpose; the command line turns it into exit code 1."""
 
     def __str__(self) -> str:
-        """Give the message, without the queries of URLs."""
-        return without_queries(super().__str__())
+        """Give the message, without the queries of URLs, and without the middles of endless values."""
+        return _bounded(without_queries(super().__str__()))
+
+
+def _bounded(text: str) -> str:
+    """Bound what a message shows, wherever its values come from: words, lines, and their number."""
+    if len(text) <= _WORD:
+        return text
+    text = _LONG_WORD.sub(lambda word: shortened(word[0], _WORD), text)
+    lines = [shortened(line, _LINE) for line in text.splitlines()]
+    more = len(lines) - _LINES
+    return "\n".join(lines if more <= 0 else [*lines[:_LINES], f"and {more} lines more"])
 
 
 class ConfigError(OddjetError):
