@@ -13,6 +13,7 @@ import numpy as np
 import uhi.io.json
 
 from oddjet.datasets.disk.atomic import write_text
+from oddjet.datasets.disk.histograms import histogram_of, is_histogram, read_uhi_json
 from oddjet.datasets.files.rootfiles import write_root
 from oddjet.errors import InputError
 from oddjet.processors.histograms import (
@@ -81,14 +82,11 @@ def load_histograms(path: Path | str) -> Histograms:
     Raises:
         InputError: If the file is missing or holds something else.
     """
-    try:
-        content = json.loads(
-            Path(path).read_text(encoding="utf-8"), object_hook=uhi.io.json.object_hook
-        )
-        return {name: hist.Hist(histogram) for name, histogram in content.items()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        msg = f"{path} holds no histograms in UHI JSON: {error}"
-        raise InputError(msg) from error
+    content = read_uhi_json(Path(path))
+    if not isinstance(content, dict) or not all(map(is_histogram, content.values())):
+        msg = f"{path} holds no histograms in UHI JSON: expected axes and storage"
+        raise InputError(msg)
+    return {name: histogram_of(value, f"{path}:{name}") for name, value in content.items()}
 
 
 def root_histograms(

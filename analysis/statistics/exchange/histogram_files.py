@@ -14,20 +14,23 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
-from zipfile import BadZipFile, ZipFile
 
 import hist
-import uhi.io
-import uhi.io.json
-import uhi.io.zip
 import uproot
 
 from oddjet.analysis.statistics.spectrum import Spectrum
-from oddjet.errors import BadFileError, InputError, did_you_mean
+from oddjet.bounds import MOST_CELLS
+from oddjet.datasets.disk.histograms import (
+    histogram_of,
+    is_histogram,
+    read_uhi_json,
+    read_uhi_zip,
+)
+from oddjet.errors import BadFileError, InputError, OddjetError, did_you_mean
 
 __all__ = ["histogram_names", "read_histogram"]
 
@@ -36,6 +39,8 @@ SYNTAX = "FILE[:NAME][?AXIS=VALUE&...]"
 CAVEATS = "caveats"
 """A text in ROOT files of oddjet: what was accepted of the files that histograms were filled from, a line each."""
 UHI_SUFFIXES = (".json", ".zip")
+LARGEST = 32 * MOST_CELLS
+"""Of a histogram in ROOT, unpacked [bytes]: contents, Σw² and edges in 8 bytes each."""
 MANY = 20
 """Names that a message lists at most."""
 
@@ -125,10 +130,15 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:MANY]) + (f" and {len(names) - MANY} more" * (len(names) > MANY))
 
 
-def _open_root(path: Path) -> Any:
+@contextlib.contextmanager
+def _open_root(path: Path) -> Iterator[Any]:
+    """Open a ROOT file; whatever its library makes of damaged ones is one error."""
     try:
-        return uproot.open(path)
-    except (OSError, ValueError, KeyError, IndexError, uproot.DeserializationError) as error:
+        with uproot.open(path) as file:
+            yield file
+    except OddjetError:
+        raise
+    except Exception as error:
         msg = f"{path} cannot be read as ROOT: {error}"
         raise BadFileError(msg) from error
 
@@ -144,6 +154,9 @@ def _from_root(path: Path, name: str) -> Spectrum:
             _check_class(path, name, kind)
         chosen = _choose(path, name, _root_names(file))
         _check_class(path, chosen, file.classnames(cycle=False)[chosen])
+        if (size := file.key(chosen).data_uncompressed_bytes) > LARGEST:
+            msg = f"{path}:{chosen} unpacks to {size / 2**20:.0f} MiB: expected at most {LARGEST >> 20}"
+            raise InputError(msg)
         spectrum = Spectrum.from_histogram(file[chosen], name=chosen)
         told = file.classnames(recursive=False, cycle=False).get(CAVEATS) == "TObjString"
         caveats = tuple(str(file[CAVEATS]).splitlines()) if told else ()
@@ -164,43 +177,21 @@ def _check_class(path: Path, name: str, kind: str) -> None:
 
 def _load_uhi(path: Path) -> dict[str, Any]:
     """UHI histograms by name; a JSON file that is one histogram has the name of the file."""
-    try:
-        content = _load_zip(path) if path.suffix == ".zip" else _load_json(path)
-    except (OSError, ValueError, TypeError, KeyError, BadZipFile) as error:
-        msg = f"{path} cannot be read as {path.suffix[1:].upper()}: {error}"
-        raise BadFileError(msg) from error
+    content = read_uhi_zip(path) if path.suffix == ".zip" else read_uhi_json(path)
     if isinstance(content, dict):
         content = {path.stem: content} if "axes" in content else content
-        histograms = {
-            name: value
-            for name, value in content.items()
-            if isinstance(value, dict) and {"axes", "storage"} <= set(value)
-        }
+        histograms = {name: value for name, value in content.items() if is_histogram(value)}
         if histograms:
             return histograms
     msg = f"{path} holds no histograms in UHI JSON: expected axes and storage"
     raise InputError(msg)
 
 
-def _load_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"), object_hook=uhi.io.json.object_hook)
-
-
-def _load_zip(path: Path) -> dict[str, Any]:
-    with ZipFile(path) as file:
-        names = [name.removesuffix(".json") for name in file.namelist() if name.endswith(".json")]
-        return {name: uhi.io.zip.read(file, name) for name in names}
-
-
 def _from_uhi(path: Path, name: str, choices: dict[str, str]) -> Spectrum:
     histograms = _load_uhi(path)
     chosen = _choose(path, name, sorted(histograms))
     where = f"{path}:{chosen}"
-    try:
-        histogram: hist.Hist[Any] = hist.Hist(uhi.io.from_sparse(histograms[chosen]))
-    except (ValueError, TypeError, KeyError, IndexError) as error:
-        msg = f"{where} is no histogram in UHI JSON: {error!r}"
-        raise InputError(msg) from error
+    histogram = histogram_of(histograms[chosen], where)
     spectrum = Spectrum.from_histogram(_project(histogram, choices, where), name=where)
     return dataclasses.replace(spectrum, name=chosen)
 
