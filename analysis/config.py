@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
+from oddjet.bounds import (
+    MOST_BINS,
+    MOST_CELLS,
+    MOST_TOYS,
+    MOST_WINDOWS,
+    FolderPath,
+    Line,
+    Luminosity,
+    Name,
+    Seed,
+    refuse_more,
+)
 from oddjet.condor.site import Cluster
+from oddjet.datasets.disk.changes import changed_at
 from oddjet.datasets.disk.validation import read_config, validate
 from oddjet.datasets.files.fileset import Fileset, load_fileset
-from oddjet.errors import ConfigError, OddjetError, did_you_mean
+from oddjet.errors import ConfigError, OddjetError
 from oddjet.ml.decorrelation import check_methods, method_name
 from oddjet.processors.events.selection import Selection
 
@@ -33,12 +46,21 @@ __all__ = [
 NAMED_BY_USERS = ("datasets", "methods")
 """Keys below which the names are a user's own: what is not there cannot be changed in part."""
 
-Efficiency = Annotated[float, Field(gt=0, lt=1)]
+Efficiency = Annotated[float, Field(ge=1e-9, lt=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+Mass = Annotated[float, Field(ge=0, le=100_000)]
+"""Or a transverse momentum [GeV]."""
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _distinct(value: tuple[float, ...]) -> tuple[float, ...]:
+    if not value or len(set(value)) != len(value):
+        msg = f"expected at least one, none twice, received {list(value)}"
+        raise ValueError(msg)
+    return tuple(sorted(value))
 
 
 class ImageConfig(_Settings):
@@ -49,8 +71,8 @@ class ImageConfig(_Settings):
         half_width: Half the side of the image [radians].
     """
 
-    pixels: int = Field(default=32, ge=2)
-    half_width: float = Field(default=0.8, gt=0)
+    pixels: int = Field(default=32, ge=2, le=512)
+    half_width: float = Field(default=0.8, gt=0, le=10)
 
 
 class DetectorConfig(_Settings):
@@ -63,10 +85,10 @@ class DetectorConfig(_Settings):
         cut: The score that is cut on; by default the detector's first.
     """
 
-    name: str
-    label: str = Field(default="", pattern=r"^[A-Za-z0-9_-]*$")
-    hyper_parameters: dict[str, Any] = Field(default_factory=dict)
-    cut: str | None = None
+    name: Name
+    label: str = Field(default="", pattern=r"^[A-Za-z0-9_-]*$", max_length=64)
+    hyper_parameters: dict[str, Any] = Field(default_factory=dict, max_length=100)
+    cut: Name | None = None
 
     @property
     def key(self) -> str:
@@ -84,8 +106,10 @@ class DecorrelationConfig(_Settings):
         mass: Column of the mass; by default the one that is hunted in.
     """
 
-    methods: dict[str, dict[str, Any]] = Field(default={"quantile_map": {}}, min_length=1)
-    cut: str | None = None
+    methods: dict[str, dict[str, Any]] = Field(
+        default={"quantile_map": {}}, min_length=1, max_length=20
+    )
+    cut: Name | None = None
     mass: Literal["msoftdrop", "mass"] | None = None
 
     @field_validator(
@@ -126,8 +150,8 @@ class PseudoData(_Settings):
         seed: Seed of the drawing.
     """
 
-    lumi_ifb: float = Field(gt=0)
-    seed: int = Field(default=1, ge=0)
+    lumi_ifb: Luminosity
+    seed: Seed = 1
 
 
 class HuntConfig(ScanSettings):
@@ -141,22 +165,18 @@ class HuntConfig(ScanSettings):
         working_points: Background efficiencies of the anomaly cuts.
         pt_edges: Edges of the pt axis of the histograms [GeV].
         jets: ``leading`` takes the leading selected jet of each event, ``all`` every one.
-        signal_width: Standard deviation of a Gaussian signal that is fitted at every bin edge instead
-            of testing windows [GeV]; ``null`` for windows.
-        n_toys: Background-only pseudo-experiments of the scan, each fitted again in every window.
-        seed: Seed of these.
     """
 
     mass: Literal["msoftdrop", "mass"] = "msoftdrop"
-    range: tuple[float, float] = (50.0, 250.0)
-    bin_width: float = Field(default=5.0, gt=0)
-    window: tuple[float, float] = (65.0, 105.0)
-    working_points: tuple[Efficiency, ...] = (0.1, 0.01)
-    pt_edges: tuple[float, ...] = (200.0, 300.0, 450.0, 650.0, 1000.0, 13000.0)
+    range: tuple[Mass, Mass] = (50.0, 250.0)
+    bin_width: float = Field(default=5.0, ge=0.001, le=100_000)
+    window: tuple[Mass, Mass] = (65.0, 105.0)
+    working_points: tuple[Efficiency, ...] = Field(default=(0.1, 0.01), max_length=50)
+    pt_edges: tuple[Mass, ...] = Field(
+        default=(200.0, 300.0, 450.0, 650.0, 1000.0, 13000.0), max_length=1000
+    )
     jets: Literal["leading", "all"] = "leading"
-    signal_width: float | None = Field(default=None, gt=0)
-    n_toys: int = Field(default=1000, ge=100)
-    seed: int = Field(default=1, ge=0)
+    n_toys: int = Field(default=1000, ge=100, le=MOST_TOYS)
 
     @field_validator("range", "window")
     @classmethod
@@ -176,15 +196,15 @@ class HuntConfig(ScanSettings):
 
     @field_validator("working_points")
     @classmethod
-    def _distinct(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        if not value or len(set(value)) != len(value):
-            msg = f"expected at least one efficiency, none twice, received {list(value)}"
-            raise ValueError(msg)
-        return tuple(sorted(value, reverse=True))
+    def _from_loose_to_tight(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        return _distinct(value)[::-1]
 
     @model_validator(mode="after")
     def _consistent(self) -> HuntConfig:
         low, high = self.range
+        refuse_more(self.n_bins, MOST_BINS, f"bins of mass, by bin_width {self.bin_width}")
+        n_cells = self.n_bins * len(self.pt_edges) * (len(self.working_points) + 1)
+        refuse_more(n_cells, MOST_CELLS, "bins, by bin_width, pt_edges and working_points")
         if not low < self.window[0] < self.window[1] < high:
             msg = (
                 f"the window {list(self.window)} must lie inside the range {list(self.range)}, "
@@ -200,6 +220,8 @@ class HuntConfig(ScanSettings):
                 f"received {list(self.widths)}"
             )
             raise ValueError(msg)
+        n_windows = self.n_bins * (self.widths[1] - self.widths[0] + 1)
+        refuse_more(n_windows, MOST_WINDOWS, "windows, by bin_width and widths")
         return self
 
     @property
@@ -224,19 +246,15 @@ class InjectionConfig(_Settings):
         n_toys: Pseudo-experiments of each scan.
     """
 
-    signal: str
-    fractions: tuple[Fraction, ...] = (0.0, 0.0025, 0.005, 0.01, 0.02)
-    seeds: tuple[int, ...] = (1, 2, 3)
+    signal: Line
+    fractions: tuple[Fraction, ...] = Field(
+        default=(0.0, 0.0025, 0.005, 0.01, 0.02), max_length=100
+    )
+    seeds: tuple[Seed, ...] = Field(default=(1, 2, 3), max_length=1000)
     background_share: float = Field(default=0.5, gt=0, le=1)
-    n_toys: int = Field(default=200, ge=100)
+    n_toys: int = Field(default=200, ge=100, le=MOST_TOYS)
 
-    @field_validator("fractions", "seeds")
-    @classmethod
-    def _distinct(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        if not value or len(set(value)) != len(value):
-            msg = f"expected at least one, none twice, received {list(value)}"
-            raise ValueError(msg)
-        return tuple(sorted(value))
+    _rising = field_validator("fractions", "seeds")(_distinct)
 
 
 class AnalysisConfig(_Settings):
@@ -262,23 +280,25 @@ class AnalysisConfig(_Settings):
         chunk_size: Events a chunk.
     """
 
-    name: str
-    output: Path
-    samples: Path = Path("runs/samples")
+    name: Line
+    output: FolderPath
+    samples: FolderPath = Path("runs/samples")
     fileset: Path | str | Fileset
     selection: Selection = Field(default_factory=Selection)
     image: ImageConfig | None = Field(default_factory=ImageConfig)
-    detectors: tuple[DetectorConfig, ...] = (DetectorConfig(name="khanal"),)
+    detectors: tuple[DetectorConfig, ...] = Field(
+        default=(DetectorConfig(name="khanal"),), max_length=100
+    )
     decorrelation: DecorrelationConfig | None = None
-    folds: int = Field(default=3, ge=3)
-    seed: int = Field(default=1, ge=0)
+    folds: int = Field(default=3, ge=3, le=100)
+    seed: Seed = 1
     hunt: HuntConfig = Field(default_factory=HuntConfig)
     injection: InjectionConfig | None = None
-    lumi_ifb: float | None = Field(default=None, gt=0)
+    lumi_ifb: Luminosity | None = None
     pseudo_data: PseudoData | None = None
     unblind: bool = False
     cluster: Cluster = Field(default_factory=Cluster)
-    chunk_size: int = Field(default=100_000, ge=100)
+    chunk_size: int = Field(default=100_000, ge=100, le=100_000_000)
 
     @field_validator("detectors")
     @classmethod
@@ -373,27 +393,5 @@ def make_config(
     """
     changed: Any = data
     for key, value in (changes or {}).items():
-        changed = _with_value(changed, key.split("."), value, key)
+        changed = changed_at(changed, key, value, named_by_users=NAMED_BY_USERS)
     return validate(AnalysisConfig, changed, where=where)
-
-
-def _with_value(data: Any, path: Sequence[str], value: Any, key: str) -> Any:
-    """Give a copy of nested dicts and lists with a value at a path; `key` is for the message."""
-    if not path:
-        return value
-    name, *rest = path
-    if isinstance(data, list | tuple) and name.isdecimal() and int(name) < len(data):
-        place = int(name)
-        return [*data[:place], _with_value(data[place], rest, value, key), *data[place + 1 :]]
-    parent = key.removesuffix(".".join(path)).removesuffix(".")
-    is_new = isinstance(data, Mapping) and name not in data
-    if is_new and rest and parent.rpartition(".")[2] in NAMED_BY_USERS:
-        msg = f"{key}: there is no {name!r} in {parent}, but {', '.join(data) or 'nothing'}."
-        raise ConfigError(msg + did_you_mean(name, data))
-    if isinstance(data, Mapping) or (data is None and not name.isdecimal()):
-        return {**(data or {}), name: _with_value((data or {}).get(name), rest, value, key)}
-    what = "not in the configuration" if data is None else repr(data)
-    if isinstance(data, list | tuple):
-        what = f"a list of {len(data)}, counted from 0"
-    msg = f"{key}: expected a place in the configuration, but {parent} is {what}: no {name!r} in it"
-    raise ConfigError(msg)

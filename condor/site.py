@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from oddjet.bounds import MOST_WORKERS, FolderPath
 from oddjet.errors import ConfigError, did_you_mean
 from oddjet.parsing import parse_yaml
 
@@ -50,21 +52,21 @@ class Site(BaseModel):
         worker_ports: Port or ``first:last`` on which Dask's workers may listen.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    cores: int = Field(default=1, ge=1)
+    cores: int = Field(default=1, ge=1, le=1024)
     memory: str = "2 GB"
     disk: str = "4 GB"
-    wall_time: int | None = Field(default=None, gt=0)
+    wall_time: int | None = Field(default=None, gt=0, le=366 * 86400)
     image: str | None = None
     job_flavour: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]+$")
     proxy: Path | None = None
     queue: str | None = None
     account: str | None = None
-    submit_lines: dict[str, str] = Field(default_factory=dict)
+    submit_lines: dict[str, str] = Field(default_factory=dict, max_length=100)
     python: str | None = None
-    prologue: tuple[str, ...] = ()
-    log_folder: Path = Path("logs")
+    prologue: tuple[str, ...] = Field(default=(), max_length=1000)
+    log_folder: FolderPath = Path("logs")
     shared_files: bool = True
     package: Path | None = None
     scheduler_host: str | None = None
@@ -75,10 +77,10 @@ class Site(BaseModel):
     def _is_size(cls, value: str) -> str:
         try:
             size = _bytes_of(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             size = 0
-        if size < 1e6:
-            msg = f"expected a size of at least 1 MB, such as '2 GB', received {value!r}"
+        if not 1e6 <= size <= 1e15:
+            msg = f"expected a size from 1 MB to 1 PB, such as '2 GB', received {value!r}"
             raise ValueError(msg)
         return value
 
@@ -88,7 +90,7 @@ class Site(BaseModel):
         if not isinstance(value, str):
             return value
         parts = value.split(":")
-        if len(parts) != 3 or not all(part.isdigit() for part in parts):
+        if len(parts) != 3 or not all(re.fullmatch("[0-9]{1,5}", part) for part in parts):
             msg = f"expected HH:MM:SS or seconds, received {value!r}"
             raise ValueError(msg)
         hours, minutes, seconds = map(int, parts)
@@ -148,11 +150,11 @@ class Cluster(Site):
     """
 
     executor: Literal["iterative", "futures", "dask", "htcondor", "slurm", "address"] = "iterative"
-    workers: int = Field(default=1, ge=1)
-    retries: int = Field(default=0, ge=0)
+    workers: int = Field(default=1, ge=1, le=MOST_WORKERS)
+    retries: int = Field(default=0, ge=0, le=100)
     site: str | None = None
     adaptive: bool = True
-    start_timeout: float = Field(default=3600.0, gt=0)
+    start_timeout: float = Field(default=3600.0, gt=0, le=30 * 86400)
     address: str | None = None
     tls_ca: Path | None = None
     tls_cert: Path | None = None

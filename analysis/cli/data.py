@@ -11,7 +11,6 @@ import typer
 from oddjet.analysis.cli.console import (
     RichReporter,
     err,
-    exit_on_error,
     out,
     print_place,
     print_rows,
@@ -37,6 +36,7 @@ from oddjet.analysis.pipeline.steps import (
 )
 from oddjet.analysis.pipeline.train import train_detector
 from oddjet.analysis.report.sections.reading import reading_tables
+from oddjet.bounds import MOST_EVENTS, MOST_WORKERS
 from oddjet.datasets.disk.logs import write_log
 from oddjet.datasets.disk.validation import validate
 from oddjet.datasets.files.fileset import load_fileset
@@ -50,18 +50,19 @@ __all__ = ["compact", "score", "simulate", "skim", "train"]
 
 def simulate(
     process: Annotated[str, typer.Argument(help="One of the built-in processes.")],
-    n_events: Annotated[int, typer.Option("-n", "--n-events", min=1, help="Events.")],
+    n_events: Annotated[
+        int, typer.Option("-n", "--n-events", min=1, max=MOST_EVENTS, help="Events.")
+    ],
     output: Output,
     seed: Seed = 1,
     pt_hat_min: Annotated[float | None, typer.Option(help="Lowest pT̂ [GeV].")] = None,
     pt_hat_max: Annotated[float | None, typer.Option(help="Highest pT̂ [GeV].")] = None,
-    workers: Annotated[int, typer.Option("-j", "--workers", min=1, help="Worker processes.")] = 1,
+    workers: Annotated[
+        int, typer.Option("-j", "--workers", min=1, max=MOST_WORKERS, help="Worker processes.")
+    ] = 1,
 ) -> None:
     """Simulate a built-in process as NanoAODv15-like ROOT; the same seed gives the same events."""
-    with (
-        exit_on_error(),
-        RichReporter(err).track(f"simulate {process}", n_events, "events") as update,
-    ):
+    with RichReporter(err).track(f"simulate {process}", n_events, "events") as update:
         summary = simulate_sample(
             process,
             n_events,
@@ -102,32 +103,31 @@ def skim(
     performance_report: PerformanceReport = None,
 ) -> None:
     """Select jets with their constituents out of NanoAOD (Khanal's selection by default)."""
-    with exit_on_error():
-        if files and fileset:
-            msg = f"expected files or --fileset, received both: {', '.join(files)} and {fileset}"
-            raise ConfigError(msg)
-        sources = files or ([fileset] if fileset else [])
-        if not sources and running.config is None:
-            msg = "nothing to skim: name ROOT files, a --fileset, or a --config with one"
-            raise ConfigError(msg)
-        analysis = read_settings(
-            running.config,
-            running.changes(chunk_size=chunk_size),
-            output=output,
-            unused=(*UNUSED_BY_SKIM, "fileset") if sources else UNUSED_BY_SKIM,
-        )
-        if sources:
-            fileset_given = load_fileset(sources[0] if len(sources) == 1 else sources)
-            analysis = analysis.model_copy(update={"fileset": fileset_given})
-        if images is False:
-            analysis = analysis.model_copy(update={"image": None})
-        manifest = skim_files(
-            running.placed(analysis),
-            output,
-            allow_missing=allow_missing,
-            report=performance_report,
-            reporter=RichReporter(err),
-        )
+    if files and fileset:
+        msg = f"expected files or --fileset, received both: {', '.join(files)} and {fileset}"
+        raise ConfigError(msg)
+    sources = files or ([fileset] if fileset else [])
+    if not sources and running.config is None:
+        msg = "nothing to skim: name ROOT files, a --fileset, or a --config with one"
+        raise ConfigError(msg)
+    analysis = read_settings(
+        running.config,
+        running.changes(chunk_size=chunk_size),
+        output=output,
+        unused=(*UNUSED_BY_SKIM, "fileset") if sources else UNUSED_BY_SKIM,
+    )
+    if sources:
+        fileset_given = load_fileset(sources[0] if len(sources) == 1 else sources)
+        analysis = analysis.model_copy(update={"fileset": fileset_given})
+    if images is False:
+        analysis = analysis.model_copy(update={"image": None})
+    manifest = skim_files(
+        running.placed(analysis),
+        output,
+        allow_missing=allow_missing,
+        report=performance_report,
+        reporter=RichReporter(err),
+    )
     for dataset, steps in manifest.cutflow.items():
         rows = [(s.name, f"{s.n_events:,}", f"{s.n_jets:,}", f"{s.sumw:.6g}") for s in steps]
         print_table(f"cut flow: {dataset}", ("cut", "events", "jets", "Σw"), rows)
@@ -149,23 +149,22 @@ def train(
     detector: Annotated[str, typer.Option(help="Name, or `package.module:Class`.")] = "khanal",
     label: Annotated[str, typer.Option(help="Prefix of its columns; the name by default.")] = "",
     hyper_parameters: HyperParameters = None,
-    folds: Annotated[int, typer.Option(min=3, help="Folds: train, calibrate, apply.")] = 3,
+    folds: Annotated[int, typer.Option(min=3, max=100, help="Folds: train, calibrate, apply.")] = 3,
     seed: Seed = 1,
 ) -> None:
     """Train a detector on the background of a skim, k-fold, with calibration."""
-    with exit_on_error():
-        given = {"label": label, "hyper_parameters": assignments(hyper_parameters or [])}
-        settings = validate(DetectorConfig, {"name": detector, **given}, where="oddjet train")
-        # Beside the folder, whose own files are all hashed.
-        with write_log(output.with_name(f"{output.name}.log")):
-            trained = train_detector(
-                open_skim(skim_folder),
-                settings,
-                output,
-                folds=folds,
-                seed=seed,
-                reporter=RichReporter(err),
-            )
+    given = {"label": label, "hyper_parameters": assignments(hyper_parameters or [])}
+    settings = validate(DetectorConfig, {"name": detector, **given}, where="oddjet train")
+    # Beside the folder, whose own files are all hashed.
+    with write_log(output.with_name(f"{output.name}.log")):
+        trained = train_detector(
+            open_skim(skim_folder),
+            settings,
+            output,
+            folds=folds,
+            seed=seed,
+            reporter=RichReporter(err),
+        )
     rows = [("scores", ", ".join(trained.raw_score_names)), ("folds", str(trained.k))]
     print_rows(settings.key, ("", "trained"), [*rows, ("folder", str(output))])
 
@@ -180,19 +179,18 @@ def score(
     performance_report: PerformanceReport = None,
 ) -> None:
     """Score every jet of a skim or of files, and fill the mass histograms."""
-    with exit_on_error():
-        analysis = read_settings(
-            running.config, running.changes(), output=output, unused=unused_by_score(source)
-        )
-        n_jets = score_jets(
-            running.placed(analysis),
-            source,
-            models,
-            output,
-            allow_missing=allow_missing,
-            report=performance_report,
-            reporter=RichReporter(err),
-        )
+    analysis = read_settings(
+        running.config, running.changes(), output=output, unused=unused_by_score(source)
+    )
+    n_jets = score_jets(
+        running.placed(analysis),
+        source,
+        models,
+        output,
+        allow_missing=allow_missing,
+        report=performance_report,
+        reporter=RichReporter(err),
+    )
     print_place(f"{n_jets:,} jets scored", output)
 
 
@@ -201,8 +199,7 @@ def compact(
     target_mb: Annotated[float, typer.Option(help="Size of a file [MB].")] = 256.0,
 ) -> None:
     """Merge the many small files of a skim or scores table in place; every row is kept."""
-    with exit_on_error():
-        done = compact_table(folder, target_mb=target_mb)
+    done = compact_table(folder, target_mb=target_mb)
     sizes = ", ".join(f"{size:,.1f}" for size in done.megabytes[:5])
     more = ", …" if len(done.megabytes) > 5 else ""
     text = f"{done.n_parts:,} parts: {done.n_files_before:,} → {done.n_files:,} files ({sizes}{more} MB)"

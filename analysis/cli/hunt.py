@@ -8,7 +8,6 @@ from typing import Annotated, get_type_hints
 
 import typer
 
-from oddjet.analysis.cli.console import exit_on_error
 from oddjet.analysis.cli.options import (
     ConfigOption,
     MassRange,
@@ -26,6 +25,7 @@ from oddjet.analysis.report.sections.hunt import histogram_section, scores_secti
 from oddjet.analysis.report.write import write_section
 from oddjet.analysis.statistics.background import DEFAULT
 from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
+from oddjet.bounds import LARGEST_SEED, MOST_TOYS, MOST_WORKERS
 from oddjet.datasets.disk.validation import validate
 from oddjet.errors import ConfigError
 
@@ -68,8 +68,12 @@ class OfHistogram:
         float | None,
         typer.Option(help="Of a histogram: fit a Gaussian of this width instead [GeV]."),
     ] = None
-    toys: Annotated[int, typer.Option(min=1, help="Of a histogram: pseudo-experiments.")] = 1000
-    seed: Annotated[int, typer.Option(min=0, help="Of a histogram: fixes the toys.")] = 1
+    toys: Annotated[
+        int, typer.Option(min=1, max=MOST_TOYS, help="Of a histogram: pseudo-experiments.")
+    ] = 1000
+    seed: Annotated[
+        int, typer.Option(min=0, max=LARGEST_SEED, help="Of a histogram: fixes the toys.")
+    ] = 1
 
     def scan(self) -> ScanSettings:
         """Give the settings of the scan."""
@@ -95,7 +99,9 @@ def hunt(
     ],
     of_scores: OfScores,
     of_histogram: OfHistogram,
-    workers: Annotated[int, typer.Option("-j", "--workers", min=1, help="Threads.")] = 1,
+    workers: Annotated[
+        int, typer.Option("-j", "--workers", min=1, max=MOST_WORKERS, help="Threads.")
+    ] = 1,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="JSON file; of a histogram: folder, with figures."),
@@ -109,19 +115,18 @@ def hunt(
     if Path(source).is_dir():
         _hunt_scores(Path(source), of_scores, of_histogram, output, workers)
         return
-    with exit_on_error():
-        _refuse_given(of_scores, "a scores table", "a histogram is scanned as it is")
-        if of_histogram.background is not None and of_histogram.function != DEFAULT:
-            msg = "--function is fitted where no background is known: give it, or --background"
-            raise ConfigError(msg)
-        result = hunt_file(
-            source,
-            of_histogram.scan(),
-            background=of_histogram.background,
-            workers=workers,
-        )
-        section = histogram_section(result)
-        written = write_section(output, section) if output else []
+    _refuse_given(of_scores, "a scores table", "a histogram is scanned as it is")
+    if of_histogram.background is not None and of_histogram.function != DEFAULT:
+        msg = "--function is fitted where no background is known: give it, or --background"
+        raise ConfigError(msg)
+    result = hunt_file(
+        source,
+        of_histogram.scan(),
+        background=of_histogram.background,
+        workers=workers,
+    )
+    section = histogram_section(result)
+    written = write_section(output, section) if output else []
     print_result(section, written)
 
 
@@ -133,15 +138,10 @@ def _hunt_scores(
     workers: int,
 ) -> None:
     flags = {"unblind": options.unblind, "pseudo_data": options.pseudo_data}
-    with exit_on_error():
-        _refuse_given(
-            of_histogram, "a histogram", "in a scores table use --set, as in hunt.n_toys=500"
-        )
-        changes = chosen(options.settings, flags)
-        analysis = read_settings(options.config, changes, output=scores, unused=UNUSED_BY_HUNT)
-        result = hunt_scores(
-            analysis, scores, options.columns or (), output=output, workers=workers
-        )
+    _refuse_given(of_histogram, "a histogram", "in a scores table use --set, as in hunt.n_toys=500")
+    changes = chosen(options.settings, flags)
+    analysis = read_settings(options.config, changes, output=scores, unused=UNUSED_BY_HUNT)
+    result = hunt_scores(analysis, scores, options.columns or (), output=output, workers=workers)
     print_result(scores_section(result))
 
 

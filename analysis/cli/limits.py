@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from oddjet.analysis.cli.console import RichReporter, exit_on_error
+from oddjet.analysis.cli.console import RichReporter
 from oddjet.analysis.cli.options import MassRange, spread_options
 from oddjet.analysis.cli.results import print_result
 from oddjet.analysis.report.figures.style import PlotLabel
@@ -18,6 +18,7 @@ from oddjet.analysis.statistics.exchange.histogram_files import read_histogram
 from oddjet.analysis.statistics.limits.inputs import LimitSettings, Systematics
 from oddjet.analysis.statistics.limits.spectrum import SignalModel, limit_spectrum
 from oddjet.analysis.statistics.spectrum import Spectrum
+from oddjet.bounds import LARGEST_SEED, MOST_TOYS
 
 __all__ = ["limit"]
 
@@ -36,9 +37,11 @@ class Choices:
     cl: Annotated[float, typer.Option(help="Confidence level.")] = 0.95
     toys: Annotated[
         int | None,
-        typer.Option(min=0, help="Toys a point; 0: asymptotic. Toys at few events without."),
+        typer.Option(
+            min=0, max=MOST_TOYS, help="Toys a point; 0: asymptotic. Toys at few events without."
+        ),
     ] = None
-    seed: Annotated[int, typer.Option(min=0, help="Fixes the toys.")] = 1
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Fixes the toys.")] = 1
 
     def settings(self, systematics: Systematics) -> LimitSettings:
         """Give the settings of the limit."""
@@ -97,19 +100,18 @@ def limit(
         histogram = read_histogram(name)
         return histogram if mass_range is None else histogram.within(*mass_range)
 
-    with exit_on_error():
-        settings = choices.settings(Systematics(*dataclasses.astuple(sizes)))
-        spectrum = read(source)
-        template = None if signal is None else read(signal)
-        expected = None if background is None else read(background)
-        with RichReporter().track("Limits", len(masses), "strengths") as progress:
-            results = limit_spectrum(
-                spectrum,
-                [SignalModel(mass, width, template) for mass in masses],
-                background=expected,
-                settings=settings,
-                progress=progress,
-            )
-        label = PlotLabel("simulation" if choices.simulation else "data")
-        written = write_limits(output, results, label=label)
+    settings = choices.settings(Systematics(*dataclasses.astuple(sizes)))
+    spectrum = read(source)
+    template = None if signal is None else read(signal)
+    expected = None if background is None else read(background)
+    with RichReporter().track("Limits", len(masses), "strengths") as progress:
+        results = limit_spectrum(
+            spectrum,
+            [SignalModel(mass, width, template) for mass in masses],
+            background=expected,
+            settings=settings,
+            progress=progress,
+        )
+    label = PlotLabel("simulation" if choices.simulation else "data")
+    written = write_limits(output, results, label=label)
     print_result(limits_section(results), written)

@@ -12,6 +12,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from oddjet.analysis.config import AnalysisConfig
+from oddjet.bounds import LARGEST_SEED, MOST_WORKERS
 from oddjet.errors import ConfigError
 from oddjet.parsing import parse_yaml
 
@@ -51,7 +52,7 @@ Settings = Annotated[
 HyperParameters = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A hyper-parameter.")
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Fixes everything random.")]
+Seed = Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Fixes everything random.")]
 AllowMissing = Annotated[
     bool,
     typer.Option("--allow-missing", help="Finish with what can be read, and list what is missing."),
@@ -85,7 +86,8 @@ class Running:
     settings: Settings = None
     executor: Annotated[str | None, typer.Option(help="`iterative`, `futures` or `dask`.")] = None
     workers: Annotated[
-        int | None, typer.Option("-j", "--workers", min=1, help="Worker processes.")
+        int | None,
+        typer.Option("-j", "--workers", min=1, max=MOST_WORKERS, help="Worker processes."),
     ] = None
 
     def changes(self, **others: Any) -> dict[str, Any]:

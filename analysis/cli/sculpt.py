@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from oddjet.analysis.cli.console import exit_on_error, out
+from oddjet.analysis.cli.console import out
 from oddjet.analysis.cli.options import ConfigOption, Seed, Settings, chosen
 from oddjet.analysis.cli.results import print_result
 from oddjet.analysis.pipeline.steps import verdict_settings
@@ -15,6 +15,7 @@ from oddjet.analysis.report.sections.sculpting import sculpting_section
 from oddjet.analysis.report.write import write_section
 from oddjet.analysis.sculpting.scores import judge_scores
 from oddjet.analysis.sculpting.verdict import JudgeSettings
+from oddjet.bounds import MOST_TOYS
 
 __all__ = ["EXIT_CODES", "sculpt"]
 
@@ -50,7 +51,9 @@ def sculpt(
     tolerance: Annotated[
         float, typer.Option(min=0, help="Variation of the efficiency across mass that may be.")
     ] = 0.05,
-    permutations: Annotated[int, typer.Option(min=299, help="Permutations of the mass.")] = 299,
+    permutations: Annotated[
+        int, typer.Option(min=299, max=MOST_TOYS, help="Permutations of the mass.")
+    ] = 299,
     seed: Seed = 1,
     output: Annotated[
         Path | None,
@@ -62,18 +65,17 @@ def sculpt(
     Exit codes: 0 all PASS; 3 at least one FAIL; 4 at least one INCONCLUSIVE and no FAIL; 1 an
     error; 2 wrong usage.
     """
-    with exit_on_error():
-        result = judge_scores(
-            folder,
-            columns,
-            datasets=datasets or (),
-            signals=signals or (),
-            settings=verdict_settings(folder, config, chosen(settings, {}), datasets or ()),
-            exclude=exclude,
-            judging=JudgeSettings(tolerance=tolerance, n_permutations=permutations, seed=seed),
-        )
-        section = sculpting_section(result)
-        written = write_section(output, section) if output else []
+    result = judge_scores(
+        folder,
+        columns,
+        datasets=datasets or (),
+        signals=signals or (),
+        settings=verdict_settings(folder, config, chosen(settings, {}), datasets or ()),
+        exclude=exclude,
+        judging=JudgeSettings(tolerance=tolerance, n_permutations=permutations, seed=seed),
+    )
+    section = sculpting_section(result)
+    written = write_section(output, section) if output else []
     print_result(section, written)
     for score in result.scores:
         for note in score.verdict.notes:

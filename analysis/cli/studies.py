@@ -10,7 +10,6 @@ import typer
 from oddjet.analysis.cli.console import (
     RichReporter,
     err,
-    exit_on_error,
     print_place,
     print_table,
 )
@@ -27,6 +26,7 @@ from oddjet.analysis.studies.benchmarks.cases import run_benchmarks
 from oddjet.analysis.studies.jets import read_jets
 from oddjet.analysis.studies.reproduce import reproduce as reproduce_documents
 from oddjet.analysis.studies.run import detectors_with, run_study
+from oddjet.bounds import MOST_WORKERS
 from oddjet.datasets.skims.skim import open_skim
 
 __all__ = ["bench", "reproduce", "study"]
@@ -60,7 +60,9 @@ def study(
         list[str] | None,
         typer.Option("--option", metavar="NAME=VALUE", help="An option of the study."),
     ] = None,
-    folds: Annotated[int, typer.Option(min=2, help="Folds of events; one is for testing.")] = 3,
+    folds: Annotated[
+        int, typer.Option(min=2, max=100, help="Folds of events; one is for testing.")
+    ] = 3,
     max_jets: Annotated[
         int | None, typer.Option(min=1, help="At most so many jets of each dataset.")
     ] = None,
@@ -71,23 +73,22 @@ def study(
     ] = False,
 ) -> None:
     """Ask a question of detectors: what they find when trained the other way round, and others."""
-    with exit_on_error():
-        jets = read_jets(
-            open_skim(skim_folder),
-            background=background,
-            signals=signals,
-            k=folds,
-            max_jets=max_jets,
-        )
-        done = run_study(
-            name,
-            jets,
-            output,
-            detectors=detectors_with(detectors, assignments(hyper_parameters or [])),
-            options=assignments(options or []),
-            seed=seed,
-            reporter=RichReporter(err),
-        )
+    jets = read_jets(
+        open_skim(skim_folder),
+        background=background,
+        signals=signals,
+        k=folds,
+        max_jets=max_jets,
+    )
+    done = run_study(
+        name,
+        jets,
+        output,
+        detectors=detectors_with(detectors, assignments(hyper_parameters or [])),
+        options=assignments(options or []),
+        seed=seed,
+        reporter=RichReporter(err),
+    )
     print_result(done.section, done.files)
 
 
@@ -110,19 +111,20 @@ def reproduce(
     fileset: Annotated[
         str, typer.Option(help="Where the samples come from.")
     ] = "catalog:reproduce",
-    workers: Annotated[int, typer.Option("-j", "--workers", min=1, help="Worker processes.")] = 2,
+    workers: Annotated[
+        int, typer.Option("-j", "--workers", min=1, max=MOST_WORKERS, help="Worker processes.")
+    ] = 2,
 ) -> None:
     """Train and measure everything the five documents report; an interrupted call goes on."""
-    with exit_on_error():
-        reproduction = reproduce_documents(
-            documents or (),
-            scale=scale,  # type: ignore[arg-type] # refused with a message if it is none
-            output=output,
-            samples=samples,
-            workers=workers,
-            fileset=fileset,
-            reporter=RichReporter(err),
-        )
+    reproduction = reproduce_documents(
+        documents or (),
+        scale=scale,  # type: ignore[arg-type] # refused with a message if it is none
+        output=output,
+        samples=samples,
+        workers=workers,
+        fileset=fileset,
+        reporter=RichReporter(err),
+    )
     headings = (*("detector", "score", "signal", "published", "AUC", "fixed mass", "jets", "s"),)
     for chapter in reproduction.chapters:
         rows = [
@@ -160,14 +162,13 @@ def bench(
     output: OutputFile = None,
 ) -> None:
     """Measure speed and memory: as ratios within this run, or in jets/s."""
-    with exit_on_error():
-        measured = run_benchmarks(
-            names=names or (),
-            n_events=n_events,
-            files=files or (),
-            output=output,
-            reporter=RichReporter(err),
-        )
+    measured = run_benchmarks(
+        names=names or (),
+        n_events=n_events,
+        files=files or (),
+        output=output,
+        reporter=RichReporter(err),
+    )
     headings = ("benchmark", "measured", "against", "ratio", "expected")
     rows = [
         (row.name, row.measured, row.reference, row.ratio_text, row.expected) for row in measured

@@ -28,6 +28,7 @@ from oddjet.analysis.sculpting.cut import (
     make_strata,
 )
 from oddjet.analysis.sculpting.stratum import Stratum
+from oddjet.bounds import MOST_TOYS
 from oddjet.errors import ConfigError, TooFewJetsError
 from oddjet.ml.evaluation.checks import effective_number
 from oddjet.processors.histograms import PT_EDGES
@@ -209,10 +210,12 @@ class JudgeSettings:
     def __post_init__(self) -> None:
         least = LEAST_PERMUTATIONS
         problems = []
-        if self.n_permutations < least:
-            problems.append(f"n_permutations of at least {least}, got {self.n_permutations}")
-        if self.n_power_toys < 20:
-            problems.append(f"n_power_toys of at least 20, got {self.n_power_toys}")
+        if not least <= self.n_permutations <= MOST_TOYS:
+            expected = f"n_permutations of at least {least} and at most {MOST_TOYS}"
+            problems.append(f"{expected}, got {self.n_permutations}")
+        if not 20 <= self.n_power_toys <= MOST_TOYS:
+            expected = f"n_power_toys of at least 20 and at most {MOST_TOYS}"
+            problems.append(f"{expected}, got {self.n_power_toys}")
         if not 0 < abs(self.rho) < 1:
             problems.append(f"rho between 0 and 1, ends excluded, got {self.rho:g}")
         if not self.tolerance >= 0:

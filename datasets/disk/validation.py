@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from oddjet.datasets.disk.documents import read_json, read_yaml
-from oddjet.errors import ConfigError, did_you_mean
+from oddjet.errors import ConfigError, did_you_mean, shortened
 
 __all__ = ["is_safe_name", "read_config", "require_safe_name", "validate"]
 
@@ -19,7 +19,9 @@ Model = TypeVar("Model", bound=BaseModel)
 _KIND = re.compile(r"[A-Z]|(str|int|float|bool|dict|list|tuple|path)(\[.*)?$|[a-z-]+\[")
 """What pydantic calls one of several kinds: a model, a type, or how it is read (`lax-or-strict[…]`)."""
 
-_SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+_SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
+_SHOWN = 20
+"""Problems that a message lists at most."""
 
 
 def validate(model: type[Model], data: object, where: str) -> Model:
@@ -34,13 +36,14 @@ def validate(model: type[Model], data: object, where: str) -> Model:
     except ValidationError as error:
         problems = [_located(problem, data) for problem in error.errors(include_url=False)]
         lines = list(dict.fromkeys(_describe(model, *problem) for problem in _meant(problems)))
+        more = [f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
         count = "1 problem" if len(lines) == 1 else f"{len(lines)} problems"
-        msg = "\n".join([f"{where}: {count}", *(f"  {line}" for line in lines)])
+        msg = "\n".join([f"{where}: {count}", *(f"  {line}" for line in [*lines[:_SHOWN], *more])])
         raise ConfigError(msg) from error
 
 
 def is_safe_name(name: str) -> bool:
-    """Whether a name can be a folder's: letters, digits, dots, dashes, underscores.
+    """Whether a name can be a folder's: at most 200 letters, digits, dots, dashes, underscores.
 
     It then cannot lead out of its folder nor be hidden in it.
 
@@ -58,7 +61,7 @@ def require_safe_name(name: str, what: str) -> str:
     """
     if not is_safe_name(name):
         msg = (
-            f"{what} name {name!r}: expected letters, digits, '.', '_' and '-' only, not beginning with '.' and"
+            f"{what} name {shortened(repr(name))}: expected at most 200 letters, digits, '.', '_' and '-' only, not beginning with '.' and"
             " without '..'"
         )
         raise ConfigError(msg)
@@ -126,14 +129,11 @@ def _describe(model: type[BaseModel], loc: Loc, problem: Any) -> str:
             {name for inner in _models_at(model, loc[:-1]) for name in inner.model_fields}
         )
         hint = did_you_mean(str(loc[-1]), known) or f" Known keys: {', '.join(known)}."
-        return f"{key}: unknown key.{hint}"
+        return f"{shortened(key)}: unknown key.{hint}"
     if problem["type"] == "missing":
         return f"{key}: this key is required"
     message = problem["msg"].removeprefix("Value error, ")
-    received = repr(problem["input"])
-    if len(received) > 80:
-        received = received[:77] + "..."
-    return f"{key}: {message}; received {received}"
+    return f"{shortened(key)}: {shortened(message, 600)}; received {shortened(repr(problem['input']), 80)}"
 
 
 def _models_at(annotation: Any, loc: Sequence[str | int]) -> Iterator[type[BaseModel]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -18,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from oddjet.bounds import MOST_EVENTS, Line, Name, Seed
 from oddjet.datasets.disk.remote import TIMEOUT, alternatives
 from oddjet.datasets.disk.validation import is_safe_name, require_safe_name, validate
 from oddjet.errors import ConfigError, did_you_mean
@@ -53,7 +55,8 @@ _STRICT = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, coerce_nu
 def _check_name(name: str) -> str:
     if not is_safe_name(name):
         msg = (
-            "expected letters, digits, '.', '_' and '-' only, not beginning with '.', without '..'"
+            "expected at most 200 letters, digits, '.', '_' and '-' only, not beginning with '.', "
+            "without '..'"
         )
         raise ValueError(msg)
     return name
@@ -75,11 +78,11 @@ class Simulate(BaseModel):
 
     model_config = _STRICT
 
-    process: str
-    n_events: int = Field(gt=0)
-    seed: int = Field(ge=0)
-    pt_hat_min: float | None = Field(default=None, ge=0)
-    pt_hat_max: float | None = Field(default=None, gt=0)
+    process: Name
+    n_events: int = Field(gt=0, le=MOST_EVENTS)
+    seed: Seed
+    pt_hat_min: float | None = Field(default=None, ge=0, le=100_000)
+    pt_hat_max: float | None = Field(default=None, gt=0, le=100_000)
 
 
 class Listed(BaseModel):
@@ -92,7 +95,7 @@ class Listed(BaseModel):
 
     model_config = _STRICT
 
-    n_entries: int | None = Field(default=None, ge=0)
+    n_entries: int | None = Field(default=None, ge=0, le=MOST_EVENTS)
     uuid: str | None = None
 
 
@@ -138,17 +141,17 @@ class Dataset(BaseModel):
     tree: str = "Events"
     checksums: dict[str, str] = Field(default_factory=dict)
     listed: dict[str, Listed] = Field(default_factory=dict)
-    redirectors: tuple[str, ...] = ()
-    timeout: float = Field(default=TIMEOUT, gt=0)
+    redirectors: tuple[str, ...] = Field(default=(), max_length=20)
+    timeout: float = Field(default=TIMEOUT, gt=0, le=86400)
     kind: Kind
-    cross_section_pb: float | None = Field(default=None, gt=0)
-    k_factor: float = Field(default=1.0, gt=0)
-    year: str | None = None
-    label: str | None = None
-    truth: tuple[Annotated[int, Field(gt=0)], ...] = ()
+    cross_section_pb: float | None = Field(default=None, gt=0, le=1e15)
+    k_factor: float = Field(default=1.0, gt=0, le=1e6)
+    year: Line | None = None
+    label: Line | None = None
+    truth: tuple[Annotated[int, Field(gt=0, lt=2**31)], ...] = Field(default=(), max_length=100)
     lumi_table: Path | None = None
     sumw: float | None = Field(default=None, gt=0)
-    n_events: int | None = Field(default=None, gt=0)
+    n_events: int | None = Field(default=None, gt=0, le=10**15)
     accept: tuple[Accepted, ...] = ()
 
     @model_validator(mode="before")
@@ -156,7 +159,7 @@ class Dataset(BaseModel):
     def _name_trees(cls, data: Any) -> Any:
         if isinstance(data, Mapping) and isinstance(data.get("files"), list | tuple):
             files = [str(file) for file in data["files"]]
-            if repeated := sorted({file for file in files if files.count(file) > 1}):
+            if repeated := sorted(file for file, n in Counter(files).items() if n > 1):
                 msg = f"files given twice: {', '.join(repeated)}"
                 raise ValueError(msg)
             return {**data, "files": dict.fromkeys(files, data.get("tree", "Events"))}

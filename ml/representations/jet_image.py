@@ -76,7 +76,7 @@ class JetImage(Representation):
 
     version: ClassVar[int] = 1
 
-    pixels: int = constrained(32, Interval(int, 1))
+    pixels: int = constrained(32, Interval(int, 1, 512, closed="both"))
     half_width: float = constrained(0.8, Interval(float, 0, math.pi, closed="right"))
     centre: Centre = constrained("axis", OneOf(*CENTRES))
     rotate: bool = constrained(False, OneOf(False, True))

@@ -108,7 +108,7 @@ class LeadingConstituents(Representation):
 
     version: ClassVar[int] = 1
 
-    n: int = constrained(20, Interval(int, 1))
+    n: int = constrained(20, Interval(int, 1, 1000, closed="both"))
     scale: bool = constrained(True, OneOf(False, True))
     centre: Centre = constrained("axis", OneOf(*CENTRES))
 

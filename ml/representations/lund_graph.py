@@ -83,7 +83,7 @@ class LundGraph(Representation):
     names: ClassVar[tuple[str, ...]] = ("ln_kt", "ln_inverse_delta_r", "z", "ln_m")
     """Names of the features."""
 
-    max_nodes: int = constrained(32, Interval(int, 1))
+    max_nodes: int = constrained(32, Interval(int, 1, 1000, closed="both"))
 
     @property
     def shape(self) -> tuple[int, int]:

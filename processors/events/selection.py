@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from oddjet.bounds import Line
 from oddjet.errors import ConfigError
 from oddjet.processors.events.triggers import Triggers
 
@@ -51,10 +52,10 @@ class Selection(BaseModel):
 
     jet: Literal["AK8", "AK4", "AK4CHS", "AK4PUPPI"] = "AK8"
     lumi_mask: Path | None = None
-    noise_filters: tuple[str, ...] = ()
+    noise_filters: tuple[Line, ...] = Field(default=(), max_length=1000)
     triggers: Triggers = Field(default_factory=Triggers)
-    pt_min: float = Field(default=200.0, ge=0)
-    pt_max: float | None = Field(default=None, gt=0)
+    pt_min: float = Field(default=200.0, ge=0, le=1e6)
+    pt_max: float | None = Field(default=None, gt=0, le=1e6)
     eta_max: float = Field(default=2.0, gt=0)
     jet_id: bool = True
     lepton_pt_min: float = Field(default=20.0, ge=0)

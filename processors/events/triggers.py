@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from oddjet.bounds import Line
 from oddjet.errors import MissingBranchError
 
 __all__ = ["Triggers", "find_triggers", "notes_of_triggers", "passes_triggers"]
@@ -31,7 +32,7 @@ class Triggers(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    paths: tuple[str, ...] = ()
+    paths: tuple[Line, ...] = Field(default=(), max_length=10_000)
     missing: Literal["refuse", "not_fired"] = "refuse"
 
     @field_validator("paths")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Literal
 
-from oddjet.errors import ConfigError
+from oddjet.errors import ConfigError, shortened
 
 __all__ = [
     "Constraint",
@@ -30,6 +30,8 @@ __all__ = [
 ]
 
 CONSTRAINT = "constraint"
+MOST = 1_000_000
+"""The largest of whole numbers that have no upper end: epochs, sizes of batches and layers."""
 
 
 class Constraint(ABC):
@@ -51,7 +53,7 @@ class Constraint(ABC):
 
 @dataclass(frozen=True)
 class Interval(Constraint):
-    """Numbers between two ends. NaN is in no interval.
+    """Numbers between two ends. NaN is in no interval, and whole numbers are at most a million unless `high` says more.
 
     Attributes:
         kind: `int` for whole numbers alone, `float` for any.
@@ -79,6 +81,8 @@ class Interval(Constraint):
         """Whether it is a number of the kind, between the ends."""
         if not self._is_of_the_kind(value):
             return False
+        if self.kind is int and self.high == math.inf and value > MOST:
+            return False
         above = value >= self.low if self.closed in ("both", "left") else value > self.low
         below = value <= self.high if self.closed in ("both", "right") else value < self.high
         return bool(above and below)
@@ -86,7 +90,8 @@ class Interval(Constraint):
     def describe(self, value: Any) -> str:
         """Describe what must be; for a value that is no such number, that first."""
         if self._is_of_the_kind(value):
-            return self.expected
+            is_large = self.high == math.inf and value > MOST
+            return f"at most {MOST}" if is_large and self.kind is int else self.expected
         return f"{'a whole number' if self.kind is int else 'a number'}, {self.expected}"
 
     def _is_of_the_kind(self, value: Any) -> bool:
@@ -222,6 +227,7 @@ def check_fields(instance: object, *, label: str) -> None:
     for name, constraint in field_constraints(type(instance)).items():
         value = getattr(instance, name)
         if not constraint.allows(value):
-            shown = type(value).__name__ if isinstance(constraint, InstanceOf) else repr(value)
+            is_kind = isinstance(constraint, InstanceOf)
+            shown = type(value).__name__ if is_kind else shortened(repr(value))
             msg = f"{label}: {name} must be {constraint.describe(value)}. Received: {shown}."
             raise ConfigError(msg)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from oddjet.analysis.statistics.background import DEFAULT
+from oddjet.bounds import MOST_BINS, MOST_TOYS, Name, Seed
 
 __all__ = ["ScanSettings"]
+
+Bins = Annotated[int, Field(ge=1, le=MOST_BINS)]
 
 
 class ScanSettings(BaseModel):
@@ -23,11 +28,11 @@ class ScanSettings(BaseModel):
         seed: Their seed.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     range: tuple[float, float] | None = None
-    function: str = DEFAULT
-    widths: tuple[int, int] = (2, 8)
-    signal_width: float | None = None
-    n_toys: int = 1000
-    seed: int = 1
+    function: Name = DEFAULT
+    widths: tuple[Bins, Bins] = (2, 8)
+    signal_width: float | None = Field(default=None, gt=0, le=100_000)
+    n_toys: int = Field(default=1000, ge=0, le=MOST_TOYS)
+    seed: Seed = 1

@@ -9,6 +9,7 @@ import numpy as np
 
 from oddjet.analysis.statistics.exchange.model import Channel, Sample
 from oddjet.analysis.statistics.limits.templates import warp_template
+from oddjet.bounds import MOST_TOYS
 from oddjet.errors import ConfigError, FitError
 from oddjet.typing import Bools, Floats
 
@@ -94,6 +95,9 @@ class LimitSettings:
     def __post_init__(self) -> None:
         if self.unblind and not self.is_data:
             msg = "weighted simulation holds no data to unblind: draw pseudo-data, or leave it out"
+            raise ConfigError(msg)
+        if self.n_toys is not None and not 0 <= self.n_toys <= MOST_TOYS:
+            msg = f"n_toys: expected 0 to {MOST_TOYS}, received {self.n_toys}"
             raise ConfigError(msg)
         if not 0 < self.cl < 1:
             msg = f"expected a confidence level between 0 and 1, received {self.cl:g}"
