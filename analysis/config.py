@@ -119,7 +119,7 @@ class DecorrelationConfig(_Settings):
     )
     @classmethod
     def _names_alone(cls, value: Any) -> Any:
-        if isinstance(value, list | tuple):
+        if isinstance(value, list | tuple) and all(isinstance(name, str) for name in value):
             return {name: {} for name in value}
         if isinstance(value, dict):  # `ddt:` without more is null in YAML
             return {name: {} if given is None else given for name, given in value.items()}

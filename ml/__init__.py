@@ -83,7 +83,7 @@ def detector_class(name: str) -> type[Detector]:
     return cast("type[Detector]", cls)
 
 
-def create(name: str, **hyper_parameters: Any) -> Detector:
+def create(name: str, /, **hyper_parameters: Any) -> Detector:
     """Make an untrained detector.
 
     Args:

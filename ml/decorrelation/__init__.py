@@ -28,7 +28,7 @@ DECORRELATIONS: Registry[str] = Registry("decorrelations", _DECORRELATIONS, load
 """Name → `module:Class`, imported when asked for; also those that other packages add."""
 
 
-def create(name: str, **hyper_parameters: Any) -> Decorrelation:
+def create(name: str, /, **hyper_parameters: Any) -> Decorrelation:
     """Make a decorrelation that is not fitted.
 
     Args:

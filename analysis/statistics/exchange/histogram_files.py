@@ -179,7 +179,7 @@ def _load_uhi(path: Path) -> dict[str, Any]:
     """UHI histograms by name; a JSON file that is one histogram has the name of the file."""
     content = read_uhi_zip(path) if path.suffix == ".zip" else read_uhi_json(path)
     if isinstance(content, dict):
-        content = {path.stem: content} if "axes" in content else content
+        content = {path.stem: content} if is_histogram(content) else content
         histograms = {name: value for name, value in content.items() if is_histogram(value)}
         if histograms:
             return histograms
