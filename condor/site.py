@@ -80,7 +80,7 @@ class Site(BaseModel):
         except (ValueError, OverflowError):
             size = 0
         if not 1e6 <= size <= 1e15:
-            msg = f"expected a size from 1 MB to 1 PB, such as '2 GB', received {value!r}"
+            msg = f"expected a size of at least 1 MB, at most 1 PB, such as '2 GB', received {value!r}"
             raise ValueError(msg)
         return value
 

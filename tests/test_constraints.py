@@ -25,7 +25,7 @@ POSITIVE = Interval(float, 0, closed="neither")
 @pytest.mark.parametrize(
     ("constraint", "allowed", "refused", "expected"),
     [
-        (Interval(int, 1), [1, 10**9], [0, 1.0, True, "1", None], "at least 1"),
+        (Interval(int, 1), [1, 10**6], [0, 1.0, True, "1", None, 10**6 + 1], "at least 1"),
         (Interval(float, 0), [0, 0.5], [-1e-9, math.nan, math.inf], "at least 0"),
         (Interval(float, 0, closed="both"), [0, math.inf], [-1], "at least 0"),
         (POSITIVE, [1e-300, 3], [0, -0.0, math.inf], "positive"),

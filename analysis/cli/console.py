@@ -70,7 +70,7 @@ def exit_on_error(*, debug: bool = False) -> Iterator[None]:
         elif (fault := describe_fault(error)) is not None:
             title, text = f"error: {type(error).__name__}", fault
         else:
-            title = f"error: {type(error).__name__}, which oddjet did not foresee"
+            title = f"error: {type(error).__name__}, which was not foreseen"
             text = f"{shortened(str(error))}\nplease report it with what `oddjet --debug` prints before it"
         _tell(error, title, text, debug)
         raise typer.Exit(1) from error

@@ -61,7 +61,7 @@ def require_safe_name(name: str, what: str) -> str:
     """
     if not is_safe_name(name):
         msg = (
-            f"{what} name {shortened(repr(name))}: expected at most 200 letters, digits, '.', '_' and '-' only, not beginning with '.' and"
+            f"{what} name {shortened(repr(name))}: expected letters, digits, '.', '_' and '-' only, at most 200, not beginning with '.' and"
             " without '..'"
         )
         raise ConfigError(msg)

@@ -55,7 +55,7 @@ _STRICT = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, coerce_nu
 def _check_name(name: str) -> str:
     if not is_safe_name(name):
         msg = (
-            "expected at most 200 letters, digits, '.', '_' and '-' only, not beginning with '.', "
+            "expected letters, digits, '.', '_' and '-' only, at most 200, not beginning with '.', "
             "without '..'"
         )
         raise ValueError(msg)

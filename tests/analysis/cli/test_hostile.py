@@ -75,7 +75,7 @@ def refused_or_done(*words: object) -> str:
     assert time.perf_counter() - begin < SLOWEST
     assert result.exit_code in (0, 1, 2), result.output
     assert isinstance(result.exception, SystemExit | None)
-    assert "did not foresee" not in result.output, result.output
+    assert "not foreseen" not in result.output, result.output
     assert max(map(len, result.output.splitlines()), default=0) < LONGEST
     return result.output
 
