@@ -106,13 +106,13 @@ def _check_events(text: str) -> None:
     for event in yaml.parse(text, Loader=_Loader):
         if isinstance(event, yaml.CollectionStartEvent):
             if len(collections) >= DEEPEST:
-                _refuse_depth(f", line {event.start_mark.line + 1}")
+                _refuse_depth(f", {_place(event)}")
             collections.append((event.anchor, 1))
             continue
         anchor, size = None, 0
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in sizes:
-                msg = f"line {event.start_mark.line + 1}: there is no &{event.anchor} before *{event.anchor}"
+                msg = f"{_place(event)}: there is no &{event.anchor} before *{event.anchor}"
                 raise ConfigError(msg)
             size = sizes[event.anchor]
         elif isinstance(event, yaml.ScalarEvent):
@@ -180,8 +180,12 @@ def _in_range(number: int, digits: str) -> int:
     return number
 
 
+def _place(of: Any) -> str:
+    return f"line {of.start_mark.line + 1}"
+
+
 def _short(node: yaml.ScalarNode) -> yaml.ScalarNode:
     if len(node.value) > _LONGEST_NUMBER:
-        msg = f"line {node.start_mark.line + 1}: a number of {len(node.value)} characters: expected at most {_LONGEST_NUMBER}"
+        msg = f"{_place(node)}: a number of {len(node.value)} characters: expected at most {_LONGEST_NUMBER}"
         raise ConfigError(msg)
     return node
