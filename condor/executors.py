@@ -10,21 +10,20 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import os
-import threading
-import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any
 
 import loky
 from coffea.processor import DaskExecutor, FuturesExecutor, IterativeExecutor, accumulate
+from loky.backend import resource_tracker
 
 from oddjet.errors import ConfigError
+from oddjet.processes import deaf_children, end_with_owner
 
 __all__ = ["LastingPool", "PoolExecutor", "SerialExecutor", "WorkersExecutor"]
-
-_LOOK = 1.0
 
 
 class LastingPool(concurrent.futures.Executor):
@@ -32,7 +31,8 @@ class LastingPool(concurrent.futures.Executor):
 
     A pool that lost a worker fails what it had and takes nothing more; here, what is submitted then
     goes to a new one. A worker whose owner was killed would wait for work for ever, or go on with
-    what was queued; here it ends.
+    what was queued; here it ends. What Ctrl-C or another signal interrupts is not waited for: parts
+    appear whole or not at all, so workers are killed.
 
     Args:
         workers: Number of processes.
@@ -43,25 +43,37 @@ class LastingPool(concurrent.futures.Executor):
         self._workers, self._env = workers, env
         self._pool = self._open()
 
-    def _open(self) -> concurrent.futures.Executor:
-        pool: concurrent.futures.Executor = loky.ProcessPoolExecutor(
+    def _open(self) -> Any:
+        resource_tracker.ensure_running()  # its start would let workers hear Ctrl-C
+        return loky.ProcessPoolExecutor(
             max_workers=self._workers,
             env=self._env,
-            initializer=_end_with_owner,
+            initializer=end_with_owner,
             initargs=(os.getpid(),),
         )
-        return pool
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        """End the workers: once they are done, or at once after an interruption."""
+        self._pool.shutdown(wait=True, kill_workers=_is_interruption(error))
 
     def submit(
         self, function: Callable[..., Any], /, *args: Any, **kwargs: Any
     ) -> concurrent.futures.Future[Any]:
         """Hand out a call; see `concurrent.futures.Executor.submit`."""
-        try:
-            return self._pool.submit(function, *args, **kwargs)
-        except concurrent.futures.BrokenExecutor:
-            self._pool.shutdown(wait=True)
-            self._pool = self._open()
-            return self._pool.submit(function, *args, **kwargs)
+        future: concurrent.futures.Future[Any]
+        with deaf_children():
+            try:
+                future = self._pool.submit(function, *args, **kwargs)
+            except concurrent.futures.BrokenExecutor:
+                self._pool.shutdown(wait=True)
+                self._pool = self._open()
+                future = self._pool.submit(function, *args, **kwargs)
+        return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the workers once they are done; see `concurrent.futures.Executor.shutdown`."""
@@ -69,15 +81,8 @@ class LastingPool(concurrent.futures.Executor):
         self._pool.shutdown(wait=wait)
 
 
-def _end_with_owner(owner: int) -> None:
-    """End this process soon after its parent: orphans get another one."""
-
-    def look() -> None:
-        while os.getppid() == owner:
-            time.sleep(_LOOK)
-        os._exit(1)
-
-    threading.Thread(target=look, name="oddjet-owner", daemon=True).start()
+def _is_interruption(error: BaseException | None) -> bool:
+    return error is not None and not isinstance(error, Exception)
 
 
 @dataclass
@@ -110,7 +115,7 @@ class PoolExecutor(FuturesExecutor):  # type: ignore[misc]
         """Apply a function to every item and add the results up as they come.
 
         At the first error what is queued is cancelled, what runs is waited for, and the error
-        raised.
+        raised; an interruption is raised at once.
 
         Raises:
             ConfigError: ``pool`` is a class, not an open pool.
@@ -125,10 +130,11 @@ class PoolExecutor(FuturesExecutor):  # type: ignore[misc]
         try:
             for future in concurrent.futures.as_completed(futures):
                 accumulator = accumulate([future.result()], accumulator)
-        except BaseException:
+        except BaseException as error:
             for future in futures:
                 future.cancel()
-            concurrent.futures.wait(futures)
+            if not _is_interruption(error):
+                concurrent.futures.wait(futures)
             raise
         return accumulator, 0
 

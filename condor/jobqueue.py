@@ -1,21 +1,28 @@
 """Dask workers: on this machine, as jobs of HTCondor or Slurm, or of a scheduler that runs already.
 
-All but those on this machine are reached with TLS.
+Whoever reaches a scheduler or worker runs code as its owner, and loopback is open to every user of a
+machine. So all of them speak TLS and want a certificate, of this run alone unless others are given.
 """
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
+import logging
 import math
 import os
-import re
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import dask
+from dask.utils import tmpfile
 from distributed import Client, LocalCluster, Security, performance_report
 
 from oddjet.condor.events import read_events, tail
@@ -24,32 +31,88 @@ from oddjet.condor.site import Cluster, Site
 from oddjet.condor.submit import WORKER_ENVIRONMENT, literal, site_lines
 from oddjet.errors import ConfigError, ProcessingError
 from oddjet.extras import install_command
+from oddjet.processes import deaf_children
 
 __all__ = ["open_address", "open_jobs", "open_local", "write_report"]
 
+logger = logging.getLogger(__name__)
+
 _POLL = 1.0
-_LOOPBACK = re.compile(r"(127(\.\d+){3}|localhost|\[::1\])(:\d+)?/?")
 
 
 @contextmanager
 def open_local(cluster: Cluster) -> Iterator[WorkersExecutor]:
-    """Start a scheduler, which runs the code of all that reach it, and workers on loopback only.
+    """Start a scheduler and workers on this machine, on loopback, for owners of our certificate only.
+
+    The certificate is made here and never written where another user could read it; workers keep
+    their files in a folder of ours alone, since they import from it.
 
     Yields:
         The executor.
     """
-    with (
-        LocalCluster(
-            n_workers=cluster.workers,
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
-            env=WORKER_ENVIRONMENT,
-        ) as workers,
-        Client(workers, set_as_default=False) as client,
-    ):
-        yield WorkersExecutor(client=client, retries=cluster.retries)
+    with TemporaryDirectory(prefix="oddjet-dask-", ignore_cleanup_errors=True) as scratch:
+        with deaf_children(), _quiet_servers(cluster):
+            workers = LocalCluster(
+                n_workers=cluster.workers,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                protocol="tls://",
+                security=Security.temporary(),
+                dashboard_address="127.0.0.1:0",
+                scheduler_kwargs={"dashboard": cluster.dashboard},
+                local_directory=scratch,
+                env=WORKER_ENVIRONMENT,
+            )
+        with (
+            workers,
+            Client(workers, set_as_default=False) as client,
+            _killed_when_interrupted(workers),
+        ):
+            _tell_dashboard(cluster, client)
+            yield WorkersExecutor(client=client, retries=cluster.retries)
+
+
+@contextmanager
+def _killed_when_interrupted(workers: LocalCluster) -> Iterator[None]:
+    """Kill workers after a Ctrl-C or another signal: Dask would wait for what they do, and complain."""
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException:
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        for nanny in workers.workers.values():
+            nanny.close_gracefully()  # does not start another one
+            with contextlib.suppress(OSError, TypeError):  # it may have just ended, or have none
+                os.kill(nanny.pid, signal.SIGKILL)
+        raise
+
+
+@contextmanager
+def _quiet_servers(cluster: Cluster) -> Iterator[None]:
+    """Let the HTTP servers that Dask starts in the block know no pages, unless a dashboard is wanted.
+
+    They ask nobody who he is, and would show every user what runs.
+
+    Raises:
+        ConfigError: If a dashboard is wanted and cannot be drawn.
+    """
+    pages: dict[str, list[str]] = {"distributed.worker.http.routes": []}
+    if not cluster.dashboard:
+        pages["distributed.scheduler.http.routes"] = []
+    elif importlib.util.find_spec("bokeh") is None:
+        msg = f"dashboard: Bokeh draws it: {install_command('batch')}"
+        raise ConfigError(msg)
+    with dask.config.set(pages):
+        yield
+
+
+def _tell_dashboard(cluster: Cluster, client: Client) -> None:
+    if cluster.dashboard:
+        logger.warning(
+            "Dask's dashboard, which all users of this machine can open: %s", client.dashboard_link
+        )
 
 
 @contextmanager
@@ -77,12 +140,15 @@ def open_jobs(cluster: Cluster) -> Iterator[WorkersExecutor]:
     logs = (cluster.log_folder / f"dask-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}").absolute()
     logs.mkdir(parents=True, exist_ok=True)
     n_jobs = math.ceil(cluster.workers / cluster.cores)
-    with _jobqueue(cluster, logs) as jobs:
+    with deaf_children(), _quiet_servers(cluster):
+        started = _jobqueue(cluster, logs)
+    with started as jobs:
         if cluster.adaptive:
             jobs.adapt(minimum_jobs=n_jobs, maximum_jobs=n_jobs)
         else:
             jobs.scale(jobs=n_jobs)
         with Client(jobs, set_as_default=False) as client:
+            _tell_dashboard(cluster, client)
             _wait_for_worker(client, logs, cluster)
             yield WorkersExecutor(client=client, retries=cluster.retries)
 
@@ -92,27 +158,24 @@ def open_address(cluster: Cluster) -> Iterator[WorkersExecutor]:
     """Connect to a scheduler that was started elsewhere, and leave it running.
 
     Args:
-        cluster: With `address`, and `tls_…` files where the scheduler wants them.
+        cluster: With `address`, and `tls_…` files unless Dask's own settings name them.
 
     Yields:
         The executor.
 
     Raises:
-        ConfigError: If the address has no TLS and is not on this machine.
+        ConfigError: If there are no certificates, or others can read our key.
         ProcessingError: If none answers there, or it has no workers in time.
     """
     address = str(cluster.address)
-    scheme, _, host = address.rpartition("://")
-    if scheme != "tls" and not _LOOPBACK.fullmatch(host):
-        msg = (
-            f"cluster: address {address} is not on this machine and has no TLS, so that others on the network could"
-            " run code there: expected tls://HOST:PORT"
-        )
+    security = _given_security(cluster) or Security(require_encryption=True)
+    if not (security.tls_ca_file and security.tls_client_cert):
+        msg = f"cluster: expected tls_ca, tls_cert and tls_key, or those of Dask's own settings, for {address}"
         raise ConfigError(msg)
     try:
         client = Client(
             address,
-            security=_given_security(cluster),
+            security=security,
             set_as_default=False,
             timeout=min(30.0, cluster.start_timeout),
         )
@@ -144,7 +207,7 @@ def write_report(executor: WorkersExecutor, path: Path | None) -> Iterator[None]
 
 
 def _jobqueue(cluster: Cluster, logs: Path) -> Any:
-    """Start the scheduler; its dashboard is on loopback, everything else speaks TLS."""
+    """Start the scheduler; it and its workers speak TLS."""
     try:
         from dask_jobqueue import htcondor, slurm  # noqa: PLC0415 (optional)
 
@@ -156,7 +219,10 @@ def _jobqueue(cluster: Cluster, logs: Path) -> Any:
     keys = logs / "tls"  # dask-jobqueue writes temporary keys where jobs can read them
     keys.mkdir(mode=0o700)
     ports = ["--worker-port", cluster.worker_ports] if cluster.worker_ports else []
-    scheduler: dict[str, Any] = {"dashboard_address": "127.0.0.1:0"}
+    scheduler: dict[str, Any] = {
+        "dashboard": cluster.dashboard,
+        "dashboard_address": "127.0.0.1:0",
+    }
     if cluster.scheduler_host:
         scheduler["host"] = cluster.scheduler_host
     options: dict[str, Any] = {
@@ -167,9 +233,11 @@ def _jobqueue(cluster: Cluster, logs: Path) -> Any:
         "job_script_prologue": [
             *cluster.prologue,
             *(f"export {name}={value}" for name, value in WORKER_ENVIRONMENT.items()),
+            # Workers import from their folder, and /tmp/dask-scratch-space may be anybody's.
+            "export DASK_TEMPORARY_DIRECTORY=$(mktemp -d)",
+            "trap 'rm -rf \"$DASK_TEMPORARY_DIRECTORY\"' EXIT",
         ],
         "log_directory": str(logs),
-        # without a dashboard there still is an HTTP server with numbers of the worker
         "worker_extra_args": ["--no-dashboard", "--dashboard-address", "127.0.0.1:0", *ports],
         "scheduler_options": scheduler,
         "protocol": "tls://",
@@ -180,7 +248,7 @@ def _jobqueue(cluster: Cluster, logs: Path) -> Any:
         # The shell that starts a worker is that of the container.
         lines = {"transfer_executable": "False"} if cluster.image else {}
         return htcondor.HTCondorCluster(
-            job_cls=_quoting(htcondor.HTCondorJob),
+            job_cls=_quoting(htcondor.HTCondorJob, keys),
             disk=cluster.disk,
             job_extra_directives={
                 "LogDirectory": literal(logs),
@@ -194,12 +262,15 @@ def _jobqueue(cluster: Cluster, logs: Path) -> Any:
             f"export X509_USER_PROXY={shlex.quote(str(cluster.proxy.absolute()))}"
         )
     return slurm.SLURMCluster(
-        job_cls=_quoting(slurm.SLURMJob), **options, **_slurm_options(cluster, logs)
+        job_cls=_quoting(slurm.SLURMJob, keys), **options, **_slurm_options(cluster, logs)
     )
 
 
-def _quoting(job_class: Any) -> Any:
-    """Give a class of dask-jobqueue's jobs whose command has the paths of certificates in quotes."""
+def _quoting(job_class: Any, folder: Path) -> Any:
+    """Give a class of dask-jobqueue's jobs whose command has the paths of certificates in quotes.
+
+    Its scripts are written into a folder of ours alone: in /tmp others could exchange them.
+    """
 
     class QuotingJob(job_class):  # type: ignore[misc]
         _command_template: str
@@ -213,6 +284,12 @@ def _quoting(job_class: Any) -> Any:
             if self.config_name == "htcondor":  # to which $(…) of a shell is one of its own macros
                 command = command.replace("$(", "$(DOLLAR)(")
             self._command_template = command
+
+        @contextmanager
+        def job_file(self) -> Iterator[str]:
+            with tmpfile(extension="sh", dir=folder) as path:
+                Path(path).write_text(self.job_script(), encoding="utf-8")
+                yield path
 
     return QuotingJob
 
@@ -241,6 +318,7 @@ def _slurm_options(site: Site, logs: Path) -> dict[str, Any]:
 def _given_security(cluster: Cluster) -> Any:
     if cluster.tls_ca is None:
         return None
+    _check_key(Path(str(cluster.tls_key)))
     files = {name: str(getattr(cluster, f"tls_{name}").absolute()) for name in ("cert", "key")}
     sides = {
         f"tls_{side}_{name}": path
@@ -248,6 +326,21 @@ def _given_security(cluster: Cluster) -> Any:
         for name, path in files.items()
     }
     return Security(tls_ca_file=str(cluster.tls_ca.absolute()), require_encryption=True, **sides)
+
+
+def _check_key(path: Path) -> None:
+    """Refuse a key that is not there or that is not its owner's alone, as ssh does."""
+    try:
+        mode = path.stat().st_mode & 0o777
+    except OSError as error:
+        msg = f"tls_key: cannot read {path}: {error.strerror}"
+        raise ConfigError(msg) from error
+    if mode & 0o077:
+        msg = (
+            f"tls_key: others may read {path} (mode {mode:o}), and run code as you with it: expected a file that"
+            f" only you can read. If nobody else has had it: chmod 600 {shlex.quote(str(path))}"
+        )
+        raise ConfigError(msg)
 
 
 def _wait_for_worker(client: Any, logs: Path | None, cluster: Cluster) -> None:

@@ -143,6 +143,7 @@ class Cluster(Site):
         site: Name or path of a site profile; other keys that are given win.
         adaptive: Replace jobs that are lost.
         start_timeout: Longest wait for the first worker [s].
+        dashboard: Show Dask's dashboard on loopback, where every user of the machine can look at it.
         address: Of the scheduler, ``tls://HOST:PORT``.
         tls_ca: Certificate of the authority; temporary certificates by default.
         tls_cert: Our certificate.
@@ -155,6 +156,7 @@ class Cluster(Site):
     site: str | None = None
     adaptive: bool = True
     start_timeout: float = Field(default=3600.0, gt=0, le=30 * 86400)
+    dashboard: bool = False
     address: str | None = None
     tls_ca: Path | None = None
     tls_cert: Path | None = None
@@ -170,6 +172,17 @@ class Cluster(Site):
             return {**read_site(data["site"]), **data}
         except ConfigError as error:
             raise ValueError(str(error)) from error
+
+    @field_validator("address")
+    @classmethod
+    def _speaks_tls(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith("tls://"):
+            msg = (
+                f"expected tls://HOST:PORT, received {value!r}: without TLS every user of the machine it is on,"
+                " or of the network, could run code there; start the scheduler with --tls-ca-file"
+            )
+            raise ValueError(msg)
+        return value
 
     @model_validator(mode="after")
     def _consistent(self) -> Cluster:

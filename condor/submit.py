@@ -43,6 +43,8 @@ WORKER_ENVIRONMENT = {
     "MALLOC_ARENA_MAX": "1",
     # A look at the stack a hundred times a second costs some per cent.
     "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
+    # Its HTTP server, which asks nobody who he is, knows no pages.
+    "DASK_DISTRIBUTED__WORKER__HTTP__ROUTES": "[]",
     # loky takes memory that one chunk needs for a leak, and starts workers again: libraries,
     # compiled code and detectors would be loaded again and again.
     "LOKY_MAX_MEMORY_LEAK_SIZE": "1e15",

@@ -14,6 +14,7 @@ from rich.logging import RichHandler
 from typer.core import TyperCommand, TyperGroup
 
 from oddjet.analysis.cli.console import err, exit_on_error, out
+from oddjet.processes import end_children, stop_on_signals, stopped_by
 
 __all__ = ["COMMANDS", "app", "main"]
 
@@ -173,11 +174,16 @@ def _settings(
 
 
 def main() -> None:
-    """Run the command line; any failure gives an exit code other than 0."""
+    """Run the command line; any failure gives an exit code other than 0, a signal 128 + its number."""
+    stop_on_signals()
     for stream in (sys.stdout, sys.stderr):  # names that a terminal cannot show are no failure
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
         app()
-    except KeyboardInterrupt:  # before or after the command
-        sys.exit(130)
+    except BaseException:
+        number = stopped_by()
+        if number is None:
+            raise
+        end_children()
+        sys.exit(128 + number)

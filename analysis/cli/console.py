@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +28,7 @@ from rich.text import Text
 
 from oddjet.errors import OddjetError, shortened
 from oddjet.faults import describe_fault
+from oddjet.processes import stopped_by
 
 if TYPE_CHECKING:
     from oddjet.processors.engine.progress import Update
@@ -52,18 +55,23 @@ out, err = _console(), _console(stderr=True)
 
 @contextmanager
 def exit_on_error(*, debug: bool = False) -> Iterator[None]:
-    """Turn every error into one message and exit code 1, an interruption into 130.
+    """Turn every error into one message and exit code 1, an interruption into 128 + the signal's number.
 
     Args:
         debug: Print the traceback too.
     """
     try:
         yield
-    except KeyboardInterrupt as error:
-        _tell(error, "interrupted", "repeat the command to go on where it stopped", debug)
-        raise typer.Exit(130) from error
-    except Exception as error:
-        if isinstance(error, typer.Abort) or hasattr(error, "exit_code"):
+    except BaseException as error:
+        number = signal.SIGINT if isinstance(error, KeyboardInterrupt) else stopped_by()
+        if number is not None:  # whatever came of it, such as a pool that lost its workers
+            name = f"interrupted: {signal.Signals(number).name}"
+            with contextlib.suppress(OSError):  # the terminal may be gone
+                _tell(error, name, "repeat the command to go on where it stopped", debug)
+            raise typer.Exit(128 + number) from error
+        if not isinstance(error, Exception) or isinstance(error, typer.Abort):
+            raise
+        if hasattr(error, "exit_code"):
             raise  # typer's own: wrong usage, or an exit code that was chosen
         if isinstance(error, OddjetError):
             title, text = f"error: {type(error).__name__}", str(error)

@@ -6,6 +6,7 @@ import itertools
 import json
 import logging
 import multiprocessing
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from oddjet.datasets.simulation.identifiers import MAX_EVENTS, MAX_SEED, make_sl
 from oddjet.datasets.simulation.processes import get_process
 from oddjet.datasets.simulation.rootwriter import NanoWriter
 from oddjet.errors import ConfigError, ProcessingError
+from oddjet.processes import deaf_children, end_with_owner
 
 __all__ = ["SimulationSummary", "simulate", "summary_path"]
 
@@ -188,16 +190,23 @@ def _results(blocks: list[Block], workers: int) -> Iterator[BlockResult]:
         yield from map(simulate_block, blocks)
         return
     context = multiprocessing.get_context("spawn")  # no threads or locks are inherited
-    pool = ProcessPoolExecutor(min(workers, len(blocks)), mp_context=context)
+    pool = ProcessPoolExecutor(
+        min(workers, len(blocks)),
+        mp_context=context,
+        initializer=end_with_owner,
+        initargs=(os.getpid(),),
+    )
+
+    def submit(block: Block) -> Future[BlockResult]:
+        with deaf_children():  # which may start a worker
+            return pool.submit(simulate_block, block)
+
     try:
-        waiting: deque[Future[BlockResult]] = deque()
         todo = iter(blocks)
-        for block in itertools.islice(todo, _BLOCKS_AHEAD * workers):
-            waiting.append(pool.submit(simulate_block, block))
+        waiting = deque(map(submit, itertools.islice(todo, _BLOCKS_AHEAD * workers)))
         while waiting:
             result = waiting.popleft().result()
-            for block in itertools.islice(todo, 1):
-                waiting.append(pool.submit(simulate_block, block))
+            waiting.extend(map(submit, itertools.islice(todo, 1)))
             yield result
     except BrokenProcessPool as error:
         msg = (
@@ -206,5 +215,10 @@ def _results(blocks: list[Block], workers: int) -> Iterator[BlockResult]:
             'workers when it is imported (put the call under `if __name__ == "__main__":`)'
         )
         raise ProcessingError(msg) from error
+    except BaseException as error:
+        if not isinstance(error, Exception):  # interrupted: nobody wants a block that is half done
+            for process in list(pool._processes.values()):
+                process.kill()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

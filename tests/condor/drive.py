@@ -8,6 +8,8 @@ import os
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,6 +51,16 @@ def refused(address: str, security: Any) -> str:
     return ""
 
 
+def shows(client: Any, page: str) -> bool:
+    """Whether the scheduler's HTTP server, which asks nobody who he is, has a page."""
+    host = client.dashboard_link.partition("//")[2].partition("/")[0]
+    try:
+        with urllib.request.urlopen(f"http://{host}{page}", timeout=10):
+            return True
+    except urllib.error.HTTPError:
+        return False
+
+
 def look(client: Any) -> dict[str, Any]:
     """Who listens where, and whether strangers can connect."""
     address = client.scheduler.address
@@ -60,7 +72,10 @@ def look(client: Any) -> dict[str, Any]:
             sum(not ip.startswith("127.") for ip in set(ips))
             for ips in (listening(), *client.run(listening).values())
         ],
-        "dashboards": [sum(ip == "127.0.0.1" for ip in listening())],
+        "http": [sum(ip == "127.0.0.1" for ip in listening())],
+        "pages": [
+            page for page in ("/", "/metrics", "/info/main/workers.html") if shows(client, page)
+        ],
         "plain": refused(address.replace("tls://", "tcp://"), None),
         "stranger": refused(address, Security.temporary()),
     }

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from distributed import LocalCluster, Security
+from pydantic import ValidationError
 
 from oddjet.condor import Cluster, open_executor
 from oddjet.errors import ConfigError, ProcessingError
@@ -24,6 +25,7 @@ def write_keys(folder: Path) -> dict[str, str]:
     temporary = Security.temporary()
     for name, attribute in ROLES.items():
         (folder / f"{name}.pem").write_text(getattr(temporary, attribute))
+        (folder / f"{name}.pem").chmod(0o600)
     return {f"tls_{name}": str(folder / f"{name}.pem") for name in ROLES}
 
 
@@ -82,11 +84,45 @@ def test_nobody_there(keys: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["tcp://pool.example.org:8786", "pool.example.org:1", "ws://1.2.3.4:1"]
+    "address",
+    [
+        "tcp://pool.example.org:8786",
+        "pool.example.org:1",
+        "ws://1.2.3.4:1",
+        "tcp://localhost.example.org:1",
+        "tcp://127.0.0.1:8786",  # open to every user of this machine
+        "localhost:8786",
+        "inproc://127.0.0.1/1/1",
+    ],
 )
-def test_no_scheduler_elsewhere_without_tls(address: str) -> None:
-    cluster = Cluster(executor="address", address=address)
-    with pytest.raises(ConfigError, match="expected tls://"), open_executor(cluster):
+def test_no_scheduler_without_tls(address: str) -> None:
+    with pytest.raises(ValidationError, match="expected tls://"):
+        Cluster(executor="address", address=address)
+
+
+def test_a_key_that_others_can_read_is_no_key(address: str, tmp_path: Path) -> None:
+    keys = write_keys(tmp_path / "keys")
+    key = Path(keys["tls_key"])
+    for mode in (0o640, 0o604, 0o666):
+        key.chmod(mode)
+        with (
+            pytest.raises(ConfigError, match=f"mode {mode:o}.*chmod 600 {re.escape(str(key))}"),
+            open_executor(Cluster(executor="address", address=address, **keys)),
+        ):
+            pass
+    key.unlink()
+    with (
+        pytest.raises(ConfigError, match="tls_key: cannot read"),
+        open_executor(Cluster(executor="address", address=address, **keys)),
+    ):
+        pass
+
+
+def test_no_certificates_are_no_way_in(address: str) -> None:
+    with (
+        pytest.raises(ConfigError, match="expected tls_ca, tls_cert and tls_key"),
+        open_executor(Cluster(executor="address", address=address)),
+    ):
         pass
 
 
@@ -95,12 +131,3 @@ def test_dask_needs_shared_files(executor: str) -> None:
     cluster = Cluster(executor=executor, shared_files=False)
     with pytest.raises(ConfigError, match="oddjet submit"), open_executor(cluster):
         pass
-
-
-def test_a_host_that_only_begins_like_loopback_is_elsewhere() -> None:
-    for address in ("tcp://localhost.example.org:1", "tcp://127.example.org:1"):
-        with (
-            pytest.raises(ConfigError, match="expected tls://"),
-            open_executor(Cluster(executor="address", address=address)),
-        ):
-            pass

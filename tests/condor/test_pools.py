@@ -113,9 +113,10 @@ def assert_guarded(facts: dict[str, Any]) -> None:
     """Whatever listens off loopback speaks TLS, and only with owners of our certificates."""
     assert len(facts["addresses"]) >= 3
     assert all(address.startswith("tls://") for address in facts["addresses"])
-    # the scheduler's or worker's own port, on IPv4 and IPv6: no dashboard, no server of numbers
+    # the scheduler's or worker's own port, on IPv4 and IPv6: no server of pages or numbers
     assert all(number <= 2 for number in facts["off_loopback"])
-    assert facts["dashboards"] == [1]
+    assert facts["http"] == [1]
+    assert facts["pages"] == []
     assert facts["plain"]
     assert facts["stranger"]
 

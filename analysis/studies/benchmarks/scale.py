@@ -36,7 +36,8 @@ __all__ = ["compare_scoring", "compare_workers", "halves"]
 
 CHUNK_SIZE = 20_000
 _SCRIPT = (
-    "import sys; from oddjet.analysis.studies.benchmarks import scale; scale.run_job(sys.argv[1])"
+    "import os, sys; from oddjet.processes import end_with_owner; end_with_owner(os.getppid());"
+    "from oddjet.analysis.studies.benchmarks import scale; scale.run_job(sys.argv[1])"
 )
 _PATIENCE = 1800.0
 _WAYS: dict[str, list[str]] = {

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import awkward as ak
 import numpy as np
+import psutil
 import pytest
 import uproot
 
@@ -166,6 +171,49 @@ def test_a_dead_worker_is_told_and_leaves_nothing(
     with pytest.raises(ProcessingError, match="a worker of the simulation died"):
         simulate("w", 40, seed=1, output=tmp_path / "w.root", workers=2)
     assert not list(tmp_path.iterdir())
+
+
+DRIVER = """
+import sys
+from oddjet.analysis.cli import app as command_line
+from oddjet.datasets.simulation import simulate
+
+def command():
+    simulate("qcd", 40_000, seed=1, output=sys.argv[1], pt_hat_min=350, workers=2)
+
+if __name__ == "__main__":
+    command_line.app = command
+    command_line.main()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_workers_end_with_a_call_that_is_ended(tmp_path: Path, number: int) -> None:
+    """Else they would wait for blocks for ever."""
+    script, folder = tmp_path / "driver.py", tmp_path / "out"
+    script.write_text(DRIVER)
+    folder.mkdir()
+    with subprocess.Popen(
+        [sys.executable, str(script), str(folder / "a.root")], stderr=subprocess.PIPE, text=True
+    ) as driver:
+        workers: list[psutil.Process] = []
+        until = time.monotonic() + 60
+        while sum(worker.cpu_times().user > 1 for worker in workers) < 2:
+            assert driver.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.1)
+            workers = psutil.Process(driver.pid).children(recursive=True)
+        driver.send_signal(number)
+        errors = driver.communicate(timeout=15)[1]
+    _, left = psutil.wait_procs(workers, timeout=5)
+    for worker in left:
+        worker.kill()
+    assert not left
+    assert driver.returncode == (-9 if number == signal.SIGKILL else 143)
+    assert "Traceback" not in errors
+    if number == signal.SIGTERM:
+        assert not list(folder.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,123 @@
+"""Processes that end: workers with their owner, and a command at a signal, with all that it started."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
+from types import FrameType
+
+import psutil
+
+__all__ = ["deaf_children", "end_children", "end_with_owner", "stop_on_signals", "stopped_by"]
+
+_LOOK = 1.0
+_GRACE = 30.0
+_SAME = 0.5
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_received: list[tuple[int, float]] = []
+
+
+def end_with_owner(owner: int) -> None:
+    """End this process soon after its parent, however that ended: orphans get another one.
+
+    Args:
+        owner: Process number of the parent.
+    """
+
+    def look() -> None:
+        while os.getppid() == owner:
+            time.sleep(_LOOK)
+        os._exit(1)
+
+    threading.Thread(target=look, name="oddjet-owner", daemon=True).start()
+
+
+@contextmanager
+def deaf_children() -> Iterator[None]:
+    """Let what is started in the block not hear Ctrl-C, which a terminal sends to workers as well.
+
+    Their owner ends them; else each would print where it was. Threads that are started here, and what
+    they start, are deaf too.
+    """
+    # Starting the tracker would let the thread hear again.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def stop_on_signals() -> None:
+    """Turn the first signal that asks this process to end into an exception, so that all is closed.
+
+    SIGINT is a `KeyboardInterrupt`, SIGTERM and SIGHUP are a `SystemExit` with 128 + their number. A
+    second one, half a second later or more, ends this process and all that it started at once; so does
+    half a minute without an end, since an exception may be lost in a library. Signals that are ignored,
+    as after ``nohup``, stay so.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    arguments = (reader, threading.get_ident())
+    threading.Thread(target=_see_to_it, args=arguments, name="oddjet-end", daemon=True).start()
+    for number in _SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _stop)
+
+
+def stopped_by() -> int | None:
+    """Give the number of the signal that asked this process to end, if one did."""
+    return _received[0][0] if _received else None
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    del frame
+    now = time.monotonic()
+    if _received:
+        if now - _received[0][1] > _SAME:  # else sent to the process and to its group
+            _end(number)
+        return
+    _received.append((number, now))
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    raise SystemExit(128 + number)
+
+
+def _see_to_it(reader: int, main: int) -> None:
+    """Wait for the first signal, and see to it that the process ends.
+
+    Python answers a signal between two steps of its main thread. One that comes just before a call that
+    waits would be answered after it, so it is sent again: it then interrupts the call.
+    """
+    number = 0
+    while number not in _SIGNALS:
+        number = os.read(reader, 1)[0]
+    until = time.monotonic() + _GRACE
+    while not _received and time.monotonic() < until:
+        time.sleep(_SAME / 10)
+        signal.pthread_kill(main, number)
+    time.sleep(max(0.0, until - time.monotonic()))
+    _end(number)
+
+
+def _end(number: int) -> None:
+    end_children()
+    os._exit(128 + number)
+
+
+def end_children() -> None:
+    """Kill all processes that this one started, and what they started.
+
+    The trackers of shared memory are left: they clean up and end by themselves.
+    """
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if "resource_tracker" not in " ".join(child.cmdline()):
+                child.kill()

@@ -1,0 +1,143 @@
+"""A signal ends a command and all that it started, with the exit code that shells expect."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import psutil
+import pytest
+
+COMMAND = """
+import subprocess, sys, time
+from oddjet import processes
+from oddjet.analysis.cli import app as command_line
+from oddjet.analysis.cli.console import exit_on_error
+
+processes._GRACE = 1.0
+child = [sys.executable, "-c", "import time; time.sleep(60)"]
+
+def close():
+    print("closed", flush=True)
+
+{body}
+def app():
+    with exit_on_error():
+        command()
+
+command_line.app = app
+command_line.main()
+"""
+WORK = """
+def command():
+    subprocess.Popen(child)
+    try:
+        print("ready", flush=True)
+        time.sleep(60)
+    finally:
+        close()
+"""
+DEAF_LIBRARY = """
+def command():
+    subprocess.Popen(child)
+    ready = iter(["ready"])
+    while True:
+        try:
+            print(next(ready, "again"), flush=True)
+            time.sleep(60)
+        except BaseException:
+            close()
+"""
+SLOW_TO_CLOSE = """
+processes._GRACE = 60.0
+def command():
+    subprocess.Popen(child)
+    try:
+        print("ready", flush=True)
+        time.sleep(60)
+    finally:
+        close()
+        time.sleep(60)
+"""
+CHILD_IN_THE_BLOCK = """
+def command():
+    with processes.deaf_children():
+        deaf = subprocess.Popen(child)
+    try:
+        print("ready", flush=True)
+        time.sleep(60)
+    finally:
+        time.sleep(0.5)
+        print("closed", deaf.poll(), flush=True)
+"""
+
+
+def run(
+    body: str, end: Callable[[subprocess.Popen[str]], None], *before: str
+) -> tuple[int, str, str]:
+    """Run a command until it is ready, end it, and see that nothing it started is left."""
+    with subprocess.Popen(
+        [*before, sys.executable, "-c", COMMAND.format(body=body)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        started = psutil.Process(process.pid).children(recursive=True)
+        assert started
+        end(process)
+        output, errors = process.communicate(timeout=20)
+    _, left = psutil.wait_procs(started, timeout=5)
+    for child in left:
+        child.kill()
+    assert not left
+    assert "Traceback" not in errors
+    return process.returncode, output, errors
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_a_signal_closes_what_is_open_and_tells_the_shell(number: int, code: int) -> None:
+    returned, output, errors = run(WORK, lambda process: process.send_signal(number))
+    assert returned == code
+    assert output == "closed\n"
+    assert f"interrupted: {signal.Signals(number).name}" in errors
+
+
+def test_a_library_that_swallows_the_exception_ends_as_well() -> None:
+    returned, output, _ = run(DEAF_LIBRARY, lambda process: process.terminate())
+    assert (returned, output) == (143, "closed\nagain\n")
+
+
+def test_the_second_signal_waits_for_nothing() -> None:
+    def twice(process: subprocess.Popen[str]) -> None:
+        process.send_signal(signal.SIGINT)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "closed\n"
+        process.send_signal(signal.SIGINT)  # to the group as well: the same one
+        time.sleep(0.8)
+        process.terminate()
+
+    assert run(SLOW_TO_CLOSE, twice)[0] == 143
+
+
+def test_nohup_is_respected() -> None:
+    def twice(process: subprocess.Popen[str]) -> None:
+        process.send_signal(signal.SIGHUP)
+        process.terminate()
+
+    assert run(WORK, twice, "nohup")[0] == 143
+
+
+def test_workers_do_not_hear_what_a_terminal_sends_to_all() -> None:
+    returned, output, _ = run(
+        CHILD_IN_THE_BLOCK, lambda process: os.killpg(process.pid, signal.SIGINT)
+    )
+    assert (returned, output) == (130, "closed None\n")
