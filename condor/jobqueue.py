@@ -168,7 +168,7 @@ def open_address(cluster: Cluster) -> Iterator[WorkersExecutor]:
         ProcessingError: If none answers there, or it has no workers in time.
     """
     address = str(cluster.address)
-    security = _given_security(cluster) or Security(require_encryption=True)
+    security: Any = _given_security(cluster) or Security(require_encryption=True)
     if not (security.tls_ca_file and security.tls_client_cert):
         msg = f"cluster: expected tls_ca, tls_cert and tls_key, or those of Dask's own settings, for {address}"
         raise ConfigError(msg)

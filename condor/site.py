@@ -179,7 +179,7 @@ class Cluster(Site):
         if value is not None and not value.startswith("tls://"):
             msg = (
                 f"expected tls://HOST:PORT, received {value!r}: without TLS every user of the machine it is on,"
-                " or of the network, could run code there; start the scheduler with --tls-ca-file"
+                " or of the network, could run code there; docs/batch.md says how to start a scheduler with TLS"
             )
             raise ValueError(msg)
         return value
