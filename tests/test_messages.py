@@ -64,6 +64,7 @@ NO_SETTINGS = {
     "c_k": "formula",
     "condor_submit": "program",
     "data_obs": "a datacard's process",
+    "end_with_owner": "function",
     "e_minus": "a training's record",
     "e_plus": "a training's record",
     "earth_movers_distance": "function",
