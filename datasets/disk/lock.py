@@ -7,7 +7,7 @@ import fcntl
 import json
 import logging
 import os
-import socket
+import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -72,7 +72,7 @@ def _open_locked(path: Path) -> int:
         os.close(descriptor)
     about = {
         "pid": os.getpid(),
-        "host": socket.gethostname(),
+        "host": platform.node(),
         "since": time.strftime("%Y-%m-%d %H:%M:%S"),
     }
     os.truncate(descriptor, 0)

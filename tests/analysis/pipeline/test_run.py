@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from offline import no_network
 from toy_tables import SMALL_HUNT
 from typer.testing import CliRunner
 
@@ -111,7 +112,10 @@ def config(tmp_path_factory: pytest.TempPathFactory, their_package: str) -> Anal
 
 @pytest.fixture(scope="module")
 def result(config: AnalysisConfig) -> Run:
-    return run_chain(config)
+    with no_network() as asked:
+        run = run_chain(config)
+    assert asked == []
+    return run
 
 
 def times(folder: Path, pattern: str) -> dict[str, int]:
