@@ -11,7 +11,6 @@ import importlib.util
 import logging
 import math
 import os
-import shlex
 import signal
 import sys
 import time
@@ -27,8 +26,9 @@ from distributed import Client, LocalCluster, Security, performance_report
 
 from oddjet.condor.events import read_events, tail
 from oddjet.condor.executors import WorkersExecutor
-from oddjet.condor.site import Cluster, Site
-from oddjet.condor.submit import WORKER_ENVIRONMENT, literal, site_lines
+from oddjet.condor.quoting import quoted
+from oddjet.condor.site import Cluster
+from oddjet.condor.submit import WORKER_ENVIRONMENT, site_lines
 from oddjet.errors import ConfigError, ProcessingError
 from oddjet.extras import install_command
 from oddjet.processes import deaf_children
@@ -229,7 +229,7 @@ def _jobqueue(cluster: Cluster, logs: Path) -> Any:
         "cores": cluster.cores,
         "processes": cluster.cores,
         "memory": cluster.memory,
-        "python": cluster.python or ("python3" if cluster.image else shlex.quote(sys.executable)),
+        "python": quoted(_python(cluster), "shell", "python"),
         "job_script_prologue": [
             *cluster.prologue,
             *(f"export {name}={value}" for name, value in WORKER_ENVIRONMENT.items()),
@@ -251,19 +251,17 @@ def _jobqueue(cluster: Cluster, logs: Path) -> Any:
             job_cls=_quoting(htcondor.HTCondorJob, keys),
             disk=cluster.disk,
             job_extra_directives={
-                "LogDirectory": literal(logs),
+                "LogDirectory": quoted(logs, "setting", "log_folder"),
                 **lines,
                 **site_lines(cluster),
             },
             **options,
         )
     if cluster.proxy:
-        options["job_script_prologue"].append(
-            f"export X509_USER_PROXY={shlex.quote(str(cluster.proxy.absolute()))}"
-        )
-    return slurm.SLURMCluster(
-        job_cls=_quoting(slurm.SLURMJob, keys), **options, **_slurm_options(cluster, logs)
-    )
+        proxy = quoted(cluster.proxy.absolute(), "shell", "proxy")
+        options["job_script_prologue"].append(f"export X509_USER_PROXY={proxy}")
+    options |= _slurm_options(cluster, logs)
+    return slurm.SLURMCluster(job_cls=_quoting(slurm.SLURMJob, keys), **options)
 
 
 def _quoting(job_class: Any, folder: Path) -> Any:
@@ -280,9 +278,11 @@ def _quoting(job_class: Any, folder: Path) -> Any:
             command = self._command_template
             for name, path in security.get_tls_config_for_role("worker").items():
                 option = f"--tls-{name.replace('_', '-')} "
-                command = command.replace(f"{option}{path}", f"{option}{shlex.quote(str(path))}")
-            if self.config_name == "htcondor":  # to which $(…) of a shell is one of its own macros
-                command = command.replace("$(", "$(DOLLAR)(")
+                command = command.replace(
+                    f"{option}{path}", f"{option}{quoted(path, 'shell', 'tls')}"
+                )
+            if self.config_name == "htcondor":  # to which signs of a shell are macros of its own
+                command = command.replace("$", "$(DOLLAR)")
             self._command_template = command
 
         @contextmanager
@@ -294,24 +294,32 @@ def _quoting(job_class: Any, folder: Path) -> Any:
     return QuotingJob
 
 
-def _slurm_options(site: Site, logs: Path) -> dict[str, Any]:
-    seconds = site.wall_time or 8 * 3600
-    place = str(logs).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+def _python(cluster: Cluster) -> str:
+    """The interpreter in a job."""
+    return cluster.python or ("python3" if cluster.image else sys.executable)
+
+
+def _slurm_options(cluster: Cluster, logs: Path) -> dict[str, Any]:
+    """What Slurm's jobs need beside; dask-jobqueue itself writes values without quotes."""
+    seconds = cluster.wall_time or 8 * 3600
+    given = {"partition": cluster.queue, "account": cluster.account}
+    lines = {name: value for name, value in given.items() if value} | cluster.submit_lines
+    shorter = {"partition": "-p", "account": "-A"}
+    replaced = ["-e", "-o", *(short for name, short in shorter.items() if name in lines)]
+    place = quoted(logs, "pattern", "log_folder").removesuffix('"')
     options: dict[str, Any] = {
-        "queue": site.queue,
-        "account": site.account,
         "walltime": f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}",
-        # dask-jobqueue writes the folder of the logs without quotes.
-        "job_directives_skip": ["#SBATCH -e ", "#SBATCH -o "],
+        "job_directives_skip": [f"#SBATCH {option} " for option in replaced],
         "job_extra_directives": [
-            f'--error="{place}/dask-worker-%J.err"',
-            f'--output="{place}/dask-worker-%J.out"',
-            *(f"--{name}={value}" for name, value in site.submit_lines.items()),
+            f'--error={place}/dask-worker-%J.err"',
+            f'--output={place}/dask-worker-%J.out"',
+            *(f"--{name}={quoted(lines[name], 'sbatch', name)}" for name in lines),
         ],
     }
-    if site.image:
-        inner = site.python or "python3"
-        options["python"] = f"apptainer exec {shlex.quote(site.image)} {inner}"
+    if cluster.image:
+        image = quoted(cluster.image, "shell", "image")
+        python = quoted(_python(cluster), "shell", "python")
+        options["python"] = f"apptainer exec {image} {python}"
     return options
 
 
@@ -338,7 +346,7 @@ def _check_key(path: Path) -> None:
     if mode & 0o077:
         msg = (
             f"tls_key: others may read {path} (mode {mode:o}), and run code as you with it: expected a file that"
-            f" only you can read. If nobody else has had it: chmod 600 {shlex.quote(str(path))}"
+            f" only you can read. If nobody else has had it: chmod 600 {quoted(path, 'shell', 'tls_key')}"
         )
         raise ConfigError(msg)
 

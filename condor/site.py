@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,11 +12,13 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
 from oddjet.bounds import MOST_WORKERS, FolderPath
+from oddjet.condor.quoting import problem_with
 from oddjet.errors import ConfigError, did_you_mean
 from oddjet.parsing import parse_yaml
 
@@ -25,6 +28,12 @@ SITES = Path(__file__).resolve().parent / "sites"
 """Folder of the profiles that come with the package."""
 LARGEST = 2**20
 """Length of a profile that is read [bytes]."""
+
+# Names of lines; the words that begin something else in HTCondor's submit files are none.
+_NAME = re.compile(
+    r"(?!(queue|include|use|if|elif|else|endif)$)\+?[a-z_][a-z0-9_.-]*", re.IGNORECASE
+)
+_HOST = r"^[A-Za-z0-9_.:\[\]-]+$"
 
 
 class Site(BaseModel):
@@ -69,7 +78,7 @@ class Site(BaseModel):
     log_folder: FolderPath = Path("logs")
     shared_files: bool = True
     package: Path | None = None
-    scheduler_host: str | None = None
+    scheduler_host: str | None = Field(default=None, pattern=_HOST)
     worker_ports: str | None = Field(default=None, pattern=r"^\d+(:\d+)?$")
 
     @field_validator("memory", "disk")
@@ -96,11 +105,13 @@ class Site(BaseModel):
         hours, minutes, seconds = map(int, parts)
         return 3600 * hours + 60 * minutes + seconds
 
-    @field_validator("proxy", "log_folder", "package")
+    @field_validator("proxy", "log_folder", "package", "python")
     @classmethod
-    def _expand(cls, value: Path | None) -> Path | None:
+    def _expand(cls, value: Path | str | None) -> Path | str | None:
+        if value is None or (isinstance(value, str) and not value.startswith("~")):
+            return value
         try:
-            return value.expanduser() if value else value
+            return type(value)(Path(value).expanduser())
         except RuntimeError as error:
             msg = f"there is no home to put in place of ~ ({error}): write the whole path"
             raise ValueError(msg) from error
@@ -110,14 +121,27 @@ class Site(BaseModel):
     def _as_text(cls, value: Any) -> Any:
         return {k: str(v) for k, v in value.items()} if isinstance(value, dict) else value
 
-    @field_validator("submit_lines", "prologue")
+    @field_validator("submit_lines")
     @classmethod
-    def _one_line_each(cls, value: Any) -> Any:
-        texts = [*value.keys(), *value.values()] if isinstance(value, dict) else value
-        for text in texts:
-            if "\n" in text or "\r" in text:
-                msg = f"expected single lines, received {text!r}"
-                raise ValueError(msg)
+    def _are_names(cls, value: dict[str, str]) -> dict[str, str]:
+        if odd := [name for name in value if not _NAME.fullmatch(name) and not problem_with(name)]:
+            msg = f"expected names of lines of a submit file, such as requirements, received {odd[0]!r}"
+            raise ValueError(msg)
+        return value
+
+    @field_validator("*")
+    @classmethod
+    def _is_one_line(cls, value: Any, info: ValidationInfo) -> Any:
+        """Nothing that ends up in a file of HTCondor, Slurm or a shell begins another line of it."""
+        if isinstance(value, str | Path):
+            texts = [str(value)]
+        elif isinstance(value, Mapping):
+            texts = [*value.keys(), *value.values()]
+        else:
+            texts = list(value) if isinstance(value, tuple) else []
+        tabs = info.field_name == "prologue"
+        if problem := next(filter(None, (problem_with(text, tabs=tabs) for text in texts)), ""):
+            raise ValueError(problem)
         return value
 
     @property

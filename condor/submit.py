@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -13,15 +12,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import oddjet
+from oddjet.condor.quoting import quoted
 from oddjet.condor.site import Site
 from oddjet.errors import ConfigError, ProcessingError
 
 __all__ = [
     "WORKER_ENVIRONMENT",
-    "literal",
     "pack_package",
     "remove_jobs",
     "site_lines",
+    "submission_lines",
     "submit_jobs",
     "write_submission",
 ]
@@ -55,23 +55,25 @@ WORKER_ENVIRONMENT = {
     "DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE": "False",
 }
 
-_PACKAGE = "oddjet.tar.gz"
+_PACKAGE, _WRAPPER = "oddjet.tar.gz", "run.sh"
 
 
 def site_lines(site: Site) -> dict[str, str]:
     """Give the lines, name to value, of a submit file that a site needs beside the usual."""
     lines: dict[str, str] = {}
     if site.image:
-        lines |= {"universe": "container", "container_image": site.image}
+        image = quoted(site.image, "setting", "image")
+        lines |= {"universe": "container", "container_image": image}
     if site.wall_time:
         lines["MY.MaxRuntime"] = str(site.wall_time)
     if site.job_flavour:
         lines["MY.JobFlavour"] = f'"{site.job_flavour}"'
     if site.proxy:
-        lines["x509userproxy"] = literal(site.proxy.absolute())
+        lines["x509userproxy"] = quoted(site.proxy.absolute(), "setting", "proxy")
     if site.account:
-        lines["accounting_group"] = site.account
-    return lines | site.submit_lines
+        lines["accounting_group"] = quoted(site.account, "setting", "account")
+    own = site.submit_lines.items()
+    return lines | {name: quoted(value, "line", f"submit_lines: {name}") for name, value in own}
 
 
 def write_submission(
@@ -92,21 +94,41 @@ def write_submission(
         module: What `python -m` runs, with the paths of `job.json` and `parts`.
         n_jobs: Number of jobs.
         inputs: Further files to transfer where none are shared, relative to each job's folder.
+
+    Raises:
+        ConfigError: If a setting of the site or the folder cannot be written there.
     """
+    lines = submission_lines(folder, site, inputs)
     folder = folder.absolute()
     python = site.python or ("python3" if site.image else sys.executable)
-    wrapper = folder / "run.sh"
+    wrapper = folder / _WRAPPER
     wrapper.write_text(_wrapper(site, python, module), encoding="utf-8")
     wrapper.chmod(0o755)
-    job = f"{literal(folder)}/jobs/$(Process)"
+    text = "".join(f"{name} = {value}\n" for name, value in lines.items())
+    path = folder / "jobs.sub"
+    path.write_text(f"{text}queue {n_jobs}\n", encoding="utf-8")
+    return path
+
+
+def submission_lines(folder: Path, site: Site, inputs: Sequence[str] = ()) -> dict[str, str]:
+    """Give the lines, name to value, of the submit file of jobs in a folder; see `write_submission`.
+
+    Raises:
+        ConfigError: If a setting of the site or the folder cannot be written there.
+    """
+    folder = folder.absolute()
+    place = quoted(folder, "setting", "folder of the jobs")
+    job = quoted(folder, "argument", "folder of the jobs") + "/jobs/$(Process)"
     lines = {
         "universe": "vanilla",
-        "executable": literal(wrapper),
-        "arguments": "job.json parts" if not site.shared_files else _arguments(job),
-        "initialdir": job,
+        "executable": f"{place}/{_WRAPPER}",
+        "arguments": (
+            f"\"'{job}/job.json' '{job}/parts'\"" if site.shared_files else "job.json parts"
+        ),
+        "initialdir": f"{place}/jobs/$(Process)",
         "output": "stdout",
         "error": "stderr",
-        "log": literal(folder / "jobs.log"),
+        "log": f"{place}/jobs.log",
         "request_cpus": "1",
         "request_memory": str(site.memory_mb),
         "request_disk": str(site.disk_kb),
@@ -121,35 +143,7 @@ def write_submission(
             "transfer_input_files": ", ".join(files),
             "transfer_output_files": "parts",
         }
-    lines |= {"when_to_transfer_output": "ON_EXIT", **site_lines(site)}
-    text = "".join(f"{name} = {value}\n" for name, value in lines.items())
-    path = folder / "jobs.sub"
-    path.write_text(f"{text}queue {n_jobs}\n", encoding="utf-8")
-    return path
-
-
-def literal(path: Path) -> str:
-    """Write a path so that HTCondor expands nothing in it.
-
-    Raises:
-        ConfigError: If it cannot be written in one line of a submit file.
-    """
-    text = str(path)
-    if text != text.strip() or "\n" in text or text.endswith("\\"):
-        msg = (
-            f"HTCondor's submit files cannot hold the path {text!r}: expected one line without a"
-            " blank or a backslash at its end; use another folder"
-        )
-        raise ConfigError(msg)
-    return text.replace("$", "$(DOLLAR)")
-
-
-def _arguments(job: str) -> str:
-    """The job's file and the folder of its parts, in HTCondor's quotes; quotes are doubled inside."""
-    paths = (
-        f"{job}/{name}".replace("'", "''").replace('"', '""') for name in ("job.json", "parts")
-    )
-    return '"{}"'.format(" ".join(f"'{path}'" for path in paths))
+    return lines | {"when_to_transfer_output": "ON_EXIT", **site_lines(site)}
 
 
 def _wrapper(site: Site, python: str, module: str) -> str:
@@ -158,7 +152,9 @@ def _wrapper(site: Site, python: str, module: str) -> str:
     lines += ['mkdir -p "$2"', *site.prologue, "set -e"]
     if not site.shared_files:
         lines += [f"tar -xzf {_PACKAGE}", 'export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"']
-    return "\n".join([*lines, f'exec {shlex.quote(python)} -m {module} "$1" "$2"', ""])
+    return "\n".join(
+        [*lines, f'exec {quoted(python, "shell", "python")} -m {module} "$1" "$2"', ""]
+    )
 
 
 def pack_package(folder: Path, package: Path | None = None) -> Path:

@@ -37,6 +37,18 @@ def test_keys_of_the_block_win_over_the_site(tmp_path: Path) -> None:
         ("job_flavour: 'a\"b'", "job_flavour"),
         ('prologue: ["a\\nqueue 100"]', "single lines"),
         ('submit_lines: {"a": "b\\nqueue 100"}', "single lines"),
+        ('submit_lines: {"a\\nb": "c"}', "single lines"),
+        ("submit_lines: {queue: 1000}", "names of lines"),
+        ('submit_lines: {"a = b, c": "d"}', "names of lines"),
+        ('submit_lines: {"include": "/etc/passwd"}', "names of lines"),
+        ('image: "docker://a\\nqueue 100"', "image: .*single lines"),
+        ('account: "a\\nexecutable = /bin/false"', "account: .*single lines"),
+        ('proxy: "/tmp/x\\rqueue"', "proxy: .*single lines"),
+        ('queue: "debug\\n#SBATCH --array=0-999"', "queue: .*single lines"),
+        ('python: "python3\\nrm -r x"', "python: .*single lines"),
+        ('log_folder: "logs\\x01"', "log_folder: .*control characters"),
+        ('scheduler_host: "a; rm -r x"', "scheduler_host"),
+        ("memory: 1e400 GB", "expected a size"),
         ("- memory", "expected a mapping"),
         ("a: [", "cannot read"),
     ],
@@ -49,6 +61,12 @@ def test_what_cannot_be_meant_is_refused(text: str, told: str, tmp_path: Path) -
     assert str(path) in str(error.value)
     with pytest.raises(ValidationError, match=told):
         Cluster(site=str(path))
+
+
+def test_python_may_be_in_the_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert Site(python="~/env/bin/python").python == "/home/me/env/bin/python"
+    assert Site(python="./python").python == "./python"
 
 
 def test_an_unknown_site_is_told_with_the_known_ones(tmp_path: Path) -> None:

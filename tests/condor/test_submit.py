@@ -72,12 +72,35 @@ def test_any_folder_is_named_as_it_is(tmp_path: Path, name: str, shared: bool) -
     assert macros == []
 
 
-@pytest.mark.parametrize("name", ["two\nlines", "backslash\\"])
-def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path, name: str) -> None:
-    (tmp_path / name / "x").mkdir(parents=True)
-    site = Site(proxy=tmp_path / name)
-    with pytest.raises(ConfigError, match="cannot hold the path"):
-        write_submission(tmp_path, site, module="m", n_jobs=2)
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("two\nlines", "single lines"),
+        ("backslash\\", "no backslash at the end"),
+        ("blank ", "no blank at either end"),
+        ("bytes\udcff", "single lines"),
+    ],
+)
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path, name: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=f"folder of the jobs: .*{told}"):
+        write_submission(tmp_path / name, Site(), module="m", n_jobs=2)
+    assert list(tmp_path.iterdir()) == []
+    if told != "single lines":
+        with pytest.raises(ConfigError, match=f"proxy: .*{told}"):
+            write_submission(tmp_path, Site(proxy=tmp_path / name), module="m", n_jobs=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("setting", ["image", "account"])
+def test_settings_of_a_site_are_read_as_they_are(tmp_path: Path, setting: str) -> None:
+    site = Site(**{setting: "it's $(HOME) $ENV(HOME), 5% #1"})
+    text = write_submission(tmp_path, site, module="m", n_jobs=2).read_text()
+    assert "= it's $(DOLLAR)(HOME) $(DOLLAR)ENV(HOME), 5% #1\n" in text
+    for value in ("a ", "a\\"):  # the second would swallow the line after it
+        with pytest.raises(ConfigError, match=setting):
+            write_submission(tmp_path, Site(**{setting: value}), module="m", n_jobs=2)
+    with pytest.raises(ConfigError, match="submit_lines: requirements"):
+        write_submission(tmp_path, Site(submit_lines={"requirements": "a\\"}), module="m", n_jobs=2)
 
 
 def test_the_wrapper_runs_the_module_after_the_prologue(tmp_path: Path) -> None:
