@@ -20,14 +20,14 @@ from coffea.processor.executor import ExecutorBase, IterativeExecutor
 from pydantic import BaseModel, ConfigDict, Field
 
 from oddjet.datasets.disk.atomic import atomic_write, write_text
-from oddjet.datasets.disk.validation import read_config, validate
+from oddjet.datasets.disk.secrets import is_hidden, private_file, read_with_secrets
+from oddjet.datasets.disk.validation import validate
 from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.datasets.skims.compaction import copy_stored_parts
 from oddjet.datasets.skims.manifest import write_manifest
 from oddjet.datasets.skims.parts import read_part_record
 from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ConfigError, ProcessingError
-from oddjet.ml.plugins import allow_classes
 from oddjet.ml.representations import representation_from_identity
 from oddjet.processors.engine.attempts import failure_of
 from oddjet.processors.engine.keys import code_digest
@@ -44,6 +44,7 @@ from oddjet.processors.totals import PartGroup
 __all__ = [
     "FAILURES",
     "INPUTS",
+    "JOB",
     "AbsentExecutor",
     "BatchChunk",
     "BatchJob",
@@ -57,6 +58,7 @@ __all__ = [
 
 FAILURES = "failures.json"
 INPUTS = "inputs.tar"
+JOB = "job.json"
 
 
 class _Settings(BaseModel):
@@ -74,8 +76,6 @@ class BatchStep(_Settings):
         skim: The skim that is scored; relative to the job's file.
         detectors: Label to folder of each detector, relative to the job's file.
         histograms: What is filled.
-        classes: Classes of other packages that the configuration names, as `package.module:Class`: the
-            detectors' folders may name them too.
     """
 
     step: Literal["skim", "score"]
@@ -85,7 +85,6 @@ class BatchStep(_Settings):
     skim: Path | None = None
     detectors: dict[str, Path] = Field(default_factory=dict)
     histograms: HistogramSettings = Field(default_factory=HistogramSettings)
-    classes: tuple[str, ...] = ()
 
 
 class BatchChunk(_Settings):
@@ -181,7 +180,7 @@ def read_job(path: Path) -> BatchJob:
     Raises:
         ConfigError: If it cannot be read.
     """
-    job = validate(BatchJob, read_config(path), str(path))
+    job = validate(BatchJob, read_with_secrets(path), str(path))
     folder = path.absolute().parent
     changes: dict[str, Any] = {
         "skim": folder / job.step.skim if job.step.skim else None,
@@ -237,7 +236,12 @@ def run_job(path: Path, parts: Path, *, executor: ExecutorBase) -> None:
             f" {code_digest()[:12]}): the job must have the same version of oddjet"
         )
         raise ConfigError(msg)
-    allow_classes(job.step.classes)
+    if any(is_hidden(item.chunk.file) for item in job.chunks):
+        msg = (
+            f"{path}: the queries of its URLs are not in {private_file(path).name} beside it any more:"
+            " submit into another folder"
+        )
+        raise ConfigError(msg)
     parts.mkdir(parents=True, exist_ok=True)
     (parts / FAILURES).unlink(missing_ok=True)
     work = _skim if job.step.step == "skim" else _score

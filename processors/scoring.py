@@ -115,10 +115,7 @@ def _config(
     scorer: JetScorer, scales: Mapping[str, float] | None, options: RunOptions
 ) -> dict[str, Any]:
     return {
-        "detectors": [
-            {key: value for key, value in asdict(detector).items() if key != "classes"}
-            for detector in scorer.detectors
-        ],
+        "detectors": [asdict(detector) for detector in scorer.detectors],
         "histograms": scorer.histograms.model_dump(mode="json"),
         "scales": dict(scales) if scales is not None else None,
         "trust_code": options.trust_code,

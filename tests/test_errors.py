@@ -18,6 +18,9 @@ from oddjet.errors import BadFileError, without_queries
         ("https://a.org/b.root?token=x. Repeat", "https://a.org/b.root. Repeat"),
         ("https://a.org/b.root?token=a.b:c, entries [0, 3)", "https://a.org/b.root, entries [0, 3)"),
         ('{"https://a.org/b.root?token=x":"Events"}', '{"https://a.org/b.root":"Events"}'),
+        ("https://a.org/b?sig=a,b;c=(d)&e: no", "https://a.org/b: no"),
+        ("HTTPS://me:word@a.org/b?x=y", "HTTPS://me@a.org/b"),
+        ("root://me@a.org//b and https://a.org:80/c@d", "root://me@a.org//b and https://a.org:80/c@d"),
         ("is a/b.root there? https://a.org is", "is a/b.root there? https://a.org is"),
     ],
 )  # fmt: skip

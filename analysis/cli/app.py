@@ -14,6 +14,7 @@ from rich.logging import RichHandler
 from typer.core import TyperCommand, TyperGroup
 
 from oddjet.analysis.cli.console import err, exit_on_error, out
+from oddjet.datasets.disk.logs import DiscreetFormatter
 from oddjet.processes import end_children, stop_on_signals, stopped_by
 
 __all__ = ["COMMANDS", "app", "main"]
@@ -169,7 +170,8 @@ def _settings(
     del debug, show_version
     level = logging.INFO if verbose else logging.WARNING
     handler = RichHandler(level, console=err, show_path=False)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
+    handler.setFormatter(DiscreetFormatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("oddjet").setLevel(logging.INFO)  # for the log files in output folders
 
 

@@ -26,7 +26,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from oddjet.errors import OddjetError, shortened
+from oddjet.errors import OddjetError, shortened, without_queries
 from oddjet.faults import describe_fault
 from oddjet.processes import stopped_by
 
@@ -89,7 +89,7 @@ def _tell(error: BaseException, title: str, text: str, debug: bool) -> None:
         err.print("".join(traceback.format_exception(error)), soft_wrap=True)
     kind, colon, name = title.partition(":")
     err.print(Text.assemble((kind + colon, "bold red"), name))
-    err.print(text, soft_wrap=True)
+    err.print(without_queries(text), soft_wrap=True)
 
 
 def print_rows(title: str, headings: tuple[str, str], rows: Sequence[tuple[str, str]]) -> None:
@@ -181,4 +181,5 @@ class RichReporter:
 
     def log(self, message: str) -> None:
         """Print one line."""
+        message = without_queries(message)
         self.console.print(message, markup=False, emoji=False, highlight=False)

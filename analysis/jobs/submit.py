@@ -25,9 +25,16 @@ from oddjet.analysis.pipeline.steps import score_skim, skim_events
 from oddjet.analysis.scores.sample import histogram_settings
 from oddjet.condor.events import JobState, read_events, tail
 from oddjet.condor.site import Cluster
-from oddjet.condor.submit import pack_package, remove_jobs, submit_jobs, write_submission
+from oddjet.condor.submit import (
+    pack_package,
+    remove_jobs,
+    submission_lines,
+    submit_jobs,
+    write_submission,
+)
 from oddjet.datasets.disk.atomic import write_text
-from oddjet.datasets.disk.validation import read_config, validate
+from oddjet.datasets.disk.secrets import private_file, read_with_secrets, write_with_secrets
+from oddjet.datasets.disk.validation import validate
 from oddjet.datasets.skims.manifest import Manifest
 from oddjet.errors import ConfigError, OddjetError
 from oddjet.processors.engine.keys import code_digest
@@ -35,6 +42,7 @@ from oddjet.processors.engine.progress import Reporter, SilentReporter
 from oddjet.processors.jobs import (
     FAILURES,
     INPUTS,
+    JOB,
     AbsentExecutor,
     BatchChunk,
     BatchJob,
@@ -171,6 +179,7 @@ def submit(
         )
         raise ConfigError(msg)
     config = _absolute(config, site, reporter or SilentReporter())
+    submission_lines(folder, config.cluster)  # refuses before anything is done
     absent = AbsentExecutor()
     try:
         manifest = _merge(config, step, absent)
@@ -187,7 +196,7 @@ def submit(
         chunks_per_job=max(len(group) for group in groups),
     )
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / BATCH, batch.model_dump_json(indent=1) + "\n")
+    write_with_secrets(folder / BATCH, batch.model_dump(mode="json"))
     return _start_round(batch, folder, groups, n_done=0, dry_run=dry_run)
 
 
@@ -197,7 +206,7 @@ def read_batch(folder: Path) -> Batch:
     Raises:
         ConfigError: Nothing was submitted there, or it cannot be read.
     """
-    return validate(Batch, read_config(folder / BATCH), str(folder / BATCH))
+    return validate(Batch, read_with_secrets(folder / BATCH), str(folder / BATCH))
 
 
 def collect(
@@ -230,7 +239,7 @@ def collect(
     chunks: dict[str, BatchChunk] = {}
     done: set[str] = set()
     for path in itertools.chain.from_iterable(map(list_jobs, list_rounds(folder))):
-        job = read_job(path / "job.json")
+        job = read_job(path / JOB)
         chunks |= {item.chunk.key: item for item in job.chunks}
         done |= set(gather_parts(job, path / "parts", batch.output))
         # What later rounds report of a chunk replaces what earlier ones reported.
@@ -239,6 +248,9 @@ def collect(
     if not missing or allow_missing:
         absent = AbsentExecutor(reason=lambda key: _reason(missing, key))
         manifest = _merge(batch.config, batch.step, absent, allow_missing=allow_missing)
+        if not missing:
+            for path in [folder / BATCH, *folder.glob(f"round-*/jobs/*/{JOB}")]:
+                private_file(path).unlink(missing_ok=True)
         return Collected(len(chunks), len(done), missing=_by_job(missing), manifest=manifest)
     if not resubmit:
         return Collected(len(chunks), len(done), missing=_by_job(missing))
@@ -295,7 +307,6 @@ def _batch_step(batch: Batch) -> BatchStep:
         skim=run.skim_folder,
         detectors=run.models,
         histograms=histogram_settings(run.config.hunt),
-        classes=run.named_classes,
     )
 
 
@@ -316,23 +327,18 @@ def _start_round(
     number = 1 + len(list(folder.glob("round-*")))
     place = (folder / f"round-{number}").absolute()
     site = batch.config.cluster
-    step = _batch_step(batch)
+    step, secret = _batch_step(batch), False
     for index, group in enumerate(groups):
         job = BatchJob(step=step, chunks=tuple(group))
         path = place / "jobs" / str(index)
         path.mkdir(parents=True)
         if not site.shared_files:
             job = pack_inputs(job, path)
-        write_text(path / "job.json", job.model_dump_json(indent=1) + "\n")
+        secret |= write_with_secrets(path / JOB, job.model_dump(mode="json"))
+    inputs = () if site.shared_files else (INPUTS, *([private_file(Path(JOB)).name] * secret))
     if not site.shared_files:
         pack_package(place, site.package)
-    submit_file = write_submission(
-        place,
-        site,
-        module=_MODULE,
-        n_jobs=len(groups),
-        inputs=() if site.shared_files else (INPUTS,),
-    )
+    submit_file = write_submission(place, site, module=_MODULE, n_jobs=len(groups), inputs=inputs)
     cluster = None if dry_run else submit_jobs(submit_file)
     if cluster is not None:
         write_text(place / _CLUSTER, f"{cluster}\n")

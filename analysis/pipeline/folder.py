@@ -23,12 +23,12 @@ from oddjet.analysis.sculpting.scores import SculptingResult, judge_scores
 from oddjet.analysis.sculpting.verdict import JudgeSettings
 from oddjet.analysis.statistics.limits.spectrum import SpectrumLimit
 from oddjet.datasets.disk.atomic import write_text
+from oddjet.datasets.disk.secrets import without_secrets
 from oddjet.datasets.luminosity.recorded import data_luminosity
 from oddjet.datasets.skims.manifest import DatasetSummary
 from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ConfigError, InputError, TooFewJetsError
 from oddjet.ml.folds import FoldedDetector
-from oddjet.ml.plugins import allow_classes, named_in
 from oddjet.ml.representations.jet_image import JetImage
 from oddjet.processors.histograms import HistogramSettings
 from oddjet.processors.scores import Scores, open_scores
@@ -58,17 +58,6 @@ class Run(Shown):
     _section_module = "oddjet.analysis.pipeline.report"
 
     config: AnalysisConfig
-
-    def __post_init__(self) -> None:
-        """Let saved detectors be of the classes that the configuration names."""
-        allow_classes(self.named_classes)
-
-    @property
-    def named_classes(self) -> tuple[str, ...]:
-        """Classes of other packages that the configuration names, as `package.module:Class`."""
-        given = [(detector.name, detector.hyper_parameters) for detector in self.config.detectors]
-        methods = self.config.decorrelation.methods if self.config.decorrelation else {}
-        return tuple(dict.fromkeys(named_in([*given, methods])))
 
     @classmethod
     def open(cls, folder: Path | str, *, unblind: bool = False) -> Run:
@@ -134,10 +123,15 @@ class Run(Shown):
         """The command line that makes the same again."""
         return f"oddjet run {shlex.quote(str(self.config_file))}"
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings in JSON types, for what is stored: without the secrets of URLs."""
+        return dict(without_secrets(self.config.model_dump(mode="json")))
+
     def write_config(self) -> None:
         """Write the settings into the folder."""
-        content = self.config.model_dump(mode="json")
-        write_text(self.config_file, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+        content = yaml.safe_dump(self.settings, sort_keys=False, allow_unicode=True)
+        write_text(self.config_file, content)
 
     @property
     def image(self) -> JetImage | None:

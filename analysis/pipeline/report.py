@@ -84,7 +84,7 @@ def build_report(run: Run, seconds: Mapping[str, float]) -> Report:
         *([] if injection is None else [injection_section(injection, label=label)]),
         _anomalies(run),
         provenance_section(
-            config=run.config.model_dump(mode="json"),
+            config=run.settings,
             manifest=run.skim.manifest,
             commands=[run.command],
             seconds=seconds,

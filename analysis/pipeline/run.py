@@ -118,7 +118,7 @@ def _report_key(run: Run) -> str:
     manifests = [read_manifest(folder) for folder in (run.skim_folder, run.scores_folder)]
     return content_key(
         {
-            "config": run.config.model_dump(mode="json"),
+            "config": run.settings,
             "code": source_digest("oddjet"),
             "versions": package_versions(),
             "manifests": [manifest.model_dump(mode="json") for manifest in manifests],

@@ -9,12 +9,22 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
-__all__ = ["LOG", "write_log"]
+from oddjet.errors import without_queries
+
+__all__ = ["LOG", "DiscreetFormatter", "write_log"]
 
 LOG = "oddjet.log"
 """Name of the log in an output folder."""
 
 _logger = logging.getLogger("oddjet")
+
+
+class DiscreetFormatter(logging.Formatter):
+    """A formatter that leaves out the queries and passwords of URLs, which may be tokens."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Format a record."""
+        return without_queries(super().format(record))
 
 
 @contextmanager
@@ -34,7 +44,7 @@ def write_log(path: Path | str) -> Iterator[None]:
     is_new = not path.parent.exists()
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(DiscreetFormatter("%(asctime)s %(levelname)s %(message)s"))
 
     def note(level: int, message: str) -> None:
         record = logging.LogRecord(_logger.name, level, __file__, 0, message, None, None)

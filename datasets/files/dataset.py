@@ -21,6 +21,7 @@ from pydantic import (
 
 from oddjet.bounds import MOST_EVENTS, Line, Name, Seed
 from oddjet.datasets.disk.remote import TIMEOUT, alternatives
+from oddjet.datasets.disk.secrets import is_hidden
 from oddjet.datasets.disk.validation import is_safe_name, require_safe_name, validate
 from oddjet.errors import ConfigError, did_you_mean
 
@@ -284,10 +285,16 @@ def require_files(fileset: Fileset) -> None:
     """Check that every dataset has its files.
 
     Raises:
-        ConfigError: If datasets are still DAS names or are still to be simulated; the message says
-            what to do.
+        ConfigError: If datasets are still DAS names or are still to be simulated, or URLs are not
+            whole any more; the message says what to do.
     """
     for name, dataset in fileset.datasets.items():
+        if hidden := next(filter(is_hidden, dataset.files), None):
+            msg = (
+                f"dataset {name}: {hidden}: the query or password of this URL was not stored, since it may be a token:"
+                " use the configuration or fileset that you wrote, where it is"
+            )
+            raise ConfigError(msg)
         if dataset.das is not None:
             msg = (
                 f"dataset {name} is a DAS name, not files yet. On a machine with a grid certificate list them:\n"

@@ -117,9 +117,7 @@ class AutoencoderDetector(KerasDetector):
 
     def _load(self, folder: Path) -> None:
         super()._load(folder)
-        self.standard_ = Standardiser.load(
-            folder / STANDARD_FILE, columns=self.representation.shape[0]
-        )
+        self.standard_ = Standardiser.load(folder / STANDARD_FILE)
 
 
 def build_dense_autoencoder(

@@ -23,7 +23,13 @@ from oddjet.datasets.disk.remote import (
     server_of,
 )
 from oddjet.datasets.skims.parts import read_part_record
-from oddjet.errors import BadFileError, ChunkTooLargeError, OddjetError, UnreachableError
+from oddjet.errors import (
+    BadFileError,
+    ChunkTooLargeError,
+    OddjetError,
+    UnreachableError,
+    without_queries,
+)
 from oddjet.processors.engine.chunkwise import Failure
 from oddjet.processors.events.source import ChunkSource
 
@@ -183,7 +189,7 @@ def _describe(error: Exception) -> str:
     if isinstance(cause, MemoryError):
         return f"out of memory ({cause}); give a smaller chunk_size; of a skim that is scored, when it is made"
     text = " ".join(str(cause).split())
-    return f"{type(cause).__name__}: {text}"
+    return f"{type(cause).__name__}: {without_queries(text)}"
 
 
 def _check_uuid(source: ChunkSource, place: str) -> None:

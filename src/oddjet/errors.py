@@ -68,18 +68,20 @@ _WORD, _LINE, _LINES = 300, 1200, 200
 """Longest word and line of a message, and most lines: a list of names may be long, a value may not."""
 _LONG_WORD = re.compile(rf"\S{{{_WORD + 1},}}")
 
+_PASSWORD = re.compile(r"""([a-z][a-z0-9+.-]*://[^\s/?#@:'"]*):[^\s/?#@'"]*@""", re.IGNORECASE)
+# A comma, bracket or full stop belongs to the query only where more of it follows.
 _QUERY = re.compile(
-    r"""([a-z][a-z0-9+.-]*://[^\s?'"]+)\?[^\s'",;)\]]*?(?=[:.]?(?:[\s'",;)\]]|$))"""
+    r"""([a-z][a-z0-9+.-]*://[^\s?'"]+)\?[^\s'"]*?(?=[:.,;)\]}]*(?:[\s'"]|$))""", re.IGNORECASE
 )
 
 
 def without_queries(text: str) -> str:
-    """Leave out the queries of URLs, which may hold tokens: for what is shown or stored.
+    """Leave out the queries and passwords of URLs, which may be tokens: for what is shown or stored.
 
     >>> without_queries("root://eos.org//a.root?authz=secret: cannot be read")
     'root://eos.org//a.root: cannot be read'
     """
-    return _QUERY.sub(r"\1", text)
+    return _QUERY.sub(r"\1", _PASSWORD.sub(r"\1@", text)) if "://" in text else text
 
 
 def shortened(text: str, longest: int = 100) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -186,3 +187,52 @@ def test_the_settings_travel_whole(config: Path, tmp_path: Path) -> None:
     batch = json.loads((tmp_path / "jobs" / "batch.json").read_text())
     assert Path(batch["config"]["output"]).is_absolute()
     assert batch["config"]["cluster"]["site"] == "cern"
+
+
+@pytest.mark.parametrize("shared_files", [True, False])
+def test_tokens_of_urls_stay_in_files_of_the_owner_until_all_is_done(
+    config: Path, sample: Path, tmp_path: Path, shared_files: bool
+) -> None:
+    named = sample.with_name("qcd.root?authz=s3cret")
+    if not named.exists():
+        named.hardlink_to(sample)
+    content = yaml.safe_load(config.read_text())
+    content["fileset"]["datasets"]["qcd"]["files"] = [f"file://{named}"]
+    content["cluster"]["shared_files"] = shared_files
+    config.write_text(yaml.safe_dump(content))
+    jobs = tmp_path / "jobs"
+    oddjet("submit", config, "-o", jobs)
+    job = jobs / "round-1" / "jobs" / "0"
+    private = [jobs / "batch.secrets.json", job / "job.secrets.json"]
+    assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in private)
+    lines = (jobs / "round-1" / "jobs.sub").read_text()
+    assert (", job.secrets.json" in lines) != shared_files
+
+    def holding() -> list[Path]:
+        """Files of the jobs and outputs with the token in them."""
+        folders = (jobs, tmp_path / "out")
+        files = (p for folder in folders for p in folder.rglob("*") if p.is_file())
+        return [p for p in files if b"s3cret" in p.read_bytes()]
+
+    assert {path.name for path in holding()} == {path.name for path in private}
+    run(job.parents[1], 0)
+    oddjet("collect", jobs, code=1)
+    for index in (1, 2):
+        run(job.parents[1], index)
+    assert "complete: 3 chunks" in oddjet("collect", jobs)
+    assert holding() == []
+    assert [c.n_entries for c in read_manifest(tmp_path / "out" / "skim").files] == [300]
+    # what was put away is named, in a job as in the submission
+    assert batch_job.main([str(job / "job.json"), str(tmp_path / "parts")]) == 1
+    assert "was not stored" in oddjet("collect", jobs, code=1)
+
+
+@pytest.mark.parametrize("name", ["a\nqueue 1000", "back\\", "blank "])
+def test_a_folder_that_no_submit_file_can_hold_is_refused_at_once(
+    config: Path, tmp_path: Path, name: str
+) -> None:
+    said = oddjet("submit", config, "-o", tmp_path / name / ("" if "\n" in name else "."), code=1)
+    assert "folder of the jobs: expected" in said
+    assert not (tmp_path / name).exists()
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "pool" / "calls").exists()
