@@ -53,7 +53,7 @@ class OfHistogram:
     background: Annotated[
         str | None,
         typer.Option(
-            metavar="FILE:HIST", help="Of a histogram: a background that is known; else fitted."
+            metavar="FILE:HIST", help="Of a histogram: its background, with Σw² as error; else fitted."
         ),
     ] = None
     function: Annotated[
@@ -117,7 +117,7 @@ def hunt(
         return
     _refuse_given(of_scores, "a scores table", "a histogram is scanned as it is")
     if of_histogram.background is not None and of_histogram.function != DEFAULT:
-        msg = "--function is fitted where no background is known: give it, or --background"
+        msg = "--function is fitted where no background is given: give it, or --background"
         raise ConfigError(msg)
     result = hunt_file(
         source,

@@ -7,7 +7,6 @@ from typing import Any
 
 from oddjet.analysis.hunt.hunt import hunt_histogram
 from oddjet.analysis.statistics.background.fit import BackgroundFit, fit_sidebands
-from oddjet.analysis.statistics.bumphunt.pvalues import on_off_p
 from oddjet.analysis.statistics.bumphunt.result import BumpHunt
 from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
 from oddjet.analysis.statistics.exchange.histogram_files import read_histogram
@@ -16,14 +15,10 @@ from oddjet.analysis.statistics.spectrum import (
     Spectrum,
     Window,
     check_same_edges,
-    overlaps,
 )
 from oddjet.shown import Shown
 
 __all__ = ["FileHunt", "hunt_file", "hunt_spectrum"]
-
-SMALL_ERROR = 0.02
-"""Variance of a given background in units of its Poisson variance that is not worth a word: 1 % of σ."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,29 +44,18 @@ class FileHunt(Shown):
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """What speaks against the p-values: see `BumpHunt.flags`; and that of a given background."""
-        own = self._own_error()
-        return (*self.bump_hunt.flags, own) if own else self.bump_hunt.flags
+        """What speaks against the p-values: see `BumpHunt.flags`."""
+        return self.bump_hunt.flags
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What was not scanned or not used, a sentence each."""
-        own = (self.spectrum.flow_note, self.spectrum.errors_note)
+        own = [self.spectrum.flow_note, self.spectrum.errors_note]
+        if self.background is not None and self.background.variances is None:
+            own.append(
+                "the statistical error of the given background is not known (no Σw²), and counts as zero"
+            )
         return (*(note for note in own if note), *self.bump_hunt.notes)
-
-    def _own_error(self) -> str:
-        """Say where the statistical error of a given background is not small."""
-        given, best = self.background, self.bump_hunt.best
-        if given is None or given.variances is None or not best.has_excess:
-            return ""
-        variance = float(given.variances[overlaps(given.edges, best.window)].sum())
-        if not variance >= SMALL_ERROR * best.expected:
-            return ""
-        p = float(on_off_p(best.observed, best.expected, variance))
-        return (
-            f"the given background has a statistical error of its own, {best.expected:.4g} ± {variance**0.5:.2g} "
-            f"in the window; p-values take it as known. With it the local p is {p:.2g}, not {best.local_p:.2g}"
-        )
 
     def to_dict(self) -> dict[str, Any]:
         """Every number, ready for JSON."""
@@ -92,8 +76,8 @@ def hunt_file(
     Args:
         source: ``FILE[:HISTOGRAM]``, ROOT or UHI JSON; see `oddjet.analysis.statistics.exchange.histogram_files.read_histogram`.
         settings: How to scan.
-        background: Expected background, of the same form, taken as known; by default a function is
-            fitted beside every window.
+        background: Expected background, of the same form; its Σw² counts as its error. By default a
+            function is fitted beside every window.
         workers: Threads.
 
     Raises:
@@ -117,7 +101,7 @@ def hunt_spectrum(
     Args:
         histogram: A `Spectrum`, or any UHI histogram of numbers of events.
         settings: How to scan.
-        background: Expected background in the same bins, taken as known.
+        background: Expected background in the same bins; its Σw² counts as its error.
         window: Where a signal is expected [GeV]: what is beside it is fitted as well.
         workers: Threads.
 
@@ -129,9 +113,8 @@ def hunt_spectrum(
     if background is not None:
         given = _within(background, settings).checked(is_data=False, errors=False)
         check_same_edges(given.edges, spectrum.edges, f"the background {given.name}".rstrip())
-    expected = None if given is None else given.counts
     fit = window and fit_sidebands(spectrum, window=window, function=settings.function)
-    result = hunt_histogram(spectrum, settings, background=expected, workers=workers)
+    result = hunt_histogram(spectrum, settings, background=given, workers=workers)
     return FileHunt(result, spectrum, fit or None, given)
 
 

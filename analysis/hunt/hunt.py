@@ -71,7 +71,7 @@ def hunt_histogram(
     histogram: Histogram,
     settings: ScanSettings,
     *,
-    background: Floats | None = None,
+    background: Spectrum | Floats | None = None,
     workers: int = 1,
 ) -> BumpHunt:
     """Scan a mass histogram of numbers of events, of any origin.
@@ -79,8 +79,8 @@ def hunt_histogram(
     Args:
         histogram: A `Spectrum`, or any UHI histogram of numbers of events.
         settings: How to scan; its range is not applied here.
-        background: Expected events, shape (n_bins,), taken as known; a function is fitted beside each
-            window without.
+        background: Expected events: a spectrum, of which Σw² counts as error, or numbers of shape (n_bins,)
+            that are known exactly; a function is fitted beside each window without.
         workers: Threads.
 
     Raises:

@@ -13,6 +13,7 @@ from scipy import stats
 
 from oddjet.analysis.report.figures import draw
 from oddjet.analysis.report.figures.style import BACKGROUND, SIGNAL, PlotLabel, styled
+from oddjet.analysis.statistics.bumphunt.ranks import SLACK
 from oddjet.analysis.statistics.bumphunt.result import BumpHunt, ChannelScan
 
 __all__ = ["p_value_scan", "toy_statistics"]
@@ -47,7 +48,7 @@ def p_value_scan(
 ) -> Figure:
     """Draw the local p of every window as a bar from its lower to its upper end.
 
-    The axis on the right says what a local p means after everything that was scanned.
+    The axis on the right says what a local p means after all windows of the spectrum.
     """
     figure, axes = draw.new_axes(7.6, 5.2)
     table = channel.table
@@ -68,12 +69,12 @@ def p_value_scan(
     floor = max(min(best / 8, 1e-3) ** 1.45, 1e-305)
     axes.set(yscale="log", ylim=(floor, 3), xlim=(float(table.low.min()), float(table.high.max())))
     _sigma_lines(axes, floor)
-    _global_axis(axes, hunt, floor)
+    _global_axis(axes, channel, floor)
     draw.finish(axes, axis_label, f"Local p ({hunt.background})", label, loc="lower left")
     axes.text(
         0.97,
         0.04,
-        _summary(channel, hunt),
+        _summary(channel),
         transform=axes.transAxes,
         ha="right",
         va="bottom",
@@ -83,12 +84,12 @@ def p_value_scan(
     return figure
 
 
-def _global_axis(axes: Axes, hunt: BumpHunt, floor: float) -> None:
-    """A second scale on the right: the global p that a local p is worth, where toys reach."""
-    ordered = np.sort(hunt.toy_min_p)
+def _global_axis(axes: Axes, channel: ChannelScan, floor: float) -> None:
+    """A second scale on the right: the p over all windows that a local p is worth, where toys reach."""
+    ordered = np.sort(channel.toy_min_p)
     ticks, names = [], []
     for global_p in (0.5, 0.1, 0.01, 0.001, 0.0001):
-        rank = round(global_p * (hunt.n_toys + 1)) - 1
+        rank = round(global_p * (channel.n_toys + 1)) - 1
         if 1 <= rank <= ordered.size and ordered[rank - 1] > floor:
             ticks.append(float(ordered[rank - 1]))
             names.append(f"{global_p:g}")
@@ -96,14 +97,14 @@ def _global_axis(axes: Axes, hunt: BumpHunt, floor: float) -> None:
     right.set_yscale("log")
     right.set_yticks(ticks, names)
     right.minorticks_off()
-    right.set_ylabel("Global p")
+    right.set_ylabel("p over the windows of this spectrum")
 
 
-def _summary(channel: ChannelScan, hunt: BumpHunt) -> str:
+def _summary(channel: ChannelScan) -> str:
     bound = "≤ " if channel.n_exceeding == 0 else "= "
     return (
         f"local p = {channel.local_p:.2g} ({channel.local_significance:.1f}σ), "
-        f"of toys here {'≤' if channel.local_p_toys <= 1 / hunt.n_toys else '='} "
+        f"of toys here {'≤' if channel.local_p_toys <= 1 / channel.n_toys else '='} "
         f"{channel.local_p_toys:.2g}\n"
         f"over this spectrum: p {bound}{channel.spectrum_p:.2g}"
         + ("\nflagged: poor fit, or a local p that toys contradict" if channel.flags else "")
@@ -112,14 +113,15 @@ def _summary(channel: ChannelScan, hunt: BumpHunt) -> str:
 
 @styled
 def toy_statistics(hunt: BumpHunt, *, label: PlotLabel | None = None) -> Figure:
-    """Draw the BumpHunter statistic −ln p of the pseudo-experiments, and the observed one."""
+    """Draw the BumpHunter statistic −ln p of the spectrum of the best rank: toys, and the observed one."""
     figure, axes = draw.new_axes(7.2, 4.4)
-    toys = -np.log(np.maximum(hunt.toy_min_p, 1e-300))
-    seen = -np.log(max(hunt.local_p, 1e-300))
+    best = hunt.best
+    toys = -np.log(np.maximum(best.toy_min_p, 1e-300))
+    seen = -np.log(max(best.local_p, 1e-300))
     top = max(float(toys.max(initial=1.0)), seen) * 1.08
     edges: npt.NDArray[Any] = np.linspace(0, top, 61)
-    above = hunt.toy_min_p <= hunt.local_p * (1.0 + 1e-9)
-    extreme = f"at least as extreme: {hunt.n_exceeding} of {hunt.n_toys}"
+    above = best.toy_min_p <= best.local_p * SLACK
+    extreme = f"at least as extreme: {best.n_exceeding} of {best.n_toys}"
     parts = ((~above, BACKGROUND, "background only"), (above, SIGNAL, extreme))
     for rows, colour, name in parts:
         counts = np.histogram(toys[rows], bins=edges)[0]

@@ -223,12 +223,22 @@ def _scan_paragraphs(scan: BumpHunt | None) -> tuple[str, ...]:
         how,
         (
             f"The most improbable window of all {scan.n_windows} in {len(scan.channels)} spectra is "
-            f"{best.window[0]:g}–{best.window[1]:g} GeV ({best.label}). In {scan.n_exceeding} of "
-            f"{scan.n_toys} background-only pseudo-experiments any window of any spectrum did as "
-            f"well: global p {bound}{p_text(scan.global_p)} = ({scan.n_exceeding} + 1)/"
+            f"{best.window[0]:g}–{best.window[1]:g} GeV ({best.label}). Spectra are compared by the rank of "
+            "their smallest local p among those of their own pseudo-experiments. In "
+            f"{scan.n_exceeding} of {scan.n_toys} background-only pseudo-experiments any spectrum had as "
+            f"small a rank: global p {bound}{p_text(scan.global_p)} = ({scan.n_exceeding} + 1)/"
             f"({scan.n_toys} + 1), {more}{scan.global_significance:.1f}σ after everything that was "
-            "looked at."
+            f"looked at.{_beyond(scan)}"
         ),
+    )
+
+
+def _beyond(scan: BumpHunt) -> str:
+    if scan.beyond is None:
+        return ""
+    return (
+        f" Extrapolated beyond the pseudo-experiments (arXiv:1005.1891) the global p is "
+        f"{p_text(scan.beyond.p)} ± {p_text(scan.beyond.error)}."
     )
 
 
@@ -240,7 +250,7 @@ def scores_section(hunt: Hunt) -> Section:
         bound = "≤ " if scan.global_p_is_bound else ""
         statements.append(
             f"global p over {scan.n_windows} windows of {len(scan.channels)} spectra: "
-            f"{bound}{scan.global_p:.3g} ({scan.global_significance:.1f}σ, {scan.n_toys} toys)"
+            f"{bound}{scan.global_p:.3g} ({scan.global_significance:.1f}σ, {scan.n_toys} toys){_beyond(scan)}"
         )
         statements += scan.notes
     headers = ("cut", "jets", "fit", "χ² p", "window [GeV]", "local p", "p over its windows")
@@ -293,9 +303,10 @@ def _scan_picture(hunt: Hunt, point: WorkingPoint, channel: ChannelScan, scan: B
 def _toys_picture(hunt: Hunt, scan: BumpHunt) -> Picture:
     return Picture(
         partial(toy_statistics, scan, label=sample_label(hunt.sample)),
-        "The smallest local p of each background-only pseudo-experiment, over all windows of all "
-        "spectra, as −ln p, and what was observed.",
-        hint="the global p is the share of the histogram at and beyond the line.",
+        "The smallest local p of each background-only pseudo-experiment, over all windows of "
+        f"{scan.best.label or 'the spectrum'}, as −ln p, and what was observed.",
+        hint="the p over the windows of this spectrum is the share of the histogram at and beyond the line; "
+        "the global p also counts what was as rare in other spectra.",
         alt="Pseudo-experiments",
     )
 
@@ -320,6 +331,11 @@ def histogram_section(hunt: FileHunt) -> Section:
         (
             f"global p over {scan.n_windows} windows",
             f"{bound}{scan.global_p:.3g} ({scan.global_significance:.1f}σ, {scan.n_toys} toys)",
+        ),
+        *(
+            [("global p, extrapolated", f"{scan.beyond.p:.2g} ± {scan.beyond.error:.1g}")]
+            if scan.beyond
+            else []
         ),
     )
     fit = hunt.fit

@@ -10,6 +10,7 @@ from oddjet.analysis.report.page import Card, p_text
 from oddjet.analysis.scores.quality import Quality
 from oddjet.analysis.sculpting.scores import SculptingResult
 from oddjet.analysis.sculpting.verdict import Outcome
+from oddjet.analysis.statistics.bumphunt.pvalues import significance
 
 __all__ = ["headline_cards", "headline_numbers"]
 
@@ -70,8 +71,9 @@ def _hunt_cards(hunt: Hunt) -> list[Card]:
         Card("Most improbable window", window, f"{seen}; {best.label}, {hunt.sample.kind}"),
         Card(
             "Local p",
-            p_text(best.local_p),
-            f"{best.local_significance:.1f}σ"
+            p_text(best.quoted_p),
+            f"{significance(best.quoted_p):.1f}σ"
+            + (", of pseudo-experiments" if best.quoted_p != best.local_p else "")
             + ("; flagged, see the bump hunt" if best.flags else ""),
             "warning" if best.flags else "plain",
         ),

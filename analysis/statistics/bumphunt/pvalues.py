@@ -8,7 +8,7 @@ from scipy import special, stats
 
 from oddjet.typing import Floats
 
-__all__ = ["on_off_p", "poisson_p", "significance", "toy_p"]
+__all__ = ["on_off_p", "poisson_p", "significance", "toy_p", "weighted_p"]
 
 
 def significance(p_value: float) -> float:
@@ -69,6 +69,29 @@ def on_off_p(observed: npt.ArrayLike, background: npt.ArrayLike, variance: npt.A
     fitted = above & ~known & np.isfinite(v)
     n, b, v = n[fitted], b[fitted], v[fitted]
     p[fitted] = special.betainc(n, b**2 / v + 1.0, 1.0 / (1.0 + b / v))
+    return p
+
+
+def weighted_p(observed: npt.ArrayLike, background: npt.ArrayLike, weight: npt.ArrayLike) -> Floats:
+    """The same for a background that was counted with weights, of which there may have been no event.
+
+    Args:
+        observed: Events, any shape.
+        background: Sum of the weights, of a shape that broadcasts with it.
+        weight: Weight of an event, Σw²/Σw where there are some; 0 for a background that is known.
+
+    >>> weighted_p([10, 2], [4.0, 0.0], 0.25).round(5)  # 16 events of weight ¼; none, each worth ¼
+    array([0.02322, 0.04   ])
+    """
+    n, b, w = np.broadcast_arrays(
+        *(np.asarray(values, dtype=np.float64) for values in (observed, background, weight))
+    )
+    p = np.ones(n.shape)
+    above = n > b
+    known, counted = above & (w <= 0), above & (w > 0)
+    p[known] = special.gammainc(n[known], b[known])
+    n, b, w = n[counted], b[counted], w[counted]
+    p[counted] = special.betainc(n, b / w + 1.0, w / (1.0 + w))
     return p
 
 

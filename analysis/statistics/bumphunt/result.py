@@ -7,7 +7,8 @@
 `local_p_toys`
     Share of the pseudo-experiments in which this very window did as well.
 `global_p`
-    Share of the pseudo-experiments in which any window of any spectrum did as well.
+    Share of the pseudo-experiments in which any spectrum had as small a rank (`bumphunt.ranks`): one
+    spectrum alone, in which any window did as well.
 
 The last two are (k + 1)/(n + 1), so upper bounds where no pseudo-experiment did as well. A local p
 that pseudo-experiments contradict, or that comes from a fit that does not describe what is beside the
@@ -24,6 +25,7 @@ from scipy import stats
 
 from oddjet.analysis.statistics.background.methods import WORST_P
 from oddjet.analysis.statistics.bumphunt.pvalues import significance, toy_p
+from oddjet.analysis.statistics.bumphunt.ranks import Extrapolation
 from oddjet.analysis.statistics.spectrum import Window
 from oddjet.typing import Floats, Ints
 
@@ -104,12 +106,17 @@ class ChannelScan:
     Attributes:
         label: What the spectrum is, for tables and plots.
         n_exceeding: Pseudo-experiments in which a window of this spectrum did as well as its best.
+        rank: Place of its smallest local p among those of the pseudo-experiments, as a share.
+        toy_min_p: Smallest local p of each pseudo-experiment in this spectrum, shape (n_toys,).
     """
 
     label: str
     table: WindowTable
     n_exceeding: int
     n_toys: int
+    _: dataclasses.KW_ONLY
+    rank: float
+    toy_min_p: Floats
 
     @property
     def window(self) -> Window:
@@ -204,7 +211,22 @@ class ChannelScan:
             "that no p-value of this spectrum is credible"
         )
 
+    @property
+    def quoted_p(self) -> float:
+        """The local p to quote: that of pseudo-experiments where they say that the other is too small."""
+        return self.local_p_toys if self._wrong() == "small" else self.local_p
+
     def _contradicted(self) -> str:
+        wrong, n = self._wrong(), self.n_toys
+        if not wrong:
+            return ""
+        return (
+            f"the local p {self.local_p:.2g} is too {wrong}: of {n} pseudo-experiments "
+            f"{self._number('local_p_toys')} did as well in this window and {self.n_exceeding} in any of the "
+            f"{self.table.n_windows}; believe these"
+        )
+
+    def _wrong(self) -> str:
         """Compare the local p with how often pseudo-experiments did as well, here and anywhere."""
         p, n, here, anywhere = self.local_p, self.n_toys, self.local_p_toys, self.spectrum_p
         if not self.has_excess:
@@ -216,13 +238,7 @@ class ChannelScan:
             anywhere > FACTOR * bound and stats.binom.sf(self.n_exceeding - 1, n, bound) < RARE
         )
         too_large = here < p / FACTOR and stats.binom.cdf(number, n, p) < RARE
-        if not (too_small or too_large):
-            return ""
-        return (
-            f"the local p {p:.2g} is too {'small' if too_small else 'large'}: of {n} pseudo-experiments "
-            f"{number} did as well in this window and {self.n_exceeding} in any of the "
-            f"{self.table.n_windows}; believe these"
-        )
+        return "small" if too_small else "large" if too_large else ""
 
     @property
     def local_significance(self) -> float:
@@ -238,7 +254,7 @@ class ChannelScan:
         """Every number, ready for JSON."""
         names = (
             "observed", "expected", "expected_error", "excess", "has_excess", "local_p",
-            "local_p_fixed_background", "local_p_toys", "local_significance", "spectrum_p",
+            "local_p_fixed_background", "local_p_toys", "local_significance", "spectrum_p", "rank",
             "n_exceeding", "n_toys", "goodness_of_fit_p", "goodness_of_fit_p_toys",
         )  # fmt: skip
         return {
@@ -258,12 +274,14 @@ class BumpHunt:
 
     Attributes:
         channels: The scan of each spectrum.
-        n_exceeding: Pseudo-experiments in which any window of any spectrum did as well as the best.
+        n_exceeding: Pseudo-experiments in which any spectrum had as small a rank as the best.
+        n_toys: Pseudo-experiments; more than were asked for where they are cheap.
         widths: Narrowest and widest window [bins].
         background: How the background is known: ``fit beside each window``, ``signal plus
             background``, or ``given``.
         function: What was asked for: ``auto``, a family, or one function; empty for a given background.
-        toy_min_p: Smallest local p of each pseudo-experiment, shape (n_toys,).
+        beyond: The global p where too few pseudo-experiments did as well to count them, extrapolated;
+            None where they are enough, or nothing can be said.
         n_toy_windows_without_fit: Windows of pseudo-experiments that no function could be fitted
             beside; as in the data, they have no p-value there.
         blind_window: Window that was not looked at [GeV], or None.
@@ -279,7 +297,7 @@ class BumpHunt:
     widths: tuple[int, int]
     background: str
     function: str
-    toy_min_p: Floats
+    beyond: Extrapolation | None = None
     n_toy_windows_without_fit: int = 0
     blind_window: Window | None = None
     unscanned: tuple[Window, ...] = ()
@@ -317,12 +335,12 @@ class BumpHunt:
 
     @property
     def best(self) -> ChannelScan:
-        """The spectrum that holds the most improbable window of all."""
-        return min(self.channels, key=lambda channel: channel.local_p)
+        """The spectrum of the smallest rank; of equal ones, that of the smallest local p."""
+        return min(self.channels, key=lambda channel: (channel.rank, channel.local_p))
 
     @property
     def window(self) -> Window:
-        """The most improbable window of all [GeV]."""
+        """Its most improbable window [GeV]."""
         return self.best.window
 
     @property
@@ -365,6 +383,9 @@ class BumpHunt:
             "global_p": self.global_p,
             "global_significance": self.global_significance,
             "global_p_is_upper_bound": self.global_p_is_bound,
+            "global_p_extrapolated": None
+            if self.beyond is None
+            else dataclasses.asdict(self.beyond),
             "n_exceeding": self.n_exceeding,
             "n_toys": self.n_toys,
             "seed": self.seed,

@@ -1,7 +1,8 @@
 """The scan: every window of every spectrum, and how often background alone does as well anywhere.
 
-The BumpHunter statistic is the smallest local p of all windows of all spectra. Its distribution comes
-from pseudo-experiments, which are fitted again in the same way as the data, window by window.
+The BumpHunter statistic of a spectrum is the smallest local p of its windows, and that of a scan of
+many is the smallest rank of these (`bumphunt.ranks`). Distributions come from pseudo-experiments, which
+are tested in the same way as the data, window by window.
 
 References:
     G. Choudalakis, arXiv:1101.0390, sections 2 and 3 (BumpHunter).
@@ -21,6 +22,7 @@ from oddjet.analysis.statistics.background.many import BatchModel
 from oddjet.analysis.statistics.background.signal import gaussian_fractions
 from oddjet.analysis.statistics.bumphunt.joint import JointTable
 from oddjet.analysis.statistics.bumphunt.pvalues import toy_p
+from oddjet.analysis.statistics.bumphunt.ranks import SLACK, extrapolate, ranks
 from oddjet.analysis.statistics.bumphunt.result import BumpHunt, ChannelScan
 from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
 from oddjet.analysis.statistics.bumphunt.statistic import (
@@ -34,15 +36,19 @@ from oddjet.analysis.statistics.bumphunt.statistic import (
 from oddjet.analysis.statistics.bumphunt.windows import Windows, make_windows, ranges
 from oddjet.analysis.statistics.spectrum import Histogram, Spectrum, overlaps
 from oddjet.errors import ConfigError, FitError
-from oddjet.typing import Floats
+from oddjet.typing import Bools, Floats
 
 __all__ = ["scan", "scan_jointly", "scan_signals", "scan_table"]
 
 
 FITS_AT_ONCE = 50_000
 """Windows of spectra that are fitted in one block: memory stays small, and blocks run side by side."""
-SLACK = 1.0 + 1e-9
-"""A toy with the very same content must count as exceeding, whatever the last bit of its p."""
+ENOUGH = 10
+"""Where pseudo-experiments are cheap, more are drawn until this many did as well."""
+SAME_RANK = 1.0 + 1e-6
+"""As `ranks.SLACK`, for ranks."""
+FIRST_RANKS = 0.05
+"""How often any spectrum has a rank as small as this says how many spectra there are in effect."""
 
 _log = logging.getLogger(__name__)
 
@@ -62,6 +68,16 @@ class _Toys:
     exceeding: Floats
     as_bad: Floats
     n_failed: int
+
+    @classmethod
+    def joined(cls, parts: Sequence[_Toys]) -> _Toys:
+        """Put parts together."""
+        return cls(
+            np.concatenate([toys.smallest for toys in parts]),
+            np.sum([toys.exceeding for toys in parts], axis=0),
+            np.sum([toys.as_bad for toys in parts], axis=0),
+            sum(toys.n_failed for toys in parts),
+        )
 
 
 def scan_table(table: JointTable, settings: ScanSettings, *, workers: int = 1) -> BumpHunt:
@@ -130,9 +146,16 @@ def scan_signals(
 
 
 def scan(
-    histogram: Histogram, background: npt.ArrayLike, settings: ScanSettings, *, workers: int = 1
+    histogram: Histogram,
+    background: Spectrum | npt.ArrayLike,
+    settings: ScanSettings,
+    *,
+    workers: int = 1,
 ) -> BumpHunt:
-    """Scan one histogram against a background that is given and taken as known.
+    """Scan one histogram against a background that is given.
+
+    Its statistical error counts, as an on/off experiment: contents b with Σw² v are taken as b²/v events of
+    weight v/b, and pseudo-experiments draw them again. Inside, an empty bin has none of the typical weight.
 
     Where the background was fitted to the same histogram, use `scan_jointly`: here the p-values leave
     out the fit. They are too large if it saw the bump, for it follows it, and too small if it did not.
@@ -140,8 +163,9 @@ def scan(
     Args:
         histogram: Numbers of events (data or pseudo-data): a `Spectrum`, or any UHI histogram. No
             tested window touches its blind window.
-        background: Expected events ≥ 0, shape (n_bins,). Bins of zero at the ends are not scanned, nor
-            are windows of zero in all.
+        background: Expected events ≥ 0: a spectrum with variances, or numbers of shape (n_bins,) that are
+            known exactly, as is a spectrum without variances. Bins of zero at the ends are not scanned, nor
+            are windows of zero in all where nothing is known of their error.
         settings: Windows and pseudo-experiments.
         workers: Threads.
 
@@ -151,20 +175,21 @@ def scan(
     """
     data = Spectrum.from_histogram(histogram).checked(is_data=True)
     edges, hidden = data.edges, data.hidden
-    expected = np.where(hidden, 0.0, _check_background(background, data))
+    contents, squares = _parts_of(background)
+    expected = np.where(hidden, 0.0, _check_background(contents, data))
     first, last = np.flatnonzero(expected)[[0, -1]]
     closed = hidden.copy()
     closed[:first] = closed[last + 1 :] = True
+    weight = _weights(expected, None if squares is None else np.where(hidden, 0.0, squares), closed)
     windows = make_windows(edges, settings.widths, hidden=closed)
-    windows = windows.select(windows.sums(expected) > 0)
+    windows = windows.select(windows.sums(expected + weight) > 0)
     seen = np.where(hidden, 0.0, data.counts)
     table = JointTable((data.name,), edges, np.ones((1, 1), np.bool_), seen[None])
-    statistic = GivenBackground(windows, expected[None])
+    statistic = GivenBackground.make(windows, expected, weight, seen)
     settings = settings.model_copy(update={"function": ""})
-    result = _finish(
-        table, statistic, expected[None], settings, background="given", workers=workers
-    )
-    empty = ranges(edges, (expected == 0) & ~hidden)
+    null = statistic.null[None]
+    result = _finish(table, statistic, null, settings, background="given", workers=workers)
+    empty = ranges(edges, (expected == 0) & ((weight == 0) | closed) & ~hidden)
     return dataclasses.replace(
         result,
         blind_window=data.blind_window,
@@ -183,9 +208,8 @@ def _finish(
     workers: int,
 ) -> BumpHunt:
     """Test the data, draw and test the pseudo-experiments, and compare."""
-    n_toys = settings.n_toys
-    if n_toys < 1:
-        msg = f"expected at least one pseudo-experiment, received n_toys={n_toys}"
+    if settings.n_toys < 1:
+        msg = f"expected at least one pseudo-experiment, received n_toys={settings.n_toys}"
         raise ConfigError(msg)
     tested = statistic.test(table.spectra[None])
     seen = tested.local_p[0]
@@ -197,17 +221,24 @@ def _finish(
             )
             raise FitError(msg)
     smallest = np.nanmin(seen, axis=1)
-    toys = _draw(table, statistic, expected, tested, settings, workers)
+    toys = _Drawing(table, statistic, expected, tested, settings, workers).enough(smallest)
+    n_toys = len(toys.smallest)
+    places = ranks(np.vstack([smallest, toys.smallest]))
+    first = places[1:].min(axis=1)
+    n_exceeding = int(np.sum(first <= places[0].min() * SAME_RANK))
     exceeding = np.sum(toys.smallest <= smallest * SLACK, axis=0)
     shares = (toy_p(number, n_toys) for number in (toys.exceeding, toys.as_bad))
     tables = make_tables(statistic, tested, *shares)
-    all_smallest = toys.smallest.min(axis=1)
-    n_exceeding = int(np.sum(all_smallest <= smallest.min() * SLACK))
-    _log.info("bump hunt: local p %.3g, %d of %d toys", smallest.min(), n_exceeding, n_toys)
+    best = int(np.lexsort((smallest, places[0]))[0])
+    in_effect = max(1.0, float(np.mean(first <= FIRST_RANKS)) / FIRST_RANKS)
+    beyond = extrapolate(float(smallest[best]), toys.smallest[:, best], in_effect)
+    _log.info("bump hunt: local p %.3g, %d of %d toys", smallest[best], n_exceeding, n_toys)
     return BumpHunt(
         channels=tuple(
-            ChannelScan(label, windows, int(number), n_toys)
-            for label, windows, number in zip(table.labels, tables, exceeding, strict=True)
+            ChannelScan(label, windows, int(number), n_toys, rank=float(place), toy_min_p=toy)
+            for label, windows, number, place, toy in zip(
+                table.labels, tables, exceeding, places[0], toys.smallest.T, strict=True
+            )
         ),
         n_exceeding=n_exceeding,
         n_toys=n_toys,
@@ -215,45 +246,71 @@ def _finish(
         widths=settings.widths,
         background=background,
         function=settings.function,
-        toy_min_p=all_smallest,
+        beyond=beyond if n_exceeding < ENOUGH else None,
         n_toy_windows_without_fit=toys.n_failed,
         unscanned=ranges(table.edges, ~statistic.windows.covered),
     )
 
 
-def _draw(
-    table: JointTable,
-    statistic: Statistic,
-    expected: Floats,
-    data: Tested,
-    settings: ScanSettings,
-    workers: int,
-) -> _Toys:
-    """Draw and test pseudo-experiments in blocks, each with a seed of its own."""
-    n_toys, seen, fit_p = settings.n_toys, data.local_p[0], data.fit_p[0]
-    size = max(1, min(n_toys, FITS_AT_ONCE // max(1, seen.size)))
-    sizes = [min(size, n_toys - start) for start in range(0, n_toys, size)]
-    seeds = np.random.SeedSequence(settings.seed).spawn(len(sizes))
+@dataclasses.dataclass(frozen=True)
+class _Drawing:
+    """Draws and tests pseudo-experiments in blocks, each with a seed of its own."""
 
-    def block(index: int) -> _Toys:
-        rng = np.random.default_rng(seeds[index])
-        tested = statistic.test(table.draw(expected, sizes[index], rng))
-        missing = np.isnan(tested.local_p)
-        p = np.where(missing, 1.0, tested.local_p)
-        as_extreme, as_bad = (
-            (toy <= here * SLACK).sum(axis=0).astype(np.float64)
-            for toy, here in ((p, seen), (tested.fit_p, fit_p))
-        )
-        return _Toys(p.min(axis=2), as_extreme, as_bad, int(missing.sum()))
+    table: JointTable
+    statistic: Statistic
+    expected: Floats
+    data: Tested
+    settings: ScanSettings
+    workers: int
 
-    with ThreadPoolExecutor(workers) as pool:
-        blocks = list(pool.map(block, range(len(sizes))))
-    return _Toys(
-        np.concatenate([toys.smallest for toys in blocks]),
-        np.sum([toys.exceeding for toys in blocks], axis=0),
-        np.sum([toys.as_bad for toys in blocks], axis=0),
-        sum(toys.n_failed for toys in blocks),
-    )
+    def enough(self, smallest: Floats) -> _Toys:
+        """Draw as many as were asked for, and more where they are cheap and too few did as well."""
+        seeds = np.random.SeedSequence(self.settings.seed)
+        toys = self._draw(self.settings.n_toys, seeds)
+        while self.statistic.cheap and np.sum(toys.smallest <= smallest * SLACK) < ENOUGH:
+            more = min(9 * len(toys.smallest), self.settings.max_toys - len(toys.smallest))
+            if more <= 0:
+                break
+            toys = _Toys.joined([toys, self._draw(more, seeds)])
+        return toys
+
+    def _draw(self, n_toys: int, seeds: np.random.SeedSequence) -> _Toys:
+        seen, fit_p = self.data.local_p[0], self.data.fit_p[0]
+        size = max(1, min(n_toys, FITS_AT_ONCE // max(1, seen.size)))
+        sizes = [min(size, n_toys - start) for start in range(0, n_toys, size)]
+        children = seeds.spawn(len(sizes))
+
+        def block(index: int) -> _Toys:
+            rng = np.random.default_rng(children[index])
+            drawn = self.table.draw(self.expected, sizes[index], rng)
+            tested = self.statistic.test_toys(drawn, rng)
+            missing = np.isnan(tested.local_p)
+            p = np.where(missing, 1.0, tested.local_p)
+            as_extreme, as_bad = (
+                (toy <= here * SLACK).sum(axis=0).astype(np.float64)
+                for toy, here in ((p, seen), (tested.fit_p, fit_p))
+            )
+            return _Toys(p.min(axis=2), as_extreme, as_bad, int(missing.sum()))
+
+        with ThreadPoolExecutor(self.workers) as pool:
+            return _Toys.joined(list(pool.map(block, range(len(sizes)))))
+
+
+def _parts_of(background: Spectrum | npt.ArrayLike) -> tuple[npt.ArrayLike, Floats | None]:
+    """Contents and Σw² of a background; None for one that is known exactly."""
+    if isinstance(background, Spectrum):
+        return background.counts, background.variances
+    return background, None
+
+
+def _weights(expected: Floats, squares: Floats | None, closed: Bools) -> Floats:
+    """Weight of the events of a background, shape (n_bins,): Σw²/Σw, the typical one in empty bins."""
+    if squares is None:
+        return np.zeros(expected.size)
+    filled = expected > 0
+    own = np.divide(squares, expected, out=np.zeros(expected.size), where=filled)
+    typical = float(squares[filled].sum() / expected[filled].sum())
+    return np.where(filled, own, np.where(closed, 0.0, typical))
 
 
 def _null(table: JointTable, function: str) -> tuple[BatchModel, Floats, Floats]:

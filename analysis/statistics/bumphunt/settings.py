@@ -25,6 +25,8 @@ class ScanSettings(BaseModel):
         signal_width: Standard deviation of a Gaussian signal that is fitted at every bin edge instead
             of testing windows [GeV]; windows if None.
         n_toys: Background-only pseudo-experiments, each fitted again in every window.
+        max_toys: Where a background is given and known exactly, so that pseudo-experiments are cheap, more are
+            drawn, up to this many, until ten did as well as the data.
         seed: Their seed.
     """
 
@@ -35,4 +37,5 @@ class ScanSettings(BaseModel):
     widths: tuple[Bins, Bins] = (2, 8)
     signal_width: float | None = Field(default=None, gt=0, le=100_000)
     n_toys: int = Field(default=1000, ge=0, le=MOST_TOYS)
+    max_toys: int = Field(default=1_000_000, ge=0, le=MOST_TOYS)
     seed: Seed = 1

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy import special, stats
 
 from oddjet.analysis.statistics.background.many import BatchModel
-from oddjet.analysis.statistics.bumphunt.pvalues import on_off_p, poisson_p
+from oddjet.analysis.statistics.bumphunt.pvalues import on_off_p, poisson_p, weighted_p
 from oddjet.analysis.statistics.bumphunt.result import WindowTable
 from oddjet.analysis.statistics.bumphunt.windows import Windows
 from oddjet.typing import Floats, Ints
@@ -51,8 +51,15 @@ class Statistic(Protocol):
     def functions(self) -> tuple[str, ...]:
         """Names of the functions; the last is empty, for none."""
 
+    @property
+    def cheap(self) -> bool:
+        """Whether a million pseudo-experiments take less than a minute."""
+
     def test(self, spectra: Floats, /) -> Tested:
         """Test every window of spectra with contents of shape (n, n_spectra, n_bins)."""
+
+    def test_toys(self, spectra: Floats, rng: np.random.Generator, /) -> Tested:
+        """The same for pseudo-experiments: all that was drawn by chance is drawn again."""
 
 
 def make_tables(
@@ -96,44 +103,96 @@ def _chi2_tail(deviance: Floats, ndf: npt.ArrayLike) -> Floats:
 
 @dataclasses.dataclass(frozen=True)
 class GivenBackground:
-    """Each window against a background that is known.
+    """Each window of one spectrum against a background that is given.
+
+    It is taken as what an auxiliary measurement gave: b/w events of weight w a bin.
 
     Attributes:
-        windows: The windows; each holds expected events.
-        background: Expected events of each spectrum, shape (n_spectra, n_bins); zero where none are
-            known.
+        windows: The windows; each holds expected events, or a weight.
+        background: Expected events b, shape (n_bins,); zero where none are known.
+        weight: Their weight w = Σw²/Σw, shape (n_bins,); zero where b is known exactly.
+        null: What data and background together say is expected without a signal, shape (n_bins,);
+            pseudo-experiments draw both around it.
     """
 
     windows: Windows
     background: Floats
+    weight: Floats
+    null: Floats
     functions: tuple[str, ...] = ("",)
 
-    def test(self, spectra: Floats) -> Tested:
-        """See `Statistic.test`.
+    @classmethod
+    def make(
+        cls, windows: Windows, background: Floats, weight: Floats, counts: Floats
+    ) -> GivenBackground:
+        """Take the null from counts (n_bins,): the likeliest mean of n and of b/w events together."""
+        null = (counts * weight + background) / (1.0 + weight)
+        return cls(windows, background, weight, null)
 
-        The p of a window depends on a whole number alone, so it is worked out once for each of
-        those that occur, and looked up.
-        """
-        observed = self.windows.sums(spectra)
-        expected = self.windows.sums(self.background)
+    @property
+    def cheap(self) -> bool:
+        """See `Statistic.cheap`."""
+        return not self.weight.any()
+
+    def test(self, spectra: Floats) -> Tested:
+        """See `Statistic.test`."""
+        return self._test(spectra, np.broadcast_to(self.background, spectra.shape))
+
+    def test_toys(self, spectra: Floats, rng: np.random.Generator) -> Tested:
+        """See `Statistic.test_toys`."""
+        if self.cheap:
+            return self.test(spectra)
+        weight = np.where(self.weight > 0, self.weight, 1.0)
+        drawn = rng.poisson(self.null / weight, size=spectra.shape) * weight
+        return self._test(spectra, np.where(self.weight > 0, drawn, self.background))
+
+    def _test(self, spectra: Floats, background: Floats) -> Tested:
+        observed, expected = self.windows.sums(spectra), self.windows.sums(background)
+        if self.cheap:
+            p, variance = self._poisson_p(observed, expected), np.zeros(expected.shape)
+        else:
+            variance = self.windows.sums(background * self.weight)
+            typical = self.windows.sums(self.weight) / self.windows.widths
+            weight = np.divide(
+                variance,
+                expected,
+                out=np.broadcast_to(typical, expected.shape).copy(),
+                where=expected > 0,
+            )
+            p = weighted_p(observed, expected, weight)
+        fit_p = self._fit_p(spectra, background)
+        chosen = np.zeros(p.shape, dtype=np.int8)
+        return Tested(observed, expected, np.sqrt(variance), p, fit_p, chosen)
+
+    def _poisson_p(self, observed: Floats, expected: Floats) -> Floats:
+        """Work p out once for each whole number that occurs in a window, and look it up."""
         numbers = np.rint(observed).astype(np.int64)
         lowest, highest = numbers.min(axis=0), numbers.max(axis=0)
         p = np.empty(observed.shape)
-        for place in np.ndindex(expected.shape):
-            table = poisson_p(np.arange(lowest[place], highest[place] + 1), expected[place])
+        for place in np.ndindex(lowest.shape):
+            mean = expected[(0, *place)]
+            table = poisson_p(np.arange(lowest[place], highest[place] + 1), mean)
             p[(slice(None), *place)] = table[numbers[(slice(None), *place)] - lowest[place]]
-        given = np.broadcast_to(expected, observed.shape)
-        none = np.zeros(p.shape)
-        return Tested(observed, given, none, p, self._fit_p(spectra), none.astype(np.int8))
+        return p
 
-    def _fit_p(self, spectra: Floats) -> Floats:
+    def _fit_p(self, spectra: Floats, background: Floats) -> Floats:
         """How well the background describes what is beside each window; bins without any left out."""
-        usable = self.background > 0
-        known = np.where(usable, self.background, 1.0)
-        logs = special.xlogy(spectra, spectra / known)
-        deviances = np.where(usable, 2.0 * (known - spectra + logs), 0.0)
+        usable = (self.background > 0) | (self.weight > 0)
+        w = self.weight
+        null = (spectra * w + background) / (1.0 + w)
+        known = np.where(null > 0, null, 1.0)
+        own = np.divide(
+            special.xlogy(background, background / known),
+            w,
+            out=np.zeros(background.shape),
+            where=w > 0,
+        )
+        # n and b/w Poisson numbers of one mean, or n alone where b is known.
+        exact = np.where(w > 0, 0.0, background - spectra)
+        deviances = 2.0 * (exact + special.xlogy(spectra, spectra / known) + own)
+        deviances = np.where(usable, deviances, 0.0)
         beside = deviances.sum(axis=-1, keepdims=True) - self.windows.sums(deviances)
-        ndf = usable.sum(axis=-1, keepdims=True) - self.windows.sums(usable)
+        ndf = usable.sum() - self.windows.sums(usable)
         return _chi2_tail(np.maximum(beside, 0.0), ndf)
 
 
@@ -154,6 +213,13 @@ class Refitted(ABC):
     def functions(self) -> tuple[str, ...]:
         """See `Statistic.functions`."""
         return (*self.model.names, "")
+
+    cheap = False
+
+    def test_toys(self, spectra: Floats, rng: np.random.Generator) -> Tested:
+        """See `Statistic.test_toys`: spectra are all that is drawn."""
+        del rng
+        return self.test(spectra)
 
     def test(self, spectra: Floats) -> Tested:
         """See `Statistic.test`."""

@@ -16,7 +16,6 @@ from oddjet.analysis.cli.app import app
 from oddjet.analysis.hunt.histogram import hunt_file, hunt_spectrum
 from oddjet.analysis.report.sections.hunt import histogram_section
 from oddjet.analysis.report.write import write_section
-from oddjet.analysis.statistics.bumphunt.pvalues import on_off_p
 from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
 from oddjet.analysis.statistics.exchange.histogram_files import read_histogram
 from oddjet.datasets.files.rootfiles import write_root
@@ -127,8 +126,8 @@ def test_an_empty_tail_of_a_given_background_is_named(cases: Path) -> None:
     assert result.bump_hunt.global_p > 0.05
 
 
-def test_the_error_of_a_given_background_is_said_where_it_matters(tmp_path: Path) -> None:
-    """A background of as many simulated events as data: p-values that take it as known are wrong."""
+def test_the_error_of_a_given_background_counts(tmp_path: Path) -> None:
+    """A background of as many simulated events as data: an on/off experiment, not a known number."""
     rng = np.random.default_rng(11)
     with uproot.recreate(tmp_path / "h.root") as file:
         for name, size in (("data", 1.0), ("as_many", 1.0), ("many", 1000.0)):
@@ -136,20 +135,20 @@ def test_the_error_of_a_given_background_is_said_where_it_matters(tmp_path: Path
             counts = rng.poisson(size * EXPECTED)
             made.view().value, made.view().variance = counts / size, counts / size**2
             file[name] = made
-    source, settings = f"{tmp_path}/h.root", ScanSettings(n_toys=50)
-    few, many = (
+        file["unknown"] = (EXPECTED, EDGES)
+    source, settings = f"{tmp_path}/h.root", ScanSettings(n_toys=50, max_toys=50)
+    few, many, unknown = (
         hunt_file(f"{source}:data", settings, background=f"{source}:{name}")
-        for name in ("as_many", "many")
+        for name in ("as_many", "many", "unknown")
     )
     best = few.bump_hunt.best
     exact = stats.binom.sf(best.observed - 1, best.observed + best.expected, 0.5)
-    assert any(f"With it the local p is {exact:.1g}"[:24] in flag for flag in few.flags)
-    assert (
-        f"the local p is {on_off_p(best.observed, best.expected, best.expected):.2g}"
-        in few.flags[-1]
-    )
-    assert not any("error of its own" in flag for flag in many.flags)
-    assert few.to_dict()["flags"] == list(few.flags)
+    assert best.local_p == pytest.approx(exact, rel=1e-6)
+    assert best.expected_error == pytest.approx(best.expected**0.5)
+    best = many.bump_hunt.best
+    assert best.local_p == pytest.approx(best.local_p_fixed_background, rel=0.05)
+    assert "not known (no Σw²)" in " ".join(unknown.notes)
+    assert not any("Σw²" in note for note in (*few.notes, *many.notes))
 
 
 def test_contents_per_gev_and_a_sumw2_that_was_not_kept(cases: Path) -> None:

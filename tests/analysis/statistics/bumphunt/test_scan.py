@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import io
 import json
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,11 @@ from oddjet.typing import Floats
 
 EDGES = np.linspace(40, 240, 41)
 BACKGROUND = 800.0 * np.exp(-np.arange(40) / 8.0) + 0.3
+
+
+def settings_of(**given: Any) -> ScanSettings:
+    """Settings with as many toys as are asked for, and no more."""
+    return ScanSettings(max_toys=0, **given)
 
 
 def toy(seed: int, bump: float = 0.0) -> Floats:
@@ -53,7 +59,7 @@ def smallest_p(counts: npt.NDArray[np.generic], background: Floats = BACKGROUND)
 def test_local_p_is_the_poisson_tail_of_every_window() -> None:
     counts = toy(1, bump=40)
     table = table_of(
-        scan((counts, EDGES), BACKGROUND, ScanSettings(n_toys=1, seed=1, widths=(2, 5)))
+        scan((counts, EDGES), BACKGROUND, settings_of(n_toys=1, seed=1, widths=(2, 5)))
     )
     row = 0
     for width in range(2, 6):
@@ -72,7 +78,7 @@ def test_smallest_p_and_window_equal_pybumphunters(seed: int) -> None:
     from pyBumpHunter import BumpHunter1D  # noqa: PLC0415
 
     counts = toy(seed, bump=30)
-    result = scan((counts, EDGES), BACKGROUND, ScanSettings(n_toys=20, seed=1, widths=(2, 6)))
+    result = scan((counts, EDGES), BACKGROUND, settings_of(n_toys=20, seed=1, widths=(2, 6)))
     hunter = BumpHunter1D(width_min=2, width_max=6, npe=20, nworker=1, seed=4)
     with contextlib.redirect_stdout(io.StringIO()):
         hunter.bump_scan(counts.astype(int), BACKGROUND, is_hist=True)
@@ -96,7 +102,7 @@ def test_a_background_with_empty_bins_is_scanned_as_pybumphunter_does(background
 
     counts = toy(3, bump=25)
     counts[20] = 40  # as expected in a bin that may be empty: an excess over nothing
-    settings = ScanSettings(n_toys=20, seed=1, widths=(2, 6))
+    settings = settings_of(n_toys=20, seed=1, widths=(2, 6))
     result = scan((counts, EDGES), background, settings)
     hunter = BumpHunter1D(width_min=2, width_max=6, npe=20, nworker=1, seed=4)
     with contextlib.redirect_stdout(io.StringIO()):
@@ -115,7 +121,7 @@ def test_a_background_with_empty_bins_is_scanned_as_pybumphunter_does(background
 
 
 def test_windows_without_expected_events_are_left_out() -> None:
-    result = scan((toy(1), EDGES), empty(slice(10, 16)), ScanSettings(n_toys=5, widths=(2, 4)))
+    result = scan((toy(1), EDGES), empty(slice(10, 16)), settings_of(n_toys=5, widths=(2, 4)))
     table = table_of(result)
     inside = (table.low >= EDGES[10]) & (table.high <= EDGES[16])
     assert not inside.any()
@@ -125,7 +131,7 @@ def test_windows_without_expected_events_are_left_out() -> None:
 def test_goodness_of_fit_of_a_given_background_is_that_beside_the_window() -> None:
     counts = toy(2)
     counts[[30, 31]] += 60
-    result = scan((counts, EDGES), BACKGROUND, ScanSettings(n_toys=200, widths=(2, 2)))
+    result = scan((counts, EDGES), BACKGROUND, settings_of(n_toys=200, widths=(2, 2)))
     table = table_of(result)
     for row in (0, 17, 38):
         first = row
@@ -143,7 +149,7 @@ def test_goodness_of_fit_of_a_given_background_is_that_beside_the_window() -> No
 
 def test_a_background_of_another_shape_is_flagged() -> None:
     wrong = BACKGROUND * np.linspace(1.3, 0.7, 40)
-    result = scan((toy(2), EDGES), wrong, ScanSettings(n_toys=200))
+    result = scan((toy(2), EDGES), wrong, settings_of(n_toys=200))
     assert any("poor fit" in flag for flag in result.flags)
     content = result.to_dict()
     assert content["flags"] == list(result.flags)
@@ -151,7 +157,7 @@ def test_a_background_of_another_shape_is_flagged() -> None:
 
 
 def test_a_local_p_that_toys_contradict_is_flagged() -> None:
-    result = scan((toy(1, bump=40), EDGES), BACKGROUND, ScanSettings(n_toys=500, widths=(2, 4)))
+    result = scan((toy(1, bump=40), EDGES), BACKGROUND, settings_of(n_toys=500, widths=(2, 4)))
     assert result.flags == ()
     table = result.best.table
 
@@ -172,21 +178,22 @@ def test_a_local_p_that_toys_contradict_is_flagged() -> None:
 
 
 def test_global_p_counts_toys_and_is_never_zero() -> None:
-    result = scan((toy(1, bump=400), EDGES), BACKGROUND, ScanSettings(n_toys=200, seed=1))
+    settings = settings_of(n_toys=200, seed=1)
+    result = scan((toy(1, bump=400), EDGES), BACKGROUND, settings)
     assert result.n_exceeding == 0
     assert result.global_p == 1 / 201
     assert result.global_p_is_bound
     assert result.window[0] >= EDGES[7]
     assert result.window[1] <= EDGES[13]
-    weak = scan((toy(5), EDGES), BACKGROUND, ScanSettings(n_toys=200, seed=1))
-    exceeding = int((weak.toy_min_p <= weak.local_p).sum())
+    weak = scan((toy(5), EDGES), BACKGROUND, settings_of(n_toys=200, seed=1))
+    exceeding = int((weak.best.toy_min_p <= weak.local_p).sum())
     assert weak.global_p == (exceeding + 1) / 201
     assert weak.global_p > 0.01
 
 
 def test_global_p_agrees_with_independent_toys() -> None:
     counts = toy(6, bump=20)
-    result = scan((counts, EDGES), BACKGROUND, ScanSettings(n_toys=1500, seed=2, widths=(2, 4)))
+    result = scan((counts, EDGES), BACKGROUND, settings_of(n_toys=1500, seed=2, widths=(2, 4)))
     rng = np.random.default_rng(99)
     smallest = np.array([smallest_p(rng.poisson(BACKGROUND)) for _ in range(1500)])
     expected = np.mean(smallest <= result.local_p)
@@ -198,7 +205,7 @@ def test_global_p_agrees_with_independent_toys() -> None:
 def test_global_p_is_uniform_under_a_known_background() -> None:
     values = [
         scan(
-            (toy(1000 + i), EDGES), BACKGROUND, ScanSettings(n_toys=199, seed=i, widths=(2, 6))
+            (toy(1000 + i), EDGES), BACKGROUND, settings_of(n_toys=199, seed=i, widths=(2, 6))
         ).global_p
         for i in range(150)
     ]
@@ -207,15 +214,15 @@ def test_global_p_is_uniform_under_a_known_background() -> None:
 
 def test_the_seed_decides_whatever_the_number_of_threads() -> None:
     counts = toy(1)
-    first = scan((counts, EDGES), BACKGROUND, ScanSettings(n_toys=50, seed=1), workers=3)
-    same = scan((counts, EDGES), BACKGROUND, ScanSettings(n_toys=50, seed=1))
-    other = scan((counts, EDGES), BACKGROUND, ScanSettings(n_toys=50, seed=2))
-    assert np.array_equal(first.toy_min_p, same.toy_min_p)
-    assert not np.array_equal(first.toy_min_p, other.toy_min_p)
+    first = scan((counts, EDGES), BACKGROUND, settings_of(n_toys=50, seed=1), workers=3)
+    same = scan((counts, EDGES), BACKGROUND, settings_of(n_toys=50, seed=1))
+    other = scan((counts, EDGES), BACKGROUND, settings_of(n_toys=50, seed=2))
+    assert np.array_equal(first.best.toy_min_p, same.best.toy_min_p)
+    assert not np.array_equal(first.best.toy_min_p, other.best.toy_min_p)
 
 
 def test_nothing_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    scan((toy(1), EDGES), BACKGROUND, ScanSettings(n_toys=5, seed=1))
+    scan((toy(1), EDGES), BACKGROUND, settings_of(n_toys=5, seed=1))
     assert capsys.readouterr().out == ""
 
 
@@ -228,7 +235,7 @@ def test_blinded_window_is_neither_read_nor_crossed() -> None:
         scan(
             Spectrum(EDGES, contents, blind_window=window),
             BACKGROUND,
-            ScanSettings(n_toys=50, seed=1),
+            settings_of(n_toys=50, seed=1),
         )
         for contents in (counts, altered)
     )
@@ -242,7 +249,7 @@ def test_blinded_scan_is_the_scan_of_both_sides() -> None:
     both = scan(
         Spectrum(EDGES, counts, blind_window=(65, 100)),
         BACKGROUND,
-        ScanSettings(n_toys=400, seed=3, widths=(2, 4)),
+        settings_of(n_toys=400, seed=3, widths=(2, 4)),
     )
     parts = (slice(0, 5), slice(12, 40))
     sides = [smallest_p(counts[part], BACKGROUND[part]) for part in parts]
@@ -252,11 +259,11 @@ def test_blinded_scan_is_the_scan_of_both_sides() -> None:
     smallest = np.array(
         [min(smallest_p(draw[part], BACKGROUND[part]) for part in parts) for draw in draws]
     )
-    assert stats.ks_2samp(both.toy_min_p, smallest).pvalue > 0.01
+    assert stats.ks_2samp(both.best.toy_min_p, smallest).pvalue > 0.01
 
 
 def test_no_excess_anywhere() -> None:
-    result = scan((np.zeros(40), EDGES), BACKGROUND, ScanSettings(n_toys=20, seed=1))
+    result = scan((np.zeros(40), EDGES), BACKGROUND, settings_of(n_toys=20, seed=1))
     assert not result.best.has_excess
     assert result.local_p == 1.0
     assert result.global_p == 1.0
@@ -266,14 +273,14 @@ def test_no_excess_anywhere() -> None:
 def test_impossible_excess_does_not_break() -> None:
     counts = toy(1)
     counts[20] = 1e6
-    result = scan((counts, EDGES), BACKGROUND, ScanSettings(n_toys=20, seed=1, widths=(1, 3)))
+    result = scan((counts, EDGES), BACKGROUND, settings_of(n_toys=20, seed=1, widths=(1, 3)))
     assert result.local_p == 0.0
     assert json.dumps(jsonable(result.to_dict()), allow_nan=False)
 
 
 def test_json_carries_the_names_of_the_p_values() -> None:
     content = scan(
-        Spectrum(EDGES, toy(1), name="all"), BACKGROUND, ScanSettings(n_toys=20, seed=1)
+        Spectrum(EDGES, toy(1), name="all"), BACKGROUND, settings_of(n_toys=20, seed=1)
     ).to_dict()
     assert content["background"] == "given"
     names = {"local_p", "local_p_toys", "local_p_fixed_background", "global_p", "window"}
@@ -289,29 +296,29 @@ def test_significance(p_value: float, sigma: float) -> None:
 def test_bad_input_is_refused() -> None:
     counts = toy(1)
     with pytest.raises(FitError, match="fractional contents"):
-        scan((counts + 0.5, EDGES), BACKGROUND, ScanSettings(n_toys=5, seed=1))
+        scan((counts + 0.5, EDGES), BACKGROUND, settings_of(n_toys=5, seed=1))
     with pytest.raises(FitError, match="negative contents"):
-        scan((counts - 1e4, EDGES), BACKGROUND, ScanSettings(n_toys=5, seed=1))
+        scan((counts - 1e4, EDGES), BACKGROUND, settings_of(n_toys=5, seed=1))
     with pytest.raises(FitError, match="expects no events in any bin"):
-        scan((counts, EDGES), np.zeros(40), ScanSettings(n_toys=5, seed=1))
+        scan((counts, EDGES), np.zeros(40), settings_of(n_toys=5, seed=1))
     bad = np.concatenate([BACKGROUND[:-3], [-1, np.nan, np.inf]])
     with pytest.raises(FitError, match="finite and not negative; 3 bins are not"):
-        scan((counts, EDGES), bad, ScanSettings(n_toys=5, seed=1))
+        scan((counts, EDGES), bad, settings_of(n_toys=5, seed=1))
     with pytest.raises(FitError, match="background of shape"):
-        scan((counts, EDGES), BACKGROUND[:-1], ScanSettings(n_toys=5, seed=1))
+        scan((counts, EDGES), BACKGROUND[:-1], settings_of(n_toys=5, seed=1))
     with pytest.raises(ConfigError, match="narrowest ≤ widest"):
-        scan((counts, EDGES), BACKGROUND, ScanSettings(n_toys=5, seed=1, widths=(4, 2)))
+        scan((counts, EDGES), BACKGROUND, settings_of(n_toys=5, seed=1, widths=(4, 2)))
     with pytest.raises(ConfigError, match="at least one pseudo-experiment"):
-        scan((counts, EDGES), BACKGROUND, ScanSettings(n_toys=0, seed=1))
+        scan((counts, EDGES), BACKGROUND, settings_of(n_toys=0, seed=1))
     with pytest.raises(FitError, match="nothing is left"):
         scan(
             Spectrum(EDGES, counts, blind_window=(40, 240)),
             BACKGROUND,
-            ScanSettings(n_toys=5, seed=1),
+            settings_of(n_toys=5, seed=1),
         )
     with pytest.raises(FitError, match="no window fits"):
         scan(
             Spectrum(EDGES, counts, blind_window=(45, 235)),
             BACKGROUND,
-            ScanSettings(n_toys=5, seed=1, widths=(2, 3)),
+            settings_of(n_toys=5, seed=1, widths=(2, 3)),
         )

@@ -119,7 +119,7 @@ def test_without_refit_the_same_fails() -> None:
         result = scan_jointly(
             table, ScanSettings(n_toys=1, seed=seed, widths=WIDTHS, function="auto")
         )
-        beside.append(toy_p(np.sum(fixed.toy_min_p <= result.local_p), N_TOYS))
+        beside.append(toy_p(np.sum(fixed.best.toy_min_p <= result.local_p), N_TOYS))
     assert np.mean(np.array(beside) <= 0.05) > 0.08
     assert np.mean(whole) > 0.55
     for p in (beside, whole):
