@@ -115,13 +115,14 @@ def _with_methods(
     if point.fit is None:
         return point
     families = [name for name in FAMILIES if not settings.function.startswith(name)]
-    failing = np.nan_to_num(everything.counts - point.counts)
+    window = settings.window if blinded else None
+    failing = Spectrum(point.edges, everything.counts - point.counts, blind_window=window)
     try:
         spread = compare_methods(
-            Spectrum(point.edges, point.counts, blind_window=settings.window if blinded else None),
+            Spectrum(point.edges, point.counts, blind_window=window),
             window=settings.window,
             functions=(settings.function, *families),
-            failing=(failing, point.edges) if point.column else None,
+            failing=failing if point.column else None,
         )
     except FitError as error:
         _log.info("%s: no spread of methods: %s", point.name, error)

@@ -110,8 +110,8 @@ def fit_transfer(
         order: Degree of ln r in the mass; by F-test up to `MAX_ORDER` if None.
 
     Raises:
-        FitError: A histogram is not fit for it, there are too few bins for the order, a sideband
-            is empty, the failing jets are none, or the fit is not valid.
+        FitError: A histogram is not fit for it, failing jets in the window are blinded, there are too few
+            bins for the order, a sideband is empty, the failing jets are none, or the fit is not valid.
         ConfigError: The order is not in 0 to `MAX_ORDER`.
     """
     if order is not None and not 0 <= order <= MAX_ORDER:
@@ -120,6 +120,9 @@ def fit_transfer(
     data, fails = check_counts(passing), check_counts(failing)
     check_same_edges(fails.edges, data.edges, "the histogram of the failing jets")
     inside, use = sidebands(data, window)
+    if (fails.hidden & inside).any():
+        msg = "the failing jets in the window are blinded, and the transfer factor multiplies them: unblind first"
+        raise FitError(msg)
     for what, counts in (("passing", data.counts), ("failing", fails.counts)):
         if not counts[use].sum() > 0:
             msg = f"no {what} events in the {int(use.sum())} sideband bins: move the cut"
