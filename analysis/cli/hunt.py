@@ -53,7 +53,8 @@ class OfHistogram:
     background: Annotated[
         str | None,
         typer.Option(
-            metavar="FILE:HIST", help="Of a histogram: its background, with Σw² as error; else fitted."
+            metavar="FILE:HIST",
+            help="Of a histogram: its background, with Σw² as error; else fitted.",
         ),
     ] = None
     function: Annotated[
