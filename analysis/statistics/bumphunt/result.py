@@ -26,10 +26,11 @@ from scipy import stats
 from oddjet.analysis.statistics.background.methods import WORST_P
 from oddjet.analysis.statistics.bumphunt.pvalues import significance, toy_p
 from oddjet.analysis.statistics.bumphunt.ranks import Extrapolation
+from oddjet.analysis.statistics.bumphunt.windows import WindowTable
 from oddjet.analysis.statistics.spectrum import Window
-from oddjet.typing import Floats, Ints
+from oddjet.typing import Floats
 
-__all__ = ["POOR_FIT", "BumpHunt", "ChannelScan", "WindowTable"]
+__all__ = ["POOR_FIT", "BumpHunt", "ChannelScan"]
 
 RARE = 1e-3
 """Pseudo-experiments contradict a local p where it makes their number rarer than this."""
@@ -43,60 +44,6 @@ WHY_NOT = {
     "signal plus background": "a signal less than its width from an end looks like background",
     "given": "no window of the widths that were asked for fits there and holds expected events",
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class WindowTable:
-    """Every window that was tested in one spectrum, one entry a window.
-
-    Attributes:
-        low: Lower end [GeV].
-        high: Upper end [GeV].
-        width: Width [bins].
-        observed: Events.
-        expected: Background events, from the fit beside the window; NaN where none is valid.
-        expected_error: Their uncertainty, 0 for a background that is given.
-        local_p: With this uncertainty; 1 where there is no excess, NaN without a fit.
-        local_p_fixed_background: Without it.
-        local_p_toys: Share of the pseudo-experiments that did as well here.
-        goodness_of_fit_p: Of the fit beside the window, or of signal and background: tail of the
-            deviance under χ², which is rough for bins of few events; NaN without a fit.
-        goodness_of_fit_p_toys: Share of the pseudo-experiments that were fitted as badly.
-        function: The function that was chosen, empty for a given background.
-    """
-
-    low: Floats
-    high: Floats
-    width: Ints
-    observed: Floats
-    expected: Floats
-    expected_error: Floats
-    local_p: Floats
-    local_p_fixed_background: Floats
-    local_p_toys: Floats
-    goodness_of_fit_p: Floats
-    goodness_of_fit_p_toys: Floats
-    function: tuple[str, ...]
-
-    @property
-    def n_windows(self) -> int:
-        """Number of windows."""
-        return int(self.low.size)
-
-    @property
-    def n_failed(self) -> int:
-        """Windows without a valid fit: they have no p-value."""
-        return int(np.count_nonzero(np.isnan(self.local_p)))
-
-    @property
-    def best(self) -> int:
-        """The window with the smallest local p; the first where none has an excess."""
-        return int(np.argmin(np.where(np.isnan(self.local_p), 2.0, self.local_p)))
-
-    def to_dict(self) -> dict[str, Any]:
-        """All columns, ready for JSON."""
-        columns = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {name: np.asarray(values).tolist() for name, values in columns.items()}
 
 
 @dataclasses.dataclass(frozen=True)

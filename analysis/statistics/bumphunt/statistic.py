@@ -12,8 +12,7 @@ from scipy import special, stats
 
 from oddjet.analysis.statistics.background.many import BatchModel
 from oddjet.analysis.statistics.bumphunt.pvalues import on_off_p, poisson_p, weighted_p
-from oddjet.analysis.statistics.bumphunt.result import WindowTable
-from oddjet.analysis.statistics.bumphunt.windows import Windows
+from oddjet.analysis.statistics.bumphunt.windows import Windows, WindowTable
 from oddjet.typing import Floats, Ints
 
 __all__ = ["FittedBeside", "GivenBackground", "SignalFitted", "Statistic", "Tested", "make_tables"]

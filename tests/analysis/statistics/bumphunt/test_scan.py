@@ -14,9 +14,10 @@ import pytest
 from scipy import stats
 
 from oddjet.analysis.statistics.bumphunt.pvalues import significance
-from oddjet.analysis.statistics.bumphunt.result import BumpHunt, ChannelScan, WindowTable
+from oddjet.analysis.statistics.bumphunt.result import BumpHunt, ChannelScan
 from oddjet.analysis.statistics.bumphunt.scan import scan
 from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
+from oddjet.analysis.statistics.bumphunt.windows import WindowTable
 from oddjet.analysis.statistics.spectrum import Spectrum
 from oddjet.datasets.disk.numbers import jsonable
 from oddjet.errors import ConfigError, FitError
