@@ -15,6 +15,7 @@ from oddjet.analysis.report.write import write_section
 from oddjet.analysis.scores.sample import leading_mass
 from oddjet.analysis.statistics.background.simulated import study_functions
 from oddjet.analysis.statistics.spectrum import Spectrum
+from oddjet.bounds import MOST_BINS
 from oddjet.datasets.skims.skim import open_skim
 from oddjet.errors import ConfigError
 
@@ -43,8 +44,11 @@ def spurious(
 ) -> None:
     """Test how much signal a fit finds in simulated background, function by function."""
     low, high = mass_range
-    if not (bin_width > 0 and low < high):
-        msg = f"expected --range LOW HIGH and a bin width > 0, received {low}, {high}, {bin_width}"
+    if not (bin_width > 0 and low < high and (high - low) / bin_width <= MOST_BINS):
+        msg = (
+            f"expected --range LOW HIGH, a bin width > 0 and at most {MOST_BINS} bins, received {low}, "
+            f"{high}, {bin_width}"
+        )
         raise ConfigError(msg)
     edges = np.linspace(low, high, max(round((high - low) / bin_width), 1) + 1)
     counts, variances = leading_mass(

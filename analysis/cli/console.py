@@ -27,7 +27,7 @@ from rich.table import Table
 from rich.text import Text
 
 from oddjet.errors import OddjetError, shortened, without_queries
-from oddjet.faults import describe_fault
+from oddjet.faults import describe_fault, mend_full_disk
 from oddjet.processes import stopped_by
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def exit_on_error(*, debug: bool = False) -> Iterator[None]:
         if hasattr(error, "exit_code"):
             raise  # typer's own: wrong usage, or an exit code that was chosen
         if isinstance(error, OddjetError):
-            title, text = f"error: {type(error).__name__}", str(error)
+            title, text = f"error: {type(error).__name__}", str(error) + mend_full_disk(str(error))
         elif (fault := describe_fault(error)) is not None:
             title, text = f"error: {type(error).__name__}", fault
         else:

@@ -156,7 +156,8 @@ def train(
     given = {"label": label, "hyper_parameters": assignments(hyper_parameters or [])}
     settings = validate(DetectorConfig, {"name": detector, **given}, where="oddjet train")
     # Beside the folder, whose own files are all hashed.
-    with write_log(output.with_name(f"{output.name}.log")):
+    place = output.resolve()
+    with write_log(place.with_name(f"{place.name}.log")):
         trained = train_detector(
             open_skim(skim_folder),
             settings,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -27,6 +27,17 @@ class DiscreetFormatter(logging.Formatter):
         return without_queries(super().format(record))
 
 
+class _LogFile(logging.FileHandler):
+    """A log that ends where the disk is full: what the step itself cannot write, the step says."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Print no traceback."""
+
+    def close(self) -> None:
+        with suppress(OSError):
+            super().close()
+
+
 @contextmanager
 def write_log(path: Path | str) -> Iterator[None]:
     """Append the messages of oddjet's loggers to a file while the block runs.
@@ -43,7 +54,7 @@ def write_log(path: Path | str) -> Iterator[None]:
         path = path / LOG
     is_new = not path.parent.exists()
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = _LogFile(path, encoding="utf-8")
     handler.setFormatter(DiscreetFormatter("%(asctime)s %(levelname)s %(message)s"))
 
     def note(level: int, message: str) -> None:

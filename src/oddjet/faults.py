@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from oddjet.errors import shortened
 
-__all__ = ["describe_fault"]
+__all__ = ["describe_fault", "mend_full_disk"]
 
 _ELSEWHERE = "write elsewhere (-o, or output: in the configuration)"
 _MENDED: dict[int, str] = {
@@ -30,7 +30,7 @@ _MENDED: dict[int, str] = {
     errno.EMFILE: "too many files are open: raise the limit with `ulimit -n`, or use fewer workers",
     errno.ENFILE: "too many files are open on this machine: use fewer workers, or wait",
     errno.EAGAIN: "too many processes: raise the limit with `ulimit -u`, or use fewer workers",
-    errno.ENOMEM: "the memory is used up: use smaller chunks (chunk_size) or fewer workers",
+    errno.ENOMEM: "not enough memory: use smaller chunks (chunk_size) or fewer workers",
     errno.EIO: "the disk or its server reports an error: repeat the command, or ask who runs it",
     errno.ESTALE: "the file server has lost the file: repeat the command",
     errno.EFBIG: f"the file is larger than may be written there: {_ELSEWHERE}",
@@ -68,6 +68,15 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         current = current.__cause__
 
 
+def mend_full_disk(text: str) -> str:
+    """Give how to mend a full disk, where a message of failures tells of one; else nothing.
+
+    >>> mend_full_disk("2 of 2 chunks failed")
+    ''
+    """
+    return f"\n{_MENDED[errno.ENOSPC]}" if _FULL.search(text) else ""
+
+
 def _described(error: BaseException) -> str | None:
     name, text = type(error).__name__, shortened(str(error))
     if isinstance(error, BrokenPipeError):
@@ -81,7 +90,7 @@ def _described(error: BaseException) -> str | None:
             return f"{where}{shortened(what)}\n{_MENDED[number]}"
         return f"a file or connection failed: {text or name}: repeat the command"
     if isinstance(error, MemoryError) or name in _MEMORY:
-        return f"not enough memory{f': {text}' if text else ''}\n{_MENDED[errno.ENOMEM]}"
+        return f"{text or 'Cannot allocate memory'}\n{_MENDED[errno.ENOMEM]}"
     if isinstance(error, RecursionError):
         return "something is nested too deeply: lists and mappings inside each other, or links in a circle"
     if isinstance(error, UnicodeError):
