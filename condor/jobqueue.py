@@ -110,9 +110,8 @@ def _quiet_servers(cluster: Cluster) -> Iterator[None]:
 
 def _tell_dashboard(cluster: Cluster, client: Client) -> None:
     if cluster.dashboard:
-        logger.warning(
-            "Dask's dashboard, which all users of this machine can open: %s", client.dashboard_link
-        )
+        link = f"http://127.0.0.1:{client.scheduler_info()['services']['dashboard']}/status"
+        logger.warning("Dask's dashboard, which all users of this machine can open: %s", link)
 
 
 @contextmanager

@@ -53,9 +53,9 @@ def refused(address: str, security: Any) -> str:
 
 def shows(client: Any, page: str) -> bool:
     """Whether the scheduler's HTTP server, which asks nobody who he is, has a page."""
-    host = client.dashboard_link.partition("//")[2].partition("/")[0]
+    port = client.scheduler_info()["services"]["dashboard"]
     try:
-        with urllib.request.urlopen(f"http://{host}{page}", timeout=10):
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{page}", timeout=10):
             return True
     except urllib.error.HTTPError:
         return False
