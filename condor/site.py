@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from oddjet.bounds import MOST_WORKERS, FolderPath
+from oddjet.bounds import MOST_PROCESSES, MOST_WORKERS, FolderPath, refuse_more
 from oddjet.condor.quoting import problem_with
 from oddjet.errors import ConfigError, did_you_mean
 from oddjet.parsing import parse_yaml
@@ -213,6 +213,8 @@ class Cluster(Site):
         if (self.executor == "address") != (self.address is not None):
             msg = "expected an address with executor: address, and with no other"
             raise ValueError(msg)
+        if self.executor in ("futures", "dask"):
+            refuse_more(self.workers, MOST_PROCESSES, f"workers of executor {self.executor}")
         given = [name for name in ("tls_ca", "tls_cert", "tls_key") if getattr(self, name)]
         if given and len(given) < 3:
             msg = f"expected tls_ca, tls_cert and tls_key together, received {', '.join(given)}"

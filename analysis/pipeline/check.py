@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -151,3 +152,5 @@ def _check_output(config: AnalysisConfig, fileset: Fileset) -> Findings:  # noqa
         existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
         if not existing.is_dir():
             yield False, f"{folder} cannot be a folder: {existing} is a file"
+        elif not os.access(existing, os.W_OK):
+            yield False, f"{folder} cannot be written: {existing} can only be read"

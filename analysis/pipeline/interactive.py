@@ -45,6 +45,7 @@ from oddjet.datasets.files.fileset import load_fileset
 from oddjet.datasets.files.rootfiles import inspect_root
 from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ConfigError, did_you_mean
+from oddjet.faults import explained
 from oddjet.ml.folds import FoldedDetector
 from oddjet.processors.engine.progress import Reporter
 from oddjet.processors.scores import Scores, open_scores
@@ -62,9 +63,8 @@ OF_VERDICT = ("datasets", "signals", "exclude", "judging")
 OF_LIMIT = tuple(field.name for field in dataclasses.fields(LimitSettings))
 """Options of `judge`, and of `limit`."""
 
-"""The branch that simulation has and data have not."""
 
-
+@explained
 def run(
     config: Path | str | AnalysisConfig,
     *,
@@ -90,6 +90,7 @@ def run(
     return run_chain(config, allow_missing=allow_missing, reporter=reporter)
 
 
+@explained
 def skim(
     files: str | Path | Iterable[str | Path] | Fileset,
     output: Path | str,
@@ -138,6 +139,7 @@ def _load_files(files: str | Path | Iterable[str | Path], kind: Kind | None) -> 
     return fileset
 
 
+@explained
 def train(
     skim: Skim | Path | str,
     detector: str = "khanal",
@@ -180,6 +182,7 @@ def train(
     )
 
 
+@explained
 def score(
     source: Skim | Path | str,
     models: FoldedDetector | Path | str | Sequence[FoldedDetector | Path | str],
@@ -373,10 +376,8 @@ def limit(
 def _check_options(options: Iterable[str], known: Sequence[str], where: str) -> None:
     for name in options:
         if name not in known:
-            msg = (
-                f"{where}: unknown option {name!r}.{did_you_mean(name, known)} Known: "
-                f"{', '.join(known)}"
-            )
+            hint = did_you_mean(name, known)
+            msg = f"{where}: unknown option {name!r}.{hint} Known: {', '.join(known)}"
             raise ConfigError(msg)
 
 

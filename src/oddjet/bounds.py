@@ -17,6 +17,7 @@ __all__ = [
     "MOST_BINS",
     "MOST_CELLS",
     "MOST_EVENTS",
+    "MOST_PROCESSES",
     "MOST_TOYS",
     "MOST_WINDOWS",
     "MOST_WORKERS",
@@ -38,6 +39,9 @@ MOST_CELLS = 10_000_000
 MOST_WINDOWS = 200_000
 """Of one scan."""
 MOST_WORKERS = 10_000
+"""Jobs of a pool."""
+MOST_PROCESSES = 512
+"""Workers on one machine."""
 MOST_EVENTS = 10**12
 _LONGEST_PART, _LONGEST_PATH = 240, 3000
 """Of paths, below what file systems take (255, 4096): names of files and endings come behind [bytes]."""

@@ -22,6 +22,7 @@
     │   ├── UnknownDetectorError
     │   ├── TooFewJetsError      not enough jets to train, calibrate or evaluate
     │   └── TrainedOnError       asked to score events it was trained on
+    ├── MachineError           full disk, no permission, too little memory: nothing is wrong with the analysis
     └── FitError               a fit failed, or its input allows none
 
 A message says what was expected, what came, where, and what to do about it.
@@ -45,6 +46,7 @@ __all__ = [
     "FitError",
     "InputError",
     "LinkError",
+    "MachineError",
     "MissingBranchError",
     "MissingDataError",
     "NoConstituentsError",
@@ -186,6 +188,10 @@ class TooFewJetsError(DetectorError):
 
 class TrainedOnError(DetectorError):
     """A detector was asked to score events it was trained on."""
+
+
+class MachineError(OddjetError):
+    """The machine refuses: a full disk, no permission, too little memory."""
 
 
 class FitError(OddjetError):

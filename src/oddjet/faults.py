@@ -6,13 +6,18 @@
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import ParamSpec, TypeVar
 
-from oddjet.errors import shortened
+from oddjet.errors import MachineError, shortened
 
-__all__ = ["describe_fault", "mend_full_disk"]
+__all__ = ["describe_fault", "explained", "mend_full_disk"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _ELSEWHERE = "write elsewhere (-o, or output: in the configuration)"
 _MENDED: dict[int, str] = {
@@ -66,6 +71,21 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     while current is not None:
         yield current
         current = current.__cause__
+
+
+def explained(function: Callable[P, T]) -> Callable[P, T]:
+    """Make a public function say what a failure of the machine is, by a `MachineError` with the remedy."""
+
+    @functools.wraps(function)
+    def call(*args: P.args, **options: P.kwargs) -> T:
+        try:
+            return function(*args, **options)
+        except (OSError, MemoryError, RecursionError, UnicodeError) as error:
+            if (text := describe_fault(error)) is None:
+                raise
+            raise MachineError(text) from error
+
+    return call
 
 
 def mend_full_disk(text: str) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,57 @@ def test_every_problem_is_listed(tmp_path: Path) -> None:
 def test_wrong_hunts_are_refused(tmp_path: Path, hunt: dict[str, object], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         load_config(write(tmp_path, hunt=hunt))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("hunt.bin_width", 1e-7, "greater than or equal to 0.001"),
+        ("hunt.bin_width", 0.01, "20000 bins of mass, by bin_width 0.01: expected at most 10000"),
+        ("hunt.bin_width", float("nan"), "finite"),
+        ("hunt.range", [50, float("inf")], "finite"),
+        ("hunt.n_toys", 10**11, "at most|less than or equal to 10000000"),
+        ("hunt.seed", 2**40, "less than or equal to 4294967295"),
+        ("hunt.signal_width", float("inf"), "finite"),
+        ("hunt.working_points", [n / 1000 for n in range(1, 600)], "at most 50 items"),
+        ("hunt.pt_edges", list(range(2000)), "at most 1000 items"),
+        ("hunt", {"bin_width": 0.05, "widths": [1, 3000]}, "windows, by bin_width and widths: expected"),
+        ("folds", 10**9, "less than or equal to 100"),
+        ("image.pixels", 10**5, "less than or equal to 512"),
+        ("cluster.workers", 10**6, "less than or equal to 10000"),
+        ("cluster", {"executor": "futures", "workers": 600}, "600 workers of .*: expected at most 512"),
+        ("cluster.memory", "1e400 GB", "at most 1 PB"),
+        ("cluster.start_timeout", float("inf"), "finite"),
+        ("chunk_size", 10**12, "less than or equal to 100000000"),
+        ("detectors.0", {"name": "kmeans", "label": "x" * 65}, "at most 64 characters"),
+        ("detectors.0", {"name": "a/b"}, "should match pattern"),
+        ("injection", {"signal": "q", "seeds": [-1]}, "greater than or equal to 0"),
+        ("lumi_ifb", float("inf"), "lumi_ifb"),
+        ("name", "x" * 201, "at most 200 characters"),
+        ("name", "a\nb", "one line without control characters"),
+        ("output", "x" * 300, "longer than file systems take"),
+        ("fileset.datasets.q.simulate.n_events", 10**20, "less than or equal to 1000000000000"),
+        ("fileset.datasets", {"x" * 201: {"kind": "data", "files": ["a"]}}, "at most 200"),
+    ],
+)  # fmt: skip
+def test_what_no_machine_can_do_is_refused_with_the_limit(
+    tmp_path: Path, key: str, value: object, said: str
+) -> None:
+    path = write(tmp_path, detectors=[{"name": "kmeans"}])
+    with pytest.raises(ConfigError, match=said) as caught:
+        load_config(path, {key: value})
+    assert key.partition(".")[0] in str(caught.value)
+    assert max(map(len, str(caught.value).splitlines())) < 500
+
+
+def test_an_alias_bomb_is_refused_at_once(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [x, x]", *(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 40))]
+    path = tmp_path / "bomb.yaml"
+    path.write_text("\n".join([*lines, "name: *a39"]))
+    begin = time.perf_counter()
+    with pytest.raises(ConfigError, match=r"bomb\.yaml: its aliases"):
+        load_config(path)
+    assert time.perf_counter() - begin < 2
 
 
 def test_working_points_are_ordered_from_loose_to_tight() -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import hist
 import numpy as np
+import pytest
 import uhi.io
 import uhi.io.json
 import uproot
@@ -16,8 +19,10 @@ from hostile import LONGEST, SLOWEST, fuzz, mutated, texts
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oddjet.analysis.statistics.exchange import histogram_files
 from oddjet.analysis.statistics.exchange.histogram_files import histogram_names, read_histogram
-from oddjet.errors import OddjetError
+from oddjet.datasets.disk import histograms as histograms_on_disk
+from oddjet.errors import InputError, OddjetError
 
 
 def histograms() -> dict[str, Any]:
@@ -57,6 +62,75 @@ def read_or_refuse(path: Path, selector: str) -> bool:
     assert max(map(len, said.splitlines()), default=0) < LONGEST
     assert time.perf_counter() - begin < SLOWEST
     return not said
+
+
+def dense(bins: int, n_values: int = 22) -> dict[str, Any]:
+    axis = {
+        "type": "regular",
+        "lower": 0,
+        "upper": 1,
+        "bins": bins,
+        "underflow": True,
+        "overflow": True,
+        "circular": False,
+    }
+    return {
+        "uhi_schema": 1,
+        "axes": [axis],
+        "storage": {"type": "double", "values": [0.0] * n_values},
+    }
+
+
+def changed(**storage: Any) -> dict[str, Any]:
+    """The sparse histogram with another storage."""
+    return {**HISTOGRAMS["sparse"], "storage": {"type": "double", **storage}}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (dense(10**9), "1,000,000,002 bins: expected at most 10,000,000"),
+        (dense(5_000_000), r"expected shape \(5000002,\), the flow included, received \(22,\)"),
+        ({**dense(10), "axes": dense(10)["axes"] * 20}, "bins: expected at most"),
+        ({**dense(10**9), "storage": {"type": "double", "index": [[1]], "values": [1.0]}}, "at most"),
+        ({**dense(10**9), "storage": {"type": "double"}}, "at most"),
+        (changed(index=[[1, 1]], values=[1.0, 2.0]), "a bin is there twice"),
+        (changed(index=[[1, 2]], values=[1.0]), "expected as many as in index, 2"),
+        (changed(index=[[-1]], values=[1.0]), "numbers of bins"),
+        (changed(index=[[1.5]], values=[1.0]), "numbers of bins"),
+        (changed(index=[[99]], values=[1.0]), "IndexError"),
+        ({**dense(20), "metadata": {"values": 3, "axes": 1}}, ""),
+        ({**dense(20), "storage": {"type": "double", "values": [[1], [1, 2]]}}, "."),
+    ],
+)  # fmt: skip
+def test_sizes_are_checked_before_anything_is_allocated(
+    tmp_path: Path, content: Any, said: str
+) -> None:
+    path = tmp_path / "h.json"
+    path.write_text(json.dumps({"h": content}))
+    begin = time.perf_counter()
+    with pytest.raises(InputError, match=said) if said else nullcontext():
+        read_histogram(path)
+    assert time.perf_counter() - begin < 1
+    with ZipFile(tmp_path / "h.zip", "w") as file:
+        file.writestr("h.json", json.dumps(content))
+    with pytest.raises(InputError, match=said) if said else nullcontext():
+        read_histogram(tmp_path / "h.zip")
+
+
+def test_files_that_unpack_to_very_much_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(histograms_on_disk, "LARGEST_ZIP", 2**20)
+    monkeypatch.setattr(histogram_files, "LARGEST", 2**20)
+    with ZipFile(tmp_path / "h.zip", "w", ZIP_DEFLATED) as file:
+        file.writestr("h.json", " " * 2**21)
+    with uproot.recreate(tmp_path / "h.root", compression=uproot.ZLIB(9)) as file:
+        file["h"] = (np.zeros(200_000), np.arange(200_001.0))
+    for name in ("h.zip", "h.root"):
+        assert (tmp_path / name).stat().st_size < 2**20
+        with pytest.raises(InputError, match=r"unpacks to . MiB: expected at most 1"):
+            read_histogram(tmp_path / name)
 
 
 @fuzz
