@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.errors import TooFewJetsError
+from oddjet.datasets.disk.arrays import read_arrays
+from oddjet.errors import DetectorError, TooFewJetsError
 from oddjet.ml.evaluation.checks import checked_columns, effective_number
 from oddjet.typing import Floats
 
-__all__ = ["SurvivalCalibration"]
+__all__ = ["SurvivalCalibration", "load_calibrations", "save_calibrations"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +85,34 @@ class SurvivalCalibration:
 
     @classmethod
     def load(cls, path: Path) -> SurvivalCalibration:
-        """Read what `save` wrote."""
-        with np.load(path, allow_pickle=False) as data:
-            return cls(data["knots"], data["survival"], float(data["n_effective"]))
+        """Read what `save` wrote.
+
+        Raises:
+            DetectorError: If the file cannot be read.
+        """
+        shapes = {"knots": "float m", "survival": "float m", "n_effective": "float"}
+        data = read_arrays(path, shapes, error=DetectorError)
+        return cls(data["knots"], data["survival"], float(data["n_effective"]))
+
+
+def save_calibrations(
+    folder: Path, fold: int, calibrations: Mapping[str, SurvivalCalibration]
+) -> None:
+    """Write a file for each score: `calibration{fold}_{score}.npz`."""
+    for score, calibration in calibrations.items():
+        calibration.save(folder / _file(fold, score))
+
+
+def load_calibrations(
+    folder: Path, fold: int, *, scores: Iterable[str]
+) -> dict[str, SurvivalCalibration]:
+    """Read what `save_calibrations` wrote.
+
+    Raises:
+        DetectorError: If a file cannot be read.
+    """
+    return {score: SurvivalCalibration.load(folder / _file(fold, score)) for score in scores}
+
+
+def _file(fold: int, score: str) -> str:
+    return f"calibration{fold}_{score}.npz"

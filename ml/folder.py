@@ -11,18 +11,87 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
-import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from oddjet.errors import DetectorError, OddjetError
+from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["SCHEMA_VERSION", "read_info", "reading", "replace_folder", "write_info"]
+from oddjet.datasets.disk.arrays import EXPANSION, unpacked_size
+from oddjet.datasets.disk.checksums import checksum_of
+from oddjet.datasets.disk.documents import read_json
+from oddjet.datasets.disk.validation import validate
+from oddjet.errors import ConfigError, DetectorError, OddjetError
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "DetectorInfo",
+    "FoldsInfo",
+    "Info",
+    "applying",
+    "read_info",
+    "reading",
+    "replace_folder",
+    "require_same",
+    "write_info",
+]
 
 SCHEMA_VERSION = 1
 """Raised when the layout of saved folders changes; a newer one is refused."""
+LARGEST_INFO = 16 * 2**20
+LARGEST_FOLDER = 2**30
+"""What a folder may unpack to in any case: 1 GiB."""
+DEEPEST = 8
+"""Folders inside each other."""
+MOST_SHOWN = 300
+
+
+class Info(BaseModel):
+    """What the JSON file of every folder says.
+
+    Attributes:
+        files: Path of a file in the folder → its SHA-256.
+        fingerprint: SHA-256 of all that the file says otherwise.
+    """
+
+    model_config = ConfigDict(strict=True)
+
+    schema_version: int
+    files: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field(min_length=1)
+    fingerprint: str
+
+
+class DetectorInfo(Info):
+    """What the JSON file of a detector says; see `oddjet.ml.detectors.base`."""
+
+    detector: str
+    hyper_parameters: dict[str, Any]
+    representation: dict[str, Any]
+    score_names: list[str]
+    seed: int
+    trained_on_events: dict[str, int]
+    versions: dict[str, str]
+
+
+class DecorrelationInfo(BaseModel):
+    """The decorrelations of a folded detector: names of the methods, and column of the mass."""
+
+    methods: list[str]
+    mass: str
+
+
+class FoldsInfo(Info):
+    """What the JSON file of a folded detector says; see `oddjet.ml.folds`."""
+
+    label: str
+    detector: str
+    hyper_parameters: dict[str, Any]
+    seed: int
+    k: int = Field(ge=3)
+    score_names: list[str] = Field(min_length=1)
+    decorrelation: DecorrelationInfo | None = None
 
 
 @contextlib.contextmanager
@@ -66,7 +135,7 @@ def write_info(folder: Path, name: str, info: dict[str, Any]) -> str:
     that the folder holds.
     """
     files = {
-        path.relative_to(folder).as_posix(): _sha256(path.read_bytes())
+        path.relative_to(folder).as_posix(): _sha256_of(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
@@ -77,28 +146,35 @@ def write_info(folder: Path, name: str, info: dict[str, Any]) -> str:
     return str(content["fingerprint"])
 
 
-def read_info(folder: Path, name: str) -> dict[str, Any]:
-    """Read the JSON file of a folder and check every file against it.
+def read_info(folder: Path, name: str, model: type[Info] = Info) -> dict[str, Any]:
+    """Read the JSON file of a folder and check that the folder holds what it says, and nothing else.
+
+    Args:
+        folder: The folder.
+        name: Of its JSON file.
+        model: What that says.
 
     Raises:
         DetectorError: If the file is missing, unreadable or of a newer layout, or if it or any
-            file it names is missing or not as it was written.
+            file it names is missing or not as it was written; or if the folder holds a link, or a file
+            that is not named.
     """
-    path = Path(folder) / name
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    folder = Path(folder)
+    path = folder / name
+    if not _is_plain_file(path):
         msg = f"{folder} holds no {name}: nothing was saved there, or not completely."
-        raise DetectorError(msg) from error
-    except (OSError, ValueError) as error:
-        msg = f"{path} cannot be read: {error}."
+        raise DetectorError(msg)
+    try:
+        content = read_json(path, largest=LARGEST_INFO)
+    except ConfigError as error:
+        msg = f"{error}: the file cannot be read. Copy the folder again."
         raise DetectorError(msg) from error
     if not isinstance(content, dict) or not isinstance(content.get("schema_version"), int):
         msg = f"{path} is not a file oddjet wrote: it has no 'schema_version'."
         raise DetectorError(msg)
     if content["schema_version"] > SCHEMA_VERSION:
         msg = (
-            f"{path} has schema_version {content['schema_version']}, newer than the "
+            f"{path} has schema_version {content['schema_version']:.9g}, newer than the "
             f"{SCHEMA_VERSION} this oddjet knows. Update oddjet."
         )
         raise DetectorError(msg)
@@ -106,7 +182,12 @@ def read_info(folder: Path, name: str) -> dict[str, Any]:
     if fingerprint != _fingerprint(content):
         _refuse_changed(path)
     content["fingerprint"] = fingerprint
-    _check_files(Path(folder), content.get("files", {}))
+    try:
+        info = validate(model, content, str(path))
+    except ConfigError as error:
+        msg = f"{error}\n{folder} cannot be loaded: copy the folder again, or train anew."
+        raise DetectorError(msg) from error
+    _check_files(folder, name, info.files)
     return content
 
 
@@ -122,28 +203,120 @@ def reading(folder: Path) -> Iterator[None]:
     """
     try:
         yield
-    except OddjetError:
-        raise
-    except (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile) as error:
+    except OddjetError as error:
+        if isinstance(error, DetectorError):
+            raise
+        raise DetectorError(str(error)) from error
+    except Exception as error:
         msg = (
-            f"{folder} cannot be loaded ({type(error).__name__}: {error}): its files are not those"
+            f"{folder} cannot be loaded ({_shown(error)}): its files are not those"
             " that oddjet writes. Copy the folder again or train anew."
         )
         raise DetectorError(msg) from error
 
 
-def _check_files(folder: Path, files: dict[str, str]) -> None:
-    root = os.path.realpath(folder)
-    for name, expected in files.items():
-        path = folder / name
-        if not os.path.realpath(path).startswith(root + os.sep):
-            msg = f"{folder} names a file outside itself, {name!r}: it is refused."
+@contextlib.contextmanager
+def applying(what: str) -> Iterator[None]:
+    """Turn what libraries raise where arrays do not fit each other into a `DetectorError`.
+
+    Yields:
+        Nothing; the block applies what was fitted or loaded, `what`, to jets.
+
+    Raises:
+        DetectorError: If the block raises anything but an error of oddjet's.
+    """
+    try:
+        yield
+    except OddjetError:
+        raise
+    except Exception as error:
+        msg = (
+            f"{what} cannot be applied to these jets ({_shown(error)}): its code is wrong, or its files are"
+            " not those that oddjet wrote. Copy its folder again, or train anew; --debug shows where."
+        )
+        raise DetectorError(msg) from error
+
+
+def require_same(where: str, what: str, expected: object, received: object) -> None:
+    """Refuse what a file says if it is not what is there.
+
+    Raises:
+        DetectorError: If they differ.
+    """
+    if received != expected:
+        msg = (
+            f"{where}: expected the {what} {expected!r:.200}. Received: {received!r:.200}. Copy the folder"
+            " again, or use the version of its code that saved it."
+        )
+        raise DetectorError(msg)
+
+
+def _shown(error: Exception) -> str:
+    """Name an error and what it says, on one line."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return text if len(text) <= MOST_SHOWN else text[: MOST_SHOWN - 1] + "…"
+
+
+def _check_files(folder: Path, name: str, files: Mapping[str, str]) -> None:
+    """Refuse a folder that holds other files than those with hashes, and its JSON file `name`."""
+    present = set(_walk(folder)) - {name}
+    if missing := sorted(set(files) - present):
+        path = folder / missing[0]
+        if ".." in Path(missing[0]).parts or Path(missing[0]).is_absolute():
+            msg = f"{folder} names a file outside itself, {missing[0]!r:.80}: it is refused."
             raise DetectorError(msg)
-        if not path.is_file():
-            msg = f"{path} is missing: the folder was saved with it. Copy the whole folder again."
-            raise DetectorError(msg)
-        if _sha256(path.read_bytes()) != expected:
+        msg = f"{path} is missing: the folder was saved with it. Copy the whole folder again."
+        raise DetectorError(msg)
+    if extra := sorted(present - set(files)):
+        msg = (
+            f"{folder} holds {len(extra)} files that were not saved with it, {extra[0]!r:.80} for one: it is"
+            " refused. Remove them, or copy the folder again."
+        )
+        raise DetectorError(msg)
+    unpacked = packed = 0
+    for file, expected in files.items():
+        path = folder / file
+        if _sha256_of(path) != expected:
             _refuse_changed(path)
+        unpacked += unpacked_size(path, error=DetectorError)
+        packed += path.stat().st_size
+    if unpacked > max(LARGEST_FOLDER, EXPANSION * packed):
+        msg = (
+            f"{folder}: {packed / 2**20:.3g} MiB would unpack to {unpacked / 2**20:,.0f} MiB: oddjet writes no"
+            " such folder, and it is refused."
+        )
+        raise DetectorError(msg)
+
+
+def _walk(folder: Path, prefix: str = "") -> Iterator[str]:
+    """Name the files in a folder and in those in it."""
+    with os.scandir(folder) as scanned:
+        entries = list(scanned)
+    for entry in entries:
+        name = prefix + entry.name
+        if entry.is_symlink():
+            msg = (
+                f"{folder}: {entry.name!r:.80} is a link, perhaps to a file outside itself: the folder is"
+                " refused. Copy it with `cp -rL`."
+            )
+            raise DetectorError(msg)
+        if entry.is_dir(follow_symlinks=False):
+            if prefix.count("/") == DEEPEST:
+                msg = f"{folder}: folders inside folders, deeper than oddjet writes: it is refused."
+                raise DetectorError(msg)
+            yield from _walk(folder / entry.name, f"{name}/")
+        elif entry.is_file(follow_symlinks=False):
+            yield name
+        else:
+            msg = f"{folder}: {entry.name!r:.80} is neither a file nor a folder: it is refused."
+            raise DetectorError(msg)
+
+
+def _is_plain_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
 
 
 def _refuse_changed(path: Path) -> None:
@@ -160,3 +333,7 @@ def _fingerprint(content: dict[str, Any]) -> str:
 
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def _sha256_of(path: Path) -> str:
+    return checksum_of(path, "sha256").partition(":")[2]

@@ -9,7 +9,7 @@ jet is in background, so that one cut can be made on the scores of all k models.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,20 @@ from threadpoolctl import threadpool_limits
 from oddjet.datasets.folds import fold_of
 from oddjet.datasets.jets import Jets, require_columns
 from oddjet.errors import DetectorError
-from oddjet.ml.calibration import SurvivalCalibration
-from oddjet.ml.decorrelation import check_methods, method_name
+from oddjet.ml.calibration import SurvivalCalibration, load_calibrations, save_calibrations
+from oddjet.ml.decorrelation import Decorrelation, check_methods, method_name
 from oddjet.ml.decorrelation.by_score import ByMethod, fit_methods, load_methods, save_methods
 from oddjet.ml.detectors.base import Detector, Scores
 from oddjet.ml.fold_training import FoldProgress, calibration_weights, train_folds
-from oddjet.ml.folder import read_info, reading, replace_folder, write_info
+from oddjet.ml.folder import (
+    FoldsInfo,
+    read_info,
+    reading,
+    replace_folder,
+    require_same,
+    write_info,
+)
+from oddjet.ml.plugins import class_path, saved_class
 from oddjet.ml.score_names import ScoreName
 from oddjet.shown import Shown
 from oddjet.typing import Floats, Ints
@@ -123,6 +131,13 @@ class FoldedDetector(Shown):
     def k(self) -> int:
         """Number of folds."""
         return len(self.detectors)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Paths of the classes that its folder names."""
+        methods = [m for by_score in self.decorrelations[:1] for m in by_score.values()]
+        fitted = [class_path(type(d)) for by_name in methods for d in by_name.values()]
+        return tuple(dict.fromkeys([*self.detectors[0].classes, *fitted]))
 
     @property
     def raw_score_names(self) -> tuple[str, ...]:
@@ -259,8 +274,7 @@ class FoldedDetector(Shown):
                 zip(self.detectors, self.calibrations, strict=True)
             ):
                 model.save(new / f"fold{fold}")
-                for score, curve in calibration.items():
-                    curve.save(new / _calibration_file(fold, score))
+                save_calibrations(new, fold, calibration)
             for fold, by_method in enumerate(self.decorrelations):
                 save_methods(new, fold, by_method)
             info = {
@@ -292,19 +306,17 @@ class FoldedDetector(Shown):
         info = _read_info(folder)
         with reading(folder):
             folds = range(info["k"])
-            decorrelation = info.get("decorrelation", {})
+            decorrelation = info.get("decorrelation") or {}
+            detectors = tuple(Detector.load(folder / f"fold{fold}") for fold in folds)
+            _check_agreement(str(folder / INFO_FILE), info, detectors)
             return cls(
                 label=info["label"],
                 detector=info["detector"],
                 hyper_parameters=info["hyper_parameters"],
                 seed=info["seed"],
-                detectors=tuple(Detector.load(folder / f"fold{fold}") for fold in folds),
+                detectors=detectors,
                 calibrations=tuple(
-                    {
-                        score: SurvivalCalibration.load(folder / _calibration_file(fold, score))
-                        for score in info["score_names"]
-                    }
-                    for fold in folds
+                    load_calibrations(folder, fold, scores=info["score_names"]) for fold in folds
                 ),
                 fingerprint=info["fingerprint"],
                 folder=folder,
@@ -359,11 +371,21 @@ def _read_info(folder: Path) -> dict[str, Any]:
     if not (folder / INFO_FILE).exists() and (folder / "detector.json").exists():
         msg = f"{folder} holds a single detector: load it with oddjet.ml.load."
         raise DetectorError(msg)
-    return read_info(folder, INFO_FILE)
+    return read_info(folder, INFO_FILE, FoldsInfo)
 
 
-def _calibration_file(fold: int, score: str) -> str:
-    return f"calibration{fold}_{score}.npz"
+def _check_agreement(where: str, info: Mapping[str, Any], detectors: Sequence[Detector]) -> None:
+    """Refuse a folder whose detectors are not those that its JSON file names, or unknown methods.
+
+    Raises:
+        DetectorError: If a class or score is another, or a decorrelation's class is not known.
+    """
+    named = saved_class("detectors", info["detector"], Detector, where=where)
+    for detector in detectors:
+        require_same(where, "detector", named.__name__, type(detector).__name__)
+        require_same(where, "scores", list(detector.score_names), info["score_names"])
+    for method in (info.get("decorrelation") or {}).get("methods", ()):
+        saved_class("decorrelations", method, Decorrelation, where=where)
 
 
 def _column(jets: Jets, name: str) -> Floats:

@@ -10,9 +10,10 @@ import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
+from oddjet.datasets.disk.arrays import read_arrays
 from oddjet.datasets.folds import jets_hash
 from oddjet.datasets.jets import Jets
-from oddjet.errors import TrainedOnError
+from oddjet.errors import DetectorError, TrainedOnError
 
 __all__ = ["Provenance"]
 
@@ -91,9 +92,21 @@ class Provenance:
 
     @classmethod
     def load(cls, path: Path) -> Provenance:
-        """Read what `save` wrote."""
-        with np.load(path, allow_pickle=False) as data:
-            return cls({str(name): data[f"hashes_{i}"] for i, name in enumerate(data["datasets"])})
+        """Read what `save` wrote.
+
+        Raises:
+            DetectorError: If the file cannot be read.
+        """
+        data = read_arrays(path, error=DetectorError)
+        names = [str(name) for name in data.pop("datasets", np.zeros(0, np.str_)).ravel()]
+        hashes = [data.get(f"hashes_{i}", np.zeros(0)) for i in range(len(names))]
+        if len(data) != len(names) or any(h.dtype != np.uint64 or h.ndim != 1 for h in hashes):
+            msg = (
+                f"{path}: expected hashes of events for each of {len(names)} datasets: without them jets"
+                " trained on would be scored. Copy the folder again or train anew."
+            )
+            raise DetectorError(msg)
+        return cls(dict(zip(names, hashes, strict=True)))
 
 
 def _has_events(jets: Jets) -> bool:

@@ -16,6 +16,7 @@ from oddjet.datasets.jets import Jets, require_columns
 from oddjet.errors import ConfigError, DetectorError, NonFiniteError
 from oddjet.ml.decorrelation import method_name
 from oddjet.ml.folds import FoldedDetector
+from oddjet.ml.plugins import allow_classes
 from oddjet.ml.score_names import ScoreName, labelled
 
 __all__ = ["DetectorReference", "find_detectors", "score_jets"]
@@ -38,6 +39,8 @@ class DetectorReference:
         folder: Its folder, absolute.
         fingerprint: Of its content when the run was planned.
         methods: Its decorrelations, as they are called in columns.
+        classes: Paths of the classes that its folder names, which were found to be known: a worker may
+            import them.
     """
 
     label: str
@@ -46,6 +49,7 @@ class DetectorReference:
     k: int
     score_names: tuple[str, ...]
     methods: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[ScoreName, ...]:
@@ -75,6 +79,7 @@ def find_detectors(
                 loaded.k,
                 loaded.raw_score_names,
                 tuple(method_name(method) for method in loaded.methods),
+                loaded.classes,
             )
         )
     if not references:
@@ -107,6 +112,7 @@ def score_jets(jets: Jets, detectors: Sequence[DetectorReference]) -> Jets:
     columns = {name: jets[name] for name in COLUMNS if name in jets.fields}
     columns["fold"] = fold_of(jets, detectors[0].k).astype(np.int8)
     for detector in detectors:
+        allow_classes(detector.classes)
         scores = _load(detector.folder, detector.fingerprint).scores(jets)
         for name, values in scores.items():
             _require_finite(values, f"detector {detector.label}: score {name}")

@@ -28,6 +28,7 @@ from oddjet.datasets.skims.manifest import write_manifest
 from oddjet.datasets.skims.parts import read_part_record
 from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ConfigError, ProcessingError
+from oddjet.ml.plugins import allow_classes
 from oddjet.ml.representations import representation_from_identity
 from oddjet.processors.engine.attempts import failure_of
 from oddjet.processors.engine.keys import code_digest
@@ -76,6 +77,8 @@ class BatchStep(_Settings):
         skim: The skim that is scored; relative to the job's file.
         detectors: Label to folder of each detector, relative to the job's file.
         histograms: What is filled.
+        classes: Classes of other packages that the configuration names, as `package.module:Class`: the
+            detectors' folders may name them too.
     """
 
     step: Literal["skim", "score"]
@@ -85,6 +88,7 @@ class BatchStep(_Settings):
     skim: Path | None = None
     detectors: dict[str, Path] = Field(default_factory=dict)
     histograms: HistogramSettings = Field(default_factory=HistogramSettings)
+    classes: tuple[str, ...] = ()
 
 
 class BatchChunk(_Settings):
@@ -242,6 +246,7 @@ def run_job(path: Path, parts: Path, *, executor: ExecutorBase) -> None:
             " submit into another folder"
         )
         raise ConfigError(msg)
+    allow_classes(job.step.classes)
     parts.mkdir(parents=True, exist_ok=True)
     (parts / FAILURES).unlink(missing_ok=True)
     work = _skim if job.step.step == "skim" else _score

@@ -115,7 +115,10 @@ def _config(
     scorer: JetScorer, scales: Mapping[str, float] | None, options: RunOptions
 ) -> dict[str, Any]:
     return {
-        "detectors": [asdict(detector) for detector in scorer.detectors],
+        "detectors": [
+            {key: value for key, value in asdict(detector).items() if key != "classes"}
+            for detector in scorer.detectors
+        ],
         "histograms": scorer.histograms.model_dump(mode="json"),
         "scales": dict(scales) if scales is not None else None,
         "trust_code": options.trust_code,

@@ -307,6 +307,7 @@ def _batch_step(batch: Batch) -> BatchStep:
         skim=run.skim_folder,
         detectors=run.models,
         histograms=histogram_settings(run.config.hunt),
+        classes=run.named_classes,
     )
 
 

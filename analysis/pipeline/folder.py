@@ -29,6 +29,7 @@ from oddjet.datasets.skims.manifest import DatasetSummary
 from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ConfigError, InputError, TooFewJetsError
 from oddjet.ml.folds import FoldedDetector
+from oddjet.ml.plugins import allow_classes, named_in
 from oddjet.ml.representations.jet_image import JetImage
 from oddjet.processors.histograms import HistogramSettings
 from oddjet.processors.scores import Scores, open_scores
@@ -58,6 +59,17 @@ class Run(Shown):
     _section_module = "oddjet.analysis.pipeline.report"
 
     config: AnalysisConfig
+
+    def __post_init__(self) -> None:
+        """Let saved detectors be of the classes that the configuration names."""
+        allow_classes(self.named_classes)
+
+    @property
+    def named_classes(self) -> tuple[str, ...]:
+        """Classes of other packages that the configuration names, as `package.module:Class`."""
+        given = [(detector.name, detector.hyper_parameters) for detector in self.config.detectors]
+        methods = self.config.decorrelation.methods if self.config.decorrelation else {}
+        return tuple(dict.fromkeys(named_in([*given, methods])))
 
     @classmethod
     def open(cls, folder: Path | str, *, unblind: bool = False) -> Run:

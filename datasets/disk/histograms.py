@@ -6,7 +6,6 @@ References:
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 import uhi.io
 
 from oddjet.bounds import MOST_CELLS
+from oddjet.datasets.disk.arrays import read_array
 from oddjet.datasets.disk.documents import read_json
 from oddjet.errors import BadFileError, InputError
 from oddjet.parsing import parse_json
@@ -78,7 +78,7 @@ def _read_member(file: ZipFile, name: str) -> Any:
         for part in (content["storage"], *content["axes"]):
             for key in uhi.io.ARRAY_KEYS & set(part) if isinstance(part, dict) else ():
                 if isinstance(part[key], str):
-                    part[key] = np.load(io.BytesIO(file.read(part[key])), allow_pickle=False)
+                    part[key] = read_array(file, part[key])
     return content
 
 

@@ -47,7 +47,7 @@ def load(path: Path | str) -> Decorrelation:
     """Read what `Decorrelation.save` wrote, whatever its class.
 
     Raises:
-        DetectorError: If the file cannot be read, or its class cannot be imported.
+        DetectorError: If the file cannot be read, or its class is not known.
     """
     return Decorrelation.load(Path(path))
 

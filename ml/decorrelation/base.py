@@ -21,20 +21,22 @@ from __future__ import annotations
 import inspect
 import json
 import logging
-import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from oddjet.constraints import check_fields
+from oddjet.datasets.disk.arrays import read_arrays
 from oddjet.errors import DetectorError, InputError, TooFewJetsError, look_up
 from oddjet.ml.decorrelation.scale import StandardScale, TailSurvival
 from oddjet.ml.evaluation.checks import checked_columns, effective_number
-from oddjet.ml.plugins import class_path, import_class
+from oddjet.ml.folder import applying
+from oddjet.ml.plugins import class_path, saved_class
+from oddjet.parsing import parse_json
 from oddjet.typing import Floats
 
 if TYPE_CHECKING:
@@ -185,8 +187,9 @@ class Decorrelation(ABC):
                 "%s: %d of %d jets lie beyond the masses %s or pt %s it was fitted on [GeV]",
                 type(self).__name__, n_outside, len(m), self.mass_range_, self.pt_range_,
             )  # fmt: skip
-        m, p = np.clip(m, *self.mass_range_), np.clip(p, *self.pt_range_)
-        return survival(self._in_parts(self._scale(s), m, p))
+        with applying(type(self).__name__):
+            m, p = np.clip(m, *self.mass_range_), np.clip(p, *self.pt_range_)
+            return survival(self._in_parts(self._scale(s), m, p))
 
     def count_outside(self, mass: npt.ArrayLike, pt: npt.ArrayLike) -> int:
         """Count jets, mass (n,) and pt (n,) [GeV], beyond those that it was fitted on."""
@@ -217,21 +220,24 @@ class Decorrelation(ABC):
         """Read what `save` wrote, whatever its class.
 
         Raises:
-            DetectorError: If the file cannot be read, or its class cannot be imported.
+            DetectorError: If the file cannot be read, or its class is not known.
         """
+        arrays = read_arrays(path, error=DetectorError)
         try:
-            with np.load(path, allow_pickle=False) as data:
-                arrays = {name: data[name] for name in data.files}
-            info = json.loads(str(arrays["info"]))
-            method = cast("type[Decorrelation]", import_class(info["class"], Decorrelation))
+            info = parse_json(str(arrays["info"]))
+            method: type[Decorrelation] = saved_class(
+                "decorrelations", info["class"], Decorrelation, where=str(path)
+            )
             new = method.create(info["hyper_parameters"])
             mass_range, pt_range = arrays["ranges"].tolist()
             new.mass_range_, new.pt_range_ = tuple(mass_range), tuple(pt_range)
             new._scale = StandardScale(**_part(arrays, "scale_"))
             new._survival = TailSurvival(**_part(arrays, "survival_"))
             new._restore(_part(arrays, "own_"))
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-            msg = f"{path} holds no decorrelation that can be read: {error!r}. Fit it again."
+        except DetectorError:
+            raise
+        except Exception as error:
+            msg = f"{path} holds no decorrelation that can be read: {error!r:.200}. Fit it again."
             raise DetectorError(msg) from error
         return new
 

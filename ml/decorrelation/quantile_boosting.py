@@ -81,6 +81,8 @@ class QuantileBoosting(Decorrelation):
     def _restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         self._profile = Profile.restored(arrays)
         self._trees = [
-            Trees(**{f.name: arrays[f"trees{number}_{f.name}"] for f in fields(Trees)})
+            Trees(**{f.name: arrays[f"trees{number}_{f.name}"] for f in fields(Trees)}).checked(
+                2, where="quantile_boosting"
+            )
             for number in range(len(SURVIVALS))
         ]

@@ -117,7 +117,9 @@ class AutoencoderDetector(KerasDetector):
 
     def _load(self, folder: Path) -> None:
         super()._load(folder)
-        self.standard_ = Standardiser.load(folder / STANDARD_FILE)
+        self.standard_ = Standardiser.load(
+            folder / STANDARD_FILE, columns=self.representation.shape[0]
+        )
 
 
 def build_dense_autoencoder(

@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -35,11 +35,20 @@ from oddjet.datasets.disk.digest import content_key
 from oddjet.datasets.jets import Jets
 from oddjet.errors import DetectorError, NonFiniteError, TooFewJetsError
 from oddjet.ml.detectors.hyper_parameters import Configurable
-from oddjet.ml.folder import read_info, reading, replace_folder, write_info
+from oddjet.ml.folder import (
+    DetectorInfo,
+    applying,
+    read_info,
+    reading,
+    replace_folder,
+    require_same,
+    write_info,
+)
 from oddjet.ml.networks.resume import Resume
 from oddjet.ml.networks.training import Progress
-from oddjet.ml.plugins import class_path, import_class
+from oddjet.ml.plugins import allow_classes, class_path, saved_class
 from oddjet.ml.provenance import Provenance
+from oddjet.ml.representations import representation_from_identity
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -184,7 +193,9 @@ class Detector(Configurable, ABC):
         self._admit(jets, "scores", allow_trained=allow_trained)
         if not len(jets):
             return {name: np.zeros(0) for name in self.score_names}
-        return self._checked(self._in_batches(self._scores, jets), len(jets))
+        with applying(type(self).__name__):
+            scores = self._in_batches(self._scores, jets)
+        return self._checked(scores, len(jets))
 
     def scores_by_epoch(self, jets: Jets, *, allow_trained: bool = False) -> dict[int, Scores]:
         """Score jets with the models kept during the training.
@@ -204,9 +215,9 @@ class Detector(Configurable, ABC):
             DetectorError: If it was not fitted.
         """
         self._admit(jets, "scores_by_epoch", allow_trained=allow_trained)
-        return {
-            epoch: self._checked(scores, len(jets)) for epoch, scores in self._scores_by_epoch(jets)
-        }
+        with applying(type(self).__name__):
+            by_epoch = dict(self._scores_by_epoch(jets))
+        return {epoch: self._checked(scores, len(jets)) for epoch, scores in by_epoch.items()}
 
     def save(self, folder: Path | str) -> str:
         """Write the detector as a folder, atomically; an earlier one there is replaced.
@@ -231,14 +242,21 @@ class Detector(Configurable, ABC):
                 newer than this oddjet.
         """
         folder = Path(folder)
-        info = read_info(folder, INFO_FILE)
-        detector_class = cast("type[Self]", import_class(info["detector"], cls))
-        detector = detector_class.create(
-            {**info["hyper_parameters"], "representation": info["representation"]}
-        )
+        info, where = read_info(folder, INFO_FILE, DetectorInfo), str(folder / INFO_FILE)
+        detector_class: type[Self] = saved_class("detectors", info["detector"], cls, where=where)
         with reading(folder):
+            representation = representation_from_identity(info["representation"], saved_in=where)
+            detector = detector_class.create(
+                {**info["hyper_parameters"], "representation": representation}
+            )
+            require_same(where, "scores", list(detector.score_names), info["score_names"])
             detector._read(folder, info)
         return detector
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Paths of the classes that its folder names: its own, and its representation's."""
+        return class_path(type(self)), class_path(type(self.representation))
 
     @property
     def fingerprint(self) -> str:
@@ -261,13 +279,19 @@ class Detector(Configurable, ABC):
             folder = Path(name)
             self._write(folder)
             files = {path.name: path.read_bytes() for path in folder.iterdir()}
-        return {"_saved_files": files, "_fingerprint": self._fingerprint}
+        # Who gives the detector on names its classes; the files alone would not be obeyed.
+        return {
+            "_saved_files": files,
+            "_fingerprint": self._fingerprint,
+            "_classes": self.classes,
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         files = state.get("_saved_files")
         if files is None:
             self.__dict__.update(state)
             return
+        allow_classes(state["_classes"])
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             for file_name, content in files.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import math
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.constraints import Interval, constrained
+from oddjet.datasets.disk.documents import read_json
 from oddjet.datasets.jets import Jets, Truth, require_columns
-from oddjet.errors import TooFewJetsError
+from oddjet.errors import DetectorError, TooFewJetsError
 from oddjet.ml.detectors.base import Detector, Scores
 from oddjet.ml.detectors.cluster_scores import BATCH_ROWS
 from oddjet.ml.detectors.hyper_parameters import represented_by
@@ -190,8 +192,10 @@ class BoostedTreesDetector(Detector):
         (folder / HISTORY_FILE).write_text(text, encoding="utf-8")
 
     def _load(self, folder: Path) -> None:
-        self.trees_ = Trees.load(folder / TREES_FILE)
-        self.history_ = json.loads((folder / HISTORY_FILE).read_text(encoding="utf-8"))["history"]
+        self.trees_ = Trees.load(
+            folder / TREES_FILE, n_features=math.prod(self.representation.shape)
+        )
+        self.history_ = read_json(folder / HISTORY_FILE, error=DetectorError)["history"]
 
 
 def _is_signal(jets: Jets) -> Bools:

@@ -17,6 +17,7 @@ import numpy as np
 from scipy.special import softmax
 
 from oddjet.constraints import Interval, ListOf, OrNone, constrained
+from oddjet.datasets.disk.arrays import read_arrays
 from oddjet.datasets.jets import Jets
 from oddjet.errors import DetectorError
 from oddjet.ml.detectors.base import Scores
@@ -237,8 +238,9 @@ class DirichletDetector(KerasDetector):
 
     def _load(self, folder: Path) -> None:
         if not self._on_images:
-            with np.load(folder / AXES_FILE, allow_pickle=False) as data:
-                self.centre_, self.axes_ = data["centre"], data["axes"]
+            shapes, n = {"centre": "float n", "axes": "float m n"}, self.representation.shape[0]
+            data = read_arrays(folder / AXES_FILE, shapes, error=DetectorError, n=n)
+            self.centre_, self.axes_ = data["centre"], data["axes"]
         super()._load(folder)
 
     def _check_model(self, where: str) -> None:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from scipy.linalg import solve_triangular
 
 from oddjet.constraints import Interval, OneOf, OrNone, constrained
+from oddjet.datasets.disk.arrays import read_arrays
 from oddjet.datasets.jets import Jets
 from oddjet.errors import DetectorError, TooFewJetsError
 from oddjet.ml.detectors.base import Detector, Scores
@@ -195,10 +196,21 @@ class GaussianMixtureDetector(Detector):
         )
 
     def _load(self, folder: Path) -> None:
-        with np.load(folder / MIXTURE_FILE, allow_pickle=False) as data:
-            self.mixture_ = Mixture(data["weights"], data["means"], data["covariances"])
-            self.centre_, self.axes_ = data["centre"], data["axes"]
-            self.beta_, self.rule_met_ = float(data["beta"]), bool(data["rule_met"])
+        covariances = {"spherical": "float k", "diag": "float k m", "full": "float k m m"}
+        shapes = {
+            "centre": "float n",
+            "axes": "float 0 n" if self.pca is None else "float m n",
+            "means": "float k n" if self.pca is None else "float k m",
+            "weights": "float k",
+            "covariances": covariances[self.covariance],
+            "beta": "float",
+            "rule_met": "bool",
+        }
+        n = math.prod(self.representation.shape)
+        data = read_arrays(folder / MIXTURE_FILE, shapes, error=DetectorError, n=n)
+        self.mixture_ = Mixture(data["weights"], data["means"], data["covariances"])
+        self.centre_, self.axes_ = data["centre"], data["axes"]
+        self.beta_, self.rule_met_ = float(data["beta"]), bool(data["rule_met"])
 
 
 def principal_axes(rows: npt.NDArray[np.floating[Any]], n: int) -> Floats:

@@ -16,12 +16,15 @@ import numpy as np
 from scipy.special import expit
 
 from oddjet.constraints import Interval, ListOf, constrained
+from oddjet.datasets.disk.arrays import read_arrays
 from oddjet.datasets.jets import Jets
+from oddjet.errors import DetectorError
 from oddjet.ml.detectors.base import Scores
 from oddjet.ml.detectors.hyper_parameters import represented_by
 from oddjet.ml.detectors.keras_detector import AnyFloats, KerasDetector, TrainingTask
 from oddjet.ml.detectors.latent_scores import NearestCodes, OneClassBoundary
 from oddjet.ml.evaluation.transport import emds, pt_eta_phi
+from oddjet.ml.folder import require_same
 from oddjet.ml.networks.golling import (
     LATENT,
     Networks,
@@ -292,7 +295,18 @@ class GollingDetector(KerasDetector):
 
     def _load(self, folder: Path) -> None:
         self.scaling_ = ConstituentScaling.from_dict(self._load_state(folder)["scaling"])
-        with np.load(folder / LATENT_FILE, allow_pickle=False) as data:
-            self._nearest = NearestCodes(data["codes"], self.neighbours)
-            self._boundary = OneClassBoundary.from_arrays(data)
+        n = self.representation.shape
+        require_same(
+            str(folder), "scaling", (n, n), (self.scaling_.median.shape, self.scaling_.iqr.shape)
+        )
+        shapes = {
+            "codes": "float n d",
+            "support": "float m d",
+            "coefficients": "float m",
+            "intercept": "float",
+            "gamma": "float",
+        }
+        data = read_arrays(folder / LATENT_FILE, shapes, error=DetectorError, d=LATENT)
+        self._nearest = NearestCodes(data["codes"], self.neighbours)
+        self._boundary = OneClassBoundary.from_arrays(data)
         self._model = load_networks(folder, n_inputs=self.representation.shape[0])

@@ -17,12 +17,14 @@ from typing import Any, ClassVar, cast
 import numpy as np
 
 from oddjet.constraints import InstanceOf, Interval, OneOf, OrNone, constrained
+from oddjet.datasets.disk.arrays import read_arrays
 from oddjet.datasets.jets import Jets
 from oddjet.errors import DetectorError, TooFewJetsError
 from oddjet.ml.detectors.base import Scores
 from oddjet.ml.detectors.gmm import principal_axes
 from oddjet.ml.detectors.hyper_parameters import represented_by
 from oddjet.ml.detectors.keras_detector import AnyFloats, KerasDetector, TrainingTask
+from oddjet.ml.folder import require_same
 from oddjet.ml.networks.flows import Flow, log_normal, negative_log_likelihood, trainable_model
 from oddjet.ml.networks.keras_models import import_keras
 from oddjet.ml.networks.objectives import Losses, Objective, adam_objective
@@ -267,7 +269,9 @@ class InvertibleDetector(KerasDetector):
         return Flow.from_bytes(content, where=where)
 
     def _check_model(self, where: str) -> None:
-        """Every flow that can be read is taken."""
+        """Refuse a flow of other numbers than the representation gives."""
+        dimensions = (self.representation.shape[0], self._model.dimensions)
+        require_same(where, "numbers a row", *dimensions)
 
     def _save(self, folder: Path) -> None:
         super()._save(folder)
@@ -275,8 +279,9 @@ class InvertibleDetector(KerasDetector):
 
     def _load(self, folder: Path) -> None:
         super()._load(folder)
-        with np.load(folder / WHITENING_FILE, allow_pickle=False) as data:
-            self.centre_, self.axes_ = data["centre"], data["axes"]
+        shapes, n = {"centre": "float n", "axes": "float n n"}, self.representation.shape[0]
+        data = read_arrays(folder / WHITENING_FILE, shapes, error=DetectorError, n=n)
+        self.centre_, self.axes_ = data["centre"], data["axes"]
 
 
 def _whitening(rows: AnyFloats, *, pca: bool) -> tuple[Floats, Floats]:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from oddjet.datasets.disk.documents import read_json
 from oddjet.datasets.jets import Jets
 from oddjet.errors import DetectorError
 from oddjet.ml.detectors.base import Detector
@@ -228,7 +229,7 @@ class KerasDetector(Detector):
         self._check_model(str(where))
 
     def _load_state(self, folder: Path) -> dict[str, Any]:
-        state: dict[str, Any] = json.loads((folder / HISTORY_FILE).read_text(encoding="utf-8"))
+        state: dict[str, Any] = read_json(folder / HISTORY_FILE, error=DetectorError)
         state.setdefault("best_epoch", len(state["history"]["loss"]))  # those that took the last
         for name in self.kept_state:
             value = math.nan if state[name] is None else state[name]

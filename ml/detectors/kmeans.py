@@ -6,6 +6,7 @@ References:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -13,8 +14,9 @@ from typing import ClassVar
 import numpy as np
 
 from oddjet.constraints import Interval, constrained
+from oddjet.datasets.disk.arrays import read_arrays
 from oddjet.datasets.jets import Jets
-from oddjet.errors import TooFewJetsError
+from oddjet.errors import DetectorError, TooFewJetsError
 from oddjet.ml.detectors.base import Detector, Scores
 from oddjet.ml.detectors.cluster_scores import (
     BATCH_ROWS,
@@ -117,8 +119,11 @@ class KMeansDetector(Detector):
         np.savez_compressed(folder / CLUSTERS_FILE, **arrays)
 
     def _load(self, folder: Path) -> None:
-        with np.load(folder / CLUSTERS_FILE, allow_pickle=False) as data:
-            self.clusters_ = Clusters(**{name: data[name] for name in CLUSTER_ARRAYS})
+        shapes = dict.fromkeys(CLUSTER_ARRAYS, "float k") | {"centroids": "float k m"}
+        m = math.prod(self.representation.shape)
+        self.clusters_ = Clusters(
+            **read_arrays(folder / CLUSTERS_FILE, shapes, error=DetectorError, m=m)
+        )
 
 
 def find_centroids(rows: Singles, *, k: int, starts: int, seed: int) -> Floats:

@@ -17,11 +17,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from oddjet.constraints import Interval, OneOf, OrNone, constrained
+from oddjet.datasets.disk.arrays import read_arrays
 from oddjet.datasets.jets import Jets
-from oddjet.errors import ConfigError
+from oddjet.errors import ConfigError, DetectorError
 from oddjet.ml.detectors.base import Scores
 from oddjet.ml.detectors.hyper_parameters import represented_by
 from oddjet.ml.detectors.keras_detector import AnyFloats, KerasDetector, TrainingTask
+from oddjet.ml.folder import require_same
 from oddjet.ml.networks.graph_networks import (
     build_graph_autoencoder,
     graph_energy,
@@ -281,11 +283,16 @@ class LundAutoencoderDetector(KerasDetector):
 
     def _load(self, folder: Path) -> None:
         super()._load(folder)
-        with np.load(folder / SCALING_FILE, allow_pickle=False) as data:
-            self._mean, self._std = data["mean"], data["std"]
+        shapes, f = {"mean": "float f", "std": "float f"}, self.representation.shape[1] - 1
+        data = read_arrays(folder / SCALING_FILE, shapes, error=DetectorError, f=f)
+        self._mean, self._std = data["mean"], data["std"]
 
     def _check_model(self, where: str) -> None:
-        """Every network that can be read is taken."""
+        """Refuse a network of other graphs than the representation gives."""
+        nodes, columns = self.representation.shape
+        x, a = (None, nodes, columns - 1), (None, nodes, nodes)
+        shapes = [x, a, (None, nodes)], [x, a]
+        require_same(where, "shapes", shapes, (self._model.input_shape, self._model.output_shape))
 
 
 def _confine(tensors: Tensors) -> Tensors:

@@ -13,8 +13,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from oddjet.datasets.disk.arrays import read_arrays
 from oddjet.datasets.jets import Jets
-from oddjet.errors import ConfigError
+from oddjet.errors import ConfigError, DetectorError
 from oddjet.ml.detectors.base import Detector, Scores
 from oddjet.ml.detectors.cluster_scores import BATCH_ROWS
 from oddjet.ml.detectors.hyper_parameters import represented_by
@@ -100,5 +101,6 @@ class ObservableDetector(Detector):
         np.savez(folder / OBSERVABLES_FILE, median=self.median_, range=self.range_)
 
     def _load(self, folder: Path) -> None:
-        with np.load(folder / OBSERVABLES_FILE, allow_pickle=False) as data:
-            self.median_, self.range_ = float(data["median"]), float(data["range"])
+        shapes = {"median": "float", "range": "float"}
+        data = read_arrays(folder / OBSERVABLES_FILE, shapes, error=DetectorError)
+        self.median_, self.range_ = float(data["median"]), float(data["range"])

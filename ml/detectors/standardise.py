@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from oddjet.datasets.disk.arrays import read_arrays
+from oddjet.errors import DetectorError
 from oddjet.typing import Floats, Singles
 
 __all__ = ["Standardiser"]
@@ -72,8 +74,14 @@ class Standardiser:
         np.savez(path, **arrays)
 
     @classmethod
-    def load(cls, path: Path) -> Standardiser:
-        """Read what `save` wrote."""
-        with np.load(path, allow_pickle=False) as data:
-            names = [field.name for field in dataclasses.fields(cls)]
-            return cls(**{name: data.get(name) for name in names})
+    def load(cls, path: Path, *, columns: int) -> Standardiser:
+        """Read what `save` wrote of so many columns.
+
+        Raises:
+            DetectorError: If the file cannot be read, or is of other columns.
+        """
+        names = [field.name for field in dataclasses.fields(cls)]
+        shapes = {name + "?" * (name == "scale"): "float d" for name in names}
+        data = read_arrays(path, shapes, error=DetectorError, d=columns)
+        given: dict[str, Any] = {name: data.get(name) for name in names}
+        return cls(**given)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import io
 import math
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -21,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import special_ortho_group
 
+from oddjet.datasets.disk.arrays import read_arrays
 from oddjet.errors import ConfigError, DetectorError
 from oddjet.ml.networks.keras_models import import_keras
 from oddjet.typing import Floats
@@ -171,13 +171,27 @@ class Flow:
         Raises:
             DetectorError: If it does not hold a flow.
         """
-        try:
-            with np.load(io.BytesIO(content), allow_pickle=False) as data:
-                arrays = {field.name: data[field.name] for field in fields(cls)}
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            msg = f"{where} does not hold a flow: {error}"
-            raise DetectorError(msg) from error
-        return cls(**(arrays | {"clamp": float(arrays["clamp"])}))
+        shapes = {
+            "rotations": "float b d d",
+            "hidden_kernels": "float b kept u",
+            "hidden_biases": "float b u",
+            "output_kernels": "float b u mapped",
+            "output_biases": "float b mapped",
+            "clamp": "float",
+        }
+        arrays = read_arrays(
+            io.BytesIO(content),
+            shapes,
+            where=f"{where} does not hold a flow: it",
+            error=DetectorError,
+        )
+        d = arrays["rotations"].shape[1]
+        kept, mapped = arrays["hidden_kernels"].shape[1], arrays["output_biases"].shape[1]
+        if (kept, mapped) != (d - d // 2, 2 * (d // 2)):
+            msg = f"{where} does not hold a flow: in {d} dimensions, {kept} numbers cannot move {mapped}"
+            raise DetectorError(msg)
+        given: dict[str, Any] = {**arrays, "clamp": float(arrays["clamp"])}
+        return cls(**given)
 
     def _scale_and_shift(self, block: int, kept: Floats) -> tuple[Floats, Floats]:
         """Evaluate a block's network: s and t, each (n, ⌊d/2⌋)."""

@@ -7,9 +7,13 @@ built, loaded or applied: everything goes through `import_keras`.
 from __future__ import annotations
 
 import contextlib
+import io
+import json
+import math
 import os
 import sys
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -18,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from oddjet.errors import DetectorError
+from oddjet.ml.networks.keras_files import LARGEST_LAYER, check_keras_file
 from oddjet.typing import Singles
 
 __all__ = [
@@ -44,9 +49,16 @@ def import_keras() -> tuple[Any, Any]:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    with _without_start_messages():
-        import keras  # noqa: PLC0415
-        import tensorflow as tf  # noqa: PLC0415
+    try:
+        with _without_start_messages():
+            import keras  # noqa: PLC0415
+            import tensorflow as tf  # noqa: PLC0415
+    except ImportError as error:
+        msg = (
+            f"Keras cannot be imported: {error}. It must run on TensorFlow here: set the environment"
+            " variable KERAS_BACKEND=tensorflow, and install oddjet's dependencies."
+        )
+        raise DetectorError(msg) from error
     if keras.backend.backend() != "tensorflow":
         msg = (
             f"Keras must run on TensorFlow here. Received the backend {keras.backend.backend()!r}: "
@@ -100,18 +112,49 @@ def model_to_bytes(model: Any) -> bytes:
 def model_from_bytes(content: bytes, *, where: str = "model.keras") -> Any:
     """Build the model that a `.keras` file holds, in safe mode and without its optimizer.
 
+    It is first built without numbers, so that no memory is taken for more than the file has.
+
     Raises:
-        DetectorError: If Keras cannot read it, or it needs code (a lambda) that safe mode bars.
+        DetectorError: If Keras cannot read it, or it holds something else than layers that compute,
+            such as code (a lambda), or larger ones than the file has numbers for.
     """
     _, keras = import_keras()
+    registered = keras.saving.get_custom_objects()
+    n_numbers = check_keras_file(content, registered=registered, where=where)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         path.write_bytes(content)
         try:
+            _check_sizes(content, n_numbers)
             return keras.saving.load_model(path, compile=False, safe_mode=True)
-        except (ValueError, TypeError, OSError, KeyError) as error:
-            msg = f"{where} cannot be read as a Keras model by keras {keras.__version__}: {error}"
+        except Exception as error:
+            text = " ".join(str(error).split())[:300]
+            msg = f"{where} cannot be read as a Keras model by keras {keras.__version__}: {text}"
             raise DetectorError(msg) from error
+
+
+def _check_sizes(content: bytes, n_numbers: int) -> None:
+    """Refuse a network whose layers keep more numbers than its file has, or give absurdly many.
+
+    Raises:
+        ValueError: If it has such a layer.
+    """
+    _, keras = import_keras()
+    with zipfile.ZipFile(io.BytesIO(content)) as file:
+        config = json.loads(file.read("config.json"))
+    config["compile_config"] = None
+    with keras.StatelessScope():
+        model = keras.saving.deserialize_keras_object(config, safe_mode=True)
+        kept = sum(math.prod(variable.shape) for variable in model.variables)
+        if kept > n_numbers:
+            msg = f"its layers keep {kept} numbers, and the file has {n_numbers}"
+            raise ValueError(msg)
+        # A layer that is used several times has as many nodes.
+        nodes = [node for step in model.operations for node in step._inbound_nodes]
+        for output in (tensor for node in nodes for tensor in node.output_tensors):
+            if math.prod(size or 1 for size in output.shape) > LARGEST_LAYER:
+                msg = f"a layer gives {output.shape} numbers a jet, more than {LARGEST_LAYER}"
+                raise ValueError(msg)
 
 
 def compile_function(function: Callable[[Any], Any], shape: tuple[int | None, ...]) -> Any:

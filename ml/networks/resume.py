@@ -7,15 +7,16 @@ import hashlib
 import json
 import logging
 import time
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from oddjet.datasets.disk.arrays import read_arrays
 from oddjet.datasets.disk.atomic import atomic_write
 from oddjet.datasets.disk.digest import content_key
+from oddjet.errors import BadFileError
 
 __all__ = ["Resume", "TrainingState"]
 
@@ -74,20 +75,20 @@ class Resume:
         if not self.path.is_file():
             return None
         try:
-            with self.path.open("rb") as file, np.load(file, allow_pickle=False) as data:
-                info = json.loads(str(data["info"]))
-                if info.pop("key") != self.key:
-                    log.info("%s is of another training: starting from scratch", self.path)
-                    return None
-                sizes = (info.pop("n_variables"), info.pop("n_weights"))
-                epochs = info.pop("checkpoints")
-                return TrainingState(
-                    **info,
-                    variables=[data[f"variable_{i}"] for i in range(sizes[0])],
-                    best_weights=[data[f"weight_{i}"] for i in range(sizes[1])],
-                    checkpoints={e: data[f"checkpoint_{e}"].tobytes() for e in epochs},
-                )
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            data = read_arrays(self.path)
+            info = json.loads(str(data["info"]))
+            if info.pop("key") != self.key:
+                log.info("%s is of another training: starting from scratch", self.path)
+                return None
+            sizes = (info.pop("n_variables"), info.pop("n_weights"))
+            epochs = info.pop("checkpoints")
+            return TrainingState(
+                **info,
+                variables=[data[f"variable_{i}"] for i in range(sizes[0])],
+                best_weights=[data[f"weight_{i}"] for i in range(sizes[1])],
+                checkpoints={e: data[f"checkpoint_{e}"].tobytes() for e in epochs},
+            )
+        except (BadFileError, ValueError, KeyError, TypeError, AttributeError) as error:
             log.warning(
                 "%s cannot be read, so the training starts from scratch: %s", self.path, error
             )

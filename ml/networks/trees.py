@@ -10,12 +10,25 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from oddjet.datasets.disk.arrays import read_arrays
+from oddjet.errors import DetectorError
 from oddjet.typing import Bools, Floats, Ints
 
 __all__ = ["Trees"]
 
 
 EVALUATION_ROWS = 4096
+_SHAPES = {
+    "offsets": "int t",
+    "feature": "int n",
+    "threshold": "float n",
+    "left": "int n",
+    "right": "int n",
+    "missing_left": "bool n",
+    "is_leaf": "bool n",
+    "value": "float n",
+    "base": "float",
+}
 NODES = ("feature", "threshold", "left", "right", "missing_left", "is_leaf", "value")
 
 
@@ -88,10 +101,45 @@ class Trees:
         np.savez_compressed(path, **arrays)
 
     @classmethod
-    def load(cls, path: Path) -> Trees:
-        """Read what `save` wrote."""
-        with np.load(path, allow_pickle=False) as data:
-            return cls(**{field.name: data[field.name] for field in fields(cls)})
+    def load(cls, path: Path, *, n_features: int) -> Trees:
+        """Read what `save` wrote of trees that look at so many features.
+
+        Raises:
+            DetectorError: If the file cannot be read, or holds no such trees.
+        """
+        data = read_arrays(path, _SHAPES, error=DetectorError)
+        return cls(**data).checked(n_features, where=str(path))
+
+    def checked(self, n_features: int, *, where: str) -> Trees:
+        """Give the trees, if each row of so many features comes to a leaf of them.
+
+        What evaluates them is compiled, and looks no more whether a node or feature is there.
+
+        Raises:
+            DetectorError: If a node, a child or a feature is where none can be.
+        """
+        sizes = np.diff(self.offsets)
+        n_nodes = len(self.is_leaf)
+        is_whole = (
+            len(sizes) and (sizes > 0).all() and self.offsets[[0, -1]].tolist() == [0, n_nodes]
+        )
+        if is_whole:
+            place = np.arange(n_nodes) - np.repeat(self.offsets[:-1], sizes)
+            size = np.repeat(sizes, sizes)
+            inner = ~self.is_leaf
+            # Children come after their parent, so that every way down ends.
+            is_whole = all(
+                ((child > place) & (child < size))[inner].all() for child in (self.left, self.right)
+            )
+            features = self.feature[inner]
+            is_whole &= bool(((features >= 0) & (features < n_features)).all())
+        if not is_whole:
+            msg = (
+                f"{where} holds no trees of {n_features} features: nodes or features are where none can be."
+                " Copy the file again, or train anew."
+            )
+            raise DetectorError(msg)
+        return self
 
     def _evaluated(self, rows: npt.NDArray[np.floating[Any]], *, staged: bool) -> Floats:
         margins = np.zeros((len(rows), len(self) if staged else 1))

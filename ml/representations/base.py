@@ -13,7 +13,7 @@ import numpy.typing as npt
 from oddjet.constraints import check_fields
 from oddjet.datasets.jets import Jets
 from oddjet.errors import DetectorError
-from oddjet.ml.plugins import class_path, named_class
+from oddjet.ml.plugins import class_path, named_class, saved_class
 from oddjet.registry import Registry
 
 __all__ = [
@@ -116,7 +116,9 @@ class NamedColumns(Representation):
         return (len(self.names),)
 
 
-def representation_from_identity(identity: str | Mapping[str, Any]) -> Representation:
+def representation_from_identity(
+    identity: str | Mapping[str, Any], *, saved_in: str = ""
+) -> Representation:
     """Build a representation from its name, its name and fields, or its identity on disk.
 
     Args:
@@ -124,13 +126,14 @@ def representation_from_identity(identity: str | Mapping[str, Any]) -> Represent
             such name to the fields, `{"jet_image": {"pixels": 20}}`; or what
             `Representation.identity` gave, of which `version` (default: the present one) and
             `fields` (default: the class's own defaults) may be left out.
+        saved_in: The file that says it, of somebody else perhaps: nothing is imported for its sake.
 
     Raises:
         DetectorError: If the class is unknown or no representation, if the version is not the
             one this code computes, or if the fields do not fit.
     """
     name, version, fields = _name_version_fields(identity)
-    cls = representation_class(name)
+    cls = representation_class(name, saved_in=saved_in)
     if version not in (None, cls.version):
         msg = (
             f"representation {name!r} was saved as version {version}, this oddjet computes version "
@@ -146,13 +149,20 @@ def representation_from_identity(identity: str | Mapping[str, Any]) -> Represent
         raise DetectorError(msg) from error
 
 
-def representation_class(name: str) -> type[Representation]:
+def representation_class(name: str, *, saved_in: str = "") -> type[Representation]:
     """Find a representation by its registered or class' name, or as `their_package.module:Class`.
+
+    Args:
+        name: The name.
+        saved_in: The file that says it, if one does: see `oddjet.ml.plugins.saved_class`.
 
     Raises:
         DetectorError: If there is no such name, or the class is no representation.
     """
     by_class = {path.rpartition(":")[2]: path for path in REPRESENTATIONS.own.values()}
+    if saved_in:
+        path = by_class.get(name, name)
+        return saved_class("representations", path, Representation, where=saved_in)
     paths = {**REPRESENTATIONS, **by_class}
     return cast("type[Representation]", named_class(paths, name, Representation, "representation"))
 

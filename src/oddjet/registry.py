@@ -11,17 +11,19 @@ and `oddjet.functions` (families of background functions).
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import importlib.metadata
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from oddjet.errors import ConfigError, OddjetError, did_you_mean
 
-__all__ = ["GROUPS", "PlugIn", "Registry", "load_class", "load_object", "plug_ins"]
+__all__ = ["GROUPS", "REGISTRIES", "PlugIn", "Registry", "load_class", "load_object", "plug_ins"]
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +37,9 @@ NAMED_BY_PATH = ("detectors", "representations", "decorrelations")
 
 PlugIn = importlib.metadata.EntryPoint
 """Name, value (`module:object`) and dist (the package that adds it)."""
+
+REGISTRIES: dict[str, Registry[Any]] = {}
+"""The first registry that was made of each group: this package's."""
 
 
 class Registry(Mapping[str, T], Generic[T]):
@@ -62,6 +67,7 @@ class Registry(Mapping[str, T], Generic[T]):
         self.own = dict(own)
         self._load = functools.cache(load)
         self._aliases = dict(aliases or {})
+        REGISTRIES.setdefault(group, self)
 
     @property
     def added(self) -> dict[str, PlugIn]:
@@ -75,7 +81,7 @@ class Registry(Mapping[str, T], Generic[T]):
 
     @property
     def _others(self) -> tuple[dict[str, PlugIn], dict[str, str]]:
-        return _added(self.group, frozenset(self.own) | frozenset(self._aliases), tuple(sys.path))
+        return _added(self.group, frozenset(self.own) | frozenset(self._aliases), _import_path())
 
     def usable(self) -> list[T]:
         """Give everything that can be loaded; what cannot is told in the log and left out."""
@@ -118,7 +124,7 @@ def plug_ins() -> dict[str, list[tuple[str, str]]]:
     Returns:
         Group to names, each with the package that adds it and its version.
     """
-    path = tuple(sys.path)
+    path = _import_path()
     return {group: [(p.name, _provider(p)) for p in _points(group, path)] for group in GROUPS}
 
 
@@ -173,12 +179,27 @@ def load_class(path: str, base: type[T], error: type[OddjetError] = ConfigError)
     return loaded
 
 
+def _import_path() -> tuple[str, ...]:
+    """Give the path of imports without the working folder that `python -c` and `-m` put before it.
+
+    What lies about there was installed by nobody.
+    """
+    implicit = [""]
+    if not getattr(sys.flags, "safe_path", False):
+        with contextlib.suppress(OSError):  # a folder that was removed
+            implicit.append(os.path.realpath("."))
+    return tuple(sys.path[1:] if sys.path[:1] and sys.path[0] in implicit else sys.path)
+
+
 @functools.lru_cache(maxsize=64)
-def _points(group: str, path: tuple[str, ...]) -> list[PlugIn]:  # noqa: ARG001
-    """Read the entry points of a group; the path of imports decides which there are."""
-    points = importlib.metadata.entry_points(group=f"oddjet.{group}")
-    # A package that is on the path twice, such as an editable one, gives the same twice.
-    return list({(_provider(point), point.name): point for point in points}.values())
+def _points(group: str, path: tuple[str, ...]) -> list[PlugIn]:
+    """Read the entry points of a group that are found on a path of imports."""
+    points: dict[tuple[str, str], PlugIn] = {}
+    for package in importlib.metadata.distributions(path=list(path)):
+        for point in package.entry_points.select(group=f"oddjet.{group}"):
+            # A package that is on the path twice, such as an editable one, counts once.
+            points.setdefault((package.name, point.name), point)
+    return list(points.values())
 
 
 @functools.lru_cache(maxsize=64)

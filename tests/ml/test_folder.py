@@ -2,12 +2,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+from changed_detectors import bomb
 
-from oddjet.errors import DetectorError
-from oddjet.ml.folder import SCHEMA_VERSION, read_info, replace_folder, write_info
+from oddjet.errors import DetectorError, NonFiniteError
+from oddjet.ml.evaluation.checks import checked_columns
+from oddjet.ml.folder import (
+    SCHEMA_VERSION,
+    applying,
+    read_info,
+    reading,
+    replace_folder,
+    write_info,
+)
 
 
 def save(folder: Path, text: str = "one") -> str:
@@ -107,3 +118,88 @@ def test_files_outside_are_refused(tmp_path: Path) -> None:
     write_info(folder, "info.json", {})
     with pytest.raises(DetectorError, match="outside itself"):
         read_info(folder, "info.json")
+
+
+def rehashed(folder: Path, files: dict[str, str]) -> None:
+    """Write down other files, and the fingerprint that fits, as an attacker would."""
+    path = folder / "info.json"
+    content = {**json.loads(path.read_text()), "files": files}
+    del content["fingerprint"]
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+    content["fingerprint"] = hashlib.sha256(text.encode()).hexdigest()
+    path.write_text(json.dumps(content))
+
+
+def with_more(x: Path) -> None:
+    (x / "helper.py").write_text("raise SystemExit")
+
+
+def with_a_pipe(x: Path) -> None:
+    os.mkfifo(x / "pipe")
+
+
+def with_a_loop(x: Path) -> None:
+    (x / "loop").symlink_to(x)
+
+
+def with_a_link_inside(x: Path) -> None:
+    (x / "a.txt").unlink()
+    (x / "a.txt").symlink_to(x / "sub" / "b.txt")
+
+
+def without_files(x: Path) -> None:
+    for path in (x / "a.txt", x / "sub" / "b.txt"):
+        path.unlink()
+    rehashed(x, {})
+
+
+def with_a_way_out(x: Path) -> None:
+    (x.parent / "secret").write_text("secret")
+    rehashed(x, {"../secret": hashlib.sha256(b"secret").hexdigest()})
+
+
+def with_an_absolute_way(x: Path) -> None:
+    with_a_way_out(x)
+    rehashed(x, {str(x.parent / "secret"): hashlib.sha256(b"secret").hexdigest()})
+
+
+def with_a_bomb(x: Path) -> None:
+    """Each file within its limit, all of them together not."""
+    files = {}
+    for number in range(5):
+        bomb(x / f"{number}.npz", 240)
+        files[f"{number}.npz"] = hashlib.sha256((x / f"{number}.npz").read_bytes()).hexdigest()
+    rehashed(x, {**json.loads((x / "info.json").read_text())["files"], **files})
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (with_more, r"1 files that were not saved with it, 'helper\.py'"),
+        (with_a_pipe, "'pipe' is neither a file nor a folder"),
+        (with_a_loop, "'loop' is a link"),
+        (with_a_link_inside, r"'a\.txt' is a link"),
+        (without_files, "files: .*at least 1 item"),
+        (with_a_way_out, r"names a file outside itself, '\.\./secret'"),
+        (with_an_absolute_way, "names a file outside itself"),
+        (lambda x: rehashed(x, {"a.txt": "beef"}), r"files\.a\.txt: "),
+        (lambda x: rehashed(x, {"a.txt": "0" * 64}), r"not saved with it, 'sub/b\.txt'"),
+        (lambda x: (x / "info.json").write_text("[" * 100_000), "cannot be read"),
+        (with_a_bomb, "would unpack to 1,200 MiB"),
+    ],
+)
+def test_a_folder_holds_its_files_and_nothing_else(tmp_path: Path, harm, message: str) -> None:
+    save(tmp_path / "x")
+    harm(tmp_path / "x")
+    with pytest.raises(DetectorError, match=message):
+        read_info(tmp_path / "x", "info.json")
+
+
+def test_what_libraries_raise_becomes_one_line() -> None:
+    for block in (reading(Path("x")), applying("Kmeans")):
+        with pytest.raises(DetectorError) as caught, block:
+            np.zeros((2, 3)) @ np.zeros(2)
+        assert "ValueError" in str(caught.value)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(NonFiniteError, match="kept"), applying("Kmeans"):
+        checked_columns({"kept": [np.nan]}, where="test")

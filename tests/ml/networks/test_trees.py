@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 
+from oddjet.errors import DetectorError
 from oddjet.ml.networks.trees import Trees
 
 
@@ -68,7 +70,7 @@ def test_saved_trees_are_read_back(
 ) -> None:
     trees = Trees.of_booster(booster)
     trees.save(tmp_path / "trees.npz")
-    loaded = Trees.load(tmp_path / "trees.npz")
+    loaded = Trees.load(tmp_path / "trees.npz", n_features=data[0].shape[1])
     np.testing.assert_array_equal(loaded.margins(data[0]), trees.margins(data[0]))
 
 
@@ -76,3 +78,30 @@ def test_no_rows(booster: Any) -> None:
     trees = Trees.of_booster(booster)
     assert trees.margins(np.zeros((0, 5))).shape == (0,)
     assert trees.staged_margins(np.zeros((0, 5))).shape == (0, 20)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("left", np.zeros_like),  # a way that never ends
+        ("right", lambda array: array + 10**6),
+        ("feature", lambda array: array + 10**6),
+        ("feature", lambda array: array - 10**6),
+        ("offsets", lambda array: array[::-1]),
+        ("offsets", lambda array: array[:-1]),
+        ("offsets", lambda array: array[:0]),
+        ("is_leaf", np.zeros_like),
+        ("is_leaf", lambda array: array[:-1]),
+        ("value", lambda array: array[:5]),
+        ("left", lambda array: array.astype(float)),
+    ],
+)
+def test_trees_that_lead_nowhere_are_refused(
+    booster: Any, tmp_path: Path, name: str, change: Any
+) -> None:
+    """Compiled code would read beyond the arrays, or never end."""
+    trees = Trees.of_booster(booster)
+    changed = dataclasses.replace(trees, **{name: change(getattr(trees, name))})
+    changed.save(tmp_path / "trees.npz")
+    with pytest.raises(DetectorError, match=r"trees\.npz"):
+        Trees.load(tmp_path / "trees.npz", n_features=5)
