@@ -35,6 +35,8 @@ WORKER_ENVIRONMENT = {
     "TF_NUM_INTRAOP_THREADS": "1",
     "TF_NUM_INTEROP_THREADS": "1",
     "TF_CPP_MIN_LOG_LEVEL": "3",
+    # Its working folder may hold what others wrote. From Python 3.11 on; see `_START` for jobs.
+    "PYTHONSAFEPATH": "1",
     # What glibc arrives at after some large arrays. Dask sets 64 kB for the first, and every
     # chunk then returns its memory and faults it in again: a quarter of the time of a skim.
     "MALLOC_TRIM_THRESHOLD_": str(2**28),
@@ -55,7 +57,13 @@ WORKER_ENVIRONMENT = {
     "DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE": "False",
 }
 
-_PACKAGE, _WRAPPER = "oddjet.tar.gz", "run.sh"
+_PACKAGE, _UNPACKED, _WRAPPER = "oddjet.tar.gz", "package", "run.sh"
+
+_START = (
+    "import sys; sys.path = [p for p in sys.path if p]; import runpy; "
+    "runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
+)
+"""Runs a module as `python -m` does, but imports nothing from the working folder, where transferred files are."""
 
 
 def site_lines(site: Site) -> dict[str, str]:
@@ -91,7 +99,7 @@ def write_submission(
     Args:
         folder: With the folders `jobs/0`, `jobs/1`, …
         site: Where they run.
-        module: What `python -m` runs, with the paths of `job.json` and `parts`.
+        module: What runs, as `python -m` would, with the paths of `job.json` and `parts`.
         n_jobs: Number of jobs.
         inputs: Further files to transfer where none are shared, relative to each job's folder.
 
@@ -151,10 +159,10 @@ def _wrapper(site: Site, python: str, module: str) -> str:
     lines += [f"export {name}={value}" for name, value in WORKER_ENVIRONMENT.items()]
     lines += ['mkdir -p "$2"', *site.prologue, "set -e"]
     if not site.shared_files:
-        lines += [f"tar -xzf {_PACKAGE}", 'export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"']
-    return "\n".join(
-        [*lines, f'exec {quoted(python, "shell", "python")} -m {module} "$1" "$2"', ""]
-    )
+        lines += [f"mkdir -p {_UNPACKED}", f"tar -xzf {_PACKAGE} -C {_UNPACKED}"]
+        lines += [f'export PYTHONPATH="$PWD/{_UNPACKED}${{PYTHONPATH:+:$PYTHONPATH}}"']
+    run = f'exec {quoted(python, "shell", "python")} -c "{_START}" {module} "$1" "$2"'
+    return "\n".join([*lines, run, ""])
 
 
 def pack_package(folder: Path, package: Path | None = None) -> Path:

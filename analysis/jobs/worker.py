@@ -1,4 +1,4 @@
-"""What a job of a batch pool runs: `python -m oddjet.analysis.jobs.worker job.json parts`."""
+"""What a job of a batch pool runs, as `python -m oddjet.analysis.jobs.worker job.json parts`."""
 
 from __future__ import annotations
 

@@ -119,6 +119,34 @@ def test_the_wrapper_runs_the_module_after_the_prologue(tmp_path: Path) -> None:
     assert (folder / "done").exists()
 
 
+def test_a_job_imports_nothing_from_its_folder(tmp_path: Path) -> None:
+    """Files that were transferred, a detector's for one, are beside the package and not on the path."""
+    site = Site(shared_files=False, python=sys.executable)
+    write_submission(tmp_path, site, module="echo_job", n_jobs=1)
+    (tmp_path / "echo_job.py").write_text(
+        f"import colorsys, sys\n{ECHO}\nprint(sys.argv[1:], sys.path)"
+    )
+    with tarfile.open(tmp_path / "oddjet.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "echo_job.py", "echo_job.py")
+    job = tmp_path / "jobs" / "0"
+    job.mkdir(parents=True)
+    for name in ("colorsys", "runpy", "echo_job", "sitecustomize"):
+        (job / f"{name}.py").write_text("open('mark', 'w').close()")
+    (job / "job.json").write_text("the job")
+    (tmp_path / "oddjet.tar.gz").rename(job / "oddjet.tar.gz")
+    said = subprocess.run(
+        [tmp_path / "run.sh", "job.json", "parts"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=job,
+        env={"PATH": "/usr/bin:/bin"},
+    )
+    assert "['job.json', 'parts']" in said.stdout
+    assert (job / "parts" / "done").exists()
+    assert not (job / "mark").exists()
+
+
 def test_the_package_travels_as_it_is_installed(tmp_path: Path) -> None:
     with tarfile.open(pack_package(tmp_path)) as archive:
         names = archive.getnames()

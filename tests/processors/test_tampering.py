@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pickle
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -81,3 +83,37 @@ def test_a_folder_may_not_name_files_outside(saved: Path, tmp_path: Path) -> Non
     rehash(saved, info)
     with pytest.raises(DetectorError, match="outside itself"):
         KMeansDetector.load(saved)
+
+
+EVIL = (
+    "from pathlib import Path\nPath('mark').touch()\n"
+    "from oddjet.ml.detectors.kmeans import KMeansDetector\nclass Theirs(KMeansDetector): pass\n"
+)
+
+
+@pytest.mark.parametrize("named", ["detector", "representation", "an entry point beside it"])
+def test_a_module_beside_a_detector_is_not_imported(
+    saved: Path, tmp_path: Path, named: str
+) -> None:
+    """`python -c` has its working folder on the path, where the detector came with a module."""
+    info = read_info(saved, "detector.json")
+    if named == "representation":
+        info["representation"] = {"class": "lies_about:Theirs", "version": 1, "fields": {}}
+    else:
+        info["detector"] = "lies_about:Theirs"
+    rehash(saved, info)
+    (tmp_path / "lies_about.py").write_text(EVIL)
+    if named == "an entry point beside it":
+        metadata = tmp_path / "lies-1.0.dist-info"
+        metadata.mkdir()
+        (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: lies\nVersion: 1.0\n")
+        (metadata / "entry_points.txt").write_text("[oddjet.detectors]\nx = lies_about:Theirs\n")
+    code = (
+        "import oddjet.ml\nfrom oddjet.errors import DetectorError\n"
+        "try: oddjet.ml.load('kmeans')\nexcept DetectorError as error: print(error)"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert "it is not imported" in said.stdout
+    assert not (tmp_path / "mark").exists()
