@@ -26,6 +26,12 @@ install: $(STAMP)  ## set up .venv
 run: $(STAMP)  ## simulate, skim, train, score, hunt, and write the report
 	$(BIN)/oddjet run analysis/quickstart.yaml
 
+# Each process has one core: pools of threads would wait for one another. What is compiled is kept for the next.
+test: export OMP_NUM_THREADS = 1
+test: export OPENBLAS_NUM_THREADS = 1
+test: export TF_NUM_INTRAOP_THREADS = 1
+test: export TF_NUM_INTEROP_THREADS = 1
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(STAMP)  ## all tests, a process a core
 	$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 

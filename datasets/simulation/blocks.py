@@ -24,12 +24,19 @@ _PB_PER_MB = 1e9
 
 @dataclass(frozen=True)
 class Block:
-    """What one worker simulates at a time."""
+    """What one worker simulates at a time.
+
+    Attributes:
+        index: Which of the run's blocks it is.
+        start: Events of the run before it.
+        n_events: Events in it.
+    """
 
     process: str
     pt_slice: Slice
     seed: int
     index: int
+    start: int
     n_events: int
 
 
@@ -57,7 +64,7 @@ def plan_blocks(process: str, pt_slice: Slice, seed: int, n_events: int) -> list
     """Divide a run into blocks of `BLOCK_EVENTS` events, the last one smaller where it must be."""
     starts = range(0, n_events, BLOCK_EVENTS)
     return [
-        Block(process, pt_slice, seed, index, min(BLOCK_EVENTS, n_events - start))
+        Block(process, pt_slice, seed, index, start, min(BLOCK_EVENTS, n_events - start))
         for index, start in enumerate(starts)
     ]
 
@@ -78,9 +85,7 @@ def simulate_block(block: Block) -> BlockResult:
     n_dark = n_invisible = done = 0
     for batch in read_batches(pythia, block.n_events, where=block.process):
         record = read_record(batch)
-        numbers = event_numbers(
-            *identity, start=block.index * BLOCK_EVENTS + done, n_events=record.n_events
-        )
+        numbers = event_numbers(*identity, start=block.start + done, n_events=record.n_events)
         parts.append(
             reconstruct_events(
                 record,

@@ -13,7 +13,7 @@ from oddjet.constraints import Interval, constrained
 from oddjet.ml.decorrelation.base import Decorrelation
 from oddjet.ml.decorrelation.profile import Profile
 from oddjet.ml.decorrelation.quantiles import SURVIVALS, interpolate_survival
-from oddjet.ml.networks.trees import Trees
+from oddjet.ml.networks.trees import Trees, coarsened
 from oddjet.typing import Floats
 
 __all__ = ["QuantileBoosting"]
@@ -49,7 +49,7 @@ class QuantileBoosting(Decorrelation):
 
         self._profile = Profile.fit(z, mass, np.log(pt), weights, n_knots=self.knots, scale=True)
         residual = self._profile.remove(z, mass, np.log(pt))
-        rows = np.stack([mass, np.log(pt)], axis=1)
+        rows = coarsened(np.stack([mass, np.log(pt)], axis=1), weights)
         self._trees = []
         for survival in SURVIVALS:
             rarer = min(survival, 1 - survival)

@@ -21,7 +21,7 @@ from oddjet.ml.detectors.cluster_scores import BATCH_ROWS
 from oddjet.ml.detectors.hyper_parameters import represented_by
 from oddjet.ml.detectors.sklearn_fits import import_sklearn
 from oddjet.ml.networks.training import Progress, split_rows
-from oddjet.ml.networks.trees import Trees
+from oddjet.ml.networks.trees import Trees, coarsened
 from oddjet.ml.representations.base import Representation
 from oddjet.ml.representations.energy_flow import EnergyFlow
 from oddjet.ml.representations.substructure import Substructure
@@ -151,9 +151,9 @@ class BoostedTreesDetector(Detector):
             )
         else:
             val_rows, val_signal = self._rows(validation), _is_signal(validation)
-        booster = self._booster(seed).fit(rows, signal)
-        trees = Trees.of_booster(booster)
         weights = _class_weights(signal)
+        coarse = coarsened(rows, np.where(signal, weights[1], weights[0]))
+        trees = Trees.of_booster(self._booster(seed).fit(coarse, signal))
         self.history_ = {
             "loss": _staged_loss(trees, rows, signal, weights),
             "val_loss": _staged_loss(trees, val_rows, val_signal, weights),

@@ -30,7 +30,7 @@ def benchmark_simulation(n_events: int = 2 * BLOCK_EVENTS, seed: int = 1) -> dic
     Returns:
         `bare_events_per_second`, `events_per_second` and their `ratio`; `n_events`.
     """
-    simulate_block(Block(_PROCESS, _SLICE, seed, 0, _WARM_UP_EVENTS))
+    simulate_block(Block(_PROCESS, _SLICE, seed, 0, 0, _WARM_UP_EVENTS))
     bare = full = 0.0
     with tempfile.TemporaryDirectory() as folder:
         for start in range(0, n_events, BLOCK_EVENTS):

@@ -17,7 +17,7 @@ import psutil
 import pytest
 import uproot
 
-from oddjet.datasets.simulation import SimulationSummary, blocks, identifiers, run, simulate
+from oddjet.datasets.simulation import SimulationSummary, blocks, run, simulate
 from oddjet.datasets.simulation.identifiers import MAX_EVENTS, MAX_SEED
 from oddjet.errors import ConfigError, ProcessingError
 
@@ -57,14 +57,16 @@ def test_a_longer_run_begins_with_the_shorter_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_contents_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
-    # Spawned workers see the real block size; the second block is done long before the first.
-    n_events = identifiers.BLOCK_EVENTS + 10
+def test_contents_do_not_depend_on_the_number_of_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "BLOCK_EVENTS", 100)
+    n_events = 103  # the second block is done long before the first
     done: list[int] = []
     for workers in (1, 2):
         output = tmp_path / f"{workers}.root"
         simulate("aachen", n_events, seed=1, output=output, workers=workers, progress=done.append)
-    assert done == [1000, 1010] * 2
+    assert done == [100, 103] * 2
     assert same(read(tmp_path / "1.root"), read(tmp_path / "2.root"))
     summaries = [
         json.loads((tmp_path / f"{workers}.summary.json").read_text()) for workers in (1, 2)

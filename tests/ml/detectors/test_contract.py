@@ -6,7 +6,7 @@ import json
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,8 @@ class Trained:
 
 def quickest(name: str) -> dict[str, Any]:
     """Hyper-parameters for trainings of which nothing but their being there is asked."""
-    return QUICK[name] | ({"epochs": 2} if "epochs" in QUICK[name] else {})
+    least = {"epochs": 2, "pretrain_epochs": 1, "stages": [2, 1, 1], "starts": 1, "iterations": 10}
+    return QUICK[name] | {key: value for key, value in least.items() if key in QUICK[name]}
 
 
 @pytest.fixture(scope="module", params=detector_names())
@@ -199,19 +200,43 @@ def test_saved_and_loaded_gives_the_same_scores(trained: Trained, other_backgrou
         assert_same_scores(loaded_by_epoch[epoch], scores)
 
 
+@pytest.fixture(scope="module")
+def score_elsewhere() -> Iterator[Callable[[Path, Path, Path], int]]:
+    """Score a file of jets in a process of its own, in which nothing of oddjet was imported yet.
+
+    It is the fork of a new process that has other libraries: their import takes most of the time.
+    """
+    code = """
+import os, sys
+import awkward as ak, keras, numba, numpy as np, scipy.stats, sklearn, tensorflow
+while line := sys.stdin.readline():
+    if not (child := os.fork()):
+        folder, jets, out = line.strip().split("|")
+        import oddjet.ml
+        np.savez(out, **oddjet.ml.load(folder).scores(ak.from_parquet(jets)))
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", code], **pipes) as process:
+
+        def score(*files: Path) -> int:
+            process.stdin.write("|".join(map(str, files)) + "\n")
+            process.stdin.flush()
+            return int(process.stdout.readline())
+
+        yield score
+        process.stdin.close()
+
+
 @pytest.mark.slow
 def test_a_new_process_gives_the_same_scores(
-    trained: Trained, other_background: Jets, tmp_path: Path
+    trained: Trained, other_background: Jets, score_elsewhere: Callable[..., int], tmp_path: Path
 ) -> None:
     few = other_background[:20]
     ak.to_parquet(few, tmp_path / "jets.parquet")
-    code = (
-        "import sys, awkward as ak, numpy as np, oddjet.ml\n"
-        "folder, jets, out = sys.argv[1:]\n"
-        "np.savez(out, **oddjet.ml.load(folder).scores(ak.from_parquet(jets)))"
-    )
     files = [trained.folder, tmp_path / "jets.parquet", tmp_path / "scores.npz"]
-    subprocess.run([sys.executable, "-c", code, *map(str, files)], check=True)
+    assert score_elsewhere(*files) == 0
     with np.load(tmp_path / "scores.npz") as from_other_process:
         assert_same_scores(dict(from_other_process), trained.detector.scores(few))
 

@@ -10,7 +10,7 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from oddjet.errors import DetectorError
-from oddjet.ml.networks.trees import Trees
+from oddjet.ml.networks.trees import MAX_VALUES, Trees, coarsened
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +105,33 @@ def test_trees_that_lead_nowhere_are_refused(
     changed.save(tmp_path / "trees.npz")
     with pytest.raises(DetectorError, match=r"trees\.npz"):
         Trees.load(tmp_path / "trees.npz", n_features=5)
+
+
+def test_trees_of_coarse_rows_are_those_of_scikit_learn_s_own_quantiles() -> None:
+    """Its thresholds lie on quantiles, ours half-way between: the same trees but for the rows between."""
+    rng = np.random.default_rng(3)
+    rows, weights = rng.normal(size=(4000, 2)) ** 3, rng.uniform(0.2, 3, 4000)
+    rows[:, 1] = rows[:, 1].round(1)
+    rows[:100, 0] = np.nan
+    target = np.nan_to_num(rows[:, 0]) + rng.normal(size=4000) > rows[:, 1]
+    coarse = coarsened(rows, weights)
+    np.testing.assert_array_equal(np.isnan(coarse), np.isnan(rows))
+    values = np.unique(coarse[100:, 0])
+    assert len(values) == MAX_VALUES
+    assert set(values) <= set(rows[:, 0])
+    share = [weights[100:][coarse[100:, 0] == value].sum() for value in values]
+    assert max(share) < 4 * weights[100:].sum() / MAX_VALUES
+    settings: dict[str, Any] = {"max_iter": 20, "early_stopping": False, "random_state": 1}
+    margins = []
+    for given in (rows, coarse):
+        grown = HistGradientBoostingClassifier(**settings).fit(given, target, sample_weight=weights)
+        margins.append(grown.decision_function(rows))
+    # What coarse rows were grown on decides for the rows themselves.
+    np.testing.assert_array_equal(grown.decision_function(coarse), margins[1])
+    assert np.std(margins[0] - margins[1]) < 0.15 * np.std(margins[0])
+
+
+def test_few_values_are_all_kept() -> None:
+    rows = np.random.default_rng(4).integers(0, MAX_VALUES, (3000, 1)).astype(float)
+    np.testing.assert_array_equal(coarsened(rows, np.ones(3000)), rows)
+    assert coarsened(np.full((3, 1), np.nan), np.ones(3)).shape == (3, 1)
