@@ -9,7 +9,7 @@ from typing import Any
 from oddjet.ml.networks.keras_models import compile_function, import_keras, model_to_bytes
 from oddjet.typing import Singles
 
-__all__ = ["Loss", "Losses", "Objective", "adam_objective", "loss_objective"]
+__all__ = ["Loss", "Losses", "Objective", "adam_objective", "adam_step", "loss_objective"]
 
 Loss = Callable[[Any, Any, bool], Any]
 """`loss(model, rows, training)` → a scalar tensor, the mean over the rows."""
@@ -63,6 +63,36 @@ class Objective:
         return [*self.weights, *optimizers, *self.state]
 
 
+def adam_step(optimizer: Any, gradients: Sequence[Any], variables: Sequence[Any]) -> None:
+    """Do what `optimizer.apply` does for Adam with its default options, one operation a variable.
+
+    Keras takes some fifteen, each of which is traced and then started at every step; for small
+    networks that is much of a training. Variables without a gradient stay as they are.
+
+    Args:
+        optimizer: Keras' Adam, built on these variables in this order.
+        gradients: One for each variable; None where the loss does not depend on it.
+        variables: What to improve.
+    """
+    tf, _ = import_keras()
+    step = tf.cast(optimizer.iterations.value, tf.float32) + 1.0
+    beta_1, beta_2 = optimizer.beta_1, optimizer.beta_2
+    shared = {
+        "beta1_power": tf.pow(tf.constant(beta_1, tf.float32), step),
+        "beta2_power": tf.pow(tf.constant(beta_2, tf.float32), step),
+        "lr": tf.convert_to_tensor(optimizer.learning_rate),
+        "beta1": beta_1,
+        "beta2": beta_2,
+        "epsilon": optimizer.epsilon,
+    }
+    moments = zip(optimizer._momentums, optimizer._velocities, strict=True)
+    for variable, gradient, (m, v) in zip(variables, gradients, moments, strict=True):
+        if gradient is not None:
+            handles = {"var": variable.value.handle, "m": m.value.handle, "v": v.value.handle}
+            tf.raw_ops.ResourceApplyAdam(**handles, **shared, grad=gradient)
+    optimizer.iterations.assign_add(1)
+
+
 def adam_objective(
     losses: Callable[..., Losses],
     *,
@@ -79,7 +109,7 @@ def adam_objective(
     Args:
         losses: `losses(batch, *drawn)` → the losses, `"loss"` among them.
         models: Keras models; a batch holds rows that the first one takes.
-        optimizer: A Keras optimizer, not yet built.
+        optimizer: Keras' Adam, not yet built.
         judge: Gives the losses of a validation batch; None for `losses`.
         draw: Gives random tensors for a training batch, which no gradient passes.
         state: See `Objective`.
@@ -97,7 +127,7 @@ def adam_objective(
         drawn = draw(batch)
         with tf.GradientTape() as tape:
             values = losses(batch, *drawn)
-        optimizer.apply(tape.gradient(values["loss"], variables), variables)
+        adam_step(optimizer, tape.gradient(values["loss"], variables), variables)
         return values
 
     shape = (None, *(models[0].input_shape[1:] if columns is None else (columns,)))
@@ -142,7 +172,7 @@ def loss_objective(
         return [value, *tape.gradient(value, variables)]
 
     def improve(values: list[Any]) -> Losses:
-        optimizer.apply(values[1:], variables)
+        adam_step(optimizer, values[1:], variables)
         return {"loss": values[0]}
 
     def traced(means: Callable[[Any], list[Any]], use: Callable[[list[Any]], Losses]) -> Any:
