@@ -23,9 +23,11 @@ def figure_bytes(figure: Figure, *, dpi: int = 150) -> bytes:
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(RC)
-        FigureCanvasAgg(figure).print_figure(
-            buffer, format="png", dpi=dpi, metadata={"Software": None}
-        )
+        before = figure.dpi
+        figure.set_dpi(dpi)
+        # Not `print_figure`, which draws everything once more, unseen, for the layout.
+        FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
+        figure.set_dpi(before)
     return buffer.getvalue()
 
 

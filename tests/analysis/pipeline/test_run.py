@@ -18,6 +18,7 @@ from oddjet.analysis.cli.app import app
 from oddjet.analysis.config import AnalysisConfig, load_config
 from oddjet.analysis.pipeline.folder import Run
 from oddjet.analysis.pipeline.run import report_again, run_chain
+from oddjet.analysis.report import page
 from oddjet.datasets.skims.skim import open_skim
 from oddjet.errors import ConfigError
 from oddjet.processors.scores import open_scores
@@ -118,6 +119,13 @@ def result(config: AnalysisConfig) -> Run:
     return run
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports whose pictures are one pixel: drawing them takes most of the time of a small one."""
+    pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAG7buVgAAAABJRU5ErkJggg=="
+    monkeypatch.setattr(page, "data_uri", lambda _: f"data:image/png;base64,{pixel}")
+
+
 def times(folder: Path, pattern: str) -> dict[str, int]:
     return {str(path): path.stat().st_mtime_ns for path in sorted(folder.glob(pattern))}
 
@@ -180,6 +188,7 @@ def test_a_second_call_redoes_nothing(config: AnalysisConfig, result: Run) -> No
     assert times(config.samples, "*") == samples
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_report_is_kept_only_while_nothing_changed(
     config: AnalysisConfig, result: Run, tmp_path: Path
 ) -> None:
@@ -200,6 +209,7 @@ def test_a_report_is_kept_only_while_nothing_changed(
     assert (folder / "report.json").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_report_can_be_written_again(config: AnalysisConfig, result: Run) -> None:
     before = json.loads((config.output / "report.json").read_text())
     (config.output / "report.json").unlink()
