@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import awkward as ak
 
 from oddjet.datasets.files.dataset import Dataset, Fileset
-from oddjet.datasets.files.rootfiles import inspect_root
+from oddjet.datasets.files.rootfiles import RootFile, inspect_root
 from oddjet.datasets.jets import Jets
 from oddjet.datasets.readers import find_reader
 from oddjet.processors.events.source import ChunkSource
@@ -18,8 +19,15 @@ def one(path: Path | str, kind: str = "background", **more: Any) -> Fileset:
     return Fileset(datasets={"some": Dataset(files=[str(path)], kind=kind, **more)})
 
 
+@cache
+def _inspected(path: Path, changed: int) -> RootFile:
+    """Of a real file of thousands of branches this takes a second; `changed` is when it was written."""
+    del changed
+    return inspect_root(path)
+
+
 def source_of(path: Path, kind: str = "background", truth: tuple[int, ...] = ()) -> ChunkSource:
-    file = inspect_root(path)
+    file = _inspected(path, path.stat().st_mtime_ns)
     reader = find_reader(file.branches).name
     return ChunkSource(
         "some", kind, truth, str(path), file.uuid, "Events", 0, file.n_entries, reader, "key"

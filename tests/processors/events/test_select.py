@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +36,19 @@ FORMATS: dict[str, dict[str, Any]] = {
 V15 = FORMATS["nano_tt_v15.root"]
 
 
-def run_loop(path: Path, layout: dict[str, Any], selection: Selection, kind: str) -> dict[str, Any]:
-    """Select jets one by one, with Python numbers."""
+@cache
+def read_events(path: Path, links: str, candidates: str) -> list[dict[str, Any]]:
+    """All that a loop may ask of a file, as Python numbers."""
     with uproot.open(path) as file:
         tree = file["Events"]
-        wanted = [*list_names(tree, layout), *selection.triggers.paths, *selection.noise_filters]
-        events = tree.arrays([name for name in wanted if name in tree]).to_list()
+        bits = [*TRIGGERED.triggers.paths, *TRIGGERED.noise_filters]
+        wanted = [*list_names(tree, links, candidates), *bits]
+        return list(tree.arrays([name for name in wanted if name in tree]).to_list())
+
+
+def run_loop(path: Path, layout: dict[str, Any], selection: Selection, kind: str) -> dict[str, Any]:
+    """Select jets one by one, with Python numbers."""
+    events = read_events(path, layout["links"], layout["candidates"])
     left: dict[str, list[tuple[int, int]]] = {}
     events_left: dict[str, list[int]] = {}
     rows, unlinked = [], 0
@@ -88,9 +96,8 @@ def run_loop(path: Path, layout: dict[str, Any], selection: Selection, kind: str
     return {"flow": flow, "rows": rows, "unlinked": unlinked, "weights": weights}
 
 
-def list_names(tree: Any, layout: dict[str, Any]) -> list[str]:
-    prefixes = ("FatJet_", "Electron_", "Muon_", "GenJetAK8_", layout["links"] + "_")
-    prefixes += (layout["candidates"] + "_",)
+def list_names(tree: Any, links: str, candidates: str) -> list[str]:
+    prefixes = ("FatJet_", "Electron_", "Muon_", "GenJetAK8_", f"{links}_", f"{candidates}_")
     ends = (
         "_pt", "_eta", "_phi", "_mass", "_jetId", "EF", "Multiplicity", "Idx", "_puppiWeight",
     )  # fmt: skip
