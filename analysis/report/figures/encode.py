@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -26,7 +27,8 @@ def figure_bytes(figure: Figure, *, dpi: int = 150) -> bytes:
         before = figure.dpi
         figure.set_dpi(dpi)
         # Not `print_figure`, which draws everything once more, unseen, for the layout.
-        FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
+        canvas: Any = FigureCanvasAgg(figure)
+        canvas.print_png(buffer, metadata={"Software": None})
         figure.set_dpi(before)
     return buffer.getvalue()
 
