@@ -24,6 +24,7 @@ from oddjet.bounds import (
 )
 from oddjet.condor.site import Cluster
 from oddjet.datasets.disk.changes import changed_at
+from oddjet.datasets.disk.checksums import Verify
 from oddjet.datasets.disk.validation import read_config, validate
 from oddjet.datasets.files.fileset import Fileset, load_fileset
 from oddjet.errors import ConfigError, OddjetError
@@ -100,8 +101,7 @@ class DecorrelationConfig(_Settings):
     """How scores are made independent of mass and pt.
 
     Attributes:
-        methods: Registered name, or ``their_package.module:Class``, to hyper-parameters; or a list
-            of names.
+        methods: Registered name, or ``their_package.module:Class``, to hyper-parameters; or a list of names.
         cut: The method whose scores are cut on; by default the first.
         mass: Column of the mass; by default the one that is hunted in.
     """
@@ -278,6 +278,7 @@ class AnalysisConfig(_Settings):
         unblind: Look into the signal window of data.
         cluster: Where the work runs.
         chunk_size: Events a chunk.
+        verify: When files that oddjet wrote are compared with their SHA-256: ``always``, ``first`` in a run, ``never``.
     """
 
     name: Line
@@ -299,6 +300,7 @@ class AnalysisConfig(_Settings):
     unblind: bool = False
     cluster: Cluster = Field(default_factory=Cluster)
     chunk_size: int = Field(default=100_000, ge=100, le=100_000_000)
+    verify: Verify = "first"
 
     @field_validator("detectors")
     @classmethod
@@ -329,8 +331,7 @@ def load_config(path: Path | str, changes: Mapping[str, Any] | None = None) -> A
         changes: Values by dotted key, such as ``hunt.bin_width``, that replace those of the file.
 
     Raises:
-        ConfigError: The file is missing, is not YAML, or a key or value is wrong; every
-            problem is listed.
+        ConfigError: The file is missing, is not YAML, or a key or value is wrong; all problems are listed.
     """
     path = Path(path)
     data = read_config(path)

@@ -7,7 +7,6 @@ all that the result depends on. `run_tasks` makes what is missing and gives the 
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +18,7 @@ from typing import Any, Generic, TypeVar
 from oddjet.condor.cluster import open_executor
 from oddjet.condor.site import Cluster
 from oddjet.datasets.disk.atomic import write_text
+from oddjet.datasets.disk.state import read_state, write_state
 from oddjet.errors import ProcessingError
 from oddjet.processors.engine.progress import Reporter, SilentReporter
 
@@ -177,16 +177,12 @@ def local_cluster(workers: int) -> Cluster:
 
 def keep_json(function: Callable[..., dict[str, Any]], item: Any, file: Path) -> None:
     """Call a function of one item and keep what it gives, ready for JSON, in a file."""
-    write_text(file, json.dumps(function(item), indent=1) + "\n")
+    write_state(file, function(item))
 
 
 def read_json(file: Path) -> dict[str, Any] | None:
-    """Read a JSON object; None if it is missing or torn."""
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None
+    """Read what `keep_json` kept; None if it is missing, or not what was written."""
+    return read_state(file, dict[str, Any])
 
 
 @contextlib.contextmanager

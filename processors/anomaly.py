@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from oddjet.datasets.jets import Jets
-from oddjet.datasets.skims.manifest import ChunkRecord, Manifest
+from oddjet.datasets.skims.manifest import ChunkRecord
 from oddjet.datasets.skims.parts import write_part
 from oddjet.datasets.skims.skim import Skim
 from oddjet.processors.detection import DetectorReference, score_jets
@@ -17,7 +17,7 @@ from oddjet.processors.events.selection import Selection
 from oddjet.processors.events.source import ChunkSource
 from oddjet.processors.histograms import Filler, HistogramSettings
 
-__all__ = ["AnomalyProcessor", "JetScorer", "one_part", "score_part"]
+__all__ = ["AnomalyProcessor", "JetScorer", "score_part"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,9 @@ class JetScorer:
         self.filler.check(scores)
         seconds = record.seconds + time.perf_counter() - started
         record = record.model_copy(update={"seconds": seconds, "images": False})
-        write_part(self.output, record.dataset, record.key, scores, images=None, record=record)
+        record = write_part(
+            self.output, record.dataset, record.key, scores, images=None, record=record
+        )
         return {"records": {record.key: record.model_dump(mode="json")}}
 
 
@@ -70,20 +72,13 @@ class AnomalyProcessor(SelectingProcessor):
 
 
 def score_part(item: tuple[Skim, ChunkSource], *, scorer: JetScorer) -> dict[str, Any]:
-    """Score one part of a skim, as `one_part` gives it; a function of one item, for executors."""
+    """Score one part of a skim, as `Skim.only` gives it; a function of one item, for executors."""
     part, source = item
 
     def work() -> dict[str, Any]:
         (record,) = part.manifest.chunks
-        fresh = {"key": source.key, "seconds": 0.0, "stored_in": None, "first_row": 0}
+        fresh = {"key": source.key, "seconds": 0.0, "stored_in": None, "first_row": 0, "hashes": {}}
         record = record.model_copy(update=fresh)
         return scorer.process_jets(part.jets(), record)
 
     return guard(source, work)
-
-
-def one_part(skim: Skim, record: ChunkRecord) -> Skim:
-    """Give one part of a skim or scores table as a small one of its own, to be sent to a worker."""
-    datasets = {record.dataset: skim.manifest.datasets[record.dataset]}
-    manifest = Manifest(kind=skim.manifest.kind, datasets=datasets, chunks=(record,))
-    return Skim(folder=skim.folder, manifest=manifest)

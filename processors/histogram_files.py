@@ -13,8 +13,10 @@ import numpy as np
 import uhi.io.json
 
 from oddjet.datasets.disk.atomic import write_text
+from oddjet.datasets.disk.checksums import Verify
 from oddjet.datasets.disk.histograms import histogram_of, is_histogram, read_uhi_json
 from oddjet.datasets.files.rootfiles import write_root
+from oddjet.datasets.skims.manifest import check_output
 from oddjet.errors import InputError
 from oddjet.processors.histograms import (
     ALL,
@@ -29,6 +31,7 @@ from oddjet.processors.histograms import (
 
 __all__ = [
     "HISTOGRAMS",
+    "HISTOGRAMS_ROOT",
     "load_histograms",
     "root_histograms",
     "save_histograms",
@@ -37,7 +40,10 @@ __all__ = [
 
 
 HISTOGRAMS = "histograms.json"
-"""Histograms of a scores table, in its folder; `histograms.root` beside it holds the same."""
+"""Histograms of a scores table, in its folder."""
+
+HISTOGRAMS_ROOT = "histograms.root"
+"""The same beside it, for ROOT."""
 
 
 def write_histograms(
@@ -66,7 +72,7 @@ def write_histograms(
         for histogram in histograms.values():
             histogram.metadata = {"caveats": list(caveats)}
         listed = itertools.chain(listed, [("caveats", "\n".join(caveats))])
-    write_root(folder / "histograms.root", listed)
+    write_root(folder / HISTOGRAMS_ROOT, listed)
     save_histograms(folder / HISTOGRAMS, histograms)
     return histograms
 
@@ -76,12 +82,14 @@ def save_histograms(path: Path | str, histograms: Histograms) -> None:
     write_text(path, json.dumps(histograms, default=uhi.io.json.default) + "\n")
 
 
-def load_histograms(path: Path | str) -> Histograms:
-    """Read what `save_histograms` wrote.
+def load_histograms(path: Path | str, verify: Verify = "first") -> Histograms:
+    """Read what `save_histograms` wrote; in the folder of a scores table, `verify` is as of `open_skim`.
 
     Raises:
         InputError: If the file is missing or holds something else.
+        SkimError: If the manifest beside it says that it is not what was written.
     """
+    check_output(Path(path), verify)
     content = read_uhi_json(Path(path))
     if not isinstance(content, dict) or not all(map(is_histogram, content.values())):
         msg = f"{path} holds no histograms in UHI JSON: expected axes and storage"

@@ -7,25 +7,25 @@ its own, named by content as everywhere, so that a job that ran twice does no ha
 from __future__ import annotations
 
 import itertools
-import json
+import logging
 import os
 import shutil
 import tarfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from coffea.processor.executor import ExecutorBase, IterativeExecutor
 from pydantic import BaseModel, ConfigDict, Field
 
-from oddjet.datasets.disk.atomic import atomic_write, write_text
+from oddjet.datasets.disk.atomic import atomic_write
 from oddjet.datasets.disk.secrets import is_hidden, private_file, read_with_secrets
 from oddjet.datasets.disk.validation import validate
 from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.datasets.skims.compaction import copy_stored_parts
 from oddjet.datasets.skims.manifest import write_manifest
-from oddjet.datasets.skims.parts import read_part_record
+from oddjet.datasets.skims.parts import damaged_files, read_part_record
 from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ConfigError, ProcessingError
 from oddjet.ml.plugins import allow_classes
@@ -34,7 +34,7 @@ from oddjet.processors.engine.attempts import failure_of
 from oddjet.processors.engine.keys import code_digest
 from oddjet.processors.engine.options import RunOptions
 from oddjet.processors.engine.plan import Plan
-from oddjet.processors.engine.rounds import raise_failures, run_plan
+from oddjet.processors.engine.rounds import FAILURES, raise_failures, run_plan
 from oddjet.processors.events.selection import Selection
 from oddjet.processors.events.source import ChunkSource
 from oddjet.processors.histograms import HistogramSettings
@@ -43,7 +43,6 @@ from oddjet.processors.skim import SkimProcessor
 from oddjet.processors.totals import PartGroup
 
 __all__ = [
-    "FAILURES",
     "INPUTS",
     "JOB",
     "AbsentExecutor",
@@ -57,7 +56,8 @@ __all__ = [
     "split_chunks",
 ]
 
-FAILURES = "failures.json"
+logger = logging.getLogger(__name__)
+
 INPUTS = "inputs.tar"
 JOB = "job.json"
 
@@ -280,9 +280,7 @@ def _skim(job: BatchJob, parts: Path, executor: ExecutorBase) -> None:
         images=representation is not None,
         options=RunOptions(allow_missing=True),
     )
-    if failures := result.get("failures"):
-        write_text(parts / FAILURES, json.dumps(failures, indent=1) + "\n")
-        raise_failures(failures, n_chunks=len(chunks))
+    raise_failures(result["failures"], n_chunks=len(chunks))
 
 
 def _some_parts(skim: Skim, job: BatchJob) -> Skim:
@@ -291,7 +289,7 @@ def _some_parts(skim: Skim, job: BatchJob) -> Skim:
     if len(records) != len(wanted):
         msg = f"{skim.folder}: {len(wanted) - len(records)} parts of this job are not in this skim any more"
         raise ConfigError(msg)
-    return Skim(skim.folder, skim.manifest.model_copy(update={"chunks": records}))
+    return replace(skim, manifest=skim.manifest.model_copy(update={"chunks": records}))
 
 
 def _score(job: BatchJob, parts: Path, executor: ExecutorBase) -> None:
@@ -312,13 +310,23 @@ def _score(job: BatchJob, parts: Path, executor: ExecutorBase) -> None:
 
 
 def gather_parts(job: BatchJob, parts: Path, output: Path) -> list[str]:
-    """Copy the parts a job made to where they belong; gives the keys of those in the output."""
+    """Copy the parts a job made to where they belong; gives the keys of those in the output.
+
+    Parts whose files are not what was written do not count, here and there.
+    """
     gathered = []
     for item in job.chunks:
         dataset, key = item.chunk.dataset, item.chunk.key
-        if read_part_record(output, dataset, key) is None:
+        record = read_part_record(output, dataset, key)
+        if record is None or damaged_files(output, record):
             record = read_part_record(parts, dataset, key)
             if record is None:
+                continue
+            if damaged := damaged_files(parts, record):
+                logger.warning(
+                    "%s is not the file that was written (its SHA-256 differs): the part counts as missing",
+                    damaged[0],
+                )
                 continue
             # The record last: with it the part counts.
             for suffix in [".npy"] * record.images + [".parquet", ".json"]:

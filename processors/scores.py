@@ -10,9 +10,8 @@ from typing import Any
 import awkward as ak
 import numpy as np
 import numpy.typing as npt
-import pyarrow.parquet as pq
 
-from oddjet.datasets.skims.parts import part_path
+from oddjet.datasets.disk.checksums import Verify
 from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import SkimError
 
@@ -26,10 +25,7 @@ class Scores(Skim):
     @property
     def names(self) -> list[str]:
         """Names of its columns; none if it has no parts."""
-        chunks = self.manifest.chunks
-        if not chunks:
-            return []
-        return list(pq.read_schema(part_path(self.folder, chunks[0], ".parquet")).names)
+        return list(self.fields)
 
     def columns(
         self,
@@ -55,20 +51,20 @@ class Scores(Skim):
         return {name: _to_numpy(jets[name]) for name in jets.fields if name != "constituents"}
 
 
-def open_scores(folder: Path | str) -> Scores:
-    """Open a finished scores table; nothing but the manifest is read yet.
+def open_scores(folder: Path | str, *, verify: Verify = "first") -> Scores:
+    """Open a finished scores table; nothing but the manifest is read yet. `verify` is as of `open_skim`.
 
     Raises:
         SkimError: If there is none, it is not finished, or it is a skim of jets.
     """
-    table = open_skim(folder)
+    table = open_skim(folder, verify=verify)
     if table.manifest.kind != "scores":
         msg = (
             f"{folder} holds a {table.manifest.kind}, expected a scores table: make one with"
             " `oddjet score`"
         )
         raise SkimError(msg)
-    return Scores(folder=table.folder, manifest=table.manifest)
+    return Scores(folder=table.folder, manifest=table.manifest, verify=verify)
 
 
 def _to_numpy(column: ak.Array) -> npt.NDArray[Any]:

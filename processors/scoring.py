@@ -10,12 +10,13 @@ from typing import Any, Literal
 
 from coffea.processor.executor import ExecutorBase
 
+from oddjet.datasets.disk.checksums import file_sha256
 from oddjet.datasets.disk.lock import lock_folder
 from oddjet.datasets.files.fileset import Fileset
 from oddjet.datasets.skims.manifest import ChunkRecord, Manifest, write_manifest
 from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import ConfigError, SkimError
-from oddjet.processors.anomaly import AnomalyProcessor, JetScorer, one_part, score_part
+from oddjet.processors.anomaly import AnomalyProcessor, JetScorer, score_part
 from oddjet.processors.detection import find_detectors
 from oddjet.processors.engine.attempts import Attempts, attempt_chunk, without_retries
 from oddjet.processors.engine.cleanup import remove_stale_parts
@@ -26,7 +27,7 @@ from oddjet.processors.engine.summary import package_versions
 from oddjet.processors.events.selection import Selection
 from oddjet.processors.events.source import ChunkSource
 from oddjet.processors.fileset import FilesetPass, warn_missing
-from oddjet.processors.histogram_files import write_histograms
+from oddjet.processors.histogram_files import HISTOGRAMS, HISTOGRAMS_ROOT, write_histograms
 from oddjet.processors.histograms import Counts, Histograms, HistogramSettings, check_scales
 from oddjet.processors.totals import add_up
 
@@ -100,8 +101,11 @@ def run_anomaly(
         parts = _prepare_files(source, scorer, selection or Selection.khanal(), options)
     with lock_folder(output):
         manifest = parts.run(executor, "scores", _config(scorer, scales, options))
-        totals = add_up(filler, Skim(scorer.output, manifest), executor)
+        table = Skim(scorer.output, manifest, options.verify)
+        totals = add_up(filler, table, executor)
         written = write_histograms(output, totals, settings, scales, manifest.caveats)
+        hashes = {name: file_sha256(output / name) for name in (HISTOGRAMS, HISTOGRAMS_ROOT)}
+        manifest = manifest.model_copy(update={"outputs": hashes})
         write_manifest(output, manifest)
         if not isinstance(source, Skim):
             warn_missing(output, manifest)
@@ -157,7 +161,7 @@ class _SkimPass:
             msg = f"{skim.folder} holds {skim.manifest.kind}, expected a skim of jets"
             raise SkimError(msg)
         # Workers may run in other folders.
-        skim = Skim(folder=skim.folder.absolute(), manifest=skim.manifest)
+        skim = replace(skim, folder=skim.folder.absolute())
         trust_code = options.trust_code
         identity = _identity(scorer, trust_code=trust_code)
         parts = {}
@@ -182,7 +186,7 @@ class _SkimPass:
         )
 
         def score(todo: list[ChunkSource]) -> dict[str, Any]:
-            items = [(one_part(self.skim, self.parts[chunk.key][0]), chunk) for chunk in todo]
+            items = [(self.skim.only(self.parts[chunk.key][0]), chunk) for chunk in todo]
             result, _ = without_retries(executor)(items, work, None)
             return dict(result)
 
@@ -203,6 +207,7 @@ class _SkimPass:
                 "versions": package_versions(),
                 "representation": None,
                 "chunks": tuple(records),
+                "outputs": {},
             }
         )
 

@@ -8,7 +8,6 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
-from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.jets import Jets
 from oddjet.datasets.skims.manifest import ChunkRecord
 from oddjet.datasets.skims.parts import write_part
@@ -47,11 +46,11 @@ class SkimProcessor(SelectingProcessor):
         """
         rows = np.arange(len(jets)) if self.representation else np.full(len(jets), -1)
         jets = ak.with_field(jets, rows, "image_index")
-        stem = self.output / record.dataset / record.key
         if self.representation is not None:
-            write_images(stem.with_suffix(".npy"), jets, self.representation)
-        write_part(self.output, record.dataset, record.key, jets, images=None, record=record)
-        if self.representation is not None:
+            path = self.output / record.dataset / f"{record.key}.npy"
+            write_images(path, jets, self.representation)
             record = record.model_copy(update={"images": True})
-            write_text(stem.with_suffix(".json"), record.model_dump_json(indent=1) + "\n")
+        record = write_part(
+            self.output, record.dataset, record.key, jets, images=None, record=record
+        )
         return {"records": {record.key: record.model_dump(mode="json")}}

@@ -5,14 +5,13 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from coffea.processor.executor import ExecutorBase
 
 from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import NonFiniteError, ProcessingError
-from oddjet.processors.anomaly import one_part
 from oddjet.processors.engine.workers import watch_workers
 from oddjet.processors.histograms import Filler, Totals
 
@@ -79,7 +78,7 @@ def _part_of(table: Skim, chunks: Sequence[Any]) -> Skim:
         datasets={name: table.manifest.datasets[name] for name in names},
         chunks=tuple(chunks),
     )
-    return Skim(folder=table.folder, manifest=manifest)
+    return replace(table, manifest=manifest)
 
 
 def add_group(group: PartGroup, *, filler: Filler) -> dict[str, Any]:
@@ -93,7 +92,7 @@ def add_group(group: PartGroup, *, filler: Filler) -> dict[str, Any]:
     """
     total = Totals()
     for chunk in group.table.manifest.chunks:
-        rows = one_part(group.table, chunk).jets(columns=filler.columns)
+        rows = group.table.only(chunk).jets(columns=filler.columns)
         try:
             total.add(filler.fill(rows, chunk.dataset))
         except NonFiniteError as error:

@@ -34,6 +34,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Write everything, submi
 
 _STYLES = {
     "finished": "green",
+    "damaged": "bold red",
     "incomplete": "yellow",
     "outdated": "yellow",
     "going on": "cyan",
@@ -159,16 +160,21 @@ def status(
     plan: Annotated[
         bool, typer.Option(help="Open the files of a run to know what is planned.")
     ] = True,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read all files, and compare each with its SHA-256.")
+    ] = False,
     output: OutputFile = None,
 ) -> None:
     """Say what is done, going on, failed, and why; while a run goes on, or after it died."""
-    steps = read_status(folder, plan=plan)
+    steps = read_status(folder, plan=plan, verify=verify)
     headings = ("step", "state", "chunks", "events", "jets", "last written")
     rows = [(step.name, Text(step.state, _STYLES[step.state]), *_cells(step)) for step in steps]
     print_table(str(folder), headings, rows, right=headings[2:])
     for step in steps:
         _print_faults(step)
     _write(output, [step.to_dict() for step in steps])
+    if any(step.state == "damaged" for step in steps):
+        raise typer.Exit(1)
 
 
 def _print_faults(step: StepStatus) -> None:

@@ -16,7 +16,8 @@ from oddjet.analysis.hunt.result import spectrum_name
 from oddjet.analysis.scores.sample import HuntSample, histogram_settings
 from oddjet.analysis.statistics.bumphunt.joint import JointTable
 from oddjet.condor.executors import SerialExecutor
-from oddjet.errors import ConfigError
+from oddjet.datasets.disk.checksums import Verify
+from oddjet.errors import ConfigError, SkimError
 from oddjet.ml.score_names import ScoreName
 from oddjet.processors.histogram_files import HISTOGRAMS, load_histograms
 from oddjet.processors.histograms import (
@@ -134,29 +135,38 @@ class ScoreHistograms:
         )
 
 
-def read_histograms(folder: Path | str, wanted: HistogramSettings) -> ScoreHistograms:
+def read_histograms(
+    folder: Path | str, wanted: HistogramSettings, *, verify: Verify = "first"
+) -> ScoreHistograms:
     """Read the histograms in the folder of a scores table; fill them if others are wanted.
 
     Those of another binning, other cuts or other jets are filled from the table as the second processor
-    fills them; nothing is scored again, and the files stay as they are.
+    fills them; nothing is scored again, and the files stay as they are. So are, with a warning, those whose
+    file is not what was written; `verify` is as of `open_skim`.
 
     Raises:
         SkimError: There is no scores table.
         InputError: The histograms cannot be read, or the table has no such score.
         ConfigError: Pseudo-data cannot be drawn; see `ExpectedWeights.check`.
     """
-    table = open_scores(folder)
+    table = open_scores(folder, verify=verify)
     config = table.manifest.config
-    if "histograms" in config and (Path(folder) / HISTOGRAMS).exists():
-        stored = ScoreHistograms(
-            HistogramSettings.model_validate(config["histograms"]),
-            config.get("scales") or {},
-            load_histograms(Path(folder) / HISTOGRAMS),
-        )
-        if stored.fit_for(wanted):
-            return stored
+    path = Path(folder) / HISTOGRAMS
+    if "histograms" in config and path.exists():
+        try:
+            stored = ScoreHistograms(
+                HistogramSettings.model_validate(config["histograms"]),
+                config.get("scales") or {},
+                load_histograms(path, verify),
+            )
+        except SkimError as error:
+            _log.warning("%s. Until then histograms are filled from the table", error)
+        else:
+            if stored.fit_for(wanted):
+                return stored
     _log.info(
-        "%s: histograms are filled from the table: the stored ones are of other settings", folder
+        "%s: histograms are filled from the table: the stored ones are of other settings, or damaged",
+        folder,
     )
     return _fill(table, wanted)
 

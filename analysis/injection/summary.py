@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 
 from oddjet.analysis.statistics.bumphunt.result import POOR_FIT
+from oddjet.datasets.disk.state import read_state
 from oddjet.shown import Shown
+
+_log = logging.getLogger(__name__)
 
 __all__ = ["FILE", "InjectionResult", "PointSummary", "read_injection"]
 
@@ -132,11 +135,18 @@ class InjectionResult(Shown):
 
 def read_injection(folder: Path) -> InjectionResult | None:
     """Read what was written of injections; None where nothing was injected."""
-    try:
-        content = json.loads((folder / FILE).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    content = read_state(folder / FILE, dict[str, Any], is_old=lambda _: True)
+    if content is None:
         return None
-    return InjectionResult.from_trials(content["trials"])
+    try:
+        return InjectionResult.from_trials(content["trials"])
+    except (KeyError, TypeError) as error:
+        _log.warning(
+            "%s is of another version of oddjet (%r) and counts as absent: repeat `oddjet inject`",
+            folder / FILE,
+            error,
+        )
+        return None
 
 
 def _point(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shutil
@@ -18,9 +17,9 @@ import psutil
 from oddjet.analysis.config import AnalysisConfig
 from oddjet.analysis.pipeline.folder import Run
 from oddjet.condor.executors import SerialExecutor
-from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.disk.digest import content_key
 from oddjet.datasets.disk.remote import open_root
+from oddjet.datasets.disk.state import read_state, write_state
 from oddjet.datasets.files.fields import flat_names
 from oddjet.datasets.files.fileset import Fileset
 from oddjet.datasets.skims.manifest import ChunkRecord, DatasetSummary, Manifest
@@ -125,7 +124,7 @@ def calibrate(
         return measured
     with tempfile.TemporaryDirectory(prefix="oddjet-plan-") as folder:
         calibration = _measure(Path(folder), config, plan, sources, image, detectors)
-    write_text(path, json.dumps({"key": key, **asdict(calibration)}, indent=1) + "\n")
+    write_state(path, {"key": key, "calibration": asdict(calibration)})
     return calibration
 
 
@@ -153,15 +152,17 @@ def _first_chunks(plan: Plan, n_events: int) -> list[ChunkSource]:
     ]
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """A calibration, and the key of what was measured."""
+
+    key: str
+    calibration: Calibration
+
+
 def _read(path: Path, key: str) -> Calibration | None:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content.pop("key") != key:
-            return None
-        costs = {name: Cost(**cost) for name, cost in content.pop("costs").items()}
-        return Calibration(costs, **{**content, "reused": True})
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    kept = read_state(path, _Kept)
+    return replace(kept.calibration, reused=True) if kept and kept.key == key else None
 
 
 def _measure(

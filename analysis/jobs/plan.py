@@ -152,7 +152,7 @@ def _fileset(config: AnalysisConfig) -> Fileset:
             " `oddjet simulate` prints how many a second"
         )
         raise ConfigError(msg)
-    return ready_samples(fileset, config.samples)
+    return ready_samples(fileset, config.samples, verify=config.verify)
 
 
 def _scores(cost: Cost, n_events: int) -> float | None:

@@ -5,14 +5,20 @@ Nothing is written, and no process has to be alive: parts count by their records
 
 from __future__ import annotations
 
-import json
+import logging
 import re
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from oddjet.analysis.jobs.damage import (
+    Damage,
+    damage_of_detector,
+    damage_of_run,
+    damage_of_table,
+)
 from oddjet.analysis.jobs.submit import BATCH, list_jobs, list_rounds, read_batch
 from oddjet.analysis.pipeline.folder import CONFIG_FILE, UNFINISHED, Run
 from oddjet.condor.events import JobState, read_events
@@ -21,13 +27,15 @@ from oddjet.datasets.skims.parts import read_part_record
 from oddjet.errors import ConfigError, OddjetError
 from oddjet.processors.engine.keys import with_key
 from oddjet.processors.engine.plan import make_plan
-from oddjet.processors.engine.rounds import FAILURES
+from oddjet.processors.engine.rounds import FAILURES, read_failures
 from oddjet.processors.jobs import read_job
 from oddjet.processors.skim import SkimProcessor
 
 __all__ = ["Fault", "State", "StepStatus", "read_status"]
 
-State = Literal["finished", "incomplete", "outdated", "going on", "stopped", "not begun"]
+logger = logging.getLogger(__name__)
+
+State = Literal["finished", "damaged", "incomplete", "outdated", "going on", "stopped", "not begun"]
 
 _PART = re.compile(r"[0-9a-f]{20}\.json")
 _TEMPORARY = re.compile(r"\.[0-9a-f]{20}\..*\.(parquet|npy|json)")
@@ -55,7 +63,7 @@ class StepStatus:
 
     Attributes:
         name: skim, scores, a detector, a round of jobs.
-        state: finished; incomplete: finished with parts missing; outdated: finished, with other
+        state: finished; damaged: a file is not what was written, which is looked for where asked; incomplete: finished with parts missing; outdated: finished, with other
             files, settings or code than would be used now; going on: something was written lately;
             stopped: nothing was, and it is not finished; not begun.
         n_done: Chunks done, of those that are wanted where that is known.
@@ -99,12 +107,13 @@ class _Wanted:
     faults: tuple[Fault, ...] = field(default=())
 
 
-def read_status(folder: Path | str, *, plan: bool = True) -> list[StepStatus]:
+def read_status(folder: Path | str, *, plan: bool = True, verify: bool = False) -> list[StepStatus]:
     """Give the state of an output folder: of a skim, of scores, of a run, or of submitted jobs.
 
     Args:
         folder: The folder; the run may be going on, finished, or dead.
         plan: For a run, open its files to know what is planned; else only what exists is shown.
+        verify: Compare every file with the SHA-256 that was written down for it: all of it is read.
 
     Returns:
         One status a step, in the order of the chain.
@@ -114,11 +123,17 @@ def read_status(folder: Path | str, *, plan: bool = True) -> list[StepStatus]:
     """
     folder = Path(folder)
     if (folder / BATCH).is_file():
-        return _batch_status(folder)
+        steps = _batch_status(folder)
+        return (
+            [_with_damage(step, _damage_of_round(step.folder)) for step in steps]
+            if verify
+            else steps
+        )
     if (folder / CONFIG_FILE).is_file():
-        return _run_status(folder, plan=plan)
+        return _run_status(folder, plan=plan, verify=verify)
     if (folder / MANIFEST).is_file() or (folder / FAILURES).is_file() or _parts(folder):
-        return [_folder_status(folder, "")]
+        step = _folder_status(folder, "")
+        return [_with_damage(step, damage_of_table(folder)) if verify else step]
     msg = (
         f"{folder} {'holds nothing that oddjet made' if folder.is_dir() else 'does not exist'}: expected a"
         " skim, a scores table, the output of `oddjet run`, or the folder of `oddjet submit`"
@@ -194,7 +209,14 @@ def _mtime(path: Path) -> float:
 
 
 def _manifest(folder: Path) -> Manifest | None:
-    return read_manifest(folder) if (folder / MANIFEST).is_file() else None
+    """Read the manifest; None where there is none, or, with a warning, it cannot be used."""
+    if not (folder / MANIFEST).is_file():
+        return None
+    try:
+        return read_manifest(folder)
+    except OddjetError as error:
+        logger.warning("%s", error)
+        return None
 
 
 def _wanted_by_manifest(manifest: Manifest) -> _Wanted:
@@ -204,7 +226,7 @@ def _wanted_by_manifest(manifest: Manifest) -> _Wanted:
 
 def _faults(folder: Path, manifest: Manifest | None) -> Iterator[Fault]:
     """List what the last run could not do: from its failures, else from the manifest."""
-    failures = _read_failures(folder / FAILURES)
+    failures = _read_failures(folder)
     if failures:
         yield from failures
     elif manifest is not None:
@@ -212,15 +234,30 @@ def _faults(folder: Path, manifest: Manifest | None) -> Iterator[Fault]:
             yield Fault(part.where, part.error, part.message)
 
 
-def _read_failures(path: Path) -> list[Fault]:
-    try:
-        failures = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return []
-    return [Fault(f["where"], f["error"], f["message"]) for f in failures.values()]
+def _read_failures(folder: Path) -> list[Fault]:
+    return [Fault(f.where, f.error, f.message) for f in read_failures(folder).values()]
 
 
-def _run_status(folder: Path, *, plan: bool) -> list[StepStatus]:
+def _with_damage(step: StepStatus, damage: Sequence[Damage]) -> StepStatus:
+    """Add what is damaged to a step."""
+    if not damage:
+        return step
+    faults = tuple(Fault(str(path), "damaged", what) for path, what in damage)
+    note = "repeat the command: what is not what was written is made again"
+    return replace(
+        step,
+        state="damaged",
+        faults=(*faults, *step.faults),
+        note="; ".join(filter(None, [note, step.note])),
+    )
+
+
+def _damage_of_round(place: Path) -> list[Damage]:
+    parts = [path / "parts" for path in list_jobs(place)]
+    return [damage for folder in parts for damage in damage_of_table(folder)]
+
+
+def _run_status(folder: Path, *, plan: bool, verify: bool) -> list[StepStatus]:
     run = Run.open(folder)
     wanted, problem = None, ""
     if plan:
@@ -237,7 +274,18 @@ def _run_status(folder: Path, *, plan: bool) -> list[StepStatus]:
     steps.append(_folder_status(run.scores_folder, "scores", scored))
     reported: State = "finished" if run.report.is_file() else "not begun"
     steps.append(StepStatus("report", run.report, reported))
-    return steps
+    if not verify:
+        return steps
+    look = {run.skim_folder: damage_of_table, run.scores_folder: damage_of_table}
+    look |= dict.fromkeys(run.models.values(), damage_of_detector)
+    return [
+        _with_damage(
+            step, look[step.folder](step.folder) if step.folder in look else damage_of_run(run)
+        )
+        if step.state != "not begun"
+        else step
+        for step in steps
+    ]
 
 
 def _plan_of(run: Run) -> _Wanted:
@@ -320,7 +368,7 @@ def _look_at_job(path: Path, output: Path, state: JobState | None) -> _Job:
         name = "failed"
     faults: list[Fault] = []
     if len(done) < len(chunks):
-        faults += _read_failures(path / "parts" / FAILURES)
+        faults += _read_failures(path / "parts")
         if state is None or not state.is_active:
             reason = (state.reason if state else "") or "chunks of it are missing"
             faults.append(Fault(f"{path.parents[1].name}, job {path.name}", name, reason))

@@ -7,7 +7,6 @@ folder with its submit file, event log, and a folder a job.
 from __future__ import annotations
 
 import itertools
-import json
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -39,8 +38,8 @@ from oddjet.datasets.skims.manifest import Manifest
 from oddjet.errors import ConfigError, OddjetError
 from oddjet.processors.engine.keys import code_digest
 from oddjet.processors.engine.progress import Reporter, SilentReporter
+from oddjet.processors.engine.rounds import read_failures
 from oddjet.processors.jobs import (
-    FAILURES,
     INPUTS,
     JOB,
     AbsentExecutor,
@@ -267,7 +266,9 @@ def _absolute(config: AnalysisConfig, site: str | None, reporter: Reporter) -> A
         # Keys given in the configuration itself still win over the site's.
         given = cluster.model_dump(include=cluster.model_fields_set) if not cluster.site else {}
         cluster = validate(Cluster, {**given, "site": site}, "--site")
-    fileset = ready_samples(config.resolve_fileset(), config.samples, reporter=reporter)
+    fileset = ready_samples(
+        config.resolve_fileset(), config.samples, verify=config.verify, reporter=reporter
+    )
     mask = config.selection.lumi_mask
     return config.model_copy(
         update={
@@ -362,10 +363,7 @@ def _report(folder: Path, path: Path) -> JobReport:
     events = read_events(place / "jobs.log")
     known = {process: (cluster, state) for (cluster, process), state in sorted(events.items())}
     cluster, state = known.get(int(path.name), (None, JobState("removed", "was never submitted")))
-    failures = {}
-    if (path / "parts" / FAILURES).is_file():
-        content = json.loads((path / "parts" / FAILURES).read_text(encoding="utf-8"))
-        failures = {key: str(failure["message"]) for key, failure in content.items()}
+    failures = {key: failure.message for key, failure in read_failures(path / "parts").items()}
     output = "" if state.is_active else tail([path / "stderr", path / "stdout"])
     return JobReport(
         name=str(path.relative_to(folder)),

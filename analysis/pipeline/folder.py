@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,9 @@ from oddjet.analysis.sculpting.scores import SculptingResult, judge_scores
 from oddjet.analysis.sculpting.verdict import JudgeSettings
 from oddjet.analysis.statistics.limits.spectrum import SpectrumLimit
 from oddjet.datasets.disk.atomic import write_text
+from oddjet.datasets.disk.checksums import Verify, file_sha256, fits
 from oddjet.datasets.disk.secrets import without_secrets
+from oddjet.datasets.disk.state import read_state, write_state
 from oddjet.datasets.luminosity.recorded import data_luminosity
 from oddjet.datasets.skims.manifest import DatasetSummary
 from oddjet.datasets.skims.skim import Skim, open_skim
@@ -36,13 +39,46 @@ from oddjet.processors.scores import Scores, open_scores
 from oddjet.shown import Shown
 from oddjet.typing import Table
 
-__all__ = ["CONFIG_FILE", "UNFINISHED", "Run"]
+__all__ = ["CONFIG_FILE", "UNFINISHED", "ReportKey", "Run"]
+
+_logger = logging.getLogger(__name__)
 
 CONFIG_FILE = "config.yaml"
 """The settings of a run, which make its folder one."""
 
 UNFINISHED = ".unfinished"
 """Ends the name of the folder, beside a detector's, of a training that is not finished."""
+
+
+@dataclass(frozen=True)
+class ReportKey:
+    """What a written report follows from, its headline, and its files.
+
+    Attributes:
+        key: Hash of all that it follows from.
+        summary: Name and value of the headline results.
+        hashes: Suffix to SHA-256 of the HTML and the JSON file, and name to that of the settings.
+    """
+
+    key: str
+    summary: tuple[tuple[str, str], ...]
+    hashes: dict[str, str]
+
+    @classmethod
+    def write(cls, path: Path, report: Path, key: str, summary: list[tuple[str, str]]) -> None:
+        """Write the key of a report whose files are written."""
+        hashes = {suffix: file_sha256(report.with_suffix(suffix)) for suffix in (".html", ".json")}
+        hashes[CONFIG_FILE] = file_sha256(report.with_name(CONFIG_FILE))
+        write_state(path, asdict(cls(key, tuple(summary), hashes)))
+
+    def damaged(self, report: Path, verify: Verify = "always") -> list[Path]:
+        """List the files of a report that are not there, or not what was written."""
+        paths = [report.with_suffix(suffix) for suffix in (".html", ".json")]
+        return [
+            p
+            for p in paths
+            if not p.is_file() or not fits(p, self.hashes.get(p.suffix, ""), verify)
+        ]
 
 
 @dataclass(eq=False)
@@ -83,7 +119,11 @@ class Run(Shown):
             msg = f"{folder} is not the output of a run: it holds no {CONFIG_FILE}"
             raise ConfigError(msg)
         config = load_config(path, {"unblind": True} if unblind else None)
-        return cls(config.model_copy(update={"output": path.parent}))
+        run = cls(config.model_copy(update={"output": path.parent}))
+        kept = read_state(run.report_key_file, ReportKey)
+        if kept is not None and not fits(path, kept.hashes.get(CONFIG_FILE), config.verify):
+            _logger.warning("%s is not what it was when the report was written", path)
+        return run
 
     @property
     def folder(self) -> Path:
@@ -154,7 +194,7 @@ class Run(Shown):
     @cached_property
     def skim(self) -> Skim:
         """The selected jets."""
-        skim = open_skim(self.skim_folder)
+        skim = open_skim(self.skim_folder, verify=self.config.verify)
         if self.image is not None:
             skim.check_representation(self.image.identity())
         return skim
@@ -195,7 +235,7 @@ class Run(Shown):
     @cached_property
     def scores(self) -> Scores:
         """The scores table, one row a jet."""
-        return open_scores(self.scores_folder)
+        return open_scores(self.scores_folder, verify=self.config.verify)
 
     @cached_property
     def table(self) -> Table:
@@ -228,7 +268,9 @@ class Run(Shown):
     @cached_property
     def histograms(self) -> ScoreHistograms:
         """The histograms of mass, of every score and of what is hunted in."""
-        return read_histograms(self.scores_folder, self._hunted_histograms)
+        return read_histograms(
+            self.scores_folder, self._hunted_histograms, verify=self.config.verify
+        )
 
     @cached_property
     def hunt(self) -> Hunt:
@@ -295,14 +337,28 @@ class Run(Shown):
     @property
     def seconds(self) -> dict[str, float]:
         """Wall time of each step of the last complete run [s]."""
-        return dict(json.loads(self.seconds_file.read_text(encoding="utf-8")))
+        return read_state(self.seconds_file, dict[str, float]) or {}
 
     def to_dict(self) -> dict[str, Any]:
-        """Every number of the report."""
+        """Every number of the report.
+
+        Raises:
+            InputError: If there is no report, or its files are not what was written.
+        """
+        self._known_report("always")
         return dict(json.loads(self.report.with_suffix(".json").read_text(encoding="utf-8")))
 
     @property
     def summary(self) -> list[tuple[str, str]]:
         """Name and value of the headline results, as in the report."""
-        content = json.loads(self.report_key_file.read_text(encoding="utf-8"))
-        return [(name, value) for name, value in content["summary"]]
+        return list(self._known_report("never").summary)
+
+    def _known_report(self, verify: Verify) -> ReportKey:
+        kept = read_state(self.report_key_file, ReportKey)
+        if kept is None or kept.damaged(self.report, verify):
+            msg = (
+                f"{self.report}: there is no report, or it or its key are not what was written: repeat"
+                f" `oddjet report {shlex.quote(str(self.folder))}`"
+            )
+            raise InputError(msg)
+        return kept

@@ -49,4 +49,4 @@ def inject_and_write(
             config, jets, folder, detectors=detectors, fractions=fractions, reporter=reporter
         )
         section = injection_section(result, label=PlotLabel("simulation", "13 TeV"))
-        return result, write_section(folder, section)
+        return result, write_section(folder, section, sealed=True)

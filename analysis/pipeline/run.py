@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Iterator
@@ -10,14 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from oddjet.analysis.config import AnalysisConfig
-from oddjet.analysis.pipeline.folder import Run
+from oddjet.analysis.pipeline.folder import ReportKey, Run
 from oddjet.analysis.pipeline.report import build_report
 from oddjet.analysis.pipeline.steps import score_skim, skim_events, train_detectors, with_samples
 from oddjet.analysis.report.page import write_report
-from oddjet.datasets.disk.atomic import write_text
+from oddjet.datasets.disk.checksums import file_sha256
 from oddjet.datasets.disk.digest import content_key, source_digest
 from oddjet.datasets.disk.lock import lock_folder
 from oddjet.datasets.disk.logs import write_log
+from oddjet.datasets.disk.state import read_state, write_state
 from oddjet.datasets.skims.manifest import read_manifest
 from oddjet.processors.engine.progress import Reporter, SilentReporter
 from oddjet.processors.engine.summary import package_versions
@@ -71,10 +71,10 @@ def run_chain(
         with clock.step("score"):
             score_skim(run, reporter)
         key = _report_key(run)
-        if _is_reported(run, key):
+        if _is_reported(run, key, reporter):
             reporter.log("nothing changed: the report is kept")
             return run
-        write_text(run.seconds_file, json.dumps(clock.seconds) + "\n")
+        write_state(run.seconds_file, clock.seconds)
         _report(run, clock, reporter, key)
     return run
 
@@ -107,8 +107,7 @@ def _report(run: Run, clock: _Clock, reporter: Reporter, key: str) -> None:
         (card.title, f"{card.value}  ({card.note})" if card.note else card.value)
         for card in report.cards
     ]
-    content = {"key": key, "summary": summary}
-    write_text(run.report_key_file, json.dumps(content) + "\n")
+    ReportKey.write(run.report_key_file, run.report, key, summary)
 
 
 def _report_key(run: Run) -> str:
@@ -123,17 +122,17 @@ def _report_key(run: Run) -> str:
             "versions": package_versions(),
             "manifests": [manifest.model_dump(mode="json") for manifest in manifests],
             "detectors": {label: model.fingerprint for label, model in run.detectors.items()},
-            "injection": {str(p.relative_to(injection)): p.read_text("utf-8") for p in results},
+            "injection": {str(p.relative_to(injection)): file_sha256(p) for p in results},
         }
     )
 
 
-def _is_reported(run: Run, key: str) -> bool:
-    """Whether there is a report of an earlier call, and nothing that it follows from changed."""
-    try:
-        kept = json.loads(run.report_key_file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+def _is_reported(run: Run, key: str, reporter: Reporter) -> bool:
+    """Whether there is a whole report of an earlier call, and nothing that it follows from changed."""
+    kept = read_state(run.report_key_file, ReportKey)
+    if kept is None or kept.key != key:
         return False
-    return (
-        kept.get("key") == key and run.report.exists() and run.report.with_suffix(".json").exists()
-    )
+    damaged = kept.damaged(run.report, "never" if run.config.verify == "never" else "always")
+    for path in damaged:
+        reporter.log(f"{path} is missing or not what was written: the report is made again")
+    return not damaged

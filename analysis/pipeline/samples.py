@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import json
+import logging
 from pathlib import Path
 
+from oddjet.datasets.disk.checksums import Verify, fits
 from oddjet.datasets.disk.digest import content_key, source_digest
+from oddjet.datasets.disk.state import read_state
 from oddjet.datasets.files.fileset import Dataset, Fileset, Simulate
 from oddjet.datasets.simulation import PROCESSES, simulate
+from oddjet.datasets.simulation.run import SimulationSummary, summary_path
 from oddjet.processors.engine.progress import Reporter, SilentReporter
 
 __all__ = ["ready_samples", "sample_path"]
+
+_logger = logging.getLogger(__name__)
 
 _CODE = ("oddjet.datasets.simulation", "oddjet.datasets.kinematics")
 
@@ -26,9 +31,21 @@ def sample_path(simulate: Simulate, folder: Path) -> Path:
 
 
 def ready_samples(
-    fileset: Fileset, folder: Path, *, workers: int = 1, reporter: Reporter | None = None
+    fileset: Fileset,
+    folder: Path,
+    *,
+    workers: int = 1,
+    verify: Verify = "first",
+    reporter: Reporter | None = None,
 ) -> Fileset:
-    """Simulate what is not there yet, and give a fileset of files.
+    """Simulate what is not there yet, or is not what was simulated, and give a fileset of files.
+
+    Args:
+        fileset: Datasets, of which some are to be simulated.
+        folder: Of the samples.
+        workers: Processes that simulate.
+        verify: When a sample is compared with its SHA-256.
+        reporter: Receives progress.
 
     Returns:
         The same datasets; simulated ones with their file, the generator's cross section and
@@ -37,33 +54,47 @@ def ready_samples(
     reporter = reporter or SilentReporter()
     for name, dataset in fileset.datasets.items():
         if dataset.simulate is not None:
-            ready = _simulated(name, dataset, dataset.simulate, folder, workers, reporter)
-            fileset = fileset.replace(name, ready)
+            path = sample_path(dataset.simulate, folder)
+            summary = _kept(path, verify)
+            if summary is None:
+                summary = _simulate(name, dataset.simulate, path, workers, reporter)
+            fileset = fileset.replace(name, _ready(dataset, dataset.simulate, path, summary))
     return fileset
 
 
-def _simulated(
-    name: str, dataset: Dataset, request: Simulate, folder: Path, workers: int, reporter: Reporter
-) -> Dataset:
-    path = sample_path(request, folder)
-    summary_path = path.with_suffix(".summary.json")
-    if not (path.exists() and summary_path.exists()):
-        folder.mkdir(parents=True, exist_ok=True)
-        with reporter.track(f"simulate {name}", request.n_events, "events") as update:
-            simulate(
-                request.process,
-                request.n_events,
-                seed=request.seed,
-                output=path,
-                pt_hat_min=request.pt_hat_min,
-                pt_hat_max=request.pt_hat_max,
-                workers=workers,
-                progress=update,
-            )
-    summary = json.loads(summary_path.read_text(encoding="utf-8"))
+def _kept(path: Path, verify: Verify) -> SimulationSummary | None:
+    """Give the summary of a sample that is there and whole."""
+    summary = read_state(summary_path(path), SimulationSummary) if path.is_file() else None
+    if summary is not None and not fits(path, summary.file_sha256, verify):
+        _logger.warning(
+            "%s is not the file that was simulated (its SHA-256 differs): it is simulated again",
+            path,
+        )
+        return None
+    return summary
+
+
+def _simulate(
+    name: str, request: Simulate, path: Path, workers: int, reporter: Reporter
+) -> SimulationSummary:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with reporter.track(f"simulate {name}", request.n_events, "events") as update:
+        return simulate(
+            request.process,
+            request.n_events,
+            seed=request.seed,
+            output=path,
+            pt_hat_min=request.pt_hat_min,
+            pt_hat_max=request.pt_hat_max,
+            workers=workers,
+            progress=update,
+        )
+
+
+def _ready(dataset: Dataset, request: Simulate, path: Path, summary: SimulationSummary) -> Dataset:
     known: dict[str, object] = {}
     if dataset.cross_section_pb is None:
-        known["cross_section_pb"] = summary["cross_section_pb"]
+        known["cross_section_pb"] = summary.cross_section_pb
     if not dataset.truth and dataset.kind == "signal":
         known["truth"] = tuple(PROCESSES[request.process].truth)
     return dataset.with_files([path], **known)

@@ -134,14 +134,17 @@ def score_jets(
         reporter.track("score", 0, "jets" if is_skim else "events") as update,
     ):
         scored = run_anomaly(
-            open_skim(source) if is_skim else load_fileset(source),
+            open_skim(source, verify=config.verify) if is_skim else load_fileset(source),
             detectors={model.name: model for model in models},
             output=output,
             executor=pool,
             histograms=histogram_settings(config.hunt),
             selection=None if is_skim else config.selection,
             options=RunOptions(
-                chunk_size=config.chunk_size, progress=update, allow_missing=allow_missing
+                chunk_size=config.chunk_size,
+                progress=update,
+                allow_missing=allow_missing,
+                verify=config.verify,
             ),
         )
     return sum(chunk.n_jets for chunk in scored.manifest.chunks)
@@ -185,7 +188,7 @@ def hunt_scores(
         _check_blinding(config.hunt, scores, "--unblind (unblind=True)")
     with nullcontext() if output is None else write_log(output.parent):
         wanted = histogram_settings(config.hunt, columns, sample)
-        spectra = read_histograms(scores, wanted).hunted(wanted)
+        spectra = read_histograms(scores, wanted, verify=config.verify).hunted(wanted)
         result = hunt(spectra, config.hunt, unblind=config.unblind, workers=workers)
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -239,7 +242,11 @@ def with_samples(config: AnalysisConfig, reporter: Reporter) -> AnalysisConfig:
         The analysis with a fileset of files.
     """
     fileset = ready_samples(
-        config.resolve_fileset(), config.samples, workers=config.cluster.workers, reporter=reporter
+        config.resolve_fileset(),
+        config.samples,
+        workers=config.cluster.workers,
+        verify=config.verify,
+        reporter=reporter,
     )
     return config.model_copy(update={"fileset": fileset})
 
@@ -265,7 +272,10 @@ def skim_events(
             representation=run.image,
             executor=workers,
             options=RunOptions(
-                chunk_size=config.chunk_size, progress=update, allow_missing=allow_missing
+                chunk_size=config.chunk_size,
+                progress=update,
+                allow_missing=allow_missing,
+                verify=config.verify,
             ),
         )
 
@@ -283,7 +293,7 @@ def score_skim(run: Run, reporter: Reporter, *, executor: ExecutorBase | None = 
             scales=run.scales(),
             executor=workers,
             histograms=run.histogram_settings,
-            options=RunOptions(progress=update),
+            options=RunOptions(progress=update, verify=run.config.verify),
         ).manifest
 
 

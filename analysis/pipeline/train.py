@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pkgutil
 import shutil
 from pathlib import Path
@@ -15,8 +14,8 @@ from oddjet import ml
 from oddjet.analysis.config import DecorrelationConfig, DetectorConfig
 from oddjet.analysis.pipeline.folder import UNFINISHED
 from oddjet.analysis.scores.sample import dataset_scales
-from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.disk.digest import content_key, source_digest
+from oddjet.datasets.disk.state import read_state, write_state
 from oddjet.datasets.jets import Jets, Truth
 from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import ConfigError, DetectorError
@@ -235,13 +234,8 @@ def _key_path(output: Path) -> Path:
 
 
 def _write_keys(output: Path, key: str, decorrelation: str | None) -> None:
-    keys = {"key": key, "decorrelation": decorrelation}
-    write_text(_key_path(output), json.dumps(keys) + "\n")
+    write_state(_key_path(output), {"key": key, "decorrelation": decorrelation})
 
 
 def _stored_keys(output: Path) -> dict[str, str | None]:
-    try:
-        keys = json.loads(_key_path(output).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return keys if isinstance(keys, dict) else {}
+    return read_state(_key_path(output), dict[str, str | None]) or {}

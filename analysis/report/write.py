@@ -15,25 +15,35 @@ from oddjet.analysis.statistics.exchange.workspace import write_workspace
 from oddjet.analysis.statistics.limits.inputs import build_channel
 from oddjet.analysis.statistics.limits.spectrum import SpectrumLimit
 from oddjet.datasets.disk.atomic import atomic_write
-from oddjet.datasets.disk.numbers import write_json
+from oddjet.datasets.disk.numbers import jsonable, write_json
+from oddjet.datasets.disk.state import write_state
 
 __all__ = ["write_limits", "write_pictures", "write_section"]
 
 
 def write_section(
-    folder: Path | str, section: Section, *, name: str = "", numbers: Any = None
+    folder: Path | str,
+    section: Section,
+    *,
+    name: str = "",
+    numbers: Any = None,
+    sealed: bool = False,
 ) -> list[Path]:
     """Write the numbers of a section, and its pictures that have a name.
 
     The JSON file is called by the section's anchor, or `name`; it holds `numbers`, or the
-    section's.
+    section's; `sealed` where oddjet reads them again, see `oddjet.datasets.disk.state`.
 
     Returns:
         The files, the JSON file first.
     """
     numbers = section.numbers if numbers is None else numbers
-    written = write_json(Path(folder) / f"{name or section.anchor}.json", numbers)
-    return [written, *write_pictures(folder, section.pictures)]
+    path = Path(folder) / f"{name or section.anchor}.json"
+    if sealed:
+        write_state(path, jsonable(numbers))
+    else:
+        write_json(path, numbers)
+    return [path, *write_pictures(folder, section.pictures)]
 
 
 def write_pictures(folder: Path | str, pictures: Iterable[Picture]) -> list[Path]:

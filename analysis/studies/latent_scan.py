@@ -23,7 +23,8 @@ from oddjet.analysis.report.figures import draw
 from oddjet.analysis.report.figures.style import BACKGROUND, SIGNAL, PlotLabel, styled
 from oddjet.analysis.trials import read_json, resumable
 from oddjet.datasets.disk.digest import content_key, source_digest
-from oddjet.datasets.disk.numbers import write_json
+from oddjet.datasets.disk.numbers import jsonable
+from oddjet.datasets.disk.state import write_state
 from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError, DetectorError
 from oddjet.ml import create
@@ -208,7 +209,7 @@ class _Samples:
                     "hyper_parameters": detector.hyper_parameters(),
                     "history": getattr(detector, "history_", {}),
                 }
-                write_json(file, numbers)
+                write_state(file, jsonable(numbers))
         return loss
 
     def _file(self, detector: Detector, seed: int) -> Path | None:

@@ -1,4 +1,4 @@
-"""Checksums of files: what a fileset says against what is there."""
+"""Checksums of files: what a fileset or a record says against what is there."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ import zlib
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from oddjet.datasets.disk.remote import TIMEOUT, is_remote, is_unreachable, open_options
 from oddjet.errors import BadFileError, UnreachableError
 
-__all__ = ["checksum_of", "verify_checksum"]
+__all__ = ["Verify", "checksum_of", "file_sha256", "fits", "verify_checksum"]
+
+Verify: TypeAlias = Literal["always", "first", "never"]
+"""When a file is compared with its SHA-256: each time it is read, the first time a process reads it, never."""
 
 _PIECE = 8 * 2**20
+_BUFFER = 2**20
+_KNOWN: dict[str, tuple[int | str, ...]] = {}
+"""Files that this process has compared, and what they were then."""
 
 
 class _Adler32:
@@ -70,6 +76,47 @@ def verify_checksum(path: Path | str, expected: str, *, timeout: float = TIMEOUT
             " correct the fileset if the file is meant to be another"
         )
         raise BadFileError(msg)
+
+
+def file_sha256(path: Path | str) -> str:
+    """Hash a local file, in pieces that stay in the processor's cache; other threads go on meanwhile.
+
+    Returns:
+        64 hexadecimal digits.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    digest = hashlib.sha256()
+    buffer = memoryview(bytearray(_BUFFER))
+    with Path(path).open("rb", buffering=0) as file:
+        while n_read := file.readinto(buffer):
+            digest.update(buffer[:n_read])
+    return digest.hexdigest()
+
+
+def fits(path: Path | str, expected: str | None, verify: Verify = "first") -> bool:
+    """Whether a file is the one whose SHA-256 was written down.
+
+    Args:
+        path: A local file.
+        expected: What `file_sha256` gave; None where nothing was written down, and anything fits.
+        verify: When it is read for that; a file of another size or time is another file.
+    """
+    if expected is None or verify == "never":
+        return True
+    try:
+        about = Path(path).stat()
+        seen = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, expected)
+        name = str(Path(path).absolute())
+        if verify == "first" and _KNOWN.get(name) == seen:
+            return True
+        if file_sha256(path) != expected:
+            return False
+    except OSError:
+        return False
+    _KNOWN[name] = seen
+    return True
 
 
 def _read_local(path: str) -> Iterator[bytes]:

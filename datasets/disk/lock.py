@@ -91,5 +91,5 @@ def _tell(path: Path) -> str:
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
         return "process {pid} on {host}, since {since}, also".format(**about)
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return "another process"

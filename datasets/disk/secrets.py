@@ -6,14 +6,13 @@ that only its owner can read.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from oddjet.datasets.disk.atomic import atomic_write, write_text
-from oddjet.datasets.disk.validation import read_config
+from oddjet.datasets.disk.atomic import atomic_write
+from oddjet.datasets.disk.state import require_state, sealed_text, write_state
 
 __all__ = [
     "hide_secrets",
@@ -86,10 +85,10 @@ def write_with_secrets(path: Path, content: Any) -> bool:
     if secrets:
         with atomic_write(private) as temporary:
             temporary.chmod(0o600)
-            temporary.write_text(json.dumps(secrets) + "\n", encoding="utf-8")
+            temporary.write_text(sealed_text(secrets), encoding="utf-8")
     else:
         private.unlink(missing_ok=True)
-    write_text(path, json.dumps(content, indent=1) + "\n")
+    write_state(path, content)
     return bool(secrets)
 
 
@@ -97,12 +96,13 @@ def read_with_secrets(path: Path) -> Any:
     """Read what `write_with_secrets` wrote; marks stay where the secrets are gone.
 
     Raises:
-        ConfigError: If it cannot be read.
+        ConfigError: If it cannot be read, or is not what was written.
     """
-    content = read_config(path)
+    remedy = "give the folder of `oddjet submit`, or submit again into another"
+    content = require_state(path, remedy=remedy)
     private = private_file(path)
-    secrets = read_config(private) if private.exists() else {}
-    if not isinstance(secrets, Mapping) or not secrets:
+    secrets = require_state(private, remedy=remedy) if private.exists() else {}
+    if not secrets:
         return content
     return _replaced(content, lambda name: str(secrets.get(name, name)))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import logging
 import multiprocessing
 import os
@@ -18,7 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from oddjet.datasets.disk.atomic import atomic_write, write_text
+from oddjet.datasets.disk.atomic import atomic_write
+from oddjet.datasets.disk.checksums import file_sha256
+from oddjet.datasets.disk.state import write_state
 from oddjet.datasets.simulation.blocks import Block, BlockResult, plan_blocks, simulate_block
 from oddjet.datasets.simulation.identifiers import MAX_EVENTS, MAX_SEED, make_slice
 from oddjet.datasets.simulation.processes import get_process
@@ -46,6 +47,7 @@ class SimulationSummary:
         truth: The |pdgId|s signal jets are matched to.
         seconds: Wall-clock time.
         workers: Processes used; the file does not depend on it.
+        file_sha256: SHA-256 of the file.
     """
 
     process: str
@@ -62,6 +64,7 @@ class SimulationSummary:
     truth: tuple[int, ...]
     seconds: float
     workers: int
+    file_sha256: str
 
 
 def summary_path(output: Path) -> Path:
@@ -122,9 +125,10 @@ def simulate(
         truth=chosen.truth,
         seconds=time.perf_counter() - start,
         workers=workers,
+        file_sha256=file_sha256(output),
         **tally.figures(),
     )
-    write_text(summary_path(output), json.dumps(asdict(summary), indent=2) + "\n")
+    write_state(summary_path(output), asdict(summary))
     return summary
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -18,7 +18,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from oddjet.datasets.disk.atomic import atomic_write, write_text
+from oddjet.datasets.disk.atomic import atomic_write
+from oddjet.datasets.disk.checksums import file_sha256
 from oddjet.datasets.disk.digest import content_key
 from oddjet.datasets.disk.lock import lock_folder
 from oddjet.datasets.skims.manifest import ChunkRecord, write_manifest
@@ -29,6 +30,7 @@ from oddjet.datasets.skims.parts import (
     read_part,
     read_part_record,
     write_part,
+    write_record,
 )
 from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ConfigError, SkimError
@@ -103,8 +105,7 @@ def _compact(skim: Skim, target_mb: float) -> Compaction:
         write_manifest(folder, skim.manifest.model_copy(update={"chunks": chunks}))
     for record in chunks:
         if read_part_record(folder, record.dataset, record.key) != record:
-            path = folder / record.dataset / f"{record.key}.json"
-            write_text(path, record.model_dump_json(indent=1) + "\n")
+            write_record(folder, record)
     _remove_own_files(folder, chunks)
     remove_unused_files(folder)
     files = _files(folder, chunks)
@@ -146,8 +147,10 @@ def copy_stored_parts(skim: Skim, folder: Path) -> Skim:
             continue
         part = skim.only(record)
         images = part.images() if record.images else None
-        write_part(folder, record.dataset, record.key, part.jets(), images=images, record=own)
-    return Skim(skim.folder, skim.manifest.model_copy(update={"chunks": tuple(records)}))
+        records[-1] = write_part(
+            folder, record.dataset, record.key, part.jets(), images=images, record=own
+        )
+    return replace(skim, manifest=skim.manifest.model_copy(update={"chunks": tuple(records)}))
 
 
 def _groups(folder: Path, records: Sequence[ChunkRecord], target: float) -> list[_Group]:
@@ -201,13 +204,16 @@ def _merge(folder: Path, group: _Group) -> list[ChunkRecord]:
     if len({record.images for record in group}) > 1:
         msg = f"{folder}: some parts of {group[0].dataset} have images and some have none"
         raise SkimError(msg)
-    _merge_rows(folder, group, part_path(folder, merged[0], ".parquet"))
+    target = part_path(folder, merged[0], ".parquet")
+    hashes = {".parquet": _merge_rows(folder, group, target)}
     if group[0].images:
-        _merge_images(folder, group, part_path(folder, merged[0], ".npy"))
-    return merged
+        target = part_path(folder, merged[0], ".npy")
+        hashes[".npy"] = _merge_images(folder, group, target)
+    return [record.model_copy(update={"hashes": hashes}) for record in merged]
 
 
-def _merge_rows(folder: Path, group: _Group, target: Path) -> None:
+def _merge_rows(folder: Path, group: _Group, target: Path) -> str:
+    """Write the rows of a group; gives the SHA-256 of the file."""
     with atomic_write(target) as temporary:
         writer = None
         for record in group:
@@ -219,9 +225,11 @@ def _merge_rows(folder: Path, group: _Group, target: Path) -> None:
             writer.write_table(table, row_group_size=max(1, table.num_rows))
         if writer is not None:
             writer.close()
+        return file_sha256(temporary)
 
 
-def _merge_images(folder: Path, group: _Group, target: Path) -> None:
+def _merge_images(folder: Path, group: _Group, target: Path) -> str:
+    """Write the images of a group; gives the SHA-256 of the file."""
     n_jets = sum(record.n_jets for record in group)
     with atomic_write(target) as temporary:
         images = None
@@ -235,6 +243,7 @@ def _merge_images(folder: Path, group: _Group, target: Path) -> None:
             row += record.n_jets
         if images is not None:
             images.flush()
+        return file_sha256(temporary)
 
 
 def _remove_temporary_files(folder: Path) -> None:

@@ -8,11 +8,10 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import awkward as ak
-import pyarrow.parquet as pq
 
 from oddjet.datasets.jets import Jets, concatenate
 from oddjet.datasets.skims.manifest import ChunkRecord
-from oddjet.datasets.skims.parts import part_path
+from oddjet.datasets.skims.parts import part_columns
 from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import ConfigError, SkimError
 
@@ -108,8 +107,7 @@ def _reader_class() -> type:
             if self.columns is not None:
                 tops = {column.partition(".")[0] for column in self.columns} or {"pt"}
                 names = [name for name in names if name in tops]
-            path = part_path(self.skim.folder, record, ".parquet")
-            stored = set(pq.read_schema(path).names)
+            stored = set(part_columns(self.skim.folder, record, self.skim.verify))
             part = self.skim.only(record).jets(columns=[name for name in names if name in stored])
             jets = concatenate([self.empty[names], _plain(part)])
             return ak.Array(unproject_layout(self.form, jets.layout))

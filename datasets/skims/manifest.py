@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +9,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from oddjet.datasets.balance import Balance
-from oddjet.datasets.disk.atomic import write_text
+from oddjet.datasets.disk.checksums import Verify, fits
+from oddjet.datasets.disk.state import DamagedStateError, unseal, write_state
 from oddjet.datasets.disk.validation import validate
 from oddjet.datasets.files.normalisation import Normalisation
 from oddjet.errors import SkimError
@@ -24,13 +24,15 @@ __all__ = [
     "FileRecord",
     "Manifest",
     "MissingChunk",
+    "check_output",
     "merge_cutflows",
     "read_manifest",
     "write_manifest",
 ]
 
 MANIFEST = "manifest.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Since 2, manifests and records have the SHA-256 of files, and of themselves."""
 
 
 class _Frozen(BaseModel):
@@ -77,6 +79,7 @@ class ChunkRecord(_Frozen):
         stored_in: Name of the files that hold the part among others, see `oddjet.datasets.skims.compaction`;
             None where they are its own, and have its key for a name.
         first_row: Its first row in these.
+        hashes: Suffix to SHA-256 of each file that holds the part; empty where older code made it.
     """
 
     key: str
@@ -98,6 +101,7 @@ class ChunkRecord(_Frozen):
     images: bool = False
     stored_in: str | None = None
     first_row: int = Field(default=0, ge=0)
+    hashes: dict[str, str] = Field(default_factory=dict)
 
 
 class FileRecord(_Frozen):
@@ -212,6 +216,7 @@ class Manifest(_Frozen):
         failed_entries: Entries in chunks that failed; planned = processed + failed.
         missing: What failed, where missing parts were allowed; files that could not be opened are
             here alone, since their entries are unknown.
+        outputs: Name to SHA-256 of the other files of the folder, such as histograms.json.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -227,6 +232,12 @@ class Manifest(_Frozen):
     processed_entries: int = Field(default=0, ge=0)
     failed_entries: int = Field(default=0, ge=0)
     missing: tuple[MissingChunk, ...] = ()
+    outputs: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def has_checksums(self) -> bool:
+        """Whether damage of every part can be seen; not where older code made them."""
+        return all(chunk.hashes for chunk in self.chunks)
 
     def describe_missing(self, *, shown: int = 5) -> str:
         """Describe what is missing in a few lines, empty if nothing is; name at most `shown` parts."""
@@ -261,19 +272,20 @@ class Manifest(_Frozen):
 
 def write_manifest(folder: Path | str, manifest: Manifest) -> None:
     """Write a folder's manifest atomically."""
-    write_text(Path(folder) / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
+    write_state(Path(folder) / MANIFEST, manifest)
 
 
 def read_manifest(folder: Path | str) -> Manifest:
     """Read a folder's manifest.
 
     Raises:
-        SkimError: If there is none, it is not JSON, or its schema is newer than this code knows.
+        SkimError: If there is none, it is not JSON or not what was written, or its schema is newer than
+            this code knows.
         ConfigError: If it is not a manifest.
     """
     path = Path(folder) / MANIFEST
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = unseal(path, is_old=lambda known: known.get("schema_version") != SCHEMA_VERSION)
     except FileNotFoundError:
         state = "holds no manifest.json" if Path(folder).is_dir() else "does not exist"
         msg = (
@@ -281,10 +293,13 @@ def read_manifest(folder: Path | str) -> Manifest:
             " command: what is done is kept and only the rest is made"
         )
         raise SkimError(msg) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        msg = f"{path} is not JSON ({error}); make the folder again"
+    except (OSError, DamagedStateError) as error:
+        msg = (
+            f"{path} cannot be used ({error}): repeat the command that made the folder: it keeps the parts that"
+            " are whole, and writes the manifest again"
+        )
         raise SkimError(msg) from error
-    version = content.get("schema_version") if isinstance(content, dict) else None
+    version = content.get("schema_version", 1)
     if isinstance(version, int) and version > SCHEMA_VERSION:
         msg = (
             f"{path} has schema_version {version}; this oddjet knows up to {SCHEMA_VERSION}: upgrade oddjet,"
@@ -292,6 +307,22 @@ def read_manifest(folder: Path | str) -> Manifest:
         )
         raise SkimError(msg)
     return validate(Manifest, content, str(path))
+
+
+def check_output(path: Path, verify: Verify = "first") -> None:
+    """Compare a file with the manifest beside it, if there is one and it has the file's SHA-256.
+
+    Raises:
+        SkimError: If it is not the file that was written.
+    """
+    if not (path.parent / MANIFEST).is_file():
+        return
+    if not fits(path, read_manifest(path.parent).outputs.get(path.name), verify):
+        msg = (
+            f"{path} is not the file that was written: its SHA-256 is not that of {MANIFEST}. It was damaged or"
+            " changed, or a run into the folder was interrupted: repeat the command that made it"
+        )
+        raise SkimError(msg)
 
 
 def merge_cutflows(records: Iterable[ChunkRecord]) -> dict[str, tuple[CutStep, ...]]:

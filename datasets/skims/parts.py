@@ -5,7 +5,8 @@
     skim/manifest.json              what made it, from what; names the parts, and only these are read
     skim/<dataset>/<key>.parquet    one row a jet, constituents inside
     skim/<dataset>/<key>.npy        images (n, 32, 32, 1) float32, optional
-    skim/<dataset>/<key>.json       the chunk's record, written last: it is what makes the part count
+    skim/<dataset>/<key>.json       the chunk's record, written last: it is what makes the part count, and
+                                    has the SHA-256 of both and of itself
 
 `oddjet.datasets.skims.compaction` puts many parts into one pair of files `merged-<key>.parquet` and
 `.npy`; records name the place.
@@ -13,7 +14,7 @@
 
 from __future__ import annotations
 
-import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,14 +25,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from oddjet.datasets.columns import CATEGORICAL_FIELDS, as_column
-from oddjet.datasets.disk.atomic import atomic_write, write_text
-from oddjet.datasets.disk.validation import require_safe_name, validate
+from oddjet.datasets.disk.atomic import atomic_write
+from oddjet.datasets.disk.checksums import Verify, file_sha256, fits
+from oddjet.datasets.disk.state import read_state, write_state
+from oddjet.datasets.disk.validation import require_safe_name
 from oddjet.datasets.jets import Jets
 from oddjet.datasets.skims.manifest import ChunkRecord
-from oddjet.errors import ConfigError, SkimError, did_you_mean
+from oddjet.errors import SkimError, did_you_mean
 
 __all__ = [
     "column_encodings",
+    "damaged_files",
     "map_part_images",
     "part_columns",
     "part_path",
@@ -40,7 +44,10 @@ __all__ = [
     "read_part_record",
     "read_part_rows",
     "write_part",
+    "write_record",
 ]
+
+logger = logging.getLogger(__name__)
 
 
 def write_part(
@@ -51,12 +58,16 @@ def write_part(
     *,
     images: npt.NDArray[np.float32] | None,
     record: ChunkRecord,
-) -> None:
+) -> ChunkRecord:
     """Write one part of a skim; it counts once its record is there, which is written last.
 
     Writing a part again replaces it with the same content, so that a chunk may run twice.
 
-    `images` have the shape (n_jets, height, width, channels).
+    `images` have the shape (n_jets, height, width, channels); None for none, or where the file of images
+    has been written, as the record then says.
+
+    Returns:
+        The record as written, with the SHA-256 of the files.
 
     Raises:
         ConfigError: If the dataset's name or the key would lead out of the folder.
@@ -72,35 +83,63 @@ def write_part(
     if images is not None and len(images) != len(jets):
         msg = f"part {dataset}/{key}: {len(images)} images for {len(jets)} jets"
         raise SkimError(msg)
-    stem.with_suffix(".json").unlink(missing_ok=True)
+    _with(stem, ".json").unlink(missing_ok=True)
+    hashes = {}
     with atomic_write(_with(stem, ".parquet")) as temporary:
         table = _to_arrow(jets)
         pq.write_table(table, temporary, compression="zstd", **column_encodings(table.schema))
+        hashes[".parquet"] = file_sha256(temporary)
     if images is not None:
         with atomic_write(_with(stem, ".npy")) as temporary:
             np.save(temporary, np.asarray(images, np.float32), allow_pickle=False)
-    record = record.model_copy(update={"images": images is not None})
-    write_text(_with(stem, ".json"), record.model_dump_json(indent=1) + "\n")
+            hashes[".npy"] = file_sha256(temporary)
+    elif record.images:
+        hashes[".npy"] = file_sha256(_with(stem, ".npy"))
+    record = record.model_copy(update={"images": ".npy" in hashes, "hashes": hashes})
+    write_record(folder, record)
+    return record
+
+
+def write_record(folder: Path | str, record: ChunkRecord) -> None:
+    """Write the record of a part, whose files exist."""
+    write_state(_with(_stem(folder, record.dataset, record.key), ".json"), record)
 
 
 def read_part_record(folder: Path | str, dataset: str, key: str) -> ChunkRecord | None:
-    """Look whether a part is already there.
+    """Look whether a part is already there; see `damaged_files` for whether its files are what was written.
 
     Returns:
-        Its record, or None if the part is not there or not whole.
+        Its record, or None if the part is not there or not whole, or the record is damaged.
 
     Raises:
         ConfigError: If the dataset's name or the key would lead out of the folder.
     """
-    stem = _stem(folder, dataset, key)
-    path = _with(stem, ".json")
-    try:
-        record = validate(ChunkRecord, json.loads(path.read_text(encoding="utf-8")), str(path))
-    except (OSError, ValueError, ConfigError):
-        return None
-    if (record.dataset, record.key) != (dataset, key):
+    path = _with(_stem(folder, dataset, key), ".json")
+    record = read_state(path, ChunkRecord, is_old=lambda known: not known.get("hashes"))
+    if record is None or (record.dataset, record.key) != (dataset, key):
         return None
     return record if all(path.is_file() for path in part_paths(folder, record)) else None
+
+
+def damaged_files(folder: Path | str, record: ChunkRecord, verify: Verify = "always") -> list[Path]:
+    """List the files of a part that are not those that were written; none where older code made it."""
+    return [
+        path
+        for path in part_paths(folder, record)
+        if not fits(path, record.hashes.get(path.suffix), verify)
+    ]
+
+
+def _check_file(path: Path, record: ChunkRecord, verify: Verify) -> Path:
+    """Give a part's file back if it is what was written."""
+    if not fits(path, record.hashes.get(path.suffix), verify):
+        msg = (
+            f"{path} is not the file that was written: its SHA-256 is not the one in the record of the part. It"
+            " was damaged or changed; repeat the command that made the folder: it makes this part again and keeps"
+            " the others"
+        )
+        raise SkimError(msg)
+    return path
 
 
 def part_path(folder: Path | str, record: ChunkRecord, suffix: str) -> Path:
@@ -114,20 +153,34 @@ def part_paths(folder: Path | str, record: ChunkRecord) -> list[Path]:
     return [part_path(folder, record, suffix) for suffix in suffixes]
 
 
-def part_columns(folder: Path | str, record: ChunkRecord) -> tuple[str, ...]:
-    """Name the columns of a part."""
-    return tuple(pq.read_schema(part_path(folder, record, ".parquet")).names)
+def part_columns(
+    folder: Path | str, record: ChunkRecord, verify: Verify = "first"
+) -> tuple[str, ...]:
+    """Name the columns of a part.
+
+    Raises:
+        SkimError: If the file is damaged.
+    """
+    path = _check_file(part_path(folder, record, ".parquet"), record, verify)
+    try:
+        return tuple(pq.read_schema(path).names)
+    except (OSError, pa.ArrowException) as error:
+        raise _unreadable(path, error) from error
 
 
 def read_part(
-    folder: Path | str, record: ChunkRecord, columns: Sequence[str] | None = None
+    folder: Path | str,
+    record: ChunkRecord,
+    columns: Sequence[str] | None = None,
+    *,
+    verify: Verify = "first",
 ) -> pa.Table:
     """Read a part's rows, all or those columns, and of a file of many parts no others.
 
     Raises:
         SkimError: If a column is unknown or the file is damaged.
     """
-    path = part_path(folder, record, ".parquet")
+    path = _check_file(part_path(folder, record, ".parquet"), record, verify)
     try:
         with pq.ParquetFile(path) as file:
             names = file.schema_arrow.names
@@ -165,13 +218,15 @@ def read_part_rows(
     return file.read_row_groups(groups, columns=names).slice(start - offset, record.n_jets)
 
 
-def map_part_images(folder: Path | str, record: ChunkRecord) -> npt.NDArray[np.float32]:
-    """Map a part's images (n_jets, height, width, channels), float32, into memory; none is read yet.
+def map_part_images(
+    folder: Path | str, record: ChunkRecord, verify: Verify = "first"
+) -> npt.NDArray[np.float32]:
+    """Map a part's images (n_jets, height, width, channels), float32, into memory; none is read yet but to verify.
 
     Raises:
         SkimError: If the file is damaged.
     """
-    path = part_path(folder, record, ".npy")
+    path = _check_file(part_path(folder, record, ".npy"), record, verify)
     try:
         images = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:

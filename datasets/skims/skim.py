@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
+from oddjet.datasets.disk.checksums import Verify
 from oddjet.datasets.jets import Jets, concatenate, empty_jets
 from oddjet.datasets.skims.manifest import ChunkRecord, Manifest, MissingChunk, read_manifest
 from oddjet.datasets.skims.parts import map_part_images, part_columns, part_paths, read_part
@@ -24,8 +25,13 @@ __all__ = ["Skim", "open_skim"]
 logger = logging.getLogger(__name__)
 
 
-def open_skim(folder: Path | str) -> Skim:
+def open_skim(folder: Path | str, *, verify: Verify = "first") -> Skim:
     """Open a finished skim.
+
+    Args:
+        folder: Of the skim.
+        verify: When its files are compared with the SHA-256 in the manifest: ``always`` when they are
+            read, the ``first`` time that this process reads them, or ``never``.
 
     Returns:
         The skim; nothing but the manifest is read yet.
@@ -35,7 +41,7 @@ def open_skim(folder: Path | str) -> Skim:
             code, or a part it names is missing.
 
     A skim with parts missing, or of files of which something was accepted, is opened with a warning; `Skim.missing`
-    lists the parts, the manifest's `caveats` the rest.
+    lists the parts, the manifest's `caveats` the rest. One without checksums, of older code, is opened with a warning too.
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
@@ -50,15 +56,26 @@ def open_skim(folder: Path | str) -> Skim:
         raise SkimError(msg)
     if text := manifest.describe_caveats(shown=0):
         logger.warning("%s: %s (manifest.json names all)", folder, text)
-    return Skim(folder=folder, manifest=manifest)
+    if verify != "never" and not manifest.has_checksums:
+        logger.warning(
+            "%s was made by an oddjet that wrote no checksums: damage to its files cannot be seen. Make the"
+            " folder again to have them",
+            folder,
+        )
+    return Skim(folder=folder, manifest=manifest, verify=verify)
 
 
 @dataclass(frozen=True)
 class Skim(Shown):
-    """An open skim."""
+    """An open skim.
+
+    Attributes:
+        verify: When its files are compared with their SHA-256; see `open_skim`.
+    """
 
     folder: Path
     manifest: Manifest
+    verify: Verify = "first"
 
     @property
     def datasets(self) -> tuple[str, ...]:
@@ -69,7 +86,7 @@ class Skim(Shown):
     def fields(self) -> tuple[str, ...]:
         """Columns of the jets; none where there is no part."""
         for chunk in self.manifest.chunks:
-            return part_columns(self.folder, chunk)
+            return part_columns(self.folder, chunk, self.verify)
         return ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -162,7 +179,7 @@ class Skim(Shown):
             )
             raise SkimError(msg)
         # Mapped, so that only the result is in memory; a part's size is checked before it is read.
-        parts = [map_part_images(self.folder, chunk) for chunk in chunks]
+        parts = [map_part_images(self.folder, chunk, self.verify) for chunk in chunks]
         return np.concatenate(parts) if parts else np.empty((0, 0, 0, 1), np.float32)
 
     def check_representation(self, identity: dict[str, Any]) -> None:
@@ -191,10 +208,10 @@ class Skim(Shown):
         """Keep one of its parts."""
         summaries = {record.dataset: self.manifest.datasets[record.dataset]}
         manifest = Manifest(kind=self.manifest.kind, datasets=summaries, chunks=(record,))
-        return Skim(self.folder, manifest)
+        return replace(self, manifest=manifest)
 
     def _read(self, record: ChunkRecord, columns: Sequence[str] | None) -> Jets:
-        jets = ak.from_arrow(read_part(self.folder, record, columns))
+        jets = ak.from_arrow(read_part(self.folder, record, columns, verify=self.verify))
         return jets if columns is None else jets[list(columns)]
 
     def _chunks(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
-from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.disk.digest import content_key
+from oddjet.datasets.disk.state import read_state, write_state
 from oddjet.datasets.files.dataset import Kind
 from oddjet.datasets.folds import event_hash
 from oddjet.datasets.skims.manifest import ChunkRecord
@@ -27,6 +27,14 @@ _REMEMBERED = "unique.json"
 _SHOWN = 5
 
 Numbers = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class _Remembered:
+    """What the last look at a folder found: the key of its parts, and repeated events by dataset."""
+
+    parts: str
+    repeated: dict[str, int]
 
 
 def check_unique(
@@ -61,9 +69,9 @@ def check_unique(
     parts = sorted([record.key, kinds[record.dataset]] for record in records)
     key = content_key([parts, sorted(repeating)])
     remembered = folder / _REMEMBERED
-    known = json.loads(remembered.read_text(encoding="utf-8")) if remembered.is_file() else {}
-    if known.get("parts") == key:
-        return {name: int(number) for name, number in known["repeated"].items()}
+    known = read_state(remembered, _Remembered)
+    if known is not None and known.parts == key:
+        return known.repeated
     groups: dict[str, list[ChunkRecord]] = {}
     for record in records:
         is_data = kinds[record.dataset] == "data"
@@ -78,7 +86,7 @@ def check_unique(
                 repeated[name] += len(same) + len(np.unique(same))
             elif len(same):
                 _compare(folder, group, np.unique(same))
-    write_text(remembered, json.dumps({"parts": key, "repeated": repeated}) + "\n")
+    write_state(remembered, {"parts": key, "repeated": repeated})
     return repeated
 
 

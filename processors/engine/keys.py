@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from oddjet.datasets.disk.digest import content_key, dependency_digest, source_digest
-from oddjet.datasets.skims.manifest import SCHEMA_VERSION
 from oddjet.processors.events.source import ChunkSource
 
 __all__ = ["code_digest", "detector_code", "with_key"]
+
+_LAYOUT = 1
+"""Of a part's rows and images; what else a folder says about them is no part of their names."""
 
 _CODE = (
     "oddjet.processors",
@@ -64,7 +66,7 @@ def with_key(source: ChunkSource, *, settings: dict[str, Any], trust_code: bool)
         "reader": source.reader_name,
         "year": source.year,
         "repeats_events": source.repeats_events,
-        "schema": SCHEMA_VERSION,
+        "schema": _LAYOUT,
         "settings": settings,
         "code": None if trust_code else code_digest(),
     }

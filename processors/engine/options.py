@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from oddjet.datasets.disk.checksums import Verify
 from oddjet.processors.engine.attempts import Attempts
 from oddjet.processors.engine.progress import Progress
 
@@ -22,6 +23,8 @@ class RunOptions:
             them, Σw is over what was processed, and data keep their luminosity only with a
             `lumi_table`. Repeating the command tries what is missing again. What is missing of a skim
             stays missing, and is named in the manifest.
+        verify: When parts that exist are compared with their SHA-256: ``always`` and ``first`` when the run
+            begins, ``always`` also each time that they are read, ``never``. What does not fit is made again.
         attempts: How often a chunk is tried; the executor's `retries`, and at least 3, by default.
     """
 
@@ -29,4 +32,5 @@ class RunOptions:
     progress: Progress | None = None
     trust_code: bool = False
     allow_missing: bool = False
+    verify: Verify = "first"
     attempts: Attempts | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import logging
 import uuid
 from collections.abc import Callable, Mapping
@@ -17,13 +16,13 @@ from coffea.processor import Runner, accumulate
 from coffea.processor.executor import ExecutorBase, WorkItem
 
 from oddjet import errors
-from oddjet.datasets.disk.atomic import write_text
-from oddjet.datasets.disk.checksums import verify_checksum
+from oddjet.datasets.disk.checksums import Verify, verify_checksum
+from oddjet.datasets.disk.state import read_state, write_state
 from oddjet.datasets.skims.manifest import ChunkRecord
-from oddjet.datasets.skims.parts import read_part_record
+from oddjet.datasets.skims.parts import damaged_files, part_path, read_part_record
 from oddjet.errors import ChunkTooLargeError, InputError, OddjetError, ProcessingError
 from oddjet.processors.engine.attempts import Attempts, attempt_item, failure_of, without_retries
-from oddjet.processors.engine.chunkwise import ChunkProcessor
+from oddjet.processors.engine.chunkwise import ChunkProcessor, Failure
 from oddjet.processors.engine.cleanup import remove_temporary_files
 from oddjet.processors.engine.memory import check_memory, memory_limit
 from oddjet.processors.engine.options import RunOptions
@@ -32,7 +31,7 @@ from oddjet.processors.engine.progress import watch_parts
 from oddjet.processors.engine.workers import NoWorkersError, watch_workers
 from oddjet.processors.events.source import ChunkSource
 
-__all__ = ["FAILURES", "raise_failures", "run_chunks", "run_plan"]
+__all__ = ["FAILURES", "raise_failures", "read_failures", "run_chunks", "run_plan"]
 
 logger = logging.getLogger(__name__)
 
@@ -181,7 +180,7 @@ def run_chunks(
         records = ((c.key, read_part_record(output, c.dataset, c.key)) for c in chunks)
         return {key: record for key, record in records if record and record.images == images}
 
-    done = look()
+    done = _intact(output, look(), options.verify)
     todo = [chunk for chunk in chunks if chunk.key not in done]
     logger.info("%s: %d chunks, %d of them done before", output, len(chunks), len(done))
     result: dict[str, Any] = {}
@@ -203,11 +202,51 @@ def run_chunks(
     return records, {**result, "failures": failures}
 
 
+def _intact(
+    output: Path, records: Mapping[str, ChunkRecord], verify: Verify
+) -> dict[str, ChunkRecord]:
+    """Compare the files of parts with their SHA-256; parts that are not what was written lose their record."""
+    if verify == "never" or not records:
+        return dict(records)
+    if n_old := sum(not record.hashes for record in records.values()):
+        logger.warning(
+            "%s: %d parts are of an oddjet that wrote no checksums, and are used as they are: damage to them"
+            " cannot be seen. Without trust_code (remove the folder), they are made again",
+            output,
+            n_old,
+        )
+    # One look at each file, though many parts may be in it; "first" is of a run, not of a process.
+    firsts = {part_path(output, record, ".parquet"): record for record in records.values()}
+    with ThreadPoolExecutor(_CHECKSUM_THREADS) as threads:
+        found_bad = threads.map(lambda record: damaged_files(output, record), firsts.values())
+        damaged = {path: bad for path, bad in zip(firsts, found_bad, strict=True) if bad}
+    if not damaged:
+        return dict(records)
+    names = [str(path) for bad in damaged.values() for path in bad]
+    kept = {k: r for k, r in records.items() if part_path(output, r, ".parquet") not in damaged}
+    logger.warning(
+        "%d files are not what was written (their SHA-256 differs): %s%s. Their %d parts are made again",
+        len(names),
+        ", ".join(names[:_SHOWN]),
+        f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "",
+        len(records) - len(kept),
+    )
+    for key in records.keys() - kept.keys():
+        # Without its record a part does not count, for workers either.
+        (output / records[key].dataset / f"{key}.json").unlink(missing_ok=True)
+    return kept
+
+
 def _note_failures(output: Path, failures: Mapping[str, Mapping[str, Any]]) -> None:
     if failures:
-        write_text(output / FAILURES, json.dumps(failures, indent=1) + "\n")
+        write_state(output / FAILURES, failures)
     else:
         (output / FAILURES).unlink(missing_ok=True)
+
+
+def read_failures(folder: Path) -> dict[str, Failure]:
+    """Read what the last run into a folder could not do: key of a chunk to its failure; none if nothing is known."""
+    return read_state(folder / FAILURES, dict[str, Failure]) or {}
 
 
 def _run_rounds(

@@ -18,6 +18,7 @@ from oddjet.analysis.trials import (
     resumable,
     run_tasks,
 )
+from oddjet.datasets.disk.state import write_state
 from oddjet.errors import ProcessingError
 from oddjet.processors.engine.progress import SilentReporter
 
@@ -75,11 +76,14 @@ def test_the_most_costly_work_begins_first(tmp_path: Path) -> None:
 
 
 def test_what_is_kept_is_used_and_a_torn_file_is_made_again(tmp_path: Path) -> None:
-    run([task(number, tmp_path) for number in (1, 2)])
-    (tmp_path / "1.json").write_text('{"square": 100}')
+    run([task(number, tmp_path) for number in (1, 2, 3, 4)])
+    write_state(tmp_path / "1.json", {"square": 100})
     (tmp_path / "2.json").write_text('{"squ')
-    kept, mended = run([task(number, tmp_path) for number in (1, 2)])
-    assert (kept["square"], mended["square"]) == (100, 4)
+    (tmp_path / "3.json").write_text((tmp_path / "3.json").read_text().replace("9", "8", 1))
+    (tmp_path / "4.json").write_text("[]")
+    kept, *mended = run([task(number, tmp_path) for number in (1, 2, 3, 4)])
+    assert kept["square"] == 100
+    assert [result["square"] for result in mended] == [4, 9, 16]
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -41,8 +41,7 @@ def write_table(
             key=f"{number:020x}", dataset=name, file=f"{name}.root", file_uuid=name, tree="Events",
             entry_start=0, entry_stop=n, n_events=n, n_jets=n, sumw=n, sumw2=n,
         )  # fmt: skip
-        write_part(folder, name, record.key, sample, images=None, record=record)
-        chunks.append(record)
+        chunks.append(write_part(folder, name, record.key, sample, images=None, record=record))
         datasets[name] = DatasetSummary(kind=kinds[name], sumw=n, sumw2=n, n_events=n)
     manifest = Manifest(kind=kind, datasets=datasets, chunks=tuple(chunks))
     write_manifest(folder, manifest)

@@ -30,6 +30,7 @@ from oddjet.datasets.disk.histograms import (
     read_uhi_json,
     read_uhi_zip,
 )
+from oddjet.datasets.skims.manifest import check_output
 from oddjet.errors import BadFileError, InputError, OddjetError, did_you_mean
 
 __all__ = ["histogram_names", "read_histogram"]
@@ -57,8 +58,10 @@ def read_histogram(source: str | Path) -> Spectrum:
     Raises:
         BadFileError: The file is missing or cannot be read.
         InputError: There is no such histogram in it, or it is a profile or has several axes.
+        SkimError: A scores table has it, and it is not what was written.
     """
     path, name, choices = _parts(str(source))
+    check_output(path)
     if path.suffix in UHI_SUFFIXES:
         return _from_uhi(path, name, choices)
     if choices:

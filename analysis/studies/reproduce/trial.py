@@ -21,8 +21,9 @@ from oddjet.analysis.studies.jets import shuffled
 from oddjet.analysis.studies.reproduce.windows import Role, Window, get_window
 from oddjet.analysis.trials import read_json, resumable
 from oddjet.datasets.disk.atomic import atomic_write
+from oddjet.datasets.disk.checksums import file_sha256, fits
 from oddjet.datasets.disk.digest import content_key, dependency_digest
-from oddjet.datasets.disk.numbers import write_json
+from oddjet.datasets.disk.state import write_state
 from oddjet.datasets.jets import Jets, Truth, concatenate
 from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ConfigError, OddjetError
@@ -160,7 +161,7 @@ def load_trial(trial: Trial, skim: Skim, output: Path) -> TrialResult | None:
     """Read the result of a trial that was run; None if it was not, or is not whole."""
     folder = output / trial_key(trial, skim)
     info = read_json(folder / INFO_FILE)
-    if info is None:
+    if info is None or not fits(folder / SCORES_FILE, info.pop("scores_sha256", "")):
         return None
     tables: Tables = {}
     try:
@@ -198,7 +199,7 @@ def run_trial(trial: Trial, skim: Skim | Path, output: Path) -> TrialResult:
                 for name, values in table.items()
             }
             np.savez(temporary, **arrays)
-    write_json(folder / INFO_FILE, info)
+    write_state(folder / INFO_FILE, {**info, "scores_sha256": file_sha256(folder / SCORES_FILE)})
     return TrialResult(trial=trial, folder=folder, tables=tables, **info)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from collections.abc import Iterator
@@ -27,7 +28,13 @@ from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
 from oddjet.condor import open_executor
 from oddjet.datasets.folds import event_hash
 from oddjet.datasets.jets import Jets, concatenate
-from oddjet.datasets.skims.manifest import ChunkRecord, DatasetSummary, Manifest, write_manifest
+from oddjet.datasets.skims.manifest import (
+    ChunkRecord,
+    DatasetSummary,
+    Manifest,
+    read_manifest,
+    write_manifest,
+)
 from oddjet.datasets.skims.parts import write_part
 from oddjet.datasets.skims.skim import open_skim
 from oddjet.errors import ConfigError, InputError
@@ -259,8 +266,11 @@ def test_what_is_hunted_in_is_what_was_counted_by_hand(
     np.testing.assert_array_equal(filled.joint.members, spectra.joint.members)
 
 
-def test_a_changed_file_changes_the_hunt(scored: tuple[Path, HuntSample], tmp_path: Path) -> None:
+def test_a_changed_file_changes_the_hunt(
+    scored: tuple[Path, HuntSample], caplog: pytest.LogCaptureFixture
+) -> None:
     folder, sample = scored
+    manifest = read_manifest(folder)
     wanted = histogram_settings(SETTINGS, SCORES, sample)
     before = hunt(read_histograms(folder, wanted).hunted(wanted), SETTINGS)
     path = folder / "histograms.json"
@@ -274,9 +284,16 @@ def test_a_changed_file_changes_the_hunt(scored: tuple[Path, HuntSample], tmp_pa
     table["storage"]["values"] = values.tolist()
     try:
         path.write_text(json.dumps(content))
+        # Not what was written: the table is what counts, and somebody is told.
+        filled = read_histograms(folder, wanted).hunted(wanted)
+        np.testing.assert_array_equal(filled.joint.spectra[0], before.working_points[0].counts)
+        assert "histograms.json is not the file that was written" in caplog.text
+        outputs = manifest.outputs | {path.name: hashlib.sha256(path.read_bytes()).hexdigest()}
+        write_manifest(folder, manifest.model_copy(update={"outputs": outputs}))
         after = hunt(read_histograms(folder, wanted).hunted(wanted), SETTINGS)
     finally:
         path.write_text(text)
+        write_manifest(folder, manifest)
     for one, other in zip(before.working_points, after.working_points, strict=True):
         difference = other.counts - one.counts
         assert difference[30] == 7

@@ -155,5 +155,12 @@ def test_numbers_and_figures_are_written_and_read(result: InjectionResult, tmp_p
     assert read is not None
     assert read.rows() == result.rows()
     assert read_injection(tmp_path / "nowhere") is None
+    (path,) = write_section(tmp_path, section, sealed=True)[:1]
+    sealed = read_injection(tmp_path)
+    assert sealed is not None
+    assert sealed.rows() == result.rows()
+    for content in (path.read_text().replace("3", "4", 1), "[]", "{}", '{"trials": [1]}', "{"):
+        path.write_text(content)
+        assert read_injection(tmp_path) is None
     assert len(section.tables) == len(result.by_score())
     assert len(section.tables[0].rows) == 4

@@ -20,7 +20,7 @@ from oddjet.analysis.pipeline.folder import Run
 from oddjet.analysis.pipeline.run import report_again, run_chain
 from oddjet.analysis.report import page
 from oddjet.datasets.skims.skim import open_skim
-from oddjet.errors import ConfigError
+from oddjet.errors import ConfigError, InputError
 from oddjet.processors.scores import open_scores
 
 pytestmark = pytest.mark.slow
@@ -204,9 +204,48 @@ def test_a_report_is_kept_only_while_nothing_changed(
         after = times(folder, "report.html")
         assert after != before
         before = after
+    # A rerun heals: a bit, half a report, and state that is none.
+    part, histograms = (
+        min((folder / "skim" / "qcd").glob("*.parquet")),
+        folder / "scores" / "histograms.json",
+    )
+    whole = {path: path.read_bytes() for path in (part, histograms)}
+    for path, content in whole.items():
+        path.write_bytes(content[:-20] + bytes([content[-20] ^ 1]) + content[-19:])
+    html = (folder / "report.html").read_text()
+    (folder / "report.html").write_text(html[: len(html) // 2])
     (folder / "report.json").unlink()
+    for state in ("seconds.json", "skim/unique.json"):
+        (folder / state).write_text("[]")
     run_chain(moved.model_copy(update=change))
+    assert {path: path.read_bytes() for path in whole} == whole
+    assert len((folder / "report.html").read_text()) > 0.9 * len(html)
     assert (folder / "report.json").exists()
+    assert CliRunner().invoke(app, ["status", str(folder), "--verify"]).exit_code == 0
+
+
+def test_damage_to_any_output_is_named(config: AnalysisConfig, result: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(config.output, folder)
+    run = Run(config.model_copy(update={"output": folder}))
+    patterns = (
+        "skim/qcd/*.npy", "models/khanal/fold0/*.keras", "models/khanal.training.json",
+        "scores/w/*.parquet", "scores/histograms.root", "report.json", "report.key.json",
+    )  # fmt: skip
+    damaged = [min(folder.glob(pattern)) for pattern in patterns]
+    for path in damaged:
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) // 2] + b"?" + content[len(content) // 2 + 1 :])
+    told = CliRunner().invoke(app, ["status", str(folder), "--verify", "--no-plan"])
+    assert told.exit_code == 1
+    text = told.output.replace("\n", "")
+    # Without its key, the report has no hashes: it is named itself.
+    expected = [path for path in damaged if path.name != "report.json"] + [folder / "report.html"]
+    assert [path for path in expected if str(path) not in text] == []
+    with pytest.raises(InputError, match="repeat `oddjet report"):
+        run.to_dict()
+    with pytest.raises(InputError, match="repeat `oddjet report"):
+        _ = run.summary
 
 
 @pytest.mark.usefixtures("undrawn")

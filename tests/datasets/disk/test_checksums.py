@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from oddjet.datasets.disk.checksums import checksum_of, verify_checksum
+from oddjet.datasets.disk.checksums import checksum_of, file_sha256, fits, verify_checksum
 from oddjet.datasets.files.dataset import Dataset
 from oddjet.datasets.files.fileset import check_fileset, load_fileset
 from oddjet.errors import BadFileError, ConfigError
@@ -132,3 +132,31 @@ def test_a_server_that_does_not_answer_is_asked_for_two_files_alone() -> None:
     assert len(problems) == 30
     assert {type(error) for error in problems.values()} == {UnreachableError}
     assert sum("for other files" in str(error) for error in problems.values()) >= 10
+
+
+def test_a_file_is_compared_always_first_or_never(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(np.random.default_rng(1).bytes(3 * 2**20 + 5))
+    expected = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert file_sha256(path) == expected
+    reads: list[Path] = []
+
+    def counted(path: Path) -> str:
+        reads.append(path)
+        return file_sha256(path)
+
+    monkeypatch.setattr("oddjet.datasets.disk.checksums.file_sha256", counted)
+    assert all(fits(path, expected) for _ in range(3))
+    assert len(reads) == 1
+    assert all(fits(path, expected, "always") for _ in range(2))
+    assert len(reads) == 3
+    assert fits(path, "0" * 64, "never")
+    assert fits(path, None, "always")  # nothing was written down
+    assert not fits(path, "0" * 64)
+    assert not fits(tmp_path / "nowhere", expected)
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    assert not fits(path, expected)  # another file by its time

@@ -20,6 +20,7 @@ from oddjet.datasets.disk.secrets import (
     without_secrets,
     write_with_secrets,
 )
+from oddjet.datasets.disk.state import unseal
 from oddjet.datasets.files.dataset import Dataset, Fileset, require_files
 from oddjet.errors import ConfigError
 
@@ -42,7 +43,7 @@ def test_nothing_secret_is_left_and_all_comes_back(tmp_path: Path) -> None:
     assert private_file(path).name == "job.secrets.json"
     assert stat.S_IMODE(private_file(path).stat().st_mode) == 0o600
     assert read_with_secrets(path) == content
-    hidden = json.loads(path.read_text())
+    hidden = unseal(path)
     assert set(PLAIN) <= set(hidden["files"])
     assert len(hidden["files"]) == len(content["files"])  # the query may be all that differs
     private_file(path).unlink()
@@ -54,10 +55,10 @@ def test_nothing_secret_is_left_and_all_comes_back(tmp_path: Path) -> None:
 
 def test_nothing_is_written_where_there_is_no_secret(tmp_path: Path) -> None:
     path = tmp_path / "job.json"
-    write_with_secrets(path, URLS)
-    assert not write_with_secrets(path, PLAIN)
+    write_with_secrets(path, {"files": URLS})
+    assert not write_with_secrets(path, {"files": PLAIN})
     assert [p.name for p in tmp_path.iterdir()] == ["job.json"]
-    assert read_with_secrets(path) == PLAIN
+    assert read_with_secrets(path) == {"files": PLAIN}
 
 
 @given(st.recursive(st.text() | st.sampled_from(URLS), lambda inner: st.lists(inner, max_size=3)))

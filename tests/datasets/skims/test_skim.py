@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -197,7 +198,9 @@ def test_record_is_written_last_and_only_whole_parts_count(tmp_path: Path) -> No
     images = np.zeros((3, 2, 2, 1), np.float32)
     write_part(tmp_path, "qcd", "k", jets, images=images, record=record("k", "qcd", 3))
     written = read_part_record(tmp_path, "qcd", "k")
-    assert written == record("k", "qcd", 3).model_copy(update={"images": True})
+    files = {s: tmp_path / "qcd" / f"k{s}" for s in (".parquet", ".npy")}
+    hashes = {s: hashlib.sha256(path.read_bytes()).hexdigest() for s, path in files.items()}
+    assert written == record("k", "qcd", 3).model_copy(update={"images": True, "hashes": hashes})
     times = [(tmp_path / "qcd" / f"k{s}").stat().st_mtime_ns for s in (".parquet", ".npy", ".json")]
     assert times == sorted(times)
     (tmp_path / "qcd" / "k.npy").unlink()

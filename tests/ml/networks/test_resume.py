@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from oddjet.ml.networks.keras_models import import_keras
 from oddjet.ml.networks.objectives import Objective, loss_objective
-from oddjet.ml.networks.resume import Resume
+from oddjet.ml.networks.resume import Resume, TrainingState
 from oddjet.ml.networks.training import Training, TrainingSettings, optimise
 
 
@@ -90,6 +91,25 @@ def test_other_rows_or_an_unreadable_state_start_anew(tmp_path: Path) -> None:
     assert run(path, rows_seed=2)[2] == list(range(1, 10))
     path.write_bytes(path.read_bytes()[:100])
     assert run(path)[2] == list(range(1, 10))
+
+
+def test_no_flipped_bit_of_a_state_is_silent(tmp_path: Path) -> None:
+    path = tmp_path / "state.npz"
+    rows = some_rows(1)
+    whole = TrainingState(3, {"loss": [3.0, 2.0, 1.0]}, 3, 1.0, [rows], [rows[:2]], {1: b"kept"})
+    resume = Resume(path, "key", every_seconds=0.0)
+    resume.save(whole, last=True)
+    content = path.read_bytes()
+    n_seen = 0
+    for bit in np.random.default_rng(1).choice(8 * len(content), 200, replace=False):
+        changed = bytearray(content)
+        changed[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(changed)
+        state = resume.load()
+        n_seen += state is None
+        if state is not None:  # a date, or the like
+            np.testing.assert_equal(dataclasses.asdict(state), dataclasses.asdict(whole))
+    assert n_seen > 100
 
 
 def test_the_state_is_not_written_at_every_epoch(tmp_path: Path) -> None:

@@ -50,6 +50,12 @@ def test_a_trial_is_not_run_twice_and_half_a_result_does_not_count(
     first = run_trial(KMEANS, skim, tmp_path)
     (first.folder / "trial.json").unlink()
     assert load_trial(KMEANS, skim, tmp_path) is None
+    run_trial(KMEANS, skim, tmp_path)
+    scores = first.folder / "scores.npz"
+    content = bytearray(scores.read_bytes())
+    content[len(content) // 2] ^= 1
+    scores.write_bytes(content)
+    assert load_trial(KMEANS, skim, tmp_path) is None
     again = run_trial(KMEANS, skim, tmp_path)
     monkeypatch.setattr("oddjet.ml.create", None)
     read = run_trial(KMEANS, skim, tmp_path)
