@@ -14,8 +14,10 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
+import itertools
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import awkward as ak
@@ -35,6 +37,7 @@ from oddjet.errors import SkimError, did_you_mean
 
 __all__ = [
     "column_encodings",
+    "compared",
     "damaged_files",
     "map_part_images",
     "part_columns",
@@ -47,7 +50,8 @@ __all__ = [
     "write_record",
 ]
 
-logger = logging.getLogger(__name__)
+
+_THREADS, _AHEAD = 2, 4
 
 
 def write_part(
@@ -140,6 +144,43 @@ def _check_file(path: Path, record: ChunkRecord, verify: Verify) -> Path:
         )
         raise SkimError(msg)
     return path
+
+
+def compared(
+    folder: Path | str, records: Iterable[ChunkRecord], suffix: str, verify: Verify
+) -> Iterator[ChunkRecord]:
+    """Give records one by one, each when its file is compared; those of the next are read meanwhile.
+
+    Args:
+        folder: Of the skim.
+        records: Of its parts.
+        suffix: Which file of each, ``.parquet`` or ``.npy``.
+        verify: As of `oddjet.datasets.disk.checksums.fits`.
+
+    Yields:
+        The records, in their order.
+
+    Raises:
+        SkimError: If a file is damaged.
+    """
+    if verify == "never":
+        yield from records
+        return
+    waiting: deque[tuple[ChunkRecord, Future[Path]]] = deque()
+    with ThreadPoolExecutor(_THREADS) as threads:
+        path, check = None, None
+        left = iter(records)
+        while True:
+            for record in itertools.islice(left, _AHEAD - len(waiting)):
+                if check is None or part_path(folder, record, suffix) != path:
+                    path = part_path(folder, record, suffix)
+                    check = threads.submit(_check_file, path, record, verify)
+                waiting.append((record, check))  # of many parts in one file, one look
+            if not waiting:
+                return
+            record, done = waiting.popleft()
+            done.result()
+            yield record
 
 
 def part_path(folder: Path | str, record: ChunkRecord, suffix: str) -> Path:

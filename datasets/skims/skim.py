@@ -16,7 +16,13 @@ import numpy.typing as npt
 from oddjet.datasets.disk.checksums import Verify
 from oddjet.datasets.jets import Jets, concatenate, empty_jets
 from oddjet.datasets.skims.manifest import ChunkRecord, Manifest, MissingChunk, read_manifest
-from oddjet.datasets.skims.parts import map_part_images, part_columns, part_paths, read_part
+from oddjet.datasets.skims.parts import (
+    compared,
+    map_part_images,
+    part_columns,
+    part_paths,
+    read_part,
+)
 from oddjet.errors import InputError, SkimError, did_you_mean
 from oddjet.shown import Shown
 
@@ -123,7 +129,7 @@ class Skim(Shown):
         Raises:
             SkimError: If a dataset, kind or column is unknown or a part is damaged.
         """
-        parts = [self._read(chunk, columns) for chunk in self._chunks(datasets, kinds)]
+        parts = [self._read(chunk, columns) for chunk in self._compared(datasets, kinds)]
         if not parts:
             empty = empty_jets(columns or ())
             return empty if columns is None else empty[list(columns)]
@@ -155,7 +161,7 @@ class Skim(Shown):
         Raises:
             SkimError: As `jets`.
         """
-        for chunk in self._chunks(datasets, kinds):
+        for chunk in self._compared(datasets, kinds):
             part = self._read(chunk, columns)
             for start in range(0, len(part), batch_size):
                 yield part[start : start + batch_size]
@@ -179,7 +185,8 @@ class Skim(Shown):
             )
             raise SkimError(msg)
         # Mapped, so that only the result is in memory; a part's size is checked before it is read.
-        parts = [map_part_images(self.folder, chunk, self.verify) for chunk in chunks]
+        whole = compared(self.folder, chunks, ".npy", self.verify)
+        parts = [map_part_images(self.folder, chunk, "never") for chunk in whole]
         return np.concatenate(parts) if parts else np.empty((0, 0, 0, 1), np.float32)
 
     def check_representation(self, identity: dict[str, Any]) -> None:
@@ -210,8 +217,14 @@ class Skim(Shown):
         manifest = Manifest(kind=self.manifest.kind, datasets=summaries, chunks=(record,))
         return replace(self, manifest=manifest)
 
+    def _compared(
+        self, datasets: str | Iterable[str] | None, kinds: str | Iterable[str] | None
+    ) -> Iterator[ChunkRecord]:
+        """Give the parts that are wanted, each when its rows' file is compared with its SHA-256."""
+        return compared(self.folder, self._chunks(datasets, kinds), ".parquet", self.verify)
+
     def _read(self, record: ChunkRecord, columns: Sequence[str] | None) -> Jets:
-        jets = ak.from_arrow(read_part(self.folder, record, columns, verify=self.verify))
+        jets = ak.from_arrow(read_part(self.folder, record, columns, verify="never"))
         return jets if columns is None else jets[list(columns)]
 
     def _chunks(

@@ -14,6 +14,7 @@ import pytest
 from coffea.processor.executor import ExecutorBase
 
 from oddjet.analysis.statistics.exchange.histogram_files import read_histogram
+from oddjet.condor import open_executor
 from oddjet.datasets.files.dataset import Fileset
 from oddjet.datasets.skims.compaction import compact
 from oddjet.datasets.skims.manifest import read_manifest, write_manifest
@@ -33,12 +34,12 @@ N_FLIPS = 200
 def made(
     fileset: Fileset,
     detector_folder: Path,
-    executors: dict[str, ExecutorBase],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """A skim with images, and its scores."""
     folder = tmp_path_factory.mktemp("made")
-    run(folder, fileset, detector_folder, executors["iterative"])
+    with open_executor() as executor:
+        run(folder, fileset, detector_folder, executor)
     return folder
 
 
@@ -78,22 +79,25 @@ def flips(path: Path, seed: int, n: int = N_FLIPS) -> Any:
     path.write_bytes(whole)
 
 
-READERS: dict[str, tuple[str, Callable[[Path], Any]]] = {
-    "skim": ("skim/qcd/*.parquet", lambda folder: open_skim(folder / "skim").jets()),
-    "one column": ("skim/w/*.parquet", lambda f: open_skim(f / "skim").jets(columns=["pt"])),
-    "batches": ("skim/qcd/*.parquet", lambda f: list(open_skim(f / "skim").iter_jets(50))),
-    "names": ("skim/qcd/*.parquet", lambda folder: open_skim(folder / "skim").fields),
-    "images": ("skim/w/*.npy", lambda folder: open_skim(folder / "skim").images()),
-    "scores": ("scores/qcd/*.parquet", lambda folder: open_scores(folder / "scores").columns()),
+READERS: dict[str, tuple[str, int, Callable[[Path], Any]]] = {
+    "skim": ("skim/qcd/*.parquet", N_FLIPS, lambda folder: open_skim(folder / "skim").jets()),
+    "images": ("skim/w/*.npy", N_FLIPS, lambda folder: open_skim(folder / "skim").images("w")),
+    "scores": ("scores/w/*.parquet", N_FLIPS, lambda f: open_scores(f / "scores").columns()),
+    "column": ("skim/w/*.parquet", 20, lambda f: open_skim(f / "skim").jets("w", columns=["pt"])),
+    "batches": ("skim/w/*.parquet", 20, lambda f: list(open_skim(f / "skim").iter_jets(50))),
+    "names": ("skim/qcd/*.parquet", 20, lambda folder: open_skim(folder / "skim").fields),
 }
 
 
 @pytest.mark.parametrize("what", READERS)
 def test_no_flipped_bit_is_silent(copy: Path, what: str) -> None:
-    pattern, read = READERS[what]
-    path = min(copy.glob(pattern))
+    pattern, n, read = READERS[what]
+    first = read_manifest(copy / "skim").chunks[0].key  # whose columns are the skim's
+    path = (
+        copy / "skim" / "qcd" / f"{first}.parquet" if what == "names" else min(copy.glob(pattern))
+    )
     read(copy)
-    for _ in flips(path, seed=1):
+    for _ in flips(path, seed=1, n=n):
         with pytest.raises(SkimError, match=rf"{path.name} is not .* repeat the command"):
             read(copy)
     read(copy)
@@ -140,7 +144,7 @@ def test_a_run_makes_again_what_does_not_fit(
     made: Path,
     fileset: Fileset,
     detector_folder: Path,
-    executors: dict[str, ExecutorBase],
+    iterative: ExecutorBase,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Flipped, cut, and forged with its old size and time; state that is no state."""
@@ -159,7 +163,7 @@ def test_a_run_makes_again_what_does_not_fit(
     next(flips(scores / "histograms.json", seed=4))
     (scores / "manifest.json").write_text("[]")
     with caplog.at_level(logging.WARNING):
-        run(copy, fileset, detector_folder, executors["futures"])
+        run(copy, fileset, detector_folder, iterative)
     told = [text for text in caplog.messages if "are not what was written" in text]
     assert len(told) == 2  # the skim's and the scores'
     assert all(path.name in told[0] for path in (flipped, cut, images))
@@ -176,7 +180,7 @@ def test_a_run_makes_again_what_does_not_fit(
 
 
 def test_a_merged_file_that_does_not_fit_is_made_again_part_by_part(
-    copy: Path, made: Path, fileset: Fileset, detector_folder: Path, executors: dict[str, ExecutorBase]
+    copy: Path, made: Path, fileset: Fileset, detector_folder: Path, iterative: ExecutorBase
 ) -> None:  # fmt: skip
     compact(copy / "skim")
     (path,) = sorted((copy / "skim").glob("qcd/merged-*.npy"))
@@ -185,7 +189,7 @@ def test_a_merged_file_that_does_not_fit_is_made_again_part_by_part(
         with pytest.raises(SkimError, match="is not the file that was written"):
             open_skim(copy / "skim").images()
     next(flips(path, seed=5))
-    run(copy, fileset, detector_folder, executors["iterative"])
+    run(copy, fileset, detector_folder, iterative)
     np.testing.assert_array_equal(
         open_skim(copy / "skim").images(), open_skim(made / "skim").images()
     )

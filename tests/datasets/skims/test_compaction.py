@@ -45,8 +45,7 @@ def make_skim(folder: Path, *, images: bool = True) -> Skim:
                 key=key, dataset=dataset, file="a.root", file_uuid="u", tree="Events", entry_start=100 * index,
                 entry_stop=100 * index + 100, n_events=100, n_jets=n, sumw=1.0, sumw2=1.0,
             )  # fmt: skip
-            write_part(folder, dataset, key, jets, images=pictures, record=record)
-            chunks.append(record.model_copy(update={"images": images}))
+            chunks.append(write_part(folder, dataset, key, jets, images=pictures, record=record))
     summary = {"sumw": 1.0, "sumw2": 1.0, "n_events": 1}
     datasets = {n: DatasetSummary(kind="background", **summary) for n in SIZES}
     write_manifest(folder, Manifest(kind="skim", datasets=datasets, chunks=tuple(chunks)))
@@ -132,9 +131,8 @@ def test_new_parts_join(folder: Path) -> None:
     record = skim.manifest.chunks[2]
     jets, images = skim.jets("qcd")[50:80], skim.images("qcd")[50:80]
     own = record.model_copy(update={"stored_in": None, "first_row": 0})
-    write_part(folder, "qcd", record.key, ak.to_packed(jets), images=images, record=own)
     chunks = list(skim.manifest.chunks)
-    chunks[2] = own
+    chunks[2] = write_part(folder, "qcd", record.key, ak.to_packed(jets), images=images, record=own)
     write_manifest(folder, skim.manifest.model_copy(update={"chunks": tuple(chunks)}))
     assert contents(folder) == expected
     assert compact(folder).n_files == 2
@@ -157,7 +155,7 @@ def test_killed_anywhere_nothing_is_lost(
             left = [n_steps]
             for owner, name in (
                 (compaction, "write_manifest"),
-                (compaction, "write_text"),
+                (compaction, "write_record"),
                 (Path, "replace"),
                 (Path, "unlink"),
             ):
@@ -191,7 +189,7 @@ KILLED = """
 import os, signal, sys
 from oddjet.datasets.skims import compaction
 left = int(sys.argv[2])
-for name in ("write_manifest", "write_text", "_merge_images"):
+for name in ("write_manifest", "write_record", "_merge_images"):
     def die(*args, function=getattr(compaction, name), **options):
         global left
         left -= 1

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,9 @@ def test_parts_of_another_size_are_refused(skim: Skim) -> None:
     path = skim.folder / "qcd"
     os.replace(path / "part.2.parquet", path / "part.0.parquet")  # noqa: PTH105
     os.replace(path / "part.2.npy", path / "part.0.npy")  # noqa: PTH105
+    with pytest.raises(SkimError, match="is not the file that was written"):
+        skim.jets()
+    skim = replace(skim, verify="never")
     with pytest.raises(SkimError, match="has 3 jets, the manifest says 5"):
         skim.jets()
     with pytest.raises(SkimError, match="has 3 images, the manifest says 5"):
