@@ -16,7 +16,9 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.disk.digest import content_key
+from oddjet.datasets.disk.documents import read_text
 from oddjet.errors import ConfigError
+from oddjet.parsing import parse_json
 
 __all__ = [
     "SEAL",
@@ -72,8 +74,9 @@ def unseal(
         DamagedStateError: If it is not JSON, no object, or not the one that was written.
     """
     try:
-        content = json.loads(Path(path).read_bytes())
-    except (ValueError, RecursionError) as error:
+        Path(path).stat()
+        content = parse_json(read_text(path))
+    except ConfigError as error:
         msg = f"it is not JSON: {error}"
         raise DamagedStateError(msg) from error
     if not isinstance(content, dict):
