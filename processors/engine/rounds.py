@@ -211,7 +211,7 @@ def _intact(
     if n_old := sum(not record.hashes for record in records.values()):
         logger.warning(
             "%s: %d parts are of an oddjet that wrote no checksums, and are used as they are: damage to them"
-            " cannot be seen. Without trust_code (remove the folder), they are made again",
+            " cannot be seen. Remove the folder to have them made again",
             output,
             n_old,
         )

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -15,10 +14,10 @@ from oddjet.errors import ConfigError, OddjetError, ProcessingError
 from oddjet.ml.representations.jet_image import JetImage
 from oddjet.processors.engine.keys import code_digest
 from oddjet.processors.engine.options import RunOptions
+from oddjet.processors.engine.rounds import read_failures
 from oddjet.processors.events.selection import Selection
 from oddjet.processors.histograms import HistogramSettings
 from oddjet.processors.jobs import (
-    FAILURES,
     AbsentExecutor,
     BatchChunk,
     BatchJob,
@@ -146,7 +145,7 @@ def test_what_fails_is_told_by_chunk_and_the_others_are_kept(
     with pytest.raises(OddjetError, match="1 of 6 chunks failed") as error:
         run_job(path, parts, executor=iterative)
     assert str(gone) in str(error.value)
-    assert list(json.loads((parts / FAILURES).read_text())) == [last.chunk.key]
+    assert list(read_failures(parts)) == [last.chunk.key]
     assert len(gather_parts(read_job(path), parts, tmp_path / "output")) == 5
 
 
