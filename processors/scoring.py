@@ -101,18 +101,23 @@ def run_anomaly(
         parts = _prepare_files(source, scorer, selection or Selection.khanal(), options)
     with lock_folder(output):
         manifest = parts.run(executor, "scores", _config(scorer, scales, options))
-        table = Skim(scorer.output, manifest, options.verify)
-        totals = add_up(filler, table, executor)
+        totals = add_up(filler, Skim(scorer.output, manifest, options.verify), executor)
         written = write_histograms(output, totals, settings, scales, manifest.caveats)
-        hashes = {name: file_sha256(output / name) for name in (HISTOGRAMS, HISTOGRAMS_ROOT)}
-        manifest = manifest.model_copy(update={"outputs": hashes})
-        write_manifest(output, manifest)
+        manifest = _committed(output, manifest)
         if not isinstance(source, Skim):
             warn_missing(output, manifest)
         remove_stale_parts(output, parts.keys)
     if settings.sample is not None:
         totals.weights.check(settings.sample.lumi_ifb or 0.0)
     return AnomalyResult(manifest, written, totals.passed)
+
+
+def _committed(output: Path, manifest: Manifest) -> Manifest:
+    """Write the manifest, with the SHA-256 of the histograms; give it as written."""
+    hashes = {name: file_sha256(output / name) for name in (HISTOGRAMS, HISTOGRAMS_ROOT)}
+    manifest = manifest.model_copy(update={"outputs": hashes})
+    write_manifest(output, manifest)
+    return manifest
 
 
 def _config(
