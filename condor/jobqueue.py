@@ -281,7 +281,7 @@ def _quoting(job_class: Any, folder: Path) -> Any:
                     f"{option}{path}", f"{option}{quoted(path, 'shell', 'tls')}"
                 )
             if self.config_name == "htcondor":  # to which signs of a shell are macros of its own
-                command = command.replace("$", "$(DOLLAR)")
+                command = quoted(command, "command", "prologue")
             self._command_template = command
 
         @contextmanager

@@ -8,16 +8,17 @@ import unicodedata
 from pathlib import Path
 from typing import Literal
 
-from oddjet.errors import ConfigError
+from oddjet.errors import ConfigError, shortened
 
 __all__ = ["Form", "problem_with", "quoted"]
 
-Form = Literal["setting", "line", "argument", "sbatch", "pattern", "shell"]
+Form = Literal["setting", "line", "argument", "command", "sbatch", "pattern", "shell"]
 """Where a text is written.
 
 - setting: the value of a line of HTCondor's submit file, nothing of which is expanded;
 - line: such a value in which the user's own `$(…)` and quotes mean what they mean to HTCondor;
 - argument: a part of an argument, inside HTCondor's single quotes in double quotes;
+- command: lines of a shell in which HTCondor expands nothing;
 - sbatch: the value of an option of Slurm;
 - pattern: the same, of a file's name, in which Slurm replaces `%` and a character;
 - shell: a word of a shell.
@@ -25,6 +26,12 @@ Form = Literal["setting", "line", "argument", "sbatch", "pattern", "shell"]
 
 # New lines and their like in any character set, and what is no character: bytes that are not UTF-8.
 _REFUSED = {"Cc", "Cs", "Zl", "Zp"}
+# $(DOLLAR) twice is read as something else; two signs themselves stay, but before a bracket.
+_TWICE = {
+    "setting": re.compile(r"\$\$"),
+    "argument": re.compile(r"\$\$"),
+    "command": re.compile(r"\$\$(\$|\w*[(\[])"),
+}
 
 
 def problem_with(text: str, *, tabs: bool = False) -> str:
@@ -61,18 +68,20 @@ def quoted(text: str | Path, form: Form, what: str) -> str:
     ('"5%% of \\"it\\""', "'a b'")
     """
     text = str(text)
-    problem = problem_with(text)
+    problem = problem_with(text, tabs=form == "command")
     if not problem and form in ("setting", "line") and (text != text.strip() or text[-1:] == "\\"):
-        problem = f"expected no blank at either end and no backslash at the end, received {text!r}"
-    if not problem and form == "setting" and "$$(" in text:
-        problem = f"expected none of HTCondor's signs '$$(', received {text!r}"
+        problem = f"expected no blank at either end and no backslash at the end, received {shortened(text)!r}"
+    if not problem and form in _TWICE and (match := _TWICE[form].search(text)):
+        problem = f"expected no {match[0]!r}, which HTCondor cannot be kept from reading, in {shortened(text)!r}"
     if not problem and form == "pattern" and "\\" in text:
-        problem = f"expected no backslash in a folder of Slurm's logs, received {text!r}"
+        problem = f"expected no backslash in a folder of Slurm's logs, received {shortened(text)!r}"
     if problem:
         msg = f"{what}: {problem}; use another name or value"
         raise ConfigError(msg)
     if form in ("setting", "argument"):
         text = text.replace("$", "$(DOLLAR)")
+    if form == "command":
+        text = re.sub(r"\$\$|\$", lambda sign: sign[0] if sign[0] == "$$" else "$(DOLLAR)", text)
     if form == "argument":
         return text.replace("'", "''").replace('"', '""')
     if form == "shell":

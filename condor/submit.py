@@ -206,7 +206,8 @@ def submit_jobs(path: Path) -> int:
         ConfigError: If there is no `condor_submit` here.
         ProcessingError: If HTCondor refuses.
     """
-    output = _call(["condor_submit", str(path)])
+    # From its folder: the command takes a path with "=" for a setting.
+    output = _call(["condor_submit", path.name], path.parent)
     match = re.search(r"submitted to cluster (\d+)", output)
     if match is None:
         msg = f"condor_submit {path}: expected the number of a cluster, received: {output}"
@@ -220,16 +221,18 @@ def remove_jobs(jobs: Mapping[str, str] | Sequence[str]) -> None:
         subprocess.run(["condor_rm", *jobs], capture_output=True, check=False, timeout=120)
 
 
-def _call(command: list[str]) -> str:
+def _call(command: list[str], folder: Path) -> str:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, check=False, timeout=300
+        )
     except FileNotFoundError as error:
         msg = (
             f"{command[0]} is not installed: run this on a machine of the pool, or with --dry-run, and submit the"
-            f" file {command[-1]} there"
+            f" file {folder / command[-1]} there"
         )
         raise ConfigError(msg) from error
     if done.returncode:
-        msg = f"{' '.join(command)} failed: {(done.stderr or done.stdout).strip()}"
+        msg = f"{command[0]} {folder / command[-1]} failed: {(done.stderr or done.stdout).strip()}"
         raise ProcessingError(msg)
     return done.stdout + done.stderr

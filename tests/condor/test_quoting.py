@@ -45,6 +45,25 @@ def test_what_htcondor_would_cut_or_continue_is_refused(form: Form, text: str) -
         quoted(text, form, "proxy")
 
 
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        ("setting", "a$$b"),
+        ("argument", "a$$(Arch)"),
+        ("command", "$$$"),
+        ("command", "$$ENV(HOME)"),
+    ],
+)
+def test_what_htcondor_reads_all_the_same_is_refused(form: Form, text: str) -> None:
+    with pytest.raises(ConfigError, match="cannot be kept from reading"):
+        quoted(text, form, "image")
+
+
+def test_a_command_is_left_to_the_shell() -> None:
+    said = quoted("x=$(id)\ty=$HOME/$$_$ENV(HOME)", "command", "prologue")
+    assert said == "x=$(DOLLAR)(id)\ty=$(DOLLAR)HOME/$$_$(DOLLAR)ENV(HOME)"
+
+
 @given(LINES)
 def test_a_shell_reads_the_word(text: str) -> None:
     assert shlex.split(quoted(text, "shell", "image")) == [text]
@@ -56,7 +75,7 @@ def test_a_shell_reads_the_word(text: str) -> None:
     assert said.stdout.decode() == text
 
 
-@given(LINES.filter(lambda text: text == text.strip() and text[-1] != "\\" and "$$(" not in text))
+@given(LINES.filter(lambda text: text == text.strip() and text[-1] != "\\" and "$$" not in text))
 def test_a_setting_has_no_macro_left(text: str) -> None:
     written = quoted(text, "setting", "folder")
     assert "$" not in written.replace("$(DOLLAR)", "")

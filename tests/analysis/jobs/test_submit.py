@@ -21,7 +21,7 @@ from oddjet.datasets.skims.manifest import read_manifest
 from oddjet.processors.engine.options import RunOptions
 from oddjet.processors.run import run_skim
 
-SUBMIT = '#!/bin/sh\necho "$@" >>{folder}/calls\necho "1 job(s) submitted to cluster 7."\n'
+SUBMIT = '#!/bin/sh\necho "$PWD/$@" >>{folder}/calls\necho "1 job(s) submitted to cluster 7."\n'
 REMOVE = '#!/bin/sh\necho rm "$@" >>{folder}/calls\n'
 
 
