@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import awkward as ak
@@ -33,6 +34,15 @@ def samples() -> Path:
 def cases() -> Path:
     """The folder of inputs that users' reports describe; tests that need it say so when they skip."""
     return _shared("ODDJET_CASES", "cases", "inputs of users' reports")
+
+
+@pytest.fixture
+def heard_signals() -> Iterator[None]:
+    """Commands that are started here hear Ctrl-C and a terminal's end, also where the tests do not."""
+    before = {n: signal.signal(n, signal.SIG_DFL) for n in (signal.SIGINT, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,8 @@ from collections.abc import Callable
 import psutil
 import pytest
 
+pytestmark = pytest.mark.usefixtures("heard_signals")
+
 COMMAND = """
 import subprocess, sys, time
 from oddjet import processes

@@ -66,6 +66,7 @@ def left_by(script: Path, kind: str, number: int, *, to_all: bool) -> tuple[int,
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("heard_signals")
 @pytest.mark.parametrize(
     ("kind", "number", "to_all", "code"),
     [

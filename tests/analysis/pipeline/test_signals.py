@@ -132,6 +132,7 @@ def end_and_repeat(clean: Clean, output: Path, kind: str, number: int, after: fl
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("heard_signals")
 @pytest.mark.parametrize("number", list(CODES), ids=lambda number: signal.Signals(number).name)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_run_that_is_ended_anywhere_goes_on(
