@@ -28,3 +28,14 @@ def test_queries_of_urls_may_hold_tokens_and_are_not_shown(text: str, shown: str
     assert without_queries(text) == shown
     error = BadFileError(text)
     assert str(error) == str(pickle.loads(pickle.dumps(error))) == shown
+
+
+def test_a_message_has_no_value_longer_than_a_line() -> None:
+    names = ", ".join(f"detector{n}" for n in range(60))
+    assert str(BadFileError(names)) == names
+    for value in ("x" * 10**6, "x y " * 10**6, "x\n" * 10**6, [0.5] * 10**5):
+        said = str(BadFileError(f"expected a name, received {value}: write another"))
+        assert said.startswith("expected a name, received ")
+        assert max(map(len, said.splitlines())) <= 1200
+        assert said.count("\n") <= 200
+    assert str(BadFileError("x" * 10**6 + ": write another")).endswith(": write another")

@@ -34,7 +34,7 @@ from oddjet.analysis.pipeline.steps import (
     skim_files,
     unused_by_score,
 )
-from oddjet.analysis.pipeline.train import train_detector
+from oddjet.analysis.pipeline.train import place_of, train_detector
 from oddjet.analysis.report.sections.reading import reading_tables
 from oddjet.bounds import MOST_EVENTS, MOST_WORKERS
 from oddjet.datasets.disk.logs import write_log
@@ -156,7 +156,7 @@ def train(
     given = {"label": label, "hyper_parameters": assignments(hyper_parameters or [])}
     settings = validate(DetectorConfig, {"name": detector, **given}, where="oddjet train")
     # Beside the folder, whose own files are all hashed.
-    place = output.resolve()
+    place = place_of(output)
     with write_log(place.with_name(f"{place.name}.log")):
         trained = train_detector(
             open_skim(skim_folder),

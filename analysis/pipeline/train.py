@@ -26,7 +26,7 @@ from oddjet.ml.folds import FoldedDetector
 from oddjet.processors.engine.progress import Reporter, SilentReporter
 from oddjet.registry import Registry
 
-__all__ = ["KEY_FILE", "decorrelation_key", "train_detector", "training_key"]
+__all__ = ["KEY_FILE", "decorrelation_key", "place_of", "train_detector", "training_key"]
 
 KEY_FILE = "training.json"
 _JETS_CODE = ("oddjet.datasets.folds", "oddjet.datasets.jets", "oddjet.datasets.kinematics")
@@ -87,6 +87,19 @@ def background_datasets(skim: Skim) -> tuple[str, ...]:
     raise ConfigError(msg)
 
 
+def place_of(folder: Path) -> Path:
+    """Give the absolute path of a detector's folder; other files lie beside it, under its name.
+
+    Raises:
+        ConfigError: It is /.
+    """
+    place = folder.resolve()
+    if not place.name:
+        msg = f"{folder} cannot be the folder of a detector: name a folder below it"
+        raise ConfigError(msg)
+    return place
+
+
 def train_detector(
     skim: Skim,
     detector: DetectorConfig,
@@ -119,9 +132,9 @@ def train_detector(
     Raises:
         TooFewJetsError: A fold has too few jets to train, to calibrate or to decorrelate.
         DetectorError: The detector is unknown, or its training diverges.
-        ConfigError: The skim has no background, or no signal for a supervised detector.
+        ConfigError: The skim has no background, or no signal for a supervised detector; or `output` is /.
     """
-    reporter = reporter or SilentReporter()
+    reporter, output = reporter or SilentReporter(), place_of(output)
     key = training_key(skim, detector, folds=folds, seed=seed)
     trained = _train(skim, detector, output, key, folds=folds, seed=seed, reporter=reporter)
     mass = (decorrelation and decorrelation.mass) or mass

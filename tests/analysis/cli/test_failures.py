@@ -212,6 +212,23 @@ def test_every_error_is_one_message(
     assert "in fail" in told.output
 
 
+def test_values_that_a_detector_cannot_have(run: Path, tmp_path: Path) -> None:
+    for value in ("-1", "0", "1.5", ".nan", "1000000000000", "[1]", "x"):
+        words = (
+            "train",
+            run / "skim",
+            "-o",
+            tmp_path / "m",
+            "--detector",
+            "kmeans",
+            "--set",
+            f"k={value}",
+        )
+        assert "k must be" in refused(*words)
+    assert "name a folder below it" in refused("train", run / "skim", "-o", "/")
+    assert not (tmp_path / "m").exists()
+
+
 Call = Callable[..., subprocess.CompletedProcess[str]]
 
 
