@@ -10,6 +10,7 @@ from oddjet.analysis.config import AnalysisConfig
 from oddjet.analysis.pipeline.folder import Run
 from oddjet.datasets.skims.manifest import DatasetSummary, Manifest, write_manifest
 from oddjet.errors import ConfigError, SkimError
+from oddjet.ml import plugins
 
 
 def a_run(folder: Path, **settings: Any) -> Run:
@@ -40,6 +41,19 @@ def test_places_follow_the_folder_and_nothing_is_read(tmp_path: Path) -> None:
     assert not run.folder.exists()
     with pytest.raises(SkimError):
         _ = run.skim
+
+
+def test_classes_that_the_configuration_names_may_be_in_saved_detectors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plugins, "_ALLOWED", {})
+    theirs = {
+        "name": "theirs.flow:Flow",
+        "hyper_parameters": {"representation": {"theirs.pt:Pt": {"power": 2}}},
+    }
+    run = a_run(tmp_path / "run", detectors=[theirs, {"name": "kmeans"}])
+    assert run.named_classes == ("theirs.flow:Flow", "theirs.pt:Pt")
+    assert set(plugins._ALLOWED) == set(run.named_classes)
 
 
 def test_a_folder_that_was_moved_is_opened_where_it_is(tmp_path: Path) -> None:
