@@ -272,6 +272,21 @@ def test_no_module_reads_or_writes_pickles(path: Path) -> None:
     assert unsafe_reading(ast.parse(path.read_text(encoding="utf-8"))) == []
 
 
+MAPPED = {"datasets/public/tables.py", "datasets/skims/parts.py"}
+"""Modules that map a `.npy` file into memory; everything else reads `.npz` files by `read_arrays`."""
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_archives_are_read_where_their_sizes_are_looked_at(path: Path) -> None:
+    calls = [
+        node
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("np.load", "numpy.load")
+    ]
+    mapped = [c for c in calls if "mmap_mode" in {keyword.arg for keyword in c.keywords}]
+    assert not calls or (str(path.relative_to(ROOT)) in MAPPED and mapped == calls)
+
+
 @pytest.mark.parametrize(
     "code",
     [

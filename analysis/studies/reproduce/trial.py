@@ -20,13 +20,14 @@ import numpy.typing as npt
 from oddjet.analysis.studies.jets import shuffled
 from oddjet.analysis.studies.reproduce.windows import Role, Window, get_window
 from oddjet.analysis.trials import read_json, resumable
+from oddjet.datasets.disk.arrays import read_arrays
 from oddjet.datasets.disk.atomic import atomic_write
 from oddjet.datasets.disk.checksums import file_sha256, fits
 from oddjet.datasets.disk.digest import content_key, dependency_digest
 from oddjet.datasets.disk.state import write_state
 from oddjet.datasets.jets import Jets, Truth, concatenate
 from oddjet.datasets.skims.skim import Skim, open_skim
-from oddjet.errors import ConfigError, OddjetError
+from oddjet.errors import BadFileError, ConfigError, OddjetError
 from oddjet.ml import create, detector_class, load
 from oddjet.ml.representations import Representation
 from oddjet.typing import Floats
@@ -165,11 +166,11 @@ def load_trial(trial: Trial, skim: Skim, output: Path) -> TrialResult | None:
         return None
     tables: Tables = {}
     try:
-        with np.load(folder / SCORES_FILE, allow_pickle=False) as data:
-            for key in data:
-                dataset, role, name = key.split("/")
-                tables.setdefault((dataset, role), {})[name] = data[key]
-    except (OSError, ValueError, KeyError):
+        for key, scores in read_arrays(folder / SCORES_FILE).items():
+            place: Any = key.split("/")
+            dataset, role, name = place
+            tables.setdefault((dataset, role), {})[name] = scores
+    except (BadFileError, ValueError):
         return None
     return TrialResult(trial=trial, folder=folder, tables=tables, **info)
 
