@@ -9,6 +9,7 @@ References:
 
 from __future__ import annotations
 
+from functools import cache
 from math import factorial
 from typing import NamedTuple
 
@@ -58,10 +59,16 @@ class Quadrature(NamedTuple):
         return np.asarray(total / self.sums(self.weights)[:, None])
 
 
+@cache
+def _rule(number: int) -> tuple[Floats, Floats]:
+    """Places in [−1, 1] and weights of some nodes; finding them anew for every bin took most of a fit."""
+    return np.polynomial.legendre.leggauss(number)
+
+
 def make_quadrature(edges: Floats, numbers: Ints | int = N_NODES) -> Quadrature:
     """Place nodes in bins, edges (n_bins + 1,) [GeV]: one number for all, or (n_bins,)."""
     numbers = np.broadcast_to(numbers, edges.size - 1)
-    rules = [np.polynomial.legendre.leggauss(number) for number in numbers.tolist()]
+    rules = [_rule(number) for number in numbers.tolist()]
     places, weights = (np.concatenate(column) for column in zip(*rules, strict=True))
     half = np.repeat(0.5 * np.diff(edges), numbers)
     masses = np.repeat(0.5 * (edges[:-1] + edges[1:]), numbers) + half * places
