@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import awkward as ak
@@ -17,11 +19,21 @@ from oddjet.typing import Floats
 pytestmark = pytest.mark.slow
 
 
-def make(
-    tmp_path: Path, process: str, n_events: int, pt_hat_min: int | None = None
-) -> tuple[Path, SimulationSummary]:
-    output = tmp_path / f"{process}.root"
-    return output, simulate(process, n_events, seed=11, output=output, pt_hat_min=pt_hat_min)
+Make = Callable[..., tuple[Path, SimulationSummary]]
+
+
+@pytest.fixture(scope="module")
+def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
+    """Simulate a process: each call once."""
+
+    @cache
+    def make(
+        process: str, n_events: int, pt_hat_min: int | None = None
+    ) -> tuple[Path, SimulationSummary]:
+        output = tmp_path_factory.mktemp(process) / f"{process}.root"
+        return output, simulate(process, n_events, seed=11, output=output, pt_hat_min=pt_hat_min)
+
+    return make
 
 
 def read(path: Path) -> ak.Array:
@@ -79,17 +91,17 @@ def peak(masses: np.ndarray, low: float, high: float, width: float) -> float:
 
 
 @pytest.mark.parametrize(
-    ("pt_hat_min", "cut"),
+    ("pt_hat_min", "cut", "n_events"),
     [
-        pytest.param(100, 150, marks=pytest.mark.long),
-        pytest.param(120, 200, marks=pytest.mark.long),
-        (350, 450),
+        pytest.param(100, 150, 1500, marks=pytest.mark.long),
+        pytest.param(120, 200, 1500, marks=pytest.mark.long),
+        (350, 450, 700),
     ],
 )
 def test_qcd_jet_spectrum_falls_from_the_cut_on(
-    tmp_path: Path, pt_hat_min: int, cut: float
+    make: Make, pt_hat_min: int, cut: float, n_events: int
 ) -> None:
-    path, _ = make(tmp_path, "qcd", 1500, pt_hat_min)
+    path, _ = make("qcd", n_events, pt_hat_min)
     pt = jet_pt(path)
     width = 0.15 * cut
     counts, _ = np.histogram(pt, cut + width * np.arange(5))
@@ -99,19 +111,19 @@ def test_qcd_jet_spectrum_falls_from_the_cut_on(
     assert counts[0] > 1.5 * counts[2]
 
 
-def test_w_peak(tmp_path: Path) -> None:
-    path, summary = make(tmp_path, "w", 700, 350)
+def test_w_peak(make: Make) -> None:
+    path, summary = make("w", 700, 350)
     assert abs(peak(matched_masses(path, summary.truth, pt_min=300), 40, 120, 5) - 80) < 8
 
 
-def test_top_peak(tmp_path: Path) -> None:
-    path, summary = make(tmp_path, "top", 400, 600)
+def test_top_peak(make: Make) -> None:
+    path, summary = make("top", 400, 600)
     assert abs(peak(matched_masses(path, summary.truth, pt_min=550), 120, 220, 10) - 172) < 16
 
 
 @pytest.mark.parametrize(("process", "mass"), [("stealth80", 80), ("stealth400", 400)])
-def test_stealth_boson_peaks(tmp_path: Path, process: str, mass: float) -> None:
-    path, summary = make(tmp_path, process, 300)
+def test_stealth_boson_peaks(make: Make, process: str, mass: float) -> None:
+    path, summary = make(process, 300)
     masses = matched_masses(path, summary.truth, pt_min=500)
     assert len(masses) > 200
     # From half the mass on: below it is where a jet holds one of the two decay products only.
@@ -119,14 +131,14 @@ def test_stealth_boson_peaks(tmp_path: Path, process: str, mass: float) -> None:
 
 
 @pytest.mark.parametrize(("process", "low", "high"), [("aachen", 0.73, 0.78), ("svj", 0.27, 0.31)])
-def test_invisible_fraction(tmp_path: Path, process: str, low: float, high: float) -> None:
-    _, summary = make(tmp_path, process, 500)
+def test_invisible_fraction(make: Make, process: str, low: float, high: float) -> None:
+    _, summary = make(process, 500)
     assert summary.r_inv is not None
     assert low < summary.r_inv < high
 
 
-def test_heidelberg_is_all_visible(tmp_path: Path) -> None:
-    path, summary = make(tmp_path, "heidelberg", 400)
+def test_heidelberg_is_all_visible(make: Make) -> None:
+    path, summary = make("heidelberg", 400)
     assert summary.r_inv == 0
     masses = matched_masses(path, summary.truth, pt_min=150, pt_max=300)
     assert len(masses) > 100
@@ -134,9 +146,9 @@ def test_heidelberg_is_all_visible(tmp_path: Path) -> None:
     assert shoulder > 0.2
 
 
-def test_dark_jets_are_softer_and_have_fewer_particles_than_qcd(tmp_path: Path) -> None:
-    dark, _ = make(tmp_path, "aachen", 400)
-    qcd, _ = make(tmp_path, "qcd", 400, 100)
+def test_dark_jets_are_softer_and_have_fewer_particles_than_qcd(make: Make) -> None:
+    dark, _ = make("aachen", 500)
+    qcd, _ = make("qcd", 400, 100)
     counts, missing = [], []
     for path in (dark, qcd):
         events = read(path)
