@@ -39,6 +39,7 @@ FOLDERS = ("analysis", "processors", "ml", "datasets", "condor", "src/oddjet")
 PAGES = (
     "README.md",
     "CONTRIBUTING.md",
+    "SECURITY.md",
     *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
 )
 
