@@ -61,7 +61,7 @@ _PACKAGE, _UNPACKED, _WRAPPER = "oddjet.tar.gz", "package", "run.sh"
 
 _START = (
     "import sys; sys.path = [p for p in sys.path if p]; import runpy; "
-    "runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
+    "runpy.run_module(sys.argv.pop(1), None, '__main__', True)"
 )
 """Runs a module as `python -m` does, but imports nothing from the working folder, where transferred files are."""
 
