@@ -125,6 +125,13 @@ def _fit_of(counts, functions, f, window, signal):  # type: ignore[no-untyped-de
 
 
 @compiled
+def _copy(values, n, target):  # type: ignore[no-untyped-def]
+    """Copy the first n values. The same by slices takes the compiler a second and a half each time."""
+    for i in range(n):
+        target[i] = values[i]
+
+
+@compiled
 def _factorise(matrix, n):  # type: ignore[no-untyped-def]
     """Cholesky factor in place, in the lower triangle; False if there is none."""
     for i in range(n):
@@ -260,11 +267,11 @@ def fit_whole(spectra, functions):  # type: ignore[no-untyped-def]
     for s in range(spectra.counts.shape[0]):
         for f in range(functions.designs.shape[0]):
             n = functions.n_parameters[f]
-            q[:n] = spectra.parameters[s, f, :n]
+            _copy(spectra.parameters[s, f], n, q)
             fit = _fit_of(spectra.counts[s], functions, f, (0, 0), nothing)
             value = _minimise(fit, q, factor)
             if np.isfinite(value):
-                spectra.parameters[s, f, :n] = q[:n]
+                _copy(q, n, spectra.parameters[s, f])
                 spectra.deviances[s, f] = 2.0 * (value + spectra.saturated[s].sum())
 
 
@@ -324,12 +331,13 @@ def _fit_family(functions, family, fit, constant, starts, whole):  # type: ignor
         n_bins = _enough(one, n + n_signal)
         if n_bins == 0 or not np.isfinite(whole[g]):
             break
-        q[:n], q[n] = starts[g, :n], 0.0
+        _copy(starts[g], n, q)
+        q[n] = 0.0
         value = _minimise(one, q, factor)
         if not np.isfinite(value):
             break
         if n_signal == 0:
-            starts[g, :n] = q[:n]
+            _copy(q, n, starts[g])
         new = 2.0 * (value + constant)
         if held >= 0 and not _pays(deviance, new, n_bins - n - n_signal, functions.thresholds):
             break
