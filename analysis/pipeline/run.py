@@ -120,7 +120,8 @@ def _report_key(run: Run) -> str:
             "config": run.settings,
             "code": source_digest("oddjet"),
             "versions": package_versions(),
-            "manifests": [manifest.model_dump(mode="json") for manifest in manifests],
+            # Histograms follow from the rest; their ROOT file has a date.
+            "manifests": [m.model_dump(mode="json", exclude={"outputs"}) for m in manifests],
             "detectors": {label: model.fingerprint for label, model in run.detectors.items()},
             "injection": {str(p.relative_to(injection)): file_sha256(p) for p in results},
         }
