@@ -52,12 +52,15 @@ def test_skims_and_scores_have_pictures(small_table: Path) -> None:
 
 def with_scores(source: Scores, folder: Path, names: Sequence[str]) -> Scores:
     """Write some datasets of a table again, with a score and its calibrated form."""
-    records = [record for record in source.manifest.chunks if record.dataset in names]
-    for record in records:
+    records = []
+    for record in source.manifest.chunks:
+        if record.dataset not in names:
+            continue
         jets = source.jets(record.dataset)
         jets["s"], jets["s_calibrated"] = jets["blind"], abs(jets["blind"])
         jets["dataset"] = ak.str.to_categorical(ak.Array([record.dataset] * len(jets)))
-        write_part(folder, record.dataset, record.key, jets, images=None, record=record)
+        part = write_part(folder, record.dataset, record.key, jets, images=None, record=record)
+        records.append(part)
     datasets = {name: source.manifest.datasets[name] for name in names}
     write_manifest(folder, Manifest(kind="scores", datasets=datasets, chunks=tuple(records)))
     return oddjet.open_scores(folder)
