@@ -14,6 +14,7 @@ import pytest
 import uproot
 from coffea.processor.executor import ExecutorBase
 
+from oddjet.datasets.disk.state import unseal
 from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.datasets.skims.manifest import ChunkRecord
 from oddjet.datasets.skims.skim import open_skim
@@ -107,7 +108,7 @@ def test_few_hashes_a_pass_find_the_same(
     with pytest.raises(DuplicateEventError):
         run_skim(fileset_of("background", a=files), output=tmp_path / "skim", executor=iterative)
     records = [
-        ChunkRecord.model_validate_json(path.read_text())
+        ChunkRecord.model_validate(unseal(path))
         for path in sorted((tmp_path / "skim" / "a").glob("*.json"))
     ]
     kinds = {"a": "background"}
