@@ -20,7 +20,7 @@ from oddjet import processes
 from oddjet.analysis.cli import app as command_line
 from oddjet.analysis.cli.console import exit_on_error
 
-processes._GRACE = 1.0
+processes._GRACE = 3.0
 child = [sys.executable, "-c", "import time; time.sleep(60)"]
 
 def close():
@@ -75,6 +75,22 @@ def command():
     finally:
         time.sleep(0.5)
         print("closed", deaf.poll(), flush=True)
+"""
+
+
+SIGNAL_IN_THE_BLOCK = """
+def command():
+    subprocess.Popen(child)
+    try:
+        with processes.deaf_children():
+            print("ready", flush=True)
+            until = time.monotonic() + 1
+            while time.monotonic() < until:
+                time.sleep(0.01)
+            print("started", flush=True)
+        time.sleep(60)
+    finally:
+        close()
 """
 
 
@@ -136,6 +152,12 @@ def test_nohup_is_respected() -> None:
         process.terminate()
 
     assert run(WORK, twice, "nohup")[0] == 143
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_what_is_being_started_is_started_whole(number: int, code: int) -> None:
+    returned, output, _ = run(SIGNAL_IN_THE_BLOCK, lambda process: process.send_signal(number))
+    assert (returned, output) == (code, "started\nclosed\n")
 
 
 def test_workers_do_not_hear_what_a_terminal_sends_to_all() -> None:

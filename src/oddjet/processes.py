@@ -21,6 +21,8 @@ _GRACE = 30.0
 _SAME = 0.5
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _received: list[tuple[int, float]] = []
+_starting: list[set[int]] = []
+"""Signals that came in each block of `deaf_children` that is open."""
 
 
 def end_with_owner(owner: int) -> None:
@@ -43,15 +45,20 @@ def deaf_children() -> Iterator[None]:
     """Let what is started in the block not hear Ctrl-C, which a terminal sends to workers as well.
 
     Their owner ends them; else each would print where it was. Threads that are started here, and what
-    they start, are deaf too.
+    they start, are deaf too. A signal of `stop_on_signals` is answered after the block, whichever thread
+    it came to: a worker that is half started would complain as well.
     """
     # Starting the tracker would let the thread hear again.
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    _starting.append(set())
     try:
         yield
     finally:
+        came = _starting.pop()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number in came:
+            signal.raise_signal(number)
 
 
 def stop_on_signals() -> None:
@@ -79,6 +86,9 @@ def stopped_by() -> int | None:
 
 def _stop(number: int, frame: FrameType | None) -> None:
     del frame
+    if _starting:
+        _starting[-1].add(number)
+        return
     now = time.monotonic()
     if _received:
         if now - _received[0][1] > _SAME:  # else sent to the process and to its group
