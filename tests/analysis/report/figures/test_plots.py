@@ -48,7 +48,9 @@ def a_scan(*, blind: bool = False) -> BumpHunt:
     background = a_fit().expected
     window = WINDOW if blind else None
     return scan(
-        Spectrum(EDGES, COUNTS, blind_window=window), background, ScanSettings(n_toys=500, seed=1)
+        Spectrum(EDGES, COUNTS, blind_window=window),
+        background,
+        ScanSettings(n_toys=500, max_toys=0, seed=1),
     )
 
 
@@ -115,13 +117,13 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "scan": lambda: drawn(a_scan()),
     "scan, blinded": lambda: drawn(a_scan(blind=True)),
     "scan, no excess": lambda: drawn(
-        scan((np.zeros(40), EDGES), np.full(40, 5.0), ScanSettings(n_toys=5, seed=1))
+        scan((np.zeros(40), EDGES), np.full(40, 5.0), ScanSettings(n_toys=5, max_toys=0, seed=1))
     ),
     "scan, impossible excess": lambda: drawn(
         scan(
             (COUNTS + 1e6 * (np.arange(40) == 9), EDGES),
             COUNTS + 1.0,
-            ScanSettings(n_toys=5, seed=1),
+            ScanSettings(n_toys=5, max_toys=0, seed=1),
         )
     ),
     "toys": lambda: toy_statistics(a_scan(), label=LABEL),
