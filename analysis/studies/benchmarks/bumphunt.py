@@ -50,7 +50,7 @@ def compare_with_pybumphunter(n_toys: int, *, seed: int = 1, bump: float = 30.0)
     truth[20:24] += bump
     counts = np.random.default_rng(seed).poisson(truth).astype(np.float64)
     # Compilation and the first touch of memory do not count.
-    settings = ScanSettings(n_toys=n_toys, seed=seed, widths=WIDTHS)
+    settings = ScanSettings(n_toys=n_toys, max_toys=0, seed=seed, widths=WIDTHS)
     scan((counts, EDGES), background, settings.model_copy(update={"n_toys": 2}))
     seconds, result = timed(lambda: scan((counts, EDGES), background, settings))
     numbers: dict[str, Any] = {

@@ -25,7 +25,7 @@ from oddjet.processors.histogram_files import save_histograms
 EDGES = np.linspace(50.0, 250.0, 41)
 CENTRES = 0.5 * (EDGES[:-1] + EDGES[1:])
 EXPECTED = 500 * np.exp(-(CENTRES - 50) / 45) + 1
-SETTINGS = ScanSettings(n_toys=100, function="exppoly3")
+SETTINGS = ScanSettings(n_toys=100, max_toys=0, function="exppoly3")
 
 
 @pytest.fixture(scope="module")
@@ -113,13 +113,17 @@ def test_few_events_and_an_excess_at_the_end_are_flagged(cases: Path) -> None:
 
 def test_an_empty_tail_of_a_given_background_is_named(cases: Path) -> None:
     file = cases / "hunt_shapes.root"
-    result = hunt_file(f"{file}:data", ScanSettings(n_toys=100), background=f"{file}:bkg_zero_tail")
+    result = hunt_file(
+        f"{file}:data", ScanSettings(n_toys=100, max_toys=0), background=f"{file}:bkg_zero_tail"
+    )
     assert result.bump_hunt.unscanned == ((235.0, 250.0),)
     assert any(
         "expects nothing in 235–250 GeV, where 23 events were seen" in n for n in result.notes
     )
     same = hunt_file(
-        f"{file}:data_zero_tail", ScanSettings(n_toys=100), background=f"{file}:bkg_zero_tail"
+        f"{file}:data_zero_tail",
+        ScanSettings(n_toys=100, max_toys=0),
+        background=f"{file}:bkg_zero_tail",
     )
     assert same.bump_hunt.local_p == result.bump_hunt.local_p
     assert same.bump_hunt.local_p > 1e-3

@@ -113,7 +113,11 @@ def test_without_refit_the_same_fails() -> None:
         rng = np.random.default_rng([1, seed])
         counts = np.histogram(masses(rng, 5000), EDGES)[0]
         fitted = BatchModel.make("auto", EDGES, counts).expected(counts)[0]
-        fixed = scan((counts, EDGES), fitted, ScanSettings(n_toys=N_TOYS, seed=seed, widths=WIDTHS))
+        fixed = scan(
+            (counts, EDGES),
+            fitted,
+            ScanSettings(n_toys=N_TOYS, max_toys=0, seed=seed, widths=WIDTHS),
+        )
         whole.append(fixed.global_p)
         table = JointTable.from_histogram((counts, EDGES))
         result = scan_jointly(
