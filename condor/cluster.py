@@ -14,6 +14,7 @@ from oddjet.condor.site import Cluster
 from oddjet.condor.submit import WORKER_ENVIRONMENT
 from oddjet.errors import ConfigError
 from oddjet.extras import install_command
+from oddjet.processes import safe_children
 
 __all__ = ["open_executor"]
 
@@ -41,6 +42,12 @@ def open_executor(
     cluster = cluster or Cluster()
     if report is not None:
         _check_report(cluster)
+    with safe_children(), _opened(cluster, report) as executor:
+        yield executor
+
+
+@contextmanager
+def _opened(cluster: Cluster, report: Path | None) -> Iterator[ExecutorBase]:
     if cluster.executor == "iterative":
         yield SerialExecutor(retries=cluster.retries)
     elif cluster.executor == "futures":

@@ -15,6 +15,7 @@ import oddjet
 from oddjet.condor.quoting import quoted
 from oddjet.condor.site import Site
 from oddjet.errors import ConfigError, ProcessingError
+from oddjet.processes import START
 
 __all__ = [
     "WORKER_ENVIRONMENT",
@@ -35,7 +36,7 @@ WORKER_ENVIRONMENT = {
     "TF_NUM_INTRAOP_THREADS": "1",
     "TF_NUM_INTEROP_THREADS": "1",
     "TF_CPP_MIN_LOG_LEVEL": "3",
-    # Its working folder may hold what others wrote. From Python 3.11 on; see `_START` for jobs.
+    # Its working folder may hold what others wrote. From Python 3.11 on; see `processes.START` for jobs.
     "PYTHONSAFEPATH": "1",
     # What glibc arrives at after some large arrays. Dask sets 64 kB for the first, and every
     # chunk then returns its memory and faults it in again: a quarter of the time of a skim.
@@ -58,12 +59,6 @@ WORKER_ENVIRONMENT = {
 }
 
 _PACKAGE, _UNPACKED, _WRAPPER = "oddjet.tar.gz", "package", "run.sh"
-
-_START = (
-    "import sys; sys.path = [p for p in sys.path if p]; import runpy; "
-    "runpy.run_module(sys.argv.pop(1), None, '__main__', True)"
-)
-"""Runs a module as `python -m` does, but imports nothing from the working folder, where transferred files are."""
 
 
 def site_lines(site: Site) -> dict[str, str]:
@@ -161,7 +156,7 @@ def _wrapper(site: Site, python: str, module: str) -> str:
     if not site.shared_files:
         lines += [f"mkdir -p {_UNPACKED}", f"tar -xzf {_PACKAGE} -C {_UNPACKED}"]
         lines += [f'export PYTHONPATH="$PWD/{_UNPACKED}${{PYTHONPATH:+:$PYTHONPATH}}"']
-    run = f'exec {quoted(python, "shell", "python")} -c "{_START}" {module} "$1" "$2"'
+    run = f'exec {quoted(python, "shell", "python")} -c "{START}" {module} "$1" "$2"'
     return "\n".join([*lines, run, ""])
 
 

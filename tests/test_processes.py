@@ -8,9 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 import pytest
+
+from oddjet.processes import START, safe_children, safe_command
 
 pytestmark = pytest.mark.usefixtures("heard_signals")
 
@@ -165,3 +168,48 @@ def test_workers_do_not_hear_what_a_terminal_sends_to_all() -> None:
         CHILD_IN_THE_BLOCK, lambda process: os.killpg(process.pid, signal.SIGINT)
     )
     assert (returned, output) == (130, "closed None\n")
+
+
+def test_the_environment_is_as_before_after_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    for before in (None, "", "1"):
+        if before is None:
+            monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+        else:
+            monkeypatch.setenv("PYTHONSAFEPATH", before)
+        with safe_children():
+            assert os.environ["PYTHONSAFEPATH"] == "1"
+        assert os.environ.get("PYTHONSAFEPATH") == before
+
+
+@pytest.mark.parametrize("options", [["-c", "import runpy, platform"], ["-m", "platform"]])
+def test_commands_are_safe_without_the_variable(tmp_path: Path, options: list[str]) -> None:
+    """As with Python 3.10, which does not know it."""
+    for module in ("runpy", "platform"):
+        (tmp_path / f"{module}.py").write_text("raise SystemExit(7)\n", encoding="utf-8")
+    plain = [sys.executable, *options]
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONSAFEPATH"}
+    for command, code in ((plain, 7), (safe_command(plain), 0)):
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, check=False, timeout=20
+        )
+        assert done.returncode == code, done.stderr
+    assert safe_command(["python", "-m", "a", "b"]) == ["python", "-c", START, "a", "b"]
+
+
+def test_python_without_the_variable_starts_workers_safely(tmp_path: Path) -> None:
+    """`-E` makes Python ignore it, as version 3.10 does."""
+    (tmp_path / "threading.py").write_text(
+        "open('ran', 'w')\nraise SystemExit(7)\n", encoding="utf-8"
+    )
+    work = (
+        "import sys; sys.path[:] = sys.argv[1:]\n"
+        "from oddjet.condor import Cluster, open_executor\n"
+        "with open_executor(Cluster(executor='futures', workers=1)) as executor:\n"
+        "    print(executor([1, 2], abs, 0)[0])\n"
+    )
+    command = [sys.executable, "-E", "-W", "ignore", "-c", work, *filter(None, sys.path)]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.stdout, done.returncode) == ("3\n", 0), done.stderr
+    assert not (tmp_path / "ran").exists()

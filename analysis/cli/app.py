@@ -15,7 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from oddjet.analysis.cli.console import err, exit_on_error, out
 from oddjet.datasets.disk.logs import DiscreetFormatter
-from oddjet.processes import end_children, stop_on_signals, stopped_by
+from oddjet.processes import end_children, safe_children, stop_on_signals, stopped_by
 
 __all__ = ["COMMANDS", "app", "main"]
 
@@ -182,7 +182,8 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        app()
+        with safe_children():
+            app()
     except BaseException:
         number = stopped_by()
         if number is None:

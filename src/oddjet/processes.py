@@ -1,20 +1,35 @@
-"""Processes that end: workers with their owner, and a command at a signal, with all that it started."""
+"""Processes: they import nothing from the working folder, and end with their owner or at a signal."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from multiprocessing import resource_tracker
+from multiprocessing import resource_tracker, util
 from types import FrameType
+from typing import Any
 
 import psutil
 
-__all__ = ["deaf_children", "end_children", "end_with_owner", "stop_on_signals", "stopped_by"]
+__all__ = [
+    "START",
+    "deaf_children",
+    "end_children",
+    "end_with_owner",
+    "safe_children",
+    "safe_command",
+    "stop_on_signals",
+    "stopped_by",
+]
+
+_SAFE = "import sys; sys.path = [p for p in sys.path if p]; "
+START = f"{_SAFE}import runpy; runpy.run_module(sys.argv.pop(1), None, '__main__', True)"
+"""Code for `python -c` that runs a module as `python -m` does, but imports nothing from the working folder."""
 
 _LOOK = 1.0
 _GRACE = 30.0
@@ -23,6 +38,9 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _received: list[tuple[int, float]] = []
 _starting: list[set[int]] = []
 """Signals that came in each block of `deaf_children` that is open."""
+_lock = threading.RLock()
+_before: list[str | None] = []
+"""PYTHONSAFEPATH before each block of `safe_children` that is open."""
 
 
 def end_with_owner(owner: int) -> None:
@@ -41,6 +59,68 @@ def end_with_owner(owner: int) -> None:
 
 
 @contextmanager
+def safe_children() -> Iterator[None]:
+    """Let Python processes that start in the block import nothing from the working folder.
+
+    There others may have put files. Workers and trackers of multiprocessing and loky are `python -c` and
+    `python -m`, which look there first, even for modules of Python itself.
+    """
+    with _lock:
+        _before.append(os.environ.get("PYTHONSAFEPATH"))
+        os.environ["PYTHONSAFEPATH"] = "1"
+        if sys.version_info < (3, 11) or sys.flags.ignore_environment:
+            _start_safely()
+    try:
+        yield
+    finally:
+        with _lock:  # blocks of several threads may end in any order
+            before = _before.pop()
+            if before is None:
+                os.environ.pop("PYTHONSAFEPATH", None)
+            else:
+                os.environ["PYTHONSAFEPATH"] = before
+
+
+def _start_safely() -> None:
+    """Change how multiprocessing and loky start Python where it does not know PYTHONSAFEPATH."""
+    from loky.backend import fork_exec  # noqa: PLC0415 (needed here alone)
+
+    def changed(start: Callable[..., Any], place: int) -> Callable[..., Any]:
+        def start_safely(*arguments: Any, **options: Any) -> Any:
+            command = safe_command(arguments[place])
+            return start(*arguments[:place], command, *arguments[place + 1 :], **options)
+
+        start_safely.is_safe = True  # type: ignore[attr-defined]
+        return start_safely
+
+    places: tuple[tuple[Any, str, int], ...] = (
+        (util, "spawnv_passfds", 1),
+        (fork_exec, "fork_exec", 0),
+    )
+    for module, name, place in places:
+        start = getattr(module, name)
+        if not hasattr(start, "is_safe"):
+            setattr(module, name, changed(start, place))
+
+
+def safe_command(command: Sequence[str]) -> list[str]:
+    """Give a command of Python that looks for no module in the working folder.
+
+    >>> safe_command(["python", "-B", "-c", "import x", "y"])
+    ['python', '-B', '-c', 'import sys; sys.path = [p for p in sys.path if p]; import x', 'y']
+    """
+    command = list(command)
+    for place, part in enumerate(command[:-1]):
+        if part == "-c":
+            command[place + 1] = _SAFE + command[place + 1]
+            break
+        if part == "-m":
+            command[place : place + 1] = ["-c", START]
+            break
+    return command
+
+
+@contextmanager
 def deaf_children() -> Iterator[None]:
     """Let what is started in the block not hear Ctrl-C, which a terminal sends to workers as well.
 
@@ -49,11 +129,13 @@ def deaf_children() -> Iterator[None]:
     it came to: a worker that is half started would complain as well.
     """
     # Starting the tracker would let the thread hear again.
-    resource_tracker.ensure_running()
+    with safe_children():
+        resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     _starting.append(set())
     try:
-        yield
+        with safe_children():
+            yield
     finally:
         came = _starting.pop()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -154,3 +154,51 @@ def test_a_dashboard_is_shown_where_it_is_asked_for(
         assert link.startswith("http://127.0.0.1:")
         assert status_of(link) == 200
     assert f"which all users of this machine can open: {link}" in caplog.text
+
+
+START = """
+import sys
+from oddjet.condor import Cluster, open_executor
+
+if __name__ == "__main__":
+    if sys.argv[1] == "simulate":
+        from oddjet.analysis.cli.app import main
+        from oddjet.datasets.simulation import blocks
+
+        blocks.BLOCK_EVENTS = 2
+        main()
+    else:
+        with open_executor(Cluster(executor=sys.argv[1], workers=1)) as executor:
+            print(executor([1, 2], abs, 0)[0])
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["futures"], ["dask"], ["simulate", "qcd", "-n", "3", "-j", "2", "-o", "../qcd.root"]],
+    ids=lambda arguments: arguments[0],
+)
+def test_nothing_in_the_working_folder_is_imported(tmp_path: Path, arguments: list[str]) -> None:
+    """Workers, and trackers of what they share, look for modules there by default."""
+    shared, own = tmp_path / "shared", tmp_path / "own"
+    shared.mkdir(mode=0o777)
+    own.mkdir()
+    (own / "start.py").write_text(START, encoding="utf-8")
+    ran = tmp_path / "ran"
+    for module in ("threading", "signal", "runpy", "loky", "pickle"):
+        harm = f"open({str(ran)!r}, 'a').write(__name__)\nraise SystemExit(1)\n"
+        (shared / f"{module}.py").write_text(harm, encoding="utf-8")
+        if os.geteuid() == 0:
+            os.chown(shared / f"{module}.py", NOBODY, NOBODY)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", str(own / "start.py"), *arguments],
+        cwd=shared,
+        env={k: v for k, v in os.environ.items() if k != "PYTHONSAFEPATH"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert not ran.exists(), ran.read_text(encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+    assert "3" in done.stdout
