@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import logging
 import os
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -59,7 +60,10 @@ class LastingPool(concurrent.futures.Executor):
         where: TracebackType | None,
     ) -> None:
         """End the workers: once they are done, or at once after an interruption."""
-        self._pool.shutdown(wait=True, kill_workers=_is_interruption(error))
+        is_interrupted = error is not None and not isinstance(error, Exception)
+        # loky complains of what is cancelled when it kills.
+        with _quiet("concurrent.futures") if is_interrupted else contextlib.nullcontext():
+            self._pool.shutdown(wait=True, kill_workers=is_interrupted)
 
     def submit(
         self, function: Callable[..., Any], /, *args: Any, **kwargs: Any
@@ -81,8 +85,15 @@ class LastingPool(concurrent.futures.Executor):
         self._pool.shutdown(wait=wait)
 
 
-def _is_interruption(error: BaseException | None) -> bool:
-    return error is not None and not isinstance(error, Exception)
+@contextlib.contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Let a library's logger say nothing in the block."""
+    log = logging.getLogger(name)
+    was, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = was
 
 
 @dataclass
@@ -130,11 +141,10 @@ class PoolExecutor(FuturesExecutor):  # type: ignore[misc]
         try:
             for future in concurrent.futures.as_completed(futures):
                 accumulator = accumulate([future.result()], accumulator)
-        except BaseException as error:
+        except Exception:
             for future in futures:
                 future.cancel()
-            if not _is_interruption(error):
-                concurrent.futures.wait(futures)
+            concurrent.futures.wait(futures)
             raise
         return accumulator, 0
 

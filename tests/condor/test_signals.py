@@ -25,7 +25,7 @@ def work(folder):
 def command():
     kind, folder = sys.argv[1:]
     with open_executor(Cluster(executor=kind, workers=1)) as executor:
-        executor([folder] * 3, work, None)
+        executor([folder] * 30, work, None)
 
 def app():
     with exit_on_error():
