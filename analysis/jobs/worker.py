@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from oddjet.condor.cluster import open_executor
-from oddjet.errors import OddjetError
+from oddjet.errors import OddjetError, without_queries
+from oddjet.faults import describe_fault
 from oddjet.processors.jobs import run_job
 
 __all__ = ["main"]
@@ -19,8 +20,11 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with open_executor() as executor:
             run_job(path, parts, executor=executor)
-    except OddjetError as error:
-        sys.stderr.write(f"error: {type(error).__name__}\n{error}\n")
+    except Exception as error:
+        text = str(error) if isinstance(error, OddjetError) else describe_fault(error)
+        if text is None:
+            raise
+        sys.stderr.write(without_queries(f"error: {type(error).__name__}\n{text}\n"))
         return 1
     return 0
 
