@@ -239,7 +239,11 @@ def read_site(site: str) -> dict[str, Any]:
     """
     known = sorted(path.stem for path in SITES.glob("*.yaml"))
     is_path = "/" in site or site.endswith((".yaml", ".yml"))
-    path = Path(site).expanduser() if is_path else SITES / f"{site}.yaml"
+    try:
+        path = Path(site).expanduser() if is_path else SITES / f"{site}.yaml"
+    except RuntimeError as error:
+        msg = f"site: {site}: there is no home to put in place of ~ ({error}): write the whole path"
+        raise ConfigError(msg) from error
     if not is_path and site not in known:
         msg = (
             f"site: no profile {site!r}.{did_you_mean(site, known)} There are {', '.join(known)}; or give the path"

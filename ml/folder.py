@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
+import logging
 import os
 import shutil
 import stat
@@ -31,12 +33,16 @@ __all__ = [
     "FoldsInfo",
     "Info",
     "applying",
+    "move_unusable",
     "read_info",
     "reading",
     "replace_folder",
+    "require_place",
     "require_same",
     "write_info",
 ]
+
+logger = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
 """Raised when the layout of saved folders changes; a newer one is refused."""
@@ -104,12 +110,7 @@ def replace_folder(folder: Path, *, marker: str) -> Iterator[Path]:
         DetectorError: If `folder` holds something else.
     """
     folder = Path(folder)
-    if folder.exists() and not _is_replaceable(folder, marker):
-        msg = (
-            f"{folder} exists and does not look like a saved folder (it has no {marker}): it is "
-            f"left alone. Save somewhere else, or move it away."
-        )
-        raise DetectorError(msg)
+    require_place(folder, marker=marker)
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
@@ -117,15 +118,68 @@ def replace_folder(folder: Path, *, marker: str) -> Iterator[Path]:
         new = temporary / "new"
         new.mkdir()
         yield new
-        if folder.exists():
+        if os.path.lexists(folder):
             folder.rename(temporary / "old")
         new.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def require_place(folder: Path, *, marker: str) -> None:
+    """Refuse to save in a folder that holds something else than what was saved there.
+
+    Raises:
+        DetectorError: If it does.
+    """
+    if not _is_replaceable(folder, marker):
+        msg = (
+            f"{folder} exists and does not look like a saved folder (it has no {marker}): it is "
+            f"left alone. Save somewhere else, or move it away."
+        )
+        raise DetectorError(msg)
+
+
 def _is_replaceable(folder: Path, marker: str) -> bool:
+    if not os.path.lexists(folder):  # not so for links that lead nowhere
+        return True
     return folder.is_dir() and ((folder / marker).is_file() or not any(folder.iterdir()))
+
+
+def move_unusable(folder: Path, *, marker: str) -> None:
+    """Move what cannot be used in the place of a saved folder aside, to `FOLDER.unusable-1` and so on.
+
+    That is all that is there, if it is no saved folder; else what was not saved with it, such as files
+    of a file manager. Warnings say so.
+    """
+    strays = list(_strays(folder, marker)) if _is_replaceable(folder, marker) else [folder]
+    if not strays:
+        return
+    numbers = (folder.with_name(f"{folder.name}.unusable-{n}") for n in itertools.count(1))
+    aside = next(path for path in numbers if not os.path.lexists(path))
+    for path in strays:
+        target = aside / path.relative_to(folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(target)
+    what = (
+        f"{folder} holds no {marker}" if strays == [folder] else f"{strays[0]} was not saved there"
+    )
+    more = f", nor were {len(strays) - 1} others" if len(strays) > 1 else ""
+    logger.warning("%s%s: moved to %s", what, more, aside)
+
+
+def _strays(folder: Path, name: str) -> Iterator[Path]:
+    """Give what is in a saved folder, and in those in it, but in no name of its JSON file `name`."""
+    try:
+        files = [name, *read_json(folder / name, largest=LARGEST_INFO)["files"]]
+    except (OSError, OddjetError, TypeError, KeyError):
+        return  # nobody knows what was saved
+    known = {path for file in files for path in (Path(file), *Path(file).parents)}
+    for place, folders, others in os.walk(folder):
+        for entry in [*folders, *others]:
+            path = Path(place, entry)
+            if path.relative_to(folder) not in known:
+                yield path
+        folders[:] = [entry for entry in folders if Path(place, entry).relative_to(folder) in known]
 
 
 def write_info(folder: Path, name: str, info: dict[str, Any]) -> str:

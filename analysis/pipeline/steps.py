@@ -27,7 +27,8 @@ from oddjet.datasets.luminosity.recorded import data_luminosity
 from oddjet.datasets.skims.manifest import MANIFEST, Manifest, read_manifest
 from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ConfigError
-from oddjet.ml.folds import FoldedDetector
+from oddjet.ml.folder import move_unusable
+from oddjet.ml.folds import INFO_FILE, FoldedDetector
 from oddjet.processors.engine.options import RunOptions
 from oddjet.processors.engine.progress import Reporter, SilentReporter
 from oddjet.processors.run import run_skim
@@ -311,6 +312,8 @@ def ready_skim(config: AnalysisConfig, reporter: Reporter) -> Skim:
 def train_detectors(run: Run, reporter: Reporter) -> dict[str, FoldedDetector]:
     """Train those detectors of an analysis, label to detector, that do not hold any more."""
     config = run.config
+    for folder in run.models.values():  # the run's own: nothing of anybody's is there
+        move_unusable(folder, marker=INFO_FILE)
     return {
         detector.key: train_detector(
             run.skim,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pkgutil
 import shutil
 from pathlib import Path
@@ -22,7 +23,8 @@ from oddjet.errors import ConfigError, DetectorError
 from oddjet.ml import detector_class
 from oddjet.ml.decorrelation import DECORRELATIONS
 from oddjet.ml.detectors import DETECTORS
-from oddjet.ml.folds import FoldedDetector
+from oddjet.ml.folder import require_place
+from oddjet.ml.folds import INFO_FILE, FoldedDetector
 from oddjet.processors.engine.progress import Reporter, SilentReporter
 from oddjet.registry import Registry
 
@@ -93,7 +95,7 @@ def place_of(folder: Path) -> Path:
     Raises:
         ConfigError: It is /.
     """
-    place = folder.resolve()
+    place = Path(os.path.realpath(folder))  # `resolve` raises where links lead in a circle
     if not place.name:
         msg = f"{folder} cannot be the folder of a detector: name a folder below it"
         raise ConfigError(msg)
@@ -131,10 +133,11 @@ def train_detector(
 
     Raises:
         TooFewJetsError: A fold has too few jets to train, to calibrate or to decorrelate.
-        DetectorError: The detector is unknown, or its training diverges.
+        DetectorError: The detector is unknown, its training diverges, or `output` holds something else.
         ConfigError: The skim has no background, or no signal for a supervised detector; or `output` is /.
     """
     reporter, output = reporter or SilentReporter(), place_of(output)
+    require_place(output, marker=INFO_FILE)  # before hours of training
     key = training_key(skim, detector, folds=folds, seed=seed)
     trained = _train(skim, detector, output, key, folds=folds, seed=seed, reporter=reporter)
     mass = (decorrelation and decorrelation.mass) or mass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -22,6 +23,9 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
     Yields:
         The path to write to.
 
+    Raises:
+        OSError: If nothing can be written there, before the block where that is known; it names `path`.
+
     >>> import tempfile
     >>> target = Path(tempfile.mkdtemp()) / "new" / "a.txt"
     >>> with atomic_write(target) as temporary:
@@ -30,8 +34,16 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
     ('whole', 1)
     """
     path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
+    try:
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent
+        )
+    except OSError as error:
+        error.filename = str(path)  # a name that its owner knows
+        raise
     os.close(handle)
     temporary = Path(name)
     try:
@@ -41,6 +53,10 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(path)
+    except OSError as error:
+        if str(error.filename) == name:
+            error.filename, error.filename2 = str(path), None
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

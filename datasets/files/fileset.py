@@ -389,7 +389,7 @@ def _refuse_same_paths(fileset: Fileset) -> None:
     owners: dict[str, tuple[str, str]] = {}
     for name, dataset in fileset.datasets.items():
         for path in dataset.files:
-            real = path if is_remote(path) else str(Path(path).resolve())
+            real = path if is_remote(path) else os.path.realpath(path)
             if real in owners:
                 other, other_path = owners[real]
                 msg = (

@@ -100,7 +100,7 @@ def simulate(
         progress: Called with the number of events done after every block.
 
     Raises:
-        ConfigError: An argument is invalid; the message says which.
+        ConfigError: An argument is invalid; the message says which. Or a folder is in the place.
         ProcessingError: Pythia does not initialise or yields no events, or a worker died.
     """
     chosen = get_process(process)
@@ -109,6 +109,10 @@ def simulate(
     _check_count("workers", workers, 1, 4096)
     pt_slice = make_slice(chosen, process, pt_hat_min, pt_hat_max)
     output = Path(output)
+    for place in (output, summary_path(output)):
+        if place.is_dir():
+            msg = f"{place} is a folder, and a file is to be written there: name another, or move it away"
+            raise ConfigError(msg)
     blocks = plan_blocks(process, pt_slice, seed, n_events)
     start = time.perf_counter()
 

@@ -28,7 +28,7 @@ _MENDED: dict[int, str] = {
     errno.EPERM: f"you may not do this there: change the permissions, or {_ELSEWHERE}",
     errno.ENOTDIR: f"a file is where a folder should be: move it away, or {_ELSEWHERE}",
     errno.EEXIST: f"something is there already: move it away, or {_ELSEWHERE}",
-    errno.EISDIR: "a folder is where a file should be: name a file",
+    errno.EISDIR: f"a folder is where a file should be: move it away, or {_ELSEWHERE}",
     errno.ENOENT: "it is not there: look for a misspelt name, or a folder that was moved",
     errno.ENAMETOOLONG: "the name is longer than the file system takes: write a shorter one",
     errno.ELOOP: "links there lead in a circle: remove one",

@@ -99,3 +99,8 @@ def test_lines_of_a_site() -> None:
 def test_inconsistent_clusters_are_refused(settings: dict[str, str], told: str) -> None:
     with pytest.raises(ValidationError, match=told):
         Cluster(**settings)
+
+
+def test_an_unknown_home_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"site: ~nosuchuser/x\.yaml: there is no home"):
+        read_site("~nosuchuser/x.yaml")

@@ -14,6 +14,7 @@ from oddjet.ml.evaluation.checks import checked_columns
 from oddjet.ml.folder import (
     SCHEMA_VERSION,
     applying,
+    move_unusable,
     read_info,
     reading,
     replace_folder,
@@ -203,3 +204,57 @@ def test_what_libraries_raise_becomes_one_line() -> None:
         assert "\n" not in str(caught.value)
     with pytest.raises(NonFiniteError, match="kept"), applying("Kmeans"):
         checked_columns({"kept": [np.nan]}, where="test")
+
+
+def test_links_that_lead_nowhere_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "x").symlink_to("x")
+    with pytest.raises(DetectorError, match="left alone"):
+        save(tmp_path / "x")
+    assert (tmp_path / "x").is_symlink()
+
+
+@pytest.mark.parametrize("kind", ["file", "loop", "no names"])
+def test_what_cannot_be_used_is_moved_aside(
+    tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    place, aside = tmp_path / "x", tmp_path / "x.unusable-2"
+    (tmp_path / "x.unusable-1").touch()
+    if kind == "file":
+        place.write_text("one")
+    elif kind == "loop":
+        place.symlink_to("x")
+    else:
+        save(place)
+        (place / "info.json").unlink()
+    move_unusable(place, marker="info.json")
+    assert f"{place} holds no info.json: moved to {aside}" in caplog.text
+    assert os.path.lexists(aside)
+    assert not os.path.lexists(place)
+    save(place)
+
+
+def test_strays_are_moved_out_of_a_saved_folder(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    place, aside = tmp_path / "x", tmp_path / "x.unusable-1"
+    save(place)
+    move_unusable(place, marker="info.json")
+    assert not aside.exists()
+    strays = {".DS_Store", "sub/.nfs001", "sub/x.py", "new/deep"}
+    (place / "new").mkdir()
+    for name in strays:
+        (place / name).write_text("stray")
+    (place / "link").symlink_to("a.txt")
+    move_unusable(place, marker="info.json")
+    read_info(place, "info.json")
+    moved = {path.relative_to(aside).as_posix() for path in aside.rglob("*") if path.is_file()}
+    assert moved >= strays
+    assert (aside / "link").is_symlink()
+    assert f"was not saved there, nor were 4 others: moved to {aside}" in caplog.text
+
+
+def test_other_damage_is_not_moved(tmp_path: Path) -> None:
+    save(tmp_path / "x")
+    (tmp_path / "x" / "info.json").write_text("{")
+    move_unusable(tmp_path / "x", marker="info.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]

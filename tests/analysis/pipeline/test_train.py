@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from toy_tables import write_table
 
-from oddjet.analysis.config import DecorrelationConfig, DetectorConfig
+from oddjet.analysis.config import DecorrelationConfig, DetectorConfig, make_config
 from oddjet.analysis.pipeline import train as training
+from oddjet.analysis.pipeline.folder import Run
+from oddjet.analysis.pipeline.steps import train_detectors
 from oddjet.analysis.pipeline.train import (
     KEY_FILE,
     background_datasets,
@@ -21,7 +23,7 @@ from oddjet.analysis.pipeline.train import (
 from oddjet.datasets.disk.digest import source_digest
 from oddjet.datasets.jets import Truth, make_jets
 from oddjet.datasets.skims.skim import Skim
-from oddjet.errors import ConfigError, TooFewJetsError, UnknownDetectorError
+from oddjet.errors import ConfigError, DetectorError, TooFewJetsError, UnknownDetectorError
 from oddjet.ml.folds import FoldedDetector
 from oddjet.ml.networks.resume import Resume, TrainingState
 from oddjet.processors.engine.progress import SilentReporter
@@ -272,3 +274,41 @@ def test_too_few_jets_and_unknown_detectors_leave_nothing_behind(tmp_path: Path)
     with pytest.raises(UnknownDetectorError, match="kmeans"):
         train_detector(skim, DetectorConfig(name="kmean"), tmp_path / "models" / "kmean")
     assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize("kind", ["file", "skim", "loop"])
+def test_what_is_in_the_place_is_seen_before_the_training(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    skim = write_skim(tmp_path / "skim", {"q": "background"}, n=5)
+    place = tmp_path / kind
+    if kind == "file":
+        place.touch()
+    elif kind == "loop":
+        place.symlink_to(place)
+    monkeypatch.setattr(FoldedDetector, "fit", lambda *_, **__: pytest.fail("it trains"))
+    with pytest.raises(DetectorError, match=r"left alone\. Save somewhere else"):
+        train_detector(skim, OBSERVABLES, place)
+
+
+def test_in_a_run_a_stray_file_trains_nothing_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detector = {"name": "kmeans", "hyper_parameters": {"k": 2, "starts": 1}}
+    given = {"name": "a", "output": str(tmp_path), "detectors": [detector]}
+    files = {"datasets": {"q": {"kind": "background", "files": ["/none.root"]}}}
+    run = Run(make_config(given | {"fileset": files}, where="test"))
+    run.__dict__["skim"] = write_skim(tmp_path / "skim", {"q": "background"})
+    place = run.models["kmeans"]
+    fitted = train_detectors(run, SilentReporter())["kmeans"]
+    (place / ".DS_Store").touch()
+    with monkeypatch.context() as patch:
+        patch.setattr(FoldedDetector, "fit", lambda *_, **__: pytest.fail("it trains"))
+        again = train_detectors(run, SilentReporter())["kmeans"]
+    assert again.fingerprint == fitted.fingerprint
+    (place / "folds.json").unlink()
+    assert train_detectors(run, SilentReporter())["kmeans"].k == 3
+    assert (place.with_name("kmeans.unusable-1") / ".DS_Store").is_file()
+    assert (place.with_name("kmeans.unusable-2") / "fold0").is_dir()
+    train_detectors(run, SilentReporter())
+    assert len(list(place.parent.glob("*.unusable-*"))) == 2

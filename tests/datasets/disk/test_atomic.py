@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from oddjet.datasets.disk.atomic import atomic_write, write_text
+from oddjet.faults import describe_fault
 
 
 def test_target_appears_at_the_end_only(tmp_path: Path) -> None:
@@ -48,3 +49,28 @@ def test_permissions_follow_the_umask(tmp_path: Path) -> None:
 def test_text_is_utf8(tmp_path: Path) -> None:
     write_text(tmp_path / "a.txt", "τ21")
     assert (tmp_path / "a.txt").read_bytes() == "τ21".encode()
+
+
+def test_a_folder_in_the_place_is_named_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError) as caught, atomic_write(tmp_path):
+        pytest.fail("it was not seen")
+    assert caught.value.filename == str(tmp_path)
+    assert str(describe_fault(caught.value)).startswith(f"{tmp_path}: Is a directory\n")
+    assert "move it away" in str(describe_fault(caught.value))
+
+
+def test_errors_name_the_file_and_not_the_temporary_one(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="too long") as caught, atomic_write(tmp_path / ("a" * 250)):
+        pass
+    assert caught.value.filename == str(tmp_path / ("a" * 250))
+
+    def come_between() -> None:
+        with atomic_write(tmp_path / "a") as temporary:
+            (tmp_path / "a").mkdir()
+            temporary.write_text("")
+
+    with pytest.raises(IsADirectoryError) as caught:
+        come_between()
+    assert caught.value.filename == str(tmp_path / "a")
+    assert "a." not in str(caught.value)

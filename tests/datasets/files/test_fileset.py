@@ -330,3 +330,10 @@ def test_yaml_cannot_name_a_missing_file_without_notice(tmp_path: Path) -> None:
     fileset = load_fileset(write_yaml(tmp_path, "datasets: {q: {files: [a.root], kind: data}}"))
     with pytest.raises(BadFileError, match=r"a\.root does not exist"):
         check_fileset(fileset)
+
+
+def test_links_in_a_circle_are_files_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "a.root").symlink_to("a.root")
+    assert set(load_fileset(str(tmp_path / "a.root")).datasets["files"].files) == {
+        str(tmp_path / "a.root")
+    }

@@ -240,3 +240,13 @@ def test_arguments_that_cannot_be_meant(
     with pytest.raises(ConfigError, match=message):
         simulate(output=tmp_path / "x.root", **call)  # type: ignore[arg-type]
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["x.root", "x.summary.json"])
+def test_a_folder_in_the_place_is_seen_first(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / name).mkdir()
+    monkeypatch.setattr(run, "simulate_block", lambda _: pytest.fail("it simulates"))
+    with pytest.raises(ConfigError, match=rf"{name} is a folder"):
+        simulate("qcd", 10, seed=1, output=tmp_path / "x.root")
