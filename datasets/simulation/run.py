@@ -109,10 +109,7 @@ def simulate(
     _check_count("workers", workers, 1, 4096)
     pt_slice = make_slice(chosen, process, pt_hat_min, pt_hat_max)
     output = Path(output)
-    for place in (output, summary_path(output)):
-        if place.is_dir():
-            msg = f"{place} is a folder, and a file is to be written there: name another, or move it away"
-            raise ConfigError(msg)
+    _check_places(output, summary_path(output))
     blocks = plan_blocks(process, pt_slice, seed, n_events)
     start = time.perf_counter()
 
@@ -153,6 +150,13 @@ def _write(
             if progress is not None:
                 progress(writer.n_events)
     return writer, tally
+
+
+def _check_places(*files: Path) -> None:
+    for file in files:
+        if file.is_dir():
+            msg = f"{file} is a folder, and a file is to be written there: name another, or move it away"
+            raise ConfigError(msg)
 
 
 def _check_count(name: str, value: int, lowest: int, highest: int) -> None:
