@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
 from oddjet.bounds import (
@@ -27,8 +27,9 @@ from oddjet.datasets.disk.changes import changed_at
 from oddjet.datasets.disk.checksums import Verify
 from oddjet.datasets.disk.validation import read_config, validate
 from oddjet.datasets.files.fileset import Fileset, load_fileset
-from oddjet.errors import ConfigError, OddjetError
+from oddjet.errors import ConfigError, OddjetError, shortened
 from oddjet.ml.decorrelation import check_methods, method_name
+from oddjet.problems import Settings
 from oddjet.processors.events.selection import Selection
 
 __all__ = [
@@ -53,10 +54,6 @@ Mass = Annotated[float, Field(ge=0, le=100_000)]
 """Or a transverse momentum [GeV]."""
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
 def _distinct(value: tuple[float, ...]) -> tuple[float, ...]:
     if not value or len(set(value)) != len(value):
         msg = f"expected at least one, none twice, received {list(value)}"
@@ -64,7 +61,7 @@ def _distinct(value: tuple[float, ...]) -> tuple[float, ...]:
     return tuple(sorted(value))
 
 
-class ImageConfig(_Settings):
+class ImageConfig(Settings):
     """Pixels of the images a skim keeps beside the constituents.
 
     Attributes:
@@ -76,7 +73,7 @@ class ImageConfig(_Settings):
     half_width: float = Field(default=0.8, gt=0, le=10)
 
 
-class DetectorConfig(_Settings):
+class DetectorConfig(Settings):
     """One detector to train and apply.
 
     Attributes:
@@ -97,7 +94,7 @@ class DetectorConfig(_Settings):
         return self.label or self.name.rpartition(":")[2].replace(".", "_")
 
 
-class DecorrelationConfig(_Settings):
+class DecorrelationConfig(Settings):
     """How scores are made independent of mass and pt.
 
     Attributes:
@@ -142,7 +139,7 @@ class DecorrelationConfig(_Settings):
         return method_name(self.cut or next(iter(self.methods)))
 
 
-class PseudoData(_Settings):
+class PseudoData(Settings):
     """Pseudo-data drawn from simulation, where there is no data to hunt in.
 
     Attributes:
@@ -230,7 +227,7 @@ class HuntConfig(ScanSettings):
         return round((self.range[1] - self.range[0]) / self.bin_width)
 
 
-class InjectionConfig(_Settings):
+class InjectionConfig(Settings):
     """Signal injected into background, as if both were data.
 
     A fraction is the number of injected signal jets over that of background jets, both counted among
@@ -257,7 +254,7 @@ class InjectionConfig(_Settings):
     _rising = field_validator("fractions", "seeds")(_distinct)
 
 
-class AnalysisConfig(_Settings):
+class AnalysisConfig(Settings):
     """A whole analysis.
 
     Attributes:
@@ -371,7 +368,7 @@ def read_settings(
     if config is not None:
         return load_config(config, changes)
     default = {
-        "name": output.name,
+        "name": shortened("".join(c if c.isprintable() else "?" for c in output.name), 200),
         "output": output,
         "samples": output.parent / "samples",
         "fileset": "",

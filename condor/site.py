@@ -7,20 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from oddjet.bounds import MOST_PROCESSES, MOST_WORKERS, FolderPath, refuse_more
 from oddjet.condor.quoting import problem_with
-from oddjet.errors import ConfigError, did_you_mean
+from oddjet.errors import ConfigError, did_you_mean, shortened
 from oddjet.parsing import parse_yaml
+from oddjet.problems import MOST_SHOWN, Settings, describe_problem, with_value
 
 __all__ = ["SITES", "Cluster", "Site", "read_site"]
 
@@ -36,7 +29,7 @@ _NAME = re.compile(
 _HOST = r"^[A-Za-z0-9_.:\[\]-]+$"
 
 
-class Site(BaseModel):
+class Site(Settings):
     """A site profile.
 
     Attributes:
@@ -60,8 +53,6 @@ class Site(BaseModel):
         scheduler_host: Address on which Dask's scheduler listens; all, with TLS, by default.
         worker_ports: Port or ``first:last`` on which Dask's workers may listen.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     cores: int = Field(default=1, ge=1, le=1024)
     memory: str = "2 GB"
@@ -266,7 +257,10 @@ def read_site(site: str) -> dict[str, Any]:
     try:
         Site.model_validate(data)
     except ValidationError as error:
-        lines = [_describe(problem) for problem in error.errors(include_url=False)]
+        problems = error.errors(include_url=False)
+        lines = [_describe(problem) for problem in problems[:MOST_SHOWN]]
+        if (more := len(problems) - MOST_SHOWN) > 0:
+            lines.append(f"and {more} more")
         raise ConfigError(
             "\n".join([f"site: {path}:", *(f"  {line}" for line in lines)])
         ) from error
@@ -274,7 +268,7 @@ def read_site(site: str) -> dict[str, Any]:
 
 
 def _describe(problem: Any) -> str:
-    key = ".".join(map(str, problem["loc"]))
+    key, told = shortened(".".join(map(str, problem["loc"]))), describe_problem(problem)
     if problem["type"] == "extra_forbidden":
-        return f"{key}: unknown key.{did_you_mean(key, Site.model_fields)}"
-    return f"{key}: {problem['msg'].removeprefix('Value error, ')}"
+        return f"{key}: {told}.{did_you_mean(key, Site.model_fields)}"
+    return f"{key}: {with_value(told, problem)}"

@@ -9,11 +9,12 @@ from typing import Any, TypeAlias
 import awkward as ak
 import hist
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from oddjet.datasets.jets import Jets, require_columns
 from oddjet.errors import ConfigError, NonFiniteError
 from oddjet.ml.score_names import ScoreName
+from oddjet.problems import Settings
 from oddjet.processors.pseudodata import ExpectedWeights
 from oddjet.processors.sample import HuntSample
 from oddjet.typing import Bools, Floats
@@ -54,7 +55,7 @@ PT_EDGES = (150.0, 200.0, 300.0, 400.0, 500.0, 650.0, 800.0, 1000.0, 13000.0)
 """Edges of the pt axis [GeV] unless others are given."""
 
 
-class HistogramSettings(BaseModel):
+class HistogramSettings(Settings):
     """What is filled.
 
     Attributes:
@@ -68,8 +69,6 @@ class HistogramSettings(BaseModel):
             table. The first is the main one; none without a joint table.
         sample: The jets that are hunted in; None without a joint table.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     mass: str = "msoftdrop"
     n_bins: int = Field(default=60, ge=1)

@@ -33,3 +33,12 @@ def test_the_cause_counts() -> None:
     error.__cause__ = OSError(errno.EDQUOT, "Disk quota exceeded", "/a")
     assert str(describe_fault(error)).startswith("/a: Disk quota exceeded\nyour quota is used up")
     assert describe_fault(RuntimeError("x")) is None
+
+
+def test_a_link_that_leads_nowhere_is_told(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(FileExistsError) as caught:
+        (tmp_path / "loop").mkdir(parents=True, exist_ok=True)
+    assert "loop: this link leads nowhere, or in a circle\nremove it" in str(
+        describe_fault(caught.value)
+    )

@@ -35,6 +35,12 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         (f"a: 0x{'f' * 5000}", "a number of 5002"),
         (f"a: 1{':59' * 300_000}", "a number of"),
         ("a: 18446744073709551616", "2^64"),
+        ("\na: 0450", r"line 2: the number 0450 begins with 0.* write 450, or '0450' in quotes"),
+        ("a: -010", "write -10,"),
+        ("a: 0_1_0", "the number 0_1_0 .* write 1_0,"),
+        ("a: 00", "write 0,"),
+        ("a: !!int 1:40", "the number 1:40 is in base 60"),
+        ("a: !!float 1:40.5", "base 60"),
         ('a: "\\0"', "NUL"),
         ("a: 1\nb: {x: 1, x: 2}", "'x' is there twice"),
         ("\ud800", "surrogates"),
@@ -50,12 +56,16 @@ def test_hostile_yaml_is_refused_at_once(text: str, expected: str) -> None:
 
 def test_what_people_write_is_read() -> None:
     text = "base: &base {n: 1e3, t: 12:00:00}\nmore: {<<: *base, x: [*base, 1_000, 0x10, .inf]}\n"
-    base = {"n": 1000.0, "t": 43200}
+    base = {"n": 1000.0, "t": "12:00:00"}
     assert parse_yaml(text) == {
         "base": base,
         "more": {**base, "x": [base, 1000, 16, float("inf")]},
     }
     assert parse_yaml("") is None
+    numbers = "[0, -0, 0.5, 00.5, 100_000, 1:40, 190:20:30.15, 1:75, 0o17, 09, 2001-12-14 21:59:43]"
+    *read, moment = parse_yaml(numbers)
+    assert read == [0, 0, 0.5, 0.5, 100_000, "1:40", "190:20:30.15", "1:75", "0o17", "09"]
+    assert moment.hour == 21
 
 
 @pytest.mark.parametrize(

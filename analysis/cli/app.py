@@ -128,7 +128,11 @@ class LazyGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Call the command; every error becomes one message and an exit code."""
         with exit_on_error(debug=bool(ctx.params.get("debug"))):
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            except typer.BadParameter as error:
+                error.message = _plain_words(error)
+                raise
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
         """Give the command that is called itself, not only its name and help."""
@@ -139,6 +143,17 @@ class LazyGroup(TyperGroup):
             single.command(name)(getattr(module, name))
             command = typer.main.get_command(single)
         return name, command, rest
+
+
+def _plain_words(error: typer.BadParameter) -> str:
+    """Say what is wrong with an argument as of a setting, where pydantic has found it."""
+    cause: Any = error.__cause__
+    if not hasattr(cause, "errors"):
+        return error.message
+    from oddjet.problems import describe_problem, with_value  # noqa: PLC0415 (pydantic is slow to import)
+
+    first = cause.errors(include_url=False)[0]
+    return with_value(describe_problem(first), first)
 
 
 app = typer.Typer(

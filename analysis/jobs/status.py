@@ -22,7 +22,13 @@ from oddjet.analysis.jobs.damage import (
 from oddjet.analysis.jobs.submit import BATCH, list_jobs, list_rounds, read_batch
 from oddjet.analysis.pipeline.folder import CONFIG_FILE, UNFINISHED, Run
 from oddjet.condor.events import JobState, read_events
-from oddjet.datasets.skims.manifest import MANIFEST, ChunkRecord, Manifest, read_manifest
+from oddjet.datasets.skims.manifest import (
+    MANIFEST,
+    ChunkRecord,
+    Manifest,
+    describe_place,
+    read_manifest,
+)
 from oddjet.datasets.skims.parts import read_part_record
 from oddjet.errors import ConfigError, OddjetError
 from oddjet.processors.engine.keys import with_key
@@ -135,7 +141,7 @@ def read_status(folder: Path | str, *, plan: bool = True, verify: bool = False) 
         step = _folder_status(folder, "")
         return [_with_damage(step, damage_of_table(folder)) if verify else step]
     msg = (
-        f"{folder} {'holds nothing that oddjet made' if folder.is_dir() else 'does not exist'}: expected a"
+        f"{folder} {describe_place(folder, 'holds nothing that oddjet made')}: expected a"
         " skim, a scores table, the output of `oddjet run`, or the folder of `oddjet submit`"
     )
     raise ConfigError(msg)

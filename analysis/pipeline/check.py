@@ -20,7 +20,7 @@ from oddjet.ml.detectors import DETECTORS
 from oddjet.ml.representations import REPRESENTATIONS
 from oddjet.registry import Registry
 
-__all__ = ["check_config", "describe_clashes"]
+__all__ = ["check_config", "describe_clashes", "problems_of_samples"]
 
 logger = logging.getLogger(__name__)
 
@@ -83,17 +83,8 @@ def describe_clashes() -> list[str]:
 
 def _check_samples(config: AnalysisConfig, fileset: Fileset) -> Findings:
     """Look for what there is to hunt in, to train on and to simulate."""
-    kinds = {name: dataset.kind for name, dataset in fileset.datasets.items()}
-    data = [name for name, kind in kinds.items() if kind == "data"]
-    if data and config.pseudo_data:
-        yield (
-            False,
-            f"the fileset holds data ({', '.join(data)}) and pseudo_data are asked for: drop one",
-        )
-    if not data and not config.pseudo_data:
-        yield False, "no dataset of kind 'data' and no pseudo_data: there is nothing to hunt in"
-    if not {"background", "data"} & set(kinds.values()):
-        yield False, "no dataset of kind 'background' or 'data': there is nothing to train on"
+    for problem in problems_of_samples(config, fileset):
+        yield False, problem
     requests = {n: d.simulate for n, d in fileset.datasets.items() if d.simulate is not None}
     for name, request in requests.items():
         if request.process not in process_names():
@@ -101,10 +92,22 @@ def _check_samples(config: AnalysisConfig, fileset: Fileset) -> Findings:
             yield False, f"dataset '{name}': no process '{request.process}'; there are {known}"
         else:
             yield True, f"dataset '{name}': {request.n_events:,} events to simulate"
+
+
+def problems_of_samples(config: AnalysisConfig, fileset: Fileset) -> Iterator[str]:
+    """Say what a whole analysis lacks to train on and to hunt in, which is known before anything is done."""
+    kinds = {name: dataset.kind for name, dataset in fileset.datasets.items()}
+    data = [name for name, kind in kinds.items() if kind == "data"]
+    if data and config.pseudo_data:
+        yield f"the fileset holds data ({', '.join(data)}) and pseudo_data are asked for: drop one"
+    if not data and not config.pseudo_data:
+        yield "no dataset of kind 'data' and no pseudo_data: there is nothing to hunt in"
+    if not {"background", "data"} & set(kinds.values()):
+        yield "no dataset of kind 'background' or 'data': there is nothing to train on"
     if config.pseudo_data:
         for name, dataset in fileset.datasets.items():
             if dataset.simulate is None and dataset.kind != "data" and not dataset.cross_section_pb:
-                yield False, f"dataset '{name}' has no cross_section_pb, which pseudo_data need"
+                yield f"dataset '{name}' has no cross_section_pb, which pseudo_data need"
 
 
 def _check_sources(config: AnalysisConfig, fileset: Fileset) -> Findings:

@@ -28,7 +28,7 @@ from oddjet.datasets.disk.checksums import Verify, file_sha256, fits
 from oddjet.datasets.disk.secrets import without_secrets
 from oddjet.datasets.disk.state import read_state, write_state
 from oddjet.datasets.luminosity.recorded import data_luminosity
-from oddjet.datasets.skims.manifest import DatasetSummary
+from oddjet.datasets.skims.manifest import DatasetSummary, describe_place
 from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ConfigError, InputError, TooFewJetsError
 from oddjet.ml.folds import FoldedDetector
@@ -116,7 +116,7 @@ class Run(Shown):
         """
         path = Path(folder) / CONFIG_FILE
         if not path.is_file():
-            msg = f"{folder} is not the output of a run: it holds no {CONFIG_FILE}"
+            msg = f"{folder} is not the output of a run: it {describe_place(folder, f'holds no {CONFIG_FILE}')}"
             raise ConfigError(msg)
         config = load_config(path, {"unblind": True} if unblind else None)
         run = cls(config.model_copy(update={"output": path.parent}))

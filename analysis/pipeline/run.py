@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from oddjet.analysis.config import AnalysisConfig
+from oddjet.analysis.pipeline.check import problems_of_samples
 from oddjet.analysis.pipeline.folder import ReportKey, Run
 from oddjet.analysis.pipeline.report import build_report
 from oddjet.analysis.pipeline.steps import score_skim, skim_events, train_detectors, with_samples
@@ -19,6 +20,7 @@ from oddjet.datasets.disk.lock import lock_folder
 from oddjet.datasets.disk.logs import write_log
 from oddjet.datasets.disk.state import read_state, write_state
 from oddjet.datasets.skims.manifest import read_manifest
+from oddjet.errors import ConfigError
 from oddjet.processors.engine.progress import Reporter, SilentReporter
 from oddjet.processors.engine.summary import package_versions
 
@@ -55,10 +57,13 @@ def run_chain(
         The outputs, with the report written.
 
     Raises:
+        ConfigError: There is nothing to train on or to hunt in.
         OddjetError: Of the step that failed; what was finished before is kept for the next call.
     """
     reporter = reporter or SilentReporter()
     clock = _Clock()
+    if problems := list(problems_of_samples(config, config.resolve_fileset())):
+        raise ConfigError("\n".join(problems))
     with clock.step("samples"):
         run = Run(with_samples(config, reporter))
     with lock_folder(run.folder), write_log(run.folder):

@@ -19,6 +19,7 @@ from oddjet.datasets.disk.digest import content_key
 from oddjet.datasets.disk.documents import read_text
 from oddjet.errors import ConfigError
 from oddjet.parsing import parse_json
+from oddjet.problems import describe_problem
 
 __all__ = [
     "SEAL",
@@ -115,9 +116,9 @@ def read_state(
     except (OSError, DamagedStateError) as error:
         reason = str(error)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
+        first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"])) or "(top level)"
-        reason = f"{place}: {first['msg']}"
+        reason = f"{place}: {describe_problem(first)}"
     logger.warning("%s cannot be used and counts as absent: %s", path, reason)
     return None
 

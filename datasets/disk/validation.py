@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from oddjet.datasets.disk.documents import read_json, read_yaml
 from oddjet.errors import ConfigError, did_you_mean, shortened
+from oddjet.problems import MOST_SHOWN, describe_problem, with_value
 
 __all__ = ["is_safe_name", "read_config", "require_safe_name", "validate"]
 
@@ -20,8 +21,6 @@ _KIND = re.compile(r"[A-Z]|(str|int|float|bool|dict|list|tuple|path)(\[.*)?$|[a-
 """What pydantic calls one of several kinds: a model, a type, or how it is read (`lax-or-strict[…]`)."""
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
-_SHOWN = 20
-"""Problems that a message lists at most."""
 
 
 def validate(model: type[Model], data: object, where: str) -> Model:
@@ -35,10 +34,12 @@ def validate(model: type[Model], data: object, where: str) -> Model:
         return model.model_validate(data)
     except ValidationError as error:
         problems = [_located(problem, data) for problem in error.errors(include_url=False)]
-        lines = list(dict.fromkeys(_describe(model, *problem) for problem in _meant(problems)))
-        more = [f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
-        count = "1 problem" if len(lines) == 1 else f"{len(lines)} problems"
-        msg = "\n".join([f"{where}: {count}", *(f"  {line}" for line in [*lines[:_SHOWN], *more])])
+        distinct = list({(loc, told): (loc, told, p) for loc, told, p in _meant(problems)}.values())
+        lines = [_describe(model, *problem) for problem in distinct[:MOST_SHOWN]]
+        if (more := len(distinct) - MOST_SHOWN) > 0:
+            lines.append(f"and {more} more")
+        count = "1 problem" if len(distinct) == 1 else f"{len(distinct)} problems"
+        msg = "\n".join([f"{where}: {count}", *(f"  {line}" for line in lines)])
         raise ConfigError(msg) from error
 
 
@@ -108,32 +109,35 @@ def _located(problem: Any, data: Any) -> tuple[Loc, int | None, Any]:
     return tuple(loc), several, problem
 
 
-def _meant(problems: Sequence[tuple[Loc, int | None, Any]]) -> Iterator[tuple[Loc, Any]]:
-    """Of the kinds that were tried at a place, leave out those that do not fit at all."""
+def _meant(problems: Sequence[tuple[Loc, int | None, Any]]) -> Iterator[tuple[Loc, str, Any]]:
+    """Say what is wrong where; of the kinds that were tried at a place, leave out those that do not fit at all."""
     kinds: dict[Loc, list[str]] = {}
     for loc, n, problem in problems:
         if n is not None:
-            kinds.setdefault(loc[:n], []).extend([problem["msg"]] if len(loc) == n else [])
+            kinds.setdefault(loc[:n], []).extend(
+                [describe_problem(problem)] if len(loc) == n else []
+            )
     deeper = {loc[:n] for loc, n, _ in problems if n is not None and len(loc) > n}
     for loc, n, problem in problems:
         if n is None or len(loc) > n:
-            yield loc, problem
+            yield loc, describe_problem(problem), problem
         elif loc not in deeper:  # none of them fits: one line for all
-            yield loc, {**problem, "msg": ", or ".join(kinds[loc])}
+            first, *others = dict.fromkeys(kinds[loc])
+            alternatives = [first, *(told.removeprefix("expected ") for told in others)]
+            yield loc, ", or ".join(alternatives), problem
 
 
-def _describe(model: type[BaseModel], loc: Loc, problem: Any) -> str:
+def _describe(model: type[BaseModel], loc: Loc, told: str, problem: Any) -> str:
     key = ".".join(str(step) for step in loc) or "(top level)"
     if problem["type"] == "extra_forbidden":
         known = sorted(
             {name for inner in _models_at(model, loc[:-1]) for name in inner.model_fields}
         )
         hint = did_you_mean(str(loc[-1]), known) or f" Known keys: {', '.join(known)}."
-        return f"{shortened(key)}: unknown key.{hint}"
+        return f"{shortened(key)}: {told}.{hint}"
     if problem["type"] == "missing":
-        return f"{key}: this key is required"
-    message = problem["msg"].removeprefix("Value error, ")
-    return f"{shortened(key)}: {shortened(message, 600)}; received {shortened(repr(problem['input']), 80)}"
+        return f"{shortened(key)}: {told}"
+    return f"{shortened(key)}: {with_value(told, problem)}"
 
 
 def _models_at(annotation: Any, loc: Sequence[str | int]) -> Iterator[type[BaseModel]]:

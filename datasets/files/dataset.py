@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     ConfigDict,
     Field,
     WithJsonSchema,
@@ -24,6 +23,7 @@ from oddjet.datasets.disk.remote import TIMEOUT, alternatives
 from oddjet.datasets.disk.secrets import is_hidden
 from oddjet.datasets.disk.validation import is_safe_name, require_safe_name, validate
 from oddjet.errors import ConfigError, did_you_mean
+from oddjet.problems import Settings
 
 __all__ = ["Accepted", "Dataset", "Fileset", "Kind", "Listed", "Simulate", "require_files"]
 
@@ -50,7 +50,7 @@ _FILES_SCHEMA = {
     ]
 }
 
-_STRICT = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, coerce_numbers_to_str=True)
+_NUMBERS_AS_TEXTS = ConfigDict(coerce_numbers_to_str=True)
 
 
 def _check_name(name: str) -> str:
@@ -66,7 +66,7 @@ def _check_name(name: str) -> str:
 DatasetName: TypeAlias = Annotated[str, AfterValidator(_check_name)]
 
 
-class Simulate(BaseModel):
+class Simulate(Settings):
     """A sample to be simulated when it is needed.
 
     Attributes:
@@ -77,7 +77,7 @@ class Simulate(BaseModel):
         pt_hat_max: Greatest one [GeV], None for no limit.
     """
 
-    model_config = _STRICT
+    model_config = _NUMBERS_AS_TEXTS
 
     process: Name
     n_events: int = Field(gt=0, le=MOST_EVENTS)
@@ -86,7 +86,7 @@ class Simulate(BaseModel):
     pt_hat_max: float | None = Field(default=None, gt=0, le=100_000)
 
 
-class Listed(BaseModel):
+class Listed(Settings):
     """What a list of files that was made earlier, as by coffea's preprocessing, says of one file.
 
     Attributes:
@@ -94,13 +94,13 @@ class Listed(BaseModel):
         uuid: The file's own.
     """
 
-    model_config = _STRICT
+    model_config = _NUMBERS_AS_TEXTS
 
     n_entries: int | None = Field(default=None, ge=0, le=MOST_EVENTS)
     uuid: str | None = None
 
 
-class Dataset(BaseModel):
+class Dataset(Settings):
     """One dataset: a list of files, or how to come by them, and what is known of them.
 
     Exactly one of `files`, `das` and `simulate` is given.
@@ -134,7 +134,7 @@ class Dataset(BaseModel):
             `unknown_luminosity` (a `lumi_table` without the tree of luminosity blocks), `other_year`.
     """
 
-    model_config = _STRICT
+    model_config = _NUMBERS_AS_TEXTS
 
     files: Annotated[dict[str, str], WithJsonSchema(_FILES_SCHEMA)] = Field(default_factory=dict)
     das: str | None = None
@@ -242,7 +242,7 @@ class Dataset(BaseModel):
         return validate(Dataset, fields, "dataset")
 
 
-class Fileset(BaseModel):
+class Fileset(Settings):
     """Datasets by name.
 
     Attributes:
@@ -251,7 +251,7 @@ class Fileset(BaseModel):
         note: Where the entries come from.
     """
 
-    model_config = _STRICT
+    model_config = _NUMBERS_AS_TEXTS
 
     datasets: dict[DatasetName, Dataset] = Field(min_length=1)
     verified: bool = True

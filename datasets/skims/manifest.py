@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +26,7 @@ __all__ = [
     "Manifest",
     "MissingChunk",
     "check_output",
+    "describe_place",
     "merge_cutflows",
     "read_manifest",
     "write_manifest",
@@ -286,14 +288,19 @@ def read_manifest(folder: Path | str) -> Manifest:
     path = Path(folder) / MANIFEST
     try:
         content = unseal(path, is_old=lambda known: known.get("schema_version") != SCHEMA_VERSION)
-    except FileNotFoundError:
-        state = "holds no manifest.json" if Path(folder).is_dir() else "does not exist"
+    except OSError as error:
+        state = describe_place(folder, "holds no manifest.json")
+        if Path(folder).is_dir() and not isinstance(error, FileNotFoundError):
+            state = f"cannot be looked into ({error.strerror})"
+        elif os.path.lexists(folder) and not Path(folder).is_dir():
+            msg = f"{folder} {state}: expected the folder of a skim or of scores"
+            raise SkimError(msg) from error
         msg = (
             f"{folder} {state}: a finished run writes it last. If the run was interrupted, repeat the same"
             " command: what is done is kept and only the rest is made"
         )
-        raise SkimError(msg) from None
-    except (OSError, DamagedStateError) as error:
+        raise SkimError(msg) from error
+    except DamagedStateError as error:
         msg = (
             f"{path} cannot be used ({error}): repeat the command that made the folder: it keeps the parts that"
             " are whole, and writes the manifest again"
@@ -307,6 +314,15 @@ def read_manifest(folder: Path | str) -> Manifest:
         )
         raise SkimError(msg)
     return validate(Manifest, content, str(path))
+
+
+def describe_place(place: Path | str, folder: str) -> str:
+    """Say what is at a place where a folder was expected; `folder` is what to say of one."""
+    if Path(place).is_dir():
+        return folder
+    if Path(place).exists():
+        return "is a file"
+    return "is a link that leads nowhere" if os.path.lexists(place) else "does not exist"
 
 
 def check_output(path: Path, verify: Verify = "first") -> None:

@@ -6,10 +6,11 @@ import hashlib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from oddjet.bounds import Line
 from oddjet.errors import ConfigError
+from oddjet.problems import Settings
 from oddjet.processors.events.triggers import Triggers
 
 __all__ = ["DEFAULT_TOLERANCE", "Selection"]
@@ -18,7 +19,7 @@ DEFAULT_TOLERANCE = 0.02
 """How far the median of Σ constituents / raw pt may be from 1."""
 
 
-class Selection(BaseModel):
+class Selection(Settings):
     """Cuts on events, then on jets; in the order in which `oddjet.processors.events.select` applies them.
 
     The defaults are those of table 1 of D. Khanal, Anomalous Jet Detection using Unsupervised
@@ -47,8 +48,6 @@ class Selection(BaseModel):
         constituents_tolerance: How far the median over a dataset's jets of Σ constituents / raw pt may be
             from 1; None lets any be, and is told with it. Without rawFactor in the file ten times as far.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     jet: Literal["AK8", "AK4", "AK4CHS", "AK4PUPPI"] = "AK8"
     lumi_mask: Path | None = None

@@ -8,17 +8,18 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from oddjet.bounds import Line
 from oddjet.errors import MissingBranchError
+from oddjet.problems import Settings
 
 __all__ = ["Triggers", "find_triggers", "notes_of_triggers", "passes_triggers"]
 
 _SUFFIX = "_v*"
 
 
-class Triggers(BaseModel):
+class Triggers(Settings):
     """HLT paths of which one must have fired; in a configuration a list of paths is enough.
 
     NanoAOD names paths without their version, so a trailing ``_v*``, as trigger menus write it,
@@ -29,8 +30,6 @@ class Triggers(BaseModel):
         missing: What a path does that a file does not have: `refuse` the file, or count as `not_fired`. At
             least one file must have each path.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     paths: tuple[Line, ...] = Field(default=(), max_length=10_000)
     missing: Literal["refuse", "not_fired"] = "refuse"

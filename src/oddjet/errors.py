@@ -68,6 +68,8 @@ T = TypeVar("T")
 
 _WORD, _LINE, _LINES = 300, 1200, 200
 """Longest word and line of a message, and most lines: a list of names may be long, a value may not."""
+_LONGEST_NAME = 200
+"""Of what a closest known name is looked for."""
 _LONG_WORD = re.compile(rf"\S{{{_WORD + 1},}}")
 
 _PASSWORD = re.compile(r"""([a-z][a-z0-9+.-]*://[^\s/?#@:'"]*):[^\s/?#@'"]*@""", re.IGNORECASE)
@@ -213,7 +215,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     >>> did_you_mean("qqq", ["lumi_ifb"])
     ''
     """
-    names = list(known)
+    names = list(known) if len(word) <= _LONGEST_NAME else []
     close = [name for name in names if name.casefold() == word.casefold()]
     close = close or difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     return f" Did you mean '{close[0]}'?" if close else ""

@@ -10,6 +10,7 @@ import functools
 import os
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from oddjet.errors import MachineError, shortened
@@ -105,6 +106,8 @@ def _described(error: BaseException) -> str | None:
         number = error.errno or (errno.ENOSPC if _FULL.search(str(error)) else None)
         if number in _MENDED:
             files = [os.fsdecode(f) for f in (error.filename, error.filename2) if _is_path(f)]
+            if number == errno.EEXIST and any(map(_leads_nowhere, files)):
+                return f"{shortened(files[0])}: this link leads nowhere, or in a circle\nremove it, or {_ELSEWHERE}"
             what = error.strerror or text
             where = f"{' and '.join(map(shortened, files))}: " if files else ""
             return f"{where}{shortened(what)}\n{_MENDED[number]}"
@@ -116,6 +119,10 @@ def _described(error: BaseException) -> str | None:
     if isinstance(error, UnicodeError):
         return f"a name or text cannot be read or written in this encoding: {text}\nuse letters that UTF-8 has, and PYTHONUTF8=1"
     return None
+
+
+def _leads_nowhere(path: str) -> bool:
+    return Path(path).is_symlink() and not Path(path).exists()
 
 
 def _is_path(name: object) -> bool:

@@ -24,6 +24,10 @@ _LARGEST = 2**64
 _UNUSUAL = re.compile(r"\\u(0000|[dD][89a-fA-F])")
 """How JSON writes the character NUL and halves of surrogate pairs."""
 
+_BASE_60 = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?$")
+"""What YAML 1.1 takes for a number in base 60: 1:40 would be 100."""
+_OCTAL = re.compile(r"([-+]?)0[0_]*([0-9][0-9_.]*)$")
+
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -45,11 +49,12 @@ def parse_json(text: str) -> Any:
 
 
 def parse_yaml(text: str) -> Any:
-    """Parse YAML. Repeated keys are refused, and 1e3 is a number as in YAML 1.2.
+    """Parse YAML. Repeated keys are refused; as in YAML 1.2, 1e3 is a number, and 12:30:00 is a text.
 
     Raises:
         ConfigError: It is no YAML, repeats a key, is nested more than 64 deep, its aliases make it much longer than
-            it is written, or it holds a number, date or text that cannot be.
+            it is written, or it holds a number, date or text that cannot be, or a number that begins with 0, which
+            is octal in YAML 1.1 and decimal in YAML 1.2.
     """
     try:
         _check_events(text)
@@ -83,19 +88,25 @@ class _StrictLoader(_Loader):  # type: ignore[misc]
         return mapping
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
-        return _in_range(super().construct_yaml_int(_short(node)), node.value)
+        return _in_range(super().construct_yaml_int(_unambiguous(node)), node.value)
 
     def construct_yaml_float(self, node: yaml.ScalarNode) -> float:
-        return float(super().construct_yaml_float(_short(node)))
+        return float(super().construct_yaml_float(_unambiguous(node)))
+
+    def construct_base_60(self, node: yaml.ScalarNode) -> str:
+        return str(_short(node).value)
 
 
 _StrictLoader.add_constructor("tag:yaml.org,2002:int", _StrictLoader.construct_yaml_int)
 _StrictLoader.add_constructor("tag:yaml.org,2002:float", _StrictLoader.construct_yaml_float)
+_StrictLoader.add_constructor("!base-60", _StrictLoader.construct_base_60)
 _StrictLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"^[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)[eE][-+]?[0-9]+$"),
     list("-+.0123456789"),
 )
+for _resolvers in map(_StrictLoader.yaml_implicit_resolvers.get, "-+0123456789"):
+    _resolvers.insert(0, ("!base-60", _BASE_60))
 
 
 def _check_events(text: str) -> None:
@@ -187,5 +198,20 @@ def _place(of: Any) -> str:
 def _short(node: yaml.ScalarNode) -> yaml.ScalarNode:
     if len(node.value) > _LONGEST_NUMBER:
         msg = f"{_place(node)}: a number of {len(node.value)} characters: expected at most {_LONGEST_NUMBER}"
+        raise ConfigError(msg)
+    return node
+
+
+def _unambiguous(node: yaml.ScalarNode) -> yaml.ScalarNode:
+    """Refuse numbers that people mean otherwise than YAML 1.1 reads them."""
+    text = _short(node).value
+    if (octal := _OCTAL.match(text)) and "." not in text:
+        msg = (
+            f"{_place(node)}: the number {text} begins with 0, which may mean base 8: write"
+            f" {octal[1]}{octal[2]}, or '{text}' in quotes if it is a text"
+        )
+        raise ConfigError(msg)
+    if ":" in text:
+        msg = f"{_place(node)}: the number {text} is in base 60: write it in base 10"
         raise ConfigError(msg)
     return node

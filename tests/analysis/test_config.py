@@ -55,6 +55,38 @@ def test_a_resolved_configuration_reads_back(tmp_path: Path) -> None:
     assert load_config(path) == config
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("seed: 010", r"the number 010 begins with 0.*: write 10"),
+        ("chunk_size: 0_1_0_0_0", r"the number 0_1_0_0_0 begins with 0.*: write 1_0_0_0"),
+        ("chunk_size: 1:40", r"chunk_size: expected a whole number; received '1:40'"),
+        ("seed: true", "seed: expected a number, not true or false; received true"),
+        ("selection: {pt_min: 0450}", "0450 .*: write 450"),
+        ("selection: {pt_min: true}", "selection.pt_min: expected a number, not true or false"),
+        ("hunt: {window: [65, true]}", r"hunt.window: expected a number, not true or false"),
+        ("hunt: 3", r"hunt: expected keys with values \(key: value\); received 3"),
+        ("fileset: 3", "fileset: expected a path, or a text, or keys with values"),
+    ],
+)
+def test_numbers_are_what_they_look_like(tmp_path: Path, line: str, said: str) -> None:
+    key = line.partition(":")[0]
+    content = {name: value for name, value in MINIMAL.items() if name != key}
+    path = tmp_path / "analysis.yaml"
+    path.write_text(yaml.safe_dump(content) + line + "\n")
+    with pytest.raises(ConfigError, match=said):
+        load_config(path)
+
+
+@pytest.mark.parametrize("name", ["a" * 240, "a\x7fb", "a" * 200])
+def test_the_output_is_not_told_by_a_key_that_was_not_given(tmp_path: Path, name: str) -> None:
+    if name.isprintable():
+        assert len(read_settings(None, {}, output=tmp_path / name).name) <= 200
+    else:
+        with pytest.raises(ConfigError, match=r"^settings: 1 problem\n  output: "):
+            read_settings(None, {}, output=tmp_path / name)
+
+
 def test_unknown_keys_are_refused_with_a_hint(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"luni_ifb.*lumi_ifb"):
         load_config(write(tmp_path, luni_ifb=3))
@@ -91,31 +123,31 @@ def test_wrong_hunts_are_refused(tmp_path: Path, hunt: dict[str, object], words:
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("hunt.bin_width", 1e-7, "greater than or equal to 0.001"),
+        ("hunt.bin_width", 1e-7, "expected at least 0.001"),
         ("hunt.bin_width", 0.01, "20000 bins of mass, by bin_width 0.01: expected at most 10000"),
         ("hunt.bin_width", float("nan"), "finite"),
         ("hunt.range", [50, float("inf")], "finite"),
-        ("hunt.n_toys", 10**11, "at most|less than or equal to 10000000"),
-        ("hunt.seed", 2**40, "less than or equal to 4294967295"),
+        ("hunt.n_toys", 10**11, "at most|expected at most 10000000"),
+        ("hunt.seed", 2**40, "expected at most 4294967295"),
         ("hunt.signal_width", float("inf"), "finite"),
-        ("hunt.working_points", [n / 1000 for n in range(1, 600)], "at most 50 items"),
-        ("hunt.pt_edges", list(range(2000)), "at most 1000 items"),
+        ("hunt.working_points", [n / 1000 for n in range(1, 600)], "at most 50 entries"),
+        ("hunt.pt_edges", list(range(2000)), "at most 1000 entries"),
         ("hunt", {"bin_width": 0.05, "widths": [1, 3000]}, "windows, by bin_width and widths: expected"),
-        ("folds", 10**9, "less than or equal to 100"),
-        ("image.pixels", 10**5, "less than or equal to 512"),
-        ("cluster.workers", 10**6, "less than or equal to 10000"),
+        ("folds", 10**9, "expected at most 100"),
+        ("image.pixels", 10**5, "expected at most 512"),
+        ("cluster.workers", 10**6, "expected at most 10000"),
         ("cluster", {"executor": "futures", "workers": 600}, "600 workers of .*: expected at most 512"),
         ("cluster.memory", "1e400 GB", "at most 1 PB"),
         ("cluster.start_timeout", float("inf"), "finite"),
-        ("chunk_size", 10**12, "less than or equal to 100000000"),
+        ("chunk_size", 10**12, "expected at most 100000000"),
         ("detectors.0", {"name": "kmeans", "label": "x" * 65}, "at most 64 characters"),
-        ("detectors.0", {"name": "a/b"}, "should match pattern"),
-        ("injection", {"signal": "q", "seeds": [-1]}, "greater than or equal to 0"),
+        ("detectors.0", {"name": "a/b"}, "nothing but letters, digits and _ . : -"),
+        ("injection", {"signal": "q", "seeds": [-1]}, "expected at least 0"),
         ("lumi_ifb", float("inf"), "lumi_ifb"),
         ("name", "x" * 201, "at most 200 characters"),
         ("name", "a\nb", "one line without control characters"),
         ("output", "x" * 300, "longer than file systems take"),
-        ("fileset.datasets.q.simulate.n_events", 10**20, "less than or equal to 1000000000000"),
+        ("fileset.datasets.q.simulate.n_events", 10**20, "expected at most 1000000000000"),
         ("fileset.datasets", {"x" * 201: {"kind": "data", "files": ["a"]}}, "at most 200"),
     ],
 )  # fmt: skip

@@ -50,6 +50,11 @@ def test_keys_of_the_block_win_over_the_site(tmp_path: Path) -> None:
         ('scheduler_host: "a; rm -r x"', "scheduler_host"),
         ("memory: 1e400 GB", "expected a size"),
         ("- memory", "expected a mapping"),
+        ("proxy: ''", "proxy: expected a path, not an empty text"),
+        ("cores: true", "cores: expected a number, not true or false"),
+        ("cores: 010", "number 010 begins with 0"),
+        ("wall_time: 99999999999", "wall_time: expected at most 31622400; received 99999999999"),
+        ("worker_ports: x", "worker_ports: expected a number, or two as first:last; received 'x'"),
         ("a: [", "cannot read"),
     ],
 )

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from oddjet.analysis.statistics.background import DEFAULT
 from oddjet.bounds import MOST_BINS, MOST_TOYS, Name, Seed
+from oddjet.problems import Settings
 
 __all__ = ["ScanSettings"]
 
 Bins = Annotated[int, Field(ge=1, le=MOST_BINS)]
 
 
-class ScanSettings(BaseModel):
+class ScanSettings(Settings):
     """How a spectrum is scanned.
 
     Attributes:
@@ -29,8 +30,6 @@ class ScanSettings(BaseModel):
             drawn, up to this many, until ten did as well as the data.
         seed: Their seed.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     range: tuple[float, float] | None = None
     function: Name = DEFAULT

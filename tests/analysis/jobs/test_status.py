@@ -168,5 +168,8 @@ def test_a_run_folder_knows_what_is_planned(
 def test_other_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="holds nothing that oddjet made"):
         read_status(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="file is a file: expected a skim"):
+        read_status(tmp_path / "file")
     with pytest.raises(ConfigError, match="does not exist"):
         read_status(tmp_path / "nowhere")

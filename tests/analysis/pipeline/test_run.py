@@ -281,6 +281,15 @@ def test_steps_on_the_command_line_agree(
     }  # fmt: skip
 
 
+def test_nothing_is_made_where_there_is_nothing_to_hunt_in(
+    config: AnalysisConfig, tmp_path: Path
+) -> None:
+    place = {"output": tmp_path / "run", "samples": tmp_path / "samples", "pseudo_data": None}
+    with pytest.raises(ConfigError, match="no pseudo_data: there is nothing to hunt in"):
+        run_chain(config.model_copy(update=place))
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"config\.yaml"):
         report_again(tmp_path)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,16 @@ def test_not_a_mapping() -> None:
 
 def test_long_input_is_cut() -> None:
     assert len(problems({"lumi_ifb": "x" * 1000})[1]) < 200
+
+
+def test_many_unknown_keys_are_told_at_once() -> None:
+    begin = time.perf_counter()
+    lines = problems({f"key_{n}": 1 for n in range(20_000)})
+    assert time.perf_counter() - begin < 4
+    assert lines[0] == "a.yaml: 20000 problems"
+    assert lines[1].startswith("  key_0: unknown key.")
+    assert lines[-1] == "  and 19980 more"
+    assert len(lines) == 22
 
 
 def test_yaml_numbers_and_repeated_keys(tmp_path: Path) -> None:

@@ -30,9 +30,9 @@ def test_numbers_are_taken_where_words_are_meant() -> None:
         ({"das": "/A/B/NANOAODSIM"}, "got files, das"),
         ({"files": ["a.root", "a.root"]}, "given twice: a.root"),
         ({"files": [], "das": "A/B/C"}, "DAS name"),
-        ({"cross_section_pb": 0}, "greater than 0"),
+        ({"cross_section_pb": 0}, "more than 0"),
         ({"cross_section_pb": float("nan")}, "finite"),
-        ({"k_factor": -1}, "greater than 0"),
+        ({"k_factor": -1}, "more than 0"),
         ({"kind": "data", "cross_section_pb": 1.0}, "data cannot have cross_section_pb"),
         ({"kind": "data", "truth": [24]}, "data cannot have truth"),
         ({"truth": [-24]}, "truth.0"),
@@ -51,7 +51,7 @@ def test_datasets_are_frozen_and_resolved_into_new_ones() -> None:
     ready = planned.with_files(["w.root"], cross_section_pb=2.0)
     assert (ready.files, ready.simulate, ready.truth) == ({"w.root": "Events"}, None, (24,))
     assert ready.cross_section_pb == 2.0
-    with pytest.raises(ConfigError, match="greater than 0"):
+    with pytest.raises(ConfigError, match="more than 0"):
         planned.with_files(["w.root"], cross_section_pb=-2.0)
 
 

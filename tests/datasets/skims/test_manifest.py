@@ -57,6 +57,15 @@ def test_missing_manifest_says_the_run_can_be_repeated(tmp_path: Path) -> None:
         read_manifest(tmp_path / "nothing")
 
 
+def test_what_is_no_folder_is_told_as_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("{}")
+    with pytest.raises(SkimError, match="file is a file: expected the folder of a skim"):
+        read_manifest(tmp_path / "file")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(SkimError, match="loop is a link that leads nowhere"):
+        read_manifest(tmp_path / "loop")
+
+
 def test_newer_schema_is_refused_before_its_keys_are_looked_at(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text(
         json.dumps({"schema_version": SCHEMA_VERSION + 1, "kind": "hologram", "new": 1})
