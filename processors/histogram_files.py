@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ import numpy as np
 import uhi.io.json
 
 from oddjet.datasets.disk.atomic import write_text
-from oddjet.datasets.disk.checksums import Verify
+from oddjet.datasets.disk.checksums import Verify, fits
 from oddjet.datasets.disk.histograms import histogram_of, is_histogram, read_uhi_json
 from oddjet.datasets.files.rootfiles import write_root
-from oddjet.datasets.skims.manifest import check_output
-from oddjet.errors import InputError
+from oddjet.datasets.skims.manifest import check_output, read_manifest
+from oddjet.errors import InputError, OddjetError
 from oddjet.processors.histograms import (
     ALL,
     HUNTED,
@@ -60,6 +61,8 @@ def write_histograms(
 
     Weights are multiplied by `scales` of their dataset, if there are any. Caveats stand in the metadata of each
     histogram, and in ROOT as a text.
+
+    A ROOT file of the same histograms that is there and whole is kept: its bytes would differ, by its dates.
     """
     histograms = dict(totals.histograms)
     if scales is not None:
@@ -72,14 +75,34 @@ def write_histograms(
         for histogram in histograms.values():
             histogram.metadata = {"caveats": list(caveats)}
         listed = itertools.chain(listed, [("caveats", "\n".join(caveats))])
-    write_root(folder / HISTOGRAMS_ROOT, listed)
+    if not _is_written(folder, histograms, settings):
+        write_root(folder / HISTOGRAMS_ROOT, listed)
     save_histograms(folder / HISTOGRAMS, histograms)
     return histograms
 
 
+def _is_written(folder: Path, histograms: Histograms, settings: HistogramSettings) -> bool:
+    """Whether the ROOT file is whole, and its manifest of these histograms and settings."""
+    try:
+        known = read_manifest(folder)
+    except OddjetError:
+        return False
+    text = _json_text(histograms)
+    return (
+        known.config.get("histograms") == settings.model_dump(mode="json")
+        and known.outputs.get(HISTOGRAMS) == sha256(text.encode()).hexdigest()
+        and HISTOGRAMS_ROOT in known.outputs
+        and fits(folder / HISTOGRAMS_ROOT, known.outputs[HISTOGRAMS_ROOT], "always")
+    )
+
+
+def _json_text(histograms: Histograms) -> str:
+    return json.dumps(histograms, default=uhi.io.json.default) + "\n"
+
+
 def save_histograms(path: Path | str, histograms: Histograms) -> None:
     """Write histograms as JSON in the UHI form, atomically."""
-    write_text(path, json.dumps(histograms, default=uhi.io.json.default) + "\n")
+    write_text(path, _json_text(histograms))
 
 
 def load_histograms(path: Path | str, verify: Verify = "first") -> Histograms:

@@ -20,6 +20,7 @@ from coffea.processor.executor import ExecutorBase, IterativeExecutor
 from pydantic import BaseModel, ConfigDict, Field
 
 from oddjet.datasets.disk.atomic import atomic_write
+from oddjet.datasets.disk.checksums import Verify
 from oddjet.datasets.disk.secrets import is_hidden, private_file, read_with_secrets
 from oddjet.datasets.disk.validation import validate
 from oddjet.datasets.files.dataset import Dataset, Fileset
@@ -79,6 +80,7 @@ class BatchStep(_Settings):
         histograms: What is filled.
         classes: Classes of other packages that the configuration names, as `package.module:Class`: the
             detectors' folders may name them too.
+        verify: When files of a skim and parts are compared with their SHA-256, as of `RunOptions`.
     """
 
     step: Literal["skim", "score"]
@@ -89,6 +91,7 @@ class BatchStep(_Settings):
     detectors: dict[str, Path] = Field(default_factory=dict)
     histograms: HistogramSettings = Field(default_factory=HistogramSettings)
     classes: tuple[str, ...] = ()
+    verify: Verify = "first"
 
 
 class BatchChunk(_Settings):
@@ -209,7 +212,8 @@ def pack_inputs(job: BatchJob, folder: Path) -> BatchJob:
                 update={"lumi_mask": Path("lumi_mask.json")}
             )
         if step.skim is not None:
-            skim = copy_stored_parts(_some_parts(open_skim(step.skim), job), folder / "skim")
+            chosen = _some_parts(open_skim(step.skim, verify=step.verify), job)
+            skim = copy_stored_parts(chosen, folder / "skim")
             write_manifest(folder / "skim", skim.manifest)
             archive.add(folder / "skim", "skim")
             for record in skim.manifest.chunks:
@@ -278,7 +282,7 @@ def _skim(job: BatchJob, parts: Path, executor: ExecutorBase) -> None:
         parts,
         executor=executor,
         images=representation is not None,
-        options=RunOptions(allow_missing=True),
+        options=RunOptions(allow_missing=True, verify=job.step.verify),
     )
     raise_failures(result["failures"], n_chunks=len(chunks))
 
@@ -297,11 +301,12 @@ def _score(job: BatchJob, parts: Path, executor: ExecutorBase) -> None:
         msg = "expected a skim to score, received none"
         raise ConfigError(msg)
     result = run_anomaly(
-        _some_parts(open_skim(job.step.skim), job),
+        _some_parts(open_skim(job.step.skim, verify=job.step.verify), job),
         detectors=job.step.detectors,
         output=parts,
         executor=executor,
         histograms=job.step.histograms,
+        options=RunOptions(verify=job.step.verify),
     )
     made = {record.key for record in result.manifest.chunks}
     if made != {item.chunk.key for item in job.chunks}:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.datasets.disk.checksums import Verify
+from oddjet.datasets.skims.manifest import Manifest
 from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import SkimError
 
-__all__ = ["Scores", "open_scores"]
+__all__ = ["Scores", "describe_strangers", "open_scores"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,42 @@ def open_scores(folder: Path | str, *, verify: Verify = "first") -> Scores:
         )
         raise SkimError(msg)
     return Scores(folder=table.folder, manifest=table.manifest, verify=verify)
+
+
+def describe_strangers(
+    scored: Manifest, skim: Manifest | None, detectors: Mapping[str, str | None]
+) -> str:
+    """Say what a scores table has of another skim or of other detectors than these.
+
+    Args:
+        scored: Manifest of the table.
+        skim: Of the skim whose jets should be in it; None if not known.
+        detectors: Label to fingerprint of each detector whose scores should be in it; None for a
+            fingerprint that is not known.
+
+    Returns:
+        What differs; empty if nothing does.
+    """
+    if "skim" not in scored.config:
+        return "they are of files of events, not of the skim"
+    if skim is not None and (
+        scored.config.get("skim_config", skim.config) != skim.config
+        or _jets_of(scored) != _jets_of(skim)
+    ):
+        return "they are of the jets of another skim"
+    used = {d["label"]: d["fingerprint"] for d in scored.config.get("detectors", ())}
+    if used.keys() != detectors.keys():
+        return f"they are of the detectors {', '.join(used)}, not of {', '.join(detectors)}"
+    changed = [label for label, known in detectors.items() if known and known != used[label]]
+    return f"they are of another training of {', '.join(changed)}" if changed else ""
+
+
+def _jets_of(manifest: Manifest) -> list[tuple[str, str, str, int, int, int]]:
+    """Where the jets of each part come from, and how many they are; the same for a skim and its scores."""
+    return sorted(
+        (c.dataset, c.file_uuid, c.tree, c.entry_start, c.entry_stop, c.n_jets)
+        for c in manifest.chunks
+    )
 
 
 def _to_numpy(column: ak.Array) -> npt.NDArray[Any]:

@@ -10,13 +10,13 @@ import typer
 
 from oddjet.analysis.cli.options import SkimFolder
 from oddjet.analysis.cli.results import print_result
+from oddjet.analysis.pipeline.steps import open_of_run
 from oddjet.analysis.report.sections.spurious import spurious_section
 from oddjet.analysis.report.write import write_section
 from oddjet.analysis.scores.sample import leading_mass
 from oddjet.analysis.statistics.background.simulated import study_functions
 from oddjet.analysis.statistics.spectrum import Spectrum
 from oddjet.bounds import MOST_BINS
-from oddjet.datasets.skims.skim import open_skim
 from oddjet.errors import ConfigError
 
 __all__ = ["spurious"]
@@ -52,7 +52,7 @@ def spurious(
         raise ConfigError(msg)
     edges = np.linspace(low, high, max(round((high - low) / bin_width), 1) + 1)
     counts, variances = leading_mass(
-        open_skim(skim_folder), background, edges, mass=mass, pt_min=pt_min
+        open_of_run(skim_folder), background, edges, mass=mass, pt_min=pt_min
     )
     study = study_functions(
         Spectrum(edges, counts, variances, is_data=False),

@@ -30,6 +30,7 @@ from oddjet.analysis.cli.options import (
 from oddjet.analysis.config import DetectorConfig, read_settings
 from oddjet.analysis.pipeline.steps import (
     UNUSED_BY_SKIM,
+    open_of_run,
     score_jets,
     skim_files,
     unused_by_score,
@@ -42,7 +43,6 @@ from oddjet.datasets.disk.validation import validate
 from oddjet.datasets.files.fileset import load_fileset
 from oddjet.datasets.simulation import simulate as simulate_sample
 from oddjet.datasets.skims.compaction import compact as compact_table
-from oddjet.datasets.skims.skim import open_skim
 from oddjet.errors import ConfigError
 
 __all__ = ["compact", "score", "simulate", "skim", "train"]
@@ -159,7 +159,7 @@ def train(
     place = place_of(output)
     with write_log(place.with_name(f"{place.name}.log")):
         trained = train_detector(
-            open_skim(skim_folder),
+            open_of_run(skim_folder),
             settings,
             output,
             folds=folds,

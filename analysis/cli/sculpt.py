@@ -65,14 +65,16 @@ def sculpt(
     Exit codes: 0 all PASS; 3 at least one FAIL; 4 at least one INCONCLUSIVE and no FAIL; 1 an
     error; 2 wrong usage.
     """
+    used = verdict_settings(folder, config, chosen(settings, {}), datasets or ())
     result = judge_scores(
         folder,
         columns,
         datasets=datasets or (),
         signals=signals or (),
-        settings=verdict_settings(folder, config, chosen(settings, {}), datasets or ()),
+        settings=used.hunt,
         exclude=exclude,
         judging=JudgeSettings(tolerance=tolerance, n_permutations=permutations, seed=seed),
+        verify=used.verify,
     )
     section = sculpting_section(result)
     written = write_section(output, section) if output else []

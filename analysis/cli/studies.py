@@ -21,13 +21,13 @@ from oddjet.analysis.cli.options import (
     assignments,
 )
 from oddjet.analysis.cli.results import print_result
+from oddjet.analysis.pipeline.steps import open_of_run
 from oddjet.analysis.studies import describe_studies
 from oddjet.analysis.studies.benchmarks.cases import run_benchmarks
 from oddjet.analysis.studies.jets import read_jets
 from oddjet.analysis.studies.reproduce import reproduce as reproduce_documents
 from oddjet.analysis.studies.run import detectors_with, run_study
 from oddjet.bounds import MOST_WORKERS
-from oddjet.datasets.skims.skim import open_skim
 
 __all__ = ["bench", "reproduce", "study"]
 
@@ -74,7 +74,7 @@ def study(
 ) -> None:
     """Ask a question of detectors: what they find when trained the other way round, and others."""
     jets = read_jets(
-        open_skim(skim_folder),
+        open_of_run(skim_folder),
         background=background,
         signals=signals,
         k=folds,

@@ -55,6 +55,7 @@ def plan_trials(
             decorrelation=config.decorrelation,
             hunt=config.hunt,
             folds=config.folds,
+            verify=config.verify,
         )
         for detector, fraction, seed in itertools.product(wanted, chosen, injection.seeds)
     ]

@@ -31,6 +31,7 @@ from oddjet.analysis.statistics.background.methods import WORST_P
 from oddjet.analysis.statistics.background.signal import fit_signal
 from oddjet.analysis.statistics.bumphunt.pvalues import on_off_p, significance
 from oddjet.analysis.statistics.bumphunt.result import POOR_FIT
+from oddjet.datasets.disk.checksums import Verify
 from oddjet.datasets.disk.digest import content_key, dependency_digest
 from oddjet.datasets.disk.numbers import jsonable
 from oddjet.datasets.jets import Jets
@@ -65,6 +66,7 @@ class InjectionTrial:
         seed: Of the drawing, the training and the pseudo-experiments.
         decorrelation: How its score is decorrelated; None for not at all.
         hunt: Histogram, cuts and scan.
+        verify: When the skim is compared with its SHA-256.
     """
 
     skim: Path
@@ -76,6 +78,7 @@ class InjectionTrial:
     decorrelation: DecorrelationConfig | None
     hunt: HuntConfig
     folds: int
+    verify: Verify = "first"
 
     @property
     def label(self) -> str:
@@ -85,7 +88,7 @@ class InjectionTrial:
 
 def trial_key(trial: InjectionTrial) -> str:
     """Hash everything a trial depends on: jets, settings and code."""
-    skim = _open(trial.skim)
+    skim = _open(trial.skim, trial.verify)
     used = (*trial.background, trial.injection.signal)
     parts = sorted(chunk.key for chunk in skim.manifest.chunks if chunk.dataset in used)
     settings = [
@@ -122,21 +125,21 @@ def run_trial(trial: InjectionTrial) -> dict[str, Any]:
 
 
 @functools.lru_cache(maxsize=2)
-def _open(folder: Path) -> Skim:
-    return open_skim(folder)
+def _open(folder: Path, verify: Verify) -> Skim:
+    return open_skim(folder, verify=verify)
 
 
 @functools.lru_cache(maxsize=4)
-def _jets(folder: Path, datasets: tuple[str, ...]) -> Jets:
+def _jets(folder: Path, datasets: tuple[str, ...], verify: Verify) -> Jets:
     """Jets are read once a worker."""
-    return _open(folder).jets(datasets)
+    return _open(folder, verify).jets(datasets)
 
 
 def _experiment(trial: InjectionTrial) -> dict[str, Any]:
     settings = trial.hunt
 
-    background = _jets(trial.skim, trial.background)
-    signal = _jets(trial.skim, (trial.injection.signal,))
+    background = _jets(trial.skim, trial.background, trial.verify)
+    signal = _jets(trial.skim, (trial.injection.signal,), trial.verify)
     jets = draw_mixture(
         (background, hunted_rows(background, settings)),
         (signal, hunted_rows(signal, settings)),

@@ -12,7 +12,7 @@ from oddjet.analysis.pipeline.train import KEY_FILE
 from oddjet.datasets.disk.checksums import fits
 from oddjet.datasets.disk.state import DamagedStateError, read_state, unseal
 from oddjet.datasets.files.fileset import Fileset
-from oddjet.datasets.simulation.run import SimulationSummary, summary_path
+from oddjet.datasets.simulation.run import read_summary, summary_path
 from oddjet.datasets.skims.manifest import MANIFEST, read_manifest
 from oddjet.datasets.skims.parts import part_paths, read_part_record
 from oddjet.errors import OddjetError
@@ -88,10 +88,11 @@ def damage_of_run(run: Run) -> list[Damage]:
     damage: list[Damage] = []
     for path in (Path(name) for dataset in datasets for name in dataset.files):
         if summary_path(path).is_file():
-            summary = read_state(summary_path(path), SimulationSummary)
+            summary = read_summary(path)
             if summary is None:
-                damage.append((summary_path(path), "it is not what was written"))
-            else:
+                what = f"it is not what was written: remove it, or simulate {path.name} again"
+                damage.append((summary_path(path), what))
+            elif summary.file_sha256 is not None:
                 damage += _compare({path: summary.file_sha256})
     damage += _states(run.injection_folder.rglob("*.json"))
     damage += _states(path for path in [run.seconds_file, run.report_key_file] if path.is_file())

@@ -30,7 +30,7 @@ from oddjet.datasets.skims.manifest import (
     read_manifest,
 )
 from oddjet.datasets.skims.parts import read_part_record
-from oddjet.errors import ConfigError, OddjetError
+from oddjet.errors import ConfigError, OddjetError, SkimError
 from oddjet.processors.engine.keys import with_key
 from oddjet.processors.engine.plan import make_plan
 from oddjet.processors.engine.rounds import FAILURES, read_failures
@@ -277,7 +277,7 @@ def _run_status(folder: Path, *, plan: bool, verify: bool) -> list[StepStatus]:
     made = _manifest(run.skim_folder)
     scored = None if made is None else _Wanted(len(made.chunks), made.processed_entries)
     steps = [skim, *(_training_status(place, key) for key, place in run.models.items())]
-    steps.append(_folder_status(run.scores_folder, "scores", scored))
+    steps.append(_with_strangers(_folder_status(run.scores_folder, "scores", scored), run))
     reported: State = "finished" if run.report.is_file() else "not begun"
     steps.append(StepStatus("report", run.report, reported))
     if not verify:
@@ -292,6 +292,20 @@ def _run_status(folder: Path, *, plan: bool, verify: bool) -> list[StepStatus]:
         else step
         for step in steps
     ]
+
+
+def _with_strangers(step: StepStatus, run: Run) -> StepStatus:
+    """Say so of scores that are of another skim, or of other detectors."""
+    if step.state != "finished":
+        return step
+    try:
+        run.check_scores()
+    except SkimError as error:
+        fault = Fault(str(step.folder), "SkimError", str(error))
+        return replace(step, state="outdated", faults=(*step.faults, fault))
+    except OddjetError:
+        return step  # what is damaged is said of its own step
+    return step
 
 
 def _plan_of(run: Run) -> _Wanted:

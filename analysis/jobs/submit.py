@@ -301,6 +301,7 @@ def _batch_step(batch: Batch) -> BatchStep:
             code=batch.code,
             selection=run.config.selection,
             representation=run.image.identity() if run.image else None,
+            verify=run.config.verify,
         )
     return BatchStep(
         step="score",
@@ -309,6 +310,7 @@ def _batch_step(batch: Batch) -> BatchStep:
         detectors=run.models,
         histograms=histogram_settings(run.config.hunt),
         classes=run.named_classes,
+        verify=run.config.verify,
     )
 
 

@@ -28,14 +28,19 @@ from oddjet.datasets.disk.checksums import Verify, file_sha256, fits
 from oddjet.datasets.disk.secrets import without_secrets
 from oddjet.datasets.disk.state import read_state, write_state
 from oddjet.datasets.luminosity.recorded import data_luminosity
-from oddjet.datasets.skims.manifest import DatasetSummary, describe_place
+from oddjet.datasets.skims.manifest import (
+    MANIFEST,
+    DatasetSummary,
+    describe_place,
+    read_manifest,
+)
 from oddjet.datasets.skims.skim import Skim, open_skim
-from oddjet.errors import ConfigError, InputError, TooFewJetsError
+from oddjet.errors import ConfigError, InputError, SkimError, TooFewJetsError
 from oddjet.ml.folds import FoldedDetector
 from oddjet.ml.plugins import allow_classes, named_in
 from oddjet.ml.representations.jet_image import JetImage
 from oddjet.processors.histograms import HistogramSettings
-from oddjet.processors.scores import Scores, open_scores
+from oddjet.processors.scores import Scores, describe_strangers, open_scores
 from oddjet.shown import Shown
 from oddjet.typing import Table
 
@@ -232,9 +237,32 @@ class Run(Shown):
         """Trained detectors by label."""
         return {label: FoldedDetector.load(folder) for label, folder in self.models.items()}
 
+    def check_scores(self) -> None:
+        """Check that the scores are of the jets of the run's skim, and of its detectors.
+
+        Raises:
+            SkimError: If they are not, or there are none.
+            DetectorError: If a detector is damaged.
+        """
+        if "detectors" in vars(self):
+            known = {label: model.fingerprint for label, model in self.detectors.items()}
+        else:
+            known = {
+                k: FoldedDetector.fingerprint_of(f) for k, f in self.models.items() if f.is_dir()
+            }
+        skim = read_manifest(self.skim_folder) if (self.skim_folder / MANIFEST).is_file() else None
+        used = {label: known.get(label) for label in self.models}
+        if problem := describe_strangers(read_manifest(self.scores_folder), skim, used):
+            msg = (
+                f"{self.scores_folder} does not belong to the run in {self.folder}: {problem}. Repeat"
+                f" `{self.command}`: it makes what does not fit"
+            )
+            raise SkimError(msg)
+
     @cached_property
     def scores(self) -> Scores:
-        """The scores table, one row a jet."""
+        """The scores table, one row a jet; see `check_scores`."""
+        self.check_scores()
         return open_scores(self.scores_folder, verify=self.config.verify)
 
     @cached_property
@@ -267,7 +295,8 @@ class Run(Shown):
 
     @cached_property
     def histograms(self) -> ScoreHistograms:
-        """The histograms of mass, of every score and of what is hunted in."""
+        """The histograms of mass, of every score and of what is hunted in; see `check_scores`."""
+        self.check_scores()
         return read_histograms(
             self.scores_folder, self._hunted_histograms, verify=self.config.verify
         )
@@ -309,6 +338,7 @@ class Run(Shown):
                 signals=signals,
                 settings=self.config.hunt,
                 judging=JudgeSettings(seed=self.config.seed),
+                verify=self.config.verify,
             )
         except (InputError, TooFewJetsError, ConfigError) as error:
             return None, str(error)

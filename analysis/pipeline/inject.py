@@ -42,7 +42,9 @@ def inject_and_write(
     Returns:
         The result, and the files that were written, the JSON file first.
     """
-    jets = open_skim(skim) if skim is not None else ready_skim(config, reporter)
+    jets = (
+        open_skim(skim, verify=config.verify) if skim is not None else ready_skim(config, reporter)
+    )
     folder = output or Run(config).injection_folder
     with write_log(folder):
         result = run_injection(

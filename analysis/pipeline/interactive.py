@@ -27,6 +27,7 @@ from oddjet.analysis.pipeline.steps import (
     UNUSED_BY_HUNT,
     UNUSED_BY_SKIM,
     hunt_scores,
+    open_of_run,
     score_jets,
     skim_files,
     unused_by_score,
@@ -125,7 +126,7 @@ def skim(
     analysis = read_settings(config, settings or {}, output=output, unused=unused)
     analysis = analysis.model_copy(update={"fileset": files})
     skim_files(analysis, output, reporter=reporter)
-    return open_skim(output)
+    return open_skim(output, verify=analysis.verify)
 
 
 def _load_files(files: str | Path | Iterable[str | Path], kind: Kind | None) -> Fileset:
@@ -217,7 +218,7 @@ def score(
     analysis = read_settings(config, settings or {}, output=output, unused=unused)
     folders = [_folder_of(model) for model in several]
     score_jets(analysis, source, folders, output, reporter=reporter)
-    return open_scores(output)
+    return open_scores(output, verify=analysis.verify)
 
 
 @overload
@@ -334,8 +335,8 @@ def judge(
         data = [name for name, dataset in known if dataset.kind == "data"]
         choices = {"datasets": data} | choices
     _check_options(choices, OF_VERDICT, "judge")
-    of_hunt = verdict_settings(folder, config, settings or {}, choices.get("datasets", ()))
-    return judge_scores(folder, names, settings=of_hunt, **choices)
+    used = verdict_settings(folder, config, settings or {}, choices.get("datasets", ()))
+    return judge_scores(folder, names, settings=used.hunt, verify=used.verify, **choices)
 
 
 def limit(
@@ -382,7 +383,7 @@ def _check_options(options: Iterable[str], known: Sequence[str], where: str) -> 
 
 
 def _opened(skim: Skim | Path | str) -> Skim:
-    return skim if isinstance(skim, Skim) else open_skim(skim)
+    return skim if isinstance(skim, Skim) else open_of_run(skim)
 
 
 def _folder_of(model: FoldedDetector | Path | str) -> Path:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from oddjet.analysis.config import AnalysisConfig
 from oddjet.analysis.pipeline.check import problems_of_samples
@@ -27,6 +28,9 @@ from oddjet.processors.engine.summary import package_versions
 __all__ = ["report_again", "run_chain"]
 
 _logger = logging.getLogger(__name__)
+
+
+_NOT_REPORTED: Any = {"outputs": True, "chunks": {"__all__": {"seconds"}}}
 
 
 class _Clock:
@@ -125,8 +129,9 @@ def _report_key(run: Run) -> str:
             "config": run.settings,
             "code": source_digest("oddjet"),
             "versions": package_versions(),
-            # Histograms follow from the rest; their ROOT file has a date.
-            "manifests": [m.model_dump(mode="json", exclude={"outputs"}) for m in manifests],
+            # Histograms follow from the rest, and their ROOT file has a date; parts that are made again take
+            # another time.
+            "manifests": [m.model_dump(mode="json", exclude=_NOT_REPORTED) for m in manifests],
             "detectors": {label: model.fingerprint for label, model in run.detectors.items()},
             "injection": {str(p.relative_to(injection)): file_sha256(p) for p in results},
         }

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from oddjet.datasets.disk.checksums import Verify, fits
 from oddjet.datasets.disk.digest import content_key, source_digest
-from oddjet.datasets.disk.state import read_state
 from oddjet.datasets.files.fileset import Dataset, Fileset, Simulate
 from oddjet.datasets.simulation import PROCESSES, simulate
-from oddjet.datasets.simulation.run import SimulationSummary, summary_path
+from oddjet.datasets.simulation.run import SimulationSummary, read_summary
 from oddjet.processors.engine.progress import Reporter, SilentReporter
 
 __all__ = ["ready_samples", "sample_path"]
@@ -64,14 +63,17 @@ def ready_samples(
 
 def _kept(path: Path, verify: Verify) -> SimulationSummary | None:
     """Give the summary of a sample that is there and whole."""
-    summary = read_state(summary_path(path), SimulationSummary) if path.is_file() else None
-    if summary is not None and not fits(path, summary.file_sha256, verify):
-        _logger.warning(
-            "%s is not the file that was simulated (its SHA-256 differs): it is simulated again",
-            path,
-        )
+    summary = read_summary(path) if path.is_file() else None
+    if summary is None:
         return None
-    return summary
+    if summary.file_sha256 is None:
+        why = "has no SHA-256 (older code simulated it)"
+    elif not fits(path, summary.file_sha256, verify):
+        why = "is not the file that was simulated (its SHA-256 differs)"
+    else:
+        return summary
+    _logger.warning("%s %s: it is simulated again", path, why)
+    return None
 
 
 def _simulate(

@@ -39,6 +39,7 @@ __all__ = [
     "UNUSED_BY_SKIM",
     "UNUSED_BY_VERDICT",
     "hunt_scores",
+    "open_of_run",
     "ready_skim",
     "score_jets",
     "score_skim",
@@ -65,6 +66,12 @@ def unused_by_score(source: str | Path) -> tuple[str, ...]:
     """Name the settings that scoring does not look at; of a skim it has no events to select."""
     of_events = ("selection", "chunk_size") if (Path(source) / MANIFEST).exists() else ()
     return (*_OF_TRAINING, *_OF_HUNT, "fileset", "samples", "image", *of_events)
+
+
+def open_of_run(folder: Path | str) -> Skim:
+    """Open a skim for a command without a configuration: compared as the run says that it belongs to."""
+    of_run = Path(folder).absolute().parent / CONFIG_FILE
+    return open_skim(folder, verify=load_config(of_run).verify if of_run.is_file() else "first")
 
 
 def skim_files(
@@ -199,8 +206,8 @@ def hunt_scores(
 
 def verdict_settings(
     scores: Path, config: Path | None, changes: Mapping[str, Any], datasets: Sequence[str] = ()
-) -> HuntConfig:
-    """Give the settings by which scores are judged: those of the run that the table belongs to.
+) -> AnalysisConfig:
+    """Give the settings, `hunt` and `verify`, by which scores are judged: those of the table's run.
 
     Args:
         scores: Folder of the scores.
@@ -214,10 +221,10 @@ def verdict_settings(
     of_run = scores.absolute().parent / CONFIG_FILE
     if config is None and of_run.is_file():
         config = of_run
-    settings = read_settings(config, changes, output=scores, unused=UNUSED_BY_VERDICT).hunt
+    settings = read_settings(config, changes, output=scores, unused=UNUSED_BY_VERDICT)
     known = read_manifest(scores).datasets
     if any(known[name].kind == "data" for name in datasets if name in known):
-        _check_blinding(settings, scores, "")
+        _check_blinding(settings.hunt, scores, "")
     return settings
 
 

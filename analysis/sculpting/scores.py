@@ -22,6 +22,7 @@ from oddjet.analysis.sculpting.efficiencies import (
 )
 from oddjet.analysis.sculpting.separation import Separation, separations
 from oddjet.analysis.sculpting.verdict import JudgeSettings, Outcome, Verdict, judge
+from oddjet.datasets.disk.checksums import Verify
 from oddjet.errors import ConfigError, look_up
 from oddjet.processors.scores import Scores, open_scores
 from oddjet.shown import Shown
@@ -140,6 +141,7 @@ def judge_scores(
     settings: HuntConfig | None = None,
     exclude: tuple[float, float] | None = None,
     judging: JudgeSettings | None = None,
+    verify: Verify = "first",
 ) -> SculptingResult:
     """Judge scores on the jets that a hunt would look at.
 
@@ -155,6 +157,7 @@ def judge_scores(
         settings: Mass column, range, window, pt edges and choice of jets; the defaults if None.
         exclude: A mass window that is left out [GeV]. In data the signal window is left out too.
         judging: How to judge, but for the pt edges, which are those of `settings`.
+        verify: When the table's files are compared with their SHA-256, as of `open_skim`.
 
     Raises:
         SkimError: If the table cannot be read or has no such column.
@@ -164,7 +167,7 @@ def judge_scores(
     """
     settings = settings or HuntConfig()
     judging = dataclasses.replace(judging or JudgeSettings(), pt_edges=settings.pt_edges)
-    table = open_scores(folder)
+    table = open_scores(folder, verify=verify)
     chosen, kind = _background(table, datasets)
     _check(table, columns, signals)
     names = [*dict.fromkeys([settings.mass, "pt", "weight", "rank", *columns])]

@@ -7,12 +7,12 @@ import zlib
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from oddjet.datasets.disk.remote import TIMEOUT, is_remote, is_unreachable, open_options
-from oddjet.errors import BadFileError, UnreachableError
+from oddjet.errors import BadFileError, ConfigError, UnreachableError, did_you_mean, shortened
 
-__all__ = ["Verify", "checksum_of", "file_sha256", "fits", "verify_checksum"]
+__all__ = ["Verify", "check_verify", "checksum_of", "file_sha256", "fits", "verify_checksum"]
 
 Verify: TypeAlias = Literal["always", "first", "never"]
 """When a file is compared with its SHA-256: each time it is read, the first time a process reads it, never."""
@@ -95,6 +95,19 @@ def file_sha256(path: Path | str) -> str:
     return digest.hexdigest()
 
 
+def check_verify(verify: Any) -> None:
+    """Check that a value says when files are compared.
+
+    Raises:
+        ConfigError: If it is none of `Verify`.
+    """
+    known = get_args(Verify)
+    if not isinstance(verify, str) or verify not in known:
+        hint = did_you_mean(verify, known) if isinstance(verify, str) else ""
+        msg = f"verify: expected {', '.join(known[:-1])} or {known[-1]}, received {shortened(repr(verify))}.{hint}"
+        raise ConfigError(msg)
+
+
 def fits(path: Path | str, expected: str | None, verify: Verify = "first") -> bool:
     """Whether a file is the one whose SHA-256 was written down.
 
@@ -102,7 +115,11 @@ def fits(path: Path | str, expected: str | None, verify: Verify = "first") -> bo
         path: A local file.
         expected: What `file_sha256` gave; None where nothing was written down, and anything fits.
         verify: When it is read for that; a file of another size or time is another file.
+
+    Raises:
+        ConfigError: If `verify` is none of its values.
     """
+    check_verify(verify)
     if expected is None or verify == "never":
         return True
     try:

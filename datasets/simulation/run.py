@@ -19,7 +19,7 @@ import numpy as np
 
 from oddjet.datasets.disk.atomic import atomic_write
 from oddjet.datasets.disk.checksums import file_sha256
-from oddjet.datasets.disk.state import write_state
+from oddjet.datasets.disk.state import read_state, write_state
 from oddjet.datasets.simulation.blocks import Block, BlockResult, plan_blocks, simulate_block
 from oddjet.datasets.simulation.identifiers import MAX_EVENTS, MAX_SEED, make_slice
 from oddjet.datasets.simulation.processes import get_process
@@ -27,7 +27,7 @@ from oddjet.datasets.simulation.rootwriter import NanoWriter
 from oddjet.errors import ConfigError, ProcessingError
 from oddjet.processes import deaf_children, end_with_owner
 
-__all__ = ["SimulationSummary", "simulate", "summary_path"]
+__all__ = ["SimulationSummary", "read_summary", "simulate", "summary_path"]
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class SimulationSummary:
         truth: The |pdgId|s signal jets are matched to.
         seconds: Wall-clock time.
         workers: Processes used; the file does not depend on it.
-        file_sha256: SHA-256 of the file.
+        file_sha256: SHA-256 of the file; None where older code made it.
     """
 
     process: str
@@ -64,7 +64,15 @@ class SimulationSummary:
     truth: tuple[int, ...]
     seconds: float
     workers: int
-    file_sha256: str
+    file_sha256: str | None = None
+
+
+def read_summary(output: Path) -> SimulationSummary | None:
+    """Read the summary beside a simulated file; None if it is absent, or, with a warning, damaged."""
+    # Before there were hashes in them, summaries had no seal.
+    return read_state(
+        summary_path(output), SimulationSummary, is_old=lambda known: "file_sha256" not in known
+    )
 
 
 def summary_path(output: Path) -> Path:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from oddjet.datasets.balance import Balance
 from oddjet.datasets.disk.checksums import Verify, fits
@@ -103,7 +103,19 @@ class ChunkRecord(_Frozen):
     images: bool = False
     stored_in: str | None = None
     first_row: int = Field(default=0, ge=0)
-    hashes: dict[str, str] = Field(default_factory=dict)
+    hashes: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _check_hashes(self) -> ChunkRecord:
+        if self.hashes and self.hashes.keys() != set(self.suffixes):
+            msg = f"hashes: expected those of {', '.join(self.suffixes)}, received {', '.join(self.hashes)}"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """Of the files that hold the part."""
+        return (".parquet", ".npy") if self.images else (".parquet",)
 
 
 class FileRecord(_Frozen):
@@ -287,7 +299,7 @@ def read_manifest(folder: Path | str) -> Manifest:
     """
     path = Path(folder) / MANIFEST
     try:
-        content = unseal(path, is_old=lambda known: known.get("schema_version") != SCHEMA_VERSION)
+        content = unseal(path, is_old=_has_no_hashes)
     except OSError as error:
         state = describe_place(folder, "holds no manifest.json")
         if Path(folder).is_dir() and not isinstance(error, FileNotFoundError):
@@ -307,7 +319,7 @@ def read_manifest(folder: Path | str) -> Manifest:
         )
         raise SkimError(msg) from error
     version = content.get("schema_version", 1)
-    if isinstance(version, int) and version > SCHEMA_VERSION:
+    if type(version) is int and version > SCHEMA_VERSION:
         msg = (
             f"{path} has schema_version {version}; this oddjet knows up to {SCHEMA_VERSION}: upgrade oddjet,"
             " or make the folder again"
@@ -323,6 +335,18 @@ def describe_place(place: Path | str, folder: str) -> str:
     if Path(place).exists():
         return "is a file"
     return "is a link that leads nowhere" if os.path.lexists(place) else "does not exist"
+
+
+def _has_no_hashes(content: dict[str, Any]) -> bool:
+    """Whether a manifest without a seal is of a version that had none: the first; or newer than this code."""
+    version = content.get("schema_version", 1)
+    if type(version) is not int or version == SCHEMA_VERSION or version < 1:
+        return False
+    chunks = content.get("chunks")
+    return version > SCHEMA_VERSION or not any(
+        isinstance(chunk, dict) and chunk.get("hashes")
+        for chunk in (chunks if isinstance(chunks, list) else ())
+    )
 
 
 def check_output(path: Path, verify: Verify = "first") -> None:

@@ -190,8 +190,7 @@ def part_path(folder: Path | str, record: ChunkRecord, suffix: str) -> Path:
 
 def part_paths(folder: Path | str, record: ChunkRecord) -> list[Path]:
     """List the files that hold a part."""
-    suffixes = [".parquet", ".npy"] if record.images else [".parquet"]
-    return [part_path(folder, record, suffix) for suffix in suffixes]
+    return [part_path(folder, record, suffix) for suffix in record.suffixes]
 
 
 def part_columns(

@@ -13,7 +13,7 @@ import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.datasets.disk.checksums import Verify
+from oddjet.datasets.disk.checksums import Verify, check_verify
 from oddjet.datasets.jets import Jets, concatenate, empty_jets
 from oddjet.datasets.skims.manifest import ChunkRecord, Manifest, MissingChunk, read_manifest
 from oddjet.datasets.skims.parts import (
@@ -45,10 +45,12 @@ def open_skim(folder: Path | str, *, verify: Verify = "first") -> Skim:
     Raises:
         SkimError: If there is no manifest (the run was interrupted), its schema is newer than this
             code, or a part it names is missing.
+        ConfigError: If `verify` is none of these.
 
     A skim with parts missing, or of files of which something was accepted, is opened with a warning; `Skim.missing`
     lists the parts, the manifest's `caveats` the rest. One without checksums, of older code, is opened with a warning too.
     """
+    check_verify(verify)
     folder = Path(folder)
     manifest = read_manifest(folder)
     paths = dict.fromkeys(p for chunk in manifest.chunks for p in part_paths(folder, chunk))

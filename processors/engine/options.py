@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from oddjet.datasets.disk.checksums import Verify
+from oddjet.datasets.disk.checksums import Verify, check_verify
 from oddjet.processors.engine.attempts import Attempts
 from oddjet.processors.engine.progress import Progress
 
@@ -34,3 +34,7 @@ class RunOptions:
     allow_missing: bool = False
     verify: Verify = "first"
     attempts: Attempts | None = None
+
+    def __post_init__(self) -> None:
+        """Check when files are compared."""
+        check_verify(self.verify)

@@ -8,6 +8,8 @@ import pytest
 import uproot
 
 from oddjet.analysis.statistics.exchange.histogram_files import read_histogram
+from oddjet.datasets.disk.checksums import file_sha256
+from oddjet.datasets.skims.manifest import Manifest, write_manifest
 from oddjet.errors import InputError
 from oddjet.processors.histogram_files import (
     load_histograms,
@@ -88,3 +90,32 @@ def test_histograms_say_what_was_accepted_of_the_files(tmp_path: Path) -> None:
     for source in (f"histograms.json:d_s{choice}", "histograms.root:d_s/a/nominal/all/mass"):
         assert read_histogram(f"{tmp_path}/{source}").caveats == ("a: odd", "b: old")
         assert read_histogram(f"{tmp_path}/plain/{source}").caveats == ()
+
+
+def test_a_root_file_of_the_same_histograms_is_kept(tmp_path: Path) -> None:
+    """Its bytes differ each time that it is written, by its dates and its uuid."""
+    path = tmp_path / "histograms.root"
+
+    def write(settings: HistogramSettings = SETTINGS, scale: float = 2.0) -> str:
+        write_histograms(tmp_path, filled(), settings, {"a": scale})
+        hashes = {name: file_sha256(tmp_path / name) for name in ("histograms.json", path.name)}
+        config = {"histograms": settings.model_dump(mode="json")}
+        write_manifest(tmp_path, Manifest(kind="scores", config=config, outputs=hashes))
+        return hashes[path.name]
+
+    first = write()
+    assert write() == first
+    second = write(scale=3.0)
+    assert second != first
+    content = bytearray(path.read_bytes())
+    content[-30] ^= 1
+    path.write_bytes(content)
+    assert write(scale=3.0) not in (second, file_sha256(tmp_path / "histograms.json"))
+    with uproot.open(path) as file:
+        np.testing.assert_array_equal(file["d_s/a/nominal/all/mass"].values(), [6, 6, 21])
+    path.unlink()
+    write(scale=3.0)
+    assert path.exists()
+    third = write(SETTINGS.model_copy(update={"hunted": ()}), 3.0)
+    assert third == write(SETTINGS.model_copy(update={"hunted": ()}), 3.0)
+    assert third == file_sha256(path)

@@ -17,10 +17,13 @@ from typer.testing import CliRunner
 from oddjet.analysis.cli.app import app
 from oddjet.analysis.config import AnalysisConfig, load_config
 from oddjet.analysis.pipeline.folder import Run
+from oddjet.analysis.pipeline.run import _report_key as report_key
 from oddjet.analysis.pipeline.run import report_again, run_chain
+from oddjet.analysis.pipeline.steps import score_jets, skim_files
 from oddjet.analysis.report import page
+from oddjet.datasets.skims.manifest import read_manifest, write_manifest
 from oddjet.datasets.skims.skim import open_skim
-from oddjet.errors import ConfigError, InputError
+from oddjet.errors import ConfigError, InputError, SkimError
 from oddjet.processors.scores import open_scores
 
 pytestmark = pytest.mark.slow
@@ -177,7 +180,9 @@ def test_the_numbers_are_beside_the_report(config: AnalysisConfig, result: Run) 
 
 
 def test_a_second_call_redoes_nothing(config: AnalysisConfig, result: Run) -> None:
-    patterns = ("skim/*/*", "models/**/*", "scores/*/*.parquet", "report.*", "seconds.json")
+    patterns = (
+        "skim/*/*", "models/**/*", "scores/*/*.parquet", "scores/histograms.root", "report.*", "seconds.json",
+    )  # fmt: skip
     before = [times(config.output, pattern) for pattern in patterns]
     samples = times(config.samples, "*")
     assert all(before)
@@ -186,6 +191,22 @@ def test_a_second_call_redoes_nothing(config: AnalysisConfig, result: Run) -> No
     assert (again.report, again.summary) == (result.report, result.summary)
     assert [times(config.output, pattern) for pattern in patterns] == before
     assert times(config.samples, "*") == samples
+
+
+def test_a_part_that_was_made_again_in_another_time_changes_no_report(result: Run) -> None:
+    before = report_key(result)
+    run = Run(result.config)
+    run.detectors = result.detectors
+    for folder in (run.skim_folder, run.scores_folder):
+        manifest = read_manifest(folder)
+        slower = tuple(c.model_copy(update={"seconds": c.seconds + 1}) for c in manifest.chunks)
+        try:
+            write_manifest(folder, manifest.model_copy(update={"chunks": slower}))
+            assert report_key(run) == before
+            write_manifest(folder, manifest.model_copy(update={"chunks": slower[1:]}))
+            assert report_key(run) != before
+        finally:
+            write_manifest(folder, manifest)
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -255,6 +276,30 @@ def test_the_report_can_be_written_again(config: AnalysisConfig, result: Run) ->
     again = CliRunner().invoke(app, ["report", str(config.output)])
     assert again.exit_code == 0, again.output
     assert json.loads((config.output / "report.json").read_text())["summary"] == before["summary"]
+
+
+def test_scores_of_another_skim_or_training_are_not_reported(
+    config: AnalysisConfig, result: Run, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(config.output, folder)
+    shutil.rmtree(folder / "scores")
+    run = Run.open(folder)
+    harder = run.config.selection.model_copy(update={"pt_min": 450.0})
+    skim_files(run.config.model_copy(update={"selection": harder}), tmp_path / "skim")
+    score_jets(run.config, tmp_path / "skim", list(run.models.values()), run.scores_folder)
+    for read in (lambda: report_again(folder), lambda: run.scores, lambda: run.histograms):
+        with pytest.raises(SkimError, match=r"jets of another skim. Repeat `oddjet run"):
+            read()
+    told = CliRunner().invoke(app, ["status", str(folder), "--verify"])
+    assert "jets of another skim" in told.output.replace("\n", " ")
+    shutil.rmtree(run.scores_folder)
+    score_jets(run.config, run.skim_folder, list(run.models.values()), run.scores_folder)
+    run.check_scores()
+    shutil.rmtree(folder / "models" / "theirs")
+    shutil.copytree(folder / "models" / "khanal", folder / "models" / "theirs")
+    with pytest.raises(SkimError, match="another training of theirs"):
+        report_again(folder)
 
 
 def test_steps_on_the_command_line_agree(

@@ -32,12 +32,12 @@ def test_a_hunt_hides_what_the_run_of_its_scores_hides(tmp_path: Path) -> None:
     scores = tmp_path / "scores"
     data = DatasetSummary(kind="data", n_events=1, sumw=1.0, sumw2=1.0)
     write_manifest(scores, Manifest(kind="scores", datasets={"d": data}))
-    settings = verdict_settings(scores, None, {}, ["d"])  # without a configuration, the run's
+    settings = verdict_settings(scores, None, {}, ["d"]).hunt  # without a configuration, the run's
     assert settings.window == (123, 158)
     words = r"hides 123–158 GeV .*config\.yaml \(config= in Python\)$"
     with pytest.raises(ConfigError, match=words):
         verdict_settings(scores, None, {"hunt.window": [65, 105]}, ["d"])
-    assert verdict_settings(scores, None, {"hunt.window": [65, 105]}).window == (65, 105)
+    assert verdict_settings(scores, None, {"hunt.window": [65, 105]}).hunt.window == (65, 105)
     other = read_settings(None, {}, output=scores)
     with pytest.raises(
         ConfigError, match=r"hides 123–158 GeV .* 65–105 GeV would be hidden .*--unblind"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ import pytest
 from oddjet.datasets.disk.checksums import checksum_of, file_sha256, fits, verify_checksum
 from oddjet.datasets.files.dataset import Dataset
 from oddjet.datasets.files.fileset import check_fileset, load_fileset
+from oddjet.datasets.skims.skim import open_skim
 from oddjet.errors import BadFileError, ConfigError
+from oddjet.processors.engine.options import RunOptions
 
 
 def test_known_values(tmp_path: Path) -> None:
@@ -132,6 +135,18 @@ def test_a_server_that_does_not_answer_is_asked_for_two_files_alone() -> None:
     assert len(problems) == 30
     assert {type(error) for error in problems.values()} == {UnreachableError}
     assert sum("for other files" in str(error) for error in problems.values()) >= 10
+
+
+@pytest.mark.parametrize("verify", ["garbage", "First", None, True, ["first"]])
+def test_when_files_are_compared_is_one_of_three_words(tmp_path: Path, verify: Any) -> None:
+    words = "verify: expected always, first or never, received"
+    for call in (
+        lambda: open_skim(tmp_path, verify=verify),
+        lambda: fits(tmp_path / "a", "0" * 64, verify),
+        lambda: RunOptions(verify=verify),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            call()
 
 
 def test_a_file_is_compared_always_first_or_never(

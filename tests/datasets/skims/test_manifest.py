@@ -87,6 +87,42 @@ def test_unknown_key(tmp_path: Path) -> None:
         read_manifest(tmp_path)
 
 
+@pytest.mark.parametrize("version", [0, -1, True, "2", "1", 1.0, None, 1])
+def test_a_manifest_without_a_seal_is_refused_unless_of_a_version_without(
+    tmp_path: Path, version: object
+) -> None:
+    part = chunk("c0").model_copy(update={"hashes": {".parquet": "0" * 64}})
+    write_manifest(tmp_path, Manifest(kind="skim", chunks=(part,)))
+    path = tmp_path / "manifest.json"
+    content = json.loads(path.read_text()) | {"schema_version": version, "processed_entries": 7}
+    del content["sha256"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(SkimError, match="has no SHA-256 of what it says"):
+        read_manifest(tmp_path)
+    content["chunks"][0]["hashes"] = {}
+    path.write_text(json.dumps(content))
+    if type(version) is int and version == 1:
+        assert not read_manifest(tmp_path).has_checksums
+    else:
+        with pytest.raises(SkimError, match="has no SHA-256 of what it says"):
+            read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("hashes", "images"),
+    [
+        ({"x": "y"}, False),
+        ({".parquet": "y"}, False),
+        ({".parquet": "0" * 64}, True),
+        ({".npy": "0" * 64}, True),
+    ],
+)
+def test_hashes_name_the_files_of_a_part(hashes: dict[str, str], images: bool) -> None:
+    content = chunk("c0").model_dump() | {"hashes": hashes, "images": images}
+    with pytest.raises(ValidationError, match="hashes"):
+        ChunkRecord.model_validate(content)
+
+
 def test_cutflows_add_up() -> None:
     merged = merge_cutflows([chunk("a"), chunk("b", scale=3), chunk("c", "w")])
     assert merged["qcd"][1] == CutStep(name="pt", n_events=16, n_jets=32, sumw=8.0)
