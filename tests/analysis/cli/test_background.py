@@ -36,7 +36,7 @@ def test_leading_jets_enter_with_their_weights() -> None:
 
 
 def test_table_json_and_figure_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(background, "open_skim", lambda _folder: FewJets())
+    monkeypatch.setattr(background, "open_of_run", lambda _folder: FewJets())
     arguments = ["spurious", "skim", "-o", str(tmp_path / "out"), "--background", "qcd"]
     arguments += ["--function", "exppoly2", "--function", "bernstein2", "--jets", "2000"]
     result = CliRunner().invoke(app, arguments)
