@@ -77,9 +77,7 @@ def sculpt(
         verify=used.verify,
     )
     section = sculpting_section(result)
-    written = write_section(output, section) if output else []
-    print_result(section, written)
-    for score in result.scores:
-        for note in score.verdict.notes:
-            out.print(f"{score.column}: {note}", style="dim")
+    print_result(section, write_section(output, section) if output else [])
+    for column, note in ((s.column, note) for s in result.scores for note in s.verdict.notes):
+        out.print(f"{column}: {note}", style="dim")
     raise typer.Exit(EXIT_CODES[result.outcome.value])

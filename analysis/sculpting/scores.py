@@ -179,10 +179,7 @@ def judge_scores(
         for name in signals
     }
     window = None if excluded else settings.window
-    scores = [
-        _judge_score(column, background, signal_rows, settings, window, judging)
-        for column in dict.fromkeys(columns)
-    ]
+    judged = (background, signal_rows, settings, window, judging)
     return SculptingResult(
         datasets=tuple(chosen),
         kind=kind,
@@ -191,7 +188,7 @@ def judge_scores(
         mass_range=settings.range,
         window=settings.window,
         excluded=excluded,
-        scores=tuple(scores),
+        scores=tuple(_judge_score(column, *judged) for column in dict.fromkeys(columns)),
     )
 
 
