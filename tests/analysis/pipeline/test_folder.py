@@ -66,7 +66,7 @@ def test_a_folder_that_was_moved_is_opened_where_it_is(tmp_path: Path) -> None:
     assert moved.folder == tmp_path / "after"
     assert moved.config.unblind
     assert moved.config.model_copy(update={"output": run.folder, "unblind": False}) == run.config
-    with pytest.raises(ConfigError, match="no config"):
+    with pytest.raises(ConfigError, match="is not the output of a run: it does not exist"):
         Run.open(tmp_path / "before")
 
 
