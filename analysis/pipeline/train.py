@@ -15,6 +15,7 @@ from oddjet import ml
 from oddjet.analysis.config import DecorrelationConfig, DetectorConfig
 from oddjet.analysis.pipeline.folder import UNFINISHED
 from oddjet.analysis.scores.sample import dataset_scales
+from oddjet.datasets.disk.atomic import require_no_folder
 from oddjet.datasets.disk.digest import content_key, source_digest
 from oddjet.datasets.disk.state import read_state, write_state
 from oddjet.datasets.jets import Jets, Truth
@@ -138,6 +139,7 @@ def train_detector(
     """
     reporter, output = reporter or SilentReporter(), place_of(output)
     require_place(output, marker=INFO_FILE)  # before hours of training
+    require_no_folder(_key_path(output))
     key = training_key(skim, detector, folds=folds, seed=seed)
     trained = _train(skim, detector, output, key, folds=folds, seed=seed, reporter=reporter)
     mass = (decorrelation and decorrelation.mass) or mass

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["atomic_write", "write_text"]
+__all__ = ["atomic_write", "require_no_folder", "write_text"]
 
 
 @contextmanager
@@ -34,8 +34,7 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
     ('whole', 1)
     """
     path = Path(path)
-    if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    require_no_folder(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         handle, name = tempfile.mkstemp(
@@ -59,6 +58,16 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def require_no_folder(path: Path) -> None:
+    """Refuse a folder in the place of a file that is to be written.
+
+    Raises:
+        IsADirectoryError: If there is one.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
 
 
 def write_text(path: Path | str, text: str) -> None:

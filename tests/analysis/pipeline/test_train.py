@@ -289,6 +289,9 @@ def test_what_is_in_the_place_is_seen_before_the_training(
     monkeypatch.setattr(FoldedDetector, "fit", lambda *_, **__: pytest.fail("it trains"))
     with pytest.raises(DetectorError, match=r"left alone\. Save somewhere else"):
         train_detector(skim, OBSERVABLES, place)
+    (tmp_path / f"new.{KEY_FILE}").mkdir()
+    with pytest.raises(IsADirectoryError):
+        train_detector(skim, OBSERVABLES, tmp_path / "new")
 
 
 def test_in_a_run_a_stray_file_trains_nothing_again(
