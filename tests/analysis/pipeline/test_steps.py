@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,11 +9,12 @@ from typer.testing import CliRunner
 from oddjet.analysis.cli.app import app
 from oddjet.analysis.config import read_settings
 from oddjet.analysis.pipeline.folder import Run
-from oddjet.analysis.pipeline.steps import hunt_scores, verdict_settings
+from oddjet.analysis.pipeline.steps import hunt_scores, open_of_run, verdict_settings
+from oddjet.analysis.sculpting.scores import judge_scores
 from oddjet.datasets.files.dataset import Fileset
 from oddjet.datasets.simulation import simulate
-from oddjet.datasets.skims.manifest import DatasetSummary, Manifest, write_manifest
-from oddjet.errors import ConfigError
+from oddjet.datasets.skims.manifest import DatasetSummary, Manifest, read_manifest, write_manifest
+from oddjet.errors import ConfigError, OddjetError
 
 
 @pytest.mark.slow
@@ -43,3 +45,26 @@ def test_a_hunt_hides_what_the_run_of_its_scores_hides(tmp_path: Path) -> None:
         ConfigError, match=r"hides 123–158 GeV .* 65–105 GeV would be hidden .*--unblind"
     ):
         hunt_scores(other, scores, ["kmeans_min_d"])
+
+
+def test_tables_are_compared_as_the_run_says_that_they_belong_to(
+    small_table: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "scores"
+    shutil.copytree(small_table, folder)
+    manifest = read_manifest(folder)
+    wrong = {".parquet": "0" * 64}
+    parts = tuple(part.model_copy(update={"hashes": wrong}) for part in manifest.chunks)
+    write_manifest(folder, manifest.model_copy(update={"chunks": parts}))
+
+    def judge() -> str:
+        with pytest.raises(OddjetError) as caught:
+            judge_scores(folder, ["nothing"], verify=verdict_settings(folder, None, {}).verify)
+        return str(caught.value)
+
+    assert open_of_run(folder).verify == "first"
+    assert "is not the file that was written" in judge()
+    Run(read_settings(None, {"verify": "never"}, output=tmp_path)).write_config()
+    assert open_of_run(folder).verify == "never"
+    assert len(open_of_run(folder).jets()) == open_of_run(folder).n_jets
+    assert "has no column nothing" in judge()
