@@ -208,12 +208,16 @@ def test_readers_beside_a_writer_never_meet_half_a_part(skim_folder: Path, tmp_p
     skim = open_skim(skim_folder)
     chunk = skim.manifest.chunks[0]
     jets = skim.jets(chunk.dataset)
-    record = chunk.model_copy(update={"n_jets": len(jets)})
+    given = chunk.model_copy(update={"n_jets": len(jets)})
+    write_part(tmp_path, chunk.dataset, chunk.key, jets, images=None, record=given)
+    # As it is sealed, with the hashes of what was written.
+    record = read_part_record(tmp_path, chunk.dataset, chunk.key)
+    assert record is not None
     stop = threading.Event()
 
     def write() -> None:
         while not stop.is_set():
-            write_part(tmp_path, chunk.dataset, chunk.key, jets, images=None, record=record)
+            write_part(tmp_path, chunk.dataset, chunk.key, jets, images=None, record=given)
 
     thread = threading.Thread(target=write)
     thread.start()

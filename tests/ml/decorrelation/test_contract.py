@@ -276,7 +276,7 @@ def test_other_wrong_input_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(DetectorError, match="not fitted"):
         create(name).save(tmp_path / "d.npz")
     (tmp_path / "d.npz").write_text("no archive")
-    with pytest.raises(DetectorError, match="Fit it again"):
+    with pytest.raises(DetectorError, match="Copy it again"):
         load(tmp_path / "d.npz")
     with pytest.raises(ConfigError, match=r"Did you mean 'knots'"):
         create(name, knot=3)
