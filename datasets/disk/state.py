@@ -78,6 +78,8 @@ def unseal(
         Path(path).stat()
         content = parse_json(read_text(path))
     except ConfigError as error:
+        if isinstance(error.__cause__, FileNotFoundError):  # removed since
+            raise error.__cause__ from None
         msg = f"it is not JSON: {error}"
         raise DamagedStateError(msg) from error
     if not isinstance(content, dict):

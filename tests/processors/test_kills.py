@@ -218,6 +218,7 @@ def test_readers_beside_a_writer_never_meet_half_a_part(skim_folder: Path, tmp_p
     def write() -> None:
         while not stop.is_set():
             write_part(tmp_path, chunk.dataset, chunk.key, jets, images=None, record=given)
+            time.sleep(0.02)  # a moment in which a reader may begin
 
     thread = threading.Thread(target=write)
     thread.start()
