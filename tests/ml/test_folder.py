@@ -180,7 +180,7 @@ def with_a_bomb(x: Path) -> None:
         (with_a_pipe, "'pipe' is neither a file nor a folder"),
         (with_a_loop, "'loop' is a link"),
         (with_a_link_inside, r"'a\.txt' is a link"),
-        (without_files, "files: .*at least 1 item"),
+        (without_files, "files: .*at least 1 entr"),
         (with_a_way_out, r"names a file outside itself, '\.\./secret'"),
         (with_an_absolute_way, "names a file outside itself"),
         (lambda x: rehashed(x, {"a.txt": "beef"}), r"files\.a\.txt: "),
