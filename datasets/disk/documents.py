@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,7 @@ def read_json(
         OddjetError: As `error` says: the file is missing, is longer, is no UTF-8 or no JSON, or `parse_json`
             refuses it.
     """
-    text = read_text(path, error=error, largest=largest)
-    try:
-        return parse_json(text)
-    except ConfigError as problem:
-        msg = f"{path}: {problem}"
-        raise error(msg) from problem
+    return _parsed(parse_json, path, error, largest)
 
 
 def read_yaml(
@@ -54,9 +50,15 @@ def read_yaml(
         OddjetError: As `error` says: the file is missing, is longer, is no UTF-8 or no YAML, or `parse_yaml`
             refuses it.
     """
+    return _parsed(parse_yaml, path, error, largest)
+
+
+def _parsed(
+    parse: Callable[[str], Any], path: Path | str, error: type[OddjetError], largest: int
+) -> Any:
     text = read_text(path, error=error, largest=largest)
     try:
-        return parse_yaml(text)
+        return parse(text)
     except ConfigError as problem:
         msg = f"{path}: {problem}"
         raise error(msg) from problem

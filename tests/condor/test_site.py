@@ -68,9 +68,9 @@ def test_what_cannot_be_meant_is_refused(text: str, told: str, tmp_path: Path) -
         Cluster(site=str(path))
 
 
-def test_python_may_be_in_the_home(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/me")
-    assert Site(python="~/env/bin/python").python == "/home/me/env/bin/python"
+def test_python_may_be_in_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert Site(python="~/env/bin/python").python == f"{tmp_path}/env/bin/python"
     assert Site(python="./python").python == "./python"
 
 
