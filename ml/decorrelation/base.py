@@ -70,6 +70,10 @@ class Decorrelation(ABC):
     min_jets: ClassVar[int] = 200
     """Fewer effective jets (Σw)²/Σw² than this are refused."""
 
+    continues: ClassVar[bool] = False
+    """Whether it says something of masses between those of the background it was fitted on: a map learned
+    beside a window holds inside it."""
+
     mass_range_: tuple[float, float]
     pt_range_: tuple[float, float]
     _scale: StandardScale

@@ -17,6 +17,7 @@ from oddjet.analysis.statistics.background.likelihood import poisson_deviance
 from oddjet.analysis.statistics.background.many import BatchModel
 from oddjet.analysis.statistics.background.nested import add_parameters
 from oddjet.analysis.statistics.background.quadrature import Quadrature
+from oddjet.analysis.statistics.imprint import Imprint
 from oddjet.analysis.statistics.spectrum import Histogram, Spectrum, check_counts
 from oddjet.errors import FitError
 from oddjet.typing import Bools, Floats
@@ -37,12 +38,15 @@ class JointTable:
         edges: Mass bin edges, n_bins + 1 of them [GeV].
         members: Which spectrum (row) holds which pattern (column), shape (n_spectra, n_patterns).
         counts: Jets of each pattern, shape (n_patterns, n_bins).
+        imprint: How the spectra would change with other calibrations of their cuts; None where no cut
+            was calibrated, or nothing is known of it.
     """
 
     labels: tuple[str, ...]
     edges: Floats
     members: Bools
     counts: Floats
+    imprint: Imprint | None = None
 
     @classmethod
     def from_histogram(cls, histogram: Histogram) -> JointTable:
@@ -63,7 +67,8 @@ class JointTable:
         counts = np.zeros((len(patterns), self.edges.size - 1))
         np.add.at(counts, places.reshape(-1), self.counts[used])
         labels = tuple(self.labels[place] for place in spectra)
-        return JointTable(labels, self.edges, patterns.T.copy(), counts)
+        imprint = None if self.imprint is None else self.imprint.select(spectra)
+        return JointTable(labels, self.edges, patterns.T.copy(), counts, imprint)
 
     def checked(self) -> JointTable:
         """Refuse spectra without events, and contents that are no numbers of events.
