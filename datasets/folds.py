@@ -1,8 +1,9 @@
-"""Folds: which events train, which calibrate and which are searched, fixed for ever.
+"""Roles of events: which train, which calibrate and which are hunted in, fixed for ever.
 
-The fold of an event is a 64-bit mix of (run, luminosityBlock, event) modulo k. It depends on
-nothing else: not on the order of files, the chunk size, the machine, or the version of this
-package. All jets of an event share a fold.
+Events are divided twice, by independent numbers. The fold of an event is a 64-bit mix of (run,
+luminosityBlock, event) modulo k; whether it is held out from learning follows from another mix
+of the same. Both depend on nothing else: not on the order of files, the chunk size, the machine, or the
+version of this package. All jets of an event share both.
 
 References:
     Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014 (splitmix64).
@@ -10,6 +11,7 @@ References:
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import awkward as ak
@@ -18,12 +20,18 @@ import numpy.typing as npt
 
 from oddjet.datasets.jets import Jets, require_columns
 from oddjet.errors import ConfigError, InputError
+from oddjet.typing import Bools, Ints
 
-__all__ = ["event_hash", "fold_of", "jets_hash", "mix64"]
+__all__ = ["HELD_OUT", "EventRoles", "event_hash", "fold_of", "held_out", "jets_hash", "mix64"]
+
+HELD_OUT = 0.5
+"""Share of the events that is held out from learning unless another is given."""
 
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _MIX1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX2 = np.uint64(0x94D049BB133111EB)
+_SALT = np.uint64(0x68656C642D6F7574)
+"""Salt of what is held out: "held-out" in ASCII. With another, calibrating events would be hunted in."""
 
 
 def mix64(x: npt.ArrayLike) -> npt.NDArray[np.uint64]:
@@ -89,6 +97,66 @@ def fold_of(jets: Jets | npt.NDArray[np.uint64], k: int) -> npt.NDArray[np.int64
         raise ConfigError(msg)
     hashes = jets_hash(jets) if isinstance(jets, ak.Array) else _as_uint64(jets)
     return (hashes % np.uint64(k)).astype(np.int64)
+
+
+def held_out(jets: Jets | npt.NDArray[np.uint64], share: float) -> Bools:
+    """Mark the jets whose events are held out from learning, to be hunted in and judged: (n,).
+
+    Independent of the folds. The events of a smaller share are among those of a larger one.
+
+    Args:
+        jets: Jets with run, luminosityBlock and event (n), or their event hashes, uint64 (n,).
+        share: Share of the events that is held out, 0 to 1.
+
+    Raises:
+        ConfigError: If the share is not between 0 and 1.
+        InputError: If the jets lack run, luminosityBlock or event.
+    """
+    if not 0 <= share <= 1:
+        msg = f"held_out: expected a share of events between 0 and 1, received {share}"
+        raise ConfigError(msg)
+    hashes = jets_hash(jets) if isinstance(jets, ak.Array) else _as_uint64(jets)
+    # The upper 53 bits fill a double's mantissa.
+    uniform = (mix64(hashes ^ _SALT) >> np.uint64(11)) * 2.0**-53
+    return np.asarray(uniform < share)
+
+
+@dataclass(frozen=True, eq=False)
+class EventRoles:
+    """What the jets of a dataset that something is learned on are there for.
+
+    Model f is trained on learning jets of the other folds and calibrated on learning jets of fold
+    f, which it has not seen; it scores fold f, and what is held out there is hunted in and judged.
+    So a jet that is hunted in has neither trained nor calibrated anything.
+
+    Attributes:
+        fold: 0 … k − 1, shape (n,).
+        learning: Not held out, shape (n,).
+    """
+
+    fold: Ints
+    learning: Bools
+
+    @classmethod
+    def from_jets(
+        cls, jets: Jets | npt.NDArray[np.uint64], *, k: int, held_out_share: float
+    ) -> EventRoles:
+        """Divide jets with run, luminosityBlock and event (n), or event hashes, uint64 (n,).
+
+        Raises:
+            ConfigError: If k is below 2, or the share is not between 0 and 1.
+            InputError: If the jets lack run, luminosityBlock or event.
+        """
+        hashes = jets_hash(jets) if isinstance(jets, ak.Array) else _as_uint64(jets)
+        return cls(fold_of(hashes, k), ~held_out(hashes, held_out_share))
+
+    def training(self, fold: int) -> Bools:
+        """The jets that the model of a fold is trained on, shape (n,)."""
+        return np.asarray(self.learning & (self.fold != fold))
+
+    def calibrating(self, fold: int) -> Bools:
+        """The jets that thresholds and maps of a fold are learned on, shape (n,)."""
+        return np.asarray(self.learning & (self.fold == fold))
 
 
 def _as_uint64(values: Any) -> npt.NDArray[np.uint64]:

@@ -3,98 +3,147 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.datasets.folds import fold_of
+from oddjet.datasets.folds import EventRoles
 from oddjet.datasets.jets import Jets
-from oddjet.errors import ConfigError, InputError, TooFewJetsError
+from oddjet.errors import InputError, TooFewJetsError
 from oddjet.ml import create
 from oddjet.ml.calibration import SurvivalCalibration
 from oddjet.ml.detectors.base import Detector
+from oddjet.ml.evaluation.checks import effective_number
 from oddjet.ml.networks.training import Progress
-from oddjet.typing import Floats
+from oddjet.ml.provenance import dataset_names
+from oddjet.typing import Floats, Ints
 
-__all__ = ["FoldProgress", "calibration_weights", "train_folds"]
+__all__ = [
+    "Calibrations",
+    "FoldProgress",
+    "Learned",
+    "calibrate_folds",
+    "calibrating_rows",
+    "jet_weights",
+    "train_folds",
+]
 
 log = logging.getLogger(__name__)
 
 FoldProgress = Callable[[int, int, int, int, dict[str, float]], None]
 """`progress(fold, k, epoch, n_epochs, logs)`, after each epoch; folds from 0, epochs from 1."""
 
+Calibrations = tuple[dict[str, SurvivalCalibration], ...]
+"""For each fold: score name → calibration."""
+
 MIN_CALIBRATION_JETS = 10
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What something was learned on.
+
+    Attributes:
+        datasets: Names of the datasets, sorted; `""` where jets did not say theirs.
+        n_jets: Jets that it was learned from, all folds together.
+        n_effective: (Σw)²/Σw² of them.
+    """
+
+    datasets: tuple[str, ...]
+    n_jets: int
+    n_effective: float
+
+    @classmethod
+    def from_jets(cls, jets: Jets, weights: Floats, used: npt.NDArray[np.bool_]) -> Learned:
+        """Count the jets (n) that are used, mask (n,), with weights (n,)."""
+        names = dataset_names(jets[used]) if used.any() else ()
+        return cls(names, int(np.count_nonzero(used)), effective_number(weights[used]))
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any]) -> Learned:
+        """Take what `to_dict` gave."""
+        return cls(**{**saved, "datasets": tuple(saved["datasets"])})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, ready for JSON."""
+        return {**asdict(self), "datasets": list(self.datasets)}
 
 
 def train_folds(
     jets: Jets,
     detector: tuple[str, Mapping[str, Any]],
+    roles: EventRoles,
     *,
     k: int,
     seed: int,
-    label: str,
-    weights: npt.ArrayLike | None,
     progress: FoldProgress | None,
     resume_in: Path | str | None,
-) -> tuple[tuple[Detector, ...], tuple[dict[str, SurvivalCalibration], ...]]:
-    """Train k models and calibrate each on the fold that follows its own: score name → calibrations.
+) -> tuple[Detector, ...]:
+    """Train k models, model f on the learning jets of the folds that are not f.
 
     The arguments are those of `FoldedDetector.fit`.
 
     Raises:
-        ConfigError: If k is below 3.
         TooFewJetsError: If a fold has too few jets to train or calibrate.
-        InputError: If the jets lack run, luminosityBlock or event, or weights are negative.
     """
-    if k < 3:
-        msg = f"folds: k must be at least 3 (train, calibrate, apply). Received: {k}."
-        raise ConfigError(msg)
     name, hyper_parameters = detector
-    folds = fold_of(jets, k)
-    jet_weights = calibration_weights(jets, weights)
-    detectors, calibrations = [], []
+    detectors = []
     for fold in range(k):
-        log.info("%s: training fold %d of %d", label, fold, k)
-        calibrating = folds == (fold + 1) % k
-        _require_calibration_jets(int(calibrating.sum()), fold, k)
+        log.info("%s: training fold %d of %d", name, fold, k)
+        _require_calibration_jets(int(roles.calibrating(fold).sum()), fold, k)
         model = create(name, **hyper_parameters)
         model.fit(
-            jets[~calibrating & (folds != fold)],
+            jets[roles.training(fold)],
             seed=_seed_of_fold(seed, fold),
             progress=_progress_of_fold(progress, fold, k),
             resume_in=None if resume_in is None else Path(resume_in) / f"fold{fold}",
         )
-        scores = model.scores(jets[calibrating])
         detectors.append(model)
-        calibrations.append(
-            {
-                score: SurvivalCalibration.fit(values, jet_weights[calibrating])
-                for score, values in scores.items()
-            }
-        )
-    return tuple(detectors), tuple(calibrations)
+    return tuple(detectors)
 
 
-def calibration_weights(jets: Jets, weights: npt.ArrayLike | None) -> Floats:
-    """Take the weights given, else the jets', else 1.
+def calibrate_folds(
+    detectors: Sequence[Detector], jets: Jets, roles: EventRoles, weights: Floats
+) -> Calibrations:
+    """Calibrate model f on the learning jets of fold f that have a weight (n,).
 
     Raises:
-        InputError: If they are negative, or not one a jet.
+        TooFewJetsError: If a fold has too few.
     """
-    if weights is None:
-        weights = jets["weight"] if "weight" in jets.fields else np.ones(len(jets))
-    values = np.asarray(weights, dtype=np.float64)
-    if values.shape != (len(jets),):
-        msg = f"folds: expected {len(jets)} weights, one a jet. Received: shape {values.shape}."
-        raise InputError(msg)
+    calibrations = []
+    for fold, rows in calibrating_rows(roles, weights, len(detectors)):
+        _require_calibration_jets(len(rows), fold, len(detectors))
+        scores = detectors[fold].scores(jets[rows]).items()
+        calibrations.append(
+            {score: SurvivalCalibration.fit(values, weights[rows]) for score, values in scores}
+        )
+    return tuple(calibrations)
+
+
+def calibrating_rows(roles: EventRoles, weights: Floats, k: int) -> Iterator[tuple[int, Ints]]:
+    """Give each fold and the rows of the jets that its thresholds and maps are learned on."""
+    for fold in range(k):
+        yield fold, np.flatnonzero(roles.calibrating(fold) & (weights > 0))
+
+
+def jet_weights(jets: Jets) -> Floats:
+    """The jets' `weight`, or 1 where they have none.
+
+    Raises:
+        InputError: If some are negative.
+    """
+    values = np.ones(len(jets))
+    if "weight" in jets.fields:
+        values = np.asarray(jets["weight"], dtype=np.float64)
     if n_negative := int(np.count_nonzero(values < 0)):
         msg = (
             f"folds: {n_negative} of {len(values)} background jets have negative weights, so that "
-            f"no survival can be calibrated on them. Train on a sample without negative weights, "
-            f"or pass weights= of your own."
+            f"no survival can be calibrated on them. Learn on a sample without negative weights, "
+            f"or give the jets a `weight` column without."
         )
         raise InputError(msg)
     return values
@@ -103,9 +152,9 @@ def calibration_weights(jets: Jets, weights: npt.ArrayLike | None) -> Floats:
 def _require_calibration_jets(n: int, fold: int, k: int) -> None:
     if n < MIN_CALIBRATION_JETS:
         msg = (
-            f"folds: fold {(fold + 1) % k} of {k} has {n} background jets to calibrate on, fewer "
-            f"than {MIN_CALIBRATION_JETS}. Read more files, or make fewer folds (`folds` or --folds, at "
-            f"least 3)."
+            f"folds: fold {fold} of {k} has {n} background jets to calibrate on that are not held out, fewer "
+            f"than {MIN_CALIBRATION_JETS}. Read more files, hold out less (`training.held_out`), or make "
+            f"fewer folds (`folds` or --folds, at least 2)."
         )
         raise TooFewJetsError(msg)
 

@@ -1,50 +1,54 @@
 """Out-of-fold detection: every jet is scored by a model that never saw its event.
 
-Events fall into k folds by a hash of their number. The jets of fold f are scored by model f, which
-was trained on the background of all folds but f and f + 1 (modulo k), and calibrated on the
-background of fold f + 1, which model f has not seen either. Each calibrated score says how rare a
-jet is in background, so that one cut can be made on the scores of all k models.
+Events fall into k folds by a hash of their number, and a share of them, by another hash, is held out from
+learning. Model f is trained on the background of all folds but f, calibrated on the background of fold f,
+held-out events always left out, and scores fold f. Each calibrated score says how rare a jet is in
+background, so that one cut can be made on the scores of all k models. Only held-out events of what was
+learned on may be hunted in and judged: others have trained or calibrated something.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import awkward as ak
 import numpy as np
-import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from oddjet.datasets.folds import fold_of
+from oddjet.datasets.folds import HELD_OUT, EventRoles, fold_of
 from oddjet.datasets.jets import Jets, require_columns
-from oddjet.errors import DetectorError
-from oddjet.ml.calibration import SurvivalCalibration, load_calibrations, save_calibrations
-from oddjet.ml.decorrelation import Decorrelation, check_methods, method_name
-from oddjet.ml.decorrelation.by_score import ByMethod, fit_methods, load_methods, save_methods
+from oddjet.ml.decorrelation import check_methods, method_name
+from oddjet.ml.decorrelation.by_score import ByMethod, fit_methods
 from oddjet.ml.detectors.base import Detector, Scores
-from oddjet.ml.fold_training import FoldProgress, calibration_weights, train_folds
-from oddjet.ml.folder import (
-    FoldsInfo,
-    read_info,
-    reading,
-    replace_folder,
-    require_same,
-    write_info,
+from oddjet.ml.fold_files import (
+    INFO_FILE,
+    in_json_types,
+    read_folds,
+    read_parts,
+    write_parts,
 )
-from oddjet.ml.plugins import class_path, saved_class
+from oddjet.ml.fold_training import (
+    Calibrations,
+    FoldProgress,
+    Learned,
+    calibrate_folds,
+    calibrating_rows,
+    jet_weights,
+    train_folds,
+)
+from oddjet.ml.folder import reading, replace_folder, write_info
+from oddjet.ml.plugins import class_path
 from oddjet.ml.score_names import ScoreName
 from oddjet.shown import Shown
 from oddjet.typing import Floats, Ints
 
-__all__ = ["FoldProgress", "FoldedDetector"]
+__all__ = ["INFO_FILE", "FoldProgress", "FoldedDetector", "Learned"]
 
 log = logging.getLogger(__name__)
-
-INFO_FILE = "folds.json"
 
 
 @dataclass(eq=False)
@@ -63,6 +67,8 @@ class FoldedDetector(Shown):
         detector: Name of the detector, as `oddjet.ml.create` takes it.
         hyper_parameters: As `oddjet.ml.create` takes them.
         seed: What the seeds of the k trainings come from.
+        held_out: Share of the events that was held out from learning.
+        learned: What `detectors`, `thresholds` and `maps` were learned on.
         detectors: Model f scores fold f; k of them.
         calibrations: For each fold: score name → calibration.
         decorrelations: For each fold: method → score name → decorrelation; see `decorrelated`.
@@ -76,7 +82,9 @@ class FoldedDetector(Shown):
     hyper_parameters: dict[str, Any]
     seed: int
     detectors: tuple[Detector, ...]
-    calibrations: tuple[dict[str, SurvivalCalibration], ...]
+    calibrations: Calibrations
+    held_out: float = HELD_OUT
+    learned: Mapping[str, Learned] = field(default_factory=dict)
     fingerprint: str = ""
     decorrelations: tuple[ByMethod, ...] = ()
     decorrelation_mass: str = "msoftdrop"
@@ -91,46 +99,69 @@ class FoldedDetector(Shown):
         k: int = 3,
         seed: int,
         label: str | None = None,
-        weights: npt.ArrayLike | None = None,
+        held_out: float = HELD_OUT,
         progress: FoldProgress | None = None,
         resume_in: Path | str | None = None,
     ) -> FoldedDetector:
-        """Train and calibrate on background jets.
+        """Train and calibrate on background jets, held-out events left out.
+
+        Thresholds come from jets weighted by their `weight`, or 1 where they have none: give
+        cross-section weights when the background has several datasets.
 
         Args:
             jets: Background jets with run, luminosityBlock and event. Signal does not belong here.
             detector: Name and hyper-parameters, as `oddjet.ml.create` takes them.
-            k: Number of folds, at least 3: train, calibrate, apply.
+            k: Number of folds, at least 2.
             seed: Fixes everything random.
             label: Prefix of the columns in a scores table; the detector's name by default.
-            weights: For the calibration, not negative, shape (n,): give cross-section weights when
-                the background has several datasets. By default the jets' `weight`, or 1.
+            held_out: Share of the events that nothing is learned on, so that they can be hunted in and
+                judged; 0 for jets that never will be.
             progress: Called after each epoch of each fold.
             resume_in: A folder to keep the state of the k trainings in, a subfolder each; see
                 `Detector.fit`. After an interruption no finished epoch is done again.
 
         Raises:
-            ConfigError: If k is below 3.
+            ConfigError: If k is below 2, or the share is not between 0 and 1.
             TooFewJetsError: If a fold has too few jets to train or calibrate.
             InputError: If the jets lack run, luminosityBlock or event, or weights are negative.
         """
         name, hyper_parameters = detector[0], dict(detector[1])
-        trained = train_folds(
+        roles = EventRoles.from_jets(jets, k=k, held_out_share=held_out)
+        weights = jet_weights(jets)
+        detectors = train_folds(
             jets,
             (name, hyper_parameters),
+            roles,
             k=k,
             seed=seed,
-            label=label or name,
-            weights=weights,
             progress=progress,
             resume_in=resume_in,
         )
-        return cls(label or name, name, hyper_parameters, seed, *trained)
+        learned = {
+            "detectors": Learned.from_jets(jets, np.ones(len(jets)), roles.learning),
+            "thresholds": Learned.from_jets(jets, weights, roles.learning & (weights > 0)),
+        }
+        calibrations = calibrate_folds(detectors, jets, roles, weights)
+        return cls(
+            label or name,
+            name,
+            hyper_parameters,
+            seed,
+            detectors,
+            calibrations,
+            held_out,
+            learned,
+        )
 
     @property
     def k(self) -> int:
         """Number of folds."""
         return len(self.detectors)
+
+    @property
+    def learned_on(self) -> tuple[str, ...]:
+        """Names of the datasets that something was learned on: only their held-out events may be hunted in."""
+        return tuple(sorted({name for on in self.learned.values() for name in on.datasets}))
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -162,23 +193,40 @@ class FoldedDetector(Shown):
             )
         )
 
-    def decorrelated(
-        self,
-        jets: Jets,
-        *,
-        methods: Mapping[str, Mapping[str, Any]],
-        mass: str = "msoftdrop",
-        weights: npt.ArrayLike | None = None,
-    ) -> FoldedDetector:
-        """Decorrelate every score from mass and pt, on the jets each fold was calibrated on.
+    def calibrated(self, jets: Jets) -> FoldedDetector:
+        """Learn the thresholds of raw scores on other jets, as `fit` does on those it trains with.
 
         Args:
-            jets: The background jets it was fitted on, with `mass` and pt, or others: those of
-                events that a fold's model was trained on are not used.
+            jets: Background jets with run, luminosityBlock and event; their `weight` counts.
+
+        Returns:
+            A detector with these thresholds, the models and decorrelations the same.
+
+        Raises:
+            TooFewJetsError: If a fold has too few jets.
+            InputError: If columns are missing, or weights are negative.
+        """
+        roles, weights = self._roles(jets), jet_weights(jets)
+        used = roles.learning & (weights > 0)
+        return replace(
+            self,
+            calibrations=calibrate_folds(self.detectors, jets, roles, weights),
+            learned={**self.learned, "thresholds": Learned.from_jets(jets, weights, used)},
+            fingerprint="",
+            folder=None,
+        )
+
+    def decorrelated(
+        self, jets: Jets, *, methods: Mapping[str, Mapping[str, Any]], mass: str = "msoftdrop"
+    ) -> FoldedDetector:
+        """Decorrelate every score from mass and pt, map f on the learning jets of fold f.
+
+        Args:
+            jets: Background jets with `mass` and pt, those it was fitted on or others; their `weight`
+                counts.
             methods: Name → hyper-parameters, as `oddjet.ml.decorrelation.create` takes them; none
                 takes decorrelations away.
             mass: Column of the mass.
-            weights: As in `fit`.
 
         Returns:
             A detector with these decorrelations instead of earlier ones, the models the same.
@@ -189,31 +237,35 @@ class FoldedDetector(Shown):
             InputError: If columns are missing, or weights are negative.
         """
         check_methods(methods)
+        learned = {what: on for what, on in self.learned.items() if what != "maps"}
         if not methods:
-            return replace(self, decorrelations=(), fingerprint="", folder=None)
+            return replace(self, decorrelations=(), learned=learned, fingerprint="", folder=None)
         require_columns(jets, (mass, "pt"), where="decorrelation")
-        folds = fold_of(jets, self.k)
-        jet_weights = calibration_weights(jets, weights)
+        roles, weights = self._roles(jets), jet_weights(jets)
         fitted = []
-        for fold, model in enumerate(self.detectors):
-            rows = np.flatnonzero((folds == (fold + 1) % self.k) & (jet_weights > 0))
+        for fold, rows in calibrating_rows(roles, weights, self.k):
             log.info("%s: decorrelating fold %d of %d", self.label, fold, self.k)
             fitted.append(
                 fit_methods(
                     methods,
-                    model.scores(jets[rows]),
+                    self.detectors[fold].scores(jets[rows]),
                     mass=_column(jets, mass)[rows],
                     pt=_column(jets, "pt")[rows],
-                    weights=jet_weights[rows],
+                    weights=weights[rows],
                 )
             )
+        used = roles.learning & (weights > 0)
         return replace(
             self,
             decorrelations=tuple(fitted),
             decorrelation_mass=mass,
+            learned={**learned, "maps": Learned.from_jets(jets, weights, used)},
             fingerprint="",
             folder=None,
         )
+
+    def _roles(self, jets: Jets) -> EventRoles:
+        return EventRoles.from_jets(jets, k=self.k, held_out_share=self.held_out)
 
     def scores(self, jets: Jets) -> Scores:
         """Score every jet with the model of its fold.
@@ -237,9 +289,7 @@ class FoldedDetector(Shown):
         # in a worker of one core as on a laptop.
         with threadpool_limits(1, user_api="blas"):
             for fold, rows in self._rows_by_fold(jets):
-                raw = self.detectors[fold].scores(jets[rows])
-                self._fill(scores, fold, rows, raw)
-                self._fill_decorrelated(scores, fold, rows, raw, jets)
+                self._fill(scores, fold, rows, jets[rows])
         return scores
 
     def scores_by_epoch(self, jets: Jets) -> dict[int, Scores]:
@@ -270,19 +320,15 @@ class FoldedDetector(Shown):
             DetectorError: If something else is in the place.
         """
         with replace_folder(Path(folder), marker=INFO_FILE) as new:
-            for fold, (model, calibration) in enumerate(
-                zip(self.detectors, self.calibrations, strict=True)
-            ):
-                model.save(new / f"fold{fold}")
-                save_calibrations(new, fold, calibration)
-            for fold, by_method in enumerate(self.decorrelations):
-                save_methods(new, fold, by_method)
+            write_parts(new, self.detectors, self.calibrations, self.decorrelations)
             info = {
                 "label": self.label,
                 "detector": self.detector,
-                "hyper_parameters": _in_json_types(self.hyper_parameters),
+                "hyper_parameters": in_json_types(self.hyper_parameters),
                 "seed": self.seed,
                 "k": self.k,
+                "held_out": self.held_out,
+                "learned": {what: on.to_dict() for what, on in self.learned.items()},
                 "score_names": list(self.raw_score_names),
             }
             if self.methods:
@@ -303,31 +349,16 @@ class FoldedDetector(Shown):
                 oddjet.
         """
         folder = Path(folder)
-        info = _read_info(folder)
+        info = read_folds(folder)
         with reading(folder):
-            folds = range(info["k"])
             decorrelation = info.get("decorrelation") or {}
-            detectors = tuple(Detector.load(folder / f"fold{fold}") for fold in folds)
-            _check_agreement(str(folder / INFO_FILE), info, detectors)
             return cls(
-                label=info["label"],
-                detector=info["detector"],
-                hyper_parameters=info["hyper_parameters"],
-                seed=info["seed"],
-                detectors=detectors,
-                calibrations=tuple(
-                    load_calibrations(folder, fold, scores=info["score_names"]) for fold in folds
-                ),
+                **{name: info[name] for name in ("label", "detector", "hyper_parameters", "seed")},
+                **read_parts(folder, info),
+                held_out=info["held_out"],
+                learned={what: Learned.from_dict(on) for what, on in info["learned"].items()},
                 fingerprint=info["fingerprint"],
                 folder=folder,
-                decorrelations=tuple(
-                    load_methods(
-                        folder, fold, methods=decorrelation["methods"], scores=info["score_names"]
-                    )
-                    for fold in folds
-                )
-                if decorrelation
-                else (),
                 decorrelation_mass=decorrelation.get("mass", "msoftdrop"),
             )
 
@@ -338,7 +369,7 @@ class FoldedDetector(Shown):
         Raises:
             DetectorError: As for `load`.
         """
-        return str(_read_info(Path(folder))["fingerprint"])
+        return str(read_folds(Path(folder))["fingerprint"])
 
     def _rows_by_fold(self, jets: Jets) -> Iterator[tuple[int, Ints]]:
         """Give each fold that has jets, and their rows."""
@@ -350,51 +381,17 @@ class FoldedDetector(Shown):
             if len(rows):
                 yield fold, rows
 
-    def _fill(self, scores: Scores, fold: int, rows: Ints, raw: Scores) -> None:
+    def _fill(self, scores: Scores, fold: int, rows: Ints, jets: Jets) -> None:
+        raw = self.detectors[fold].scores(jets)
         for name, values in raw.items():
             scores[name][rows] = values
             scores[ScoreName(name).calibrated][rows] = self.calibrations[fold][name](values)
-
-    def _fill_decorrelated(
-        self, scores: Scores, fold: int, rows: Ints, raw: Scores, jets: Jets
-    ) -> None:
-        if not self.methods:
-            return
-        at = _column(jets, self.decorrelation_mass)[rows], _column(jets, "pt")[rows]
-        for method, by_score in self.decorrelations[fold].items():
+        at = [_column(jets, c) for c in (self.decorrelation_mass, "pt") if self.methods]
+        for method, by_score in self.decorrelations[fold].items() if self.methods else ():
             for name, values in raw.items():
                 column = ScoreName(name, method_name(method)).column
                 scores[column][rows] = by_score[name](values, *at)
 
 
-def _read_info(folder: Path) -> dict[str, Any]:
-    if not (folder / INFO_FILE).exists() and (folder / "detector.json").exists():
-        msg = f"{folder} holds a single detector: load it with oddjet.ml.load."
-        raise DetectorError(msg)
-    return read_info(folder, INFO_FILE, FoldsInfo)
-
-
-def _check_agreement(where: str, info: Mapping[str, Any], detectors: Sequence[Detector]) -> None:
-    """Refuse a folder whose detectors are not those that its JSON file names, or unknown methods.
-
-    Raises:
-        DetectorError: If a class or score is another, or a decorrelation's class is not known.
-    """
-    named = saved_class("detectors", info["detector"], Detector, where=where)
-    for detector in detectors:
-        require_same(where, "detector", named.__name__, type(detector).__name__)
-        require_same(where, "scores", list(detector.score_names), info["score_names"])
-    for method in (info.get("decorrelation") or {}).get("methods", ()):
-        saved_class("decorrelations", method, Decorrelation, where=where)
-
-
 def _column(jets: Jets, name: str) -> Floats:
     return np.asarray(ak.to_numpy(jets[name]), dtype=np.float64)
-
-
-def _in_json_types(hyper_parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Write a representation as its identity, which `create` takes as well."""
-    return {
-        name: value.identity() if hasattr(value, "identity") else value
-        for name, value in hyper_parameters.items()
-    }

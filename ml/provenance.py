@@ -15,7 +15,7 @@ from oddjet.datasets.folds import jets_hash
 from oddjet.datasets.jets import Jets
 from oddjet.errors import DetectorError, TrainedOnError
 
-__all__ = ["Provenance"]
+__all__ = ["Provenance", "dataset_names"]
 
 Hashes = npt.NDArray[np.uint64]
 EVENT_FIELDS = ("run", "luminosityBlock", "event")
@@ -107,6 +107,14 @@ class Provenance:
             )
             raise DetectorError(msg)
         return cls(dict(zip(names, hashes, strict=True)))
+
+
+def dataset_names(jets: Jets) -> tuple[str, ...]:
+    """Name the datasets that jets belong to, sorted; `""` for jets without a `dataset` column."""
+    if "dataset" not in jets.fields:
+        return ("",) if len(jets) else ()
+    names, codes = _categories(jets["dataset"])
+    return tuple(sorted(names[code] for code in np.unique(codes)))
 
 
 def _has_events(jets: Jets) -> bool:

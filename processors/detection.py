@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from oddjet.datasets.folds import fold_of
 from oddjet.datasets.jets import Jets, require_columns
 from oddjet.errors import ConfigError, DetectorError, NonFiniteError
 from oddjet.ml.decorrelation import method_name
-from oddjet.ml.folds import FoldedDetector
+from oddjet.ml.folds import FoldedDetector, Learned
 from oddjet.ml.plugins import allow_classes
 from oddjet.ml.score_names import ScoreName, labelled
 
@@ -39,6 +39,8 @@ class DetectorReference:
         folder: Its folder, absolute.
         fingerprint: Of its content when the run was planned.
         methods: Its decorrelations, as they are called in columns.
+        held_out: Share of the events that it was not learned on.
+        learned: What `detectors`, `thresholds` and `maps` were learned on.
         classes: Paths of the classes that its folder names, which were found to be known: a worker may
             import them.
     """
@@ -49,6 +51,8 @@ class DetectorReference:
     k: int
     score_names: tuple[str, ...]
     methods: tuple[str, ...] = ()
+    held_out: float = 1.0
+    learned: Mapping[str, Learned] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
 
     @property
@@ -79,6 +83,8 @@ def find_detectors(
                 loaded.k,
                 loaded.raw_score_names,
                 tuple(method_name(method) for method in loaded.methods),
+                loaded.held_out,
+                dict(loaded.learned),
                 loaded.classes,
             )
         )

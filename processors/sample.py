@@ -1,19 +1,101 @@
-"""The jets that are hunted in: data, or pseudo-data drawn from simulation."""
+"""The jets that are hunted in: data, or pseudo-data drawn from simulation; never what was learned on."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.datasets.folds import event_hash
+from oddjet.datasets.folds import event_hash, held_out
+from oddjet.datasets.skims.manifest import Manifest
+from oddjet.errors import SkimError
 from oddjet.processors.pseudodata import ExpectedWeights, draw_events, draw_pseudodata
-from oddjet.typing import Bools, Table
+from oddjet.typing import Bools, Floats, Table
 
-__all__ = ["HuntSample"]
+__all__ = ["HeldOut", "HuntSample"]
+
+EVENT = ("run", "luminosityBlock", "event")
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The events that detectors, thresholds and maps were not learned on.
+
+    Attributes:
+        share: Share of the events of `datasets` that was held out from learning.
+        datasets: Those that something was learned on, `""` for all; of others all events are fresh.
+    """
+
+    share: float = 1.0
+    datasets: tuple[str, ...] = ()
+
+    @classmethod
+    def from_detectors(cls, detectors: Iterable[tuple[float, Iterable[str]]]) -> HeldOut:
+        """Take what no detector was learned on, each its share and datasets: shares are nested."""
+        used = [(share, tuple(names)) for share, names in detectors]
+        names = {name for _, those in used for name in those}
+        return cls(min((s for s, those in used if those), default=1.0), tuple(sorted(names)))
+
+    @classmethod
+    def from_manifest(cls, manifest: Manifest, folder: Path | str) -> HeldOut:
+        """Take what no detector of a scores table was learned on.
+
+        Raises:
+            SkimError: If its detectors held nothing out.
+        """
+        detectors = manifest.config.get("detectors") or ()
+        if any("held_out" not in detector for detector in detectors):
+            msg = (
+                f"{folder} was scored with detectors that held no events out: the jets that thresholds and maps were "
+                f"learned on would be hunted in and judged. Train again and score again: `oddjet run`, or `oddjet "
+                f"train` and `oddjet score`"
+            )
+            raise SkimError(msg)
+        return cls.from_detectors(
+            (d["held_out"], [n for on in d["learned"].values() for n in on["datasets"]])
+            for d in detectors
+        )
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What has to be read of a table to find the fresh jets."""
+        return ("dataset", *EVENT) if self.datasets else ()
+
+    def only(self, names: Iterable[str]) -> HeldOut:
+        """Look at these datasets alone."""
+        learned = tuple(name for name in names if self.learned_on(name))
+        return HeldOut(self.share, learned) if learned else HeldOut()
+
+    def learned_on(self, dataset: str) -> bool:
+        """Whether something was learned on a dataset."""
+        return dataset in self.datasets or "" in self.datasets
+
+    def share_of(self, dataset: str) -> float:
+        """Share of the events of a dataset that are fresh."""
+        return self.share if self.learned_on(dataset) else 1.0
+
+    def rows(self, events: npt.NDArray[np.uint64], dataset: str) -> Bools:
+        """Mark the fresh jets of a dataset by their event hashes (n,)."""
+        if not self.learned_on(dataset):
+            return np.ones(len(events), np.bool_)
+        return held_out(events, self.share)
+
+    def rows_of_table(self, table: Table) -> Bools:
+        """Mark the fresh jets of a table with `columns`: (n_jets,)."""
+        if not self.datasets:
+            return np.ones(len(next(iter(table.values()))), np.bool_)
+        names = np.asarray(table["dataset"])
+        fresh = np.ones(names.size, np.bool_)
+        for name in np.unique(names):
+            rows = np.flatnonzero(names == name)
+            events = event_hash(*(np.asarray(table[column])[rows] for column in EVENT))
+            fresh[rows] = self.rows(events, str(name))
+        return fresh
 
 
 @dataclass(frozen=True)
@@ -22,11 +104,14 @@ class HuntSample:
 
     Attributes:
         kind: ``data``, or ``pseudo-data`` drawn from simulation.
-        lumi_ifb: Their luminosity [1/fb], None where it is not stated.
+        lumi_ifb: Their luminosity [1/fb], None where it is not stated; that of the held-out share of data
+            that something was learned on.
         seed: Of the drawing of pseudo-data.
         scales: The datasets that are hunted in, each with the events that a unit weight stands for
             (1 in data). Where None, all jets are hunted in as they are: they were drawn before.
         caveats: What was accepted of their files, and what else every result has to say.
+        held_out: What nothing was learned on: other events are not hunted in, and pseudo-data are drawn from
+            the rest with weights that stand for all.
     """
 
     kind: Literal["data", "pseudo-data"]
@@ -34,11 +119,17 @@ class HuntSample:
     seed: int | None = None
     scales: dict[str, float] | None = None
     caveats: tuple[str, ...] = ()
+    held_out: HeldOut = field(default_factory=HeldOut)
 
     @property
     def columns(self) -> tuple[str, ...]:
         """What has to be read of a table to find the jets."""
-        return ("run", "luminosityBlock", "event", "weight") if self._is_drawn else ()
+        return (*EVENT, "weight") if self._is_drawn else EVENT if self.held_out.datasets else ()
+
+    @property
+    def lumi_share(self) -> float:
+        """Share of the luminosity that is hunted in: below 1 of data that something was learned on."""
+        return self.held_out.share if self.kind == "data" and self.held_out.datasets else 1.0
 
     @property
     def _is_drawn(self) -> bool:
@@ -50,17 +141,18 @@ class HuntSample:
         Raises:
             OddjetError: Events cannot be drawn; see `draw_pseudodata`.
         """
-        if self.scales is None:
+        if self.scales is None and not self.held_out.datasets:
             return np.ones(len(next(iter(table.values()))), dtype=np.bool_)
-        names = np.asarray(table["dataset"])
+        names, fresh = np.asarray(table["dataset"]), self.held_out.rows_of_table(table)
         if not self._is_drawn:
-            return np.isin(names, list(self.scales))
-        scale = np.zeros(names.size)
-        for name, factor in self.scales.items():
-            scale[names == name] = factor
+            return fresh if self.scales is None else fresh & np.isin(names, list(self.scales))
+        expected = np.zeros(names.size)
+        for name in self.scales or {}:
+            rows = names == name
+            expected[rows] = self._expected(np.asarray(table["weight"])[rows], fresh[rows], name)
         return draw_pseudodata(
-            np.asarray(table["weight"]) * scale,
-            event_hash(table["run"], table["luminosityBlock"], table["event"]),
+            expected,
+            event_hash(*(table[column] for column in EVENT)),
             names,
             lumi_ifb=self.lumi_ifb or 0.0,
             seed=self.seed or 0,
@@ -75,15 +167,21 @@ class HuntSample:
         Raises:
             InputError: Jets of one event differ in weight.
         """
-        n_jets = len(part["rank"])
+        taken = self.scales is None or dataset in self.scales
+        if not self.columns or not (taken or self._is_drawn):
+            return np.full(len(part["rank"]), taken), ExpectedWeights()
+        events = event_hash(*(_column(part, column) for column in EVENT))
+        fresh = self.held_out.rows(events, dataset)
         if not self._is_drawn:
-            taken = self.scales is None or dataset in self.scales
-            return np.full(n_jets, taken), ExpectedWeights()
-        weights = _column(part, "weight").astype(np.float64)
-        expected = weights * (self.scales or {}).get(dataset, 0.0)
-        events = event_hash(*(_column(part, c) for c in ("run", "luminosityBlock", "event")))
+            return fresh, ExpectedWeights()
+        expected = self._expected(_column(part, "weight"), fresh, dataset)
         rows = draw_events(expected, events, dataset, self.seed or 0)
         return rows, ExpectedWeights.from_weights(expected)
+
+    def _expected(self, weights: npt.NDArray[Any], fresh: Bools, dataset: str) -> Floats:
+        """Expected events of each jet's event, (n,): fresh ones stand for all of their dataset."""
+        scale = (self.scales or {}).get(dataset, 0.0) / (self.held_out.share_of(dataset) or 1.0)
+        return np.asarray(weights, np.float64) * scale * fresh
 
 
 def _column(part: Any, name: str) -> npt.NDArray[Any]:

@@ -30,6 +30,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "processors": ("*", "engine", "chunkwise", "events", "source"),
     "ml": (
         "folds",
+        "fold_files",
         "fold_training",
         "decorrelation",
         "detectors",

@@ -18,6 +18,7 @@ from oddjet.analysis.cli.console import (
 )
 from oddjet.analysis.cli.options import (
     AllowMissing,
+    ConfigOption,
     HyperParameters,
     Output,
     PerformanceReport,
@@ -33,6 +34,7 @@ from oddjet.analysis.pipeline.steps import (
     open_of_run,
     score_jets,
     skim_files,
+    training_plan,
     unused_by_score,
 )
 from oddjet.analysis.pipeline.train import place_of, train_detector
@@ -149,12 +151,20 @@ def train(
     detector: Annotated[str, typer.Option(help="Name, or `package.module:Class`.")] = "khanal",
     label: Annotated[str, typer.Option(help="Prefix of its columns; the name by default.")] = "",
     hyper_parameters: HyperParameters = None,
-    folds: Annotated[int, typer.Option(min=3, max=100, help="Folds: train, calibrate, apply.")] = 3,
+    folds: Annotated[int | None, typer.Option(min=2, max=100, help="Folds [default: 3].")] = None,
     seed: Seed = 1,
+    config: ConfigOption = None,
+    training: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="What is learned on what, such as `on=data`."),
+    ] = None,
 ) -> None:
-    """Train a detector on the background of a skim, k-fold, with calibration."""
+    """Train a detector on the background of a skim, k-fold, with calibration; half the events are held out."""
     given = {"label": label, "hyper_parameters": assignments(hyper_parameters or [])}
     settings = validate(DetectorConfig, {"name": detector, **given}, where="oddjet train")
+    blocks = {f"training.{key}": value for key, value in assignments(training or []).items()}
+    changes = {"seed": seed, **({} if folds is None else {"folds": folds}), **blocks}
+    plan = training_plan(skim_folder, config, changes, output=output)
     # Beside the folder, whose own files are all hashed.
     place = place_of(output)
     with write_log(place.with_name(f"{place.name}.log")):
@@ -162,11 +172,11 @@ def train(
             open_of_run(skim_folder),
             settings,
             output,
-            folds=folds,
-            seed=seed,
+            plan,
             reporter=RichReporter(err),
         )
     rows = [("scores", ", ".join(trained.raw_score_names)), ("folds", str(trained.k))]
+    rows += [("held out", f"{100 * trained.held_out:g} % of {', '.join(trained.learned_on)}")]
     print_rows(settings.key, ("", "trained"), [*rows, ("folder", str(output))])
 
 

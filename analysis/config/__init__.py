@@ -14,15 +14,19 @@ from oddjet.analysis.config.blocks import (
     PseudoData,
 )
 from oddjet.analysis.config.hunt import HuntConfig
+from oddjet.analysis.config.training import ROLES, LearningConfig, TrainingConfig
 
 __all__ = [
+    "ROLES",
     "AnalysisConfig",
     "DecorrelationConfig",
     "DetectorConfig",
     "HuntConfig",
     "ImageConfig",
     "InjectionConfig",
+    "LearningConfig",
     "PseudoData",
+    "TrainingConfig",
     "load_config",
     "make_config",
     "read_settings",

@@ -16,6 +16,7 @@ from oddjet.analysis.config.blocks import (
     PseudoData,
 )
 from oddjet.analysis.config.hunt import HuntConfig
+from oddjet.analysis.config.training import TrainingConfig
 from oddjet.bounds import FolderPath, Line, Luminosity, Seed
 from oddjet.condor.site import Cluster
 from oddjet.datasets.disk.changes import changed_at
@@ -28,7 +29,7 @@ from oddjet.processors.events.selection import Selection
 
 __all__ = ["AnalysisConfig", "load_config", "make_config", "read_settings"]
 
-NAMED_BY_USERS = ("datasets", "methods")
+NAMED_BY_USERS = ("datasets", "methods", "where")
 """Keys below which the names are a user's own: what is not there cannot be changed in part."""
 
 
@@ -44,7 +45,8 @@ class AnalysisConfig(Settings):
         image: Images kept in the skim; ``null`` for none.
         detectors: Detectors to train; the first one's cut goes into the mass fit.
         decorrelation: How scores are made independent of mass and pt; ``null`` for not at all.
-        folds: Number of folds, at least 3.
+        training: On what detectors, thresholds and maps are learned, and what is held out from it.
+        folds: Number of folds, at least 2.
         seed: Seed of all trainings.
         hunt: Histogram, cut and scan.
         injection: What `oddjet inject` injects; ``null`` where nothing is.
@@ -66,7 +68,8 @@ class AnalysisConfig(Settings):
         default=(DetectorConfig(name="khanal"),), max_length=100
     )
     decorrelation: DecorrelationConfig | None = None
-    folds: int = Field(default=3, ge=3, le=100)
+    training: TrainingConfig = Field(default_factory=TrainingConfig)
+    folds: int = Field(default=3, ge=2, le=100)
     seed: Seed = 1
     hunt: HuntConfig = Field(default_factory=HuntConfig)
     injection: InjectionConfig | None = None

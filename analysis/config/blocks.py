@@ -117,7 +117,8 @@ class InjectionConfig(Settings):
         fractions: Fractions of signal.
         seeds: One experiment each: they draw other events and train from other beginnings.
         background_share: Share of the background's events in one experiment. Below 1, so that
-            seeds have different backgrounds; those of two seeds still share this share of theirs.
+            seeds have different backgrounds; those of two seeds still share this share of theirs. What is
+            learned on simulation is learned on the others.
         n_toys: Pseudo-experiments of each scan.
     """
 

@@ -12,7 +12,7 @@ from oddjet.errors import TooFewJetsError
 from oddjet.processors.pseudodata import uniform_of
 from oddjet.typing import Bools
 
-__all__ = ["draw_mixture"]
+__all__ = ["draw_mixture", "left_out"]
 
 
 def draw_mixture(
@@ -46,6 +46,11 @@ def draw_mixture(
         raise TooFewJetsError(msg)
     chosen = _first_events(signal, round(fraction * n_background), seed)
     return concatenate([jets[keep], signal[0][chosen]])
+
+
+def left_out(jets: Jets, *, share: float, seed: int) -> Jets:
+    """The background jets of the events that are in no mixture of this share and seed."""
+    return jets[_uniform(jets, seed) >= share]
 
 
 def _first_events(signal: tuple[Jets, Bools], wanted: int, seed: int) -> Bools:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from oddjet.analysis.config import AnalysisConfig, InjectionConfig
+from oddjet.analysis.config import ROLES, AnalysisConfig, InjectionConfig
 from oddjet.analysis.injection.summary import InjectionResult
 from oddjet.analysis.injection.trial import InjectionTrial, run_trial, trial_key
 from oddjet.analysis.trials import Task, keep_json, read_json, run_tasks
@@ -39,6 +39,7 @@ def plan_trials(
     for name in detectors:
         look_up(known, name, "detector of the configuration")
     background = _background(skim, injection)
+    _check_share(config, injection)
     wanted = [known[key] for key in known if not detectors or key in detectors]
     chosen = [f for f in injection.fractions if not fractions or f in fractions]
     if not chosen:
@@ -55,6 +56,7 @@ def plan_trials(
             decorrelation=config.decorrelation,
             hunt=config.hunt,
             folds=config.folds,
+            training=config.training,
             verify=config.verify,
         )
         for detector, fraction, seed in itertools.product(wanted, chosen, injection.seeds)
@@ -69,6 +71,16 @@ def _background(skim: Skim, injection: InjectionConfig) -> tuple[str, ...]:
         msg = "injection: the skim has no dataset of kind 'background' to inject into"
         raise ConfigError(msg)
     return names
+
+
+def _check_share(config: AnalysisConfig, injection: InjectionConfig) -> None:
+    on_simulation = [role for role in ROLES if config.training.of(role).on != "data"]
+    if injection.background_share == 1 and on_simulation:
+        msg = (
+            f"injection: {' and '.join(on_simulation)} are learned on the background's other events, and background_share "
+            "1 leaves none: lower injection.background_share, or learn on the experiment itself with training: {on: data}"
+        )
+        raise ConfigError(msg)
 
 
 def run_injection(

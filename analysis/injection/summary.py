@@ -22,7 +22,7 @@ FILE = "injection.json"
 
 HEADERS = (
     "signal", "cut", "significance [σ]", "global p", "signal kept", "background kept", "SIC",
-    "yield − true", "pull", "flagged",
+    "net excess kept", "yield − true", "pull", "flagged",
 )  # fmt: skip
 
 
@@ -37,6 +37,8 @@ class PointSummary:
         global_p: Over all windows and cuts of the score, one entry a seed.
         signal_efficiency: Share of the injected signal in the window that passes, one a seed.
         window_efficiency: The same of the background.
+        net_excess_kept: Of the excess in the window, what thresholds and maps left that may have seen the
+            signal; see `oddjet.analysis.injection.trial.net_excess_kept`. One a seed with signal.
         bias: Fitted yield less injected jets, one entry a seed.
         pull: The same over the uncertainty of the fit.
         flags: What speaks against the p-values of each experiment: a poor fit, or a local p that its
@@ -51,6 +53,7 @@ class PointSummary:
     global_p: tuple[float, ...]
     signal_efficiency: tuple[float, ...]
     window_efficiency: tuple[float, ...]
+    net_excess_kept: tuple[float, ...]
     bias: tuple[float, ...]
     pull: tuple[float, ...]
     flags: tuple[tuple[str, ...], ...] = ()
@@ -166,6 +169,7 @@ def _point(
         global_p=tuple(float(s["global_p"]) for s, _ in cuts if s["global_p"] is not None),
         signal_efficiency=values("signal_efficiency_in_window"),
         window_efficiency=values("background_efficiency_in_window"),
+        net_excess_kept=values("net_excess_kept"),
         bias=bias,
         pull=tuple(b / float(cut["yield_error"]) for b, cut in zip(bias, fitted, strict=True)),
         flags=tuple(tuple(cut["flags"]) for _, cut in cuts if "flags" in cut),
@@ -182,6 +186,7 @@ def _row(point: PointSummary) -> tuple[str, ...]:
         "–" if not point.signal_efficiency else f"{100 * np.mean(point.signal_efficiency):.0f} %",
         "–" if not point.window_efficiency else f"{100 * np.mean(point.window_efficiency):.1f} %",
         "–" if point.sic is None else f"{point.sic:.2f}",
+        _spread(point.net_excess_kept, 2),
         _spread(point.bias, 0),
         _spread(point.pull, 1),
         f"{sum(map(bool, point.flags))} of {len(point.flags)}" if point.flags else "–",

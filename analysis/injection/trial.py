@@ -1,7 +1,8 @@
 """One experiment: jets drawn, and taken through the whole chain as if they were data.
 
-The detector is trained, calibrated and decorrelated on background and signal together, out of fold,
-as in data. Which jets are signal is used only at the end.
+What is learned on simulation is learned on the background's other events, which are not in the
+experiment; what is learned on data, on a share of the experiment itself, background and signal together,
+and then only the rest is hunted in. Which jets are signal is used only at the end.
 """
 
 from __future__ import annotations
@@ -17,16 +18,18 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.analysis.config import (
+    ROLES,
     DecorrelationConfig,
     DetectorConfig,
     HuntConfig,
     InjectionConfig,
+    TrainingConfig,
 )
-from oddjet.analysis.hunt.hunt import Hunt, WorkingPoint, hunt
-from oddjet.analysis.hunt.spectra import fill_spectra
-from oddjet.analysis.injection.mixture import draw_mixture
-from oddjet.analysis.scores.columns import main_scores
-from oddjet.analysis.scores.sample import HuntSample, hunted_rows
+from oddjet.analysis.hunt.hunt import Hunt, WorkingPoint
+from oddjet.analysis.injection.chain import Chain, Table, take_through
+from oddjet.analysis.injection.mixture import draw_mixture, left_out
+from oddjet.analysis.scores.learning import LearningSample, check_maps
+from oddjet.analysis.scores.sample import blinded_range, hunted_rows
 from oddjet.analysis.statistics.background.methods import WORST_P
 from oddjet.analysis.statistics.background.signal import fit_signal
 from oddjet.analysis.statistics.bumphunt.pvalues import on_off_p, significance
@@ -34,23 +37,22 @@ from oddjet.analysis.statistics.bumphunt.result import POOR_FIT
 from oddjet.datasets.disk.checksums import Verify
 from oddjet.datasets.disk.digest import content_key, dependency_digest
 from oddjet.datasets.disk.numbers import jsonable
+from oddjet.datasets.folds import held_out
 from oddjet.datasets.jets import Jets
 from oddjet.datasets.skims.skim import Skim, open_skim
-from oddjet.errors import ConfigError, FitError
+from oddjet.errors import FitError
 from oddjet.ml import detector_class
-from oddjet.ml.folds import FoldedDetector
-from oddjet.ml.score_names import ScoreName, labelled
+from oddjet.ml.score_names import ScoreName
 from oddjet.typing import Bools
 
-__all__ = ["InjectionTrial", "run_trial", "trial_key"]
-
-Table = dict[str, npt.NDArray[Any]]
+__all__ = ["InjectionTrial", "net_excess_kept", "run_trial", "trial_key"]
 
 CODE = (
     "oddjet.ml.folds",
     "oddjet.ml.decorrelation.ddt",
     "oddjet.ml.decorrelation.quantile_map",
     "oddjet.ml.decorrelation.quantile_boosting",
+    "oddjet.analysis.injection.chain",
     "oddjet.analysis.injection.mixture",
     "oddjet.analysis.injection.trial",
 )
@@ -66,6 +68,7 @@ class InjectionTrial:
         seed: Of the drawing, the training and the pseudo-experiments.
         decorrelation: How its score is decorrelated; None for not at all.
         hunt: Histogram, cuts and scan.
+        training: What is learned on simulation and what on the experiment, which stands for data.
         verify: When the skim is compared with its SHA-256.
     """
 
@@ -78,12 +81,34 @@ class InjectionTrial:
     decorrelation: DecorrelationConfig | None
     hunt: HuntConfig
     folds: int
+    training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
     verify: Verify = "first"
 
     @property
     def label(self) -> str:
         """What it is called in messages."""
         return f"{self.detector.key}, {100 * self.fraction:g} % signal, seed {self.seed}"
+
+    @property
+    def chain(self) -> Chain:
+        """How its jets are taken through the chain."""
+        changed = {"n_toys": self.injection.n_toys, "seed": self.seed}
+        hunt = self.hunt.model_copy(update=changed)
+        return Chain(self.detector, self.decorrelation, hunt, self.folds, self.seed)
+
+    def sample(self, role: str) -> LearningSample:
+        """What one of `ROLES` is learned on: other background, or the experiment itself as data."""
+        learning = self.training.of(role)
+        if learning.on != "data":
+            return LearningSample(self.background, "background", learning)
+        hidden = None if role == "detectors" else (self.hunt.mass, blinded_range(self.hunt))
+        return LearningSample((*self.background, self.injection.signal), "data", learning, hidden)
+
+    def fresh(self, jets: Jets) -> Bools:
+        """Mark the jets of the experiment (n) that are hunted in: held-out ones if anything is learned on it."""
+        if any(self.sample(role).kind == "data" for role in ROLES):
+            return held_out(jets, self.training.held_out)
+        return np.ones(len(jets), np.bool_)
 
 
 def trial_key(trial: InjectionTrial) -> str:
@@ -102,6 +127,7 @@ def trial_key(trial: InjectionTrial) -> str:
         trial.decorrelation.model_dump(mode="json") if trial.decorrelation else None,
         trial.hunt.model_dump(mode="json"),
         trial.folds,
+        trial.training.model_dump(mode="json"),
     ]
     code = dependency_digest(detector_class(trial.detector.name).__module__, *CODE)
     return content_key([parts, settings, code])
@@ -135,101 +161,113 @@ def _jets(folder: Path, datasets: tuple[str, ...], verify: Verify) -> Jets:
     return _open(folder, verify).jets(datasets)
 
 
-def _experiment(trial: InjectionTrial) -> dict[str, Any]:
-    settings = trial.hunt
+@dataclasses.dataclass(frozen=True)
+class _Experiment:
+    """The jets that are hunted in, and all that is known of them.
 
-    background = _jets(trial.skim, trial.background, trial.verify)
+    Attributes:
+        table: Their scores.
+        pure: Their scores with thresholds and maps learned without signal, the models the same.
+        use: Those that the hunt looks at.
+        is_signal: The injected ones.
+        signals: Scores of all simulated signal, for the shape that is fitted.
+    """
+
+    table: Table
+    pure: Table
+    use: Bools
+    is_signal: Bools
+    signals: Table
+    settings: HuntConfig
+
+    @property
+    def window(self) -> Bools:
+        """The jets in the signal window that the hunt looks at."""
+        mass = np.asarray(self.table[self.settings.mass], dtype=np.float64)
+        low, high = self.settings.window
+        return np.asarray(self.use & (mass >= low) & (mass < high))
+
+
+def _experiment(trial: InjectionTrial) -> dict[str, Any]:
+    settings, chain = trial.hunt, trial.chain
+    jets, learning = _divided(trial)
+    passage = take_through(chain, learning, jets)
+    pure = {role: those[~_is_signal(those, trial)] for role, those in learning.items()}
+    taught = any(len(pure[role]) < len(learning[role]) for role in ("thresholds", "maps"))
+    reference = chain.calibrate(passage.trained, pure) if taught else passage.trained
     signal = _jets(trial.skim, (trial.injection.signal,), trial.verify)
-    jets = draw_mixture(
-        (background, hunted_rows(background, settings)),
-        (signal, hunted_rows(signal, settings)),
-        share=trial.injection.background_share,
-        fraction=trial.fraction,
-        seed=trial.seed,
+    signal = ak.to_packed(signal[hunted_rows(signal, settings)])
+    experiment = _Experiment(
+        table=passage.table,
+        pure=chain.score(jets, reference) if taught else passage.table,
+        use=hunted_rows(jets, settings),
+        is_signal=_is_signal(jets, trial),
+        signals=chain.score(signal, passage.trained),
+        settings=settings,
     )
-    trained = _train(jets, trial)
-    table = _score(jets, trained, trial)
-    signals = _score(ak.to_packed(signal[hunted_rows(signal, settings)]), trained, trial)
-    is_signal = np.asarray(ak.to_list(jets["dataset"])) == trial.injection.signal
-    use = hunted_rows(jets, settings)
-    numbers: dict[str, Any] = {
+    use, is_signal = experiment.use, experiment.is_signal
+    return {
         "detector": trial.detector.key,
         "fraction": trial.fraction,
         "seed": trial.seed,
         "n_background": int(np.count_nonzero(use & ~is_signal)),
         "n_signal": int(np.count_nonzero(use & is_signal)),
-        "scores": [],
-    }
-    sample = HuntSample("pseudo-data", None, trial.seed)
-    changed = {"n_toys": trial.injection.n_toys, "seed": trial.seed}
-    for column in _columns(trained, trial):
-        spectra = fill_spectra(table, [column], sample, settings)
-        result = hunt(spectra, settings.model_copy(update=changed))
-        numbers["scores"].append(
+        "n_calibration": passage.n_calibration,
+        "learned_on": {role: trial.sample(role).sentence for role in learning},
+        "scores": [
             {
                 "score": column,
                 "global_p": None if result.bump_hunt is None else result.bump_hunt.global_p,
                 "local_p": None if result.bump_hunt is None else result.bump_hunt.local_p,
                 "window": None if result.bump_hunt is None else result.bump_hunt.window,
                 "problem": result.problem,
-                "cuts": _cuts(table, result, use, is_signal, signals, settings),
+                "cuts": _cuts(experiment, result),
             }
-        )
-    return numbers
+            for column, result in passage.hunts.items()
+        ],
+    }
 
 
-def _train(jets: Jets, trial: InjectionTrial) -> FoldedDetector:
-    """Train, calibrate and decorrelate on all jets, as in data."""
-    detector = trial.detector
-    if detector_class(detector.name).supervised:
-        msg = (
-            f"injection: '{detector.key}' is supervised: signal in data has no label to learn from"
-        )
-        raise ConfigError(msg)
-    ones = np.ones(len(jets))
-    trained = FoldedDetector.fit(
-        jets,
-        detector=(detector.name, detector.hyper_parameters),
-        k=trial.folds,
-        seed=trial.seed,
-        label=detector.key,
-        weights=ones,
+def _divided(trial: InjectionTrial) -> tuple[Jets, dict[str, Jets]]:
+    """Draw the jets that are hunted in, and those that detectors, thresholds and maps are learned on."""
+    background = _jets(trial.skim, trial.background, trial.verify)
+    signal = _jets(trial.skim, (trial.injection.signal,), trial.verify)
+    share, seed = trial.injection.background_share, trial.seed
+    mixture = draw_mixture(
+        (background, hunted_rows(background, trial.hunt) & trial.fresh(background)),
+        (signal, hunted_rows(signal, trial.hunt) & trial.fresh(signal)),
+        share=share,
+        fraction=trial.fraction,
+        seed=seed,
     )
-    if trial.decorrelation is None:
-        return trained
-    mass = trial.decorrelation.mass or trial.hunt.mass
-    return trained.decorrelated(jets, methods=trial.decorrelation.methods, mass=mass, weights=ones)
+    fresh = trial.fresh(mixture)
+    others = left_out(background, share=share, seed=seed)
+    learning: dict[str, Jets] = {}
+    for role in ROLES:
+        sample = trial.sample(role)
+        check_maps(trial.decorrelation if role == "maps" else None, sample, _mass(trial))
+        same = next((r for r in learning if trial.sample(r) == sample), None)
+        those = mixture[~fresh] if sample.kind == "data" else others
+        learning[role] = learning[same] if same else those[sample.rows(those)]
+    return mixture[fresh], learning
 
 
-def _score(jets: Jets, trained: FoldedDetector, trial: InjectionTrial) -> Table:
-    """Every score of jets, each by the model that never saw its event, beside rank and mass."""
-    key = trial.detector.key
-    table: Table = {labelled(key, name): values for name, values in trained.scores(jets).items()}
-    return table | {name: np.asarray(jets[name]) for name in ("rank", trial.hunt.mass)}
+def _mass(trial: InjectionTrial) -> str:
+    return (trial.decorrelation and trial.decorrelation.mass) or trial.hunt.mass
 
 
-def _columns(trained: FoldedDetector, trial: InjectionTrial) -> tuple[str, ...]:
-    """The scores to hunt with: the decorrelated one, and the raw one."""
-    raw_scores = {trial.detector.key: trained.raw_score_names}
-    (name,) = main_scores([trial.detector], trial.decorrelation, raw_scores)
-    return tuple(dict.fromkeys((name.column, name.raw)))
+def _is_signal(jets: Jets, trial: InjectionTrial) -> Bools:
+    return np.asarray(np.asarray(ak.to_list(jets["dataset"])) == trial.injection.signal)
 
 
-def _cuts(
-    table: Table,
-    result: Hunt,
-    use: Bools,
-    is_signal: Bools,
-    signals: Table,
-    settings: HuntConfig,
-) -> list[dict[str, Any]]:
+def _cuts(experiment: _Experiment, result: Hunt) -> list[dict[str, Any]]:
     """The effect of each cut on signal and background, and the fits after it.
 
     The fitted signal has the shape of all simulated signal after the same cut: a cut may take away what
     is in the tails.
     """
-    mass = np.asarray(table[settings.mass], dtype=np.float64)
-    window = use & (mass >= settings.window[0]) & (mass < settings.window[1])
+    table, settings, signals = experiment.table, experiment.settings, experiment.signals
+    use, is_signal, window = experiment.use, experiment.is_signal, experiment.window
     column = ScoreName.find(result.column, table).cut
     cuts = []
     for point in result.main_points:
@@ -249,12 +287,40 @@ def _cuts(
                 "n_signal": int(np.count_nonzero(use & passed & is_signal)),
                 "signal_efficiency_in_window": kept["signal"],
                 "background_efficiency_in_window": kept["background"],
+                "net_excess_kept": net_excess_kept(
+                    passed[window],
+                    np.asarray(experiment.pure[column])[window] >= least,
+                    is_signal[window],
+                ),
                 "flags": _flags(point),
                 **_in_window(point),
                 **_fitted(point, shape, settings),
             }
         )
     return cuts
+
+
+def net_excess_kept(passed: Bools, passed_pure: Bools, is_signal: Bools) -> float | None:
+    """The share of a signal's excess that is left where signal was among what maps were learned on.
+
+    A map that saw signal raises its threshold there, and the background that no longer passes is missing
+    below the peak: kept = (S + B − B₀) / S₀, with S and B the signal and background jets that pass, and S₀ and B₀
+    those that would pass thresholds and maps of background alone.
+
+    Args:
+        passed: Whether each jet of the window passes, shape (n,).
+        passed_pure: The same with thresholds and maps of background alone.
+        is_signal: The injected jets.
+
+    Returns:
+        The share; None where no signal would pass.
+
+    >>> net_excess_kept(np.array([1, 1, 0]) > 0, np.array([1, 1, 1]) > 0, np.array([1, 1, 0]) > 0)
+    0.5
+    """
+    excess = int(np.count_nonzero(passed_pure & is_signal))
+    pure = int(np.count_nonzero(passed_pure & ~is_signal))
+    return (int(np.count_nonzero(passed)) - pure) / excess if excess else None
 
 
 def _share(passed: Bools, among: Bools) -> float | None:

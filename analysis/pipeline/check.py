@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from oddjet.analysis.config import AnalysisConfig, DetectorConfig, load_config
+from oddjet.analysis.config import ROLES, AnalysisConfig, DetectorConfig, load_config
+from oddjet.analysis.scores.learning import check_maps, learning_sample, learning_sentence
 from oddjet.analysis.statistics.background.functions import FAMILIES, make_function
 from oddjet.datasets.files.fileset import Fileset
 from oddjet.datasets.readers import READERS
@@ -83,8 +84,12 @@ def describe_clashes() -> list[str]:
 
 def _check_samples(config: AnalysisConfig, fileset: Fileset) -> Findings:
     """Look for what there is to hunt in, to train on and to simulate."""
-    for problem in problems_of_samples(config, fileset):
-        yield False, problem
+    problems = list(problems_of_samples(config, fileset))
+    yield from ((False, problem) for problem in problems)
+    if not problems:
+        maps = config.decorrelation is not None
+        kinds = {name: dataset.kind for name, dataset in fileset.datasets.items()}
+        yield True, learning_sentence(kinds, config.training, config.hunt, maps=maps)
     requests = {n: d.simulate for n, d in fileset.datasets.items() if d.simulate is not None}
     for name, request in requests.items():
         if request.process not in process_names():
@@ -102,8 +107,13 @@ def problems_of_samples(config: AnalysisConfig, fileset: Fileset) -> Iterator[st
         yield f"the fileset holds data ({', '.join(data)}) and pseudo_data are asked for: drop one"
     if not data and not config.pseudo_data:
         yield "no dataset of kind 'data' and no pseudo_data: there is nothing to hunt in"
-    if not {"background", "data"} & set(kinds.values()):
-        yield "no dataset of kind 'background' or 'data': there is nothing to train on"
+    mass = (config.decorrelation and config.decorrelation.mass) or config.hunt.mass
+    try:
+        for role in ROLES:
+            sample = learning_sample(role, kinds, config.training, config.hunt)
+            check_maps(config.decorrelation if role == "maps" else None, sample, mass)
+    except OddjetError as error:
+        yield str(error)
     if config.pseudo_data:
         for name, dataset in fileset.datasets.items():
             if dataset.simulate is None and dataset.kind != "data" and not dataset.cross_section_pb:

@@ -40,6 +40,7 @@ from oddjet.ml.folds import FoldedDetector
 from oddjet.ml.plugins import allow_classes, named_in
 from oddjet.ml.representations.jet_image import JetImage
 from oddjet.processors.histograms import HistogramSettings
+from oddjet.processors.sample import HeldOut
 from oddjet.processors.scores import Scores, describe_strangers, open_scores
 from oddjet.shown import Shown
 from oddjet.typing import Table
@@ -287,8 +288,12 @@ class Run(Shown):
 
     @property
     def _hunted_histograms(self) -> HistogramSettings:
+        used = [(model.held_out, model.learned_on) for model in self.detectors.values()]
         sample = choose_sample(
-            self.datasets, pseudo_data=self.config.pseudo_data, lumi_ifb=self.lumi_ifb
+            self.datasets,
+            pseudo_data=self.config.pseudo_data,
+            lumi_ifb=self.lumi_ifb,
+            held_out=HeldOut.from_detectors(used),
         )
         scores = [name.column for name in self.main_scores]
         return histogram_settings(self.config.hunt, scores, sample)

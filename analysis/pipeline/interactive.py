@@ -30,6 +30,7 @@ from oddjet.analysis.pipeline.steps import (
     open_of_run,
     score_jets,
     skim_files,
+    training_plan,
     unused_by_score,
     verdict_settings,
 )
@@ -148,8 +149,8 @@ def train(
     *,
     label: str = "",
     decorrelation: Sequence[str] | Mapping[str, Mapping[str, Any]] = (),
-    folds: int = 3,
     seed: int = 1,
+    settings: Settings | None = None,
     reporter: Reporter | None = None,
     **hyper_parameters: Any,
 ) -> FoldedDetector:
@@ -161,8 +162,8 @@ def train(
         output: Its folder; by default named after the detector, in ``SKIM-models`` beside the skim.
         label: Prefix of its columns; by default the detector's name.
         decorrelation: Methods that make its scores independent of mass and pt, such as ``["ddt"]``.
-        folds: Number of folds, at least 3.
         seed: Fixes everything random.
+        settings: Settings by dotted key, such as ``{"training.on": "data"}``; by default the skim's run's.
         reporter: Receives progress.
         **hyper_parameters: As the detector takes them.
 
@@ -175,12 +176,11 @@ def train(
     chosen = validate(DetectorConfig, values, where=f"detector {detector!r}")
     methods = None
     if decorrelation:
-        values = {"methods": decorrelation}
-        methods = validate(DecorrelationConfig, values, where="decorrelation")
+        methods = validate(DecorrelationConfig, {"methods": decorrelation}, where="decorrelation")
     folder = Path(output) if output is not None else _beside(jets, "models") / chosen.key
-    return train_detector(
-        jets, chosen, folder, folds=folds, seed=seed, decorrelation=methods, reporter=reporter
-    )
+    plan = training_plan(jets.folder, None, {**(settings or {}), "seed": seed}, output=folder)
+    plan = dataclasses.replace(plan, decorrelation=methods)
+    return train_detector(jets, chosen, folder, plan, reporter=reporter)
 
 
 @explained

@@ -34,6 +34,7 @@ from oddjet.analysis.report.sections.skim import pt_edges
 from oddjet.analysis.report.show import section_of
 from oddjet.analysis.scores.anomalies import AnomalousJet, most_anomalous
 from oddjet.analysis.scores.columns import scores_of
+from oddjet.analysis.scores.learning import learning_sentence
 from oddjet.analysis.scores.quality import (
     EpochQuality,
     Quality,
@@ -120,12 +121,15 @@ def _cards(run: Run, qualities: list[Quality]) -> tuple[Card, ...]:
 
 
 def _lead(run: Run) -> str:
-    kinds = [d.kind for d in run.datasets.values()]
-    trained = "background" if "background" in kinds else "data"
+    kinds = {name: dataset.kind for name, dataset in run.datasets.items()}
+    config = run.config
+    learned = learning_sentence(
+        kinds, config.training, config.hunt, maps=config.decorrelation is not None
+    )
     text = (
-        f"{run.skim.n_jets:,} jets from {len(kinds)} datasets; detectors trained on {trained} "
-        f"({', '.join(run.detectors)}), every jet scored by a model that never saw its event; the "
-        f"spectrum of {run.hunt.mass} cut on {', '.join(run.hunt.columns)}, fitted and scanned."
+        f"{run.skim.n_jets:,} jets from {len(kinds)} datasets, every jet scored by a model that never saw its "
+        f"event ({', '.join(run.detectors)}). {learned} The spectrum of {run.hunt.mass} is cut on "
+        f"{', '.join(run.hunt.columns)}, fitted and scanned."
     )
     if run.hunt.blinded:
         text += " The signal window of the data is blinded."
@@ -210,6 +214,8 @@ def _mass(run: Run, scales: Mapping[str, float], label: PlotLabel) -> Section:
     datasets = run.datasets
     kinds = {name: dataset.kind for name, dataset in datasets.items()}
     backgrounds = [name for name, kind in kinds.items() if kind == "background"]
+    # Of data that something was learned on, only a share of the luminosity is hunted in.
+    scales = {name: scale * run.hunt.sample.lumi_share for name, scale in scales.items()}
     signals = {
         run.labels[name]: _spectra(run, [name], scales)
         for name, kind in kinds.items()

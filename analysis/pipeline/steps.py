@@ -6,6 +6,7 @@ import json
 import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from oddjet.analysis.hunt.hunt import Hunt, hunt
 from oddjet.analysis.hunt.spectra import read_histograms
 from oddjet.analysis.pipeline.folder import CONFIG_FILE, Run
 from oddjet.analysis.pipeline.samples import ready_samples
-from oddjet.analysis.pipeline.train import train_detector
+from oddjet.analysis.pipeline.train import TrainingPlan, train_detector
 from oddjet.analysis.scores.sample import choose_sample, histogram_settings
 from oddjet.condor.cluster import open_executor
 from oddjet.datasets.disk.atomic import write_text
@@ -32,11 +33,13 @@ from oddjet.ml.folds import INFO_FILE, FoldedDetector
 from oddjet.processors.engine.options import RunOptions
 from oddjet.processors.engine.progress import Reporter, SilentReporter
 from oddjet.processors.run import run_skim
+from oddjet.processors.sample import HeldOut
 from oddjet.processors.scoring import run_anomaly
 
 __all__ = [
     "UNUSED_BY_HUNT",
     "UNUSED_BY_SKIM",
+    "UNUSED_BY_TRAINING",
     "UNUSED_BY_VERDICT",
     "hunt_scores",
     "open_of_run",
@@ -46,17 +49,24 @@ __all__ = [
     "skim_events",
     "skim_files",
     "train_detectors",
+    "training_plan",
     "unused_by_score",
     "verdict_settings",
     "with_samples",
 ]
 
 
-_OF_TRAINING = ("name", "output", "detectors", "decorrelation", "folds", "seed", "injection")
+_OF_TRAINING = (
+    *("name", "output", "detectors", "decorrelation", "training", "folds", "seed", "injection"),
+)
 _OF_HUNT = ("lumi_ifb", "pseudo_data", "unblind")
 _OF_FILES = ("fileset", "samples", "selection", "image", "chunk_size", "cluster")
 
 UNUSED_BY_SKIM = (*_OF_TRAINING, *_OF_HUNT, "hunt")
+UNUSED_BY_TRAINING = (
+    *("name", "output", "detectors", "decorrelation", "injection", "verify"),
+    *(*_OF_HUNT, *_OF_FILES),
+)
 UNUSED_BY_HUNT = (*_OF_TRAINING, *_OF_FILES)
 UNUSED_BY_VERDICT = (*UNUSED_BY_HUNT, *_OF_HUNT)
 """Settings that each step alone does not look at, so that to set them is refused."""
@@ -180,17 +190,20 @@ def hunt_scores(
         ConfigError: No column is named, or there is nothing to hunt in; or data of a run would be shown
             that the run hides.
         InputError: A column does not exist.
+        SkimError: There is no scores table, or its detectors held nothing out.
     """
     if not columns:
         msg = (
             f"{scores} is a scores table: name the scores to cut on, such as khanal_mse (--column)"
         )
         raise ConfigError(msg)
-    datasets = read_manifest(scores).datasets
+    manifest = read_manifest(scores)
+    datasets = manifest.datasets
     sample = choose_sample(
         datasets,
         pseudo_data=config.pseudo_data,
         lumi_ifb=data_luminosity(datasets, config.lumi_ifb),
+        held_out=HeldOut.from_manifest(manifest, scores),
     )
     if sample.kind == "data" and not config.unblind:
         _check_blinding(config.hunt, scores, "--unblind (unblind=True)")
@@ -316,6 +329,29 @@ def ready_skim(config: AnalysisConfig, reporter: Reporter) -> Skim:
     return run.skim
 
 
+def training_plan(
+    skim: Path, config: Path | None, changes: Mapping[str, Any], *, output: Path
+) -> TrainingPlan:
+    """Say how a detector is trained on a skim: `training`, `hunt`, `folds` and `seed` of settings.
+
+    Args:
+        skim: Folder of the skim.
+        config: An analysis, whose `decorrelation` counts too; by default the run's that the skim belongs
+            to, or the default settings where there is none.
+        changes: Values by dotted key.
+        output: Folder of the detector.
+
+    Raises:
+        ConfigError: A setting is wrong.
+    """
+    of_run = skim.absolute().parent / CONFIG_FILE
+    if config is not None or not of_run.is_file():
+        analysis = read_settings(config, changes, output=output, unused=UNUSED_BY_TRAINING)
+        return TrainingPlan.from_config(analysis)
+    analysis = read_settings(of_run, changes, output=output, unused=UNUSED_BY_TRAINING)
+    return replace(TrainingPlan.from_config(analysis), decorrelation=None)
+
+
 def train_detectors(run: Run, reporter: Reporter) -> dict[str, FoldedDetector]:
     """Train those detectors of an analysis, label to detector, that do not hold any more."""
     config = run.config
@@ -326,10 +362,7 @@ def train_detectors(run: Run, reporter: Reporter) -> dict[str, FoldedDetector]:
             run.skim,
             detector,
             run.models[detector.key],
-            folds=config.folds,
-            seed=config.seed,
-            decorrelation=config.decorrelation,
-            mass=config.hunt.mass,
+            TrainingPlan.from_config(config),
             reporter=reporter,
         )
         for detector in config.detectors

@@ -54,11 +54,13 @@ def _(verdict: Verdict) -> Section:
 @section_of.register
 def _(detector: FoldedDetector) -> Section:
     settings = detector.hyper_parameters.items()
+    names = ", ".join(detector.learned_on) or "no dataset"
     rows = (
         ("detector", detector.detector),
         ("hyper-parameters", ", ".join(f"{name}={value}" for name, value in settings)),
         ("scores", ", ".join(detector.score_names)),
         ("folds", str(detector.k)),
+        ("held out", f"{100 * detector.held_out:g} % of the events of {names}"),
         ("seed", str(detector.seed)),
     )
     return Section(f"detector {detector.label}", "detector", tables=(Table(("", ""), rows),))

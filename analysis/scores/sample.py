@@ -14,7 +14,7 @@ from oddjet.datasets.skims.manifest import DatasetSummary
 from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import ConfigError, FitError, MissingDataError
 from oddjet.processors.histograms import HistogramSettings
-from oddjet.processors.sample import HuntSample
+from oddjet.processors.sample import HeldOut, HuntSample
 from oddjet.typing import Bools, Floats
 
 __all__ = [
@@ -86,17 +86,23 @@ def choose_sample(
     *,
     pseudo_data: PseudoData | None = None,
     lumi_ifb: float | None = None,
+    held_out: HeldOut | None = None,
 ) -> HuntSample:
     """Take the data if there are any, else draw pseudo-data from simulation.
+
+    Of what something was learned on, only the events that were held out: of data that is a share of the
+    luminosity, of all data alike.
 
     Args:
         datasets: What is known of each dataset.
         pseudo_data: Luminosity and seed of the drawing.
-        lumi_ifb: Luminosity of the data [1/fb], for labels.
+        lumi_ifb: Luminosity of all data [1/fb], for labels.
+        held_out: The events that nothing was learned on; all where None.
 
     Raises:
-        ConfigError: There are neither data nor a luminosity for pseudo-data, or both.
+        ConfigError: There are neither data nor a luminosity for pseudo-data, or both; or nothing was held out.
     """
+    held_out = held_out or HeldOut()
     data = [name for name, dataset in datasets.items() if dataset.kind == "data"]
     if data and pseudo_data is not None:
         msg = (
@@ -105,8 +111,12 @@ def choose_sample(
         )
         raise ConfigError(msg)
     if data:
-        scales = dict.fromkeys(data, 1.0)
-        return HuntSample("data", lumi_ifb, scales=scales, caveats=_caveats(datasets, scales))
+        scales, fresh = dict.fromkeys(data, 1.0), held_out.only(data)
+        if fresh.datasets:  # also of data that came later, so that there is one luminosity
+            fresh = _checked(HeldOut(fresh.share, tuple(data)))
+            lumi_ifb = lumi_ifb and lumi_ifb * fresh.share
+        caveats = _caveats(datasets, scales)
+        return HuntSample("data", lumi_ifb, scales=scales, caveats=caveats, held_out=fresh)
     if pseudo_data is None:
         msg = (
             "there are no data to hunt in: add a dataset of kind 'data', or draw pseudo-data from "
@@ -114,8 +124,18 @@ def choose_sample(
         )
         raise ConfigError(msg)
     scales = dataset_scales(datasets, pseudo_data.lumi_ifb)
-    caveats = _caveats(datasets, scales)
-    return HuntSample("pseudo-data", pseudo_data.lumi_ifb, pseudo_data.seed, scales, caveats)
+    caveats, fresh = _caveats(datasets, scales), _checked(held_out.only(scales))
+    return HuntSample("pseudo-data", pseudo_data.lumi_ifb, pseudo_data.seed, scales, caveats, fresh)
+
+
+def _checked(held_out: HeldOut) -> HeldOut:
+    if held_out.datasets and not held_out.share > 0:
+        msg = (
+            f"nothing of {', '.join(held_out.datasets)} was held out from learning, so there are no jets to hunt in: "
+            "train with training.held_out above 0, or hunt in other datasets"
+        )
+        raise ConfigError(msg)
+    return held_out
 
 
 def _caveats(datasets: Mapping[str, DatasetSummary], names: Iterable[str]) -> tuple[str, ...]:

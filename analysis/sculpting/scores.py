@@ -24,6 +24,7 @@ from oddjet.analysis.sculpting.separation import Separation, separations
 from oddjet.analysis.sculpting.verdict import JudgeSettings, Outcome, Verdict, judge
 from oddjet.datasets.disk.checksums import Verify
 from oddjet.errors import ConfigError, look_up
+from oddjet.processors.sample import HeldOut
 from oddjet.processors.scores import Scores, open_scores
 from oddjet.shown import Shown
 
@@ -143,7 +144,7 @@ def judge_scores(
     judging: JudgeSettings | None = None,
     verify: Verify = "first",
 ) -> SculptingResult:
-    """Judge scores on the jets that a hunt would look at.
+    """Judge scores on the jets that a hunt would look at: fresh ones, that nothing was learned on.
 
     Only jets inside the hunt's mass range and pt edges count, the leading ones of each event if
     the hunt takes those; working points are quantiles of these. Several simulated datasets are
@@ -160,7 +161,7 @@ def judge_scores(
         verify: When the table's files are compared with their SHA-256, as of `open_skim`.
 
     Raises:
-        SkimError: If the table cannot be read or has no such column.
+        SkimError: If the table cannot be read or has no such column, or its detectors held nothing out.
         InputError: If the jets cannot be judged; see `judge`.
         ConfigError: If a dataset is unknown, or data and simulation are mixed.
         TooFewJetsError: If there are too few jets.
@@ -170,12 +171,14 @@ def judge_scores(
     table = open_scores(folder, verify=verify)
     chosen, kind = _background(table, datasets)
     _check(table, columns, signals)
-    names = [*dict.fromkeys([settings.mass, "pt", "weight", "rank", *columns])]
+    held_out = HeldOut.from_manifest(table.manifest, table.folder).only([*chosen, *signals])
+    names = [settings.mass, "pt", "weight", "rank", *columns, *held_out.columns]
+    names = [*dict.fromkeys(names)]
     windows = (blinded_range(settings) if kind == "data" else None, exclude)
     excluded = tuple(dict.fromkeys(window for window in windows if window))
-    background = _rows(table, chosen, names, settings, excluded)
+    background = _rows(table, chosen, names, settings, excluded, held_out)
     signal_rows = {
-        name: _of_signal(_rows(table, [name], [*names, "label"], settings, excluded))
+        name: _of_signal(_rows(table, [name], [*names, "label"], settings, excluded, held_out))
         for name in signals
     }
     window = None if excluded else settings.window
@@ -255,8 +258,12 @@ def _rows(
     names: Sequence[str],
     settings: HuntConfig,
     excluded: Sequence[tuple[float, float]],
+    held_out: HeldOut,
 ) -> Columns:
-    """Rows of datasets that a hunt would look at, with weights in proportion to cross sections."""
+    """Rows of datasets that a hunt would look at, with weights in proportion to cross sections.
+
+    Of what something was learned on, the events that were held out.
+    """
     known: Mapping[str, Any] = table.manifest.datasets
     chosen = {name: known[name] for name in datasets}
     scales = dataset_scales(chosen, 1.0) if len(chosen) > 1 else dict.fromkeys(chosen, 1.0)
@@ -267,7 +274,7 @@ def _rows(
         parts.append(rows)
     joined = {name: np.concatenate([part[name] for part in parts]) for name in names}
     mass = joined[settings.mass]
-    used = hunted_rows(joined, settings)
+    used = hunted_rows(joined, settings) & held_out.rows_of_table(joined)
     for start, stop in excluded:
         used &= (mass < start) | (mass >= stop)
     return {name: values[used] for name, values in joined.items()}

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oddjet.datasets.folds import event_hash, fold_of, jets_hash, mix64
+from oddjet.datasets.folds import EventRoles, event_hash, fold_of, held_out, jets_hash, mix64
 from oddjet.datasets.jets import make_jets
 from oddjet.errors import ConfigError, InputError
 
@@ -75,7 +75,35 @@ def test_jets_of_an_event_share_a_fold() -> None:
     assert fold_of(jets, 3).tolist() == fold_of(jets_hash(jets), 3).tolist()
 
 
+def test_what_is_held_out_is_known_for_ever_nested_and_independent_of_the_folds() -> None:
+    n = 60_000
+    hashes = event_hash(np.ones(n, int), np.ones(n, int), np.arange(n))
+    uniform = [
+        splitmix64(int(x) ^ int.from_bytes(b"held-out", "big")) / 2**64 for x in hashes[:200]
+    ]
+    for share in (0.0, 0.2, 0.5, 1.0):
+        assert held_out(hashes, share)[:200].tolist() == [u < share for u in uniform]
+    less, more = held_out(hashes, 0.2), held_out(hashes, 0.5)
+    assert not (less & ~more).any()
+    folds = fold_of(hashes, 3)
+    counts = np.array([np.bincount(folds[mask], minlength=3) for mask in (more, ~more)])
+    # χ² of independence with equal expectations, 5 degrees of freedom: 99.9 % are below 20.5.
+    assert ((counts - n / 6) ** 2 / (n / 6)).sum() < 20.5
+
+
+def test_no_jet_has_two_roles() -> None:
+    hashes = event_hash(np.ones(999, int), np.arange(999), np.arange(999))
+    roles = EventRoles.from_jets(hashes, k=3, held_out_share=0.4)
+    for fold in range(3):
+        hunted = held_out(hashes, 0.4) & (fold_of(hashes, 3) == fold)
+        parts = np.stack([roles.training(fold), roles.calibrating(fold), hunted])
+        assert parts.sum(axis=0).max() == 1
+        assert parts.sum(axis=1).min() > 100
+
+
 def test_misuse_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"held_out: .* between 0 and 1, received 2"):
+        held_out(np.zeros(1, np.uint64), 2)
     with pytest.raises(ConfigError, match="at least 2"):
         fold_of(np.zeros(1, np.uint64), 1)
     with pytest.raises(InputError, match="no column run"):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import pickle
 import shutil
 from pathlib import Path
@@ -8,11 +9,12 @@ import awkward as ak
 import numpy as np
 import pytest
 
-from oddjet.datasets.folds import fold_of
+from oddjet.datasets.folds import fold_of, held_out
 from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError, DetectorError, InputError, TooFewJetsError, TrainedOnError
 from oddjet.ml import create, load
 from oddjet.ml.decorrelation import create as create_decorrelation
+from oddjet.ml.folder import write_info
 from oddjet.ml.folds import FoldedDetector
 from oddjet.ml.representations.jet_image import JetImage
 
@@ -24,21 +26,23 @@ def folded(plugin: str, background: Jets) -> FoldedDetector:
     )
 
 
-@pytest.mark.parametrize("k", [3, 4, 5])
-def test_roles_rotate(plugin: str, background: Jets, k: int) -> None:
-    folded = FoldedDetector.fit(background, detector=(plugin, {}), k=k, seed=1)
-    folds = fold_of(background, k)
+@pytest.mark.parametrize(("k", "share"), [(2, 0.5), (3, 0.25), (5, 0.0)])
+def test_what_is_held_out_teaches_nothing(
+    plugin: str, background: Jets, k: int, share: float
+) -> None:
+    folded = FoldedDetector.fit(background, detector=(plugin, {}), k=k, seed=1, held_out=share)
+    folds, learning = fold_of(background, k), ~held_out(background, share)
+    assert folded.learned_on == ("background",)
+    assert folded.learned["detectors"].n_jets == learning.sum()
     for fold, (model, calibration) in enumerate(
         zip(folded.detectors, folded.calibrations, strict=True)
     ):
-        held_out = {fold, (fold + 1) % k}
-        trained_on = {f for f in range(k) if model.provenance_.seen(background[folds == f]).any()}
-        assert trained_on == set(range(k)) - held_out
-        assert model.provenance_.summary() == {
-            "background": sum(int((folds == f).sum()) for f in trained_on)
-        }
-        calibrating = background[folds == (fold + 1) % k]
-        weights = np.asarray(calibrating.weight)
+        trained_on = np.asarray(model.provenance_.seen(background))
+        np.testing.assert_array_equal(trained_on, learning & (folds != fold))
+        assert model.provenance_.summary() == {"background": int(trained_on.sum())}
+        calibrating = learning & (folds == fold)
+        assert not (trained_on & calibrating).any()
+        weights = np.asarray(background.weight)[calibrating]
         expected = weights.sum() ** 2 / (weights**2).sum()
         assert calibration["distance"].n_effective == pytest.approx(expected)
 
@@ -67,8 +71,8 @@ def test_calibrated_scores_of_background_are_exponential(
         calibrated = folded.scores(jets)["distance_calibrated"]
         for survival in (0.5, 0.2, 0.1):
             kept = float(np.mean(calibrated >= -np.log10(survival)))
-            # Two samples: the jets cut on, and those in the calibration fold.
-            error = np.sqrt(survival * (1 - survival) * (1 / len(jets) + 3 / len(background)))
+            # Two samples: the jets cut on, and the learning ones of each fold.
+            error = np.sqrt(survival * (1 - survival) * (1 / len(jets) + 2 / len(background)))
             assert kept == pytest.approx(survival, abs=4 * error)
 
 
@@ -172,28 +176,68 @@ def test_label_and_representation(plugin: str, background: Jets, tmp_path: Path)
 
 
 def test_weights_given_are_used_for_the_calibration(plugin: str, background: Jets) -> None:
-    folded = FoldedDetector.fit(
-        background, detector=(plugin, {}), seed=1, weights=np.ones(len(background))
-    )
-    n = int((fold_of(background, 3) == 1).sum())
+    ones = weighted(background, np.ones(len(background)))
+    folded = FoldedDetector.fit(ones, detector=(plugin, {}), seed=1)
+    n = int(((fold_of(background, 3) == 0) & ~held_out(background, 0.5)).sum())
     assert folded.calibrations[0]["distance"].n_effective == pytest.approx(n)
+
+
+def weighted(jets: Jets, weights: object) -> Jets:
+    return ak.with_field(jets, weights, "weight")
+
+
+def test_thresholds_can_be_learned_on_other_jets(
+    folded: FoldedDetector, other_background: Jets, background: Jets, tmp_path: Path
+) -> None:
+    jets = ak.with_field(weighted(other_background, np.ones(len(other_background))), "b", "dataset")
+    again = folded.calibrated(jets)
+    assert again.detectors == folded.detectors
+    assert again.learned_on == ("b", "background")
+    folds, learning = fold_of(jets, 3), ~held_out(jets, 0.5)
+    assert again.learned["thresholds"].n_jets == int(learning.sum())
+    for fold in range(3):
+        rows = learning & (folds == fold)
+        raw = folded.detectors[fold].scores(jets[rows])["distance"]
+        cut = again.calibrations[fold]["distance"](raw)
+        np.testing.assert_allclose(10**-cut, [np.mean(raw >= value) for value in raw])
+    again.save(tmp_path / "again")
+    loaded = FoldedDetector.load(tmp_path / "again")
+    assert (loaded.learned, loaded.held_out) == (again.learned, 0.5)
+    with pytest.raises(TooFewJetsError, match="hold out less"):
+        folded.calibrated(jets[:20])
+
+
+def test_detectors_of_the_ring_of_folds_are_refused(folded: FoldedDetector, tmp_path: Path) -> None:
+    """Those were calibrated on the fold after their own, and all folds were hunted in."""
+    folder = tmp_path / "old"
+    folded.save(folder)
+    info = json.loads((folder / "folds.json").read_text())
+    old = {name: info[name] for name in info if name not in ("held_out", "learned", "fingerprint")}
+    (folder / "folds.json").unlink()
+    write_info(
+        folder, "folds.json", {n: old[n] for n in old if n not in ("files", "schema_version")}
+    )
+    with pytest.raises(DetectorError, match=r"held no events out.*Train it again"):
+        FoldedDetector.load(folder)
 
 
 def test_refusals(plugin: str, background: Jets, toy_jets) -> None:
     def fit(jets: Jets, **changes: object) -> None:
         FoldedDetector.fit(jets, **({"detector": (plugin, {}), "seed": 1} | changes))
 
-    with pytest.raises(ConfigError, match="at least 3"):
-        fit(background, k=2)
+    with pytest.raises(ConfigError, match="at least 2"):
+        fit(background, k=1)
+    with pytest.raises(ConfigError, match="between 0 and 1"):
+        fit(background, held_out=1.5)
     with pytest.raises(InputError, match="run"):
         fit(toy_jets(50, prongs=1, seed=1, events=False))
     with pytest.raises(InputError, match="1 of 1500 background jets have negative"):
-        fit(background, weights=np.where(np.arange(len(background)) == 3, -1.0, 1.0))
-    with pytest.raises(InputError, match="one a jet"):
-        fit(background, weights=np.ones(3))
+        fit(weighted(background, np.where(np.arange(len(background)) == 3, -1.0, 1.0)))
     with pytest.raises(TooFewJetsError, match="calibrate"):
         fit(background[:12])
     one_fold = background[fold_of(background, 3) == 1]
+    with pytest.raises(TooFewJetsError, match="0 background jets to calibrate on"):
+        fit(background, held_out=1.0)
     with pytest.raises(TooFewJetsError, match="at least 10 jets"):
         fit(one_fold)
 
@@ -221,7 +265,7 @@ def test_decorrelations_are_fitted_where_calibrations_are(
     assert decorrelated.methods == ("ddt", "quantile_map")
     folds = fold_of(jets, 3)
     for fold in range(3):
-        calibrating = jets[folds == (fold + 1) % 3]
+        calibrating = jets[(folds == fold) & ~held_out(jets, folded.held_out)]
         columns = [np.asarray(calibrating[name]) for name in ("msoftdrop", "pt", "weight")]
         raw = folded.detectors[fold].scores(calibrating)["distance"]
         expected = create_decorrelation("ddt", scale=False).fit(raw, *columns)
@@ -275,12 +319,12 @@ def test_decorrelations_are_saved(
 def test_weights_and_mass_given_are_used(folded: FoldedDetector, background: Jets) -> None:
     jets = ak.with_field(with_msoftdrop(background), np.full(len(background), 5.0), "mass")
     used = np.arange(len(jets)) % 10 != 0
-    by_mass = folded.decorrelated(
-        jets, methods={"ddt": {}}, mass="mass", weights=np.where(used, 2, 0)
-    )
+    jets = weighted(jets, np.where(used, 2.0, 0.0))
+    by_mass = folded.decorrelated(jets, methods={"ddt": {}}, mass="mass")
     assert by_mass.decorrelation_mass == "mass"
     for fold in range(3):
-        n = int(np.count_nonzero(used & (fold_of(jets, 3) == (fold + 1) % 3)))
+        learning = ~held_out(jets, folded.held_out)
+        n = int(np.count_nonzero(used & learning & (fold_of(jets, 3) == fold)))
         method = by_mass.decorrelations[fold]["ddt"]["distance"]
         assert method.cap == pytest.approx(np.log10(n + 1) + 1)
         assert method.mass_range_ == (5.0, 5.0)
@@ -295,4 +339,4 @@ def test_wrong_decorrelations_are_refused(folded: FoldedDetector, background: Je
     with pytest.raises(TooFewJetsError, match="decorrelate"):
         folded.decorrelated(jets[:300], methods=METHODS)
     with pytest.raises(InputError, match="negative"):
-        folded.decorrelated(jets, methods=METHODS, weights=np.full(len(jets), -1.0))
+        folded.decorrelated(weighted(jets, np.full(len(jets), -1.0)), methods=METHODS)

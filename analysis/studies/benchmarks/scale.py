@@ -261,7 +261,7 @@ def _score_job(job: Mapping[str, Any]) -> dict[str, Any]:
         training = jets[: 6 * training_jets(cls)]
         hyper_parameters = quick_hyper_parameters(cls)
         model = FoldedDetector.fit(
-            training, detector=(job["detector"], hyper_parameters), k=3, seed=1
+            training, detector=(job["detector"], hyper_parameters), k=3, seed=1, held_out=0.0
         )
         model.save(folder / "model")
         model = FoldedDetector.load(folder / "model")

@@ -9,18 +9,25 @@ import numpy as np
 import pytest
 from toy_tables import write_table
 
-from oddjet.analysis.config import DecorrelationConfig, DetectorConfig, make_config
+from oddjet.analysis.config import (
+    DecorrelationConfig,
+    DetectorConfig,
+    HuntConfig,
+    TrainingConfig,
+    make_config,
+)
 from oddjet.analysis.pipeline import train as training
 from oddjet.analysis.pipeline.folder import Run
 from oddjet.analysis.pipeline.steps import train_detectors
 from oddjet.analysis.pipeline.train import (
     KEY_FILE,
-    background_datasets,
+    TrainingPlan,
     decorrelation_key,
     train_detector,
     training_key,
 )
 from oddjet.datasets.disk.digest import source_digest
+from oddjet.datasets.folds import fold_of, held_out
 from oddjet.datasets.jets import Truth, make_jets
 from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import ConfigError, DetectorError, TooFewJetsError, UnknownDetectorError
@@ -28,6 +35,7 @@ from oddjet.ml.folds import FoldedDetector
 from oddjet.ml.networks.resume import Resume, TrainingState
 from oddjet.processors.engine.progress import SilentReporter
 
+PLAN = TrainingPlan()
 OBSERVABLES = DetectorConfig(name="observables")
 
 
@@ -60,26 +68,18 @@ def write_skim(folder: Path, kinds: dict[str, str], n: int = 900) -> Skim:
     return write_table(folder, jets, kinds)
 
 
-def test_background_is_trained_on_or_else_data(tmp_path: Path) -> None:
-    both = write_skim(tmp_path / "a", {"q": "background", "d": "data", "w": "signal"}, n=5)
-    assert background_datasets(both) == ("q",)
-    assert background_datasets(write_skim(tmp_path / "b", {"d": "data"}, n=5)) == ("d",)
-    with pytest.raises(ConfigError, match="only signal"):
-        background_datasets(write_skim(tmp_path / "c", {"w": "signal"}, n=5))
-
-
 def test_the_key_holds_all_that_matters(tmp_path: Path) -> None:
     skim = write_skim(tmp_path / "a", {"q": "background", "w": "signal"}, n=5)
     other = write_skim(tmp_path / "b", {"w": "signal", "q": "background"}, n=5)
-    key = training_key(skim, OBSERVABLES, folds=3, seed=1)
-    assert key == training_key(skim, OBSERVABLES, folds=3, seed=1)
+    key = training_key(skim, OBSERVABLES, PLAN)
+    assert key == training_key(skim, OBSERVABLES, PLAN)
     khanal = DetectorConfig(name="khanal", hyper_parameters={"epochs": 2})
     keys = {
         key,
-        training_key(skim, OBSERVABLES, folds=4, seed=1),
-        training_key(skim, OBSERVABLES, folds=3, seed=2),
-        training_key(skim, khanal, folds=3, seed=1),
-        training_key(other, OBSERVABLES, folds=3, seed=1),
+        training_key(skim, OBSERVABLES, TrainingPlan(folds=4)),
+        training_key(skim, OBSERVABLES, TrainingPlan(seed=2)),
+        training_key(skim, khanal, PLAN),
+        training_key(other, OBSERVABLES, PLAN),
     }
     assert len(keys) == 5
 
@@ -94,9 +94,7 @@ def test_the_key_holds_the_code_of_a_detector_from_elsewhere(
     for more in ("", "# changed\n"):
         (tmp_path / "their_observables.py").write_text(code + more)
         source_digest.cache_clear()
-        keys.add(
-            training_key(skim, DetectorConfig(name="their_observables:Theirs"), folds=3, seed=1)
-        )
+        keys.add(training_key(skim, DetectorConfig(name="their_observables:Theirs"), PLAN))
     assert len(keys) == 2
 
 
@@ -110,7 +108,7 @@ def test_a_training_that_still_holds_is_used_again(tmp_path: Path) -> None:
     jets = skim.jets("w")
     for name, values in first.scores(jets).items():
         np.testing.assert_array_equal(values, again.scores(jets)[name])
-    train_detector(skim, OBSERVABLES, output, seed=2)
+    train_detector(skim, OBSERVABLES, output, TrainingPlan(seed=2))
     assert {path: path.stat().st_mtime_ns for path in output.rglob("*")} != files
     assert output.with_name(f"observables.{KEY_FILE}").exists()
 
@@ -138,19 +136,49 @@ def test_another_decorrelation_trains_nothing_again(
     ddt = DecorrelationConfig(methods={"ddt": {}})
     both = DecorrelationConfig(methods=["ddt", "quantile_map"])
     for wanted in (ddt, both, None):
-        trained = train_detector(skim, OBSERVABLES, output, decorrelation=wanted)
+        trained = train_detector(skim, OBSERVABLES, output, TrainingPlan(decorrelation=wanted))
         assert trained.methods == tuple(wanted.methods if wanted else ())
         scores = trained.scores(jets)
         for name, values in plain.scores(jets).items():
             np.testing.assert_array_equal(scores[name], values)
     assert trained.fingerprint == plain.fingerprint
-    train_detector(skim, OBSERVABLES, output, decorrelation=both)
+    train_detector(skim, OBSERVABLES, output, TrainingPlan(decorrelation=both))
     files = {path: path.stat().st_mtime_ns for path in output.rglob("*")}
-    assert train_detector(skim, OBSERVABLES, output, decorrelation=both).methods == (
+    assert train_detector(skim, OBSERVABLES, output, TrainingPlan(decorrelation=both)).methods == (
         "ddt",
         "quantile_map",
     )
     assert {path: path.stat().st_mtime_ns for path in output.rglob("*")} == files
+
+
+def test_thresholds_learned_on_data_do_not_see_its_window_and_train_nothing_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    skim = write_skim(tmp_path / "skim", {"q": "background", "d": "data"})
+    output = tmp_path / "models" / "observables"
+    plain = train_detector(skim, OBSERVABLES, output)
+    assert plain.learned_on == ("q",)
+    monkeypatch.setattr(FoldedDetector, "fit", None)  # from here on a training would fail
+    hunt = HuntConfig(range=(40, 200), window=(80, 120))
+    training = TrainingConfig.model_validate({"thresholds": {"on": "data"}})
+    plan = TrainingPlan(training=training, hunt=hunt)
+    trained = train_detector(skim, OBSERVABLES, output, plan)
+    assert (trained.learned["thresholds"].datasets, trained.learned_on) == (("d",), ("d", "q"))
+    jets = skim.jets("d")
+    mass, name = np.asarray(jets.msoftdrop), trained.raw_score_names[0]
+    beside = (mass < 80) | (mass >= 120)
+    for fold in range(3):
+        rows = (fold_of(jets, 3) == fold) & ~held_out(jets, 0.5) & beside
+        raw = trained.detectors[fold].scores(jets[rows])[name]
+        survival = 10 ** -trained.calibrations[fold][name](raw)
+        np.testing.assert_allclose(survival, [np.mean(raw >= value) for value in raw])
+    assert train_detector(skim, OBSERVABLES, output, plan).fingerprint == trained.fingerprint
+    assert train_detector(skim, OBSERVABLES, output).fingerprint == plain.fingerprint
+    flexible = TrainingPlan(
+        decorrelation=DecorrelationConfig(methods=["ddt"]), training=TrainingConfig(on="data")
+    )
+    with pytest.raises(ConfigError, match="ddt cannot be continued"):
+        train_detector(skim, OBSERVABLES, output, flexible)
 
 
 def test_an_interrupted_decorrelation_is_done_again(
@@ -159,7 +187,7 @@ def test_an_interrupted_decorrelation_is_done_again(
     skim = write_skim(tmp_path / "skim", {"q": "background"})
     output = tmp_path / "models" / "observables"
     ddt, flat = (DecorrelationConfig(methods=[name]) for name in ("ddt", "quantile_map"))
-    train_detector(skim, OBSERVABLES, output, decorrelation=ddt)
+    train_detector(skim, OBSERVABLES, output, TrainingPlan(decorrelation=ddt))
     write, calls = training._write_keys, []
 
     def interrupted(*keys: object) -> None:
@@ -170,10 +198,12 @@ def test_an_interrupted_decorrelation_is_done_again(
 
     monkeypatch.setattr(training, "_write_keys", interrupted)
     with pytest.raises(Interrupted):
-        train_detector(skim, OBSERVABLES, output, decorrelation=flat)
+        train_detector(skim, OBSERVABLES, output, TrainingPlan(decorrelation=flat))
     monkeypatch.undo()
     assert FoldedDetector.load(output).methods == ("quantile_map",)
-    assert train_detector(skim, OBSERVABLES, output, decorrelation=ddt).methods == ("ddt",)
+    assert train_detector(skim, OBSERVABLES, output, TrainingPlan(decorrelation=ddt)).methods == (
+        "ddt",
+    )
 
 
 def test_the_keys_of_trainings_and_decorrelations_are_apart(
@@ -187,19 +217,20 @@ def test_the_keys_of_trainings_and_decorrelations_are_apart(
         return ""
 
     monkeypatch.setattr(training, "source_digest", digest)
-    training_key(skim, OBSERVABLES, folds=3, seed=1)
+    training_key(skim, OBSERVABLES, PLAN)
     assert {"oddjet.ml.detectors", "oddjet.ml.folds", "oddjet.ml.networks"} <= set(hashed)
     assert not [module for module in hashed if "decorrelation" in module or module == "oddjet.ml"]
     ddt = DecorrelationConfig(methods={"ddt": {}})
     shift = DecorrelationConfig(methods={"ddt": {"scale": False}})
     keys = {
-        decorrelation_key("t", ddt, mass="mass"),
-        decorrelation_key("t", ddt, mass="msoftdrop"),
-        decorrelation_key("u", ddt, mass="mass"),
-        decorrelation_key("t", shift, mass="mass"),
-        decorrelation_key("t", None, mass="mass"),
+        decorrelation_key("t", TrainingPlan(decorrelation=ddt)),
+        decorrelation_key("t", TrainingPlan(decorrelation=ddt, hunt=HuntConfig(mass="mass"))),
+        decorrelation_key("u", TrainingPlan(decorrelation=ddt)),
+        decorrelation_key("t", TrainingPlan(decorrelation=shift)),
+        decorrelation_key("t", TrainingPlan(decorrelation=ddt), ["other jets"]),
+        decorrelation_key("t", TrainingPlan()),
     }
-    assert len(keys) == 5
+    assert len(keys) == 6
     assert "oddjet.ml.decorrelation" in hashed
 
 
