@@ -128,7 +128,7 @@ def test_a_supervised_detector_gets_signal_and_is_calibrated_without(tmp_path: P
 def test_another_decorrelation_trains_nothing_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    skim = write_skim(tmp_path / "skim", {"q": "background", "w": "signal"})
+    skim = write_skim(tmp_path / "skim", {"q": "background", "w": "signal"}, n=1500)
     output = tmp_path / "models" / "observables"
     plain = train_detector(skim, OBSERVABLES, output)
     monkeypatch.setattr(FoldedDetector, "fit", None)  # from here on a training would fail
@@ -184,7 +184,7 @@ def test_thresholds_learned_on_data_do_not_see_its_window_and_train_nothing_agai
 def test_an_interrupted_decorrelation_is_done_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    skim = write_skim(tmp_path / "skim", {"q": "background"})
+    skim = write_skim(tmp_path / "skim", {"q": "background"}, n=1500)
     output = tmp_path / "models" / "observables"
     ddt, flat = (DecorrelationConfig(methods=[name]) for name in ("ddt", "quantile_map"))
     train_detector(skim, OBSERVABLES, output, TrainingPlan(decorrelation=ddt))
