@@ -66,7 +66,8 @@ class Learned:
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> Learned:
         """Take what `to_dict` gave."""
-        return cls(**{**saved, "datasets": tuple(saved["datasets"])})
+        names = tuple(str(name) for name in saved["datasets"])
+        return cls(names, int(saved["n_jets"]), float(saved["n_effective"]))
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""

@@ -88,16 +88,6 @@ class DecorrelationInfo(BaseModel):
     mass: str
 
 
-class LearnedInfo(BaseModel):
-    """What detectors, thresholds or maps were learned on; see `oddjet.ml.fold_training.Learned`."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    datasets: list[str]
-    n_jets: int = Field(ge=0)
-    n_effective: float = Field(ge=0)
-
-
 class FoldsInfo(Info):
     """What the JSON file of a folded detector says; see `oddjet.ml.folds`."""
 
@@ -107,7 +97,7 @@ class FoldsInfo(Info):
     seed: int
     k: int = Field(ge=2)
     held_out: float | None = Field(default=None, ge=0, le=1)
-    learned: dict[str, LearnedInfo] = {}
+    learned: dict[str, dict[str, Any]] = {}
     score_names: list[str] = Field(min_length=1)
     decorrelation: DecorrelationInfo | None = None
 
