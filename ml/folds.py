@@ -105,8 +105,7 @@ class FoldedDetector(Shown):
     ) -> FoldedDetector:
         """Train and calibrate on background jets, held-out events left out.
 
-        Thresholds come from jets weighted by their `weight`, or 1 where they have none: give
-        cross-section weights when the background has several datasets.
+        The jets' `weight`, or 1, counts in thresholds: give several datasets cross-section weights.
 
         Args:
             jets: Background jets with run, luminosityBlock and event. Signal does not belong here.
