@@ -28,7 +28,7 @@ from oddjet.analysis.pipeline.steps import skim_files
 from oddjet.analysis.report.figures.roc import RocLine, auc_by_epoch, roc_by_epoch
 from oddjet.analysis.report.figures.style import PlotLabel
 from oddjet.analysis.report.figures.training import LossCurve, loss_curves
-from oddjet.datasets.folds import fold_of
+from oddjet.datasets.folds import fold_of, jets_hash
 from oddjet.datasets.jets import Truth, concatenate
 from oddjet.datasets.skims.skim import open_skim
 from oddjet.ml.detectors.base import Scores
@@ -71,9 +71,10 @@ def main(output: Path, fileset: str | None = None) -> None:
     seconds = time.perf_counter() - start
     detector.save(output / "detector")
     jets = concatenate([merged, qcd[test]])
+    events = np.concatenate([jets_hash(merged), jets_hash(qcd[test])])
     truth = np.repeat([True, False], [len(merged), int(test.sum())])
     by_epoch = detector.scores_by_epoch(jets)
-    rows = evaluate(detector.scores(jets), truth)
+    rows = evaluate(detector.scores(jets), truth, events=events)
     numbers = {
         "n_train": int((~test).sum()),
         "n_test": int(test.sum()),
@@ -84,7 +85,8 @@ def main(output: Path, fileset: str | None = None) -> None:
         "scores": {row.score: dataclasses.asdict(row) for row in rows},
         "auc_by_epoch": {
             score: {
-                e: dataclasses.asdict(auc(scores[score], truth)) for e, scores in by_epoch.items()
+                e: dataclasses.asdict(auc(scores[score], truth, events=events))
+                for e, scores in by_epoch.items()
             }
             for score in detector.score_names
         },

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.datasets.folds import fold_of
+from oddjet.datasets.folds import event_hash, fold_of, jets_hash, mix64
 from oddjet.datasets.jets import Truth, concatenate
 from oddjet.datasets.skims.manifest import DatasetSummary
 from oddjet.datasets.skims.skim import Skim
@@ -107,6 +107,9 @@ def score_quality(
     names = np.asarray(table["dataset"])
     background = np.isin(names, [n for n, d in datasets.items() if d.kind == "background"])
     weights = np.asarray(table["weight"]) * np.array([scales[name] for name in names])
+    # Simulated datasets may use the same event numbers.
+    events = event_hash(*(table[name] for name in ("run", "luminosityBlock", "event")))
+    events ^= mix64(np.unique(names, return_inverse=True)[1])
     qualities = []
     for signal in (n for n, d in datasets.items() if d.kind == "signal"):
         is_signal, which = signal_jets(np.where(names == signal, table["label"], Truth.BACKGROUND))
@@ -114,9 +117,8 @@ def score_quality(
             continue
         use = background | is_signal
         scores = {c: np.asarray(table[ScoreName.find(c, table).cut])[use] for c in columns}
-        for column, row in zip(
-            columns, evaluate(scores, is_signal[use], weights[use]), strict=True
-        ):
+        rows = evaluate(scores, is_signal[use], weights[use], events=events[use])
+        for column, row in zip(columns, rows, strict=True):
             roc = roc_curve(scores[column], is_signal[use], weights[use])
             qualities.append(Quality(column, signal, which, row, roc))
     return qualities
@@ -144,6 +146,7 @@ def epoch_quality(skim: Skim, detector: FoldedDetector, signal: str) -> list[Epo
     if not all(len(jets) for jets in first):
         return []
     truth = np.repeat([True, False], [len(jets) for jets in first])
+    events = np.concatenate([jets_hash(jets) for jets in first])
     by_epoch = detector.detectors[0].scores_by_epoch(concatenate(first))
     if not by_epoch:
         return []
@@ -151,7 +154,7 @@ def epoch_quality(skim: Skim, detector: FoldedDetector, signal: str) -> list[Epo
         EpochQuality(
             score,
             {epoch: roc_curve(scores[score], truth) for epoch, scores in by_epoch.items()},
-            {epoch: auc(scores[score], truth) for epoch, scores in by_epoch.items()},
+            {epoch: auc(scores[score], truth, events=events) for epoch, scores in by_epoch.items()},
         )
         for score in detector.raw_score_names
     ]

@@ -58,12 +58,14 @@ class JetSample:
         scores: Higher is more anomalous, shape (n,).
         mass, pt: [GeV], shape (n,).
         weights: Shape (n,).
+        events: The same number for the jets of an event, shape (n,): they fluctuate together.
     """
 
     scores: Floats
     mass: Floats
     pt: Floats
     weights: Floats
+    events: Ints
 
     @classmethod
     def from_arrays(
@@ -72,8 +74,11 @@ class JetSample:
         mass: npt.ArrayLike,
         pt: npt.ArrayLike,
         weights: npt.ArrayLike | None = None,
+        events: npt.ArrayLike | None = None,
     ) -> JetSample:
         """Check arrays (n,), masses and pt in GeV, weights by default 1; leave out jets of weight 0.
+
+        Without `events` every jet is of an event of its own.
 
         Raises:
             InputError: If shapes differ, a weight is negative, or all weights are zero.
@@ -84,14 +89,16 @@ class JetSample:
         if len(w) and not w.any():
             msg = "sculpting: all weights are zero; expected jets with a positive weight"
             raise InputError(msg)
-        return cls(**columns, weights=w).select(w > 0)
+        numbers = np.arange(len(w)) if events is None else np.asarray(events)
+        numbers = np.unique(numbers, return_inverse=True)[1].astype(np.int64)
+        return cls(**columns, weights=w, events=numbers).select(w > 0)
 
     def __len__(self) -> int:
         return len(self.scores)
 
     def select(self, rows: Bools) -> JetSample:
         """Keep the jets of a mask, shape (n,)."""
-        return JetSample(self.scores[rows], self.mass[rows], self.pt[rows], self.weights[rows])
+        return JetSample(*(column[rows] for column in vars(self).values()))
 
     def in_pt(self, low: float, high: float) -> JetSample:
         """Keep the jets from `low` to below `high` in pt [GeV]."""

@@ -27,7 +27,7 @@ from oddjet.analysis.sculpting.cut import (
 from oddjet.analysis.sculpting.entropy import Sculpted, relative_entropy
 from oddjet.analysis.sculpting.stratum import equal_bins
 from oddjet.errors import InputError, TooFewJetsError
-from oddjet.ml.evaluation.bootstrap import Interval, percentile_interval
+from oddjet.ml.evaluation.bootstrap import Interval, percentile_interval, resampled_weights
 from oddjet.ml.evaluation.checks import effective_number
 from oddjet.processors.histograms import PT_EDGES
 from oddjet.typing import Bools, Floats
@@ -272,9 +272,13 @@ def _divergences(
         return np.array([_two(passing[:, k], passing[:, 0]) for k in range(1, n_points + 1)])
 
     value = both(weights)
-    n = len(jets)
+    one_kind = np.zeros(len(jets), np.bool_)
+    seed = int(rng.integers(2**32))
     drawn = [
-        both(weights * np.bincount(rng.integers(0, n, n), minlength=n)) for _ in range(REPLICAS)
+        both(resampled)
+        for resampled in resampled_weights(
+            weights, one_kind, replicas=REPLICAS, seed=seed, events=jets.events
+        )
     ]
     # Resampled jets have the noise of two samplings: move their divergences back by one.
     samples = np.array(drawn)

@@ -86,7 +86,8 @@ def mass_sculpting(
 ) -> list[Sculpted]:
     """Cut on a score at several background efficiencies and compare the mass before and after.
 
-    The bins hold equally many background jets before the cut. `background` is scores and masses
+    The bins hold equally many background jets before the cut. Jets are resampled one by one: they are of
+    different events. `background` is scores and masses
     (n,), `signals` scores by name; `bins` are those in mass.
 
     Raises:

@@ -23,6 +23,7 @@ from oddjet.analysis.sculpting.efficiencies import (
 from oddjet.analysis.sculpting.separation import Separation, separations
 from oddjet.analysis.sculpting.verdict import JudgeSettings, Outcome, Verdict, judge
 from oddjet.datasets.disk.checksums import Verify
+from oddjet.datasets.folds import event_hash, mix64
 from oddjet.errors import ConfigError, look_up
 from oddjet.processors.sample import HeldOut
 from oddjet.processors.scores import Scores, open_scores
@@ -33,6 +34,7 @@ __all__ = ["ScoreVerdict", "SculptingResult", "judge_scores", "worst_outcome"]
 Columns = dict[str, npt.NDArray[Any]]
 
 N_SHAPE_BINS = 40
+EVENT_COLUMNS = ("run", "luminosityBlock", "event")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -268,11 +270,13 @@ def _rows(
     chosen = {name: known[name] for name in datasets}
     scales = dataset_scales(chosen, 1.0) if len(chosen) > 1 else dict.fromkeys(chosen, 1.0)
     parts = []
-    for name in datasets:
-        rows = table.columns(names, datasets=name)
+    for number, name in enumerate(datasets):
+        rows = table.columns([*names, *EVENT_COLUMNS], datasets=name)
         rows["weight"] = np.asarray(rows["weight"], np.float64) * scales[name]
+        # Simulated datasets may use the same event numbers.
+        rows["event"] = event_hash(*(rows[c] for c in EVENT_COLUMNS)) ^ mix64(number)
         parts.append(rows)
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in names}
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in [*names, "event"]}
     mass = joined[settings.mass]
     used = hunted_rows(joined, settings) & held_out.rows_of_table(joined)
     for start, stop in excluded:
@@ -287,5 +291,5 @@ def _of_signal(rows: Columns) -> Columns:
 
 
 def _sample(rows: Columns, column: str, settings: HuntConfig) -> JetSample:
-    names = (column, settings.mass, "pt", "weight")
+    names = (column, settings.mass, "pt", "weight", "event")
     return JetSample.from_arrays(*(rows[name] for name in names))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -50,6 +51,8 @@ def separations(
             np.concatenate([getattr(background, field), getattr(jets, field)])
             for field in ("scores", "mass", "weights")
         )
+        # Events of signal and of background are drawn apart: their numbers may be the same.
+        events = np.concatenate([background.events, jets.events])
         is_signal = np.repeat([False, True], [len(background), len(jets)])
         sics = [
             (step.in_window[name] / np.sqrt(step.working_point), step.working_point)
@@ -57,9 +60,10 @@ def separations(
             if name in step.in_window and np.isfinite(step.in_window[name])
         ]
         best = max(sics, default=(None, None))
-        fixed = auc_at_fixed(scores, is_signal, mass, weights, replicas=REPLICAS, seed=seed)
+        drawn: dict[str, Any] = {"events": events, "replicas": REPLICAS, "seed": seed}
+        fixed = auc_at_fixed(scores, is_signal, mass, weights, **drawn)
         result[name] = Separation(
-            auc=auc(scores, is_signal, weights, replicas=REPLICAS, seed=seed),
+            auc=auc(scores, is_signal, weights, **drawn),
             auc_at_fixed_mass=fixed.auc,
             best_sic=None if best[0] is None else float(best[0]),
             best_sic_at=best[1],

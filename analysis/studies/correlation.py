@@ -24,6 +24,7 @@ from oddjet.analysis.studies.study import (
     StudyResult,
     interval_text,
 )
+from oddjet.datasets.folds import jets_hash
 from oddjet.datasets.jets import require_columns
 from oddjet.errors import TooFewJetsError
 from oddjet.ml.evaluation.correlation import Correlation, correlate
@@ -154,7 +155,11 @@ def correlation_study(
     for detector, model in setting.train_on_background(jets):
         by_sample = jets.scores(model)
         coefficients = correlate(
-            by_sample[background], columns, jets.weights(background), seed=setting.seed
+            by_sample[background],
+            columns,
+            jets.weights(background),
+            events=jets_hash(jets.test(background)),
+            seed=setting.seed,
         )
         evaluations = {
             signal: jets.evaluate(by_sample, signal, seed=setting.seed) for signal in jets.signals
@@ -191,6 +196,7 @@ def _at_fixed(
     scores, is_signal, weights = jets.pair(values, signal)
     mass, _, _ = jets.pair(masses, signal)
     try:
-        return auc_at_fixed(scores, is_signal, mass, weights, seed=seed)
+        events = jets.events(signal)
+        return auc_at_fixed(scores, is_signal, mass, weights, events=events, seed=seed)
     except TooFewJetsError:
         return None

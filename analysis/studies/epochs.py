@@ -33,6 +33,7 @@ from oddjet.analysis.studies.study import (
     interval_text,
     titled,
 )
+from oddjet.datasets.folds import jets_hash
 from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError
 from oddjet.ml.detectors.base import Detector, Scores
@@ -194,12 +195,21 @@ def _scores_by_epoch(
                 getattr(model, "best_epoch_", None),
                 mean={
                     name: tuple(
-                        statistic_interval(_mean, numbers[name], jets.weights(name), seed=seed)
+                        statistic_interval(
+                            _mean,
+                            numbers[name],
+                            jets.weights(name),
+                            events=jets_hash(jets.test(name)),
+                            seed=seed,
+                        )
                         for numbers in values
                     )
                     for name in jets.names
                 },
-                auc={s: tuple(auc(*pair, seed=seed) for pair in pairs[s]) for s in pairs},
+                auc={
+                    s: tuple(auc(*pair, events=jets.events(s), seed=seed) for pair in pairs[s])
+                    for s in pairs
+                },
                 curves={
                     s: tuple(Curve.from_roc(roc_curve(*pair)) for pair in pairs[s]) for s in pairs
                 },

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.analysis.scores.quality import signal_jets
-from oddjet.datasets.folds import fold_of
+from oddjet.datasets.folds import fold_of, jets_hash
 from oddjet.datasets.jets import Jets, Truth, concatenate
 from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import ConfigError, TooFewJetsError
@@ -109,6 +109,11 @@ class StudyJets:
         weights = np.concatenate([self.weights(name) for name in names])
         return values, np.arange(len(values)) >= len(numbers[against]), weights
 
+    def events(self, signal: str, against: str | None = None) -> npt.NDArray[np.uint64]:
+        """Number the events of the jets of `pair`, shape (n,): jets of one event fluctuate together."""
+        names = (self.background_name if against is None else against, signal)
+        return np.concatenate([jets_hash(self.test(name)) for name in names])
+
     def halves(self, name: str) -> tuple[Bools, Bools]:
         """Split a sample's test jets by event into two halves: two masks of shape (n,)."""
         first = fold_of(self.test(name), 2 * self.k) == 0
@@ -141,6 +146,7 @@ class StudyJets:
             is_signal,
             weights,
             signal_efficiencies=efficiencies,
+            events=self.events(signal, against),
             seed=seed,
         )
 

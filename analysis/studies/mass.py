@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import ClassVar, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from oddjet.analysis.report.figures.mass_response import MassPair, mass_response, masses_in_and_out
 from oddjet.analysis.studies.jets import StudyJets
@@ -24,6 +25,7 @@ from oddjet.analysis.studies.study import (
     StudyResult,
     interval_text,
 )
+from oddjet.datasets.folds import jets_hash
 from oddjet.datasets.jets import require_columns
 from oddjet.errors import TooFewJetsError
 from oddjet.ml.evaluation.bootstrap import Interval, statistic_interval
@@ -120,11 +122,14 @@ def reconstructed_mass_study(jets: StudyJets, setting: Setting) -> Reconstructed
                 jets.column(name, "mass"),
                 jets.weights(name),
             )
-            responses.append(_response(detector.key, name, pair, seed=setting.seed))
+            events = jets_hash(jets.test(name))
+            responses.append(_response(detector.key, name, pair, events, seed=setting.seed))
     return ReconstructedMass(**setting.common_fields(jets), responses=tuple(responses))
 
 
-def _response(detector: str, sample: str, pair: MassPair, *, seed: int) -> MassResponse:
+def _response(
+    detector: str, sample: str, pair: MassPair, events: npt.NDArray[np.uint64], *, seed: int
+) -> MassResponse:
     has_mass = (pair.before > 0) & (pair.true > 0) & (pair.weights > 0)
     kept = pair.select(has_mass)
     if not has_mass.any():
@@ -132,7 +137,8 @@ def _response(detector: str, sample: str, pair: MassPair, *, seed: int) -> MassR
         raise TooFewJetsError(msg)
 
     def interval(statistic: Callable[[Floats, Floats], float], values: Floats) -> Interval:
-        return statistic_interval(statistic, values, kept.weights, seed=seed)
+        together = events[has_mass]
+        return statistic_interval(statistic, values, kept.weights, events=together, seed=seed)
 
     return MassResponse(
         detector,

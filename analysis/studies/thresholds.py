@@ -156,5 +156,8 @@ def _cuts(
         *background_thresholds(scores[ordinary], weights[ordinary], efficiencies=efficiencies),
         *labelled_thresholds(*finding),
     ]
-    cuts = efficiencies_at(thresholds, scores[~first], is_signal[~first], weights[~first])
+    events = jets.events(signal)[~first]
+    cuts = efficiencies_at(
+        thresholds, scores[~first], is_signal[~first], weights[~first], events=events
+    )
     return tuple(cuts)

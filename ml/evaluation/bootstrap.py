@@ -1,4 +1,7 @@
-"""95 % intervals: from resampling jets, and of fractions of jets in closed form.
+"""95 % intervals: from resampling events, and of fractions of jets in closed form.
+
+The jets of one event are not independent: they share its scale, its pile-up, often its cut. So whole
+events are drawn, with all of their jets, wherever it is known which jets belong together.
 
 References:
     B. Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7 (1979).
@@ -57,30 +60,57 @@ class Interval:
 
 
 def resampled_weights(
-    weights: Floats, is_signal: npt.NDArray[np.bool_], *, replicas: int, seed: int
+    weights: Floats,
+    is_signal: npt.NDArray[np.bool_],
+    *,
+    replicas: int,
+    seed: int,
+    events: npt.ArrayLike | None = None,
 ) -> Iterator[Floats]:
-    """Draw as many jets with replacement, signal and background apart, again and again.
+    """Draw as many events with replacement, signal and background apart, again and again.
 
-    Gives the weights (n,) times how often each jet was drawn; jets may be all of one kind.
+    Gives the weights (n,) times how often the event of each jet was drawn; jets may be all of one kind.
+
+    Args:
+        weights: Not negative, shape (n,).
+        is_signal: Shape (n,).
+        replicas: How often to draw.
+        seed: Of the drawing.
+        events: The same number for jets of the same event, such as `jets_hash`, shape (n,); without, every
+            jet is an event of its own.
 
     Raises:
-        InputError: If there are no replicas.
+        InputError: If there are no replicas, or not as many event numbers as jets.
     """
     if replicas < 1:
         msg = f"evaluation: replicas must be at least 1. Received: {replicas}."
         raise InputError(msg)
     rng = np.random.default_rng(seed)
-    classes = [np.flatnonzero(is_signal), np.flatnonzero(~is_signal)]
+    place = _event_places(events, len(weights))
+    classes = []
+    for rows in (np.flatnonzero(is_signal), np.flatnonzero(~is_signal)):
+        if len(rows):
+            of_kind = np.unique(place[rows], return_inverse=True)[1]
+            classes.append((rows, of_kind, int(of_kind.max()) + 1))
     for _ in range(replicas):
         drawn = np.zeros(len(weights))
-        for rows in classes:
-            if not len(rows):
-                continue
-            times = np.bincount(rng.integers(0, len(rows), len(rows)), minlength=len(rows))
-            drawn[rows] = weights[rows] * times
+        for rows, of_kind, n_events in classes:
+            times = np.bincount(rng.integers(0, n_events, n_events), minlength=n_events)
+            drawn[rows] = weights[rows] * times[of_kind]
             if not drawn[rows].any():  # only jets of weight 0 were drawn: nothing to evaluate
                 drawn[rows] = weights[rows]
         yield drawn
+
+
+def _event_places(events: npt.ArrayLike | None, n_jets: int) -> npt.NDArray[np.int64]:
+    """Number the events of jets from 0, shape (n_jets,); every jet is one where they are not known."""
+    if events is None:
+        return np.arange(n_jets)
+    numbers = np.asarray(events)
+    if numbers.shape != (n_jets,):
+        msg = f"evaluation: expected the events of {n_jets} jets, shape ({n_jets},). Received: {numbers.shape}."
+        raise InputError(msg)
+    return np.asarray(np.unique(numbers, return_inverse=True)[1], dtype=np.int64)
 
 
 def percentile_interval(value: float, samples: npt.ArrayLike) -> Interval:
@@ -100,37 +130,48 @@ def statistic_interval(
     values: Floats,
     weights: Floats,
     *,
+    events: npt.ArrayLike | None = None,
     replicas: int = REPLICAS,
     seed: int = 1,
 ) -> Interval:
     """Give any number of a sample, `statistic(values, weights)`, with its bootstrap interval.
 
-    Values and weights, not negative, have shape (n,).
+    Values and weights, not negative, have shape (n,); `events` are as of `resampled_weights`.
 
     Raises:
-        InputError: If there are no replicas.
+        InputError: If there are no replicas, or not as many event numbers as jets.
     """
     one_kind = np.zeros(len(values), dtype=bool)
-    drawn = resampled_weights(weights, one_kind, replicas=replicas, seed=seed)
+    drawn = resampled_weights(weights, one_kind, replicas=replicas, seed=seed, events=events)
     samples = [statistic(values, drawn_weights) for drawn_weights in drawn]
     return percentile_interval(statistic(values, weights), samples)
 
 
-def fraction_interval(passed: npt.NDArray[Any], weights: Floats) -> Interval:
+def fraction_interval(
+    passed: npt.NDArray[Any], weights: Floats, events: npt.ArrayLike | None = None
+) -> Interval:
     """Wilson's interval of the weighted fraction of jets that pass, bool (n,); weights (n,).
 
     It needs no replicas, and says something where none or all pass. Weighted jets count as their
-    effective number, (Σw)²/Σw².
+    effective number, (Σw)²/Σw². With `events`, as of `resampled_weights`, that number is
+    f (1 − f) (Σw)² / Σ_e (Σ_{j in e} w_j (x_j − f))², x being 1 for jets that pass and f their fraction: the one
+    that the scatter of whole events stands for. Where none or all pass, jets of one event count as one.
 
     References:
-        Wilson (1927), eq. (4).
+        Wilson (1927), eq. (4). L. Kish, Survey Sampling (1965), section 8.2 (the effect of clusters).
 
     >>> fraction_interval(np.arange(10) < 0, np.ones(10)).high.__round__(3)
     0.278
     """
     total = float(weights.sum())
-    n = total**2 / float(np.sum(weights**2))
     fraction = float(weights[passed].sum()) / total
+    n = total**2 / float(np.sum(weights**2))
+    if events is not None:
+        mixed = 0 < fraction < 1
+        residual = weights * (passed - fraction) if mixed else weights
+        by_event = np.bincount(_event_places(events, len(weights)), residual)
+        variance = fraction * (1 - fraction) if mixed else 1.0
+        n = variance * total**2 / float(np.sum(by_event**2))
     z2 = float(stats.norm.ppf((1 + CONFIDENCE) / 2)) ** 2
     centre = (fraction + z2 / (2 * n)) / (1 + z2 / n)
     half = np.sqrt(z2 * (fraction * (1 - fraction) / n + z2 / (4 * n * n))) / (1 + z2 / n)

@@ -45,6 +45,7 @@ def correlate(
     variables: Mapping[str, npt.ArrayLike],
     weights: npt.ArrayLike | None = None,
     *,
+    events: npt.ArrayLike | None = None,
     replicas: int = REPLICAS,
     seed: int = 1,
 ) -> list[Correlation]:
@@ -57,6 +58,7 @@ def correlate(
         scores: Name → shape (n,).
         variables: Name → shape (n,), for instance mass and pt [GeV].
         weights: Not negative, shape (n,); 1 by default.
+        events: Jets with the same number are resampled together, shape (n,); without, each alone.
         replicas: Resamplings for the intervals; the same ones for every pair.
         seed: Of the resampling.
 
@@ -79,7 +81,8 @@ def correlate(
         raise TooFewJetsError(msg)
     columns = list(numbers.values())
     ties = [np.unique(column, return_inverse=True)[1] for column in columns]
-    drawn = resampled_weights(w, np.zeros(len(w), dtype=bool), replicas=replicas, seed=seed)
+    one_kind = np.zeros(len(w), dtype=bool)
+    drawn = resampled_weights(w, one_kind, replicas=replicas, seed=seed, events=events)
     samples = np.array([_coefficients(columns, ties, drawn_w, len(scores)) for drawn_w in drawn])
     all_jets = _coefficients(columns, ties, w, len(scores))  # (2, scores, variables)
     return [

@@ -102,6 +102,7 @@ def auc_at_fixed(
     weights: npt.ArrayLike | None = None,
     *,
     binning: Binning = Binning(),
+    events: npt.ArrayLike | None = None,
     replicas: int = REPLICAS,
     seed: int = 1,
 ) -> FixedAuc:
@@ -117,6 +118,7 @@ def auc_at_fixed(
         mass: What is held fixed, shape (n,) [GeV].
         weights: Not negative, shape (n,); 1 by default.
         binning: How narrow the bins are made.
+        events: Jets with the same number are resampled together, shape (n,); without, each alone.
         replicas: Resamplings for the interval; the bins stay the same.
         seed: Of the resampling.
 
@@ -136,16 +138,12 @@ def auc_at_fixed(
         used[i] = not _separates(masses[rows], signal[rows], w[rows], binning.tolerance)
     inside = (place >= 0) & used[place]
     if not w[inside & signal].any() or not w[inside & ~signal].any():
-        msg = (
-            f"fixed mass: no bin of mass holds {binning.min_jets} jets of signal and of background and "
-            f"is narrow ({int(signal.sum())} and {int((~signal).sum())} in all). Give more jets, or "
-            f"lower min_jets or bins."
-        )
-        raise TooFewJetsError(msg)
+        raise _no_bin(signal, binning)
     kind, where, weight = signal[inside], place[inside], w[inside]
     ranking = Ranking.from_scores(values[inside], kind, where, n_bins)
     by_mass = Ranking.from_scores(masses[inside], kind, where, n_bins)
-    drawn = resampled_weights(weight, kind, replicas=replicas, seed=seed)
+    together = None if events is None else np.asarray(events)[inside]
+    drawn = resampled_weights(weight, kind, replicas=replicas, seed=seed, events=together)
     samples = [ranking.mean_area(resampled) for resampled in drawn]
     shown = [float(a) if np.isfinite(a) else None for a in ranking.areas(weight)[0]]
     columns = (edges[:-1].tolist(), edges[1:].tolist(), *(count.tolist() for count in counts))
@@ -154,6 +152,14 @@ def auc_at_fixed(
         mass_auc=by_mass.mean_area(weight),
         used=float(weight[kind].sum() / w[signal].sum()),
         bins=tuple(MassBin(*row) for row in zip(*columns, shown, strict=True)),
+    )
+
+
+def _no_bin(signal: Bools, binning: Binning) -> TooFewJetsError:
+    return TooFewJetsError(
+        f"fixed mass: no bin of mass holds {binning.min_jets} jets of signal and of background and "
+        f"is narrow ({int(signal.sum())} and {int((~signal).sum())} in all). Give more jets, or "
+        f"lower min_jets or bins."
     )
 
 

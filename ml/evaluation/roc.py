@@ -1,7 +1,7 @@
 """How well a score separates signal from background: ROC, AUC, background rejection.
 
-Everything is weighted, and every number comes with a 95 % interval from resampling signal and
-background jets, each among themselves. Weights must not be negative.
+Everything is weighted, and every number comes with a 95 % interval from resampling the events of signal
+and of background, each among themselves. Weights must not be negative.
 """
 
 from __future__ import annotations
@@ -103,11 +103,15 @@ def auc(
     is_signal: npt.ArrayLike,
     weights: npt.ArrayLike | None = None,
     *,
+    events: npt.ArrayLike | None = None,
     replicas: int = REPLICAS,
     seed: int = 1,
 ) -> Interval:
-    """Area under the ROC curve, with its interval; takes and raises what `roc_curve` does."""
-    return _bootstrap(scores, is_signal, weights, [_area], replicas, seed)[0]
+    """Area under the ROC curve, with its interval; takes and raises what `roc_curve` does.
+
+    Jets with the same number in `events`, shape (n,), are resampled together; without, each alone.
+    """
+    return _bootstrap((scores, is_signal, weights, events), [_area], replicas, seed)[0]
 
 
 def background_rejection(
@@ -116,15 +120,16 @@ def background_rejection(
     weights: npt.ArrayLike | None = None,
     *,
     signal_efficiency: float,
+    events: npt.ArrayLike | None = None,
     replicas: int = REPLICAS,
     seed: int = 1,
 ) -> Interval:
-    """1/ε_b at a signal efficiency in (0, 1], with its interval; takes and raises as `roc_curve`.
+    """1/ε_b at a signal efficiency in (0, 1], with its interval; takes and raises as `auc`.
 
     It is infinite where no background is left.
     """
     statistics = [_rejection_at(signal_efficiency)]
-    return _bootstrap(scores, is_signal, weights, statistics, replicas, seed)[0]
+    return _bootstrap((scores, is_signal, weights, events), statistics, replicas, seed)[0]
 
 
 def evaluate(
@@ -133,19 +138,21 @@ def evaluate(
     weights: npt.ArrayLike | None = None,
     *,
     signal_efficiencies: Sequence[float] = SIGNAL_EFFICIENCIES,
+    events: npt.ArrayLike | None = None,
     replicas: int = REPLICAS,
     seed: int = 1,
 ) -> list[Evaluation]:
     """Make a table of the figures of several scores of the same jets, one row a score.
 
     Scores are name → (n,); the resamplings are the same for every score, so that scores can be
-    compared. Takes and raises else what `roc_curve` does.
+    compared. Takes and raises else what `auc` does.
     """
     signal = np.asarray(is_signal, dtype=bool)
     statistics = [_area, *(_rejection_at(efficiency) for efficiency in signal_efficiencies)]
     table = []
     for name, values in scores.items():
-        area, *rejections = _bootstrap(values, signal, weights, statistics, replicas, seed)
+        given = (values, signal, weights, events)
+        area, *rejections = _bootstrap(given, statistics, replicas, seed)
         n_signal = int(np.count_nonzero(signal))
         table.append(
             Evaluation(
@@ -163,18 +170,17 @@ Statistic = Callable[[Floats, Floats], float]
 """A number of a ROC curve: (fpr, tpr) → float."""
 
 
+Given = tuple[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike | None, npt.ArrayLike | None]
+"""Scores, whether signal, weights, events: (n,) each."""
+
+
 def _bootstrap(
-    scores: npt.ArrayLike,
-    is_signal: npt.ArrayLike,
-    weights: npt.ArrayLike | None,
-    statistics: Sequence[Statistic],
-    replicas: int,
-    seed: int,
+    given: Given, statistics: Sequence[Statistic], replicas: int, seed: int
 ) -> list[Interval]:
     """Give numbers of a score's ROC curve, each with its interval."""
-    values, signal, w = checked(scores, is_signal, weights)
+    values, signal, w = checked(*given[:3])
     ranking = Ranking.from_scores(values, signal)
-    drawn = resampled_weights(w, signal, replicas=replicas, seed=seed)
+    drawn = resampled_weights(w, signal, replicas=replicas, seed=seed, events=given[3])
     samples = [
         [statistic(*ranking.rates(drawn_w)) for statistic in statistics] for drawn_w in drawn
     ]

@@ -18,7 +18,7 @@ from oddjet.errors import InputError, TooFewJetsError
 from oddjet.ml.evaluation.bootstrap import Interval, fraction_interval
 from oddjet.ml.evaluation.checks import checked_columns
 from oddjet.ml.evaluation.roc import checked, roc_curve
-from oddjet.typing import Floats
+from oddjet.typing import Bools, Floats
 
 __all__ = [
     "BACKGROUND_EFFICIENCIES",
@@ -128,18 +128,21 @@ def efficiencies_at(
     scores: npt.ArrayLike,
     is_signal: npt.ArrayLike,
     weights: npt.ArrayLike | None = None,
+    *,
+    events: npt.ArrayLike | None = None,
 ) -> list[Cut]:
     """Count what is above thresholds: of jets other than those that the thresholds come from.
 
-    Takes and raises what `roc_curve` does.
+    Takes and raises what `roc_curve` does; `events` are as of `fraction_interval`.
     """
     values, signal, w = checked(scores, is_signal, weights)
+
+    def left(threshold: Threshold, kind: Bools) -> Interval:
+        together = None if events is None else np.asarray(events)[kind]
+        return fraction_interval(values[kind] > threshold.value, w[kind], together)
+
     return [
-        Cut(
-            threshold,
-            signal=fraction_interval(values[signal] > threshold.value, w[signal]),
-            background=fraction_interval(values[~signal] > threshold.value, w[~signal]),
-        )
+        Cut(threshold, signal=left(threshold, signal), background=left(threshold, ~signal))
         for threshold in thresholds
     ]
 

@@ -96,7 +96,7 @@ class Results:
 
     def compare(self, statement: str, more: Score, less: Score, meaning: str = "") -> Trend:
         """Test whether the area of the score `more` is larger than that of `less`."""
-        pairs = [self[label].pair(signal, "test", score) for label, signal, score in (more, less)]
+        pairs = [self[label].scored(signal, "test", score) for label, signal, score in (more, less)]
         default = f"AUC of {more[0]} {more[2]} minus that of {less[0]} {less[2]}"
         return Trend(statement, compare_areas(*pairs), meaning or default)
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.analysis.studies.reproduce.trial import CEILING, TrialResult
+from oddjet.analysis.studies.reproduce.trial import CEILING, Scored, TrialResult
 from oddjet.analysis.studies.reproduce.windows import Role
 from oddjet.errors import TooFewJetsError
 from oddjet.ml.evaluation.fixed_mass import FixedAuc, auc_at_fixed
@@ -65,16 +65,21 @@ def measure(
     seed: int = 1,
 ) -> Measured:
     """Measure a score on the test jets."""
-    values, is_signal = result.pair(signal, "test", score)
+    values, is_signal, events = result.scored(signal, "test", score)
     mass, _ = result.pair(signal, "test", "jet_mass")
     try:
-        fixed = auc_at_fixed(values, is_signal, mass, seed=seed)
+        fixed = auc_at_fixed(values, is_signal, mass, events=events, seed=seed)
     except TooFewJetsError:
         fixed = None
     return Measured(
-        auc=auc(values, is_signal, replicas=REPLICAS, seed=seed),
+        auc=auc(values, is_signal, events=events, replicas=REPLICAS, seed=seed),
         rejection=background_rejection(
-            values, is_signal, signal_efficiency=signal_efficiency, replicas=REPLICAS, seed=seed
+            values,
+            is_signal,
+            signal_efficiency=signal_efficiency,
+            events=events,
+            replicas=REPLICAS,
+            seed=seed,
         ),
         at_fixed_mass=fixed,
         signal_efficiency=signal_efficiency,
@@ -102,37 +107,29 @@ def against_ceiling(
     ceiling = find_ceiling(results, result.trial.window, result.trial.background, signal)
     if ceiling is None:
         return None, None
-    limit = ceiling.pair(signal, "test", "log_odds")
-    share = share_of_ceiling(result.pair(signal, "test", score), limit)
+    limit = ceiling.scored(signal, "test", "log_odds")
+    share = share_of_ceiling(result.scored(signal, "test", score), limit)
     return area(ceiling, signal, "log_odds", "test"), share
 
 
-def share_of_ceiling(
-    score: tuple[Floats, Bools], ceiling: tuple[Floats, Bools], *, seed: int = 1
-) -> Interval:
+def share_of_ceiling(score: Scored, ceiling: Scored, *, seed: int = 1) -> Interval:
     """(AUC − ½) of a score over that of the supervised ceiling, with its 95 % bootstrap interval.
 
-    Both are values (n,) and whether each jet is signal (n,), of the same jets in the same order.
+    Both are of the same jets in the same order.
     """
     return _paired(score, ceiling, lambda a, b: (a - 0.5) / (b - 0.5), seed)
 
 
-def compare_areas(
-    score: tuple[Floats, Bools], other: tuple[Floats, Bools], *, seed: int = 1
-) -> Interval:
+def compare_areas(score: Scored, other: Scored, *, seed: int = 1) -> Interval:
     """Area of a score minus that of another, with its 95 % bootstrap interval.
 
-    Both are values (n,) and whether each jet is signal (n,). If they are of the same jets, these
-    are resampled together.
+    Events are resampled; if both are of the same jets, together.
     """
     return _paired(score, other, lambda a, b: a - b, seed)
 
 
 def _paired(
-    first: tuple[Floats, Bools],
-    second: tuple[Floats, Bools],
-    combine: Callable[[float, float], float],
-    seed: int,
+    first: Scored, second: Scored, combine: Callable[[float, float], float], seed: int
 ) -> Interval:
     same_jets = first[1].shape == second[1].shape and bool((first[1] == second[1]).all())
     areas = (_Areas.from_scores(*first), _Areas.from_scores(*second))
@@ -151,14 +148,18 @@ class _Areas:
     """Areas of one score under many weights: signal and background apart, sorted once.
 
     The area is Σ_s w_s [W_b(below s) + W_b(equal)/2] / (Σ w_s Σ w_b).
+
+    Attributes:
+        events: The event of each signal jet, and of each background jet, numbered from 0.
     """
 
     below: npt.NDArray[np.int64]
     up_to: npt.NDArray[np.int64]
     order: npt.NDArray[np.int64]
+    events: tuple[npt.NDArray[np.int64], ...]
 
     @classmethod
-    def from_scores(cls, values: Floats, is_signal: Bools) -> _Areas:
+    def from_scores(cls, values: Floats, is_signal: Bools, events: Floats) -> _Areas:
         signal, background = values[is_signal], values[~is_signal]
         order = np.argsort(background, kind="stable")
         ranked = background[order]
@@ -166,12 +167,16 @@ class _Areas:
             np.searchsorted(ranked, signal, side="left"),
             np.searchsorted(ranked, signal, side="right"),
             order,
+            tuple(
+                np.unique(events[kind], return_inverse=True)[1] for kind in (is_signal, ~is_signal)
+            ),
         )
 
     def draw(self, rng: np.random.Generator) -> tuple[Any, Any]:
-        """How often each signal and each background jet is drawn."""
-        sizes = (len(self.below), len(self.order))
-        return tuple(np.bincount(rng.integers(0, n, n), minlength=n) for n in sizes)  # type: ignore[return-value]
+        """How often the event of each signal and of each background jet is drawn."""
+        sizes = [int(place.max()) + 1 for place in self.events]
+        times = [np.bincount(rng.integers(0, n, n), minlength=n) for n in sizes]
+        return times[0][self.events[0]], times[1][self.events[1]]
 
     def area(self, signal: Any = 1, background: Any = None) -> float:
         w_b = np.ones(len(self.order)) if background is None else background[self.order]

@@ -14,10 +14,18 @@ from oddjet.analysis.report.page import Picture
 from oddjet.analysis.studies.reproduce.document import Results, drawing
 from oddjet.analysis.studies.reproduce.trial import TrialResult
 from oddjet.datasets.jets import Jets
-from oddjet.ml.evaluation.roc import auc, roc_curve
+from oddjet.ml.evaluation.roc import Interval, auc, roc_curve
 from oddjet.ml.representations.jet_image import JetImage
 
-__all__ = ["LABEL", "average_pictures", "histogram", "roc_line", "roc_picture", "score_samples"]
+__all__ = [
+    "LABEL",
+    "area_interval",
+    "average_pictures",
+    "histogram",
+    "roc_line",
+    "roc_picture",
+    "score_samples",
+]
 
 LABEL = PlotLabel("simulation", "13 TeV")
 IMAGE_JETS = 5_000
@@ -26,10 +34,16 @@ Curve = tuple[str, TrialResult, str, str]
 """Name in the legend, trial, signal, score."""
 
 
+def area_interval(result: TrialResult, signal: str, score: str) -> Interval:
+    """Area under the curve of the test jets, with the interval that pictures show."""
+    values, is_signal, events = result.scored(signal, "test", score)
+    return auc(values, is_signal, events=events, replicas=100)
+
+
 def roc_line(name: str, result: TrialResult, signal: str, score: str) -> RocLine:
     """Make a curve with its area, of the test jets."""
-    pair = result.pair(signal, "test", score)
-    return RocLine.from_roc(name, roc_curve(*pair), auc(*pair, replicas=100))
+    curve = roc_curve(*result.pair(signal, "test", score))
+    return RocLine.from_roc(name, curve, area_interval(result, signal, score))
 
 
 def roc_picture(name: str, caption: str, curves: Sequence[Curve]) -> Picture:

@@ -25,6 +25,7 @@ from oddjet.datasets.disk.atomic import atomic_write
 from oddjet.datasets.disk.checksums import file_sha256, fits
 from oddjet.datasets.disk.digest import content_key, dependency_digest
 from oddjet.datasets.disk.state import write_state
+from oddjet.datasets.folds import jets_hash
 from oddjet.datasets.jets import Jets, Truth, concatenate
 from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import BadFileError, ConfigError, OddjetError
@@ -32,17 +33,22 @@ from oddjet.ml import create, detector_class, load
 from oddjet.ml.representations import Representation
 from oddjet.typing import Floats
 
-__all__ = ["CEILING", "Trial", "TrialResult", "load_trial", "run_trial", "trial_key"]
+__all__ = ["CEILING", "Scored", "Trial", "TrialResult", "load_trial", "run_trial", "trial_key"]
 
 
 CEILING = "supervised ceiling"
 """Label of the boosted trees that are trained on the signal they are tested on."""
 COLUMNS = {"jet_pt": "pt", "jet_mass": "mass", "jet_msoftdrop": "msoftdrop"}
 """What is kept of the jets beside their scores, under names that no score has → their columns."""
+EVENT = "jet_event"
+"""The number of a jet's event within its dataset and role, beside them."""
 SCORED: tuple[Role, ...] = ("validation", "test")
 SCORES_FILE = "scores.npz"
 INFO_FILE = "trial.json"
 DETECTOR_FOLDER = "detector"
+
+Scored: TypeAlias = tuple[Floats, npt.NDArray[np.bool_], Floats]
+"""Values, whether of the signal, and the event of jets, (n,) each."""
 
 Tables: TypeAlias = dict[tuple[str, Role], dict[str, Floats]]
 """(dataset, role) → column or score name → (n,)."""
@@ -133,7 +139,11 @@ class TrialResult:
     def score_names(self) -> tuple[str, ...]:
         """Names of the scores."""
         table = next(iter(self.tables.values()))
-        return tuple(name for name in table if name not in COLUMNS)
+        return tuple(name for name in table if name not in (*COLUMNS, EVENT))
+
+    def scored(self, signal: str, role: Role, name: str) -> Scored:
+        """Give `pair`, and a number (n,) that jets of one event share: they fluctuate together."""
+        return (*self.pair(signal, role, name), self.pair(signal, role, EVENT)[0])
 
     def pair(self, signal: str, role: Role, name: str) -> tuple[Floats, npt.NDArray[np.bool_]]:
         """Give a score or column of signal and nominal jets (n,), and which are of the signal (n,)."""
@@ -171,6 +181,8 @@ def load_trial(trial: Trial, skim: Skim, output: Path) -> TrialResult | None:
             dataset, role, name = place
             tables.setdefault((dataset, role), {})[name] = scores
     except (BadFileError, ValueError):
+        return None
+    if not all(EVENT in table for table in tables.values()):
         return None
     return TrialResult(trial=trial, folder=folder, tables=tables, **info)
 
@@ -228,6 +240,7 @@ def _train_and_score(
         columns = {
             name: np.asarray(scored[column], dtype=np.float64) for name, column in COLUMNS.items()
         }
+        columns[EVENT] = np.unique(jets_hash(scored), return_inverse=True)[1].astype(np.float64)
         tables[dataset, role] = columns | scores
     info = {
         "n_train": len(jets),

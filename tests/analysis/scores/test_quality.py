@@ -21,6 +21,9 @@ def table() -> dict[str, np.ndarray]:
     label[2 * N :] = rng.choice([Truth.UNMATCHED, Truth.MATCHED, Truth.MERGED], N)
     return {
         "dataset": np.repeat(np.array(["low", "high", "w"], dtype=object), N),
+        "run": np.ones(3 * N, int),
+        "luminosityBlock": np.ones(3 * N, int),
+        "event": np.tile(np.arange(N) // 2, 3),  # the same numbers in all datasets
         "label": label,
         "weight": np.ones(3 * N),
         "d_s_calibrated": rng.normal(size=3 * N) + (label == Truth.MERGED),

@@ -26,6 +26,22 @@ def test_replicas_draw_each_kind_among_itself() -> None:
     np.testing.assert_array_equal(drawn, again)
 
 
+def test_jets_of_an_event_are_drawn_together() -> None:
+    is_signal = np.arange(60) < 20
+    events = np.arange(60) // 2 % 25  # signal and background share numbers, and are drawn apart
+    weights = np.arange(60) + 1.0
+    times = np.array(
+        list(resampled_weights(weights, is_signal, replicas=30, seed=1, events=events))
+    )
+    times /= weights
+    for kind, n_events in ((is_signal, 10), (~is_signal, 20)):
+        of_kind = times[:, kind]
+        np.testing.assert_array_equal(of_kind[:, ::2], of_kind[:, 1::2])
+        np.testing.assert_array_equal(of_kind[:, ::2].sum(axis=1), n_events)
+    with pytest.raises(InputError, match="events of 60 jets"):
+        list(resampled_weights(weights, is_signal, replicas=1, seed=1, events=events[1:]))
+
+
 def test_one_kind_alone_can_be_resampled() -> None:
     (drawn,) = resampled_weights(np.ones(9), np.zeros(9, bool), replicas=1, seed=1)
     assert drawn.sum() == 9
@@ -73,3 +89,15 @@ def test_unequal_weights_widen_the_interval() -> None:
     even = fraction_interval(passed, np.ones(20))
     uneven = fraction_interval(passed, np.repeat([1.0, 10.0], 10))
     assert uneven.high - uneven.low > even.high - even.low
+
+
+def test_an_event_of_two_jets_counts_as_its_jets_agree() -> None:
+    """Two jets that pass or fail together are one; two of which one passes always scatter less than chance."""
+    passed = np.random.default_rng(1).random(400) < 0.3
+    alone = fraction_interval(passed, np.ones(400))
+    twins = fraction_interval(np.repeat(passed, 2), np.ones(800), np.arange(800) // 2)
+    assert (twins.low, twins.high) == (pytest.approx(alone.low), pytest.approx(alone.high))
+    independent = fraction_interval(passed, np.ones(400), np.arange(400) // 2)
+    assert independent.high - independent.low == pytest.approx(alone.high - alone.low, rel=0.15)
+    none = fraction_interval(np.zeros(40, bool), np.ones(40), np.arange(40) // 2)
+    assert none.high == pytest.approx(fraction_interval(np.zeros(20, bool), np.ones(20)).high)

@@ -100,7 +100,9 @@ def _score_trends(results: Results) -> Iterator[Trend]:
     mine, best = worst["mll1d"], rivals[rival]
     yield Trend(
         "MLL1D is the most even score over the five tasks",
-        compare_areas(mine[1].pair(mine[2], "test", "mll1d"), best[1].pair(best[2], "test", rival)),
+        compare_areas(
+            mine[1].scored(mine[2], "test", "mll1d"), best[1].scored(best[2], "test", rival)
+        ),
         f"the least AUC over the tasks: MLL1D ({mine[2]}) minus the best other, {rival} ({best[2]})",
     )
 

@@ -10,7 +10,13 @@ from oddjet.analysis.report.figures.curves import curves
 from oddjet.analysis.report.figures.mixtures import MixtureSample, mixture_pictures, mixture_weights
 from oddjet.analysis.report.page import Picture
 from oddjet.analysis.studies.reproduce.document import Results, drawing
-from oddjet.analysis.studies.reproduce.pictures import LABEL, average_pictures, roc_picture
+from oddjet.analysis.studies.reproduce.pictures import (
+    LABEL,
+    area_interval,
+    average_pictures,
+    roc_picture,
+)
+from oddjet.datasets.folds import jets_hash
 from oddjet.ml.evaluation.roc import auc, background_rejection
 from oddjet.ml.representations.jet_image import JetImage
 
@@ -120,8 +126,7 @@ def _powers(results: Results) -> Iterator[Picture]:
             ("Dirichlet", "dirichlet n={:g} σ=1", "reconstruction"),
         ):
             lines[name] = [
-                auc(*results[label.format(n)].pair(signal, "test", score), replicas=100)
-                for n in sorted(POWERS)
+                area_interval(results[label.format(n)], signal, score) for n in sorted(POWERS)
             ]
         axis = "Power n of the pixels"
         figure = curves(
@@ -145,10 +150,13 @@ def _reweightings(results: Results) -> Iterator[Picture]:
             parts = [detector.scores_reweighted(part, n) for part in (jets, background)]
             is_signal = np.repeat([True, False], [len(part) for part in parts])
             pairs.append((np.concatenate(parts), is_signal))
+        events = np.concatenate([jets_hash(jets), jets_hash(background)])
         name = signal.capitalize()
-        areas[name] = [auc(*pair, replicas=100) for pair in pairs]
+        areas[name] = [auc(*pair, events=events, replicas=100) for pair in pairs]
         rejections[name] = [
-            background_rejection(*pair, signal_efficiency=SIGNAL_EFFICIENCY, replicas=100)
+            background_rejection(
+                *pair, signal_efficiency=SIGNAL_EFFICIENCY, events=events, replicas=100
+            )
             for pair in pairs
         ]
     axis = "Power n of the polynomials (0: logarithm)"

@@ -22,6 +22,7 @@ from oddjet.analysis.studies.reproduce.document import (
 )
 from oddjet.analysis.studies.reproduce.pictures import (
     LABEL,
+    area_interval,
     average_pictures,
     histogram,
     roc_picture,
@@ -30,7 +31,6 @@ from oddjet.analysis.studies.reproduce.pictures import (
 from oddjet.analysis.studies.reproduce.settings import ceiling, make_trial
 from oddjet.analysis.studies.reproduce.trial import Trial, TrialResult
 from oddjet.ml.evaluation.bootstrap import Interval
-from oddjet.ml.evaluation.roc import auc
 from oddjet.ml.representations.jet_image import JetImage
 
 __all__ = ["GOLLING"]
@@ -64,7 +64,7 @@ def _sculpting(result: TrialResult, score: str, *efficiencies: float) -> list[Sc
 
 def _trends(results: Results) -> Iterator[Trend]:
     result = results["golling"]
-    area = auc(*result.pair("stealth80", "test", "emd"))
+    area = area_interval(result, "stealth80", "emd")
     yield Trend(
         "The EMD finds StealthB(80)",
         Interval(area.value - 0.5, area.low - 0.5, area.high - 0.5),

@@ -24,6 +24,7 @@ from oddjet.analysis.studies.reproduce.document import (
 from oddjet.analysis.studies.reproduce.measure import compare_areas
 from oddjet.analysis.studies.reproduce.pictures import (
     LABEL,
+    area_interval,
     average_pictures,
     roc_picture,
     score_samples,
@@ -76,7 +77,8 @@ def _trends(results: Results) -> Iterator[Trend]:
     )
     by_epoch = _scores_by_epoch(results)
     if len(by_epoch) > 1:
-        first, last = (_pair(by_epoch[e]) for e in (min(by_epoch), max(by_epoch)))
+        events = _events(results["khanal"])
+        first, last = ((*_pair(by_epoch[e]), events) for e in (min(by_epoch), max(by_epoch)))
         yield Trend(
             "AUC of the MSE grows with the epochs",
             compare_areas(last, first),
@@ -100,6 +102,11 @@ def _pair(scores: dict[str, Floats]) -> tuple[Floats, npt.NDArray[np.bool_]]:
     return np.concatenate(parts), np.repeat([True, False], [len(part) for part in parts])
 
 
+def _events(result: TrialResult) -> Floats:
+    """The events of the jets of `_pair`, (n,), which are in the order of the result's tables."""
+    return result.scored("w", "test", "mse")[2]
+
+
 def _drawings(results: Results) -> Iterator[Picture]:
     result = results["khanal"]
     both = {"QCD": (result, "qcd_w"), "merged W": (result, "w")}
@@ -109,7 +116,7 @@ def _drawings(results: Results) -> Iterator[Picture]:
     yield from _threshold_drawings(result)
     by_epoch = _scores_by_epoch(results)
     if by_epoch:
-        yield from _epoch_drawings(by_epoch)
+        yield from _epoch_drawings(by_epoch, _events(result))
     history = result.load_detector().history_
     curve = LossCurve("", history["loss"], history["val_loss"], None)
     yield drawing(
@@ -128,13 +135,12 @@ def _drawings(results: Results) -> Iterator[Picture]:
 def _threshold_drawings(result: TrialResult) -> Iterator[Picture]:
     for score in result.score_names:
         background = result.tables["qcd_w", "test"][score]
-        signal = result.tables["w", "test"][score]
+        values, is_signal, events = result.scored("w", "test", score)
         thresholds = [
             Threshold(f"{name} of QCD", float(value))
             for name, value in (("mean", background.mean()), ("median", np.median(background)))
         ]
-        is_signal = np.arange(len(background) + len(signal)) >= len(background)
-        cuts = efficiencies_at(thresholds, np.concatenate([background, signal]), is_signal)
+        cuts = efficiencies_at(thresholds, values, is_signal, events=events)
         samples = score_samples(result, {"qcd_w": "QCD", "w": "merged W"}, score)
         figure = scores_with_thresholds(samples, cuts, name=score.upper(), label=LABEL)
         yield drawing(
@@ -142,11 +148,11 @@ def _threshold_drawings(result: TrialResult) -> Iterator[Picture]:
         )
 
 
-def _epoch_drawings(by_epoch: dict[int, dict[str, Floats]]) -> Iterator[Picture]:
+def _epoch_drawings(by_epoch: dict[int, dict[str, Floats]], events: Floats) -> Iterator[Picture]:
     epochs = sorted(by_epoch)
     pairs = [_pair(by_epoch[epoch]) for epoch in epochs]
     lines = [RocLine.from_roc("", roc_curve(*pair)) for pair in pairs]
-    areas = [auc(*pair, replicas=100) for pair in pairs]
+    areas = [auc(*pair, events=events, replicas=100) for pair in pairs]
     yield drawing(
         "khanal-roc-by-epoch",
         roc_by_epoch(epochs, lines, label=LABEL),
@@ -161,7 +167,7 @@ def _contamination_drawing(results: Results) -> Picture:
     ratios = (0.0, *sorted(RATIOS))
     lines = []
     for score in results["khanal"].score_names:
-        areas = [auc(*results[_label(r)].pair("w", "test", score), replicas=100) for r in ratios]
+        areas = [area_interval(results[_label(r)], "w", score) for r in ratios]
         single = [[area] for area in areas]
         lines.append(ContaminationLine(score.upper(), np.array(ratios), single))
     figure = contamination_curve(lines, axis_label="W jets over QCD jets in training", label=LABEL)

@@ -33,7 +33,9 @@ def a_result(
             scores = {k: rng.normal(size=n) + moved * v[place] for k, v in shifts.items()}
             mass = rng.exponential(50, n)
             tables[dataset, role] = (
-                dict.fromkeys(("jet_pt", "jet_mass", "jet_msoftdrop"), mass) | scores
+                dict.fromkeys(("jet_pt", "jet_mass", "jet_msoftdrop"), mass)
+                | {"jet_event": np.arange(n, dtype=np.float64)}
+                | scores
             )
     return TrialResult(trial, Path(f"{name}-{trial.background}"), 10, 1.0, 1.0, 10, tables)
 
