@@ -118,16 +118,16 @@ def _with_methods(
     window = settings.window if blinded else None
     failing = Spectrum(point.edges, everything.counts - point.counts, blind_window=window)
     try:
-        spread = compare_methods(
+        methods = compare_methods(
             Spectrum(point.edges, point.counts, blind_window=window),
             window=settings.window,
             functions=(settings.function, *families),
             failing=failing if point.column else None,
         )
     except FitError as error:
-        _log.info("%s: no spread of methods: %s", point.name, error)
+        _log.info("%s: methods are not compared: %s", point.name, error)
         return point
-    return dataclasses.replace(point, methods=spread)
+    return dataclasses.replace(point, methods=methods)
 
 
 def _scan(

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.analysis.statistics.background.fit import BackgroundFit
-from oddjet.analysis.statistics.background.methods import MethodSpread
+from oddjet.analysis.statistics.background.methods import MethodBias
 from oddjet.analysis.statistics.bumphunt.result import BumpHunt, ChannelScan
 from oddjet.processors.sample import HuntSample
 from oddjet.shown import Shown
@@ -56,7 +56,7 @@ class WorkingPoint:
     fit: BackgroundFit | None
     scan: ChannelScan | None
     problem: str = ""
-    methods: MethodSpread | None = None
+    methods: MethodBias | None = None
 
     @property
     def cut_name(self) -> str:

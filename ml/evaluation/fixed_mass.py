@@ -108,9 +108,9 @@ def auc_at_fixed(
 ) -> FixedAuc:
     """Area under the ROC curve among jets of the same mass, averaged over the signal.
 
-    The signal's mass is halved near its median, again and again, as `Binning` says. Bins with fewer
-    jets, and those that could not be made narrow enough, are left out; so is the background beyond
-    the signal. Any other number of a jet can be held fixed in the place of the mass.
+    The signal's mass is halved near its median, again and again, as `Binning` says. Bins with fewer jets, and those
+    that could not be made narrow enough, are left out; so is the background beyond the signal. Any other
+    number of a jet can be held fixed in the place of the mass.
 
     Args:
         scores: Shape (n,), higher for signal.
@@ -142,13 +142,12 @@ def auc_at_fixed(
     kind, where, weight = signal[inside], place[inside], w[inside]
     ranking = Ranking.from_scores(values[inside], kind, where, n_bins)
     by_mass = Ranking.from_scores(masses[inside], kind, where, n_bins)
-    together = None if events is None else np.asarray(events)[inside]
-    drawn = resampled_weights(weight, kind, replicas=replicas, seed=seed, events=together)
-    samples = [ranking.mean_area(resampled) for resampled in drawn]
+    events = None if events is None else np.asarray(events)[inside]
+    drawn = resampled_weights(weight, kind, replicas=replicas, seed=seed, events=events)
     shown = [float(a) if np.isfinite(a) else None for a in ranking.areas(weight)[0]]
     columns = (edges[:-1].tolist(), edges[1:].tolist(), *(count.tolist() for count in counts))
     return FixedAuc(
-        auc=percentile_interval(ranking.mean_area(weight), samples),
+        auc=percentile_interval(ranking.mean_area(weight), [*map(ranking.mean_area, drawn)]),
         mass_auc=by_mass.mean_area(weight),
         used=float(weight[kind].sum() / w[signal].sum()),
         bins=tuple(MassBin(*row) for row in zip(*columns, shown, strict=True)),

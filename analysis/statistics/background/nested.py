@@ -1,8 +1,10 @@
-"""How many parameters: one more is accepted while it pays by the F-test.
+"""How many parameters: one more is accepted while it pays, by the F-test or by the likelihood ratio.
 
 The F statistic is F = (D_n − D_(n+1)) / (D_(n+1) / ndf_(n+1)), D being the saturated-model deviance;
 one parameter more pays if its tail probability under F(1, ndf_(n+1)) is below `ALPHA`. The
-likelihood-ratio probability of D_n − D_(n+1) under χ²(1) is recorded beside it.
+likelihood-ratio probability of D_n − D_(n+1) under χ²(1) is recorded beside it. It is the one to use
+where few events are fitted: their dispersion is known, it is Poisson's, and the F-test takes it from
+empty bins, where the deviance is far below ndf.
 
 References:
     arXiv:1806.00843, section 6 (F-test).
@@ -97,7 +99,11 @@ def likelihood_ratio_test(smaller: Nested, larger: Nested) -> float:
 
 
 def add_parameters(
-    fit: Callable[[int], F], numbers: Iterable[int], *, name: Callable[[int], str] = str
+    fit: Callable[[int], F],
+    numbers: Iterable[int],
+    *,
+    name: Callable[[int], str] = str,
+    test: Callable[[Nested, Nested], float] = f_test,
 ) -> tuple[F | None, list[Tried]]:
     """Fit with rising numbers of parameters until one more does not pay, or fails.
 
@@ -105,6 +111,7 @@ def add_parameters(
         fit: Fits with a number of parameters; raises FitError if it cannot.
         numbers: Numbers of parameters, one more each.
         name: What the function of a number of parameters is called.
+        test: Gives the probability that one parameter more improves a fit by as much for no reason.
 
     Returns:
         The last fit that pays, None if the first failed, and all that were tried.
@@ -117,9 +124,8 @@ def add_parameters(
         except FitError as error:
             tried.append(Tried(name(number), number, failure=str(error)))
             break
-        record = Tried.from_fit(name(number), number, fitted, best)
-        tried.append(record)
-        if record.f_test_p is not None and not record.f_test_p < ALPHA:
+        tried.append(Tried.from_fit(name(number), number, fitted, best))
+        if best is not None and not test(best, fitted) < ALPHA:
             break
         best = fitted
     return best, tried
