@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from oddjet.datasets.disk.arrays import read_arrays
 from oddjet.errors import DetectorError, TooFewJetsError
 from oddjet.ml.evaluation.checks import checked_columns, effective_number
+from oddjet.ml.replicas import LEVELS, Replicas, bootstrap_weights
 from oddjet.typing import Floats
 
 __all__ = ["SurvivalCalibration", "load_calibrations", "save_calibrations"]
@@ -31,6 +32,8 @@ class SurvivalCalibration:
         knots: Distinct background scores, ascending, shape (m,).
         survival: Weighted fraction of background at or above each, shape (m,), in (0, 1].
         n_effective: (Σw)²/Σw² of the background.
+        replicas: What calibrations on other events would keep, the same at every mass: exact for all jets
+            together. None where the events were not given.
 
     >>> calibration = SurvivalCalibration.fit([1.0, 2.0, 3.0, 4.0])
     >>> (10 ** -calibration([0.0, 3.0, 3.5, 9.0])).round(3).tolist()
@@ -40,12 +43,19 @@ class SurvivalCalibration:
     knots: Floats
     survival: Floats
     n_effective: float
+    replicas: Replicas | None = None
 
     @classmethod
     def fit(
-        cls, scores: npt.ArrayLike, weights: npt.ArrayLike | None = None
+        cls,
+        scores: npt.ArrayLike,
+        weights: npt.ArrayLike | None = None,
+        *,
+        events: npt.NDArray[np.uint64] | None = None,
     ) -> SurvivalCalibration:
         """Learn from scores (n,) of background jets, with weights (n,), not negative, by default 1.
+
+        With hashes of their events (n,), replicas of the calibration are made.
 
         Raises:
             TooFewJetsError: If no jet has a positive weight.
@@ -60,7 +70,23 @@ class SurvivalCalibration:
         knots, at = np.unique(columns["scores"][used], return_inverse=True)
         mass = np.bincount(at, weights=w[used])
         above = np.cumsum(mass[::-1])[::-1]
-        return cls(knots, above / above[0], effective_number(w))
+        calibration = cls(knots, above / above[0], effective_number(w))
+        if events is None:
+            return calibration
+        counts = bootstrap_weights(events[used]) * w[used]
+        return replace(calibration, replicas=calibration._replicate(at.reshape(-1), counts))
+
+    def _replicate(self, at: npt.NDArray[np.intp], weights: Floats) -> Replicas:
+        """Compare with thresholds of weights (n_replicas, n) of jets that sit at knots (n,)."""
+        kept = np.append(self.survival, 1 / (self.n_effective + 1))
+        cuts = np.append(self.survival, 0.0)[None] <= LEVELS[:, None]
+        now = kept[np.argmax(cuts, axis=1)]
+        ratios = np.empty((len(weights), len(LEVELS), 1))
+        for ratio, row in zip(ratios, weights, strict=True):
+            above = np.cumsum(np.bincount(at, weights=row, minlength=len(self.knots))[::-1])[::-1]
+            survival = np.append(above / max(above[0], np.finfo(np.float64).tiny), 0.0)
+            ratio[:, 0] = kept[np.argmax(survival[None] <= LEVELS[:, None], axis=1)] / now
+        return Replicas.from_ratios(np.zeros(1), ratios)
 
     @property
     def cap(self) -> float:
@@ -79,8 +105,14 @@ class SurvivalCalibration:
 
     def save(self, path: Path) -> None:
         """Write an `.npz` file."""
+        replicas = {} if self.replicas is None else self.replicas.arrays()
         np.savez_compressed(
-            path, knots=self.knots, survival=self.survival, n_effective=self.n_effective
+            path,
+            allow_pickle=False,
+            knots=self.knots,
+            survival=self.survival,
+            n_effective=self.n_effective,
+            **{f"replica_{name}": array for name, array in replicas.items()},
         )
 
     @classmethod
@@ -90,9 +122,17 @@ class SurvivalCalibration:
         Raises:
             DetectorError: If the file cannot be read.
         """
-        shapes = {"knots": "float m", "survival": "float m", "n_effective": "float"}
-        data = read_arrays(path, shapes, error=DetectorError)
-        return cls(data["knots"], data["survival"], float(data["n_effective"]))
+        shapes = {
+            "knots": "float m",
+            "survival": "float m",
+            "n_effective": "float",
+            "replica_masses?": "float n",
+            "replica_logs?": "float r l n",
+        }
+        data = read_arrays(path, shapes, error=DetectorError, l=len(LEVELS))
+        names = [name for name in data if name.startswith("replica_")]
+        replicas = Replicas.restored({name.removeprefix("replica_"): data[name] for name in names})
+        return cls(data["knots"], data["survival"], float(data["n_effective"]), replicas)
 
 
 def save_calibrations(

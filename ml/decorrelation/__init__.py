@@ -19,6 +19,7 @@ from oddjet.registry import Registry
 __all__ = ["DECORRELATIONS", "Decorrelation", "check_methods", "create", "load", "method_name"]
 
 _DECORRELATIONS = {
+    "quantile_polynomial": "oddjet.ml.decorrelation.quantile_polynomial:QuantilePolynomial",
     "ddt": "oddjet.ml.decorrelation.ddt:DDT",
     "quantile_map": "oddjet.ml.decorrelation.quantile_map:QuantileMap",
     "quantile_boosting": "oddjet.ml.decorrelation.quantile_boosting:QuantileBoosting",

@@ -14,15 +14,20 @@ The third step uses all background jets at once, each of them brought to the com
 the others (three parts, in turn): on the jets it was fitted to, a method looks better than it is,
 and tight cuts would keep more of other jets than stated. So the efficiency of a cut is right on average
 whatever the method does, and rare jets are told apart with the whole sample's statistics.
+
+Where the calibrating events are given, replicas say what the same method would have made of other events
+(`oddjet.ml.replicas`): it is fitted again to bootstraps of them, and the scores that it would cut at are held
+against the map that is used.
 """
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -36,6 +41,7 @@ from oddjet.ml.decorrelation.scale import StandardScale, TailSurvival
 from oddjet.ml.evaluation.checks import checked_columns, effective_number
 from oddjet.ml.folder import applying
 from oddjet.ml.plugins import class_path, saved_class
+from oddjet.ml.replicas import LEVELS, N_REPLICAS, Replicas, bootstrap_weights
 from oddjet.parsing import parse_json
 from oddjet.typing import Floats
 
@@ -49,6 +55,11 @@ log = logging.getLogger(__name__)
 
 ROWS = 50_000
 PARTS = 3
+MASS_NODES, EVEN_NODES, PT_NODES = 40, 20, 3
+"""Where replicas are compared: masses with equal numbers of jets between them, masses at equal distances, and pt at
+each."""
+BISECTIONS, BEYOND = 30, 12.0
+"""How the z of a value is found where a method does not say, and within which bounds."""
 
 
 class Decorrelation(ABC):
@@ -65,6 +76,7 @@ class Decorrelation(ABC):
         mass_range_: Lowest and highest mass of the background it was fitted on [GeV]; jets beyond
             are treated as if they were there.
         pt_range_: The same of pt [GeV].
+        replicas: What other calibrating events would have given; None where the events were not given.
     """
 
     min_jets: ClassVar[int] = 200
@@ -74,8 +86,12 @@ class Decorrelation(ABC):
     """Whether it says something of masses between those of the background it was fitted on: a map learned
     beside a window holds inside it."""
 
+    n_replicas: ClassVar[int] = N_REPLICAS
+    """How many replicas are made; 0 for a method that cannot say what other jets would have given."""
+
     mass_range_: tuple[float, float]
     pt_range_: tuple[float, float]
+    replicas: Replicas | None = None
     _scale: StandardScale
     _survival: TailSurvival | None = None
 
@@ -96,6 +112,33 @@ class Decorrelation(ABC):
     @abstractmethod
     def _restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         """Take what `_arrays` gave."""
+
+    # --- what a method may implement, where it is not as the method needs it, or too slow ----------
+
+    def _prepare(  # noqa: B027 (most methods have nothing to choose)
+        self, z: Floats, mass: Floats, pt: Floats, weights: Floats
+    ) -> None:
+        """Choose, once for all fits, what is not fitted: the arguments are those of `_fit`."""
+
+    def _scores_at(self, values: Floats, mass: Floats, pt: Floats) -> Floats:
+        """Give the z (n,) that `_normalised` brings to given values (n,): by bisection."""
+        low, high = np.full(values.shape, -BEYOND), np.full(values.shape, BEYOND)
+        for _ in range(BISECTIONS):
+            middle = 0.5 * (low + high)
+            under = self._normalised(middle, mass, pt) < values
+            low, high = np.where(under, middle, low), np.where(under, high, middle)
+        return np.asarray(0.5 * (low + high))
+
+    def _refitted(
+        self, z: Floats, mass: Floats, pt: Floats, weights: Floats, counts: Floats
+    ) -> Iterator[tuple[Decorrelation, TailSurvival]]:
+        """Fit to the jets of `_fit`, weighted by counts (n_replicas, n) as well; and give the survival each."""
+        for row in counts:
+            used = row > 0
+            jets = z[used], mass[used], pt[used]
+            other = copy.copy(self)
+            other._fit(*jets, weights[used] * row[used])
+            yield other, TailSurvival.fit(other._in_parts(*jets), weights[used] * row[used])
 
     def __post_init__(self) -> None:
         """Check the hyper-parameters, where they declare what they may be.
@@ -129,6 +172,8 @@ class Decorrelation(ABC):
         mass: npt.ArrayLike,
         pt: npt.ArrayLike,
         weights: npt.ArrayLike | None = None,
+        *,
+        events: npt.NDArray[np.uint64] | None = None,
     ) -> Self:
         """Learn from background jets that the detector was not trained on.
 
@@ -137,6 +182,7 @@ class Decorrelation(ABC):
             mass: Shape (n,) [GeV], not negative.
             pt: Shape (n,) [GeV], positive.
             weights: Shape (n,), not negative; 1 by default. Jets of weight 0 are left out.
+            events: Hashes of their events, shape (n,): with these, replicas are made.
 
         Raises:
             TooFewJetsError: If there are fewer than `min_jets` effective jets.
@@ -159,10 +205,20 @@ class Decorrelation(ABC):
         self.pt_range_ = float(p.min()), float(p.max())
         self._scale = StandardScale.fit(s, w)
         z = self._scale(s)
+        self._prepare(z, m, p, w)
         normalised = self._held_out(z, m, p, w)
         self._fit(z, m, p, w)
         self._survival = TailSurvival.fit(normalised, w)
+        self.replicas = None
+        if events is not None and self.n_replicas:
+            counts = bootstrap_weights(np.asarray(events)[used], self.n_replicas)
+            self.replicas = self._replicate((z, m, p, w), counts)
         return self
+
+    @property
+    def n_effective(self) -> float:
+        """(Σw)²/Σw² of the background it was fitted on."""
+        return float(self._fitted().n_effective)
 
     @property
     def cap(self) -> float:
@@ -217,6 +273,10 @@ class Decorrelation(ABC):
             **{f"scale_{name}": array for name, array in self._scale.arrays().items()},
             **{f"survival_{name}": array for name, array in survival.arrays().items()},
             **{f"own_{name}": array for name, array in self._arrays().items()},
+            **{
+                f"replica_{n}": a
+                for n, a in (self.replicas.arrays() if self.replicas else {}).items()
+            },
         )
 
     @classmethod
@@ -238,6 +298,7 @@ class Decorrelation(ABC):
             new._scale = StandardScale(**_part(arrays, "scale_"))
             new._survival = TailSurvival(**_part(arrays, "survival_"))
             new._restore(_part(arrays, "own_"))
+            new.replicas = Replicas.restored(_part(arrays, "replica_"))
         except DetectorError:
             raise
         except Exception as error:
@@ -255,6 +316,26 @@ class Decorrelation(ABC):
             normalised[out] = self._in_parts(z[out], mass[out], pt[out])
         return normalised
 
+    def _replicate(self, jets: tuple[Floats, Floats, Floats, Floats], counts: Floats) -> Replicas:
+        """Compare replicas with counts (n_replicas, n) of jets, as of `_fit`, with the map that is used.
+
+        At each mass, the efficiency is the mean over the pt of the jets there.
+        """
+        z, mass, pt, weights = jets
+        masses, pts = _nodes(mass, pt, weights)
+        wanted = -np.log10(LEVELS)
+        survival = TailSurvival.fit(self._in_parts(z, mass, pt), weights)
+        grid = (len(LEVELS), *pts.shape)
+        at_mass = np.broadcast_to(masses[:, None], grid).ravel()
+        at_pt = np.broadcast_to(pts, grid).ravel()
+        kept = np.empty((len(counts), len(LEVELS), masses.size))
+        for number, (other, its) in enumerate(self._refitted(*jets, counts)):
+            values = np.broadcast_to(its.values_at(wanted)[:, None, None], grid).ravel()
+            cut_at = other._scores_at(values, at_mass, at_pt)
+            rarity = survival(self._normalised(cut_at, at_mass, at_pt))
+            kept[number] = (10.0**-rarity).reshape(grid).mean(axis=2)
+        return Replicas.from_ratios(masses, kept / LEVELS[:, None])
+
     def _in_parts(self, z: Floats, mass: Floats, pt: Floats) -> Floats:
         """Normalise some rows at a time: methods may need many numbers a jet."""
         parts = [slice(start, start + ROWS) for start in range(0, len(z), ROWS)]
@@ -265,6 +346,27 @@ class Decorrelation(ABC):
             msg = f"{type(self).__name__} was not fitted: call fit first, or load one."
             raise DetectorError(msg)
         return self._survival
+
+
+def _nodes(mass: Floats, pt: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Give masses (m,) where replicas are compared, and pt (m, `PT_NODES`) that jets near them have."""
+    order = np.argsort(mass, kind="stable")
+    mass, pt, total = mass[order], pt[order], np.cumsum(weights[order])
+    levels = np.linspace(0, total[-1], MASS_NODES)
+    even = np.linspace(mass[0], mass[-1], EVEN_NODES)
+    masses = np.unique(np.concatenate([np.interp(levels, total, mass), even]))
+    near = max(len(mass) // MASS_NODES, 20)
+    pts = np.empty((masses.size, PT_NODES))
+    for row, place in zip(pts, np.searchsorted(mass, masses), strict=True):
+        first = int(np.clip(place - near // 2, 0, max(len(mass) - near, 0)))
+        nearby = slice(first, first + near)
+        by_pt = np.argsort(pt[nearby])
+        shares = np.cumsum(
+            np.diff(total[nearby], prepend=total[first - 1] if first else 0.0)[by_pt]
+        )
+        middles = (np.arange(PT_NODES) + 0.5) / PT_NODES
+        row[:] = np.interp(middles * shares[-1], shares, pt[nearby][by_pt])
+    return masses, pts
 
 
 def _part(arrays: Mapping[str, npt.NDArray[Any]], prefix: str) -> dict[str, npt.NDArray[Any]]:

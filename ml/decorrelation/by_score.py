@@ -6,6 +6,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
+
 from oddjet.ml.decorrelation import create, method_name
 from oddjet.ml.decorrelation.base import Decorrelation
 from oddjet.typing import Floats
@@ -24,8 +27,11 @@ def fit_methods(
     mass: Floats,
     pt: Floats,
     weights: Floats,
+    events: npt.NDArray[np.uint64] | None = None,
 ) -> ByMethod:
     """Fit every method, name → hyper-parameters, on every score: (n,), masses and pt [GeV] too.
+
+    With hashes of the events (n,), replicas of each are made, of the same events for all.
 
     Raises:
         TooFewJetsError: If there are too few jets for a method.
@@ -33,7 +39,7 @@ def fit_methods(
     """
     return {
         method: {
-            score: create(method, **hyper_parameters).fit(values, mass, pt, weights)
+            score: create(method, **hyper_parameters).fit(values, mass, pt, weights, events=events)
             for score, values in scores.items()
         }
         for method, hyper_parameters in methods.items()

@@ -54,6 +54,9 @@ class DDT(Decorrelation):
     def _normalised(self, z: Floats, mass: Floats, pt: Floats) -> Floats:
         return self._profile.remove(z, rho(mass, pt), np.log(pt))
 
+    def _scores_at(self, values: Floats, mass: Floats, pt: Floats) -> Floats:
+        return self._profile.restore(values, rho(mass, pt), np.log(pt))
+
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         return dict(self._profile.arrays())
 

@@ -69,11 +69,21 @@ class Profile:
 
     def remove(self, z: Floats, x: Floats, y: Floats) -> Floats:
         """Give (z − μ)/σ: (n,) → (n,)."""
+        mean, spread = self._at(x, y)
+        return np.asarray((z - mean) / spread)
+
+    def restore(self, residual: Floats, x: Floats, y: Floats) -> Floats:
+        """Give the scores whose residuals (n,) are given: the inverse of `remove`."""
+        mean, spread = self._at(x, y)
+        return np.asarray(mean + spread * residual)
+
+    def _at(self, x: Floats, y: Floats) -> tuple[Floats, Floats | float]:
+        """Give μ and σ, (n,) each."""
         design = self._design(x, y)
-        shifted = z - _rowwise(design, self.mean)
+        mean = _rowwise(design, self.mean)
         if not self.spread.size:
-            return np.asarray(shifted)
-        return np.asarray(shifted / np.maximum(_rowwise(design, self.spread), self.floor))
+            return mean, 1.0
+        return mean, np.maximum(_rowwise(design, self.spread), self.floor)
 
     def arrays(self) -> dict[str, Floats]:
         """Give its fields, to be saved."""

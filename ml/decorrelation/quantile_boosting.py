@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,11 @@ import numpy.typing as npt
 from oddjet.constraints import Interval, constrained
 from oddjet.ml.decorrelation.base import Decorrelation
 from oddjet.ml.decorrelation.profile import Profile
-from oddjet.ml.decorrelation.quantiles import SURVIVALS, interpolate_survival
+from oddjet.ml.decorrelation.quantiles import (
+    SURVIVALS,
+    interpolate_survival,
+    values_of_survival,
+)
 from oddjet.ml.networks.trees import Trees, coarsened
 from oddjet.typing import Floats
 
@@ -38,6 +42,8 @@ class QuantileBoosting(Decorrelation):
         leaves: Most leaves a tree.
         knots: Most intervals of the spline in mass.
     """
+
+    n_replicas: ClassVar[int] = 30
 
     iterations: int = constrained(25, Interval(int, 1))
     learning_rate: float = constrained(0.15, Interval(float, 0, 1, closed="right"))
@@ -68,9 +74,15 @@ class QuantileBoosting(Decorrelation):
 
     def _normalised(self, z: Floats, mass: Floats, pt: Floats) -> Floats:
         residual = self._profile.remove(z, mass, np.log(pt))
+        return interpolate_survival(residual, self._quantiles(mass, pt))
+
+    def _scores_at(self, values: Floats, mass: Floats, pt: Floats) -> Floats:
+        residual = values_of_survival(values, self._quantiles(mass, pt))
+        return self._profile.restore(residual, mass, np.log(pt))
+
+    def _quantiles(self, mass: Floats, pt: Floats) -> Floats:
         rows = np.stack([mass, np.log(pt)], axis=1)
-        quantiles = np.stack([trees.margins(rows) for trees in self._trees], axis=1)
-        return interpolate_survival(residual, quantiles)
+        return np.stack([trees.margins(rows) for trees in self._trees], axis=1)
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         arrays = dict(self._profile.arrays())

@@ -13,7 +13,11 @@ import scipy
 from oddjet.constraints import Interval, constrained
 from oddjet.ml.decorrelation.base import Decorrelation
 from oddjet.ml.decorrelation.profile import Profile
-from oddjet.ml.decorrelation.quantiles import SURVIVALS, interpolate_survival
+from oddjet.ml.decorrelation.quantiles import (
+    SURVIVALS,
+    interpolate_survival,
+    values_of_survival,
+)
 from oddjet.typing import Floats
 
 __all__ = ["QuantileMap"]
@@ -69,6 +73,10 @@ class QuantileMap(Decorrelation):
     def _normalised(self, z: Floats, mass: Floats, pt: Floats) -> Floats:
         residual = self._profile.remove(z, mass, np.log(pt))
         return interpolate_survival(residual, self._interpolated(mass, pt))
+
+    def _scores_at(self, values: Floats, mass: Floats, pt: Floats) -> Floats:
+        residual = values_of_survival(values, self._interpolated(mass, pt))
+        return self._profile.restore(residual, mass, np.log(pt))
 
     def _units(self, mass: Floats, pt: Floats) -> tuple[Floats, Floats]:
         """Give ranks from 0 to 1: equal steps between the lines of the grid."""

@@ -115,6 +115,13 @@ class TailSurvival:
         rarity = (tail - inside) / np.log(10)
         return np.asarray(np.clip(rarity, 0.0, self.cap) + 0.0)
 
+    def values_at(self, rarities: Floats) -> Floats:
+        """Give the values (n,) of which −log10 of the survival is given: the inverse of a call."""
+        logs = -np.log(10) * rarities
+        inside = np.interp(-logs, -self.log_survival, self.knots)
+        beyond = np.maximum(self.log_survival[-1] - logs, 0.0) * self.tail_scale
+        return np.asarray(inside + beyond)
+
     def arrays(self) -> dict[str, Floats]:
         """Give its fields, to be saved."""
         return {

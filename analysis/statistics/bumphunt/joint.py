@@ -28,6 +28,8 @@ __all__ = ["JointTable", "tilted_fit"]
 MAX_TILT = 4
 """Highest power of mass in the ratio of a pattern to all jets."""
 NEWTON_STEPS = 50
+LEAST = 1e-3
+"""No replica of a calibration keeps less than this of a pattern."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,13 +115,63 @@ class JointTable:
         shape = model.at_nodes(self.counts.sum(axis=0))[0]
         return np.stack([tilted_fit(counts, shape, model.nodes) for counts in self.counts])
 
-    def draw(self, expected: Floats, n: int, rng: np.random.Generator) -> Floats:
-        """Draw `n` background-only pseudo-experiments of expected jets (n_patterns, n_bins).
+    def replicated(self, expected: Floats) -> Floats:
+        """Give what patterns are expected to hold after other calibrations of the cuts.
 
-        The contents have the shape (n, n_spectra, n_bins).
+        The spectra change as the imprint says, and patterns as little as they can for that, relative to what
+        they hold.
+
+        Args:
+            expected: Jets of each pattern, shape (n_patterns, n_bins).
+
+        Returns:
+            Shape (n_replicas, n_patterns, n_bins); one replica, `expected`, where nothing was calibrated.
         """
-        patterns = rng.poisson(expected, size=(n, *expected.shape)).astype(np.float64)
+        if self.imprint is None or self.imprint.trivial:
+            return expected[None]
+        members = self.members.astype(np.float64)
+        spectra = members @ expected
+        shared = np.einsum("sp,pb,tp->bst", members, expected, members)
+        wanted = np.einsum("sb,rsb->bsr", spectra, self.imprint.changes)
+        factors = np.linalg.pinv(shared, rcond=1e-9, hermitian=True) @ wanted
+        changes = np.einsum("sp,bsr->rpb", members, factors)
+        return np.asarray(expected * np.maximum(1.0 + changes, LEAST))
+
+    def draw(self, expected: Floats, n: int, rng: np.random.Generator) -> Floats:
+        """Draw `n` background-only pseudo-experiments, each after another calibration.
+
+        Args:
+            expected: Jets of each pattern, shape (n_patterns, n_bins), or (n_replicas, n_patterns, n_bins) as
+                `replicated` gives them.
+            n: How many.
+            rng: Where chance comes from.
+
+        Returns:
+            Contents, shape (n, n_spectra, n_bins).
+        """
+        expected = expected.reshape(-1, *expected.shape[-2:])
+        means = expected[rng.integers(len(expected), size=n)]
+        patterns = rng.poisson(means).astype(np.float64)
         return np.asarray(np.einsum("sp,npb->nsb", self.members.astype(np.float64), patterns))
+
+    def require_known(self) -> JointTable:
+        """Refuse spectra in which the calibration of a cut may make bumps, and nobody knows how large.
+
+        Raises:
+            FitError: There are more jets than a cut was calibrated on, and its method has no replicas.
+        """
+        if self.imprint is None or not self.imprint.unknown:
+            return self
+        n_jets = float(self.counts.sum())
+        for label, n in zip(self.imprint.labels, self.imprint.n_calibration, strict=True):
+            if label in self.imprint.unknown and n_jets > n:
+                msg = (
+                    f"'{label}' is hunted in {n_jets:,.0f} jets and was calibrated on {n:,.0f}, by a method that "
+                    "cannot say how large its own error is: above one jet hunted for one calibrated it makes bumps. "
+                    "Cut on quantile_polynomial or quantile_map (decorrelation.cut), or calibrate on more jets"
+                )
+                raise FitError(msg)
+        return self
 
 
 @dataclasses.dataclass(frozen=True)

@@ -104,7 +104,7 @@ def scan_jointly(table: JointTable, settings: ScanSettings, *, workers: int = 1)
     """
     windows = make_windows(table.edges, settings.widths, sidebands=True)
     model, expected, starts = _null(table, settings.function)
-    statistic = FittedBeside(model, windows, starts)
+    statistic = FittedBeside(model, windows, starts).with_calibration(table.members @ expected)
     background = "fit beside each window"
     return _finish(table, statistic, expected, settings, background=background, workers=workers)
 
@@ -138,7 +138,8 @@ def scan_signals(
     shapes = np.stack([gaussian_fractions(edges, mass=mass, width=width) for mass in masses])
     windows = _cores(table.edges, shapes)
     model, expected, starts = _null(table, settings.function)
-    statistic = SignalFitted(model, windows, starts, shapes)
+    statistic = SignalFitted(model, windows, starts, templates=shapes)
+    statistic = statistic.with_calibration(table.members @ expected)
     spans = (int(windows.widths.min()), int(windows.widths.max()))
     settings = settings.model_copy(update={"widths": spans})
     background = "signal plus background"
@@ -187,7 +188,7 @@ def scan(
     table = JointTable((data.name,), edges, np.ones((1, 1), np.bool_), seen[None])
     statistic = GivenBackground.make(windows, expected, weight, seen)
     settings = settings.model_copy(update={"function": ""})
-    null = statistic.null[None]
+    null = statistic.null[None, None]
     result = _finish(table, statistic, null, settings, background="given", workers=workers)
     empty = ranges(edges, (expected == 0) & ((weight == 0) | closed) & ~hidden)
     return dataclasses.replace(
@@ -314,12 +315,12 @@ def _weights(expected: Floats, squares: Floats | None, closed: Bools) -> Floats:
 
 
 def _null(table: JointTable, function: str) -> tuple[BatchModel, Floats, Floats]:
-    """The functions, what each pattern is expected to hold, and where fits of spectra begin."""
+    """The functions, what each pattern is expected to hold by replica, and where fits of spectra begin."""
     model = BatchModel.make(function, table.edges, table.counts.sum(axis=0))
-    expected = table.expected(model)
+    expected = table.require_known().expected(model)
     spectra = table.members @ expected
     starts = np.stack([model.start(spectrum) for spectrum in spectra])
-    return model, expected, model.fit_whole(spectra, starts).parameters
+    return model, table.replicated(expected), model.fit_whole(spectra, starts).parameters
 
 
 def _cores(edges: Floats, shapes: Floats) -> Windows:

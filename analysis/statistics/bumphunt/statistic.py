@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,13 @@ from oddjet.analysis.statistics.bumphunt.pvalues import on_off_p, poisson_p, wei
 from oddjet.analysis.statistics.bumphunt.windows import Windows, WindowTable
 from oddjet.typing import Floats, Ints
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 __all__ = ["FittedBeside", "GivenBackground", "SignalFitted", "Statistic", "Tested", "make_tables"]
+
+MOST_REPLICAS = 50
+"""Replicas of a calibration whose variance is taken."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,11 +208,30 @@ class Refitted(ABC):
     Attributes:
         model: The functions of the background.
         starts: Where fits of each spectrum begin, shape (n_spectra, n_functions, 6).
+        calibration: Variance of observed less expected events that comes of the calibration of cuts, in each
+            window, shape (n_spectra, n_windows): what fits beside it do not follow.
     """
 
     model: BatchModel
     windows: Windows
     starts: Floats
+    calibration: Floats | float = 0.0
+
+    def with_calibration(self, expected: Floats) -> Self:
+        """Take the variance from spectra that are expected after replicas of the calibration.
+
+        Args:
+            expected: Shape (n_replicas, n_spectra, n_bins); with one replica nothing was calibrated.
+        """
+        if len(expected) < 2:
+            return self
+        tested = self.test(expected[:MOST_REPLICAS])
+        excess = tested.observed - tested.expected
+        known = np.isfinite(excess)
+        n = np.maximum(known.sum(axis=0), 1)
+        mean = np.where(known, excess, 0.0).sum(axis=0) / n
+        squares = np.where(known, excess - mean, 0.0) ** 2
+        return dataclasses.replace(self, calibration=squares.sum(axis=0) / n)
 
     @property
     def functions(self) -> tuple[str, ...]:
@@ -225,7 +250,8 @@ class Refitted(ABC):
         flat = spectra.reshape(-1, spectra.shape[-1])
         tested = self._fit(flat, np.tile(self.starts, (len(spectra), 1, 1)))
         shape = (*spectra.shape[:2], -1)
-        return Tested(**{name: column.reshape(shape) for name, column in vars(tested).items()})
+        columns = {name: column.reshape(shape) for name, column in vars(tested).items()}
+        return self._finished(Tested(**columns))
 
     def _goodness(
         self, deviance: Floats, chosen: npt.NDArray[np.int8], n_bins: Ints | int
@@ -237,6 +263,10 @@ class Refitted(ABC):
     def _fit(self, spectra: Floats, starts: Floats) -> Tested:
         """Test spectra of shape (n, n_bins) in arrays of shape (n, n_windows)."""
 
+    @abstractmethod
+    def _finished(self, tested: Tested) -> Tested:
+        """Add the error of the calibration, and give the local p."""
+
 
 @dataclasses.dataclass(frozen=True)
 class FittedBeside(Refitted):
@@ -245,33 +275,46 @@ class FittedBeside(Refitted):
     def _fit(self, spectra: Floats, starts: Floats) -> Tested:
         fits = self.model.fit_windows(spectra, starts, self.windows.firsts, self.windows.stops)
         observed = self.windows.sums(spectra)
-        p = on_off_p(observed, fits.background, fits.variance)
         beside = spectra.shape[-1] - self.windows.widths
         fit_p = self._goodness(fits.deviance, fits.chosen, beside)
-        return Tested(observed, fits.background, np.sqrt(fits.variance), p, fit_p, fits.chosen)
+        error = np.sqrt(fits.variance)
+        return Tested(observed, fits.background, error, observed, fit_p, fits.chosen)
+
+    def _finished(self, tested: Tested) -> Tested:
+        error = np.sqrt(tested.error**2 + self.calibration)
+        p = on_off_p(tested.observed, tested.expected, error**2)
+        return dataclasses.replace(tested, error=error, local_p=p)
 
 
 @dataclasses.dataclass(frozen=True)
 class SignalFitted(Refitted):
     """A signal of given shape on a background, fitted together at a ladder of masses.
 
-    The local p is that of √(2 Δ ln L), one-sided. Expected is what was seen less the fitted signal in
+    The local p is that of √(2 Δ ln L), one-sided, less what the error of the calibration takes from it. Expected is what was seen less the fitted signal in
     the core, which is the window.
 
     Attributes:
         templates: Fraction of each signal in each bin, shape (n_signals, n_bins).
     """
 
+    _: dataclasses.KW_ONLY
     templates: Floats
 
     def _fit(self, spectra: Floats, starts: Floats) -> Tested:
         fits = self.model.fit_signals(spectra, starts, self.templates)
         cores = zip(self.templates, self.windows.firsts, self.windows.stops, strict=True)
         shares = np.array([template[first:stop].sum() for template, first, stop in cores])
-        p = np.where(fits.yields > 0, stats.norm.sf(np.sqrt(np.maximum(fits.gain, 0.0))), 1.0)
-        p = np.where(np.isnan(fits.yields), np.nan, p)
+        root = np.where(fits.yields > 0, np.sqrt(np.maximum(fits.gain, 0.0)), -np.inf)
+        root = np.where(np.isnan(fits.yields), np.nan, root)
         observed = self.windows.sums(spectra)
         expected = observed - fits.yields * shares
         # The signal is a parameter more.
         fit_p = self._goodness(fits.deviance, fits.chosen, spectra.shape[-1] - 1)
-        return Tested(observed, expected, fits.errors * shares, p, fit_p, fits.chosen)
+        return Tested(observed, expected, fits.errors * shares, root, fit_p, fits.chosen)
+
+    def _finished(self, tested: Tested) -> Tested:
+        error = np.sqrt(tested.error**2 + self.calibration)
+        share = np.divide(tested.error, error, out=np.ones(error.shape), where=error > tested.error)
+        return dataclasses.replace(
+            tested, error=error, local_p=stats.norm.sf(tested.local_p * share)
+        )

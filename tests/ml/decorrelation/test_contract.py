@@ -34,6 +34,7 @@ from oddjet.typing import Floats
 TOLERANCE = {
     "ddt": {0.5: 0.05, 0.1: 0.10, 0.02: 0.35},
     "quantile_map": {0.5: 0.03, 0.1: 0.05, 0.02: 0.10},
+    "quantile_polynomial": {0.5: 0.03, 0.1: 0.05, 0.02: 0.10},
     "quantile_boosting": {0.5: 0.03, 0.1: 0.05, 0.02: 0.10},
 }
 N_BINS = 10
@@ -278,10 +279,11 @@ def test_other_wrong_input_is_refused(name: str, tmp_path: Path) -> None:
     (tmp_path / "d.npz").write_text("no archive")
     with pytest.raises(DetectorError, match="Copy it again"):
         load(tmp_path / "d.npz")
-    with pytest.raises(ConfigError, match=r"Did you mean 'knots'"):
-        create(name, knot=3)
-    with pytest.raises(ConfigError, match=r"Received: .*\b0\b"):
-        create(name, knots=0)
+    known = "most_order" if name == "quantile_polynomial" else "knots"
+    with pytest.raises(ConfigError, match=f"Did you mean '{known}'"):
+        create(name, **{known[:-1]: 3})
+    with pytest.raises(ConfigError, match=r"Received: .*-1\b"):
+        create(name, **{known: -1})
 
 
 def test_names(name: str) -> None:
