@@ -15,6 +15,7 @@ from oddjet.analysis.config import HuntConfig
 from oddjet.analysis.hunt.result import spectrum_name
 from oddjet.analysis.scores.sample import HuntSample, histogram_settings
 from oddjet.analysis.statistics.bumphunt.joint import JointTable
+from oddjet.analysis.statistics.spectrum import Window, overlaps
 from oddjet.condor.executors import SerialExecutor
 from oddjet.datasets.disk.checksums import Verify
 from oddjet.errors import ConfigError, SkimError
@@ -74,6 +75,13 @@ class HuntedSpectra:
         places = [filled.spectra.index(point) for point in wanted.spectra]
         points = tuple(wanted.spectra)
         return cls(wanted.hunted, wanted.mass, sample, points, joint.select(places))
+
+    def jets_by_mass(self, window: Window, *, unblind: bool) -> Floats:
+        """Jets before any cut, shape (n_bins,); NaN where data are hidden, in the bins of the window [GeV]."""
+        jets: Floats = self.joint.counts.sum(axis=0)
+        if self.sample.kind == "data" and not unblind:
+            jets = np.where(overlaps(self.joint.edges, window), np.nan, jets)
+        return jets
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,8 +20,9 @@ from oddjet.analysis.hunt.spectra import ScoreHistograms, read_histograms
 from oddjet.analysis.injection.summary import InjectionResult, read_injection
 from oddjet.analysis.scores.columns import ScoreName, main_scores
 from oddjet.analysis.scores.sample import choose_sample, dataset_scales, histogram_settings
+from oddjet.analysis.sculpting.fakes import HuntedIn
+from oddjet.analysis.sculpting.judging import JudgeSettings
 from oddjet.analysis.sculpting.scores import SculptingResult, judge_scores
-from oddjet.analysis.sculpting.verdict import JudgeSettings
 from oddjet.analysis.statistics.limits.spectrum import SpectrumLimit
 from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.disk.checksums import Verify, file_sha256, fits
@@ -334,15 +335,18 @@ class Run(Shown):
             columns += [ScoreName(name.raw).cut for name in names]
         datasets = self.scores.manifest.datasets
         signals = [name for name, dataset in datasets.items() if dataset.kind == "signal"]
-        if not any(dataset.kind == "background" for dataset in datasets.values()):
-            signals = []
+        hunt, unblind, jets = self.config.hunt, self.config.unblind, None
+        if self.histogram_settings.sample is not None:
+            spectra = self.histograms.hunted(self._hunted_histograms)
+            jets = spectra.jets_by_mass(hunt.window, unblind=unblind)
+        judging = JudgeSettings(hunted=HuntedIn(jets=jets), unblind=unblind, seed=self.config.seed)
         try:
             verdicts = judge_scores(
                 self.scores_folder,
                 columns,
                 signals=signals,
-                settings=self.config.hunt,
-                judging=JudgeSettings(seed=self.config.seed),
+                settings=hunt,
+                judging=judging,
                 verify=self.config.verify,
             )
         except (InputError, TooFewJetsError, ConfigError) as error:

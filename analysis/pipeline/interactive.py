@@ -35,6 +35,7 @@ from oddjet.analysis.pipeline.steps import (
     verdict_settings,
 )
 from oddjet.analysis.pipeline.train import train_detector
+from oddjet.analysis.sculpting.judging import JudgeSettings
 from oddjet.analysis.sculpting.scores import SculptingResult, judge_scores
 from oddjet.analysis.statistics.background import DEFAULT
 from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
@@ -314,7 +315,7 @@ def judge(
 ) -> SculptingResult:
     """Judge whether cuts on scores sculpt the mass of the background, as `oddjet sculpt`.
 
-    Data are judged, outside the signal window, where there is no simulated background.
+    Simulated background is judged, and data beside it, outside the signal window until their run is unblinded.
 
     Args:
         scores: A scores table or its folder.
@@ -330,13 +331,12 @@ def judge(
     """
     folder = scores.folder if isinstance(scores, Skim) else Path(scores)
     names = [columns] if isinstance(columns, str) else columns
-    known = open_scores(folder).manifest.datasets.items()
-    if all(dataset.kind != "background" for _, dataset in known):
-        data = [name for name, dataset in known if dataset.kind == "data"]
-        choices = {"datasets": data} | choices
     _check_options(choices, OF_VERDICT, "judge")
     used = verdict_settings(folder, config, settings or {}, choices.get("datasets", ()))
-    return judge_scores(folder, names, settings=used.hunt, verify=used.verify, **choices)
+    judging = dataclasses.replace(choices.pop("judging", JudgeSettings()), unblind=used.unblind)
+    return judge_scores(
+        folder, names, settings=used.hunt, judging=judging, verify=used.verify, **choices
+    )
 
 
 def limit(

@@ -226,7 +226,10 @@ def verdict_settings(
         scores: Folder of the scores.
         config: An analysis; by default the run's, or the default settings where there is none.
         changes: Values by dotted key.
-        datasets: What is judged.
+        datasets: What is judged; by default simulated background and data.
+
+    Returns:
+        The settings; `unblind` is the run's own, whatever else is given.
 
     Raises:
         ConfigError: A setting is wrong; or data of a run would be shown that the run hides.
@@ -236,9 +239,10 @@ def verdict_settings(
         config = of_run
     settings = read_settings(config, changes, output=scores, unused=UNUSED_BY_VERDICT)
     known = read_manifest(scores).datasets
-    if any(known[name].kind == "data" for name in datasets if name in known):
+    if any(known[name].kind == "data" for name in datasets or known if name in known):
         _check_blinding(settings.hunt, scores, "")
-    return settings
+    unblind = of_run.is_file() and load_config(of_run).unblind
+    return settings.model_copy(update={"unblind": unblind})
 
 
 def _check_blinding(settings: HuntConfig, scores: Path, way_out: str) -> None:

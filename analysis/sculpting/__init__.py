@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from oddjet.analysis.sculpting.cut import JetSample
 from oddjet.analysis.sculpting.entropy import Sculpted, mass_sculpting, relative_entropy
-from oddjet.analysis.sculpting.verdict import JudgedCell, JudgeSettings, Outcome, Verdict, judge
+from oddjet.analysis.sculpting.fakes import HuntedIn
+from oddjet.analysis.sculpting.judging import JudgeSettings, judge
+from oddjet.analysis.sculpting.verdict import JudgedCell, JudgedWindow, Outcome, Verdict
 
 __all__ = [
+    "HuntedIn",
     "JetSample",
     "JudgeSettings",
     "JudgedCell",
+    "JudgedWindow",
     "Outcome",
     "Sculpted",
     "Verdict",

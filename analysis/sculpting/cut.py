@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from oddjet.analysis.sculpting.stratum import Stratum, equal_bins
+from oddjet.analysis.sculpting.stratum import Stratum
 from oddjet.errors import ConfigError, InputError, TooFewJetsError
 from oddjet.ml.evaluation.checks import checked_columns
 from oddjet.typing import Bools, Floats, Ints
@@ -117,15 +117,15 @@ def quantile_threshold(scores: Floats, weights: Floats, fraction: float) -> floa
     return float(scores[order[min(place, len(order) - 1)]])
 
 
-def checked_edges(pt_edges: Sequence[float]) -> Floats:
-    """Edges of pt bins as an array.
+def checked_edges(given: Sequence[float] | Floats, name: str = "pt_edges") -> Floats:
+    """Edges of bins as an array.
 
     Raises:
         ConfigError: If they do not rise, or are fewer than two.
     """
-    edges = np.asarray(pt_edges, np.float64)
+    edges = np.asarray(given, np.float64)
     if edges.ndim != 1 or len(edges) < 2 or not (np.diff(edges) > 0).all():
-        msg = f"pt_edges: expected at least two rising numbers; received {tuple(pt_edges)}"
+        msg = f"{name}: expected at least two rising numbers; received {tuple(given)}"
         raise ConfigError(msg)
     return edges
 
@@ -179,47 +179,41 @@ def make_strata(
     cuts: Cuts,
     *,
     pt_edges: Sequence[float],
-    n_bins: int,
-) -> tuple[dict[tuple[float, float], Stratum], tuple[str, ...]]:
-    """Sort jets into bins of pt, and each bin's jets into equally full bins of mass.
-
-    `pt_edges` [GeV] rise.
+    mass_edges: Sequence[float] | Floats,
+    n_groups: int,
+) -> dict[tuple[float, float], Stratum]:
+    """Sort jets, all inside the edges [GeV], into bins of pt, and each bin's jets into bins of mass.
 
     Returns:
-        Edges of the pt bin to its jets, and what was left out in words: pt bins with too few jets or
-        a single mass. Jets outside the edges are in no stratum.
+        Edges of each pt bin that holds jets, to these.
 
     Raises:
-        ConfigError: If the edges do not rise, or there are fewer than two bins of mass.
-        TooFewJetsError: If no pt bin has as many jets as bins of mass.
+        ConfigError: If edges do not rise, or there are fewer than two groups of mass bins.
+        TooFewJetsError: If no pt bin has as many jets as groups, or all masses share a bin.
     """
-    edges = checked_edges(pt_edges)
-    if n_bins < 2:
-        msg = f"sculpting: expected at least 2 bins of mass; received {n_bins}"
+    edges, masses = checked_edges(pt_edges), checked_edges(mass_edges, "mass_edges")
+    if n_groups < 2:
+        msg = f"sculpting: expected at least 2 groups of mass bins; received {n_groups}"
         raise ConfigError(msg)
-    mass, pt = jets.mass, jets.pt
-    levels = cuts.levels(jets.scores)
-    strata: dict[tuple[float, float], Stratum] = {}
-    notes = []
-    for low, high in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
-        inside = (pt >= low) & (pt < high)
-        n_jets = int(inside.sum())
-        if not n_jets:
-            continue
-        name = f"pt {low:g} to {high:g} GeV"
-        if n_jets < n_bins:
-            notes.append(f"{name}: left out, {n_jets} jets for {n_bins} bins of mass")
-            continue
-        place = equal_bins(mass[inside], n_bins)
-        if place.max() == 0:
-            notes.append(f"{name}: left out, its {n_jets} jets share one bin of mass")
-            continue
-        weights = jets.weights[inside]
-        strata[low, high] = Stratum(place, levels[inside], weights, len(cuts.thresholds))
-    if not strata:
+    place = np.searchsorted(masses, jets.mass, side="right") - 1
+    if len(np.unique(place)) < 2:
         msg = (
-            f"sculpting: {len(pt)} jets, and in no bin of pt enough of them for {n_bins} bins of"
-            f" mass ({'; '.join(notes) or 'there are none'}): give more jets, fewer bins, or wider bins of pt"
+            f"sculpting: {len(jets)} jets, and their masses share one bin of mass: give more jets, or"
+            " narrower bins"
         )
         raise TooFewJetsError(msg)
-    return strata, tuple(notes)
+    levels = cuts.levels(jets.scores)
+    strata: dict[tuple[float, float], Stratum] = {}
+    for low, high in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+        inside = (jets.pt >= low) & (jets.pt < high)
+        if inside.any():
+            rows = (place[inside], levels[inside], jets.weights[inside])
+            strata[low, high] = Stratum(*rows, len(cuts.thresholds), len(masses) - 1, n_groups)
+    most = max(stratum.n_jets for stratum in strata.values())
+    if most < n_groups:
+        msg = (
+            f"sculpting: {len(jets)} jets, and at most {most} in a bin of pt, for {n_groups} groups of"
+            " mass bins: give more jets, or wider bins of pt"
+        )
+        raise TooFewJetsError(msg)
+    return strata

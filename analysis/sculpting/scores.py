@@ -12,7 +12,12 @@ import numpy.typing as npt
 
 from oddjet.analysis.config import HuntConfig
 from oddjet.analysis.scores.quality import signal_jets
-from oddjet.analysis.scores.sample import blinded_range, dataset_scales, hunted_rows
+from oddjet.analysis.scores.sample import (
+    blinded_range,
+    dataset_scales,
+    histogram_settings,
+    hunted_rows,
+)
 from oddjet.analysis.sculpting.cut import JetSample
 from oddjet.analysis.sculpting.efficiencies import (
     EfficiencyStep,
@@ -20,8 +25,10 @@ from oddjet.analysis.sculpting.efficiencies import (
     mass_shapes,
     scan_efficiencies,
 )
+from oddjet.analysis.sculpting.fakes import HuntedIn
+from oddjet.analysis.sculpting.judging import JudgeSettings, judge
 from oddjet.analysis.sculpting.separation import Separation, separations
-from oddjet.analysis.sculpting.verdict import JudgeSettings, Outcome, Verdict, judge
+from oddjet.analysis.sculpting.verdict import Outcome, Verdict
 from oddjet.datasets.disk.checksums import Verify
 from oddjet.datasets.folds import event_hash, mix64
 from oddjet.errors import ConfigError, look_up
@@ -70,7 +77,9 @@ class ScoreVerdict:
 
 @dataclasses.dataclass(frozen=True)
 class SculptingResult(Shown):
-    """Scores of one background.
+    """Scores of one sample, simulation or data.
+
+    In data a signal changes the mass of what passes as well: a FAIL there is sculpting or a signal.
 
     Attributes:
         kind: ``background`` or ``data``.
@@ -79,6 +88,7 @@ class SculptingResult(Shown):
         window: Signal window [GeV].
         excluded: Windows whose jets were left out of everything [GeV].
         scores: One entry a column.
+        beside: The same scores judged on the data, where these are of simulation and there are both.
     """
 
     datasets: tuple[str, ...]
@@ -89,6 +99,7 @@ class SculptingResult(Shown):
     window: tuple[float, float]
     excluded: tuple[tuple[float, float], ...]
     scores: tuple[ScoreVerdict, ...]
+    beside: SculptingResult | None = None
 
     @property
     def left_out(self) -> str:
@@ -103,15 +114,20 @@ class SculptingResult(Shown):
 
     @property
     def outcome(self) -> Outcome:
-        """The worst outcome."""
+        """The worst outcome, that on data beside simulation not counted."""
         return worst_outcome([score.verdict.outcome for score in self.scores])
+
+    @property
+    def samples(self) -> tuple[SculptingResult, ...]:
+        """This one, and that on the data where there are both."""
+        return (self,) if self.beside is None else (self, self.beside)
 
     def to_dict(self) -> dict[str, Any]:
         """Every number; arrays and NaN are left for `oddjet.datasets.disk.numbers.jsonable`."""
         head = {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
-            if field.name != "scores"
+            if field.name not in {"scores", "beside"}
         }
         scores = {
             score.column: {
@@ -122,7 +138,8 @@ class SculptingResult(Shown):
             }
             for score in self.scores
         }
-        return {**head, "outcome": self.outcome.value, "scores": scores}
+        beside = None if self.beside is None else self.beside.to_dict()
+        return {**head, "outcome": self.outcome.value, "scores": scores, "beside": beside}
 
 
 def worst_outcome(outcomes: Sequence[Outcome]) -> Outcome:
@@ -146,20 +163,25 @@ def judge_scores(
     judging: JudgeSettings | None = None,
     verify: Verify = "first",
 ) -> SculptingResult:
-    """Judge scores on the jets that a hunt would look at: fresh ones, that nothing was learned on.
+    """Judge scores on the jets that a hunt would look at, in its bins and windows and at its working points.
+
+    They are fresh: nothing was learned on them.
 
     Only jets inside the hunt's mass range and pt edges count, the leading ones of each event if
     the hunt takes those; working points are quantiles of these. Several simulated datasets are
-    weighted by their cross sections. In data the signal window of the settings is always left out.
+    weighted by their cross sections. Without a choice of datasets simulated background is judged, and the
+    data beside it; the data alone where there is no background.
 
     Args:
         folder: A scores table.
         columns: Scores to judge: raw, calibrated or decorrelated.
-        datasets: Background datasets, or data; all background if empty.
+        datasets: Background datasets, or data.
         signals: Signal datasets; their merged jets count, or else the matched ones.
-        settings: Mass column, range, window, pt edges and choice of jets; the defaults if None.
-        exclude: A mass window that is left out [GeV]. In data the signal window is left out too.
-        judging: How to judge, but for the pt edges, which are those of `settings`.
+        settings: Mass column, range, bins, window, working points, pt edges and choice of jets; the
+            defaults if None.
+        exclude: A mass window that is left out [GeV]. In data the signal window is left out too, until
+            `JudgeSettings.unblind`.
+        judging: How to judge, and how many jets are hunted in; all else of the hunt is that of `settings`.
         verify: When the table's files are compared with their SHA-256, as of `open_skim`.
 
     Raises:
@@ -168,21 +190,49 @@ def judge_scores(
         ConfigError: If a dataset is unknown, or data and simulation are mixed.
         TooFewJetsError: If there are too few jets.
     """
-    settings = settings or HuntConfig()
-    judging = dataclasses.replace(judging or JudgeSettings(), pt_edges=settings.pt_edges)
+    settings, judging = settings or HuntConfig(), judging or JudgeSettings()
     table = open_scores(folder, verify=verify)
-    chosen, kind = _background(table, datasets)
     _check(table, columns, signals)
+    results = [
+        _judge_sample(table, sample, columns, () if place else signals, settings, exclude, judging)
+        for place, sample in enumerate(_samples(table, datasets))
+    ]
+    return dataclasses.replace(results[0], beside=results[1] if len(results) > 1 else None)
+
+
+def _judge_sample(
+    table: Scores,
+    sample: tuple[Sequence[str], str],
+    columns: Sequence[str],
+    signals: Sequence[str],
+    settings: HuntConfig,
+    exclude: tuple[float, float] | None,
+    judging: JudgeSettings,
+) -> SculptingResult:
+    chosen, kind = sample
     held_out = HeldOut.from_manifest(table.manifest, table.folder).only([*chosen, *signals])
     names = [settings.mass, "pt", "weight", "rank", *columns, *held_out.columns]
     names = [*dict.fromkeys(names)]
-    windows = (blinded_range(settings) if kind == "data" else None, exclude)
-    excluded = tuple(dict.fromkeys(window for window in windows if window))
+    hidden = blinded_range(settings) if kind == "data" and not judging.unblind else None
+    excluded = tuple(dict.fromkeys(window for window in (hidden, exclude) if window))
     background = _rows(table, chosen, names, settings, excluded, held_out)
     signal_rows = {
         name: _of_signal(_rows(table, [name], [*names, "label"], settings, excluded, held_out))
         for name in signals
     }
+    hunted = HuntedIn(
+        edges=histogram_settings(settings).edges,
+        widths=settings.widths,
+        function=settings.function,
+        jets=judging.hunted.jets,
+        hidden=excluded,
+    )
+    judging = dataclasses.replace(
+        judging,
+        working_points=settings.working_points,
+        pt_edges=settings.pt_edges,
+        hunted=hunted,
+    )
     window = None if excluded else settings.window
     judged = (background, signal_rows, settings, window, judging)
     return SculptingResult(
@@ -211,35 +261,39 @@ def _judge_score(
         jets,
         signals,
         window=window,
-        working_points=judging.working_points,
         pt_edges=judging.pt_edges,
         seed=judging.seed,
     )
     low, high = settings.range
     n_bins = min(N_SHAPE_BINS, round((high - low) / settings.bin_width))
     edges = np.linspace(low, high, n_bins + 1)
-    shapes = mass_shapes(jets, edges=edges, working_points=judging.working_points)
+    shapes = mass_shapes(jets, edges=edges)
     score = ScoreVerdict(column, judge(jets, judging), tuple(steps), shapes)
     separation = separations(jets, signals, score.inclusive, seed=judging.seed)
     return dataclasses.replace(score, separation=separation)
 
 
-def _background(table: Scores, wanted: Sequence[str]) -> tuple[list[str], str]:
+def _samples(table: Scores, wanted: Sequence[str]) -> list[tuple[list[str], str]]:
+    """Names and kind of what is judged: the datasets that are wanted, or background and data."""
     known = table.manifest.datasets
-    chosen = list(wanted) or [
-        name for name, dataset in known.items() if dataset.kind == "background"
-    ]
-    for name in chosen:
+    for name in wanted:
         look_up(known, name, "dataset of the scores table")
-    if not chosen:
-        msg = f"no dataset of {', '.join(known) or 'the table'} is background: name one with --dataset"
+    if wanted:
+        kinds = {known[name].kind for name in wanted}
+        if len(kinds) > 1 or "signal" in kinds:
+            received = ", ".join(f"{name} ({known[name].kind})" for name in wanted)
+            msg = f"sculpting is judged on background simulation or on data, not on both; received {received}"
+            raise ConfigError(msg)
+        return [(list(wanted), kinds.pop())]
+    of_kind = {
+        kind: [name for name, dataset in known.items() if dataset.kind == kind]
+        for kind in ("background", "data")
+    }
+    samples = [(names, kind) for kind, names in of_kind.items() if names]
+    if not samples:
+        msg = f"no dataset of {', '.join(known) or 'the table'} is background or data: there is nothing to judge"
         raise ConfigError(msg)
-    kinds = {known[name].kind for name in chosen}
-    if len(kinds) > 1 or "signal" in kinds:
-        received = ", ".join(f"{name} ({known[name].kind})" for name in chosen)
-        msg = f"sculpting is judged on background simulation or on data, not on both; received {received}"
-        raise ConfigError(msg)
-    return chosen, kinds.pop()
+    return samples
 
 
 def _check(table: Scores, columns: Sequence[str], signals: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Jets of one pt bin: counts over mass and working points, permutations of the mass, and toys.
+"""Jets of one pt bin: what passes by mass, permutations of the mass, toys, and the test of a broad change.
 
 Of the jets of a stratum only three things matter: their bin in mass, their weight, and how many of
 the nested working points they pass. With u = w (pass − ε), ε the efficiency of the stratum, and S_b
@@ -17,19 +17,33 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from oddjet.typing import Bools, Floats, Ints
 
-__all__ = ["Stratum", "equal_bins"]
+__all__ = ["Passing", "Stratum", "equal_bins"]
 
 
 LEAST_EXPECTED = 5.0
 """Least expected number of passing (and of failing) jets a mass bin, as is usual for χ²."""
 
-INTEGRATION_POINTS = 64
+INTEGRATION_POINTS = 16
+
+
+class Passing(NamedTuple):
+    """What passes in n samples of the jets of a stratum.
+
+    Attributes:
+        sums: Σw of passing jets, shape (n, n_points, n_bins).
+        squares: Their Σw² over all bins, shape (n, n_points).
+    """
+
+    sums: Floats
+    squares: Floats
 
 
 def equal_bins(mass: Floats, n_bins: int) -> Ints:
@@ -55,12 +69,16 @@ class Stratum:
         level: Number of working points each jet passes, shape (n,); the points are nested.
         weights: Shape (n,), positive.
         n_points: Number of working points, from loose to tight.
+        n_bins: Number of mass bins.
+        n_groups: Equally full groups of bins that a broad change is tested in.
     """
 
     place: Ints
     level: Ints
     weights: Floats
     n_points: int
+    n_bins: int
+    n_groups: int = 8
 
     @property
     def n_jets(self) -> int:
@@ -70,7 +88,17 @@ class Stratum:
     @functools.cached_property
     def bin_sizes(self) -> Ints:
         """Jets in each mass bin."""
-        return np.bincount(self.place).astype(np.int64)
+        return np.bincount(self.place, minlength=self.n_bins).astype(np.int64)
+
+    @functools.cached_property
+    def bin_weights(self) -> Floats:
+        """Σw of each mass bin."""
+        return np.asarray(np.bincount(self.place, self.weights, self.n_bins), np.float64)
+
+    @functools.cached_property
+    def bin_squares(self) -> Floats:
+        """Σw² of each mass bin."""
+        return np.asarray(np.bincount(self.place, self.weights**2, self.n_bins), np.float64)
 
     @functools.cached_property
     def is_equal(self) -> bool:
@@ -90,12 +118,6 @@ class Stratum:
         return efficiencies
 
     @functools.cached_property
-    def excesses(self) -> Floats:
-        """Values u = w (pass − ε), shape (n_points, n)."""
-        excesses: Floats = (self.passes - self.efficiencies[:, None]) * self.weights
-        return excesses
-
-    @functools.cached_property
     def effective_passing(self) -> Floats:
         """Effective numbers (Σw)²/Σw² of the passing or failing jets, whichever are fewer."""
         passes = self.passes
@@ -110,117 +132,122 @@ class Stratum:
 
     @functools.cached_property
     def n_merged(self) -> Ints:
-        """Mass bins that each working point can be tested in; below 2, it can not be tested."""
-        wanted = np.minimum(self.effective_passing // LEAST_EXPECTED, len(self.bin_sizes))
-        return wanted.astype(np.int64)
+        """Groups of bins that each working point can be tested in; below 2, it can not be tested."""
+        most = min(self.n_groups, int(np.count_nonzero(self.bin_sizes)))
+        return np.minimum(self.effective_passing // LEAST_EXPECTED, most).astype(np.int64)
 
-    def sums(self) -> Floats:
-        """Observed S_b, shape (1, n_points, n_bins)."""
-        n_bins = len(self.bin_sizes)
-        rows = [np.bincount(self.place, weights=u, minlength=n_bins) for u in self.excesses]
-        return np.array(rows, np.float64)[None]
+    def observed(self) -> Passing:
+        """What passes, n = 1."""
+        return self._in_order([np.arange(self.n_jets)])
 
-    def permuted_sums(self, n: int, rng: np.random.Generator) -> Floats:
-        """Sums S_b after `n` permutations of the mass, shape (n, n_points, n_bins).
+    def permuted(self, n: int, rng: np.random.Generator) -> Passing:
+        """What passes after `n` permutations of the mass.
 
         For equal weights no jet is permuted: the passing jets of a bin are drawn from the
         multivariate hypergeometric distribution, a tighter point's out of the looser one's.
         """
         if self.is_equal:
-            return self._sums_of_counts(self._permuted_counts(n, rng))
-        return np.array([self._sums_in_order(rng.permutation(self.n_jets)) for _ in range(n)])
+            return self._of_counts(self._permuted_counts(n, rng))
+        return self._in_order(rng.permutation(self.n_jets) for _ in range(n))
 
-    def correlated_sums(self, rho: float, n: int, rng: np.random.Generator) -> Floats:
-        """Sums S_b of `n` toys whose score and mass ranks have a Gaussian copula.
+    def correlated(self, rho: float, n: int, rng: np.random.Generator) -> Passing:
+        """What passes in `n` toys whose score and mass ranks have a Gaussian copula.
+
+        For equal weights each mass bin's jets are spread over the bands between working points; else
+        the scores of the jets are reordered.
 
         Args:
             rho: Correlation of the two Gaussians.
             n: Toys.
             rng: Draws them.
-
-        Returns:
-            Shape (n, n_points, n_bins). For equal weights each mass bin's jets are spread over the
-            bands between working points; else the scores of the jets are
-            reordered.
         """
         if self.is_equal:
-            return self._sums_of_counts(self._correlated_counts(rho, n, rng))
+            return self._of_counts(self._correlated_counts(rho, n, rng))
         by_score = np.argsort(self.level, kind="stable")
         ranks = np.argsort(np.argsort(self.place, kind="stable"), kind="stable")
         latent = stats.norm.ppf((ranks + 0.5) / self.n_jets)
-        toys = []
+        orders = []
         for _ in range(n):
             noise = rng.standard_normal(self.n_jets)
             order = np.argsort(rho * latent + np.sqrt(1 - rho**2) * noise)
             # The jet that is k-th in the toy's score gets the k-th score of the sample.
             drawn = np.empty(self.n_jets, np.int64)
             drawn[order] = by_score
-            toys.append(self._sums_in_order(drawn))
-        return np.array(toys)
+            orders.append(drawn)
+        return self._in_order(orders)
 
-    def statistics(self, sums: Floats) -> tuple[Floats, Floats]:
-        """Statistic T of each working point and its local p, for sums S_b (n, n_points, n_bins).
+    def statistics(self, passing: Passing) -> tuple[Floats, Floats]:
+        """Statistic T of each working point and its local p = P(χ² ≥ T), both (n, n_points).
 
-        T and p = P(χ² ≥ T) have shape (n, n_points); p is 1 where a point cannot be tested.
+        p is 1 where a point cannot be tested.
         """
-        t, p = np.zeros(sums.shape[:2]), np.ones(sums.shape[:2])
+        excesses, squares = self._excesses(passing)
+        t, p = np.zeros(squares.shape), np.ones(squares.shape)
         for k, n_merged in enumerate(self.n_merged):
             if n_merged >= 2:
-                t[:, k], p[:, k] = self._statistic(sums[:, k], k, int(n_merged))
+                merged, sizes = self._merge(excesses[:, k], int(n_merged))
+                sums = np.sum(merged**2 / sizes, axis=1)
+                t[:, k] = (self.n_jets - 1) * np.divide(
+                    sums, squares[:, k], out=np.zeros(len(sums)), where=squares[:, k] > 0
+                )
+                p[:, k] = special.chdtrc(len(sizes) - 1, t[:, k])
         return t, p
 
-    def variations(self, sums: Floats) -> Floats:
+    def variations(self, passing: Passing) -> Floats:
         """RMS over the mass of ε_b/ε − 1, less what chance gives, shape (n, n_points).
 
         With RMS² = Σ_b (n_b/N) (S_b / (n_b ε w̄))², what chance gives is the fraction dof / T of it.
         """
-        t, _ = self.statistics(sums)
+        t, _ = self.statistics(passing)
+        excesses, _ = self._excesses(passing)
         efficiencies, variations = self.efficiencies, np.zeros(t.shape)
         for k, n_merged in enumerate(self.n_merged):
             if n_merged < 2:
                 continue
-            merged, sizes = self._merge(sums[:, k], int(n_merged))
+            merged, sizes = self._merge(excesses[:, k], int(n_merged))
             scale = efficiencies[k] * self.weights.mean()
             rms = np.sqrt(np.sum(merged**2 / sizes, axis=1) / self.n_jets) / scale
             chance = (len(sizes) - 1) / np.maximum(t[:, k], 1e-300)
             variations[:, k] = rms * np.sqrt(np.maximum(1 - chance, 0.0))
         return variations
 
-    def _statistic(self, sums: Floats, k: int, n_merged: int) -> tuple[Floats, Floats]:
-        merged, sizes = self._merge(sums, n_merged)
-        squares = float(np.sum(self.excesses[k] ** 2))
-        t: Floats = (self.n_jets - 1) * np.sum(merged**2 / sizes, axis=1) / squares
-        return t, stats.chi2.sf(t, len(sizes) - 1)
+    def _excesses(self, passing: Passing) -> tuple[Floats, Floats]:
+        """S_b of each sample, shape (n, n_points, n_bins), and its Σ u², shape (n, n_points)."""
+        efficiencies = passing.sums.sum(axis=2) / self.weights.sum()
+        excesses = passing.sums - efficiencies[:, :, None] * self.bin_weights
+        squares = passing.squares * (1 - 2 * efficiencies) + efficiencies**2 * np.sum(
+            self.weights**2
+        )
+        return excesses, np.maximum(squares, 0.0)
 
     def _merge(self, sums: Floats, n_merged: int) -> tuple[Floats, Ints]:
         """Add neighbouring bins so that about `n_merged` equally full ones are left."""
-        sizes = self.bin_sizes
+        filled = self.bin_sizes > 0
+        sizes, sums = self.bin_sizes[filled], sums[:, filled]
         middle = (np.cumsum(sizes) - sizes / 2) / self.n_jets
         group = np.minimum((middle * n_merged).astype(np.int64), n_merged - 1)
         starts = np.unique(group, return_index=True)[1]
         return np.add.reduceat(sums, starts, axis=1), np.add.reduceat(sizes, starts)
 
-    def _sums_in_order(self, order: Ints) -> Floats:
-        """S_b where jet i has the score of jet order[i] and keeps its own mass and weight.
+    def _in_order(self, orders: Iterable[Ints]) -> Passing:
+        """What passes where jet i has the score of jet order[i] and keeps its own mass and weight.
 
-        So weights may follow the mass: what is permuted is whether jets pass. Σ u² changes then, and
-        S_b is scaled so that `statistics`, which divides by that of the sample, divides by its own.
+        So weights may follow the mass: what is permuted is whether jets pass.
         """
-        passes, n_bins = self.passes[:, order], len(self.bin_sizes)
-        efficiencies = passes @ self.weights / self.weights.sum()
-        excesses = (passes - efficiencies[:, None]) * self.weights
-        squares = np.sum(excesses**2, axis=1)
-        own = np.sum(self.excesses**2, axis=1)
-        scale = np.sqrt(np.divide(own, squares, out=np.ones_like(own), where=squares > 0))
-        rows = [np.bincount(self.place, weights=u, minlength=n_bins) for u in excesses]
-        sums: Floats = np.array(rows) * scale[:, None]
-        return sums
+        sums, squares = [], []
+        for order in orders:
+            level = self.level[order]
+            cell = self.place * (self.n_points + 1) + level
+            size = self.n_bins * (self.n_points + 1)
+            table = np.bincount(cell, self.weights, minlength=size).reshape(self.n_bins, -1)
+            sums.append(table[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:].T)
+            square = np.bincount(level, self.weights**2, minlength=self.n_points + 1)
+            squares.append(square[::-1].cumsum()[::-1][1:])
+        return Passing(np.array(sums), np.array(squares))
 
-    def _sums_of_counts(self, counts: Ints) -> Floats:
-        # Toys of free margins have their own efficiency; permutations have the sample's.
-        efficiencies = counts.sum(axis=2, keepdims=True) / self.n_jets
-        sums: Floats = (counts - efficiencies * self.bin_sizes) * self.weights[0]
-        return sums
+    def _of_counts(self, counts: Ints) -> Passing:
+        weight = self.weights[0]
+        return Passing(counts * weight, counts.sum(axis=2) * weight**2)
 
     def _permuted_counts(self, n: int, rng: np.random.Generator) -> Ints:
         left = np.tile(self.bin_sizes, (n, 1))
@@ -231,22 +258,24 @@ class Stratum:
         return np.stack(counts, axis=1)
 
     def _correlated_counts(self, rho: float, n: int, rng: np.random.Generator) -> Ints:
-        sizes = self.bin_sizes
         with np.errstate(divide="ignore"):
             cuts = stats.norm.isf(self.passes.mean(axis=1))
-        counts = []
-        start = 0.0
-        for size in sizes:
-            stop = start + size / self.n_jets
-            points = (np.arange(INTEGRATION_POINTS) + 0.5) / INTEGRATION_POINTS
-            latent = stats.norm.ppf(start + points * (stop - start))
-            shifted = (cuts[:, None] - rho * latent) / np.sqrt(1 - rho**2)
-            survival = np.concatenate([[1.0], stats.norm.sf(shifted).mean(axis=1), [0.0]])
-            bands = np.maximum(-np.diff(survival), 0.0)
-            drawn = rng.multinomial(size, bands / bands.sum(), size=n)
-            counts.append(drawn[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:])
-            start = stop
-        return np.stack(counts, axis=2)
+        stops = np.cumsum(self.bin_sizes) / self.n_jets
+        starts = np.concatenate([[0.0], stops[:-1]])
+        inner = (np.arange(INTEGRATION_POINTS) + 0.5) / INTEGRATION_POINTS
+        latent = special.ndtri(starts[:, None] + inner * (stops - starts)[:, None])
+        # An empty bin at an end of the masses has no width, and no jets to draw.
+        latent = np.clip(latent, -40.0, 40.0)
+        shifted = (cuts[:, None, None] - rho * latent) / np.sqrt(1 - rho**2)
+        survival = special.ndtr(-shifted).mean(axis=2)
+        ends = np.ones((1, self.n_bins)), np.zeros((1, self.n_bins))
+        bands = np.maximum(-np.diff(np.concatenate([ends[0], survival, ends[1]]), axis=0), 0.0)
+        counts = np.zeros((n, self.n_points, self.n_bins), np.int64)
+        for b, size in enumerate(self.bin_sizes):
+            if size:
+                drawn = rng.multinomial(size, bands[:, b] / bands[:, b].sum(), size=n)
+                counts[:, :, b] = drawn[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:]
+        return counts
 
 
 def _draw_without_replacement(sizes: Ints, n_drawn: int, rng: np.random.Generator) -> Ints:
@@ -255,6 +284,8 @@ def _draw_without_replacement(sizes: Ints, n_drawn: int, rng: np.random.Generato
     wanted = np.full(len(sizes), n_drawn)
     behind = sizes.sum(axis=1)
     for b in range(sizes.shape[1]):
+        if not sizes[:, b].any():
+            continue
         behind = behind - sizes[:, b]
         drawn[:, b] = rng.hypergeometric(sizes[:, b], behind, wanted)
         wanted = wanted - drawn[:, b]

@@ -1,4 +1,4 @@
-"""Pictures of the sculpting verdict: the mass at each cut, and divergences against rejection."""
+"""Pictures of the sculpting verdict: the mass at each cut, fake bumps, and divergences against rejection."""
 
 from __future__ import annotations
 
@@ -21,8 +21,14 @@ from oddjet.analysis.report.figures.style import (
 )
 from oddjet.analysis.sculpting.efficiencies import EfficiencyStep, Shapes
 from oddjet.analysis.sculpting.entropy import Sculpted
+from oddjet.analysis.sculpting.verdict import Verdict
 
-__all__ = ["efficiency_across_mass", "inverse_divergence", "relative_entropies"]
+__all__ = [
+    "efficiency_across_mass",
+    "fake_bumps_across_mass",
+    "inverse_divergence",
+    "relative_entropies",
+]
 
 Cut = TypeVar("Cut", bound=Sculpted)
 
@@ -70,6 +76,32 @@ def efficiency_across_mass(
     top.set(ylabel="Fraction of jets / GeV", ylim=(0, 1.25 * top.get_ylim()[1]))
     top.legend(title="background that passes", ncols=2, fontsize=9.5, title_fontsize=9.5)
     draw.title(top, label)
+    return figure
+
+
+@styled
+def fake_bumps_across_mass(verdict: Verdict, *, label: PlotLabel | None = None) -> Figure:
+    """Draw for each mass the largest bump that a cut fakes in a window there, and its upper bound, in σ of the hunt."""
+    figure, axes = draw.new_axes(7.2, 5.0)
+    ends = [end for window in verdict.windows for end in (window.low, window.high)]
+    edges = np.unique(ends)
+    points = list(dict.fromkeys(window.working_point for window in verdict.windows))
+    for point, colour in zip(points, draw.sequence_colours(len(points)), strict=True):
+        largest = np.full((2, len(edges) - 1), np.nan)
+        for window in verdict.windows:
+            if window.working_point == point:
+                inside = (edges[:-1] >= window.low) & (edges[1:] <= window.high)
+                values = np.array([[window.fake_sigmas], [window.upper_sigmas]])
+                largest[:, inside] = np.fmax(largest[:, inside], values)
+        name = efficiency_name(point)
+        axes.stairs(largest[0], edges, baseline=None, color=colour, lw=1.6, label=name)
+        axes.stairs(largest[1], edges, baseline=None, color=colour, lw=1.1, ls="--")
+    axes.axhline(verdict.allowed, color=DATA, lw=1.1, ls=":")
+    low, high = axes.get_ylim()
+    axes.set(xlabel="Mass [GeV]", ylabel="Fake bump / resolution of the hunt")
+    axes.set(xlim=(edges[0], edges[-1]), ylim=(min(low, 0.0), 1.3 * max(high, verdict.allowed)))
+    axes.legend(ncols=2 if len(points) > 3 else 1, fontsize=9.5)
+    draw.title(axes, label)
     return figure
 
 

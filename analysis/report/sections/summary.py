@@ -44,7 +44,13 @@ def _verdict_card(sculpting: SculptingResult | None, problem: str) -> Card:
         return Card("Does the cut sculpt the mass?", "not judged", problem[:120], "warning")
     first = sculpting.scores[0]
     outcome = first.verdict.outcome
-    note = f"{first.column}: p = {p_text(first.verdict.global_p)}, {first.verdict.n_jets:,} jets"
+    largest = first.verdict.largest
+    note = (
+        f"{first.column}: p = {p_text(first.verdict.global_p)}, {first.verdict.n_jets:,} jets; up to"
+        f" {largest.upper_sigmas:.2g}σ may be faked"
+    )
+    if sculpting.beside is not None:
+        note += f"; on data {sculpting.beside.scores[0].verdict.outcome.value}"
     tone: Literal["strong", "warning"] = "strong" if outcome is Outcome.PASS else "warning"
     return Card("Does the cut sculpt the mass?", outcome.value, note, tone)
 
@@ -100,6 +106,10 @@ def headline_numbers(
     }
     if sculpting is not None:
         numbers["sculpting"] = {e.column: e.verdict.outcome.value for e in sculpting.scores}
+        if (beside := sculpting.beside) is not None:
+            numbers["sculpting_of_data"] = {
+                e.column: e.verdict.outcome.value for e in beside.scores
+            }
     if hunt is not None:
         scan = None if hunt.bump_hunt is None else hunt.bump_hunt.to_dict()
         keys = (

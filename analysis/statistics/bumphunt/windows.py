@@ -50,6 +50,12 @@ class Windows:
         return self.stops - self.firsts
 
     @property
+    def mask(self) -> Bools:
+        """Bins that lie in each window, shape (n_windows, n_bins)."""
+        bins = np.arange(self.edges.size - 1)
+        return np.asarray((bins >= self.firsts[:, None]) & (bins < self.stops[:, None]))
+
+    @property
     def covered(self) -> Bools:
         """Bins that lie in some window, shape (n_bins,)."""
         steps = np.zeros(self.edges.size, dtype=np.int64)

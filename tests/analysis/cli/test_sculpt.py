@@ -20,15 +20,19 @@ def test_a_blind_score_passes_with_0_and_everything_is_written(
     scores_table: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "out"
-    code, text = _sculpt(scores_table, "--column", "blind", "--signal", "w", "-o", output)
+    options = ["--signal", "w", "--hunted", 40, "--dataset", "qcd", "-o", output]
+    code, text = _sculpt(scores_table, "--column", "blind", *options)
     assert code == 0
     assert "blind: PASS: p = " in text
+    assert "of a hunt in 40 jets" in " ".join(text.split())
     content = json.loads((output / "sculpting.json").read_text())
     assert content["outcome"] == "PASS"
     assert content["scores"]["blind"]["verdict"]["power"] >= 0.9
     assert len(content["scores"]["blind"]["ladder"]) % 7 == 0
     pictures = {path.name for path in output.glob("*.png")}
-    assert pictures == {"mass_blind.png", "inverse_jsd.png", "relative_entropy.png"}
+    assert pictures == {
+        *("mass_blind.png", "fakes_blind.png", "inverse_jsd.png", "relative_entropy.png"),
+    }
 
 
 @pytest.mark.parametrize(
@@ -59,5 +63,12 @@ def test_the_exit_codes_are_in_the_help() -> None:
 
 def test_a_window_is_left_out(scores_table: Path, tmp_path: Path) -> None:
     options = ["--exclude-window", 60, 110, "-o", tmp_path]
-    assert _sculpt(scores_table, "--column", "blind", *options)[0] in {0, 3}
-    assert json.loads((tmp_path / "sculpting.json").read_text())["excluded"] == [[60, 110]]
+    # As many jets as are hunted in never exclude what the hunt could see.
+    code, text = _sculpt(scores_table, "--column", "blind", *options)
+    assert code == 4
+    assert "blind on data: " in text
+    content = json.loads((tmp_path / "sculpting.json").read_text())
+    assert content["excluded"] == [[60, 110]]
+    assert content["beside"]["excluded"] == [[65, 105], [60, 110]]
+    pictures = {path.name for path in tmp_path.glob("*.png")}
+    assert {"fakes_blind_data.png", "mass_blind_data.png"} < pictures

@@ -39,12 +39,25 @@ def test_a_hunt_hides_what_the_run_of_its_scores_hides(tmp_path: Path) -> None:
     words = r"hides 123–158 GeV .*config\.yaml \(config= in Python\)$"
     with pytest.raises(ConfigError, match=words):
         verdict_settings(scores, None, {"hunt.window": [65, 105]}, ["d"])
-    assert verdict_settings(scores, None, {"hunt.window": [65, 105]}).hunt.window == (65, 105)
+    with pytest.raises(ConfigError, match=words):  # data are judged where nothing else is named
+        verdict_settings(scores, None, {"hunt.window": [65, 105]})
+    changed = verdict_settings(scores, None, {"hunt.window": [65, 105]}, ["simulation"])
+    assert changed.hunt.window == (65, 105)
+    assert not settings_of_shown(tmp_path, scores, unblind=False)
+    assert settings_of_shown(tmp_path, scores, unblind=True)
     other = read_settings(None, {}, output=scores)
     with pytest.raises(
         ConfigError, match=r"hides 123–158 GeV .* 65–105 GeV would be hidden .*--unblind"
     ):
         hunt_scores(other, scores, ["kmeans_min_d"])
+
+
+def settings_of_shown(folder: Path, scores: Path, *, unblind: bool) -> bool:
+    """Whether data are judged in the window, by the settings of their run."""
+    path = folder / "config.yaml"
+    kept = [line for line in path.read_text().splitlines() if not line.startswith("unblind:")]
+    path.write_text("\n".join([*kept, f"unblind: {str(unblind).lower()}"]))
+    return verdict_settings(scores, None, {}).unblind
 
 
 def test_tables_are_compared_as_the_run_says_that_they_belong_to(

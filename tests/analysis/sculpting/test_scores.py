@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from oddjet.analysis.config import HuntConfig
-from oddjet.analysis.sculpting import Outcome
+from oddjet.analysis.sculpting import HuntedIn, JudgeSettings, Outcome
 from oddjet.analysis.sculpting.scores import judge_scores, worst_outcome
 from oddjet.errors import ConfigError, SkimError
 
@@ -19,11 +19,17 @@ def test_the_worst_verdict_counts() -> None:
 
 
 def test_leading_jets_in_range_are_judged(scores_table: Path) -> None:
-    result = judge_scores(scores_table, ["blind", "sculpts"], signals=["w"])
+    few = JudgeSettings(hunted=HuntedIn(jets=40))
+    result = judge_scores(scores_table, ["blind", "sculpts"], signals=["w"], judging=few)
     assert [score.verdict.outcome for score in result.scores] == [Outcome.PASS, Outcome.FAIL]
     assert result.outcome is Outcome.FAIL
     assert result.kind == "background"
     assert result.excluded == ()
+    # The data are judged beside, where they are not hidden.
+    assert result.beside is not None
+    assert (result.beside.kind, result.beside.excluded) == ("data", ((65.0, 105.0),))
+    assert result.beside.scores[1].verdict.outcome is Outcome.FAIL
+    assert result.to_dict()["beside"]["outcome"] == "FAIL"
     everything = judge_scores(scores_table, ["blind"], settings=HuntConfig(jets="all"))
     n_leading = result.scores[0].verdict.n_jets
     assert everything.scores[0].verdict.n_jets == pytest.approx(n_leading * 4 / 3, rel=0.01)
@@ -53,6 +59,28 @@ def test_of_data_the_window_stays_shut_whatever_else_is_left_out(scores_table: P
     centres = 0.5 * (score.shapes.edges[1:] + score.shapes.edges[:-1])
     assert (score.shapes.before[(centres > 65) & (centres < 105)] == 0).all()
     assert result.left_out == "65–105 GeV and 200–210 GeV"
+
+
+def test_windows_are_those_of_the_hunt_and_data_are_judged_in_all_once_they_are_shown(
+    scores_table: Path,
+) -> None:
+    hunt = HuntConfig(widths=(3, 4), bin_width=10, working_points=(0.2,))
+    blinded = judge_scores(scores_table, ["blind"], datasets=["data"], settings=hunt)
+    shown = judge_scores(
+        scores_table,
+        ["blind"],
+        datasets=["data"],
+        settings=hunt,
+        judging=JudgeSettings(unblind=True),
+    )
+    assert (blinded.excluded, shown.excluded) == (((60.0, 110.0),), ())
+    windows = [(w.low, w.high) for w in shown.verdict.windows]
+    # Of 20 bins a window needs one on either side.
+    assert len(windows) == 16 + 15
+    assert {high - low for low, high in windows} == {30, 40}
+    kept = [(w.low, w.high) for w in blinded.verdict.windows]
+    assert kept == [(low, high) for low, high in windows if low >= 110]
+    assert blinded.verdict.n_hunted == blinded.verdict.n_jets < shown.verdict.n_jets
 
 
 @pytest.mark.parametrize(
