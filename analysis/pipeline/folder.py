@@ -340,18 +340,11 @@ class Run(Shown):
             spectra = self.histograms.hunted(self._hunted_histograms)
             jets = spectra.jets_by_mass(hunt.window, unblind=unblind)
         judging = JudgeSettings(hunted=HuntedIn(jets=jets), unblind=unblind, seed=self.config.seed)
+        how: dict[str, Any] = {"settings": hunt, "judging": judging, "verify": self.config.verify}
         try:
-            verdicts = judge_scores(
-                self.scores_folder,
-                columns,
-                signals=signals,
-                settings=hunt,
-                judging=judging,
-                verify=self.config.verify,
-            )
+            return judge_scores(self.scores_folder, columns, signals=signals, **how), ""
         except (InputError, TooFewJetsError, ConfigError) as error:
             return None, str(error)
-        return verdicts, ""
 
     @property
     def limits(self) -> tuple[SpectrumLimit, ...]:

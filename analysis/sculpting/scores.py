@@ -211,7 +211,7 @@ def _judge_sample(
 ) -> SculptingResult:
     chosen, kind = sample
     held_out = HeldOut.from_manifest(table.manifest, table.folder).only([*chosen, *signals])
-    names = [settings.mass, "pt", "weight", "rank", *columns, *held_out.columns]
+    names = [settings.mass, "pt", "weight", "rank", *columns, *EVENT_COLUMNS]
     names = [*dict.fromkeys(names)]
     hidden = blinded_range(settings) if kind == "data" and not judging.unblind else None
     excluded = tuple(dict.fromkeys(window for window in (hidden, exclude) if window))
@@ -325,14 +325,17 @@ def _rows(
     scales = dataset_scales(chosen, 1.0) if len(chosen) > 1 else dict.fromkeys(chosen, 1.0)
     parts = []
     for number, name in enumerate(datasets):
-        rows = table.columns([*names, *EVENT_COLUMNS], datasets=name)
-        rows["weight"] = np.asarray(rows["weight"], np.float64) * scales[name]
+        rows = table.columns(names, datasets=name)
+        scale = scales[name] / (held_out.share_of(name) or 1.0)
+        rows["weight"] = np.asarray(rows["weight"], np.float64) * scale
+        events = event_hash(*(rows[c] for c in EVENT_COLUMNS))
+        rows["fresh"] = held_out.rows(events, name)
         # Simulated datasets may use the same event numbers.
-        rows["event"] = event_hash(*(rows[c] for c in EVENT_COLUMNS)) ^ mix64(number)
+        rows["event"] = events ^ mix64(number)
         parts.append(rows)
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in [*names, "event"]}
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in [*names, "fresh"]}
     mass = joined[settings.mass]
-    used = hunted_rows(joined, settings) & held_out.rows_of_table(joined)
+    used = hunted_rows(joined, settings) & joined["fresh"]
     for start, stop in excluded:
         used &= (mass < start) | (mass >= stop)
     return {name: values[used] for name, values in joined.items()}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,10 @@ import pytest
 from oddjet.analysis.config import HuntConfig
 from oddjet.analysis.sculpting import HuntedIn, JudgeSettings, Outcome
 from oddjet.analysis.sculpting.scores import judge_scores, worst_outcome
+from oddjet.datasets.folds import held_out
+from oddjet.datasets.skims.manifest import read_manifest, write_manifest
 from oddjet.errors import ConfigError, SkimError
+from oddjet.processors.scores import open_scores
 
 
 def test_the_worst_verdict_counts() -> None:
@@ -59,6 +63,26 @@ def test_of_data_the_window_stays_shut_whatever_else_is_left_out(scores_table: P
     centres = 0.5 * (score.shapes.edges[1:] + score.shapes.edges[:-1])
     assert (score.shapes.before[(centres > 65) & (centres < 105)] == 0).all()
     assert result.left_out == "65–105 GeV and 200–210 GeV"
+
+
+def test_jets_that_something_was_learned_on_are_not_judged(
+    scores_table: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "scores"
+    shutil.copytree(scores_table, folder)
+    manifest = read_manifest(folder)
+    learned = {"detectors": {"datasets": ["qcd"]}}
+    detectors = [{"held_out": 0.5, "learned": learned}]
+    write_manifest(folder, manifest.model_copy(update={"config": {"detectors": detectors}}))
+    jets = open_scores(scores_table).jets("qcd")
+    fresh = np.asarray(held_out(jets, 0.5)) & (np.asarray(jets["rank"]) == 0)
+    mass = np.asarray(jets["msoftdrop"])
+    result = judge_scores(folder, ["blind"], datasets=["qcd"])
+    shapes = result.scores[0].shapes
+    counts, _ = np.histogram(mass[fresh & (mass < 250)], shapes.edges)
+    # Half of the jets: and these, not another half.
+    assert shapes.before / 0.5 == pytest.approx(counts)
+    assert result.verdict.n_jets == counts.sum()
 
 
 def test_windows_are_those_of_the_hunt_and_data_are_judged_in_all_once_they_are_shown(
