@@ -36,10 +36,11 @@ class NanoWriter:
 
     def __init__(self, path: Path) -> None:
         self._file = uproot.recreate(path, compression=uproot.ZLIB(_ZLIB_LEVEL))
-        types: dict[str, object] = dict(EVENT_BRANCHES)
+        # As types, not as text: uproot would read each text with a parser made anew, twice.
+        types: dict[str, object] = {key: np.dtype(kind) for key, kind in EVENT_BRANCHES.items()}
         for name, columns in COLLECTIONS.items():
-            fields = ", ".join(f"{key}: {kind}" for key, kind in columns.items())
-            types[name] = f"var * {{{fields}}}"
+            fields = [ak.types.NumpyType(kind) for kind in columns.values()]
+            types[name] = ak.types.ListType(ak.types.RecordType(fields, list(columns)))
         self._events = self._file.mktree("Events", types, title="Events")
         self._luminosity_blocks: list[int] = []
         self.n_events = 0

@@ -95,7 +95,7 @@ def peak(masses: np.ndarray, low: float, high: float, width: float) -> float:
     [
         pytest.param(100, 150, 1500, marks=pytest.mark.long),
         pytest.param(120, 200, 1500, marks=pytest.mark.long),
-        (350, 450, 700),
+        (350, 450, 300),
     ],
 )
 def test_qcd_jet_spectrum_falls_from_the_cut_on(
@@ -112,18 +112,18 @@ def test_qcd_jet_spectrum_falls_from_the_cut_on(
 
 
 def test_w_peak(make: Make) -> None:
-    path, summary = make("w", 700, 350)
+    path, summary = make("w", 250, 350)
     assert abs(peak(matched_masses(path, summary.truth, pt_min=300), 40, 120, 5) - 80) < 8
 
 
 def test_top_peak(make: Make) -> None:
-    path, summary = make("top", 400, 600)
+    path, summary = make("top", 160, 600)
     assert abs(peak(matched_masses(path, summary.truth, pt_min=550), 120, 220, 10) - 172) < 16
 
 
 @pytest.mark.parametrize(("process", "mass"), [("stealth80", 80), ("stealth400", 400)])
 def test_stealth_boson_peaks(make: Make, process: str, mass: float) -> None:
-    path, summary = make(process, 300)
+    path, summary = make(process, 170)
     masses = matched_masses(path, summary.truth, pt_min=500)
     assert len(masses) > 200
     # From half the mass on: below it is where a jet holds one of the two decay products only.
@@ -132,13 +132,13 @@ def test_stealth_boson_peaks(make: Make, process: str, mass: float) -> None:
 
 @pytest.mark.parametrize(("process", "low", "high"), [("aachen", 0.73, 0.78), ("svj", 0.27, 0.31)])
 def test_invisible_fraction(make: Make, process: str, low: float, high: float) -> None:
-    _, summary = make(process, 500)
+    _, summary = make(process, 250)
     assert summary.r_inv is not None
     assert low < summary.r_inv < high
 
 
 def test_heidelberg_is_all_visible(make: Make) -> None:
-    path, summary = make("heidelberg", 400)
+    path, summary = make("heidelberg", 320)
     assert summary.r_inv == 0
     masses = matched_masses(path, summary.truth, pt_min=150, pt_max=300)
     assert len(masses) > 100
@@ -147,8 +147,8 @@ def test_heidelberg_is_all_visible(make: Make) -> None:
 
 
 def test_dark_jets_are_softer_and_have_fewer_particles_than_qcd(make: Make) -> None:
-    dark, _ = make("aachen", 500)
-    qcd, _ = make("qcd", 400, 100)
+    dark, _ = make("aachen", 250)
+    qcd, _ = make("qcd", 200, 100)
     counts, missing = [], []
     for path in (dark, qcd):
         events = read(path)

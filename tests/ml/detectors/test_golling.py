@@ -321,7 +321,7 @@ class Interrupted(Exception):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("last", [5, 8])
+@pytest.mark.parametrize("last", [5, pytest.param(8, marks=pytest.mark.long)])
 def test_interrupted_in_a_later_stage_and_resumed_is_uninterrupted(
     last: int,
     uninterrupted: GollingDetector,

@@ -118,7 +118,7 @@ def test_processes_give_what_one_gives(tmp_path: Path, toy_skims: Callable[[str]
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
-    ["ene", *(pytest.param(name, marks=pytest.mark.long) for name in ("golling", "cms", "buss"))],
+    [pytest.param(name, marks=pytest.mark.long) for name in ("ene", "golling", "cms", "buss")],
 )
 def test_every_document_draws_its_pictures(
     name: str, tmp_path: Path, toy_skims: Callable[[str], Skim]
