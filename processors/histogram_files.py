@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from oddjet.datasets.disk.histograms import histogram_of, is_histogram, read_uhi
 from oddjet.datasets.files.rootfiles import write_root
 from oddjet.datasets.skims.manifest import check_output, read_manifest
 from oddjet.errors import InputError, OddjetError
+from oddjet.processors.blinding import Blinding
 from oddjet.processors.histograms import (
     ALL,
     HUNTED,
@@ -31,6 +33,7 @@ from oddjet.processors.histograms import (
 )
 
 __all__ = [
+    "BLINDED",
     "HISTOGRAMS",
     "HISTOGRAMS_ROOT",
     "load_histograms",
@@ -46,6 +49,9 @@ HISTOGRAMS = "histograms.json"
 HISTOGRAMS_ROOT = "histograms.root"
 """The same beside it, for ROOT."""
 
+BLINDED = "blinded"
+"""In the metadata of histograms, and in ROOT as a text: what is hidden of data, as JSON of `Blinding`."""
+
 
 def write_histograms(
     folder: Path,
@@ -56,11 +62,11 @@ def write_histograms(
 ) -> Histograms:
     """Write what was added up of a scores table into its folder, as UHI JSON and as ROOT.
 
-    A joint table of pseudo-data that could not be drawn is left out. Data are complete in these files:
-    blinding is up to the reader, as in the hunt.
+    A joint table of pseudo-data that could not be drawn is left out. What is blinded of data is not in
+    them, and their bins there are empty.
 
-    Weights are multiplied by `scales` of their dataset, if there are any. Caveats stand in the metadata of each
-    histogram, and in ROOT as a text.
+    Weights are multiplied by `scales` of their dataset, if there are any. Caveats, and what is blinded, stand in
+    the metadata of each histogram, and in ROOT as texts.
 
     A ROOT file of the same histograms that is there and whole is kept: its bytes would differ, by its dates.
     """
@@ -70,15 +76,29 @@ def write_histograms(
     if totals.hunted is not None and totals.weights.usable:
         histograms[HUNTED] = totals.hunted
     listed: Iterable[tuple[str, Any]] = root_histograms(histograms, settings)
-    if caveats:
+    told, texts = _told(settings.blinding, caveats)
+    if told:
         histograms = {name: histogram.copy() for name, histogram in histograms.items()}
         for histogram in histograms.values():
-            histogram.metadata = {"caveats": list(caveats)}
-        listed = itertools.chain(listed, [("caveats", "\n".join(caveats))])
+            histogram.metadata = dict(told)
+        listed = itertools.chain(listed, texts)
     if not _is_written(folder, histograms, settings):
         write_root(folder / HISTOGRAMS_ROOT, listed)
     save_histograms(folder / HISTOGRAMS, histograms)
     return histograms
+
+
+def _told(
+    blinding: Blinding | None, caveats: Sequence[str]
+) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """What files say beside histograms: metadata for JSON, named texts for ROOT."""
+    caveats = [*caveats, *(blinding.caveats if blinding else ())]
+    told: dict[str, Any] = {"caveats": caveats} if caveats else {}
+    texts = [("caveats", "\n".join(caveats))] if caveats else []
+    if blinding is not None:
+        told[BLINDED] = json.loads(json.dumps(asdict(blinding)))
+        texts.append((BLINDED, json.dumps(told[BLINDED])))
+    return told, texts
 
 
 def _is_written(folder: Path, histograms: Histograms, settings: HistogramSettings) -> bool:

@@ -15,6 +15,7 @@ from oddjet.datasets.jets import Jets, require_columns
 from oddjet.errors import ConfigError, NonFiniteError
 from oddjet.ml.score_names import ScoreName
 from oddjet.problems import Settings
+from oddjet.processors.blinding import Blinding
 from oddjet.processors.pseudodata import ExpectedWeights
 from oddjet.processors.sample import HuntSample
 from oddjet.typing import Bools, Floats
@@ -68,6 +69,7 @@ class HistogramSettings(Settings):
         hunted: Scores whose spectra are hunted together, as histograms are named: they share the joint
             table. The first is the main one; none without a joint table.
         sample: The jets that are hunted in; None without a joint table.
+        blinding: What of data is in no histogram; None where nothing is hidden.
     """
 
     mass: str = "msoftdrop"
@@ -78,6 +80,7 @@ class HistogramSettings(Settings):
     leading_only: bool = True
     hunted: tuple[str, ...] = ()
     sample: HuntSample | None = None
+    blinding: Blinding | None = None
 
     @field_validator("working_points")
     @classmethod
@@ -217,8 +220,8 @@ class Filler:
     @property
     def columns(self) -> list[str]:
         """What has to be read of a scores table."""
-        sample = self.settings.sample
-        more = sample.columns if sample else ()
+        sample, blinding = self.settings.sample, self.settings.blinding
+        more = (*(sample.columns if sample else ()), *(blinding.columns if blinding else ()))
         return list(dict.fromkeys((*self._filled_columns, "rank", *more)))
 
     @property
@@ -237,10 +240,15 @@ class Filler:
     def fill(self, scores: Jets, dataset: str) -> Totals:
         """Fill histograms with the jets of one dataset, weights as they are, and count jets.
 
+        What is blinded of data is neither filled nor counted.
+
         Raises:
             InputError: If a column is missing, or jets of one event differ in weight.
             NonFiniteError: If a weight, mass, pt or score is NaN or infinite.
         """
+        if (blinding := self.settings.blinding) and dataset in blinding.datasets:
+            self.check(scores)
+            scores = scores[blinding.visible(scores, dataset)]
         rows = self._read(scores, self._filled_columns)
         totals = Totals()
         for name, cut in self.cuts.items():

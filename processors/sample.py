@@ -14,12 +14,11 @@ import numpy.typing as npt
 from oddjet.datasets.folds import event_hash, held_out
 from oddjet.datasets.skims.manifest import Manifest
 from oddjet.errors import SkimError
+from oddjet.processors.blinding import EVENT, Part
 from oddjet.processors.pseudodata import ExpectedWeights, draw_events, draw_pseudodata
 from oddjet.typing import Bools, Floats, Table
 
 __all__ = ["HeldOut", "HuntSample"]
-
-EVENT = ("run", "luminosityBlock", "event")
 
 
 @dataclass(frozen=True)
@@ -112,6 +111,7 @@ class HuntSample:
         caveats: What was accepted of their files, and what else every result has to say.
         held_out: What nothing was learned on: other events are not hunted in, and pseudo-data are drawn from
             the rest with weights that stand for all.
+        part: The stage's part of the events; all without stages.
     """
 
     kind: Literal["data", "pseudo-data"]
@@ -120,16 +120,21 @@ class HuntSample:
     scales: dict[str, float] | None = None
     caveats: tuple[str, ...] = ()
     held_out: HeldOut = field(default_factory=HeldOut)
+    part: Part | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
         """What has to be read of a table to find the jets."""
-        return (*EVENT, "weight") if self._is_drawn else EVENT if self.held_out.datasets else ()
+        if self._is_drawn:
+            return (*EVENT, "weight")
+        return EVENT if self.held_out.datasets or self.part is not None else ()
 
     @property
     def lumi_share(self) -> float:
-        """Share of the luminosity that is hunted in: below 1 of data that something was learned on."""
-        return self.held_out.share if self.kind == "data" and self.held_out.datasets else 1.0
+        """Share of the luminosity that is hunted in: below 1 of data that something was learned on, and in stages."""
+        learned_on = self.kind == "data" and self.held_out.datasets
+        share = self.held_out.share if learned_on else 1.0
+        return share if self.part is None else share * self.part.fraction
 
     @property
     def _is_drawn(self) -> bool:
@@ -141,6 +146,10 @@ class HuntSample:
         Raises:
             OddjetError: Events cannot be drawn; see `draw_pseudodata`.
         """
+        rows = self._rows(table)
+        return rows if self.part is None else rows & self.part.rows(table)
+
+    def _rows(self, table: Table) -> Bools:
         if self.scales is None and not self.held_out.datasets:
             return np.ones(len(next(iter(table.values()))), dtype=np.bool_)
         names, fresh = np.asarray(table["dataset"]), self.held_out.rows_of_table(table)
@@ -167,6 +176,10 @@ class HuntSample:
         Raises:
             InputError: Jets of one event differ in weight.
         """
+        rows, weights = self._rows_of_part(part, dataset)
+        return (rows if self.part is None else rows & self.part.rows(part)), weights
+
+    def _rows_of_part(self, part: Any, dataset: str) -> tuple[Bools, ExpectedWeights]:
         taken = self.scales is None or dataset in self.scales
         if not self.columns or not (taken or self._is_drawn):
             return np.full(len(part["rank"]), taken), ExpectedWeights()

@@ -24,7 +24,8 @@ FLOORS: dict[str, tuple[str, ...]] = {
     ),
     "analysis/report": ("write", "show", "sections", "*", "figures"),
     "analysis/statistics": (
-        *("limits", "exchange", "bumphunt", "background", "spectrum", "imprint", "uhi", "contents"),
+        *("limits", "exchange", "bumphunt", "background", "spectrum", "imprint", "masses", "uhi"),
+        "contents",
     ),
     "analysis/studies": ("reproduce", "*", "benchmarks"),
     "processors": ("*", "engine", "chunkwise", "events", "source"),

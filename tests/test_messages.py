@@ -350,7 +350,7 @@ def test_nothing_is_excused_that_no_message_says() -> None:
     ("text", "wrong"),
     [
         ("set require_sumw to false", "require_sumw"),
-        ("take it from hunt.windows", "hunt.windows"),
+        ("take it from hunt.winds", "hunt.winds"),
         ("set selection.jet_id to maybe", "jet_id: maybe"),
         ("give the dataset kind: dater", "kind: dater"),
         ("write `lumi_masc: FILE`", "lumi_masc"),

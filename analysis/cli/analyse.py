@@ -1,4 +1,4 @@
-"""The commands `oddjet run` and `oddjet report`: a whole analysis."""
+"""The commands `oddjet run`, `report` and `ledger`: a whole analysis."""
 
 from __future__ import annotations
 
@@ -16,10 +16,14 @@ from oddjet.analysis.cli.options import (
     Unblind,
     chosen,
 )
+from oddjet.analysis.cli.results import print_result
 from oddjet.analysis.config import load_config
+from oddjet.analysis.hunt.ledger import LEDGER, ledger_of, read_ledger
 from oddjet.analysis.pipeline.run import report_again, run_chain
+from oddjet.analysis.report.sections.ledger import ledger_section
+from oddjet.errors import ConfigError
 
-__all__ = ["report", "run"]
+__all__ = ["ledger", "report", "run"]
 
 
 def run(
@@ -44,3 +48,20 @@ def report(
     """Write the report of a finished run again from its outputs."""
     result = report_again(folder, unblind=unblind, reporter=RichReporter(err))
     print_place("report", result.report)
+
+
+def ledger(
+    folder: Annotated[Path, typer.Argument(help="The output folder of `oddjet run`, or scores.")],
+) -> None:
+    """Show every look at the data of a run, how many they are, and the p of all together.
+
+    Exit codes: 0 the ledger is as it was written; 1 it is not.
+    """
+    if not folder.is_dir():
+        msg = f"{folder}: expected the output folder of `oddjet run`, or a scores table"
+        raise ConfigError(msg)
+    own = folder / LEDGER
+    looks = read_ledger(own if own.exists() else ledger_of(folder))
+    print_result(ledger_section(looks))
+    if looks.problems:
+        raise typer.Exit(1)

@@ -40,6 +40,7 @@ COMMANDS: dict[str, Command] = {
         "A whole analysis",
         run="Run a whole analysis: simulate, skim, train, score, hunt, report; redo only what changed.",
         report="Write the report of a finished run again from its outputs.",
+        ledger="Show every look at the data of a run, how many they are, and the p of all together.",
     ),
     **_commands(
         "check",

@@ -17,7 +17,7 @@ from oddjet.analysis.scores.sample import leading_mass
 from oddjet.analysis.statistics.background.simulated import study_functions
 from oddjet.analysis.statistics.spectrum import Spectrum
 from oddjet.bounds import MOST_BINS
-from oddjet.errors import ConfigError
+from oddjet.errors import ConfigError, look_up
 
 __all__ = ["spurious"]
 
@@ -50,10 +50,16 @@ def spurious(
             f"{high}, {bin_width}"
         )
         raise ConfigError(msg)
+    skim = open_of_run(skim_folder)
+    dataset = look_up(skim.manifest.datasets, background, "dataset of the skim")
+    if dataset.kind == "data":
+        msg = (
+            f"--background {background}: expected simulation, received data. A bump in it would be taken for one that the "
+            "function makes, and their signal window may be blinded"
+        )
+        raise ConfigError(msg)
     edges = np.linspace(low, high, max(round((high - low) / bin_width), 1) + 1)
-    counts, variances = leading_mass(
-        open_of_run(skim_folder), background, edges, mass=mass, pt_min=pt_min
-    )
+    counts, variances = leading_mass(skim, background, edges, mass=mass, pt_min=pt_min)
     study = study_functions(
         Spectrum(edges, counts, variances, is_data=False),
         n_data=n_data,

@@ -39,6 +39,7 @@ from oddjet.analysis.pipeline.steps import (
 )
 from oddjet.analysis.pipeline.train import place_of, train_detector
 from oddjet.analysis.report.sections.reading import reading_tables
+from oddjet.analysis.scores.blinding import blinding_of, shown_cutflow, shown_jets
 from oddjet.bounds import MOST_EVENTS, MOST_WORKERS
 from oddjet.datasets.disk.logs import write_log
 from oddjet.datasets.disk.validation import validate
@@ -48,6 +49,9 @@ from oddjet.datasets.skims.compaction import compact as compact_table
 from oddjet.errors import ConfigError
 
 __all__ = ["compact", "score", "simulate", "skim", "train"]
+
+
+UNBLIND = "To see them: --set unblind=true."
 
 
 def simulate(
@@ -130,7 +134,8 @@ def skim(
         report=performance_report,
         reporter=RichReporter(err),
     )
-    for dataset, steps in manifest.cutflow.items():
+    blinding = blinding_of(analysis, manifest.datasets)
+    for dataset, steps in shown_cutflow(manifest, blinding).items():
         rows = [(s.name, f"{s.n_events:,}", f"{s.n_jets:,}", f"{s.sumw:.6g}") for s in steps]
         print_table(f"cut flow: {dataset}", ("cut", "events", "jets", "Σw"), rows)
     counts: Counter[str] = Counter()
@@ -138,8 +143,11 @@ def skim(
         counts.update(chunk.counts)
     for name, number in counts.items():
         out.print(f"{name.replace('_', ' ')}: {number:,}")
-    for table in reading_tables(manifest.datasets):
+    hidden = blinding.datasets if blinding else ()
+    for table in reading_tables(manifest.datasets, hidden=hidden):
         print_table(table.caption, table.headers, table.rows, right=table.headers[1:-1])
+    if blinding is not None:
+        out.print(f"{blinding.sentence} {UNBLIND}", soft_wrap=True)
     if text := manifest.describe_caveats():
         err.print(text, style="bold yellow")
     print_place("skim", output)
@@ -193,7 +201,7 @@ def score(
     analysis = read_settings(
         running.config, running.changes(), output=output, unused=unused_by_score(source)
     )
-    n_jets = score_jets(
+    scored = score_jets(
         running.placed(analysis),
         source,
         models,
@@ -202,7 +210,13 @@ def score(
         report=performance_report,
         reporter=RichReporter(err),
     )
-    print_place(f"{n_jets:,} jets scored", output)
+    blinding = blinding_of(analysis, scored.datasets)
+    numbers = shown_jets(scored, blinding)
+    counted = sum(number or 0 for number in numbers.values())
+    if blinding is not None:
+        out.print(f"{blinding.sentence} {UNBLIND}", soft_wrap=True)
+    what = "jets of simulation scored" if None in numbers.values() else "jets scored"
+    print_place(f"{counted:,} {what}", output)
 
 
 def compact(

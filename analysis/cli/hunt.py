@@ -19,7 +19,7 @@ from oddjet.analysis.cli.options import (
 )
 from oddjet.analysis.cli.results import print_result
 from oddjet.analysis.config import read_settings
-from oddjet.analysis.hunt.histogram import hunt_file
+from oddjet.analysis.pipeline.looks import hunt_in_file
 from oddjet.analysis.pipeline.steps import UNUSED_BY_HUNT, hunt_scores
 from oddjet.analysis.report.sections.hunt import histogram_section, scores_section
 from oddjet.analysis.report.write import write_section
@@ -111,7 +111,8 @@ def hunt(
     """Scan a mass spectrum for a bump: local p, and global p over everything that was scanned.
 
     Every window is tested against a function that is fitted beside it, in the data and in every
-    pseudo-experiment. A histogram is scanned as a whole: nothing in it is taken to be blind.
+    pseudo-experiment. A histogram is scanned as a whole, unless it is of a run whose data are blinded: their
+    signal window is not in its file.
     """
     if Path(source).is_dir():
         _hunt_scores(Path(source), of_scores, of_histogram, output, workers)
@@ -120,7 +121,7 @@ def hunt(
     if of_histogram.background is not None and of_histogram.function != DEFAULT:
         msg = "--function is fitted where no background is given: give it, or --background"
         raise ConfigError(msg)
-    result = hunt_file(
+    result = hunt_in_file(
         source,
         of_histogram.scan(),
         background=of_histogram.background,

@@ -25,6 +25,7 @@ from oddjet.analysis.jobs.status import StepStatus, read_status
 from oddjet.analysis.jobs.submit import Collected
 from oddjet.analysis.jobs.submit import collect as collect_step
 from oddjet.analysis.jobs.submit import submit as submit_step
+from oddjet.analysis.scores.blinding import shown_jets
 from oddjet.datasets.disk.atomic import write_text
 from oddjet.errors import ConfigError
 
@@ -103,8 +104,10 @@ def _print_collected(collected: Collected, folder: Path) -> None:
         if text := collected.manifest.describe_caveats():
             err.print(text, style="bold yellow")
         chunks = collected.manifest.chunks
-        jets = sum(chunk.n_jets for chunk in chunks)
+        numbers = shown_jets(collected.manifest, collected.blinding)
+        jets = sum(number or 0 for number in numbers.values())
         text = f"complete: {len(chunks)} chunks, {jets:,} jets"
+        text += " of simulation; those of data are blinded" * (None in numbers.values())
     elif collected.n_jobs and collected.cluster is not None:
         text = (
             f"submitted {collected.n_jobs} jobs as cluster {collected.cluster}; "
@@ -137,7 +140,7 @@ def plan(
             f"{dataset.n_files:,}",
             f"{dataset.n_events:,}",
             f"{dataset.n_chunks:,}",
-            f"{dataset.n_jets:,.0f}",
+            "–" if dataset.n_jets is None else f"{dataset.n_jets:,.0f}",
             f"{dataset.n_events / max(dataset.skim_seconds, 1e-9):,.0f}",
             f"{dataset.read_bytes / 1e6:,.0f} MB",
             f"{dataset.skim_bytes / 1e6:,.0f} MB",

@@ -1,6 +1,7 @@
 """One YAML file for a whole analysis, validated once and passed on as typed, frozen objects."""
 
 from oddjet.analysis.config.analysis import (
+    CONFIG_FILE,
     AnalysisConfig,
     load_config,
     make_config,
@@ -15,8 +16,10 @@ from oddjet.analysis.config.blocks import (
 )
 from oddjet.analysis.config.hunt import HuntConfig
 from oddjet.analysis.config.training import ROLES, LearningConfig, TrainingConfig
+from oddjet.analysis.config.unblinding import UnblindingConfig
 
 __all__ = [
+    "CONFIG_FILE",
     "ROLES",
     "AnalysisConfig",
     "DecorrelationConfig",
@@ -27,6 +30,7 @@ __all__ = [
     "LearningConfig",
     "PseudoData",
     "TrainingConfig",
+    "UnblindingConfig",
     "load_config",
     "make_config",
     "read_settings",

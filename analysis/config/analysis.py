@@ -17,6 +17,7 @@ from oddjet.analysis.config.blocks import (
 )
 from oddjet.analysis.config.hunt import HuntConfig
 from oddjet.analysis.config.training import TrainingConfig
+from oddjet.analysis.config.unblinding import UnblindingConfig
 from oddjet.bounds import FolderPath, Line, Luminosity, Seed
 from oddjet.condor.site import Cluster
 from oddjet.datasets.disk.changes import changed_at
@@ -27,7 +28,10 @@ from oddjet.errors import ConfigError, shortened
 from oddjet.problems import Settings
 from oddjet.processors.events.selection import Selection
 
-__all__ = ["AnalysisConfig", "load_config", "make_config", "read_settings"]
+__all__ = ["CONFIG_FILE", "AnalysisConfig", "load_config", "make_config", "read_settings"]
+
+CONFIG_FILE = "config.yaml"
+"""The settings of a run, which make its folder one."""
 
 NAMED_BY_USERS = ("datasets", "methods", "where")
 """Keys below which the names are a user's own: what is not there cannot be changed in part."""
@@ -52,7 +56,8 @@ class AnalysisConfig(Settings):
         injection: What `oddjet inject` injects; ``null`` where nothing is.
         lumi_ifb: Luminosity of the data [1/fb]; needed where simulation is drawn against data.
         pseudo_data: Drawn from simulation when there is no data.
-        unblind: Look into the signal window of data.
+        unblind: Look into the signal window of data; with stages, test what exploring wrote down.
+        unblinding: Stages in which data are looked at; ``null`` for all at once.
         cluster: Where the work runs.
         chunk_size: Events a chunk.
         verify: When files that oddjet wrote are compared with their SHA-256: ``always``, ``first`` in a run, ``never``.
@@ -76,6 +81,7 @@ class AnalysisConfig(Settings):
     lumi_ifb: Luminosity | None = None
     pseudo_data: PseudoData | None = None
     unblind: bool = False
+    unblinding: UnblindingConfig | None = None
     cluster: Cluster = Field(default_factory=Cluster)
     chunk_size: int = Field(default=100_000, ge=100, le=100_000_000)
     verify: Verify = "first"

@@ -18,7 +18,10 @@ from oddjet.analysis.statistics.spectrum import (
 )
 from oddjet.shown import Shown
 
-__all__ = ["FileHunt", "hunt_file", "hunt_spectrum"]
+__all__ = ["UNBLIND", "FileHunt", "hunt_file", "hunt_spectrum"]
+
+UNBLIND = "To look at them, unblind the run that the file is of (`oddjet run … --unblind`), which fills it again"
+"""How masses that are not in a file of a blinded run come into it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,12 +29,13 @@ class FileHunt(Shown):
     """A scan of one histogram.
 
     Attributes:
+        bump_hunt: The scan; None where masses of the histogram are blinded, and no background is given.
         spectrum: The histogram, as it was used.
         fit: What is beside the window where a signal is expected; None without such a window.
         background: The background that was given, as it was used; None where one was fitted.
     """
 
-    bump_hunt: BumpHunt
+    bump_hunt: BumpHunt | None
     spectrum: Spectrum
     fit: BackgroundFit | None = None
     background: Spectrum | None = None
@@ -45,7 +49,18 @@ class FileHunt(Shown):
     @property
     def flags(self) -> tuple[str, ...]:
         """What speaks against the p-values: see `BumpHunt.flags`."""
-        return self.bump_hunt.flags
+        return () if self.bump_hunt is None else self.bump_hunt.flags
+
+    @property
+    def problem(self) -> str:
+        """Why nothing was scanned; empty where it was."""
+        window = self.spectrum.blind_window
+        if self.bump_hunt is not None or window is None:
+            return ""
+        return (
+            f"{self.spectrum.name}: {window[0]:g}–{window[1]:g} GeV of the data are blinded and not in the file: "
+            f"not scanned. {UNBLIND}"
+        )
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -55,12 +70,18 @@ class FileHunt(Shown):
             own.append(
                 "the statistical error of the given background is not known (no Σw²), and counts as zero"
             )
-        return (*(note for note in own if note), *self.bump_hunt.notes)
+        scanned = () if self.bump_hunt is None else self.bump_hunt.notes
+        return (*(note for note in own if note), *scanned)
 
     def to_dict(self) -> dict[str, Any]:
         """Every number, ready for JSON."""
         fit = {} if self.fit is None else {"fit": self.fit.to_dict()}
-        own = {name: list(getattr(self, name)) for name in ("caveats", "flags", "notes")}
+        own: dict[str, Any] = {
+            name: list(getattr(self, name)) for name in ("caveats", "flags", "notes")
+        }
+        if self.bump_hunt is None:
+            window = self.spectrum.blind_window
+            return own | fit | {"problem": self.problem, "blind_window": window and list(window)}
         return self.bump_hunt.to_dict() | own | fit
 
 
@@ -98,6 +119,9 @@ def hunt_spectrum(
 ) -> FileHunt:
     """Hunt in a mass histogram, of any origin.
 
+    Masses that it says are blinded, as histograms of a run do whose data are, are neither shown nor scanned: a
+    function is fitted beside them; against a given background what is outside is scanned.
+
     Args:
         histogram: A `Spectrum`, or any UHI histogram of numbers of events.
         settings: How to scan.
@@ -113,7 +137,11 @@ def hunt_spectrum(
     if background is not None:
         given = _within(background, settings).checked(is_data=False, errors=False)
         check_same_edges(given.edges, spectrum.edges, f"the background {given.name}".rstrip())
+    hidden = spectrum.blind_window
+    window = window or (hidden if given is None else None)
     fit = window and fit_sidebands(spectrum, window=window, function=settings.function)
+    if hidden is not None and given is None:
+        return FileHunt(None, spectrum, fit or None)
     result = hunt_histogram(spectrum, settings, background=given, workers=workers)
     return FileHunt(result, spectrum, fit or None, given)
 

@@ -44,6 +44,12 @@ def hunt(
         workers: Threads of the scan.
     """
     blinded = spectra.sample.kind == "data" and not unblind
+    if spectra.blinding is not None and spectra.blinding.window is not None and not blinded:
+        msg = (
+            f"the histograms are blinded, {spectra.blinding.what} are not in them: hunt in the scores table with "
+            "--unblind (unblind=True in Python), which fills them again"
+        )
+        raise ConfigError(msg)
     window = settings.window if blinded else None
     joint = spectra.joint
     if window is not None:
@@ -55,7 +61,9 @@ def hunt(
         for point, counts in zip(spectra.points, joint.spectra, strict=True)
     ]
     points = [_with_methods(point, points[0], settings, blinded=blinded) for point in points]
-    bumps, problem = (None, BLINDED) if blinded else _scan(joint, points, settings, workers)
+    bumps, problem = None, BLINDED
+    if not blinded:
+        bumps, problem = _scan(joint, points, settings, workers, spectra.tested)
     return Hunt(
         spectra.scores,
         spectra.mass,
@@ -131,10 +139,20 @@ def _with_methods(
 
 
 def _scan(
-    joint: JointTable, points: Sequence[WorkingPoint], settings: HuntConfig, workers: int
+    joint: JointTable,
+    points: Sequence[WorkingPoint],
+    settings: HuntConfig,
+    workers: int,
+    tested: Sequence[str] | None,
 ) -> tuple[BumpHunt | None, str]:
-    """Scan all spectra that could be fitted; or give the reason why there is no scan."""
-    fitted = [place for place, point in enumerate(points) if point.fit is not None]
+    """Scan all spectra that could be fitted and are to be tested; or give the reason why there is no scan."""
+    if tested is not None and not tested:
+        return None, "no scan: exploring wrote nothing down to test"
+    fitted = [
+        place
+        for place, point in enumerate(points)
+        if point.fit is not None and (tested is None or point.name in tested)
+    ]
     if not fitted:
         return None, "no scan: no spectrum could be fitted"
     try:

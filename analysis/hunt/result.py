@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from oddjet.analysis.hunt.frozen import Frozen
 from oddjet.analysis.statistics.background.fit import BackgroundFit
 from oddjet.analysis.statistics.background.methods import MethodBias
 from oddjet.analysis.statistics.bumphunt.result import BumpHunt, ChannelScan
@@ -91,6 +92,7 @@ class Hunt(Shown):
         working_points: No cut, then each score from the loosest cut to the tightest.
         bump_hunt: The scan of all these spectra together; None while blinded, or without a fit.
         problem: Why there is no scan; empty where there is one.
+        frozen: With stages, what exploring wrote down: in these jets, or for these to test.
     """
 
     columns: tuple[str, ...]
@@ -100,6 +102,7 @@ class Hunt(Shown):
     working_points: tuple[WorkingPoint, ...]
     bump_hunt: BumpHunt | None
     problem: str = ""
+    frozen: Frozen | None = None
 
     @property
     def column(self) -> str:
@@ -115,6 +118,28 @@ class Hunt(Shown):
     def tightest(self) -> WorkingPoint:
         """The tightest working point of the main score."""
         return self.main_points[-1]
+
+    @property
+    def tested_p(self) -> float | None:
+        """The p of what exploring had written down, corrected for its number; None where this is no such test."""
+        part, scan = self.sample.part, self.bump_hunt
+        is_test = self.frozen is not None and part is not None and not part.explores
+        return scan.global_p if is_test and scan is not None else None
+
+    @property
+    def stage_statements(self) -> tuple[str, ...]:
+        """What the stages say, a sentence each; none without stages."""
+        frozen, part = self.frozen, self.sample.part
+        if frozen is None or part is None:
+            return ()
+        if part.explores:
+            return (
+                frozen.describe(),
+                "exploring chooses and is no result: --unblind tests the rest",
+            )
+        p = self.tested_p
+        tested = "nothing was tested" if p is None else f"tested in the others: p = {p:.3g}"
+        return (frozen.describe(), f"{tested}; both stages together p = {frozen.together(p):.3g}")
 
     @property
     def tests(self) -> str:
@@ -137,6 +162,13 @@ class Hunt(Shown):
             rows.append((point.name, jets, *shape, window, *p_values))
         return rows
 
+    def _stages_dict(self) -> dict[str, Any] | None:
+        if self.frozen is None:
+            return None
+        p = self.tested_p
+        told = {"key": self.frozen.key, "tested_p": p, "p_of_both": self.frozen.together(p)}
+        return dataclasses.asdict(self.frozen) | told
+
     def to_dict(self) -> dict[str, Any]:
         """Every number, ready for JSON; the windows of each spectrum are with its working point."""
         scan = None if self.bump_hunt is None else self.bump_hunt.to_dict()
@@ -150,6 +182,7 @@ class Hunt(Shown):
             "caveats": list(self.sample.caveats),
             "blinded": self.blinded,
             "problem": self.problem,
+            "stages": self._stages_dict(),
             **({} if scan is None else scan),
             "working_points": [point.to_dict() for point in self.working_points],
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from oddjet.condor.executors import SerialExecutor
 from oddjet.datasets.disk.checksums import Verify
 from oddjet.errors import ConfigError, SkimError
 from oddjet.ml.score_names import ScoreName
+from oddjet.processors.blinding import Blinding
 from oddjet.processors.histogram_files import HISTOGRAMS, load_histograms
 from oddjet.processors.histograms import (
     ALL,
@@ -47,6 +48,8 @@ class HuntedSpectra:
         scores: The scores that are cut on, as histograms are named; the first is the main one.
         points: Score and background efficiency of each spectrum; the first is before any cut.
         joint: Jets by mass bin and by the spectra that they are in.
+        blinding: What of the jets is not in it; None where nothing is hidden.
+        tested: Names of the spectra that are scanned; all if None.
     """
 
     scores: tuple[str, ...]
@@ -54,6 +57,27 @@ class HuntedSpectra:
     sample: HuntSample
     points: tuple[tuple[str, float], ...]
     joint: JointTable
+    blinding: Blinding | None = None
+    tested: tuple[str, ...] | None = None
+
+    def only(self, labels: Collection[str]) -> HuntedSpectra:
+        """Take these spectra alone to be scanned; that of all jets stays beside them.
+
+        Args:
+            labels: Names of spectra, see `spectrum_name`.
+
+        Raises:
+            ConfigError: There is no such spectrum.
+        """
+        names = [spectrum_name(*point) for point in self.points]
+        if unknown := [label for label in labels if label not in names]:
+            msg = f"no spectrum {unknown[0]!r} to test: there are {', '.join(names)}"
+            raise ConfigError(msg)
+        kept = [i for i, name in enumerate(names) if i == 0 or name in labels]
+        points = tuple(self.points[i] for i in kept)
+        return dataclasses.replace(
+            self, points=points, joint=self.joint.select(kept), tested=tuple(labels)
+        )
 
     @classmethod
     def from_histogram(
@@ -74,7 +98,8 @@ class HuntedSpectra:
         )
         places = [filled.spectra.index(point) for point in wanted.spectra]
         points = tuple(wanted.spectra)
-        return cls(wanted.hunted, wanted.mass, sample, points, joint.select(places))
+        joint = joint.select(places)
+        return cls(wanted.hunted, wanted.mass, sample, points, joint, filled.blinding)
 
     def jets_by_mass(self, window: Window, *, unblind: bool) -> Floats:
         """Jets before any cut, shape (n_bins,); NaN where data are hidden, in the bins of the window [GeV]."""
@@ -149,7 +174,8 @@ def read_histograms(
     """Read the histograms in the folder of a scores table; fill them if others are wanted.
 
     Those of another binning, other cuts or other jets are filled from the table as the second processor
-    fills them; nothing is scored again, and the files stay as they are. So are, with a warning, those whose
+    fills them; nothing is scored again, and the files stay as they are: so are those of data where other masses
+    are hidden, or none any more. So are, with a warning, those whose
     file is not what was written; `verify` is as of `open_skim`.
 
     Raises:

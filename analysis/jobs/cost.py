@@ -52,6 +52,7 @@ class Cost:
         n_events: Events it was measured with.
         skim_seconds: Wall time on one core.
         skim_cpu_seconds: Processor time, all threads.
+        jets: Jets that are selected; None for data that are blinded, of which nothing is counted.
         table_bytes: Of the skim's parquet file.
         read_bytes: Compressed bytes of the branches that are read, which go over the network.
         score_seconds: Wall time of all detectors; None where none is trained.
@@ -61,7 +62,7 @@ class Cost:
     n_events: int
     skim_seconds: float
     skim_cpu_seconds: float
-    jets: float
+    jets: float | None
     table_bytes: float
     image_bytes: float
     read_bytes: float
@@ -115,6 +116,7 @@ def calibrate(
             code_digest(),
             config.selection.identity(),
             image.identity() if image else None,
+            config.unblind,
             [[source.file_uuid, len(source)] for source in sources],
             {label: _fingerprint(folder) for label, folder in detectors.items()},
             [platform.node(), platform.processor(), os.cpu_count()],
@@ -201,7 +203,7 @@ def _measure(
             n_events=n,
             skim_seconds=seconds / n,
             skim_cpu_seconds=cpu_seconds / n,
-            jets=record.n_jets / n,
+            jets=None if source.is_data and not config.unblind else record.n_jets / n,
             table_bytes=_bytes_of(folder / "skim" / source.dataset, ".parquet") / n,
             image_bytes=_bytes_of(folder / "skim" / source.dataset, ".npy") / n,
             read_bytes=_compressed_bytes(source, plan),

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeAlias
 
-from oddjet.analysis.pipeline.folder import ReportKey, Run
+from oddjet.analysis.pipeline.folder import Run
+from oddjet.analysis.pipeline.report_key import ReportKey
 from oddjet.analysis.pipeline.train import KEY_FILE
 from oddjet.datasets.disk.checksums import fits
 from oddjet.datasets.disk.state import DamagedStateError, read_state, unseal

@@ -28,6 +28,7 @@ class DatasetPlan:
         read_bytes: Read over the network, or from the disk.
         skim_bytes: Written for the skim, images included.
         score_bytes: Written for the scores table; None where no detector is trained.
+        n_jets: Jets that are selected; None for data that are blinded.
     """
 
     name: str
@@ -39,7 +40,7 @@ class DatasetPlan:
     read_bytes: float
     skim_bytes: float
     score_bytes: float | None
-    n_jets: float
+    n_jets: float | None
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,7 @@ def _dataset_plan(name: str, plan: Plan, cost: Cost) -> DatasetPlan:
         read_bytes=n_events * cost.read_bytes,
         skim_bytes=n_events * (cost.table_bytes + cost.image_bytes),
         score_bytes=None if cost.score_bytes is None else n_events * cost.score_bytes,
-        n_jets=n_events * cost.jets,
+        n_jets=None if cost.jets is None else n_events * cost.jets,
     )
 
 

@@ -8,19 +8,21 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
 
+from oddjet.analysis.config import CONFIG_FILE, AnalysisConfig
 from oddjet.analysis.jobs.damage import (
     Damage,
     damage_of_detector,
     damage_of_run,
     damage_of_table,
 )
+from oddjet.analysis.jobs.step import Fault, State, StepStatus
 from oddjet.analysis.jobs.submit import BATCH, list_jobs, list_rounds, read_batch
-from oddjet.analysis.pipeline.folder import CONFIG_FILE, UNFINISHED, Run
+from oddjet.analysis.pipeline.folder import UNFINISHED, Run
+from oddjet.analysis.scores.blinding import blinding_of, blinding_of_folder
 from oddjet.condor.events import JobState, read_events
 from oddjet.datasets.skims.manifest import (
     MANIFEST,
@@ -41,66 +43,12 @@ __all__ = ["Fault", "State", "StepStatus", "read_status"]
 
 logger = logging.getLogger(__name__)
 
-State = Literal["finished", "damaged", "incomplete", "outdated", "going on", "stopped", "not begun"]
-
 _PART = re.compile(r"[0-9a-f]{20}\.json")
 _TEMPORARY = re.compile(r"\.[0-9a-f]{20}\..*\.(parquet|npy|json)")
 _QUIET_SECONDS = 120.0
 _QUIET_CHUNKS = 3.0
-
-
-@dataclass(frozen=True)
-class Fault:
-    """Something that failed.
-
-    Attributes:
-        where: File and entries, or job.
-        error: Class of the error, or state of the job.
-    """
-
-    where: str
-    error: str
-    message: str
-
-
-@dataclass(frozen=True)
-class StepStatus:
-    """How far a step is.
-
-    Attributes:
-        name: skim, scores, a detector, a round of jobs.
-        state: finished; damaged: a file is not what was written, which is looked for where asked; incomplete: finished with parts missing; outdated: finished, with other
-            files, settings or code than would be used now; going on: something was written lately;
-            stopped: nothing was, and it is not finished; not begun.
-        n_done: Chunks done, of those that are wanted where that is known.
-        n_planned: Chunks in all, None if unknown.
-        n_events: Entries of what is done.
-        n_events_planned: Entries in all, None if unknown.
-        n_writing: Files that are being written.
-        seconds_ago: Since something was written; None where nothing was.
-        faults: What failed, and why.
-    """
-
-    name: str
-    folder: Path
-    state: State
-    n_done: int = 0
-    n_planned: int | None = None
-    n_events: int = 0
-    n_events_planned: int | None = None
-    n_jets: int = 0
-    n_writing: int = 0
-    seconds_ago: float | None = None
-    faults: tuple[Fault, ...] = ()
-    note: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give everything in JSON types."""
-        return {
-            **vars(self),
-            "folder": str(self.folder),
-            "faults": [vars(fault) for fault in self.faults],
-        }
+HIDDEN = "jets of data are not counted while they are blinded"
+"""The note of a step that has some."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +86,9 @@ def read_status(folder: Path | str, *, plan: bool = True, verify: bool = False) 
     if (folder / CONFIG_FILE).is_file():
         return _run_status(folder, plan=plan, verify=verify)
     if (folder / MANIFEST).is_file() or (folder / FAILURES).is_file() or _parts(folder):
-        step = _folder_status(folder, "")
+        manifest = _manifest(folder)
+        blinding = blinding_of_folder(folder, manifest) if manifest is not None else None
+        step = _folder_status(folder, "", hidden=blinding.datasets if blinding else ())
         return [_with_damage(step, damage_of_table(folder)) if verify else step]
     msg = (
         f"{folder} {describe_place(folder, 'holds nothing that oddjet made')}: expected a"
@@ -151,8 +101,10 @@ def _parts(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*/*.json") if _PART.fullmatch(path.name))
 
 
-def _folder_status(folder: Path, name: str, wanted: _Wanted | None = None) -> StepStatus:
-    """Look at a skim or a scores table."""
+def _folder_status(
+    folder: Path, name: str, wanted: _Wanted | None = None, hidden: Collection[str] = ()
+) -> StepStatus:
+    """Look at a skim or a scores table; jets of hidden datasets are not counted."""
     records, newest = _read_records(folder)
     manifest = _manifest(folder)
     if wanted is None and manifest is not None:
@@ -180,6 +132,8 @@ def _folder_status(folder: Path, name: str, wanted: _Wanted | None = None) -> St
     else:
         state = "stopped" if ago is not None or faults else "not begun"
     notes = [f"{n_other} parts are of other files, settings or code"] * bool(n_other)
+    if any(record.dataset in hidden for record in records):
+        notes.append(HIDDEN)
     if state in ("incomplete", "outdated", "stopped"):
         notes.append("repeat the command: what is done is kept, and the rest is made")
     return StepStatus(
@@ -190,12 +144,22 @@ def _folder_status(folder: Path, name: str, wanted: _Wanted | None = None) -> St
         n_planned=n_planned,
         n_events=sum(record.n_events for record in records),
         n_events_planned=wanted.n_events if wanted else None,
-        n_jets=sum(record.n_jets for record in records),
+        n_jets=_shown_jets(records, hidden),
         n_writing=len(writing),
         seconds_ago=ago,
         faults=faults,
         note="; ".join(notes),
     )
+
+
+def _shown_jets(records: Iterable[ChunkRecord], hidden: Collection[str]) -> int:
+    return sum(record.n_jets for record in records if record.dataset not in hidden)
+
+
+def _hidden(config: AnalysisConfig) -> tuple[str, ...]:
+    """Datasets of an analysis of which jets are hidden; their number would tell how many."""
+    blinding = blinding_of(config, config.resolve_fileset().datasets)
+    return blinding.datasets if blinding else ()
 
 
 def _read_records(folder: Path) -> tuple[list[ChunkRecord], float]:
@@ -271,13 +235,15 @@ def _run_status(folder: Path, *, plan: bool, verify: bool) -> list[StepStatus]:
             wanted = _plan_of(run)
         except OddjetError as error:
             problem = str(error)
-    skim = _folder_status(run.skim_folder, "skim", wanted)
+    hidden = _hidden(run.config)
+    skim = _folder_status(run.skim_folder, "skim", wanted, hidden)
     if problem:
-        skim = StepStatus(**{**vars(skim), "note": f"what is planned is not known: {problem}"})
+        told = "; ".join(filter(None, [f"what is planned is not known: {problem}", skim.note]))
+        skim = replace(skim, note=told)
     made = _manifest(run.skim_folder)
     scored = None if made is None else _Wanted(len(made.chunks), made.processed_entries)
     steps = [skim, *(_training_status(place, key) for key, place in run.models.items())]
-    steps.append(_with_strangers(_folder_status(run.scores_folder, "scores", scored), run))
+    steps.append(_with_strangers(_folder_status(run.scores_folder, "scores", scored, hidden), run))
     reported: State = "finished" if run.report.is_file() else "not begun"
     steps.append(StepStatus("report", run.report, reported))
     if not verify:
@@ -338,10 +304,11 @@ def _training_status(place: Path, key: str) -> StepStatus:
 def _batch_status(folder: Path) -> list[StepStatus]:
     """Look at submitted jobs, round by round; what a later round did counts in each that has it."""
     batch = read_batch(folder)
-    return [_round_status(place, batch.step, batch.output) for place in list_rounds(folder)]
+    hidden = _hidden(batch.config)
+    return [_round_status(place, batch.step, batch.output, hidden) for place in list_rounds(folder)]
 
 
-def _round_status(place: Path, step: str, output: Path) -> StepStatus:
+def _round_status(place: Path, step: str, output: Path, hidden: Collection[str]) -> StepStatus:
     events = {process: state for (_, process), state in read_events(place / "jobs.log").items()}
     jobs = [_look_at_job(path, output, events.get(int(path.name))) for path in list_jobs(place)]
     done = [record for job in jobs for record in job.done]
@@ -357,7 +324,7 @@ def _round_status(place: Path, step: str, output: Path) -> StepStatus:
         n_planned=n_planned,
         n_events=sum(record.n_events for record in done),
         n_events_planned=sum(job.n_events for job in jobs),
-        n_jets=sum(record.n_jets for record in done),
+        n_jets=_shown_jets(done, hidden),
         seconds_ago=time.time() - newest if newest else None,
         faults=tuple(fault for job in jobs for fault in job.faults),
         note="jobs: " + ", ".join(f"{states.count(name)} {name}" for name in dict.fromkeys(states)),

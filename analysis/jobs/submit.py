@@ -21,6 +21,7 @@ from oddjet.analysis.config import AnalysisConfig
 from oddjet.analysis.pipeline.folder import Run
 from oddjet.analysis.pipeline.samples import ready_samples
 from oddjet.analysis.pipeline.steps import score_skim, skim_events
+from oddjet.analysis.scores.blinding import blinding_of
 from oddjet.analysis.scores.sample import histogram_settings
 from oddjet.condor.events import JobState, read_events, tail
 from oddjet.condor.site import Cluster
@@ -36,6 +37,7 @@ from oddjet.datasets.disk.secrets import private_file, read_with_secrets, write_
 from oddjet.datasets.disk.validation import validate
 from oddjet.datasets.skims.manifest import Manifest
 from oddjet.errors import ConfigError, OddjetError
+from oddjet.processors.blinding import Blinding
 from oddjet.processors.engine.keys import code_digest
 from oddjet.processors.engine.progress import Reporter, SilentReporter
 from oddjet.processors.engine.rounds import read_failures
@@ -126,6 +128,7 @@ class Collected:
         folder: Folder of their submit file, None where there was nothing to submit.
         missing: Jobs of which chunks are missing.
         manifest: Of the output, as written when all is done; None before.
+        blinding: What of its data is hidden.
     """
 
     n_chunks: int
@@ -135,6 +138,7 @@ class Collected:
     folder: Path | None = None
     missing: tuple[JobReport, ...] = ()
     manifest: Manifest | None = None
+    blinding: Blinding | None = None
 
 
 def submit(
@@ -179,14 +183,14 @@ def submit(
         raise ConfigError(msg)
     config = _absolute(config, site, reporter or SilentReporter())
     submission_lines(folder, config.cluster)  # refuses before anything is done
-    absent = AbsentExecutor()
     try:
-        manifest = _merge(config, step, absent)
+        manifest = _merge(config, step, absent := AbsentExecutor())
     except OddjetError:
         if not absent.chunks:
             raise
     else:
-        return Collected(len(manifest.chunks), len(manifest.chunks), manifest=manifest)
+        n, hidden = len(manifest.chunks), blinding_of(config, manifest.datasets)
+        return Collected(n, n, manifest=manifest, blinding=hidden)
     groups = split_chunks(absent.chunks, jobs=jobs, chunks_per_job=chunks_per_job)
     batch = Batch(
         step=step,
@@ -250,7 +254,8 @@ def collect(
         if not missing:
             for path in [folder / BATCH, *folder.glob(f"round-*/jobs/*/{JOB}")]:
                 private_file(path).unlink(missing_ok=True)
-        return Collected(len(chunks), len(done), missing=_by_job(missing), manifest=manifest)
+        hidden, waiting = blinding_of(batch.config, manifest.datasets), _by_job(missing)
+        return Collected(len(chunks), len(done), 0, None, None, waiting, manifest, hidden)
     if not resubmit:
         return Collected(len(chunks), len(done), missing=_by_job(missing))
     lost = {key: report for key, report in missing.items() if not report.state.is_active}
@@ -308,7 +313,7 @@ def _batch_step(batch: Batch) -> BatchStep:
         code=batch.code,
         skim=run.skim_folder,
         detectors=run.models,
-        histograms=histogram_settings(run.config.hunt),
+        histograms=histogram_settings(run.config.hunt, blinding=run.blinding),
         classes=run.named_classes,
         verify=run.config.verify,
     )

@@ -6,18 +6,23 @@ import json
 import logging
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
-from oddjet.analysis.config import AnalysisConfig, load_config
-from oddjet.analysis.hunt.hunt import Hunt, hunt
+from oddjet.analysis.config import CONFIG_FILE, AnalysisConfig, load_config
+from oddjet.analysis.hunt.hunt import Hunt
+from oddjet.analysis.hunt.ledger import Ledger, ledger_of, read_ledger
 from oddjet.analysis.hunt.limit import limit_hunt
-from oddjet.analysis.hunt.spectra import ScoreHistograms, read_histograms
+from oddjet.analysis.hunt.spectra import HuntedSpectra, ScoreHistograms, read_histograms
 from oddjet.analysis.injection.summary import InjectionResult, read_injection
+from oddjet.analysis.pipeline.looks import look, staged
+from oddjet.analysis.pipeline.report_key import ReportKey
+from oddjet.analysis.scores.blinding import blinding_of
 from oddjet.analysis.scores.columns import ScoreName, main_scores
 from oddjet.analysis.scores.sample import choose_sample, dataset_scales, histogram_settings
 from oddjet.analysis.sculpting.fakes import HuntedIn
@@ -25,9 +30,9 @@ from oddjet.analysis.sculpting.judging import JudgeSettings
 from oddjet.analysis.sculpting.scores import SculptingResult, judge_scores
 from oddjet.analysis.statistics.limits.spectrum import SpectrumLimit
 from oddjet.datasets.disk.atomic import write_text
-from oddjet.datasets.disk.checksums import Verify, file_sha256, fits
+from oddjet.datasets.disk.checksums import Verify, fits
 from oddjet.datasets.disk.secrets import without_secrets
-from oddjet.datasets.disk.state import read_state, write_state
+from oddjet.datasets.disk.state import read_state
 from oddjet.datasets.luminosity.recorded import data_luminosity
 from oddjet.datasets.skims.manifest import (
     MANIFEST,
@@ -40,52 +45,19 @@ from oddjet.errors import ConfigError, InputError, SkimError, TooFewJetsError
 from oddjet.ml.folds import FoldedDetector
 from oddjet.ml.plugins import allow_classes, named_in
 from oddjet.ml.representations.jet_image import JetImage
+from oddjet.processors.blinding import Blinding
 from oddjet.processors.histograms import HistogramSettings
 from oddjet.processors.sample import HeldOut
 from oddjet.processors.scores import Scores, describe_strangers, open_scores
 from oddjet.shown import Shown
-from oddjet.typing import Table
+from oddjet.typing import Bools, Table
 
-__all__ = ["CONFIG_FILE", "UNFINISHED", "ReportKey", "Run"]
+__all__ = ["UNFINISHED", "Run"]
 
 _logger = logging.getLogger(__name__)
 
-CONFIG_FILE = "config.yaml"
-"""The settings of a run, which make its folder one."""
-
 UNFINISHED = ".unfinished"
 """Ends the name of the folder, beside a detector's, of a training that is not finished."""
-
-
-@dataclass(frozen=True)
-class ReportKey:
-    """What a written report follows from, its headline, and its files.
-
-    Attributes:
-        key: Hash of all that it follows from.
-        summary: Name and value of the headline results.
-        hashes: Suffix to SHA-256 of the HTML and the JSON file, and name to that of the settings.
-    """
-
-    key: str
-    summary: tuple[tuple[str, str], ...]
-    hashes: dict[str, str]
-
-    @classmethod
-    def write(cls, path: Path, report: Path, key: str, summary: list[tuple[str, str]]) -> None:
-        """Write the key of a report whose files are written."""
-        hashes = {suffix: file_sha256(report.with_suffix(suffix)) for suffix in (".html", ".json")}
-        hashes[CONFIG_FILE] = file_sha256(report.with_name(CONFIG_FILE))
-        write_state(path, asdict(cls(key, tuple(summary), hashes)))
-
-    def damaged(self, report: Path, verify: Verify = "always") -> list[Path]:
-        """List the files of a report that are not there, or not what was written."""
-        paths = [report.with_suffix(suffix) for suffix in (".html", ".json")]
-        return [
-            p
-            for p in paths
-            if not p.is_file() or not fits(p, self.hashes.get(p.suffix, ""), verify)
-        ]
 
 
 @dataclass(eq=False)
@@ -287,6 +259,18 @@ class Run(Shown):
             return histogram_settings(self.config.hunt)
         return self._hunted_histograms
 
+    @cached_property
+    def blinding(self) -> Blinding | None:
+        """What of the data is hidden; None where nothing is."""
+        return blinding_of(self.config, self.datasets)
+
+    @cached_property
+    def visible(self) -> Bools:
+        """Jets of the scores table that may be seen, (n_jets,): those of data that are not blinded, and all others."""
+        if self.blinding is not None:
+            return self.blinding.visible(self.table)
+        return np.ones(len(self.table["rank"]), np.bool_)
+
     @property
     def _hunted_histograms(self) -> HistogramSettings:
         used = [(model.held_out, model.learned_on) for model in self.detectors.values()]
@@ -296,8 +280,8 @@ class Run(Shown):
             lumi_ifb=self.lumi_ifb,
             held_out=HeldOut.from_detectors(used),
         )
-        scores = [name.column for name in self.main_scores]
-        return histogram_settings(self.config.hunt, scores, sample)
+        scores, sample = [name.column for name in self.main_scores], staged(sample, self.config)
+        return histogram_settings(self.config.hunt, scores, sample, blinding=self.blinding)
 
     @cached_property
     def histograms(self) -> ScoreHistograms:
@@ -309,13 +293,22 @@ class Run(Shown):
 
     @cached_property
     def hunt(self) -> Hunt:
-        """The bump hunt with the main scores."""
-        return hunt(
-            self.histograms.hunted(self._hunted_histograms),
-            self.config.hunt,
-            unblind=self.config.unblind,
-            workers=self.config.cluster.workers,
-        )
+        """The bump hunt with the main scores; one in data is written into the ledger."""
+        wanted = self._hunted_histograms
+
+        def read(settings: HistogramSettings) -> HuntedSpectra:
+            if settings == wanted:
+                return self.histograms.hunted(wanted)
+            filled = read_histograms(self.scores_folder, settings, verify=self.config.verify)
+            return filled.hunted(settings)
+
+        workers = self.config.cluster.workers
+        return look(self.config, self.scores_folder, wanted, read, workers=workers)
+
+    @property
+    def ledger(self) -> Ledger:
+        """The looks at the data of the run, from its folder."""
+        return read_ledger(ledger_of(self.scores_folder))
 
     @property
     def sculpting(self) -> SculptingResult | None:

@@ -21,6 +21,7 @@ from oddjet.analysis.report.sections import (
     headline_numbers,
     images_section,
     injection_section,
+    ledger_section,
     limits_section,
     mass_section,
     provenance_section,
@@ -33,6 +34,7 @@ from oddjet.analysis.report.sections.labels import mass_name, sample_label
 from oddjet.analysis.report.sections.skim import pt_edges
 from oddjet.analysis.report.show import section_of
 from oddjet.analysis.scores.anomalies import AnomalousJet, most_anomalous
+from oddjet.analysis.scores.blinding import shown_cutflow
 from oddjet.analysis.scores.columns import scores_of
 from oddjet.analysis.scores.learning import learning_sentence
 from oddjet.analysis.scores.quality import (
@@ -43,12 +45,14 @@ from oddjet.analysis.scores.quality import (
     signal_jets,
 )
 from oddjet.analysis.scores.sample import hunted_rows
+from oddjet.datasets.folds import event_hash
 from oddjet.datasets.jets import Jets
 from oddjet.datasets.kinematics.geometry import wrap_phi
-from oddjet.datasets.skims.manifest import Manifest
+from oddjet.datasets.skims.manifest import CutStep, Manifest
 from oddjet.datasets.skims.skim import Skim
 from oddjet.ml.representations.jet_image import JetImage
 from oddjet.ml.score_names import ScoreName
+from oddjet.processors.blinding import EVENT
 
 __all__ = ["build_report"]
 
@@ -81,6 +85,7 @@ def build_report(run: Run, seconds: Mapping[str, float]) -> Report:
         *([] if run.sculpting is None else [sculpting_section(run.sculpting)]),
         fit_section(run.hunt),
         bump_hunt_section(run.hunt),
+        *([ledger_section(run.ledger)] if run.hunt.sample.kind == "data" else []),
         *_limits(run),
         *([] if injection is None else [injection_section(injection, label=label)]),
         _anomalies(run),
@@ -98,7 +103,10 @@ def build_report(run: Run, seconds: Mapping[str, float]) -> Report:
         cards=_cards(run, qualities),
         footer=f"oddjet {run.skim.manifest.versions.get('oddjet', '')}",
         summary=headline_numbers(
-            n_jets=run.skim.n_jets, qualities=qualities, hunt=run.hunt, sculpting=run.sculpting
+            n_jets=int(run.visible.sum()),
+            qualities=qualities,
+            hunt=run.hunt,
+            sculpting=run.sculpting,
         ),
     )
 
@@ -106,7 +114,8 @@ def build_report(run: Run, seconds: Mapping[str, float]) -> Report:
 def _cards(run: Run, qualities: list[Quality]) -> tuple[Card, ...]:
     """The headline, with what is missing said first."""
     cards = headline_cards(
-        n_jets=run.skim.n_jets,
+        n_jets=int(run.visible.sum()),
+        blinded=run.blinding is not None,
         qualities=qualities,
         hunt=run.hunt,
         sculpting=run.sculpting,
@@ -126,8 +135,9 @@ def _lead(run: Run) -> str:
     learned = learning_sentence(
         kinds, config.training, config.hunt, maps=config.decorrelation is not None
     )
+    hidden = "" if run.blinding is None else " that are not blinded"
     text = (
-        f"{run.skim.n_jets:,} jets from {len(kinds)} datasets, every jet scored by a model that never saw its "
+        f"{int(run.visible.sum()):,} jets{hidden} from {len(kinds)} datasets, every jet scored by a model that never saw its "
         f"event ({', '.join(run.detectors)}). {learned} The spectrum of {run.hunt.mass} is cut on "
         f"{', '.join(run.hunt.columns)}, fitted and scanned."
     )
@@ -149,20 +159,34 @@ def _cut_flow(run: Run, label: PlotLabel) -> Section:
         for name, number in chunk.counts.items():
             counts[name] = counts.get(name, 0) + number
     pt = np.asarray(run.table["pt"])
-    edges = pt_edges(run.config.selection.pt_min, pt)
+    edges = pt_edges(run.config.selection.pt_min, pt[run.visible])
     spectra = []
     for name in manifest.datasets:
-        counts_in = np.histogram(pt[np.asarray(run.table["dataset"]) == name], edges)[0]
+        chosen = run.visible & (np.asarray(run.table["dataset"]) == name)
+        counts_in = np.histogram(pt[chosen], edges)[0]
         counts_in = counts_in.astype(np.float64)
         spectra.append(Histogram(run.labels[name], edges, counts_in, counts_in))
     return cut_flow_section(
-        manifest.cutflow,
+        _shown_cutflow(run),
         labels=run.labels,
         warnings=warnings,
         datasets=manifest.datasets,
         spectra=spectra,
         label=label,
+        blinding=run.blinding,
     )
+
+
+def _shown_cutflow(run: Run) -> dict[str, tuple[CutStep, ...]]:
+    """The cut flow; of blinded data the cuts on events, and what is selected and may be seen."""
+    flow = shown_cutflow(run.skim.manifest, run.blinding)
+    for name in run.blinding.datasets if run.blinding else ():
+        chosen = run.visible & (np.asarray(run.table["dataset"]) == name)
+        events = event_hash(*(np.asarray(run.table[c])[chosen] for c in EVENT))
+        n = int(np.unique(events).size)
+        seen = CutStep(name="selected, not blinded", n_events=n, n_jets=chosen.sum(), sumw=n)
+        flow[name] = (*flow[name], seen)
+    return flow
 
 
 def _images(run: Run, label: PlotLabel) -> Section:

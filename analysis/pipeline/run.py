@@ -11,8 +11,9 @@ from typing import Any
 
 from oddjet.analysis.config import AnalysisConfig
 from oddjet.analysis.pipeline.check import problems_of_samples
-from oddjet.analysis.pipeline.folder import ReportKey, Run
+from oddjet.analysis.pipeline.folder import Run
 from oddjet.analysis.pipeline.report import build_report
+from oddjet.analysis.pipeline.report_key import ReportKey
 from oddjet.analysis.pipeline.steps import score_skim, skim_events, train_detectors, with_samples
 from oddjet.analysis.report.page import write_report
 from oddjet.datasets.disk.checksums import file_sha256
@@ -84,7 +85,7 @@ def run_chain(
             reporter.log("nothing changed: the report is kept")
             return run
         write_state(run.seconds_file, clock.seconds)
-        _report(run, clock, reporter, key)
+        _report(run, clock, reporter)
     return run
 
 
@@ -100,12 +101,12 @@ def report_again(folder: Path, *, unblind: bool = False, reporter: Reporter | No
     """
     run = Run.open(folder, unblind=unblind)
     with write_log(run.folder):
-        _report(run, _Clock(run.seconds), reporter or SilentReporter(), "written again")
+        _report(run, _Clock(run.seconds), reporter or SilentReporter(), key="written again")
     return run
 
 
-def _report(run: Run, clock: _Clock, reporter: Reporter, key: str) -> None:
-    """Hunt, judge, limit and report; `key` is what the report follows from, for the next call."""
+def _report(run: Run, clock: _Clock, reporter: Reporter, *, key: str = "") -> None:
+    """Hunt, judge, limit and report; `key` is what the report follows from, by default all that it does."""
     for result in ("hunt", "sculpting", "limits"):
         with clock.step(result):
             getattr(run, result)
@@ -116,7 +117,8 @@ def _report(run: Run, clock: _Clock, reporter: Reporter, key: str) -> None:
         (card.title, f"{card.value}  ({card.note})" if card.note else card.value)
         for card in report.cards
     ]
-    ReportKey.write(run.report_key_file, run.report, key, summary)
+    # With what the hunt has added to the ledger.
+    ReportKey.write(run.report_key_file, run.report, key or _report_key(run), summary)
 
 
 def _report_key(run: Run) -> str:
@@ -133,6 +135,7 @@ def _report_key(run: Run) -> str:
             # another time.
             "manifests": [m.model_dump(mode="json", exclude=_NOT_REPORTED) for m in manifests],
             "detectors": {label: model.fingerprint for label, model in run.detectors.items()},
+            "ledger": [sorted({e.key for e in run.ledger.entries}), run.ledger.problems],
             "injection": {str(p.relative_to(injection)): file_sha256(p) for p in results},
         }
     )

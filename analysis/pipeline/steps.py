@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -12,12 +11,19 @@ from typing import Any
 
 from coffea.processor.executor import ExecutorBase
 
-from oddjet.analysis.config import AnalysisConfig, HuntConfig, load_config, read_settings
-from oddjet.analysis.hunt.hunt import Hunt, hunt
-from oddjet.analysis.hunt.spectra import read_histograms
-from oddjet.analysis.pipeline.folder import CONFIG_FILE, Run
+from oddjet.analysis.config import (
+    CONFIG_FILE,
+    AnalysisConfig,
+    load_config,
+    read_settings,
+)
+from oddjet.analysis.hunt.hunt import Hunt
+from oddjet.analysis.hunt.spectra import HuntedSpectra, read_histograms
+from oddjet.analysis.pipeline.folder import Run
+from oddjet.analysis.pipeline.looks import look, staged
 from oddjet.analysis.pipeline.samples import ready_samples
 from oddjet.analysis.pipeline.train import TrainingPlan, train_detector
+from oddjet.analysis.scores.blinding import blinding_of, check_blinding
 from oddjet.analysis.scores.sample import choose_sample, histogram_settings
 from oddjet.condor.cluster import open_executor
 from oddjet.datasets.disk.atomic import write_text
@@ -32,6 +38,7 @@ from oddjet.ml.folder import move_unusable
 from oddjet.ml.folds import INFO_FILE, FoldedDetector
 from oddjet.processors.engine.options import RunOptions
 from oddjet.processors.engine.progress import Reporter, SilentReporter
+from oddjet.processors.histograms import HistogramSettings
 from oddjet.processors.run import run_skim
 from oddjet.processors.sample import HeldOut
 from oddjet.processors.scoring import run_anomaly
@@ -59,16 +66,16 @@ __all__ = [
 _OF_TRAINING = (
     *("name", "output", "detectors", "decorrelation", "training", "folds", "seed", "injection"),
 )
-_OF_HUNT = ("lumi_ifb", "pseudo_data", "unblind")
+_OF_HUNT = ("lumi_ifb", "pseudo_data")
 _OF_FILES = ("fileset", "samples", "selection", "image", "chunk_size", "cluster")
 
 UNUSED_BY_SKIM = (*_OF_TRAINING, *_OF_HUNT, "hunt")
 UNUSED_BY_TRAINING = (
-    *("name", "output", "detectors", "decorrelation", "injection", "verify"),
-    *(*_OF_HUNT, *_OF_FILES),
+    *("name", "output", "detectors", "decorrelation", "injection", "verify", "unblind"),
+    *("unblinding", *_OF_HUNT, *_OF_FILES),
 )
 UNUSED_BY_HUNT = (*_OF_TRAINING, *_OF_FILES)
-UNUSED_BY_VERDICT = (*UNUSED_BY_HUNT, *_OF_HUNT)
+UNUSED_BY_VERDICT = (*UNUSED_BY_HUNT, *_OF_HUNT, "unblind", "unblinding")
 """Settings that each step alone does not look at, so that to set them is refused."""
 
 
@@ -123,8 +130,8 @@ def score_jets(
     allow_missing: bool = False,
     report: Path | None = None,
     reporter: Reporter | None = None,
-) -> int:
-    """Score every jet of a skim, or of files without a skim in between.
+) -> Manifest:
+    """Score every jet of a skim, or of files without a skim in between: the manifest.
 
     Args:
         config: An analysis: the histogram's settings, the cluster and, for files, the selection.
@@ -146,17 +153,20 @@ def score_jets(
         msg = f"the folders of the models name their columns and must differ, received {names}"
         raise ConfigError(msg)
     is_skim = (Path(source) / MANIFEST).exists()
+    opened = open_skim(source, verify=config.verify) if is_skim else load_fileset(source)
+    datasets = opened.manifest.datasets if isinstance(opened, Skim) else opened.datasets
+    blinding = blinding_of(config, datasets)
     with (
         write_log(output),
         open_executor(config.cluster, report=report) as pool,
         reporter.track("score", 0, "jets" if is_skim else "events") as update,
     ):
         scored = run_anomaly(
-            open_skim(source, verify=config.verify) if is_skim else load_fileset(source),
+            opened,
             detectors={model.name: model for model in models},
             output=output,
             executor=pool,
-            histograms=histogram_settings(config.hunt),
+            histograms=histogram_settings(config.hunt, blinding=blinding),
             selection=None if is_skim else config.selection,
             options=RunOptions(
                 chunk_size=config.chunk_size,
@@ -165,7 +175,7 @@ def score_jets(
                 verify=config.verify,
             ),
         )
-    return sum(chunk.n_jets for chunk in scored.manifest.chunks)
+    return scored.manifest
 
 
 def hunt_scores(
@@ -176,7 +186,7 @@ def hunt_scores(
     output: Path | None = None,
     workers: int = 1,
 ) -> Hunt:
-    """Hunt in a scores table.
+    """Hunt in a scores table; a hunt in data is written into the ledger, see `oddjet.analysis.hunt.ledger`.
 
     Args:
         config: An analysis: range, window, working points, luminosity, pseudo-data, unblinding.
@@ -199,18 +209,22 @@ def hunt_scores(
         raise ConfigError(msg)
     manifest = read_manifest(scores)
     datasets = manifest.datasets
+    blinding = blinding_of(config, datasets)
     sample = choose_sample(
         datasets,
         pseudo_data=config.pseudo_data,
         lumi_ifb=data_luminosity(datasets, config.lumi_ifb),
         held_out=HeldOut.from_manifest(manifest, scores),
     )
-    if sample.kind == "data" and not config.unblind:
-        _check_blinding(config.hunt, scores, "--unblind (unblind=True)")
+    if blinding is not None:
+        check_blinding(config, scores, "--unblind (unblind=True)")
     with nullcontext() if output is None else write_log(output.parent):
-        wanted = histogram_settings(config.hunt, columns, sample)
-        spectra = read_histograms(scores, wanted, verify=config.verify).hunted(wanted)
-        result = hunt(spectra, config.hunt, unblind=config.unblind, workers=workers)
+        wanted = histogram_settings(config.hunt, columns, staged(sample, config), blinding=blinding)
+
+        def read(settings: HistogramSettings) -> HuntedSpectra:
+            return read_histograms(scores, settings, verify=config.verify).hunted(settings)
+
+        result = look(config, scores, wanted, read, workers=workers)
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
         write_text(output, json.dumps(jsonable(result.to_dict()), indent=1) + "\n")
@@ -240,24 +254,9 @@ def verdict_settings(
     settings = read_settings(config, changes, output=scores, unused=UNUSED_BY_VERDICT)
     known = read_manifest(scores).datasets
     if any(known[name].kind == "data" for name in datasets or known if name in known):
-        _check_blinding(settings.hunt, scores, "")
+        check_blinding(settings, scores)
     unblind = of_run.is_file() and load_config(of_run).unblind
     return settings.model_copy(update={"unblind": unblind})
-
-
-def _check_blinding(settings: HuntConfig, scores: Path, way_out: str) -> None:
-    """Refuse to show what the run that a scores table belongs to hides."""
-    of_run = scores.absolute().parent / CONFIG_FILE
-    if not of_run.is_file():
-        return
-    hidden, asked = load_config(of_run).hunt.window, settings.window
-    if hidden != asked:
-        msg = (
-            f"{scores} belongs to the run of {of_run}, which hides {hidden[0]:g}–{hidden[1]:g} GeV of "
-            f"the data; here {asked[0]:g}–{asked[1]:g} GeV would be hidden instead. Use the run's "
-            f"settings: --config {shlex.quote(str(of_run))} (config= in Python)"
-        )
-        raise ConfigError(msg + (f"; or {way_out}" if way_out else ""))
 
 
 def with_samples(config: AnalysisConfig, reporter: Reporter) -> AnalysisConfig:

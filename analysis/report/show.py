@@ -7,12 +7,14 @@ import functools
 from matplotlib.figure import Figure
 
 from oddjet.analysis.hunt.histogram import FileHunt
+from oddjet.analysis.hunt.ledger import Ledger
 from oddjet.analysis.hunt.result import Hunt
 from oddjet.analysis.injection.summary import InjectionResult
 from oddjet.analysis.report.figures.encode import figure_bytes
 from oddjet.analysis.report.page import Section, Table, templates
 from oddjet.analysis.report.sections.hunt import histogram_section, scores_section
 from oddjet.analysis.report.sections.injection import injection_section
+from oddjet.analysis.report.sections.ledger import ledger_section
 from oddjet.analysis.report.sections.limits import limits_section
 from oddjet.analysis.report.sections.sculpting import sculpting_section
 from oddjet.analysis.report.sections.skim import skim_section
@@ -39,6 +41,7 @@ def section_of(result: object) -> Section:
 
 section_of.register(Hunt, scores_section)
 section_of.register(FileHunt, histogram_section)
+section_of.register(Ledger, ledger_section)
 section_of.register(SculptingResult, sculpting_section)
 section_of.register(InjectionResult, injection_section)
 section_of.register(Skim, skim_section)

@@ -13,6 +13,7 @@ from oddjet.analysis.statistics.spectrum import whole_bins
 from oddjet.datasets.skims.manifest import DatasetSummary
 from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import ConfigError, FitError, MissingDataError
+from oddjet.processors.blinding import Blinding
 from oddjet.processors.histograms import HistogramSettings
 from oddjet.processors.sample import HeldOut, HuntSample
 from oddjet.typing import Bools, Floats
@@ -143,7 +144,11 @@ def _caveats(datasets: Mapping[str, DatasetSummary], names: Iterable[str]) -> tu
 
 
 def histogram_settings(
-    settings: HuntConfig, scores: Sequence[str] = (), sample: HuntSample | None = None
+    settings: HuntConfig,
+    scores: Sequence[str] = (),
+    sample: HuntSample | None = None,
+    *,
+    blinding: Blinding | None = None,
 ) -> HistogramSettings:
     """Give the histograms that a hunt needs.
 
@@ -151,6 +156,7 @@ def histogram_settings(
         settings: Mass, binning, working points, choice of jets.
         scores: The scores that are hunted with, as histograms are named; the first is the main one.
         sample: The jets that are hunted in; None while they are not known.
+        blinding: What of data is hidden, see `oddjet.analysis.scores.blinding`.
     """
     return HistogramSettings(
         mass=settings.mass,
@@ -161,6 +167,7 @@ def histogram_settings(
         leading_only=settings.jets == "leading",
         hunted=tuple(scores),
         sample=sample,
+        blinding=blinding,
     )
 
 

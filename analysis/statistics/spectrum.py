@@ -10,6 +10,16 @@ import numpy.typing as npt
 from uhi.typing.plottable import PlottableHistogram
 
 from oddjet.analysis.statistics.contents import common_factor, divided_by_width, whole_numbers
+from oddjet.analysis.statistics.masses import (
+    Window,
+    check_edges,
+    check_same_edges,
+    check_window,
+    hull,
+    overlaps,
+    slack_of,
+    whole_bins,
+)
 from oddjet.analysis.statistics.uhi import read_arrays, read_histogram
 from oddjet.errors import FitError, InputError
 from oddjet.typing import Bools, Floats
@@ -24,14 +34,6 @@ __all__ = [
     "overlaps",
     "whole_bins",
 ]
-
-SAME_EDGES = 1e-6
-"""How far apart edges of equal bins may be [narrowest bin]."""
-SLACK = 1e-9
-"""An edge written as 0.1 × 7 must not drag its neighbour in [range]."""
-
-Window: TypeAlias = tuple[float, float]
-"""Lower and upper end of a range of masses, [low, high) [GeV]."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -73,7 +75,7 @@ class Spectrum:
         if counts.ndim != 1:
             msg = f"expected counts of shape (n_bins,), received shape {counts.shape}"
             raise FitError(msg)
-        _check_edges(edges, counts.size)
+        check_edges(edges, counts.size)
         object.__setattr__(self, "edges", edges)
         object.__setattr__(self, "counts", counts)
         hidden = self.hidden
@@ -106,7 +108,8 @@ class Spectrum:
             name: Its name; its own if None.
             is_data: Whether contents are numbers of events; they are unless a `Spectrum` says
                 otherwise.
-            blind_window: Window whose contents are not looked at [GeV].
+            blind_window: Window whose contents are not looked at [GeV], beside one that it has itself: the
+                range that covers both.
 
         Raises:
             InputError: It is no histogram, or a profile; it has other than one axis of numbers; or it was
@@ -117,7 +120,8 @@ class Spectrum:
             histogram = cls(**read_arrays(histogram))
         elif not isinstance(histogram, Spectrum):
             histogram = cls(**read_histogram(histogram, name))
-        changes: dict[str, Any] = {"name": name, "is_data": is_data, "blind_window": blind_window}
+        hidden = hull(histogram.blind_window, blind_window)
+        changes: dict[str, Any] = {"name": name, "is_data": is_data, "blind_window": hidden}
         changes = {key: value for key, value in changes.items() if value is not None}
         return dataclasses.replace(histogram, **changes) if changes else histogram
 
@@ -179,7 +183,7 @@ class Spectrum:
         Raises:
             InputError: No bin does.
         """
-        slack = _slack(self.edges)
+        slack = slack_of(self.edges)
         keep = (self.edges[:-1] >= low - slack) & (self.edges[1:] <= high + slack)
         if not keep.any():
             msg = (
@@ -188,13 +192,17 @@ class Spectrum:
             )
             raise InputError(msg)
         first, last = np.flatnonzero(keep)[[0, -1]]
+        edges, hidden = self.edges[first : last + 2], self.blind_window
+        if hidden is not None:
+            hidden = (max(hidden[0], float(edges[0])), min(hidden[1], float(edges[-1])))
         return dataclasses.replace(
             self,
-            edges=self.edges[first : last + 2],
+            edges=edges,
+            blind_window=hidden if hidden and hidden[0] < hidden[1] else None,
             counts=self.counts[first : last + 1],
             variances=None if self.variances is None else self.variances[first : last + 1],
-            underflow=self.underflow + float(self.counts[:first].sum()),
-            overflow=self.overflow + float(self.counts[last + 1 :].sum()),
+            underflow=self.underflow + float(np.nansum(self.counts[:first])),
+            overflow=self.overflow + float(np.nansum(self.counts[last + 1 :])),
         )
 
     @property
@@ -315,83 +323,3 @@ Histogram: TypeAlias = Spectrum | PlottableHistogram | tuple[npt.ArrayLike, npt.
 def check_counts(histogram: Histogram) -> Spectrum:
     """Make a spectrum of any histogram and check its contents; see `Spectrum.checked`."""
     return Spectrum.from_histogram(histogram).checked()
-
-
-def _slack(edges: Floats) -> float:
-    return SLACK * float(edges[-1] - edges[0])
-
-
-def overlaps(edges: Floats, window: Window) -> Bools:
-    """Which bins share some width with a window [low, high).
-
-    Args:
-        edges: Bin edges, n_bins + 1 of them [GeV].
-        window: Lower and upper end [GeV].
-
-    Returns:
-        Mask of shape (n_bins,).
-
-    >>> overlaps(np.array([0.0, 1.0, 2.0, 3.0]), (1.0, 1.5))
-    array([False,  True, False])
-    """
-    low, high = window
-    slack = _slack(edges)
-    return np.asarray((edges[1:] > low + slack) & (edges[:-1] < high - slack))
-
-
-def check_window(edges: Floats, window: Window, *, name: str = "window") -> Bools:
-    """Mask (n_bins,) of the bins under a window [GeV] that must lie inside the range.
-
-    Raises:
-        FitError: The window is empty, not finite, or reaches outside the range.
-    """
-    low, high = window
-    slack = _slack(edges)
-    if not (np.isfinite(low) and np.isfinite(high) and low < high):
-        msg = f"expected a {name} low < high in GeV, received [{low:g}, {high:g})"
-        raise FitError(msg)
-    if low < edges[0] - slack or high > edges[-1] + slack:
-        msg = (
-            f"the {name} [{low:g}, {high:g}) GeV reaches outside the histogram's range "
-            f"[{edges[0]:g}, {edges[-1]:g}) GeV: widen the mass axis or move the {name}"
-        )
-        raise FitError(msg)
-    return overlaps(edges, window)
-
-
-def whole_bins(edges: Floats, window: Window) -> Window:
-    """Widen a window to the whole bins that it overlaps, as blinding does [GeV].
-
-    Raises:
-        FitError: As `check_window`.
-
-    >>> whole_bins(np.array([0.0, 1.0, 2.0, 3.0]), (1.2, 1.5))
-    (1.0, 2.0)
-    """
-    first, last = np.flatnonzero(check_window(edges, window))[[0, -1]]
-    return float(edges[first]), float(edges[last + 1])
-
-
-def check_same_edges(edges: Floats, wanted: Floats, name: str) -> None:
-    """Check that a background or template, called `name`, has the wanted edges [GeV].
-
-    Raises:
-        FitError: It has others.
-    """
-    width = float(np.diff(wanted).min())
-    if edges.shape == wanted.shape and np.allclose(edges, wanted, rtol=0, atol=SAME_EDGES * width):
-        return
-    msg = (
-        f"{name} has {edges.size - 1} bins in [{edges[0]:g}, {edges[-1]:g}] GeV, the spectrum "
-        f"{wanted.size - 1} in [{wanted[0]:g}, {wanted[-1]:g}] GeV: give both the same bins"
-    )
-    raise FitError(msg)
-
-
-def _check_edges(edges: Floats, n_bins: int) -> None:
-    if edges.ndim != 1 or edges.size != n_bins + 1 or n_bins < 1:
-        msg = f"expected {n_bins + 1} bin edges for {n_bins} bins, received shape {edges.shape}"
-        raise FitError(msg)
-    if not np.all(np.isfinite(edges)) or np.any(np.diff(edges) <= 0):
-        msg = f"bin edges must be finite and increasing, received {edges.tolist()}"
-        raise FitError(msg)

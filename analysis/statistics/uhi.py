@@ -10,7 +10,7 @@ from uhi.typing.plottable import PlottableHistogram
 from oddjet.analysis.statistics.contents import whole_numbers
 from oddjet.errors import InputError
 
-__all__ = ["read_arrays", "read_histogram"]
+__all__ = ["blind_window", "read_arrays", "read_histogram"]
 
 
 def read_arrays(histogram: tuple[Any, ...]) -> dict[str, Any]:
@@ -76,15 +76,42 @@ def read_histogram(histogram: PlottableHistogram, name: str | None) -> dict[str,
         "underflow": underflow,
         "overflow": overflow,
         "caveats": _caveats(histogram),
+        "blind_window": blind_window(_metadata(histogram).get("blinded")),
     }
 
 
-def _caveats(histogram: Any) -> tuple[str, ...]:
+def _metadata(histogram: Any) -> dict[str, Any]:
     """What oddjet wrote into the metadata of its histograms."""
     # hist warns where it is asked for metadata that were not set.
     metadata = getattr(histogram, "__dict__", {}).get("metadata")
-    listed = metadata.get("caveats") if isinstance(metadata, dict) else None
+    return metadata if isinstance(metadata, dict) else {}
+
+
+def _caveats(histogram: Any) -> tuple[str, ...]:
+    listed = _metadata(histogram).get("caveats")
     return tuple(map(str, listed)) if isinstance(listed, list | tuple) else ()
+
+
+def blind_window(told: Any, dataset: str | None = None) -> tuple[float, float] | None:
+    """The masses that a file says are hidden of data [GeV]; None where it says so of none.
+
+    Args:
+        told: What oddjet wrote of its blinding: ``datasets`` and ``window``.
+        dataset: The dataset that is read, None where that is not known; nothing of simulation is hidden.
+
+    Raises:
+        InputError: It says something that oddjet does not write.
+    """
+    if not isinstance(told, dict) or told.get("window") is None:
+        return None
+    try:
+        (low, high), names = map(float, told["window"]), list(told["datasets"])
+    except (KeyError, TypeError, ValueError) as error:
+        msg = (
+            f"what the file says of its blinding cannot be read: {told!r:.200}: make the file again"
+        )
+        raise InputError(msg) from error
+    return (low, high) if dataset is None or dataset in names else None
 
 
 def _keeps_errors(histogram: Any) -> bool:

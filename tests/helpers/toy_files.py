@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import awkward as ak
 import numpy as np
 import uproot
+
+TRUTH = re.compile(r"n|gen|Gen|LHE|\w*_gen")
+"""Branches that data do not have, and counters, which are written anew."""
 
 
 def write_pfnano(path: Path, *, weighted: bool, n_events: int = 30, jets: bool = True) -> Path:
@@ -36,3 +41,27 @@ def write_pfnano(path: Path, *, weighted: bool, n_events: int = 30, jets: bool =
         file.mktree("Events", {n: ak.Array(b).type.content for n, b in branches.items()})
         file["Events"].extend(branches)
     return path
+
+
+def without_truth(
+    simulated: Path, data: Path, change: Callable[[ak.Array], ak.Array] | None = None
+) -> None:
+    """Write simulated events as data are: without the branches of generators, and of a run of CMS."""
+    with uproot.open(simulated) as file:
+        tree = file["Events"]
+        names = tree.keys()
+        events = tree.arrays([name for name in names if not TRUTH.match(name)])
+    events["run"] = ak.full_like(events["run"], 361_001)
+    events = events if change is None else change(events)
+    collections: dict[str, dict[str, ak.Array]] = {}
+    columns: dict[str, ak.Array] = {}
+    for name in events.fields:
+        collection, _, field = name.partition("_")
+        if events[name].ndim > 1:
+            collections.setdefault(collection, {})[field] = events[name]
+        else:
+            columns[name] = events[name]
+    columns |= {name: ak.zip(fields) for name, fields in collections.items()}
+    with uproot.recreate(data) as file:
+        tree = file.mktree("Events", {name: array.type.content for name, array in columns.items()})
+        tree.extend(columns)

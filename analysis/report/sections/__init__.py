@@ -7,6 +7,7 @@ from oddjet.analysis.report.sections.cutflow import cut_flow_section
 from oddjet.analysis.report.sections.hunt import bump_hunt_section, fit_section
 from oddjet.analysis.report.sections.images import images_section
 from oddjet.analysis.report.sections.injection import injection_section
+from oddjet.analysis.report.sections.ledger import ledger_section
 from oddjet.analysis.report.sections.limits import limits_section
 from oddjet.analysis.report.sections.mass import mass_section
 from oddjet.analysis.report.sections.provenance import provenance_section
@@ -25,6 +26,7 @@ __all__ = [
     "headline_numbers",
     "images_section",
     "injection_section",
+    "ledger_section",
     "limits_section",
     "mass_section",
     "provenance_section",

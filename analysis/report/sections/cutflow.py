@@ -11,6 +11,7 @@ from oddjet.analysis.report.figures.style import Histogram, PlotLabel, legend_te
 from oddjet.analysis.report.page import Picture, Section, Table
 from oddjet.analysis.report.sections.reading import reading_numbers, reading_tables
 from oddjet.datasets.skims.manifest import CutStep, DatasetSummary
+from oddjet.processors.blinding import Blinding
 
 __all__ = ["cut_flow_section"]
 
@@ -23,13 +24,15 @@ def cut_flow_section(
     datasets: Mapping[str, DatasetSummary] | None = None,
     spectra: Sequence[Histogram] = (),
     label: PlotLabel | None = None,
+    blinding: Blinding | None = None,
 ) -> Section:
     """Show what each cut left, and the pt spectrum of what is left in the end.
 
     `cutflow` are the steps by dataset, in order; `warnings` what was counted, such as
     jets_without_links, by dataset; `datasets` what the manifest says of each; `spectra` the jet pt
-    of each after the selection.
+    of each after the selection. What `blinding` hides is in none of them: they are made without it.
     """
+    hidden = blinding.datasets if blinding else ()
     names = {name: (labels or {}).get(name) or name for name in cutflow}
     tables = [_flow_table(names[name], steps) for name, steps in cutflow.items()]
     rows = tuple(
@@ -40,7 +43,7 @@ def cut_flow_section(
     if rows:
         caption = "What was counted on the way; nothing of it is silently dropped."
         tables.append(Table(("Dataset", "What", "Number"), rows, caption))
-    tables += reading_tables(datasets or {}, labels)
+    tables += reading_tables(datasets or {}, labels, hidden=hidden)
     return Section(
         title="Selection",
         anchor="selection",
@@ -49,9 +52,14 @@ def cut_flow_section(
                 "Each row is what is left after the cut of that name. Σw is the sum of the "
                 "generator weights of the events left; for data it equals their number."
             ),
+            *([] if blinding is None else [blinding.sentence]),
         ),
         tables=tuple(tables),
-        pictures=_pictures({names[name]: s for name, s in cutflow.items() if s}, spectra, label),
+        pictures=_pictures(
+            {names[name]: s for name, s in cutflow.items() if s and name not in hidden},
+            spectra,
+            label,
+        ),
         numbers={
             name: {
                 "cutflow": [step.model_dump() for step in steps],

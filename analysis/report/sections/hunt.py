@@ -207,7 +207,7 @@ def bump_hunt_section(hunt: Hunt) -> Section:
         anchor="bump-hunt",
         paragraphs=_scan_paragraphs(scan),
         warnings=tuple(warnings),
-        statements=() if scan is None else scan.notes,
+        statements=(*hunt.stage_statements, *(() if scan is None else scan.notes)),
         tables=(Table(headers, tuple(rows), caption),) if rows else (),
         pictures=tuple(pictures),
         numbers={"problem": hunt.problem} if scan is None else scan.to_dict(),
@@ -251,7 +251,7 @@ def _beyond(scan: BumpHunt) -> str:
 def scores_section(hunt: Hunt) -> Section:
     """Show the whole hunt in a scores table at a glance, a line a spectrum."""
     scan = hunt.bump_hunt
-    statements = []
+    statements = list(hunt.stage_statements)
     if scan is not None:
         bound = "≤ " if scan.global_p_is_bound else ""
         statements.append(
@@ -318,8 +318,19 @@ def _toys_picture(hunt: Hunt, scan: BumpHunt) -> Picture:
 
 
 def histogram_section(hunt: FileHunt) -> Section:
-    """Show the scan of one histogram."""
-    scan, best = hunt.bump_hunt, hunt.bump_hunt.best
+    """Show the scan of one histogram; of one that is blinded, the fit beside what is hidden."""
+    scan, fit = hunt.bump_hunt, hunt.fit
+    if scan is None:
+        return Section(
+            title="Bump hunt",
+            anchor="hunt",
+            warnings=(*hunt.caveats, hunt.problem),
+            statements=hunt.notes,
+            tables=(Table(("", "fit"), _window_rows(fit), hunt.spectrum.name),),
+            pictures=() if fit is None else (_sidebands_picture(fit),),
+            numbers=hunt.to_dict(),
+        )
+    best = scan.best
     bound = "≤ " if scan.global_p_is_bound else ""
     background = f"{scan.background}, {scan.function}" if scan.function else scan.background
     rows = (
@@ -344,7 +355,6 @@ def histogram_section(hunt: FileHunt) -> Section:
             else []
         ),
     )
-    fit = hunt.fit
     pictures = (
         *([] if fit is None else [_sidebands_picture(fit)]),
         Picture(

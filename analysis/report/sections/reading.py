@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from oddjet.analysis.report.page import Table
+from oddjet.analysis.report.page import Cell, Table
 from oddjet.datasets.skims.manifest import DatasetSummary
 
 __all__ = ["reading_numbers", "reading_tables"]
 
 
 def reading_tables(
-    datasets: Mapping[str, DatasetSummary], labels: Mapping[str, str] | None = None
+    datasets: Mapping[str, DatasetSummary],
+    labels: Mapping[str, str] | None = None,
+    *,
+    hidden: Collection[str] = (),
 ) -> list[Table]:
-    """Make the tables of how jets were read: constituents against jets, and what is to be known."""
+    """Make the tables of how jets were read: constituents against jets, and what is to be known.
+
+    Numbers of jets of `hidden` datasets, of which some are blinded, are left out.
+    """
     names = {name: (labels or {}).get(name) or name for name in datasets}
-    rows = tuple(
+    rows: tuple[tuple[Cell, ...], ...] = tuple(
         (
             names[name],
-            balance.n_jets,
+            None if name in hidden else balance.n_jets,
             f"{balance.median:.3f}",
             *(f"{tail:.3f}" for tail in balance.tails),
             "raw pt" if balance.is_raw else "pt, maybe corrected: the files have no rawFactor",

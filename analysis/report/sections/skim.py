@@ -12,8 +12,10 @@ from oddjet.analysis.report.figures.style import Histogram, PlotLabel, legend_te
 from oddjet.analysis.report.page import Picture, Section, Table
 from oddjet.analysis.report.sections.cutflow import cut_flow_section
 from oddjet.analysis.report.sections.scores import scores_section
+from oddjet.analysis.scores.blinding import blinding_of_folder, shown_cutflow, shown_jets
 from oddjet.datasets.skims.skim import Skim
 from oddjet.ml.score_names import ScoreName
+from oddjet.processors.blinding import Blinding
 from oddjet.processors.scores import Scores
 
 __all__ = ["pt_edges", "skim_section"]
@@ -24,27 +26,31 @@ SIMULATED = ("background", "signal")
 def skim_section(skim: Skim) -> Section:
     """Show the datasets of a skim or a scores table; pictures are drawn when they are asked for.
 
-    Masses of data are in none of them, nor their scores: they may be blinded.
+    Masses of data are in none of them, nor their scores; nor what their run hides, see `blinding_of_folder`. The
+    rows themselves, and manifests, which say how many there are, are complete.
     """
     manifest = skim.manifest
-    jets = dict.fromkeys(manifest.datasets, 0)
-    for chunk in manifest.chunks:
-        jets[chunk.dataset] += chunk.n_jets
+    blinding = blinding_of_folder(skim.folder, manifest)
+    jets = shown_jets(manifest, blinding)
     rows = tuple(
         (name, dataset.kind, dataset.n_events, jets[name], dataset.cross_section_pb)
         for name, dataset in manifest.datasets.items()
     )
-    pt = Picture(partial(_draw_pt, skim), "Transverse momentum of the jets.", name="pt")
-    flow = cut_flow_section(manifest.cutflow, labels=_labels(skim), label=_label(skim)).pictures
+    pt = Picture(partial(_draw_pt, skim, blinding), "Transverse momentum of the jets.", name="pt")
+    steps = shown_cutflow(manifest, blinding)
+    flow = cut_flow_section(steps, labels=_labels(skim), label=_label(skim), blinding=blinding)
     scores = _score_pictures(skim) if isinstance(skim, Scores) else []
     return Section(
         title=f"{manifest.kind} {skim.folder}",
         anchor=manifest.kind,
-        statements=(f"columns: {', '.join(skim.fields)}",),
+        statements=(
+            f"columns: {', '.join(skim.fields)}",
+            *([] if blinding is None else [blinding.sentence]),
+        ),
         warnings=tuple(manifest.describe_caveats().splitlines()),
         tables=(Table(("dataset", "kind", "events", "jets", "cross section [pb]"), rows),),
-        pictures=(*scores, *flow, pt),
-        numbers=manifest.model_dump(mode="json"),
+        pictures=(*scores, *flow.pictures, pt),
+        numbers=flow.numbers,
     )
 
 
@@ -69,9 +75,14 @@ def _label(skim: Skim) -> PlotLabel:
     return PlotLabel(" and ".join(sorted(kinds)))
 
 
-def _draw_pt(skim: Skim) -> Figure:
+def _draw_pt(skim: Skim, blinding: Blinding | None) -> Figure:
     labels = _labels(skim)
-    pt = {name: np.asarray(skim.jets(name, columns=["pt"])["pt"]) for name in labels}
+    more = blinding.columns if blinding else ()
+    pt = {}
+    for name in labels:
+        jets = skim.jets(name, columns=["pt", *more])
+        seen = blinding.visible(jets, name) if blinding else slice(None)
+        pt[name] = np.asarray(jets["pt"])[seen]
     everything = np.concatenate([np.zeros(0), *pt.values()])
     edges = pt_edges(float(everything.min()) if everything.size else 0.0, everything)
     shapes = [Histogram.fill(legend_text(labels[n]), values, edges) for n, values in pt.items()]

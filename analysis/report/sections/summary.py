@@ -18,13 +18,15 @@ __all__ = ["headline_cards", "headline_numbers"]
 def headline_cards(
     *,
     n_jets: int,
+    blinded: bool = False,
     qualities: Sequence[Quality] = (),
     hunt: Hunt | None = None,
     sculpting: SculptingResult | None = None,
     sculpting_problem: str = "",
 ) -> tuple[Card, ...]:
-    """Make the cards at the top of the report."""
-    cards = [Card("Jets skimmed", f"{n_jets:,}".replace(",", "\u202f"))]
+    """Make the cards at the top of the report; `blinded` where `n_jets` leaves out hidden jets of data."""
+    note = "those of data that are blinded left out" if blinded else ""
+    cards = [Card("Jets skimmed", f"{n_jets:,}".replace(",", "\u202f"), note)]
     for quality in _of_hunted_score(qualities, hunt):
         area = quality.evaluation.auc
         cards.append(

@@ -102,7 +102,7 @@ def scan_jointly(table: JointTable, settings: ScanSettings, *, workers: int = 1)
         FitError: No window fits into the range, or a spectrum cannot be fitted beside any.
         ConfigError: The widths, the function or the number of toys are invalid.
     """
-    windows = make_windows(table.edges, settings.widths, sidebands=True)
+    windows = make_windows(table.edges, settings.widths, sidebands=True, only=settings.windows)
     model, expected, starts = _null(table, settings.function)
     statistic = FittedBeside(model, windows, starts).with_calibration(table.members @ expected)
     background = "fit beside each window"
@@ -137,6 +137,13 @@ def scan_signals(
         raise ConfigError(msg)
     shapes = np.stack([gaussian_fractions(edges, mass=mass, width=width) for mass in masses])
     windows = _cores(table.edges, shapes)
+    if settings.windows is not None:
+        wanted = make_windows(edges, settings.widths, only=settings.windows)
+        ends = list(zip(wanted.firsts.tolist(), wanted.stops.tolist(), strict=True))
+        kept = np.array(
+            [(f, s) in ends for f, s in zip(windows.firsts, windows.stops, strict=True)]
+        )
+        windows, shapes = windows.select(kept), shapes[kept]
     model, expected, starts = _null(table, settings.function)
     statistic = SignalFitted(model, windows, starts, templates=shapes)
     statistic = statistic.with_calibration(table.members @ expected)
@@ -182,7 +189,7 @@ def scan(
     closed = hidden.copy()
     closed[:first] = closed[last + 1 :] = True
     weight = _weights(expected, None if squares is None else np.where(hidden, 0.0, squares), closed)
-    windows = make_windows(edges, settings.widths, hidden=closed)
+    windows = make_windows(edges, settings.widths, hidden=closed, only=settings.windows)
     windows = windows.select(windows.sums(expected + weight) > 0)
     seen = np.where(hidden, 0.0, data.counts)
     table = JointTable((data.name,), edges, np.ones((1, 1), np.bool_), seen[None])

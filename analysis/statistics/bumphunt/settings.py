@@ -23,6 +23,7 @@ class ScanSettings(Settings):
         function: Background function such as ``dijet4``; a family for its order chosen by F-test; or
             ``auto`` for the family too.
         widths: Narrowest and widest window [bins].
+        windows: These windows alone, which begin and end at edges of bins [GeV]; all of `widths` if None.
         signal_width: Standard deviation of a Gaussian signal that is fitted at every bin edge instead
             of testing windows [GeV]; windows if None.
         n_toys: Background-only pseudo-experiments, each fitted again in every window.
@@ -34,6 +35,9 @@ class ScanSettings(Settings):
     range: tuple[float, float] | None = None
     function: Name = DEFAULT
     widths: tuple[Bins, Bins] = (2, 8)
+    windows: tuple[tuple[float, float], ...] | None = Field(
+        default=None, min_length=1, max_length=1000
+    )
     signal_width: float | None = Field(default=None, gt=0, le=100_000)
     n_toys: int = Field(default=1000, ge=0, le=MOST_TOYS)
     max_toys: int = Field(default=1_000_000, ge=0, le=MOST_TOYS)

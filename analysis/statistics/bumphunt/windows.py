@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -70,7 +71,7 @@ class Windows:
             FitError: None is left.
         """
         if not keep.any():
-            msg = "no window holds expected events: the background is zero wherever one could be"
+            msg = "no window is left: the background is zero wherever one could be, or none has a bin on either side"
             raise FitError(msg)
         return Windows(self.edges, self.firsts[keep], self.stops[keep])
 
@@ -100,6 +101,7 @@ def make_windows(
     *,
     hidden: Bools | None = None,
     sidebands: bool = False,
+    only: Sequence[Window] | None = None,
 ) -> Windows:
     """List the windows.
 
@@ -108,9 +110,10 @@ def make_windows(
         widths: Narrowest and widest window [bins].
         hidden: Bins that may not be looked at, shape (n_bins,); no window holds one.
         sidebands: Whether a window needs a bin on either side, for a fit beside it.
+        only: These windows alone, whatever their widths [GeV]; they begin and end at edges.
 
     Raises:
-        ConfigError: The widths are not 1 ≤ narrowest ≤ widest.
+        ConfigError: The widths are not 1 ≤ narrowest ≤ widest, or a window does not begin and end at edges.
         FitError: No window fits.
     """
     edges = np.asarray(edges, dtype=np.float64)
@@ -122,6 +125,10 @@ def make_windows(
     blocked = np.zeros(n_bins) if hidden is None else np.asarray(hidden, dtype=np.float64)
     inside = np.concatenate([[0.0], np.cumsum(blocked)])
     firsts, stops = [], []
+    if only is not None:
+        first, stop = _at_edges(edges, only)
+        fits = (inside[stop] == inside[first]) & (first >= margin) & (stop <= n_bins - margin)
+        return Windows(edges, first, stop).select(fits)
     for width in range(widths[0], min(widths[1], n_bins) + 1):
         first = np.arange(margin, n_bins - width + 1 - margin)
         first = first[inside[first + width] == inside[first]]
@@ -135,6 +142,19 @@ def make_windows(
         )
         raise FitError(msg)
     return Windows(edges, first.astype(np.int64), np.concatenate(stops).astype(np.int64))
+
+
+def _at_edges(edges: Floats, windows: Sequence[Window]) -> tuple[Ints, Ints]:
+    """First bin, and one past the last, of windows that begin and end at edges."""
+    ends = np.array(windows, dtype=np.float64).reshape(-1, 2)
+    places = np.abs(edges[:, None] - ends.ravel()).argmin(axis=0).reshape(-1, 2)
+    slack = 1e-6 * float(np.diff(edges).min())
+    off = (np.abs(edges[places] - ends) > slack).any(axis=1) | (places[:, 0] >= places[:, 1])
+    if off.any():
+        low, high = ends[off][0]
+        msg = f"windows: {low:g}–{high:g} GeV does not begin and end at edges of bins, the lower first"
+        raise ConfigError(msg)
+    return places[:, 0].astype(np.int64), places[:, 1].astype(np.int64)
 
 
 @dataclasses.dataclass(frozen=True)

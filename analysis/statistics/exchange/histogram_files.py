@@ -23,6 +23,7 @@ import hist
 import uproot
 
 from oddjet.analysis.statistics.spectrum import Spectrum
+from oddjet.analysis.statistics.uhi import blind_window
 from oddjet.bounds import MOST_CELLS
 from oddjet.datasets.disk.histograms import (
     histogram_of,
@@ -32,6 +33,7 @@ from oddjet.datasets.disk.histograms import (
 )
 from oddjet.datasets.skims.manifest import check_output
 from oddjet.errors import BadFileError, InputError, OddjetError, did_you_mean
+from oddjet.parsing import parse_json
 
 __all__ = ["histogram_names", "read_histogram"]
 
@@ -39,6 +41,10 @@ __all__ = ["histogram_names", "read_histogram"]
 SYNTAX = "FILE[:NAME][?AXIS=VALUE&...]"
 CAVEATS = "caveats"
 """A text in ROOT files of oddjet: what was accepted of the files that histograms were filled from, a line each."""
+BLINDED = "blinded"
+"""Another, JSON: what of data is hidden in them; in UHI JSON it is in the metadata."""
+HUNTED = "hunted"
+"""Where in files of oddjet the spectra are that are hunted in."""
 UHI_SUFFIXES = (".json", ".zip")
 LARGEST = 32 * MOST_CELLS
 """Of a histogram in ROOT, unpacked [bytes]: contents, Σw² and edges in 8 bytes each."""
@@ -160,10 +166,15 @@ def _from_root(path: Path, name: str) -> Spectrum:
         if (size := file.key(chosen).data_uncompressed_bytes) > LARGEST:
             msg = f"{path}:{chosen} unpacks to {size / 2**20:.0f} MiB: expected at most {LARGEST >> 20}"
             raise InputError(msg)
-        spectrum = Spectrum.from_histogram(file[chosen], name=chosen)
-        told = file.classnames(recursive=False, cycle=False).get(CAVEATS) == "TObjString"
-        caveats = tuple(str(file[CAVEATS]).splitlines()) if told else ()
-    return dataclasses.replace(spectrum, caveats=caveats)
+        kinds = file.classnames(recursive=False, cycle=False)
+        told = {n: str(file[n]) for n in (CAVEATS, BLINDED) if kinds.get(n) == "TObjString"}
+        window = None
+        if BLINDED in told:  # SCORE/DATASET/…, or what is hunted in
+            parts = chosen.split("/")
+            dataset = None if parts[0] == HUNTED or len(parts) < 2 else parts[1]
+            window = blind_window(parse_json(told[BLINDED]), dataset)
+        spectrum = Spectrum.from_histogram(file[chosen], name=chosen, blind_window=window)
+    return dataclasses.replace(spectrum, caveats=tuple(told.get(CAVEATS, "").splitlines()))
 
 
 def _check_class(path: Path, name: str, kind: str) -> None:
@@ -195,7 +206,14 @@ def _from_uhi(path: Path, name: str, choices: dict[str, str]) -> Spectrum:
     chosen = _choose(path, name, sorted(histograms))
     where = f"{path}:{chosen}"
     histogram = histogram_of(histograms[chosen], where)
-    spectrum = Spectrum.from_histogram(_project(histogram, choices, where), name=where)
+    told = histogram.__dict__.get("metadata")
+    projected = _project(histogram, choices, where)
+    dataset = choices.get("dataset", "sum")
+    if isinstance(told, dict) and BLINDED in told and dataset != "sum":
+        window = blind_window(told[BLINDED], dataset)
+        kept = {} if window is None else {BLINDED: told[BLINDED]}
+        projected.metadata = {k: v for k, v in told.items() if k != BLINDED} | kept
+    spectrum = Spectrum.from_histogram(projected, name=where)
     return dataclasses.replace(spectrum, name=chosen)
 
 

@@ -227,6 +227,19 @@ def _check_templates(signals: Sequence[SignalModel]) -> None:
             raise FitError(msg)
 
 
+def _check_visible(spectrum: Spectrum, settings: LimitSettings) -> None:
+    """Refuse an observed limit on data of which masses are not in the file."""
+    if spectrum.blind_window is None or not settings.unblind:
+        return
+    low, high = spectrum.blind_window
+    msg = (
+        f"{spectrum.name or 'the spectrum'}: {low:g}–{high:g} GeV of the data are blinded and not in the file, so no "
+        "limit is observed. Leave --unblind out (unblind=False in Python) for the expected one; or unblind the run that "
+        "the file is of (`oddjet run … --unblind`), which fills it again"
+    )
+    raise FitError(msg)
+
+
 def limit_inputs(
     histogram: Histogram,
     signal: SignalModel,
@@ -255,6 +268,7 @@ def limit_inputs(
     """
     blind = None if settings.unblind or not settings.is_data else signal.window
     spectrum = Spectrum.from_histogram(histogram)
+    _check_visible(spectrum, settings)
     check_window(spectrum.edges, signal.window, name=WINDOW_NAME)
     data = Spectrum.from_histogram(spectrum, is_data=settings.is_data, blind_window=blind)
     shape = signal.shape(data.edges)

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import awkward as ak
 import nbclient
 import nbformat
 import numpy as np
 import pytest
-import uproot
 import yaml
+from toy_files import without_truth
 
 import oddjet
 from oddjet.datasets.simulation import simulate
 from oddjet.errors import ConfigError
 
 pytestmark = pytest.mark.slow
-
-TRUTH = re.compile(r"n|gen|Gen|LHE|\w*_gen")
-"""Branches that data do not have, and counters, which are written anew."""
 
 ANALYSIS = {
     "name": "in a notebook",
@@ -69,27 +63,6 @@ oddjet.limit(histogram, mass=80, width=8).plot()
 oddjet.limit(histogram, mass=80, width=8)
 [oddjet.hunt(histogram, n_toys=100).to_dict()["global_p"], run.to_dict()["title"]]
 """
-
-
-def without_truth(simulated: Path, data: Path) -> None:
-    """Write simulated events as data are: without the branches of generators, and of a run of CMS."""
-    with uproot.open(simulated) as file:
-        tree = file["Events"]
-        names = tree.keys()
-        events = tree.arrays([name for name in names if not TRUTH.match(name)])
-    events["run"] = ak.full_like(events["run"], 361_001)
-    collections: dict[str, dict[str, ak.Array]] = {}
-    columns: dict[str, ak.Array] = {}
-    for name in events.fields:
-        collection, _, field = name.partition("_")
-        if events[name].ndim > 1:
-            collections.setdefault(collection, {})[field] = events[name]
-        else:
-            columns[name] = events[name]
-    columns |= {name: ak.zip(fields) for name, fields in collections.items()}
-    with uproot.recreate(data) as file:
-        tree = file.mktree("Events", {name: array.type.content for name, array in columns.items()})
-        tree.extend(columns)
 
 
 @pytest.fixture(scope="module")

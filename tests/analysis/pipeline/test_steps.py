@@ -10,6 +10,8 @@ from oddjet.analysis.cli.app import app
 from oddjet.analysis.config import read_settings
 from oddjet.analysis.pipeline.folder import Run
 from oddjet.analysis.pipeline.steps import hunt_scores, open_of_run, verdict_settings
+from oddjet.analysis.scores.blinding import blinding_of
+from oddjet.analysis.scores.sample import histogram_settings
 from oddjet.analysis.sculpting.scores import judge_scores
 from oddjet.datasets.files.dataset import Fileset
 from oddjet.datasets.simulation import simulate
@@ -36,7 +38,7 @@ def test_a_hunt_hides_what_the_run_of_its_scores_hides(tmp_path: Path) -> None:
     write_manifest(scores, Manifest(kind="scores", datasets={"d": data}))
     settings = verdict_settings(scores, None, {}, ["d"]).hunt  # without a configuration, the run's
     assert settings.window == (123, 158)
-    words = r"hides 123–158 GeV .*config\.yaml \(config= in Python\)$"
+    words = r"hides msoftdrop in 123–158 GeV .*config\.yaml \(config= in Python\)$"
     with pytest.raises(ConfigError, match=words):
         verdict_settings(scores, None, {"hunt.window": [65, 105]}, ["d"])
     with pytest.raises(ConfigError, match=words):  # data are judged where nothing else is named
@@ -47,9 +49,20 @@ def test_a_hunt_hides_what_the_run_of_its_scores_hides(tmp_path: Path) -> None:
     assert settings_of_shown(tmp_path, scores, unblind=True)
     other = read_settings(None, {}, output=scores)
     with pytest.raises(
-        ConfigError, match=r"hides 123–158 GeV .* 65–105 GeV would be hidden .*--unblind"
+        ConfigError,
+        match=r"hides msoftdrop in 123–158 GeV .* 65–105 GeV would be hidden .*--unblind",
     ):
         hunt_scores(other, scores, ["kmeans_min_d"])
+    masses = read_settings(None, {"hunt.window": [123, 158], "hunt.mass": "mass"}, output=scores)
+    with pytest.raises(ConfigError, match=r"hides msoftdrop in 123.* mass in 123–158 GeV would"):
+        hunt_scores(masses, scores, ["kmeans_min_d"])
+    # A table without a run says itself what it hides.
+    alone = tmp_path / "alone" / "scores"
+    filled = histogram_settings(run.hunt, blinding=blinding_of(run, {"d": data}))
+    config = {"histograms": filled.model_dump(mode="json")}
+    write_manifest(alone, Manifest(kind="scores", config=config, datasets={"d": data}))
+    with pytest.raises(ConfigError, match=r"data blinded: jets with msoftdrop in 120–160 GeV"):
+        hunt_scores(other, alone, ["kmeans_min_d"])
 
 
 def settings_of_shown(folder: Path, scores: Path, *, unblind: bool) -> bool:
