@@ -65,7 +65,7 @@ COMMANDS: dict[str, Command] = {
         simulate="Simulate a built-in process as NanoAODv15-like ROOT; "
         "the same seed gives the same events.",
         skim="Select jets with their constituents out of NanoAOD (Khanal's selection by default).",
-        train="Train a detector on the background of a skim, k-fold, with calibration.",
+        train="Train a detector on the background of a skim, k-fold, with calibration; half the events are held out.",
         score="Score every jet of a skim or of files, and fill the mass histograms.",
         compact="Merge the many small files of a skim or scores table in place; every row is kept.",
     ),
@@ -97,6 +97,11 @@ COMMANDS: dict[str, Command] = {
         "Questions to jets and histograms",
         inject="Put signal into background before training, repeat the whole chain, "
         "and see what is found.",
+    ),
+    **_commands(
+        "certify",
+        "Questions to jets and histograms",
+        certify="Repeat the whole chain on background alone, and see whether its global p is uniform.",
     ),
     **_commands(
         "check",

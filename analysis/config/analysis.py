@@ -15,6 +15,7 @@ from oddjet.analysis.config.blocks import (
     InjectionConfig,
     PseudoData,
 )
+from oddjet.analysis.config.certificate import CertificateConfig
 from oddjet.analysis.config.hunt import HuntConfig
 from oddjet.analysis.config.training import TrainingConfig
 from oddjet.analysis.config.unblinding import UnblindingConfig
@@ -54,6 +55,7 @@ class AnalysisConfig(Settings):
         seed: Seed of all trainings.
         hunt: Histogram, cut and scan.
         injection: What `oddjet inject` injects; ``null`` where nothing is.
+        certificate: How often `oddjet certify` repeats the chain on background alone.
         lumi_ifb: Luminosity of the data [1/fb]; needed where simulation is drawn against data.
         pseudo_data: Drawn from simulation when there is no data.
         unblind: Look into the signal window of data; with stages, test what exploring wrote down.
@@ -78,6 +80,7 @@ class AnalysisConfig(Settings):
     seed: Seed = 1
     hunt: HuntConfig = Field(default_factory=HuntConfig)
     injection: InjectionConfig | None = None
+    certificate: CertificateConfig = Field(default_factory=CertificateConfig)
     lumi_ifb: Luminosity | None = None
     pseudo_data: PseudoData | None = None
     unblind: bool = False

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeAlias
 
+from oddjet.analysis.pipeline.certify import certificate_folder
 from oddjet.analysis.pipeline.folder import Run
 from oddjet.analysis.pipeline.report_key import ReportKey
 from oddjet.analysis.pipeline.train import KEY_FILE
@@ -83,7 +84,7 @@ def damage_of_detector(folder: Path) -> list[Damage]:
 
 
 def damage_of_run(run: Run) -> list[Damage]:
-    """Look at what a run has beside tables and detectors: samples, injections and the report."""
+    """Look at what a run has beside tables and detectors: samples, injections, the certificate and the report."""
     fileset = run.config.fileset
     datasets = fileset.datasets.values() if isinstance(fileset, Fileset) else ()
     damage: list[Damage] = []
@@ -95,7 +96,8 @@ def damage_of_run(run: Run) -> list[Damage]:
                 damage.append((summary_path(path), what))
             elif summary.file_sha256 is not None:
                 damage += _compare({path: summary.file_sha256})
-    damage += _states(run.injection_folder.rglob("*.json"))
+    for folder in (run.injection_folder, certificate_folder(run)):
+        damage += _states(folder.rglob("*.json"))
     damage += _states(path for path in [run.seconds_file, run.report_key_file] if path.is_file())
     kept = read_state(run.report_key_file, ReportKey)
     if kept is not None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import awkward as ak
 import numpy as np
 
+from oddjet.analysis.pipeline.certify import certificate_sections
 from oddjet.analysis.pipeline.folder import Run
 from oddjet.analysis.report.figures.style import Histogram, PlotLabel
 from oddjet.analysis.report.figures.training import LossCurve
@@ -88,6 +89,7 @@ def build_report(run: Run, seconds: Mapping[str, float]) -> Report:
         *([ledger_section(run.ledger)] if run.hunt.sample.kind == "data" else []),
         *_limits(run),
         *([] if injection is None else [injection_section(injection, label=label)]),
+        *certificate_sections(run),
         _anomalies(run),
         provenance_section(
             config=run.settings,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from oddjet.analysis.config import AnalysisConfig
+from oddjet.analysis.pipeline.certify import certificate_folder
 from oddjet.analysis.pipeline.check import problems_of_samples
 from oddjet.analysis.pipeline.folder import Run
 from oddjet.analysis.pipeline.report import build_report
@@ -123,8 +124,11 @@ def _report(run: Run, clock: _Clock, reporter: Reporter, *, key: str = "") -> No
 
 def _report_key(run: Run) -> str:
     """Hash all that a report follows from; the same hash, the same report."""
-    injection = run.injection_folder
-    results = sorted(injection.rglob("*.json")) if injection.is_dir() else []
+    results = [
+        path
+        for folder in (run.injection_folder, certificate_folder(run))
+        for path in sorted(folder.rglob("*.json"))
+    ]
     manifests = [read_manifest(folder) for folder in (run.skim_folder, run.scores_folder)]
     return content_key(
         {
@@ -136,7 +140,7 @@ def _report_key(run: Run) -> str:
             "manifests": [m.model_dump(mode="json", exclude=_NOT_REPORTED) for m in manifests],
             "detectors": {label: model.fingerprint for label, model in run.detectors.items()},
             "ledger": [sorted({e.key for e in run.ledger.entries}), run.ledger.problems],
-            "injection": {str(p.relative_to(injection)): file_sha256(p) for p in results},
+            "experiments": {str(p.relative_to(run.folder)): file_sha256(p) for p in results},
         }
     )
 

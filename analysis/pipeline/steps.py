@@ -65,6 +65,7 @@ __all__ = [
 
 _OF_TRAINING = (
     *("name", "output", "detectors", "decorrelation", "training", "folds", "seed", "injection"),
+    "certificate",
 )
 _OF_HUNT = ("lumi_ifb", "pseudo_data")
 _OF_FILES = ("fileset", "samples", "selection", "image", "chunk_size", "cluster")
