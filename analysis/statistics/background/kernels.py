@@ -5,12 +5,12 @@ Nothing here checks its arguments.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from oddjet.analysis.statistics.background.cholesky import compiled, factorise, solve
 from oddjet.typing import Floats, Ints
 
 __all__ = [
@@ -28,8 +28,6 @@ SIZE = 7
 NEWTON_STEPS = 60
 CONVERGED = 1e-6
 """Twice the distance to the minimum, in units of the log-likelihood, from which one Newton step is the last."""
-
-compiled: Any = numba.njit(cache=True, nogil=True)
 
 
 class Functions(NamedTuple):
@@ -132,41 +130,6 @@ def _copy(values, n, target):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _factorise(matrix, n):  # type: ignore[no-untyped-def]
-    """Cholesky factor in place, in the lower triangle; False if there is none."""
-    for i in range(n):
-        for j in range(i + 1):
-            total = matrix[i, j]
-            for k in range(j):
-                total -= matrix[i, k] * matrix[j, k]
-            if i == j:
-                if not total > 1e-12 * abs(matrix[i, i]) or not np.isfinite(total):
-                    return False
-                matrix[i, i] = np.sqrt(total)
-            else:
-                matrix[i, j] = total / matrix[j, j]
-    return True
-
-
-@compiled
-def _solve(factor, vector, n, solution):  # type: ignore[no-untyped-def]
-    """Solve with the factor; give vector · solution, the squared length of L⁻¹ vector."""
-    length = 0.0
-    for i in range(n):
-        total = vector[i]
-        for k in range(i):
-            total -= factor[i, k] * solution[k]
-        solution[i] = total / factor[i, i]
-        length += solution[i] ** 2
-    for i in range(n - 1, -1, -1):
-        total = solution[i]
-        for k in range(i + 1, n):
-            total -= factor[k, i] * solution[k]
-        solution[i] = total / factor[i, i]
-    return length
-
-
-@compiled
 def _integrate(design, log_weights, nodes, n, q, slope):  # type: ignore[no-untyped-def]
     """Integral of the function over the nodes of a bin, infinite where it overflows, and its slope."""
     total = 0.0
@@ -237,9 +200,9 @@ def _minimise(fit, q, factor):  # type: ignore[no-untyped-def]
     gradient, step, trial = np.empty(SIZE), np.empty(SIZE), np.empty(SIZE)
     value = _accumulate(fit, q, gradient, factor)
     for _ in range(NEWTON_STEPS):
-        if not np.isfinite(value) or not _factorise(factor, size):
+        if not np.isfinite(value) or not factorise(factor, size):
             return np.inf
-        distance = _solve(factor, gradient, size, step)
+        distance = solve(factor, gradient, size, step)
         if distance < CONVERGED:
             for i in range(size):
                 q[i] -= step[i]
@@ -296,13 +259,13 @@ def _predict(fit, q, factor):  # type: ignore[no-untyped-def]
     design, log_weights, begins, n = fit.design, fit.log_weights, fit.begins, fit.n
     if fit.signal.size > 0:
         slope[n] = 1.0
-        return q[n], _solve(factor, slope, n + 1, solution)
+        return q[n], solve(factor, slope, n + 1, solution)
     total = 0.0
     for b in range(fit.first, fit.stop):
         total += _integrate(design, log_weights, (begins[b], begins[b + 1]), n, q, part)
         for j in range(n):
             slope[j] += part[j]
-    return total, _solve(factor, slope, n, solution)
+    return total, solve(factor, slope, n, solution)
 
 
 @compiled

@@ -11,9 +11,8 @@ References:
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -21,63 +20,20 @@ import numpy.typing as npt
 from oddjet.analysis.statistics.background.many import BatchModel
 from oddjet.analysis.statistics.background.signal import gaussian_fractions
 from oddjet.analysis.statistics.bumphunt.joint import JointTable
-from oddjet.analysis.statistics.bumphunt.pvalues import toy_p
-from oddjet.analysis.statistics.bumphunt.ranks import SLACK, extrapolate, ranks
-from oddjet.analysis.statistics.bumphunt.result import BumpHunt, ChannelScan
+from oddjet.analysis.statistics.bumphunt.result import BumpHunt
 from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
 from oddjet.analysis.statistics.bumphunt.statistic import (
     FittedBeside,
     GivenBackground,
     SignalFitted,
-    Statistic,
-    Tested,
-    make_tables,
 )
+from oddjet.analysis.statistics.bumphunt.toys import compare
 from oddjet.analysis.statistics.bumphunt.windows import Windows, make_windows, ranges
 from oddjet.analysis.statistics.spectrum import Histogram, Spectrum, overlaps
 from oddjet.errors import ConfigError, FitError
 from oddjet.typing import Bools, Floats
 
-__all__ = ["scan", "scan_jointly", "scan_signals", "scan_table"]
-
-
-FITS_AT_ONCE = 50_000
-"""Windows of spectra that are fitted in one block: memory stays small, and blocks run side by side."""
-ENOUGH = 10
-"""Where pseudo-experiments are cheap, more are drawn until this many did as well."""
-SAME_RANK = 1.0 + 1e-6
-"""As `ranks.SLACK`, for ranks."""
-FIRST_RANKS = 0.05
-"""How often any spectrum has a rank as small as this says how many spectra there are in effect."""
-
-_log = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Toys:
-    """What pseudo-experiments gave.
-
-    Attributes:
-        smallest: Smallest local p of each, shape (n_toys, n_spectra).
-        exceeding: How many did as well in a window, shape (n_spectra, n_windows).
-        as_bad: How many were fitted as badly beside it, of the same shape.
-        n_failed: Windows without a fit.
-    """
-
-    smallest: Floats
-    exceeding: Floats
-    as_bad: Floats
-    n_failed: int
-
-    @classmethod
-    def joined(cls, parts: Sequence[_Toys]) -> _Toys:
-        """Put parts together."""
-        return cls(
-            np.concatenate([toys.smallest for toys in parts]),
-            np.sum([toys.exceeding for toys in parts], axis=0),
-            np.sum([toys.as_bad for toys in parts], axis=0),
-            sum(toys.n_failed for toys in parts),
-        )
+__all__ = ["scan", "scan_jointly", "scan_signals", "scan_table", "signal_ladder"]
 
 
 def scan_table(table: JointTable, settings: ScanSettings, *, workers: int = 1) -> BumpHunt:
@@ -105,8 +61,8 @@ def scan_jointly(table: JointTable, settings: ScanSettings, *, workers: int = 1)
     windows = make_windows(table.edges, settings.widths, sidebands=True, only=settings.windows)
     model, expected, starts = _null(table, settings.function)
     statistic = FittedBeside(model, windows, starts).with_calibration(table.members @ expected)
-    background = "fit beside each window"
-    return _finish(table, statistic, expected, settings, background=background, workers=workers)
+    draw, background = partial(table.draw, expected), "fit beside each window"
+    return compare(table, statistic, draw, settings, background=background, workers=workers)
 
 
 def scan_signals(
@@ -129,28 +85,14 @@ def scan_signals(
         FitError: A mass is outside the range, or a spectrum cannot be fitted.
         ConfigError: There is no width, or no mass.
     """
-    edges, width = table.edges, settings.signal_width
-    if width is not None and masses is None:
-        masses = edges[(edges >= edges[0] + width) & (edges <= edges[-1] - width)].tolist()
-    if width is None or masses is None or not len(masses):
-        msg = "expected masses and a width of the signal"
-        raise ConfigError(msg)
-    shapes = np.stack([gaussian_fractions(edges, mass=mass, width=width) for mass in masses])
-    windows = _cores(table.edges, shapes)
-    if settings.windows is not None:
-        wanted = make_windows(edges, settings.widths, only=settings.windows)
-        ends = list(zip(wanted.firsts.tolist(), wanted.stops.tolist(), strict=True))
-        kept = np.array(
-            [(f, s) in ends for f, s in zip(windows.firsts, windows.stops, strict=True)]
-        )
-        windows, shapes = windows.select(kept), shapes[kept]
+    windows, shapes = signal_ladder(table.edges, settings, masses)
     model, expected, starts = _null(table, settings.function)
     statistic = SignalFitted(model, windows, starts, templates=shapes)
     statistic = statistic.with_calibration(table.members @ expected)
     spans = (int(windows.widths.min()), int(windows.widths.max()))
     settings = settings.model_copy(update={"widths": spans})
-    background = "signal plus background"
-    return _finish(table, statistic, expected, settings, background=background, workers=workers)
+    draw, background = partial(table.draw, expected), "signal plus background"
+    return compare(table, statistic, draw, settings, background=background, workers=workers)
 
 
 def scan(
@@ -195,8 +137,8 @@ def scan(
     table = JointTable((data.name,), edges, np.ones((1, 1), np.bool_), seen[None])
     statistic = GivenBackground.make(windows, expected, weight, seen)
     settings = settings.model_copy(update={"function": ""})
-    null = statistic.null[None, None]
-    result = _finish(table, statistic, null, settings, background="given", workers=workers)
+    draw = partial(table.draw, statistic.null[None, None])
+    result = compare(table, statistic, draw, settings, background="given", workers=workers)
     empty = ranges(edges, (expected == 0) & ((weight == 0) | closed) & ~hidden)
     return dataclasses.replace(
         result,
@@ -204,104 +146,6 @@ def scan(
         unscanned=ranges(edges, ~windows.covered & ~hidden),
         without_background=tuple((w, float(seen[overlaps(edges, w)].sum())) for w in empty),
     )
-
-
-def _finish(
-    table: JointTable,
-    statistic: Statistic,
-    expected: Floats,
-    settings: ScanSettings,
-    *,
-    background: str,
-    workers: int,
-) -> BumpHunt:
-    """Test the data, draw and test the pseudo-experiments, and compare."""
-    if settings.n_toys < 1:
-        msg = f"expected at least one pseudo-experiment, received n_toys={settings.n_toys}"
-        raise ConfigError(msg)
-    tested = statistic.test(table.spectra[None])
-    seen = tested.local_p[0]
-    for label, row in zip(table.labels, seen, strict=True):
-        if np.isnan(row).all():
-            msg = (
-                f"'{label}': no function of '{settings.function}' can be fitted beside any window: "
-                "too few events or bins; loosen the cut, or use fewer parameters or a wider range"
-            )
-            raise FitError(msg)
-    smallest = np.nanmin(seen, axis=1)
-    toys = _Drawing(table, statistic, expected, tested, settings, workers).enough(smallest)
-    n_toys = len(toys.smallest)
-    places = ranks(np.vstack([smallest, toys.smallest]))
-    first = places[1:].min(axis=1)
-    n_exceeding = int(np.sum(first <= places[0].min() * SAME_RANK))
-    exceeding = np.sum(toys.smallest <= smallest * SLACK, axis=0)
-    shares = (toy_p(number, n_toys) for number in (toys.exceeding, toys.as_bad))
-    tables = make_tables(statistic, tested, *shares)
-    best = int(np.lexsort((smallest, places[0]))[0])
-    in_effect = max(1.0, float(np.mean(first <= FIRST_RANKS)) / FIRST_RANKS)
-    beyond = extrapolate(float(smallest[best]), toys.smallest[:, best], in_effect)
-    _log.info("bump hunt: local p %.3g, %d of %d toys", smallest[best], n_exceeding, n_toys)
-    return BumpHunt(
-        channels=tuple(
-            ChannelScan(label, windows, int(number), n_toys, rank=float(place), toy_min_p=toy)
-            for label, windows, number, place, toy in zip(
-                table.labels, tables, exceeding, places[0], toys.smallest.T, strict=True
-            )
-        ),
-        n_exceeding=n_exceeding,
-        n_toys=n_toys,
-        seed=settings.seed,
-        widths=settings.widths,
-        background=background,
-        function=settings.function,
-        beyond=beyond if n_exceeding < ENOUGH else None,
-        n_toy_windows_without_fit=toys.n_failed,
-        unscanned=ranges(table.edges, ~statistic.windows.covered),
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class _Drawing:
-    """Draws and tests pseudo-experiments in blocks, each with a seed of its own."""
-
-    table: JointTable
-    statistic: Statistic
-    expected: Floats
-    data: Tested
-    settings: ScanSettings
-    workers: int
-
-    def enough(self, smallest: Floats) -> _Toys:
-        """Draw as many as were asked for, and more where they are cheap and too few did as well."""
-        seeds = np.random.SeedSequence(self.settings.seed)
-        toys = self._draw(self.settings.n_toys, seeds)
-        while self.statistic.cheap and np.sum(toys.smallest <= smallest * SLACK) < ENOUGH:
-            more = min(9 * len(toys.smallest), self.settings.max_toys - len(toys.smallest))
-            if more <= 0:
-                break
-            toys = _Toys.joined([toys, self._draw(more, seeds)])
-        return toys
-
-    def _draw(self, n_toys: int, seeds: np.random.SeedSequence) -> _Toys:
-        seen, fit_p = self.data.local_p[0], self.data.fit_p[0]
-        size = max(1, min(n_toys, FITS_AT_ONCE // max(1, seen.size)))
-        sizes = [min(size, n_toys - start) for start in range(0, n_toys, size)]
-        children = seeds.spawn(len(sizes))
-
-        def block(index: int) -> _Toys:
-            rng = np.random.default_rng(children[index])
-            drawn = self.table.draw(self.expected, sizes[index], rng)
-            tested = self.statistic.test_toys(drawn, rng)
-            missing = np.isnan(tested.local_p)
-            p = np.where(missing, 1.0, tested.local_p)
-            as_extreme, as_bad = (
-                (toy <= here * SLACK).sum(axis=0).astype(np.float64)
-                for toy, here in ((p, seen), (tested.fit_p, fit_p))
-            )
-            return _Toys(p.min(axis=2), as_extreme, as_bad, int(missing.sum()))
-
-        with ThreadPoolExecutor(self.workers) as pool:
-            return _Toys.joined(list(pool.map(block, range(len(sizes)))))
 
 
 def _parts_of(background: Spectrum | npt.ArrayLike) -> tuple[npt.ArrayLike, Floats | None]:
@@ -328,6 +172,34 @@ def _null(table: JointTable, function: str) -> tuple[BatchModel, Floats, Floats]
     spectra = table.members @ expected
     starts = np.stack([model.start(spectrum) for spectrum in spectra])
     return model, table.replicated(expected), model.fit_whole(spectra, starts).parameters
+
+
+def signal_ladder(
+    edges: Floats, settings: ScanSettings, masses: Sequence[float] | None = None
+) -> tuple[Windows, Floats]:
+    """Give Gaussian signals their cores and their fractions in the bins: see `scan_signals`.
+
+    Returns:
+        A window a signal, and fractions of the shape (n_signals, n_bins).
+
+    Raises:
+        FitError: A mass is outside the range.
+        ConfigError: There is no width, or no mass.
+    """
+    width = settings.signal_width
+    if width is not None and masses is None:
+        masses = edges[(edges >= edges[0] + width) & (edges <= edges[-1] - width)].tolist()
+    if width is None or masses is None or not len(masses):
+        msg = "expected masses and a width of the signal"
+        raise ConfigError(msg)
+    shapes = np.stack([gaussian_fractions(edges, mass=mass, width=width) for mass in masses])
+    windows = _cores(edges, shapes)
+    if settings.windows is None:
+        return windows, shapes
+    wanted = make_windows(edges, settings.widths, only=settings.windows)
+    ends = list(zip(wanted.firsts.tolist(), wanted.stops.tolist(), strict=True))
+    kept = np.array([(f, s) in ends for f, s in zip(windows.firsts, windows.stops, strict=True)])
+    return windows.select(kept), shapes[kept]
 
 
 def _cores(edges: Floats, shapes: Floats) -> Windows:

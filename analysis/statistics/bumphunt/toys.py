@@ -1,0 +1,179 @@
+"""Pseudo-experiments: tested as the data are, and compared with them.
+
+The BumpHunter statistic of a spectrum is the smallest local p of its windows, and that of a scan of
+many is the smallest rank of these (`bumphunt.ranks`). How pseudo-experiments are drawn is said by
+whoever scans; this module tests them in blocks and counts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeAlias
+
+import numpy as np
+
+from oddjet.analysis.statistics.bumphunt.joint import JointTable
+from oddjet.analysis.statistics.bumphunt.pvalues import toy_p
+from oddjet.analysis.statistics.bumphunt.ranks import SLACK, extrapolate, ranks
+from oddjet.analysis.statistics.bumphunt.result import BumpHunt, ChannelScan
+from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
+from oddjet.analysis.statistics.bumphunt.statistic import Statistic, Tested, make_tables
+from oddjet.analysis.statistics.bumphunt.windows import ranges
+from oddjet.errors import ConfigError, FitError
+from oddjet.typing import Floats
+
+__all__ = ["Draw", "compare"]
+
+Draw: TypeAlias = Callable[[int, np.random.Generator], Floats]
+"""Draws a number of pseudo-experiments: contents of the shape (n, n_spectra, n_bins)."""
+
+FITS_AT_ONCE = 50_000
+"""Windows of spectra that are fitted in one block: memory stays small, and blocks run side by side."""
+ENOUGH = 10
+"""Where pseudo-experiments are cheap, more are drawn until this many did as well."""
+SAME_RANK = 1.0 + 1e-6
+"""As `ranks.SLACK`, for ranks."""
+FIRST_RANKS = 0.05
+"""How often any spectrum has a rank as small as this says how many spectra there are in effect."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Toys:
+    """What pseudo-experiments gave.
+
+    Attributes:
+        smallest: Smallest local p of each, shape (n_toys, n_spectra).
+        exceeding: How many did as well in a window, shape (n_spectra, n_windows).
+        as_bad: How many were fitted as badly beside it, of the same shape.
+        n_failed: Windows without a fit.
+    """
+
+    smallest: Floats
+    exceeding: Floats
+    as_bad: Floats
+    n_failed: int
+
+    @classmethod
+    def joined(cls, parts: Sequence[_Toys]) -> _Toys:
+        """Put parts together."""
+        return cls(
+            np.concatenate([toys.smallest for toys in parts]),
+            np.sum([toys.exceeding for toys in parts], axis=0),
+            np.sum([toys.as_bad for toys in parts], axis=0),
+            sum(toys.n_failed for toys in parts),
+        )
+
+
+def compare(
+    table: JointTable,
+    statistic: Statistic,
+    draw: Draw,
+    settings: ScanSettings,
+    *,
+    background: str,
+    workers: int,
+) -> BumpHunt:
+    """Test the data, draw and test the pseudo-experiments, and compare.
+
+    Args:
+        table: The data.
+        statistic: How windows are tested.
+        draw: How pseudo-experiments are drawn.
+        settings: Number and seed of pseudo-experiments.
+        background: How the background is known: see `BumpHunt`.
+        workers: Threads; the result does not depend on them.
+
+    Raises:
+        FitError: No window of a spectrum could be tested.
+        ConfigError: No pseudo-experiment was asked for.
+    """
+    if settings.n_toys < 1:
+        msg = f"expected at least one pseudo-experiment, received n_toys={settings.n_toys}"
+        raise ConfigError(msg)
+    tested = statistic.test(table.spectra[None])
+    seen = tested.local_p[0]
+    for label, row in zip(table.labels, seen, strict=True):
+        if np.isnan(row).all():
+            msg = (
+                f"'{label}': no function of '{settings.function}' can be fitted beside any window: "
+                "too few events or bins; loosen the cut, or use fewer parameters or a wider range"
+            )
+            raise FitError(msg)
+    smallest = np.nanmin(seen, axis=1)
+    toys = _Drawing(draw, statistic, tested, settings, workers).enough(smallest)
+    n_toys = len(toys.smallest)
+    places = ranks(np.vstack([smallest, toys.smallest]))
+    first = places[1:].min(axis=1)
+    n_exceeding = int(np.sum(first <= places[0].min() * SAME_RANK))
+    exceeding = np.sum(toys.smallest <= smallest * SLACK, axis=0)
+    shares = (toy_p(number, n_toys) for number in (toys.exceeding, toys.as_bad))
+    tables = make_tables(statistic, tested, *shares)
+    best = int(np.lexsort((smallest, places[0]))[0])
+    in_effect = max(1.0, float(np.mean(first <= FIRST_RANKS)) / FIRST_RANKS)
+    beyond = extrapolate(float(smallest[best]), toys.smallest[:, best], in_effect)
+    _log.info("bump hunt: local p %.3g, %d of %d toys", smallest[best], n_exceeding, n_toys)
+    return BumpHunt(
+        channels=tuple(
+            ChannelScan(label, windows, int(number), n_toys, rank=float(place), toy_min_p=toy)
+            for label, windows, number, place, toy in zip(
+                table.labels, tables, exceeding, places[0], toys.smallest.T, strict=True
+            )
+        ),
+        n_exceeding=n_exceeding,
+        n_toys=n_toys,
+        seed=settings.seed,
+        widths=settings.widths,
+        background=background,
+        function=settings.function,
+        beyond=beyond if n_exceeding < ENOUGH else None,
+        n_toy_windows_without_fit=toys.n_failed,
+        unscanned=ranges(table.edges, ~statistic.windows.covered),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Drawing:
+    """Draws and tests pseudo-experiments in blocks, each with a seed of its own."""
+
+    draw: Draw
+    statistic: Statistic
+    data: Tested
+    settings: ScanSettings
+    workers: int
+
+    def enough(self, smallest: Floats) -> _Toys:
+        """Draw as many as were asked for, and more where they are cheap and too few did as well."""
+        seeds = np.random.SeedSequence(self.settings.seed)
+        toys = self._test(self.settings.n_toys, seeds)
+        while self.statistic.cheap and np.sum(toys.smallest <= smallest * SLACK) < ENOUGH:
+            more = min(9 * len(toys.smallest), self.settings.max_toys - len(toys.smallest))
+            if more <= 0:
+                break
+            toys = _Toys.joined([toys, self._test(more, seeds)])
+        return toys
+
+    def _test(self, n_toys: int, seeds: np.random.SeedSequence) -> _Toys:
+        seen, fit_p = self.data.local_p[0], self.data.fit_p[0]
+        size = max(1, min(n_toys, FITS_AT_ONCE // max(1, seen.size)))
+        sizes = [min(size, n_toys - start) for start in range(0, n_toys, size)]
+        children = seeds.spawn(len(sizes))
+
+        def block(index: int) -> _Toys:
+            rng = np.random.default_rng(children[index])
+            drawn = self.draw(sizes[index], rng)
+            tested = self.statistic.test_toys(drawn, rng)
+            missing = np.isnan(tested.local_p)
+            p = np.where(missing, 1.0, tested.local_p)
+            as_extreme, as_bad = (
+                (toy <= here * SLACK).sum(axis=0).astype(np.float64)
+                for toy, here in ((p, seen), (tested.fit_p, fit_p))
+            )
+            return _Toys(p.min(axis=2), as_extreme, as_bad, int(missing.sum()))
+
+        with ThreadPoolExecutor(self.workers) as pool:
+            return _Toys.joined(list(pool.map(block, range(len(sizes)))))
