@@ -39,6 +39,11 @@ class ScoreName:
         return f"{self.raw}_{self.method}" if self.method else self.raw
 
     @property
+    def is_decorrelated(self) -> bool:
+        """Whether it is a decorrelated form."""
+        return self.method not in ("", CALIBRATED)
+
+    @property
     def calibrated(self) -> str:
         """Column of the raw score's calibrated form."""
         return f"{self.raw}_{CALIBRATED}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from oddjet.analysis.statistics.bumphunt.joint import JointTable
 from oddjet.analysis.statistics.bumphunt.result import BumpHunt
 from oddjet.analysis.statistics.bumphunt.scan import scan, scan_table
 from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
+from oddjet.analysis.statistics.conditional.scan import scan_conditionally
 from oddjet.analysis.statistics.spectrum import Histogram, Spectrum, overlaps
 from oddjet.errors import ConfigError, FitError
 from oddjet.typing import Floats
@@ -35,7 +36,9 @@ def hunt(
     """Fit and scan the spectra at every working point of every score.
 
     All spectra are scanned together, so that the global p is corrected for having looked at all of
-    them. A fit that fails is reported with its reason, and its spectrum is not scanned.
+    them. After cuts on decorrelated scores jets that pass are compared with jets that fail
+    (`statistics.conditional`), and functions fitted beside each window are a cross-check of their own; else they
+    are the scan. A fit that fails is reported with its reason, and its spectrum is not scanned so.
 
     Args:
         spectra: The spectra: numbers of jets.
@@ -61,17 +64,24 @@ def hunt(
         for point, counts in zip(spectra.points, joint.spectra, strict=True)
     ]
     points = [_with_methods(point, points[0], settings, blinded=blinded) for point in points]
-    bumps, problem = None, BLINDED
+    bumps, check, problem = None, None, BLINDED
     if not blinded:
         bumps, problem = _scan(joint, points, settings, workers, spectra.tested)
+        wanted = settings.method == "conditional"
+        if (
+            wanted or (settings.method == "auto" and spectra.decorrelated)
+        ) and spectra.tested != ():
+            check = bumps
+            bumps, problem = _try(lambda: scan_conditionally(joint, settings, workers=workers))
     return Hunt(
         spectra.scores,
         spectra.mass,
         spectra.sample,
         blinded,
-        _with_scans(points, bumps),
+        _with_scans(points, bumps, check),
         bumps,
         problem,
+        cross_check=check,
     )
 
 
@@ -93,8 +103,14 @@ def hunt_histogram(
 
     Raises:
         FitError: The histogram is not fit for it: see `Spectrum.checked`; or nothing can be fitted.
-        ConfigError: A background and a signal width are given: one of them.
+        ConfigError: A background and a signal width are given: one of them; or the conditional method.
     """
+    if settings.method == "conditional":
+        msg = (
+            "a histogram holds no jets that fail a cut to compare with: use method: function, or hunt in a "
+            "table of scores"
+        )
+        raise ConfigError(msg)
     if background is None:
         return scan_table(JointTable.from_histogram(histogram), settings, workers=workers)
     if settings.signal_width is not None:
@@ -155,13 +171,26 @@ def _scan(
     ]
     if not fitted:
         return None, "no scan: no spectrum could be fitted"
+    return _try(lambda: scan_table(joint.select(fitted).checked(), settings, workers=workers))
+
+
+def _try(scanned: Callable[[], BumpHunt]) -> tuple[BumpHunt | None, str]:
+    """Scan, or give the reason why there is no scan."""
     try:
-        return scan_table(joint.select(fitted).checked(), settings, workers=workers), ""
+        return scanned(), ""
     except FitError as error:
         _log.warning("no scan: %s", error)
         return None, f"no scan: {error}"
 
 
-def _with_scans(points: Sequence[WorkingPoint], bumps: BumpHunt | None) -> tuple[WorkingPoint, ...]:
-    scans = {} if bumps is None else {channel.label: channel for channel in bumps.channels}
-    return tuple(dataclasses.replace(point, scan=scans.get(point.name)) for point in points)
+def _with_scans(
+    points: Sequence[WorkingPoint], bumps: BumpHunt | None, check: BumpHunt | None
+) -> tuple[WorkingPoint, ...]:
+    scans, checks = (
+        {} if of is None else {channel.label: channel for channel in of.channels}
+        for of in (bumps, check)
+    )
+    return tuple(
+        dataclasses.replace(p, scan=scans.get(p.name), cross_check=checks.get(p.name))
+        for p in points
+    )

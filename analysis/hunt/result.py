@@ -45,9 +45,10 @@ class WorkingPoint:
         edges: Mass bin edges, n_bins + 1 of them [GeV].
         counts: Jets a bin, shape (n_bins,); NaN where blinded.
         fit: The sideband fit beside the signal window, None where it failed.
-        scan: The scan of this spectrum, None without a fit or while blinded.
+        scan: The scan of this spectrum; None while blinded, or where it cannot be tested.
         methods: The background in the signal window by several methods; None where none is good.
         problem: Why there is no fit or no scan; empty where there are both.
+        cross_check: Its scan by functions fitted beside each window, where `scan` is the conditional one.
     """
 
     column: str
@@ -58,6 +59,7 @@ class WorkingPoint:
     scan: ChannelScan | None
     problem: str = ""
     methods: MethodBias | None = None
+    cross_check: ChannelScan | None = None
 
     @property
     def cut_name(self) -> str:
@@ -79,6 +81,7 @@ class WorkingPoint:
             "fit": None if self.fit is None else self.fit.to_dict(),
             "methods": None if self.methods is None else self.methods.to_dict(),
             "bump_hunt": None if self.scan is None else self.scan.to_dict(),
+            "cross_check": None if self.cross_check is None else self.cross_check.to_dict(),
             "problem": self.problem,
         }
 
@@ -93,6 +96,8 @@ class Hunt(Shown):
         bump_hunt: The scan of all these spectra together; None while blinded, or without a fit.
         problem: Why there is no scan; empty where there is one.
         frozen: With stages, what exploring wrote down: in these jets, or for these to test.
+        cross_check: The scan of all spectra by functions, where `bump_hunt` is the conditional one: with a
+            global p of its own, which does not enter the other.
     """
 
     columns: tuple[str, ...]
@@ -103,6 +108,7 @@ class Hunt(Shown):
     bump_hunt: BumpHunt | None
     problem: str = ""
     frozen: Frozen | None = None
+    cross_check: BumpHunt | None = None
 
     @property
     def column(self) -> str:
@@ -154,7 +160,8 @@ class Hunt(Shown):
             fit, scan = point.fit, point.scan
             shape = (fit.name, f"{fit.p_value:.2g}") if fit else ("none", "–")
             if scan is None:
-                rows.append((point.name, jets, *shape, point.problem or self.problem, "–", "–"))
+                why = point.problem or self.problem or "not tested"
+                rows.append((point.name, jets, *shape, why, "–", "–"))
                 continue
             window = f"{scan.window[0]:g}–{scan.window[1]:g}" if scan.has_excess else "no excess"
             bound = "≤ " if scan.n_exceeding == 0 else ""
@@ -171,9 +178,10 @@ class Hunt(Shown):
 
     def to_dict(self) -> dict[str, Any]:
         """Every number, ready for JSON; the windows of each spectrum are with its working point."""
-        scan = None if self.bump_hunt is None else self.bump_hunt.to_dict()
-        if scan is not None:
-            del scan["spectra"]
+        scan, check = (
+            None if of is None else {k: v for k, v in of.to_dict().items() if k != "spectra"}
+            for of in (self.bump_hunt, self.cross_check)
+        )
         return {
             "scores": list(self.columns),
             "mass": self.mass,
@@ -184,5 +192,6 @@ class Hunt(Shown):
             "problem": self.problem,
             "stages": self._stages_dict(),
             **({} if scan is None else scan),
+            "cross_check": check,
             "working_points": [point.to_dict() for point in self.working_points],
         }

@@ -50,6 +50,7 @@ class HuntedSpectra:
         joint: Jets by mass bin and by the spectra that they are in.
         blinding: What of the jets is not in it; None where nothing is hidden.
         tested: Names of the spectra that are scanned; all if None.
+        decorrelated: Whether all scores are decorrelated from the mass.
     """
 
     scores: tuple[str, ...]
@@ -57,6 +58,7 @@ class HuntedSpectra:
     sample: HuntSample
     points: tuple[tuple[str, float], ...]
     joint: JointTable
+    decorrelated: bool
     blinding: Blinding | None = None
     tested: tuple[str, ...] | None = None
 
@@ -86,8 +88,12 @@ class HuntedSpectra:
         filled: HistogramSettings,
         wanted: HistogramSettings,
         sample: HuntSample,
+        decorrelated: Collection[str],
     ) -> HuntedSpectra:
-        """Take the spectra that are wanted out of a joint table: dataset × pattern × mass."""
+        """Take the spectra that are wanted out of a joint table: dataset × pattern × mass.
+
+        `decorrelated` are the scores that are so, among others.
+        """
         patterns: Any = table[::sum, :, :]
         members = [[bit == "1" for bit in pattern] for pattern in patterns.axes[0]]
         joint = JointTable(
@@ -98,8 +104,9 @@ class HuntedSpectra:
         )
         places = [filled.spectra.index(point) for point in wanted.spectra]
         points = tuple(wanted.spectra)
+        flat = all(score in decorrelated for score in wanted.hunted)
         joint = joint.select(places)
-        return cls(wanted.hunted, wanted.mass, sample, points, joint, filled.blinding)
+        return cls(wanted.hunted, wanted.mass, sample, points, joint, flat, filled.blinding)
 
     def jets_by_mass(self, window: Window, *, unblind: bool) -> Floats:
         """Jets before any cut, shape (n_bins,); NaN where data are hidden, in the bins of the window [GeV]."""
@@ -116,11 +123,13 @@ class ScoreHistograms:
     Attributes:
         scales: Dataset to the factor that its weights were multiplied by; 1 for others.
         histograms: Score to dataset × variation × working_point × mass × pt; and the joint table.
+        decorrelated: The scores of the table that are decorrelated from the mass.
     """
 
     settings: HistogramSettings
     scales: Mapping[str, float]
     histograms: Histograms
+    decorrelated: frozenset[str]
 
     def hunted(self, wanted: HistogramSettings) -> HuntedSpectra:
         """Take the spectra that are hunted in; see `read_histograms`.
@@ -131,8 +140,9 @@ class ScoreHistograms:
         if wanted.sample is None or HUNTED not in self.histograms:
             msg = "these histograms hold no jets to hunt in"
             raise ConfigError(msg)
-        table = self.histograms[HUNTED]
-        return HuntedSpectra.from_histogram(table, self.settings, wanted, wanted.sample)
+        return HuntedSpectra.from_histogram(
+            self.histograms[HUNTED], self.settings, wanted, wanted.sample, self.decorrelated
+        )
 
     def mass_spectrum(
         self, score: str, efficiency: float, scales: Mapping[str, float]
@@ -192,6 +202,7 @@ def read_histograms(
                 HistogramSettings.model_validate(config["histograms"]),
                 config.get("scales") or {},
                 load_histograms(path, verify),
+                _decorrelated(table.names),
             )
         except SkimError as error:
             _log.warning("%s. Until then histograms are filled from the table", error)
@@ -214,7 +225,11 @@ def _fill(table: Scores, wanted: HistogramSettings) -> ScoreHistograms:
     if wanted.sample is not None and totals.hunted is not None:
         totals.weights.check(wanted.sample.lumi_ifb or 0.0)
         histograms[HUNTED] = totals.hunted
-    return ScoreHistograms(wanted, {}, histograms)
+    return ScoreHistograms(wanted, {}, histograms, _decorrelated(names))
+
+
+def _decorrelated(columns: Collection[str]) -> frozenset[str]:
+    return frozenset(name.column for name in ScoreName.find_all(columns) if name.is_decorrelated)
 
 
 def fill_spectra(
@@ -234,13 +249,15 @@ def fill_spectra(
         InputError: The table has no such score.
     """
     wanted = histogram_settings(settings, scores)
-    cuts = {score: ScoreName.find(score, table).cut for score in scores}
+    names = {score: ScoreName.find(score, table) for score in scores}
+    cuts = {score: name.cut for score, name in names.items()}
+    decorrelated = {score for score, name in names.items() if name.is_decorrelated}
     _check_mass(wanted.mass, table)
     used = sample.rows(table)
     columns = dict.fromkeys((wanted.mass, "rank", *cuts.values()))
     jets = ak.zip({name: np.asarray(table[name])[used] for name in columns}, depth_limit=1)
     filled, _ = Filler(wanted, cuts, ()).fill_joint_table(jets, sample.kind)
-    return HuntedSpectra.from_histogram(filled, wanted, wanted, sample)
+    return HuntedSpectra.from_histogram(filled, wanted, wanted, sample, decorrelated)
 
 
 def _check_mass(mass: str, columns: Iterable[str]) -> None:

@@ -10,6 +10,15 @@ from oddjet.analysis.report.figures.bumps import p_value_scan, toy_statistics
 from oddjet.analysis.report.figures.fit import sideband_fit
 from oddjet.analysis.report.page import Cell, Picture, Section, Table, p_text
 from oddjet.analysis.report.sections.labels import mass_name, sample_label
+from oddjet.analysis.report.sections.scans import (
+    SCANNED,
+    beyond,
+    cross_check_table,
+    cross_check_text,
+    events,
+    scan_paragraphs,
+    scan_table,
+)
 from oddjet.analysis.statistics.background.fit import BackgroundFit
 from oddjet.analysis.statistics.background.methods import WORST_P
 from oddjet.analysis.statistics.bumphunt.result import BumpHunt, ChannelScan
@@ -166,10 +175,10 @@ def bump_hunt_section(hunt: Hunt) -> Section:
     if hunt.problem and hunt.problem not in {point.problem for point in hunt.working_points}:
         warnings.append(hunt.problem)
     pictures: list[Picture] = []
-    rows: list[tuple[Cell, ...]] = []
+    tables: list[Table] = []
     scan = hunt.bump_hunt
     if scan is not None:
-        rows = [_scan_row(channel) for channel in scan.channels]
+        tables = [scan_table(scan, SCANNED)]
         pictures = [
             _scan_picture(hunt, point, point.scan, scan)
             for point in hunt.working_points
@@ -177,74 +186,26 @@ def bump_hunt_section(hunt: Hunt) -> Section:
         ]
         pictures.append(_toys_picture(hunt, scan))
         warnings += scan.flags
+        if hunt.cross_check is not None:
+            warnings += [f"cross-check: {flag}" for flag in hunt.cross_check.flags]
         if scan.n_toy_windows_without_fit:
             tested = scan.n_toys * scan.n_windows
             warnings.append(
                 f"Beside {scan.n_toy_windows_without_fit} of {tested} windows of "
                 "pseudo-experiments no function could be fitted; they have no p-value."
             )
-    headers = (
-        "Spectrum",
-        "Window [GeV]",
-        "Seen",
-        "Expected",
-        "Local p",
-        "σ",
-        "Local p, fixed background",
-        "Local p, toys",
-        "p over its windows",
-        "Windows",
-        "Goodness of fit p",
-    )
-    caption = (
-        "The most improbable window of each spectrum. Local p: with the uncertainty of the fit, from a "
-        "formula; with the background taken as known; and the share of pseudo-experiments that did as "
-        "well in this very window. Then that in any window of this spectrum. ≤ where none did as well. "
-        "Last, of the fit beside the window: from χ², and how many pseudo-experiments are fitted as badly."
-    )
     return Section(
         title="Bump hunt",
         anchor="bump-hunt",
-        paragraphs=_scan_paragraphs(scan),
+        paragraphs=scan_paragraphs(scan),
         warnings=tuple(warnings),
         statements=(*hunt.stage_statements, *(() if scan is None else scan.notes)),
-        tables=(Table(headers, tuple(rows), caption),) if rows else (),
+        tables=(*tables, *cross_check_table(hunt.cross_check)),
         pictures=tuple(pictures),
-        numbers={"problem": hunt.problem} if scan is None else scan.to_dict(),
-    )
-
-
-def _scan_paragraphs(scan: BumpHunt | None) -> tuple[str, ...]:
-    how = (
-        "Every window of adjacent bins is tested for an excess over a function that is fitted to "
-        "everything beside it, window by window, in the data and again in every pseudo-experiment. "
-        "Working points and detectors share jets, so pseudo-experiments are drawn on the joint "
-        "table of mass and of which cuts a jet passes."
-    )
-    if scan is None:
-        return (how,)
-    bound, more = ("≤\u00a0", "≥\u00a0") if scan.global_p_is_bound else ("", "")
-    best = scan.best
-    return (
-        how,
-        (
-            f"The most improbable window of all {scan.n_windows} in {len(scan.channels)} spectra is "
-            f"{best.window[0]:g}–{best.window[1]:g} GeV ({best.label}). Spectra are compared by the rank of "
-            "their smallest local p among those of their own pseudo-experiments. In "
-            f"{scan.n_exceeding} of {scan.n_toys} background-only pseudo-experiments any spectrum had as "
-            f"small a rank: global p {bound}{p_text(scan.global_p)} = ({scan.n_exceeding} + 1)/"
-            f"({scan.n_toys} + 1), {more}{scan.global_significance:.1f}σ after everything that was "
-            f"looked at.{_beyond(scan)}"
-        ),
-    )
-
-
-def _beyond(scan: BumpHunt) -> str:
-    if scan.beyond is None:
-        return ""
-    return (
-        f" Extrapolated beyond the pseudo-experiments (arXiv:1005.1891) the global p is "
-        f"{p_text(scan.beyond.p)} ± {p_text(scan.beyond.error)}."
+        numbers={
+            **({"problem": hunt.problem} if scan is None else scan.to_dict()),
+            "cross_check": None if hunt.cross_check is None else hunt.cross_check.to_dict(),
+        },
     )
 
 
@@ -256,9 +217,11 @@ def scores_section(hunt: Hunt) -> Section:
         bound = "≤ " if scan.global_p_is_bound else ""
         statements.append(
             f"global p over {scan.n_windows} windows of {len(scan.channels)} spectra: "
-            f"{bound}{scan.global_p:.3g} ({scan.global_significance:.1f}σ, {scan.n_toys} toys){_beyond(scan)}"
+            f"{bound}{scan.global_p:.3g} ({scan.global_significance:.1f}σ, {scan.n_toys} toys){beyond(scan)}"
         )
         statements += scan.notes
+    if (check := hunt.cross_check) is not None:
+        statements.append(cross_check_text(check))
     headers = ("cut", "jets", "fit", "χ² p", "window [GeV]", "local p", "p over its windows")
     return Section(
         title="Hunt",
@@ -274,24 +237,6 @@ def scores_section(hunt: Hunt) -> Section:
 def _is_shown(hunt: Hunt, point: WorkingPoint, scan: BumpHunt) -> bool:
     """The spectra of the main score, and whichever holds the most improbable window."""
     return point in hunt.main_points or point.name == scan.best.label
-
-
-def _scan_row(channel: ChannelScan) -> tuple[Cell, ...]:
-    bound = "≤\u00a0" if channel.n_exceeding == 0 else ""
-    here = "≤\u00a0" if channel.local_p_toys * (channel.n_toys + 1) < 1.5 else ""
-    return (
-        channel.label,
-        f"{channel.window[0]:g}–{channel.window[1]:g}" if channel.has_excess else "no excess",
-        int(channel.observed),
-        f"{_number(channel.expected)} ± {_number(channel.expected_error)}",
-        p_text(channel.local_p),
-        f"{channel.local_significance:.1f}",
-        p_text(channel.local_p_fixed_background),
-        here + p_text(channel.local_p_toys),
-        bound + p_text(channel.spectrum_p),
-        channel.table.n_windows,
-        channel.fit_text,
-    )
 
 
 def _scan_picture(hunt: Hunt, point: WorkingPoint, channel: ChannelScan, scan: BumpHunt) -> Picture:
@@ -339,7 +284,7 @@ def histogram_section(hunt: FileHunt) -> Section:
             f"{best.window[0]:g}–{best.window[1]:g} GeV" if best.has_excess else "no excess",
         ),
         ("seen", f"{best.observed:.0f}"),
-        ("expected", f"{_number(best.expected)} ± {_number(best.expected_error)} ({background})"),
+        ("expected", f"{events(best.expected)} ± {events(best.expected_error)} ({background})"),
         ("local p", f"{best.local_p:.3g} ({best.local_significance:.1f}σ)"),
         ("local p, fixed background", f"{best.local_p_fixed_background:.3g}"),
         ("local p of toys in this window", f"{best.local_p_toys:.3g}"),
@@ -377,11 +322,6 @@ def histogram_section(hunt: FileHunt) -> Section:
         pictures=pictures,
         numbers=hunt.to_dict(),
     )
-
-
-def _number(events: float) -> str:
-    """Events with one decimal, and few events with two digits: 0.0 would hide that they are few."""
-    return f"{events:.1f}" if not 0 < abs(events) < 1 else f"{events:.2g}"
 
 
 def _window_rows(fit: BackgroundFit | None) -> tuple[tuple[str, str], ...]:

@@ -30,7 +30,7 @@ from oddjet.analysis.statistics.bumphunt.windows import WindowTable
 from oddjet.analysis.statistics.spectrum import Window
 from oddjet.typing import Floats
 
-__all__ = ["POOR_FIT", "BumpHunt", "ChannelScan"]
+__all__ = ["CONDITIONAL", "POOR_FIT", "BumpHunt", "ChannelScan"]
 
 RARE = 1e-3
 """Pseudo-experiments contradict a local p where it makes their number rarer than this."""
@@ -38,10 +38,14 @@ FACTOR = 2.0
 """And where it is off by more than this."""
 POOR_FIT = "poor fit"
 """How a flag begins that says so."""
+CONDITIONAL = ("pass against fail beside each window", "signal in pass against fail")
+"""How the background is known in a hunt that is given all jets."""
 WHY_NOT = {
     "fit beside each window": "a fit beside a window needs a bin on either side of it, so an excess at an "
     "end of the range is not found, and spoils the fits",
     "signal plus background": "a signal less than its width from an end looks like background",
+    CONDITIONAL[0]: "a fit beside a window needs a bin on either side of it",
+    CONDITIONAL[1]: "a signal less than its width from an end is cut off",
     "given": "no window of the widths that were asked for fits there and holds expected events",
 }
 
@@ -225,7 +229,8 @@ class BumpHunt:
         n_toys: Pseudo-experiments; more than were asked for where they are cheap.
         widths: Narrowest and widest window [bins].
         background: How the background is known: ``fit beside each window``, ``signal plus
-            background``, or ``given``.
+            background``, ``pass against fail beside each window``, ``signal in pass against fail``, or
+            ``given``.
         function: What was asked for: ``auto``, a family, or one function; empty for a given background.
         beyond: The global p where too few pseudo-experiments did as well to count them, extrapolated;
             None where they are enough, or nothing can be said.
@@ -235,6 +240,7 @@ class BumpHunt:
         unscanned: Ranges that no window reaches [GeV], the blind window aside.
         without_background: Ranges where a given background expects nothing [GeV], with the events that
             were seen there.
+        not_tested: Spectra that the conditional hunt cannot test: no jet fails or passes.
     """
 
     channels: tuple[ChannelScan, ...]
@@ -249,6 +255,7 @@ class BumpHunt:
     blind_window: Window | None = None
     unscanned: tuple[Window, ...] = ()
     without_background: tuple[tuple[Window, float], ...] = ()
+    not_tested: tuple[str, ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -261,6 +268,11 @@ class BumpHunt:
             notes.append(
                 f"the given background expects nothing in {low:g}–{high:g} GeV, where {seen:g} events "
                 "were seen: what that is worth is not known"
+            )
+        if self.not_tested:
+            notes.append(
+                f"{', '.join(self.not_tested)}: not tested, because jets that pass a cut are compared with "
+                "jets that fail it; a function fitted beside each window is the cross-check there"
             )
         notes += [
             f"{channel.label or 'the spectrum'}: {channel.table.n_failed} of {channel.table.n_windows} "
@@ -344,6 +356,7 @@ class BumpHunt:
             "flags": list(self.flags),
             "notes": list(self.notes),
             "unscanned": [list(window) for window in self.unscanned],
+            "not_tested": list(self.not_tested),
             "blind_window": None if self.blind_window is None else list(self.blind_window),
             "spectra": [channel.to_dict() for channel in self.channels],
         }

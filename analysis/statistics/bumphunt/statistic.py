@@ -18,7 +18,15 @@ from oddjet.typing import Floats, Ints
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["FittedBeside", "GivenBackground", "SignalFitted", "Statistic", "Tested", "make_tables"]
+__all__ = [
+    "FittedBeside",
+    "GivenBackground",
+    "SignalFitted",
+    "Statistic",
+    "Tested",
+    "chi2_tail",
+    "make_tables",
+]
 
 MOST_REPLICAS = 50
 """Replicas of a calibration whose variance is taken."""
@@ -100,7 +108,7 @@ def make_tables(
     ]
 
 
-def _chi2_tail(deviance: Floats, ndf: npt.ArrayLike) -> Floats:
+def chi2_tail(deviance: Floats, ndf: npt.ArrayLike) -> Floats:
     """Goodness of fit; NaN without a fit or a degree of freedom."""
     ndf = np.broadcast_to(np.asarray(ndf, dtype=np.float64), deviance.shape)
     return np.where(ndf > 0, special.chdtrc(np.maximum(ndf, 1.0), deviance), np.nan)
@@ -198,7 +206,7 @@ class GivenBackground:
         deviances = np.where(usable, deviances, 0.0)
         beside = deviances.sum(axis=-1, keepdims=True) - self.windows.sums(deviances)
         ndf = usable.sum() - self.windows.sums(usable)
-        return _chi2_tail(np.maximum(beside, 0.0), ndf)
+        return chi2_tail(np.maximum(beside, 0.0), ndf)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -257,7 +265,7 @@ class Refitted(ABC):
         self, deviance: Floats, chosen: npt.NDArray[np.int8], n_bins: Ints | int
     ) -> Floats:
         """Goodness of fits of some bins with the functions that were chosen."""
-        return _chi2_tail(deviance, n_bins - self.model.functions.n_parameters[chosen])
+        return chi2_tail(deviance, n_bins - self.model.functions.n_parameters[chosen])
 
     @abstractmethod
     def _fit(self, spectra: Floats, starts: Floats) -> Tested:
