@@ -97,13 +97,7 @@ def compare(
         raise ConfigError(msg)
     tested = statistic.test(table.spectra[None])
     seen = tested.local_p[0]
-    for label, row in zip(table.labels, seen, strict=True):
-        if np.isnan(row).all():
-            msg = (
-                f"'{label}': no function of '{settings.function}' can be fitted beside any window: "
-                "too few events or bins; loosen the cut, or use fewer parameters or a wider range"
-            )
-            raise FitError(msg)
+    _refuse_untested(table, seen, settings.function)
     smallest = np.nanmin(seen, axis=1)
     toys = _Drawing(draw, statistic, tested, settings, workers).enough(smallest)
     n_toys = len(toys.smallest)
@@ -134,6 +128,16 @@ def compare(
         n_toy_windows_without_fit=toys.n_failed,
         unscanned=ranges(table.edges, ~statistic.windows.covered),
     )
+
+
+def _refuse_untested(table: JointTable, local_p: Floats, function: str) -> None:
+    for label, row in zip(table.labels, local_p, strict=True):
+        if np.isnan(row).all():
+            msg = (
+                f"'{label}': no function of '{function}' can be fitted beside any window: "
+                "too few events or bins; loosen the cut, or use fewer parameters or a wider range"
+            )
+            raise FitError(msg)
 
 
 @dataclasses.dataclass(frozen=True)
