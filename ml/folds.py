@@ -58,9 +58,8 @@ class FoldedDetector(Shown):
     Jets of datasets that no model was trained on, such as signals, are scored by the model of
     their own fold like all others. Any model could score them, but an average of k models has
     another spread than one model, and one fixed model another scale than the rest: in a mixture
-    of signal and background the two would be treated differently for no physical reason.
-
-    Make one with `fit` or `load`.
+    of signal and background the two would be treated differently for no physical reason. Make one with
+    `fit` or `load`.
 
     Attributes:
         label: Prefix of its columns in a scores table.
@@ -161,6 +160,11 @@ class FoldedDetector(Shown):
     def learned_on(self) -> tuple[str, ...]:
         """Names of the datasets that something was learned on: only their held-out events may be hunted in."""
         return tuple(sorted({name for on in self.learned.values() for name in on.datasets}))
+
+    @property
+    def learned_in_json(self) -> dict[str, dict[str, Any]]:
+        """What `learned` says, ready for JSON."""
+        return {what: on.to_dict() for what, on in self.learned.items()}
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -327,7 +331,7 @@ class FoldedDetector(Shown):
                 "seed": self.seed,
                 "k": self.k,
                 "held_out": self.held_out,
-                "learned": {what: on.to_dict() for what, on in self.learned.items()},
+                "learned": self.learned_in_json,
                 "score_names": list(self.raw_score_names),
             }
             if self.methods:

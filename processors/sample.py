@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,17 +28,35 @@ class HeldOut:
     Attributes:
         share: Share of the events of `datasets` that was held out from learning.
         datasets: Those that something was learned on, `""` for all; of others all events are fresh.
+        calibrating: The datasets that maps were learned on, or thresholds where there are no maps.
+        n_calibrating: Effective jets of these, of all masses, that the fewest were learned on.
     """
 
     share: float = 1.0
     datasets: tuple[str, ...] = ()
+    calibrating: tuple[str, ...] = ()
+    n_calibrating: float = 0.0
 
     @classmethod
-    def from_detectors(cls, detectors: Iterable[tuple[float, Iterable[str]]]) -> HeldOut:
-        """Take what no detector was learned on, each its share and datasets: shares are nested."""
-        used = [(share, tuple(names)) for share, names in detectors]
-        names = {name for _, those in used for name in those}
-        return cls(min((s for s, those in used if those), default=1.0), tuple(sorted(names)))
+    def from_detectors(
+        cls, detectors: Iterable[tuple[float, Mapping[str, Mapping[str, Any]]]]
+    ) -> HeldOut:
+        """Take what no detector was learned on: shares are nested.
+
+        Args:
+            detectors: The share that it held out, and what `Learned.to_dict` gives of its `detectors`,
+                `thresholds` and `maps`.
+        """
+        used = [(share, learned) for share, learned in detectors if learned]
+        names = {n for _, learned in used for on in learned.values() for n in on["datasets"]}
+        last = [learned.get("maps") or learned.get("thresholds") for _, learned in used]
+        maps = [on for on in last if on is not None]
+        return cls(
+            min((share for share, _ in used), default=1.0),
+            tuple(sorted(names)),
+            tuple(sorted({name for on in maps for name in on["datasets"]})),
+            min((float(on["n_effective"]) for on in maps), default=0.0),
+        )
 
     @classmethod
     def from_manifest(cls, manifest: Manifest, folder: Path | str) -> HeldOut:
@@ -55,10 +73,7 @@ class HeldOut:
                 f"train` and `oddjet score`"
             )
             raise SkimError(msg)
-        return cls.from_detectors(
-            (d["held_out"], [n for on in d["learned"].values() for n in on["datasets"]])
-            for d in detectors
-        )
+        return cls.from_detectors((d["held_out"], d["learned"]) for d in detectors)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -66,9 +81,9 @@ class HeldOut:
         return ("dataset", *EVENT) if self.datasets else ()
 
     def only(self, names: Iterable[str]) -> HeldOut:
-        """Look at these datasets alone."""
+        """Look for fresh events in these datasets alone."""
         learned = tuple(name for name in names if self.learned_on(name))
-        return HeldOut(self.share, learned) if learned else HeldOut()
+        return replace(self, datasets=learned)
 
     def learned_on(self, dataset: str) -> bool:
         """Whether something was learned on a dataset."""

@@ -82,6 +82,7 @@ def hunt(
         bumps,
         problem,
         cross_check=check,
+        n_calibration=spectra.n_calibration,
     )
 
 

@@ -98,6 +98,8 @@ class Hunt(Shown):
         frozen: With stages, what exploring wrote down: in these jets, or for these to test.
         cross_check: The scan of all spectra by functions, where `bump_hunt` is the conditional one: with a
             global p of its own, which does not enter the other.
+        n_calibration: Effective jets in the mass range that maps, or thresholds where there are none, were
+            learned on; None where not known.
     """
 
     columns: tuple[str, ...]
@@ -109,6 +111,22 @@ class Hunt(Shown):
     problem: str = ""
     frozen: Frozen | None = None
     cross_check: BumpHunt | None = None
+    n_calibration: float | None = None
+
+    @property
+    def n_hunted(self) -> int:
+        """Jets that are hunted in, before any cut on a score; without those of a blinded window."""
+        return int(np.nansum(self.working_points[0].counts))
+
+    @property
+    def calibration_sentence(self) -> str:
+        """How many jets are hunted in for each that cuts were learned on; empty where that is not known."""
+        if not self.n_calibration:
+            return ""
+        return (
+            f"{self.n_hunted:,} jets are hunted in{' outside the blinded window' if self.blinded else ''}, and cuts were "
+            f"learned on {self.n_calibration:,.0f} others: {self.n_hunted / self.n_calibration:.2g} for each of these."
+        )
 
     @property
     def column(self) -> str:
@@ -187,6 +205,8 @@ class Hunt(Shown):
             "mass": self.mass,
             "sample": self.sample.kind,
             "lumi_ifb": self.sample.lumi_ifb,
+            "n_hunted": self.n_hunted,
+            "n_calibration": self.n_calibration,
             "caveats": list(self.sample.caveats),
             "blinded": self.blinded,
             "problem": self.problem,

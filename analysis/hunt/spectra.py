@@ -31,6 +31,7 @@ from oddjet.processors.histograms import (
     HistogramSettings,
     working_point_name,
 )
+from oddjet.processors.sample import HeldOut
 from oddjet.processors.scores import Scores, open_scores
 from oddjet.processors.totals import add_up
 from oddjet.typing import Floats, Table
@@ -51,6 +52,8 @@ class HuntedSpectra:
         blinding: What of the jets is not in it; None where nothing is hidden.
         tested: Names of the spectra that are scanned; all if None.
         decorrelated: Whether all scores are decorrelated from the mass.
+        n_calibration: Effective jets, in the range and of those that are hunted for, that maps, or
+            thresholds where there are none, were learned on; None where not known.
     """
 
     scores: tuple[str, ...]
@@ -61,6 +64,7 @@ class HuntedSpectra:
     decorrelated: bool
     blinding: Blinding | None = None
     tested: tuple[str, ...] | None = None
+    n_calibration: float | None = None
 
     def only(self, labels: Collection[str]) -> HuntedSpectra:
         """Take these spectra alone to be scanned; that of all jets stays beside them.
@@ -140,9 +144,23 @@ class ScoreHistograms:
         if wanted.sample is None or HUNTED not in self.histograms:
             msg = "these histograms hold no jets to hunt in"
             raise ConfigError(msg)
-        return HuntedSpectra.from_histogram(
-            self.histograms[HUNTED], self.settings, wanted, wanted.sample, self.decorrelated
+        table = self.histograms[HUNTED]
+        spectra = HuntedSpectra.from_histogram(
+            table, self.settings, wanted, wanted.sample, self.decorrelated
         )
+        return dataclasses.replace(spectra, n_calibration=self._n_calibration(wanted))
+
+    def _n_calibration(self, wanted: HistogramSettings) -> float | None:
+        """Effective jets in the range that the main score was calibrated on: (Σw)²/Σw² of learning events."""
+        held_out = wanted.sample.held_out if wanted.sample else HeldOut()
+        name = next(iter(wanted.hunted), "")
+        known = list(self.histograms[name].axes["dataset"]) if name in self.histograms else []
+        used = {n: self.scales.get(n, 1.0) for n in held_out.calibrating if n in known}
+        if not used:
+            return None
+        counts, variances = self.mass_spectrum(name, 1.0, used)
+        effective = counts.sum() ** 2 / variances.sum() if variances.sum() > 0 else 0.0
+        return float(min(effective * (1 - held_out.share), held_out.n_calibrating))
 
     def mass_spectrum(
         self, score: str, efficiency: float, scales: Mapping[str, float]

@@ -129,17 +129,19 @@ def take_through(chain: Chain, learning: Jets | Mapping[str, Jets], hunted: Jets
     trained = chain.train(samples)
     table = chain.score(hunted, trained)
     sample = HuntSample("pseudo-data", None, chain.seed)
-    hunts = {
-        column: hunt(fill_spectra(table, [column], sample, chain.hunt), chain.hunt)
-        for column in chain.columns(trained)
-    }
     calibrating = samples["thresholds" if chain.decorrelation is None else "maps"]
+    n_calibration = int(np.count_nonzero(hunted_rows(calibrating, chain.hunt)))
+    hunts = {}
+    for column in chain.columns(trained):
+        spectra = fill_spectra(table, [column], sample, chain.hunt)
+        spectra = dataclasses.replace(spectra, n_calibration=n_calibration)
+        hunts[column] = hunt(spectra, chain.hunt)
     return Passage(
         trained,
         table,
         hunts,
         int(np.count_nonzero(hunted_rows(hunted, chain.hunt))),
-        int(np.count_nonzero(hunted_rows(calibrating, chain.hunt))),
+        n_calibration,
     )
 
 

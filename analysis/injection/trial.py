@@ -42,16 +42,14 @@ from oddjet.datasets.jets import Jets
 from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import FitError
 from oddjet.ml import detector_class
+from oddjet.ml.decorrelation import DECORRELATIONS
 from oddjet.ml.score_names import ScoreName
 from oddjet.typing import Bools
 
-__all__ = ["InjectionTrial", "net_excess_kept", "run_trial", "trial_key"]
+__all__ = ["InjectionTrial", "divided_jets", "net_excess_kept", "run_trial", "trial_key"]
 
 CODE = (
     "oddjet.ml.folds",
-    "oddjet.ml.decorrelation.ddt",
-    "oddjet.ml.decorrelation.quantile_map",
-    "oddjet.ml.decorrelation.quantile_boosting",
     "oddjet.analysis.injection.chain",
     "oddjet.analysis.injection.mixture",
     "oddjet.analysis.injection.trial",
@@ -129,7 +127,9 @@ def trial_key(trial: InjectionTrial) -> str:
         trial.folds,
         trial.training.model_dump(mode="json"),
     ]
-    code = dependency_digest(detector_class(trial.detector.name).__module__, *CODE)
+    methods = trial.decorrelation.methods if trial.decorrelation else {}
+    maps = [(DECORRELATIONS[m] if m in DECORRELATIONS else m).partition(":")[0] for m in methods]
+    code = dependency_digest(detector_class(trial.detector.name).__module__, *CODE, *maps)
     return content_key([parts, settings, code])
 
 
@@ -190,7 +190,7 @@ class _Experiment:
 
 def _experiment(trial: InjectionTrial) -> dict[str, Any]:
     settings, chain = trial.hunt, trial.chain
-    jets, learning = _divided(trial)
+    jets, learning = divided_jets(trial)
     passage = take_through(chain, learning, jets)
     pure = {role: those[~_is_signal(those, trial)] for role, those in learning.items()}
     taught = any(len(pure[role]) < len(learning[role]) for role in ("thresholds", "maps"))
@@ -228,7 +228,7 @@ def _experiment(trial: InjectionTrial) -> dict[str, Any]:
     }
 
 
-def _divided(trial: InjectionTrial) -> tuple[Jets, dict[str, Jets]]:
+def divided_jets(trial: InjectionTrial) -> tuple[Jets, dict[str, Jets]]:
     """Draw the jets that are hunted in, and those that detectors, thresholds and maps are learned on."""
     background = _jets(trial.skim, trial.background, trial.verify)
     signal = _jets(trial.skim, (trial.injection.signal,), trial.verify)

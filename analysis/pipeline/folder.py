@@ -273,7 +273,7 @@ class Run(Shown):
 
     @property
     def _hunted_histograms(self) -> HistogramSettings:
-        used = [(model.held_out, model.learned_on) for model in self.detectors.values()]
+        used = [(model.held_out, model.learned_in_json) for model in self.detectors.values()]
         sample = choose_sample(
             self.datasets,
             pseudo_data=self.config.pseudo_data,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -114,7 +115,7 @@ def choose_sample(
     if data:
         scales, fresh = dict.fromkeys(data, 1.0), held_out.only(data)
         if fresh.datasets:  # also of data that came later, so that there is one luminosity
-            fresh = _checked(HeldOut(fresh.share, tuple(data)))
+            fresh = _checked(replace(fresh, datasets=tuple(data)))
             lumi_ifb = lumi_ifb and lumi_ifb * fresh.share
         caveats = _caveats(datasets, scales)
         return HuntSample("data", lumi_ifb, scales=scales, caveats=caveats, held_out=fresh)

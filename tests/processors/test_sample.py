@@ -70,13 +70,18 @@ def test_only_fresh_events_are_hunted_in_and_stand_for_all() -> None:
 
 
 def test_shares_of_several_detectors_are_nested() -> None:
-    both = HeldOut.from_detectors([(0.5, ["qcd"]), (0.3, ["run"]), (0.1, [])])
-    assert both == HeldOut(0.3, ("qcd", "run"))
-    assert both.only(["w"]) == HeldOut.from_detectors([]) == HeldOut()
-    on = {"maps": {"datasets": ["run"]}, "detectors": {"datasets": ["qcd"]}}
-    config = {"detectors": [{"label": "a", "held_out": 0.4, "learned": on}]}
+    def on(name: str, n_effective: float) -> dict[str, Any]:
+        return {"datasets": [name], "n_jets": 9, "n_effective": n_effective}
+
+    first = {"detectors": on("qcd", 9), "thresholds": on("qcd", 8), "maps": on("run", 7)}
+    second = {"detectors": on("qcd", 9), "thresholds": on("qcd", 6)}
+    both = HeldOut.from_detectors([(0.5, first), (0.3, second), (0.1, {})])
+    assert both == HeldOut(0.3, ("qcd", "run"), ("qcd", "run"), 6.0)
+    assert both.only(["w", "run"]).datasets == ("run",)
+    assert HeldOut.from_detectors([]) == HeldOut()
+    config = {"detectors": [{"label": "a", "held_out": 0.4, "learned": first}]}
     manifest = Manifest(kind="scores", datasets={}, config=config)
-    assert HeldOut.from_manifest(manifest, "scores") == HeldOut(0.4, ("qcd", "run"))
+    assert HeldOut.from_manifest(manifest, "scores") == HeldOut(0.4, ("qcd", "run"), ("run",), 7.0)
     old = Manifest(kind="scores", datasets={}, config={"detectors": [{"label": "a"}]})
     with pytest.raises(SkimError, match="held no events out"):
         HeldOut.from_manifest(old, "scores")

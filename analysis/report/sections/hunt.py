@@ -199,7 +199,11 @@ def bump_hunt_section(hunt: Hunt) -> Section:
         anchor="bump-hunt",
         paragraphs=scan_paragraphs(scan),
         warnings=tuple(warnings),
-        statements=(*hunt.stage_statements, *(() if scan is None else scan.notes)),
+        statements=(
+            *hunt.stage_statements,
+            *filter(None, (hunt.calibration_sentence,)),
+            *(() if scan is None else scan.notes),
+        ),
         tables=(*tables, *cross_check_table(hunt.cross_check)),
         pictures=tuple(pictures),
         numbers={

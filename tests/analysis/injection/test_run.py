@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from injected import SETTINGS, config
 
-from oddjet.analysis.config import AnalysisConfig
 from oddjet.analysis.injection.run import plan_trials, run_injection
 from oddjet.analysis.injection.summary import InjectionResult, read_injection
 from oddjet.analysis.injection.trial import trial_key
@@ -18,24 +18,6 @@ from oddjet.analysis.report.sections.injection import injection_section
 from oddjet.analysis.report.write import write_section
 from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import ConfigError, ProcessingError
-
-SETTINGS: dict[str, Any] = {
-    "name": "toy",
-    "output": "unused",
-    "fileset": {"datasets": {"qcd": {"kind": "background", "files": {"toy.root": "Events"}}}},
-    "detectors": [{"name": "observables", "cut": "tau21"}],
-    "decorrelation": {"methods": ["ddt"]},
-    "hunt": {
-        "range": [40, 240], "bin_width": 10, "window": [100, 140], "working_points": [0.2],
-        "function": "exppoly2", "widths": [2, 4],
-    },
-    "injection": {"signal": "top", "fractions": [0.0, 0.08], "seeds": [1, 2], "n_toys": 100},
-    "cluster": {"executor": "iterative"},
-}  # fmt: skip
-
-
-def config(**changes: Any) -> AnalysisConfig:
-    return AnalysisConfig.model_validate(SETTINGS | changes)
 
 
 @pytest.fixture(scope="module")
