@@ -106,7 +106,8 @@ def config(tmp_path_factory: pytest.TempPathFactory, their_package: str) -> Anal
         ],
         "decorrelation": {"methods": ["ddt"]},
         "hunt": SMALL_HUNT,
-        "pseudo_data": {"lumi_ifb": 0.0002, "seed": 1},
+        "pseudo_data": {"lumi_ifb": 0.00012, "seed": 1},
+        "folds": 2,
         "chunk_size": 400,
     }
     path = folder / "analysis.yaml"

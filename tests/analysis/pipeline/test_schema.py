@@ -35,7 +35,7 @@ def test_mistakes_are_found() -> None:
     content = read_config(ANALYSES[0])
     (problem,) = problems("analysis", content | {"hunt": {"bin_widht": 4}})
     assert "bin_widht" in problem
-    assert problems("analysis", content | {"folds": 2})
+    assert problems("analysis", content | {"folds": 1})
     assert problems("fileset", {"datasets": {"q": {"kind": "backgruond", "files": ["a.root"]}}})
 
 

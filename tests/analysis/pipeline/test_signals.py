@@ -91,7 +91,8 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Clean:
         "detectors": [{"name": "kmeans", "hyper_parameters": {"k": 5}}],
         "decorrelation": {"methods": ["ddt"]},
         "hunt": SMALL_HUNT,
-        "pseudo_data": {"lumi_ifb": 0.0002, "seed": 1},
+        "pseudo_data": {"lumi_ifb": 0.00012, "seed": 1},
+        "folds": 2,
         "chunk_size": 100,
     }
     config = folder / "analysis.yaml"
