@@ -154,7 +154,7 @@ with no_network() as asked:
     settings = {
         "name": "offline", "output": str(folder / "out"), "samples": str(folder / "samples"),
         "fileset": {"datasets": {"qcd": qcd, "w": w}}, "selection": {"pt_min": 350}, "image": None,
-        "detectors": [{"name": "kmeans"}], "pseudo_data": {"lumi_ifb": 0.0001, "seed": 1},
+        "detectors": [{"name": "kmeans"}], "pseudo_data": {"lumi_ifb": 0.00007, "seed": 1},
         "hunt": json.loads(sys.argv[2]),
     }
     (folder / "analysis.yaml").write_text(yaml.safe_dump(settings))

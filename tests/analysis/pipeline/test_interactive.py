@@ -34,7 +34,7 @@ ANALYSIS = {
         "pt_edges": [300, 500, 13000],
         "n_toys": 100,
     },
-    "pseudo_data": {"lumi_ifb": 0.0001, "seed": 1},
+    "pseudo_data": {"lumi_ifb": 0.00008, "seed": 1},
 }
 
 SETUP = """
