@@ -128,7 +128,7 @@ def trial_key(trial: InjectionTrial) -> str:
         trial.training.model_dump(mode="json"),
     ]
     methods = trial.decorrelation.methods if trial.decorrelation else {}
-    maps = [(DECORRELATIONS[m] if m in DECORRELATIONS else m).partition(":")[0] for m in methods]
+    maps = [DECORRELATIONS.get(m, m).partition(":")[0] for m in methods]
     code = dependency_digest(detector_class(trial.detector.name).__module__, *CODE, *maps)
     return content_key([parts, settings, code])
 
