@@ -112,8 +112,8 @@ class HuntedIn:
         both = np.where(visible, hunted + effective, 0.0)
         share = np.divide(hunted, both, out=np.zeros(len(both)), where=both > 0)
         logit, _ = fit_logit(both, share, judged.basis(2))
-        # The fit keeps the sum over the bins that are seen.
-        return np.asarray(effective * np.exp(logit))
+        expected: Floats = effective * np.exp(logit)
+        return np.asarray(expected * (hunted.sum() / expected[visible].sum()))
 
 
 @dataclasses.dataclass(frozen=True)

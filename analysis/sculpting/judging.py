@@ -117,7 +117,8 @@ def judge(jets: JetSample, settings: JudgeSettings | None = None) -> Verdict:
     Cuts are quantiles of the score over all jets, so that a raw score and one made of it by a
     rising function get the same verdict. Under permutation a jet keeps its score, pt and weight
     and gets the mass of another in its pt bin: pt bins must be so narrow that within one neither
-    weight nor score follows the mass through the pt. Windows hold the jets of all pt bins, as those of the hunt.
+    weight nor score follows the mass through the pt. Windows hold the jets of all pt bins, as those of the hunt: a
+    dependence on pt that makes a bump there counts.
 
     Raises:
         InputError: If all scores are equal.
@@ -200,7 +201,7 @@ def _verdict(
     bumps = [window for window in windows if window.global_p < LEVEL]
     largest = max(windows, key=lambda window: window.upper_sigmas)
     # Where this sample's own bound is above what it should be, it says how many jets are missing.
-    own = len(kept) * (largest.upper_sigmas / settings.allowed) ** 2
+    own = len(kept) * max(largest.upper_sigmas / settings.allowed, 1.0) ** 2
     return Verdict(
         outcome=Outcome.INCONCLUSIVE,
         global_p=tests.overall_p,
@@ -213,7 +214,7 @@ def _verdict(
         n_jets=len(kept),
         n_effective=effective_number(kept.weights),
         n_hunted=0.0,
-        n_needed=max(tests.n_needed, own if own > len(kept) else 0.0),
+        n_needed=max(tests.n_needed, own),
         n_unjudged=0,
         n_permutations=settings.n_permutations,
         n_power_toys=settings.n_power_toys,

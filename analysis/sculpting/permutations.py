@@ -5,7 +5,8 @@ more passing jets than an efficiency that is smooth beside it gives; one family 
 each bin of pt pass against fail over the whole mass range. The smallest p of each family takes its place
 among the same number of samples in which the masses were permuted among the jets of each pt bin,
 and the smallest place is ranked among theirs. So all that was looked at is counted, and the rank
-p = (k + 1)/(n + 1) is exact for any distribution of the statistics.
+p = (k + 1)/(n + 1) is exact for any distribution of the statistics, but for the mean of each window's, which is that of n
+permutations.
 
 References:
     B. Phipson and G. K. Smyth, "Permutation p-values should never be zero", arXiv:1603.05766.
@@ -55,6 +56,15 @@ class Sample:
         total = float(sum(stratum.weights.sum() for stratum in strata))
         z = [contrasts.significances(sums[:, k], total) for k in range(sums.shape[1])]
         return cls(t, p, np.array(z))
+
+    def centred(self) -> Sample:
+        """Take from each window what all samples have there on average.
+
+        A score that depends on pt makes the mixture of pt bins change with the mass, in every permutation too. A hunt
+        in all pt together sees that as it sees a bump, so that it is no part of the null.
+        """
+        z = self.significances
+        return dataclasses.replace(self, significances=z - z.mean(axis=1, keepdims=True))
 
     def families(self) -> Floats:
         """Smallest p of the cells, and of each point's windows: (n, 1 + n_points)."""
@@ -123,7 +133,7 @@ class Ranked:
         n, n_toys, rho = toys
         parts = list(strata.values())
         sample = Sample.make(parts, [s.observed() for s in parts], contrasts)
-        permuted = Sample.make(parts, [s.permuted(n, rng) for s in parts], contrasts)
+        permuted = Sample.make(parts, [s.permuted(n, rng) for s in parts], contrasts).centred()
         correlated = Sample.make(parts, [s.correlated(rho, n_toys, rng) for s in parts], contrasts)
         null = permuted.families()
         bumped = permuted.with_bumps(jets, contrasts, bumps, n_toys)

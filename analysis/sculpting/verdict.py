@@ -189,17 +189,21 @@ class Verdict(Shown):
             f" {100 * self.power:.0f} % against a correlation of {self.rho:g}"
         )
         if self.outcome is Outcome.INCONCLUSIVE:
-            unjudged = f", and {self.n_unjudged} windows hold none" if self.n_unjudged else ""
+            unjudged = (
+                f", and none in {self.n_unjudged} windows of the hunt" if self.n_unjudged else ""
+            )
             return (
                 f"INCONCLUSIVE: {looked}, too few jets to tell{unjudged}: the cut may still fake {bound},"
                 f" allowed {self.allowed:g}σ; {power}. About {_number(self.n_needed)} jets would decide."
             )
         depends = ""
         if self.is_significant:
-            depends = (
-                ": the mass does depend on the score, but its efficiency varies by"
-                f" {100 * self.variation:.1f} % at most, within {100 * self.tolerance:g} %"
-            )
+            depends = ": the mass does depend on the score, but by no more than is allowed"
+            if self.varying.global_p < LEVEL:
+                depends += (
+                    f" (its efficiency varies by {100 * self.variation:.1f} % over the range, within"
+                    f" {100 * self.tolerance:g} %)"
+                )
         return (
             f"PASS: {looked}{depends}; nowhere does the cut fake more than {bound}, allowed"
             f" {self.allowed:g}σ; {power}."

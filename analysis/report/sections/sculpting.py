@@ -16,7 +16,7 @@ from oddjet.analysis.report.page import Cell, Picture, Section, Table, p_text
 from oddjet.analysis.report.sections.labels import mass_name
 from oddjet.analysis.sculpting.fakes import CONFIDENCE
 from oddjet.analysis.sculpting.scores import ScoreVerdict, SculptingResult
-from oddjet.analysis.sculpting.verdict import LEAST_POWER, LEVEL, Outcome
+from oddjet.analysis.sculpting.verdict import LEAST_POWER, LEVEL, Outcome, Verdict
 
 __all__ = ["sculpting_section"]
 
@@ -91,7 +91,7 @@ def _verdicts(result: SculptingResult) -> Table:
             p_text(score.verdict.global_p),
             score.verdict.largest.upper,
             f"{score.verdict.largest.upper_sigmas:.2g}σ",
-            f"{100 * score.verdict.variation:.1f} %" if score.verdict.is_significant else None,
+            _variation(score.verdict),
             f"{100 * score.verdict.power_bump:.0f} %, {100 * score.verdict.power:.0f} %",
             score.verdict.n_jets,
             round(score.verdict.n_hunted),
@@ -109,6 +109,10 @@ def _verdicts(result: SculptingResult) -> Table:
         " efficiency over the whole range, of the significant cell where it is largest; power against a bump of 1σ and against"
         " a correlation; Jensen–Shannon divergence of pass and fail [bits] at two working points.",
     )
+
+
+def _variation(verdict: Verdict) -> str | None:
+    return f"{100 * verdict.variation:.1f} %" if verdict.varying.global_p < LEVEL else None
 
 
 def _separation(result: SculptingResult) -> Table:

@@ -67,13 +67,12 @@ def _trials(n_jets: int, n_trials: int, *, rho: float = 0.0, hunted: Any = None)
     ]
 
 
-def _bump_trials(n_jets: int, n_trials: int, raised: float, hunted: Any) -> list[Verdict]:
+def _bump_trials(n_jets: int, n_trials: int, raised: float) -> list[Verdict]:
     more: Any = {"masses": FINE, "working_points": (0.1, 0.01)}
     return [
         judged(
             *_bump_jets(n_jets, raised=raised, seed=seed),
             pt_edges=EDGES,
-            hunted=hunted,
             seed=seed,
             **more,
         )
@@ -87,7 +86,7 @@ def _shares(verdicts: list[Verdict]) -> dict[Outcome, float]:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("n_jets", "hunted"), [(20_000, None), (200_000, 1000)])
+@pytest.mark.parametrize(("n_jets", "hunted"), [(20_000, None), (100_000, 200)])
 def test_a_score_blind_to_the_mass_fails_as_often_as_the_level_says(
     n_jets: int, hunted: float | None
 ) -> None:
@@ -101,11 +100,9 @@ def test_a_score_blind_to_the_mass_fails_as_often_as_the_level_says(
 
 @pytest.mark.long
 @pytest.mark.parametrize("raised", [1.0, 0.5])
-@pytest.mark.parametrize(("n_jets", "hunted"), [(15_000, None), (50_000, None), (200_000, 2000)])
-def test_a_cut_that_fakes_a_bump_never_passes(
-    raised: float, n_jets: int, hunted: float | None
-) -> None:
-    verdicts = _bump_trials(n_jets, 400, raised, hunted)
+@pytest.mark.parametrize("n_jets", [15_000, 50_000])
+def test_a_cut_that_fakes_a_bump_never_passes(raised: float, n_jets: int) -> None:
+    verdicts = _bump_trials(n_jets, 400, raised)
     assert _shares(verdicts)[Outcome.PASS] == 0
     # The fake bump of 24 GeV is above 1σ of the hunt in all of these.
     if n_jets > 15_000 or raised == 1:
@@ -135,7 +132,7 @@ def test_the_three_outcomes() -> None:
 
 
 def test_a_doubled_efficiency_in_a_window_fails_and_is_named() -> None:
-    verdicts = _bump_trials(15_000, 8, 1.0, None)
+    verdicts = _bump_trials(15_000, 8, 1.0)
     shares = _shares(verdicts)
     assert shares[Outcome.PASS] == 0
     assert shares[Outcome.FAIL] >= 0.7
@@ -224,9 +221,10 @@ def test_a_dependence_on_pt_alone_is_not_held_against_a_score() -> None:
     jets = (rng.standard_normal(20_000) + step, 20 + rng.exponential(30, 20_000) + 20 * step, pt)
     assert judged(*jets, pt_edges=EDGES, hunted=5).outcome is Outcome.PASS
     # A hunt in all pt together sees steps of the mixture, at 40 and 60 GeV, once it has jets enough.
-    many = judged(*jets, pt_edges=EDGES, hunted=50)
-    assert many.outcome is Outcome.INCONCLUSIVE
-    assert many.largest.low in {40, 60}
+    many = judged(*jets, pt_edges=EDGES)
+    assert many.fakes
+    assert not many.varies
+    assert many.fakest.low in {40, 60}
     inclusive = judged(
         rng.standard_normal(20_000) + step,
         20 + rng.exponential(30, 20_000) + 20 * step,
