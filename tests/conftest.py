@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import gc
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -15,6 +17,12 @@ from oddjet.datasets.jets import Jets, Truth, make_jets
 from oddjet.datasets.simulation import simulate
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_collection_finish() -> None:
+    """Let the collector of cycles pass over all that was imported, which it would look at again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def _shared(variable: str, name: str, what: str) -> Path:
@@ -45,12 +53,31 @@ def heard_signals() -> Iterator[None]:
         signal.signal(number, handler)
 
 
+SimulateOnce = Callable[[str, int], Path]
+
+
 @pytest.fixture(scope="session")
-def qcd(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of 400 simulated events."""
-    path = tmp_path_factory.mktemp("simulated") / "qcd.root"
-    simulate("qcd", 400, seed=1, output=path, pt_hat_min=350)
-    return path
+def simulate_once(tmp_path_factory: pytest.TempPathFactory) -> SimulateOnce:
+    """Simulate a process above 350 GeV into a file that all processes of the tests share."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "simulated"
+    folder.mkdir(exist_ok=True)
+
+    def once(process: str, n_events: int) -> Path:
+        path = folder / f"{process}.root"
+        with (folder / f"{process}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed
+            if not path.exists():
+                simulate(process, n_events, seed=1, output=path, pt_hat_min=350)
+        return path
+
+    return once
+
+
+@pytest.fixture(scope="session")
+def qcd(simulate_once: SimulateOnce) -> Path:
+    """A file of 400 simulated events; not to be changed."""
+    return simulate_once("qcd", 400)
 
 
 MakeToyJets = Callable[..., Jets]

@@ -19,7 +19,6 @@ from toy_tables import module_on_path
 
 from oddjet.condor import Cluster, open_executor
 from oddjet.datasets.files.dataset import Dataset, Fileset
-from oddjet.datasets.simulation import simulate
 from oddjet.datasets.skims.manifest import Manifest
 from oddjet.datasets.skims.skim import open_skim
 from oddjet.ml.folds import FoldedDetector
@@ -32,10 +31,9 @@ Rewrite = Callable[..., Path]
 
 
 @pytest.fixture(scope="session")
-def w(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("simulated") / "w.root"
-    simulate("w", 200, seed=1, output=path, pt_hat_min=350)
-    return path
+def w(simulate_once: Callable[[str, int], Path]) -> Path:
+    """A file of 200 simulated events; not to be changed."""
+    return simulate_once("w", 200)
 
 
 @pytest.fixture(scope="session")

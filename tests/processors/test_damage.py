@@ -30,6 +30,8 @@ from oddjet.processors.run import run_anomaly, run_skim
 from oddjet.processors.scores import open_scores
 
 N_FLIPS = 200
+FEW = 60
+"""Where the whole table is read for each."""
 
 
 @pytest.fixture(scope="module")
@@ -82,9 +84,9 @@ def flips(path: Path, seed: int, n: int = N_FLIPS) -> Any:
 
 
 READERS: dict[str, tuple[str, int, Callable[[Path], Any]]] = {
-    "skim": ("skim/qcd/*.parquet", N_FLIPS, lambda folder: open_skim(folder / "skim").jets()),
-    "images": ("skim/w/*.npy", N_FLIPS, lambda folder: open_skim(folder / "skim").images("w")),
-    "scores": ("scores/w/*.parquet", N_FLIPS, lambda f: open_scores(f / "scores").columns()),
+    "skim": ("skim/qcd/*.parquet", FEW, lambda folder: open_skim(folder / "skim").jets()),
+    "images": ("skim/w/*.npy", FEW, lambda folder: open_skim(folder / "skim").images("w")),
+    "scores": ("scores/w/*.parquet", FEW, lambda f: open_scores(f / "scores").columns()),
     "column": ("skim/w/*.parquet", 20, lambda f: open_skim(f / "skim").jets("w", columns=["pt"])),
     "batches": ("skim/w/*.parquet", 20, lambda f: list(open_skim(f / "skim").iter_jets(50))),
     "names": ("skim/qcd/*.parquet", 20, lambda folder: open_skim(folder / "skim").fields),

@@ -151,7 +151,7 @@ import pyarrow.parquet as pq
 skim = open_skim(sys.argv[1])
 folder = Path(sys.argv[2])
 chunk = skim.manifest.chunks[0]
-jets = skim.jets()
+jets = skim.jets()[:150]
 images = np.zeros((len(jets), 32, 32, 1), np.float32)
 record = chunk.model_copy(update={"n_jets": len(jets), "key": "0" * 20, "cutflow": ()})
 rng = random.Random(int(sys.argv[3]))

@@ -98,7 +98,7 @@ def expected(qcd: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[s
     folder = tmp_path_factory.mktemp("clean")
     fileset = Fileset(datasets={"some": Dataset(files=[str(qcd)], kind="background")})
     with open_executor() as executor:
-        run_skim(fileset, output=folder, executor=executor, options=RunOptions(chunk_size=20))
+        run_skim(fileset, output=folder, executor=executor, options=RunOptions(chunk_size=40))
     return rows_of(folder)
 
 
@@ -107,7 +107,7 @@ def test_a_skim_over_the_network_is_that_of_the_local_file(
     server: Server, expected: Any, executors: dict[str, ExecutorBase], tmp_path: Path, kind: str
 ) -> None:
     fileset = fileset_of(server.url("qcd.root"))
-    run_skim(fileset, output=tmp_path, executor=executors[kind], options=RunOptions(chunk_size=20))
+    run_skim(fileset, output=tmp_path, executor=executors[kind], options=RunOptions(chunk_size=40))
     assert rows_of(tmp_path) == expected
 
 
@@ -132,7 +132,7 @@ def test_a_server_that_goes_away_in_the_middle_of_a_run(
     thread = threading.Thread(target=harm, daemon=True)
     thread.start()
     options: dict[str, Any] = {
-        "output": tmp_path, "executor": executors[kind], "options": RunOptions(chunk_size=20)
+        "output": tmp_path, "executor": executors[kind], "options": RunOptions(chunk_size=40)
     }  # fmt: skip
     try:
         with pytest.raises(UnreachableError, match=r"qcd\.root"):
@@ -147,7 +147,7 @@ def test_a_server_that_goes_away_in_the_middle_of_a_run(
         else:
             server.up()
     before = {p: p.stat().st_mtime_ns for p in tmp_path.glob("some/[!.]*.json")}
-    assert 3 <= len(before) < 20
+    assert 3 <= len(before) < 10
     run_skim(fileset_of(server.url("qcd.root")), **options)
     assert {p: p.stat().st_mtime_ns for p in before} == before
     assert rows_of(tmp_path) == expected
@@ -159,7 +159,7 @@ def test_the_next_server_is_asked_when_the_first_is_not_there(
     servers = ("root://127.0.0.1:1/", f"root://127.0.0.1:{PORT}/")
     fileset = fileset_of(f"{server.folder}/qcd.root", redirectors=servers)
     manifest = run_skim(
-        fileset, output=tmp_path, executor=iterative, options=RunOptions(chunk_size=20)
+        fileset, output=tmp_path, executor=iterative, options=RunOptions(chunk_size=40)
     )
     assert manifest.chunks[0].file == server.url("qcd.root").replace("//oddjet", "/oddjet")
     assert rows_of(tmp_path) == expected

@@ -13,30 +13,22 @@ from oddjet.analysis.jobs import cost as calibration
 from oddjet.analysis.jobs.plan import RunPlan, finish_time, plan_analysis
 from oddjet.analysis.pipeline.train import train_detector
 from oddjet.condor import open_executor
-from oddjet.datasets.simulation import simulate
 from oddjet.datasets.skims.skim import open_skim
 from oddjet.errors import ConfigError
 from oddjet.ml.representations.jet_image import JetImage
 from oddjet.processors.engine.options import RunOptions
 from oddjet.processors.run import run_anomaly, run_skim
 
-N_EVENTS = 600
-
-
-@pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("simulated") / "qcd.root"
-    simulate("qcd", N_EVENTS, seed=1, output=path, pt_hat_min=350)
-    return path
+N_EVENTS = 400
 
 
 @pytest.fixture
-def config_file(sample: Path, tmp_path: Path) -> Path:
+def config_file(qcd: Path, tmp_path: Path) -> Path:
     content = {
         "name": "planned",
         "output": str(tmp_path / "run"),
         "samples": str(tmp_path / "samples"),
-        "fileset": {"datasets": {"qcd": {"kind": "background", "files": [str(sample)]}}},
+        "fileset": {"datasets": {"qcd": {"kind": "background", "files": [str(qcd)]}}},
         "image": {"pixels": 16},
         "detectors": [{"name": "kmeans"}],
         "cluster": {"executor": "futures", "workers": 4},
@@ -67,7 +59,7 @@ def test_the_plan_is_what_the_run_takes(config_file: Path, monkeypatch: pytest.M
     config = load_config(config_file)
     plan = plan_analysis(config)
     (dataset,) = plan.datasets
-    assert (dataset.n_files, dataset.n_events, dataset.n_chunks) == (1, N_EVENTS, 6)
+    assert (dataset.n_files, dataset.n_events, dataset.n_chunks) == (1, N_EVENTS, 4)
     assert (plan.executor, plan.workers) == ("futures", 4)
     assert plan.score_wall_seconds is None
     skim_it(config)
@@ -105,7 +97,7 @@ def test_what_was_measured_is_used_again(config_file: Path) -> None:
     again = plan(chunk_size=200)
     assert again.calibration.reused
     assert again.calibration.costs == first.calibration.costs
-    assert again.datasets[0].n_chunks == 3
+    assert again.datasets[0].n_chunks == 2
     assert not plan(measure=True).calibration.reused
     changed = config.selection.model_copy(update={"pt_min": 600.0})
     assert not plan(selection=changed).calibration.reused

@@ -16,20 +16,19 @@ from oddjet.analysis.cli.app import app
 from oddjet.analysis.jobs.status import StepStatus, read_status
 from oddjet.condor import open_executor
 from oddjet.datasets.files.dataset import Dataset, Fileset
-from oddjet.datasets.simulation import simulate
 from oddjet.errors import ConfigError, InputError
 from oddjet.processors.engine.options import RunOptions
 from oddjet.processors.run import run_skim
 from oddjet.processors.skim import SkimProcessor
 
-N_EVENTS, CHUNK = 300, 100
+N_EVENTS, CHUNK = 400, 150
+SECOND = (133, 266)
+"""Entries of the second of three chunks."""
 
 
 @pytest.fixture(scope="module")
-def fileset(tmp_path_factory: pytest.TempPathFactory) -> Fileset:
-    path = tmp_path_factory.mktemp("simulated") / "qcd.root"
-    simulate("qcd", N_EVENTS, seed=1, output=path, pt_hat_min=350)
-    return Fileset(datasets={"qcd": Dataset(files=[str(path)], kind="background")})
+def fileset(qcd: Path) -> Fileset:
+    return Fileset(datasets={"qcd": Dataset(files=[str(qcd)], kind="background")})
 
 
 @pytest.fixture
@@ -105,7 +104,7 @@ def test_failures_are_told_until_nothing_fails(
     original = SkimProcessor.process_chunk
 
     def broken(self: SkimProcessor, events: Any, source: Any) -> dict[str, Any]:
-        if source.entry_start == CHUNK:
+        if source.entry_start == SECOND[0]:
             msg = "broken on purpose"
             raise InputError(msg)
         return original(self, events, source)
@@ -119,7 +118,7 @@ def test_failures_are_told_until_nothing_fails(
         assert (step.state, step.n_done) == ("stopped", 2)
         (fault,) = step.faults
         assert (fault.error, fault.message) == ("InputError", "broken on purpose")
-        assert f"entries [{CHUNK}, {2 * CHUNK})" in fault.where
+        assert f"entries [{SECOND[0]}, {SECOND[1]})" in fault.where
         skim(fileset, tmp_path / "skim", executor, allow_missing=True)
         age(tmp_path / "skim", 1000)
         step = only(tmp_path / "skim")

@@ -16,7 +16,6 @@ from oddjet.analysis.jobs import worker as batch_job
 from oddjet.analysis.jobs.status import read_status
 from oddjet.condor import open_executor
 from oddjet.datasets.files.fileset import load_fileset
-from oddjet.datasets.simulation import simulate
 from oddjet.datasets.skims.manifest import read_manifest
 from oddjet.processors.engine.options import RunOptions
 from oddjet.processors.run import run_skim
@@ -25,31 +24,24 @@ SUBMIT = '#!/bin/sh\necho "$PWD/$@" >>{folder}/calls\necho "1 job(s) submitted t
 REMOVE = '#!/bin/sh\necho rm "$@" >>{folder}/calls\n'
 
 
-@pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("sample") / "qcd.root"
-    simulate("qcd", 300, seed=3, output=path, pt_hat_min=350)
-    return path
-
-
 @pytest.fixture
-def config(sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An analysis of four chunks, and a pool that takes jobs and does nothing."""
+def config(qcd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An analysis of three chunks, and a pool that takes jobs and does nothing."""
     pool = tmp_path / "pool"
     pool.mkdir()
     for name, text in (("condor_submit", SUBMIT), ("condor_rm", REMOVE)):
         (pool / name).write_text(text.format(folder=pool))
         (pool / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{pool}:/usr/bin:/bin")
-    qcd = {"files": [str(sample)], "kind": "background"}
+    dataset = {"files": [str(qcd)], "kind": "background"}
     (tmp_path / "analysis.yaml").write_text(
         yaml.safe_dump(
             {
                 "name": "batch",
                 "output": str(tmp_path / "out"),
-                "fileset": {"datasets": {"qcd": qcd}},
+                "fileset": {"datasets": {"qcd": dataset}},
                 "image": None,
-                "chunk_size": 100,
+                "chunk_size": 150,
                 "cluster": {"site": "generic", "memory": "1 GB"},
             }
         )
@@ -81,9 +73,7 @@ ENDED = (
 )
 
 
-def test_a_step_is_complete_after_jobs_were_lost(
-    config: Path, sample: Path, tmp_path: Path
-) -> None:
+def test_a_step_is_complete_after_jobs_were_lost(config: Path, qcd: Path, tmp_path: Path) -> None:
     jobs, output = tmp_path / "jobs", tmp_path / "out" / "skim"
     said = oddjet("submit", config, "-o", jobs, "--jobs", "3")
     assert "submitted 3 jobs as cluster 7" in said
@@ -113,7 +103,7 @@ def test_a_step_is_complete_after_jobs_were_lost(
         ("round-1, job 1", "held"): "out of memory",
         ("round-1, job 2", "failed"): "ended with exit code 4",
     }
-    assert status[0].n_events_planned == 300
+    assert status[0].n_events_planned == 400
     assert "round-1, job 1" in oddjet("status", jobs)
     assert not (output / "manifest.json").exists()
 
@@ -130,10 +120,10 @@ def test_a_step_is_complete_after_jobs_were_lost(
 
     with open_executor() as executor:
         clean = run_skim(
-            load_fileset(sample),
+            load_fileset(qcd),
             output=tmp_path / "clean",
             executor=executor,
-            options=RunOptions(chunk_size=100),
+            options=RunOptions(chunk_size=150),
         )
     made = read_manifest(output)
     assert [c.entry_start for c in made.chunks] == [c.entry_start for c in clean.chunks]
@@ -191,11 +181,10 @@ def test_the_settings_travel_whole(config: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shared_files", [True, False])
 def test_tokens_of_urls_stay_in_files_of_the_owner_until_all_is_done(
-    config: Path, sample: Path, tmp_path: Path, shared_files: bool
+    config: Path, qcd: Path, tmp_path: Path, shared_files: bool
 ) -> None:
-    named = sample.with_name("qcd.root?authz=s3cret")
-    if not named.exists():
-        named.hardlink_to(sample)
+    named = tmp_path / "qcd.root?authz=s3cret"
+    named.hardlink_to(qcd)
     content = yaml.safe_load(config.read_text())
     content["fileset"]["datasets"]["qcd"]["files"] = [f"file://{named}"]
     content["cluster"]["shared_files"] = shared_files
@@ -221,7 +210,7 @@ def test_tokens_of_urls_stay_in_files_of_the_owner_until_all_is_done(
         run(job.parents[1], index)
     assert "complete: 3 chunks" in oddjet("collect", jobs)
     assert holding() == []
-    assert [c.n_entries for c in read_manifest(tmp_path / "out" / "skim").files] == [300]
+    assert [c.n_entries for c in read_manifest(tmp_path / "out" / "skim").files] == [400]
     # what was put away is named, in a job as in the submission
     assert batch_job.main([str(job / "job.json"), str(tmp_path / "parts")]) == 1
     assert "was not stored" in oddjet("collect", jobs, code=1)

@@ -14,16 +14,14 @@ from oddjet.analysis.scores.blinding import blinding_of
 from oddjet.analysis.scores.sample import histogram_settings
 from oddjet.analysis.sculpting.scores import judge_scores
 from oddjet.datasets.files.dataset import Fileset
-from oddjet.datasets.simulation import simulate
 from oddjet.datasets.skims.manifest import DatasetSummary, Manifest, read_manifest, write_manifest
 from oddjet.errors import ConfigError, OddjetError
 
 
 @pytest.mark.slow
-def test_dask_reports_on_a_skim(tmp_path: Path) -> None:
-    sample, report = tmp_path / "qcd.root", tmp_path / "new" / "report.html"
-    simulate("qcd", 100, seed=1, output=sample, pt_hat_min=350)
-    command = ["skim", str(sample), "-o", str(tmp_path / "skim"), "--executor", "dask"]
+def test_dask_reports_on_a_skim(qcd: Path, tmp_path: Path) -> None:
+    report = tmp_path / "new" / "report.html"
+    command = ["skim", str(qcd), "-o", str(tmp_path / "skim"), "--executor", "dask"]
     done = CliRunner().invoke(app, [*command, "--performance-report", str(report)])
     assert done.exit_code == 0, done.output
     assert "Dask Performance Report" in report.read_text()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -211,7 +212,9 @@ def test_no_events(v15: Any) -> None:
     assert linked.constituents.fields == ["pt", "eta", "phi", "mass", "pdgId"]
 
 
+@cache
 def read(path: Path, jet: str) -> tuple[Any, Any]:
+    """The reader of a real file of thousands of branches, and what it reads: once."""
     with uproot.open(path) as file:
         tree = file["Events"]
         names = set(tree.keys())

@@ -34,39 +34,49 @@ def same(one: ak.Array, other: ak.Array) -> bool:
 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks of 15 events, so that small runs have several."""
-    monkeypatch.setattr(blocks, "BLOCK_EVENTS", 15)
+    """Blocks of 5 events, so that small runs have several."""
+    monkeypatch.setattr(blocks, "BLOCK_EVENTS", 5)
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> ak.Array:
+    """Seven events of the first seed, in two blocks."""
+    path = tmp_path_factory.mktemp("first") / "w.root"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks, "BLOCK_EVENTS", 5)
+        simulate("w", 7, seed=1, output=path, pt_hat_min=350)
+    return read(path)
 
 
 @pytest.mark.usefixtures("small_blocks")
-def test_the_same_call_gives_the_same_contents_and_another_seed_others(tmp_path: Path) -> None:
-    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        simulate("w", 20, seed=seed, output=tmp_path / f"{name}.root", pt_hat_min=350)
-    a, b, c = (read(tmp_path / f"{name}.root") for name in "abc")
-    assert same(a, b)
-    assert not set(a.event.tolist()) & set(c.event.tolist())
-    assert ak.to_list(a.FatJet_pt) != ak.to_list(c.FatJet_pt)
+def test_the_same_call_gives_the_same_contents_and_another_seed_others(
+    first: ak.Array, tmp_path: Path
+) -> None:
+    for name, seed in (("same", 1), ("other", 2)):
+        simulate("w", 7, seed=seed, output=tmp_path / f"{name}.root", pt_hat_min=350)
+    again, other = (read(tmp_path / f"{name}.root") for name in ("same", "other"))
+    assert same(first, again)
+    assert not set(first.event.tolist()) & set(other.event.tolist())
+    assert ak.to_list(first.FatJet_pt) != ak.to_list(other.FatJet_pt)
 
 
 @pytest.mark.usefixtures("small_blocks")
-def test_a_longer_run_begins_with_the_shorter_one(tmp_path: Path) -> None:
-    simulate("w", 15, seed=1, output=tmp_path / "short.root", pt_hat_min=350)
-    simulate("w", 20, seed=1, output=tmp_path / "long.root", pt_hat_min=350)
-    short, long = read(tmp_path / "short.root"), read(tmp_path / "long.root")
-    assert same(short, long[:15])
+def test_a_longer_run_begins_with_the_shorter_one(first: ak.Array, tmp_path: Path) -> None:
+    simulate("w", 5, seed=1, output=tmp_path / "short.root", pt_hat_min=350)
+    assert same(read(tmp_path / "short.root"), first[:5])
 
 
 @pytest.mark.slow
 def test_contents_do_not_depend_on_the_number_of_workers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(blocks, "BLOCK_EVENTS", 100)
-    n_events = 103  # the second block is done long before the first
+    monkeypatch.setattr(blocks, "BLOCK_EVENTS", 40)
+    n_events = 42  # the second block is done long before the first
     done: list[int] = []
     for workers in (1, 2):
         output = tmp_path / f"{workers}.root"
         simulate("aachen", n_events, seed=1, output=output, workers=workers, progress=done.append)
-    assert done == [100, 103] * 2
+    assert done == [40, 42] * 2
     assert same(read(tmp_path / "1.root"), read(tmp_path / "2.root"))
     summaries = [
         json.loads((tmp_path / f"{workers}.summary.json").read_text()) for workers in (1, 2)
@@ -82,23 +92,23 @@ def test_contents_do_not_depend_on_the_number_of_workers(
 
 
 @pytest.mark.usefixtures("small_blocks")
-def test_event_numbers_are_unique_across_processes_slices_and_seeds(tmp_path: Path) -> None:
-    numbers: list[int] = []
-    calls = [
-        ("w", 1, 350, None),
+def test_event_numbers_are_unique_across_processes_slices_and_seeds(
+    first: ak.Array, tmp_path: Path
+) -> None:
+    made = [first]
+    for process, seed, lower, upper in (
         ("w", 2, 350, None),
         ("w", 1, 351, None),
         ("w", 1, 350, 500),
         ("qcd", 1, 350, None),
-    ]
-    for process, seed, lower, upper in calls:
+    ):
         output = tmp_path / "events.root"
-        simulate(process, 17, seed=seed, output=output, pt_hat_min=lower, pt_hat_max=upper)
-        events = read(output)
-        numbers += events.event.tolist()
+        simulate(process, 7, seed=seed, output=output, pt_hat_min=lower, pt_hat_max=upper)
+        made.append(read(output))
+    for events in made:
         assert set(events.run.tolist()) == {1}
-        assert events.luminosityBlock.tolist() == [1] * 15 + [2] * 2
-    assert len(set(numbers)) == 17 * len(calls)
+        assert events.luminosityBlock.tolist() == [1] * 5 + [2] * 2
+    assert len({number for events in made for number in events.event.tolist()}) == 7 * len(made)
 
 
 def test_sums_are_written_three_times_and_agree(

@@ -76,7 +76,7 @@ def test_a_skim_says_how_constituents_add_up(
     qcd: Path, iterative: ExecutorBase, tmp_path: Path
 ) -> None:
     small = run_skim(
-        one(qcd), output=tmp_path / "a", executor=iterative, options=RunOptions(chunk_size=60)
+        one(qcd), output=tmp_path / "a", executor=iterative, options=RunOptions(chunk_size=150)
     )
     whole = run_skim(one(qcd), output=tmp_path / "b", executor=iterative)
     balance = small.datasets["some"].balance

@@ -54,9 +54,11 @@ def one_candidate(branch: str, value: float, *, event: int) -> Any:
     return change
 
 
-def select(path: Path, open_events: Any, **settings: Any) -> SelectedJets:
-    selection = Selection(**settings)
-    return select_jets(open_events(path)[0], selection=selection, source=source_of(path))
+def select(
+    path: Path, open_events: Any, *, entries: int | None = None, **settings: Any
+) -> SelectedJets:
+    events, _ = open_events(path, 0, entries)
+    return select_jets(events, selection=Selection(**settings), source=source_of(path))
 
 
 def rows_of(selected: SelectedJets) -> list[Any]:
@@ -68,7 +70,7 @@ def rows_of(selected: SelectedJets) -> list[Any]:
 def test_a_jet_that_is_not_finite_is_masked_and_counted_if_asked(
     qcd: Path, open_events: Any, rewrite: Callable[..., Path], branch: str
 ) -> None:
-    good = select(rewrite(qcd, "good.root", entries=40), open_events)
+    good = select(qcd, open_events, entries=40)
     event = int(np.flatnonzero(np.asarray(good.jets.jet_index) == 0)[2])
     entry = int(good.jets.entry[event])
     if branch.startswith("FatJet"):
@@ -110,10 +112,10 @@ def test_messages_of_what_is_not_finite_name_the_way_on(
 def test_a_nan_that_the_jet_id_compares_is_refused_or_counted(
     qcd: Path, open_events: Any, rewrite: Callable[..., Path], branch: str
 ) -> None:
-    good = select(qcd, open_events)
+    good = select(qcd, open_events, entries=40)
     event = next(r["event"] for r in rows_of(good) if r["jet_index"] == 0)
     entry = int(good.jets.entry[int(np.flatnonzero(good.jets.event == event)[0])])
-    path = rewrite(qcd, change=one_candidate(branch, np.nan, event=entry))
+    path = rewrite(qcd, entries=40, change=one_candidate(branch, np.nan, event=entry))
     with pytest.raises(NonFiniteError, match=r"chHEF.*selection\.on_bad_jet to mask"):
         select(path, open_events)
     masked = select(path, open_events, on_bad_jet="mask")
@@ -134,7 +136,7 @@ def test_a_nan_of_what_jets_are_held_against_is_refused(
 ) -> None:
     with uproot.open(qcd) as file:
         entry = int(np.flatnonzero(ak.num(file["Events"][branch].array()))[0])
-    path = rewrite(qcd, change=one_candidate(branch, np.nan, event=entry))
+    path = rewrite(qcd, entries=entry + 20, change=one_candidate(branch, np.nan, event=entry))
     for setting in ("refuse", "mask"):
         with pytest.raises(NonFiniteError, match=rf"entry {entry}; .*set selection\.{key} to null"):
             select(path, open_events, on_bad_jet=setting)

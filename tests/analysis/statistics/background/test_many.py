@@ -20,7 +20,7 @@ TRUTH = 900 * np.exp(-(CENTRES - 40) / 40) + 2
 UNEQUAL = np.concatenate([np.arange(40.0, 110.0, 4.0), [110, 125, 150, 170, 200, 240]])
 
 
-FINE = EDGES[:-1, None] + (np.arange(200) + 0.5) / 200 * np.diff(EDGES)[:, None]
+FINE = EDGES[:-1, None] + (np.arange(50) + 0.5) / 50 * np.diff(EDGES)[:, None]
 X = (FINE - 140) / 100
 
 

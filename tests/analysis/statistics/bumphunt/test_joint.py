@@ -125,15 +125,15 @@ def test_a_masked_fit_keeps_the_bump_that_a_full_fit_swallows() -> None:
 
 def test_a_bump_is_found_in_the_spectrum_that_shows_it_best() -> None:
     result = scan_jointly(
-        table_of(bump=150), ScanSettings(n_toys=100, seed=1, function="auto"), workers=2
+        table_of(bump=150), ScanSettings(n_toys=50, seed=1, function="auto"), workers=2
     )
     assert result.best.label == "5 %"
     assert result.window[0] < 120 < result.window[1]
-    assert result.global_p == 1 / 101
+    assert result.global_p == 1 / 51
     assert result.global_p_is_bound
     best = result.best
     assert best.local_p_fixed_background < best.local_p < 1e-6
-    assert best.local_p_toys == 1 / 101
+    assert best.local_p_toys == 1 / 51
     content = json.loads(json.dumps(jsonable(result.to_dict()), allow_nan=False))
     assert {"local_p", "global_p", "window"} <= set(content)
     assert len(content["spectra"]) == 3
@@ -142,7 +142,9 @@ def test_a_bump_is_found_in_the_spectrum_that_shows_it_best() -> None:
 def test_the_global_p_counts_toys_over_all_spectra_and_threads_do_not_matter() -> None:
     table = table_of(seed=6)
     result, same = (
-        scan_jointly(table, ScanSettings(n_toys=60, seed=3, function="auto"), workers=w)
+        scan_jointly(
+            table, ScanSettings(n_toys=60, seed=3, function="auto", widths=(3, 5)), workers=w
+        )
         for w in (1, 2)
     )
     toys, others = (np.stack([c.toy_min_p for c in r.channels]) for r in (result, same))
@@ -245,7 +247,7 @@ def test_goodness_of_fit_is_uniform_where_events_are_many() -> None:
     rng = np.random.default_rng(7)
     truth = 3000 * np.exp(-(CENTRES - 40) / 45)
     p, toys, flags = [], [], 0
-    for seed in range(40):
+    for seed in range(24):
         table = JointTable.from_histogram((rng.poisson(truth).astype(float), EDGES))
         settings = ScanSettings(n_toys=100, seed=seed, function="exppoly3", widths=(3, 4))
         best = scan_jointly(table, settings).best
@@ -254,7 +256,7 @@ def test_goodness_of_fit_is_uniform_where_events_are_many() -> None:
         flags += len(best.flags)
     assert stats.kstest(p, "uniform").pvalue > 0.01
     np.testing.assert_allclose(toys, p, atol=0.2)
-    assert flags <= 3
+    assert flags <= 2
 
 
 def test_signals_are_found_with_their_yield() -> None:

@@ -44,17 +44,12 @@ def table_of(result: BumpHunt) -> WindowTable:
 
 
 def smallest_p(counts: npt.NDArray[np.generic], background: Floats = BACKGROUND) -> float:
-    """The smallest Poisson tail of the windows of two to four bins, by plain loops."""
-    n = len(counts)
-    return float(
-        min(
-            stats.poisson.sf(counts[i : i + w].sum() - 1, background[i : i + w].sum())
-            if counts[i : i + w].sum() > background[i : i + w].sum()
-            else 1.0
-            for w in range(2, 5)
-            for i in range(n - w + 1)
-        )
-    )
+    """The smallest Poisson tail of the windows of two to four bins that hold more than expected."""
+    windows = [slice(i, i + w) for w in range(2, 5) for i in range(len(counts) - w + 1)]
+    observed = np.array([counts[window].sum() for window in windows])
+    expected = np.array([background[window].sum() for window in windows])
+    tails = stats.poisson.sf(observed - 1, expected)
+    return float(np.where(observed > expected, tails, 1.0).min())
 
 
 def test_local_p_is_the_poisson_tail_of_every_window() -> None:

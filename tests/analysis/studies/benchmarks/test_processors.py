@@ -48,8 +48,8 @@ def test_rates_and_their_ratio(qcd: Path) -> None:
 
 @pytest.mark.slow
 def test_memory_is_bounded_by_the_chunk(qcd: Path, tmp_path: Path) -> None:
-    small = repeat_file(qcd, tmp_path / "small.root", times=5)
-    large = repeat_file(qcd, tmp_path / "large.root", times=50)
-    numbers = benchmark_memory(small, large, chunk_size=2000)
+    small = repeat_file(qcd, tmp_path / "small.root", times=3)
+    large = repeat_file(qcd, tmp_path / "large.root", times=24)
+    numbers = benchmark_memory(small, large, chunk_size=1200)
     assert numbers["small_mb"] > 100
     assert 0.9 < numbers["ratio"] < 1.15

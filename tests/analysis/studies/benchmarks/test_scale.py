@@ -13,13 +13,6 @@ from oddjet.datasets.simulation import simulate
 from oddjet.errors import ConfigError, ProcessingError
 
 
-@pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("simulated") / "qcd.root"
-    simulate("qcd", 300, seed=1, output=path, pt_hat_min=350)
-    return path
-
-
 def test_files_are_divided_by_size(tmp_path: Path) -> None:
     paths = [tmp_path / f"{size}" for size in (5, 4, 3, 3, 1)]
     for path in paths:
@@ -31,10 +24,10 @@ def test_files_are_divided_by_size(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_workers_are_compared(sample: Path, tmp_path: Path) -> None:
+def test_workers_are_compared(qcd: Path, tmp_path: Path) -> None:
     other = simulate_other(tmp_path)
-    numbers = compare_workers([sample, other], tmp_path / "bench", repeats=1, chunk_size=100)
-    assert numbers["n_events"] == 600
+    numbers = compare_workers([qcd, other], tmp_path / "bench", repeats=1, chunk_size=100)
+    assert numbers["n_events"] == 700
     assert set(numbers["events_per_second"]) == {"alone", "futures", "dask", "one"}
     assert all(rate > 0 for rate in numbers["events_per_second"].values())
     rates = numbers["events_per_second"]
@@ -49,8 +42,8 @@ def simulate_other(folder: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_scoring_is_compared(sample: Path, tmp_path: Path) -> None:
-    numbers = compare_scoring(sample, tmp_path / "bench", "kmeans", repeats=1)
+def test_scoring_is_compared(qcd: Path, tmp_path: Path) -> None:
+    numbers = compare_scoring(qcd, tmp_path / "bench", "kmeans", repeats=1)
     assert numbers["n_jets"] > 100
     assert numbers["ratio"] > 0
 
@@ -60,9 +53,7 @@ def test_a_process_that_fails_is_told(tmp_path: Path) -> None:
         compare_scoring(tmp_path / "nowhere.root", tmp_path / "bench", "kmeans")
 
 
-def test_rows_have_their_bounds(
-    sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rows_have_their_bounds(qcd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rates = {"alone": 200.0, "futures": 190.0, "dask": 170.0, "one": 110.0}
     workers = {
         "n_events": 10, "events_per_second": rates, "dask_by_alone": 0.85, "dask_overhead": 0.12
@@ -76,9 +67,9 @@ def test_rows_have_their_bounds(
     monkeypatch.setattr(scale, "compare_workers", lambda *_: workers)
     monkeypatch.setattr(scale, "compare_scoring", lambda *_: scoring)
     monkeypatch.setattr(benchmark, "benchmark_skim", lambda *_, **__: skim)
-    rows = run_benchmarks(names=["scale"], files=[sample, sample])
+    rows = run_benchmarks(names=["scale"], files=[qcd, qcd])
     assert [row.passed for row in rows] == [False, True, True, True, True, False]
     assert rows[2].ratio == pytest.approx(200 / 110)
     assert "scale" in bench._BENCHMARKS
     with pytest.raises(ConfigError, match="at least two files"):
-        run_benchmarks(names=["scale"], files=[sample])
+        run_benchmarks(names=["scale"], files=[qcd])
