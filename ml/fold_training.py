@@ -143,8 +143,8 @@ def jet_weights(jets: Jets) -> Floats:
     if n_negative := int(np.count_nonzero(values < 0)):
         msg = (
             f"folds: {n_negative} of {len(values)} background jets have negative weights, so that "
-            f"no survival can be calibrated on them. Learn on a sample without negative weights, "
-            f"or give the jets a `weight` column without."
+            f"no survival can be learned on them. Learn on a sample without negative weights, or on data "
+            f"(training.on)."
         )
         raise InputError(msg)
     return values

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from oddjet.analysis.scores.learning import learned_text
 from oddjet.analysis.statistics.bumphunt.result import POOR_FIT
 from oddjet.datasets.disk.state import read_state
 from oddjet.shown import Shown
@@ -104,6 +105,26 @@ class InjectionResult(Shown):
         return scores
 
     @property
+    def learned(self) -> str:
+        """What was learned on what, and how many jets were hunted in for each that cuts were learned on."""
+        on = self.trials[0].get("learned_on") if self.trials else None
+        if not on:
+            return ""
+        own = any(text.startswith("data") for text in on.values())
+        rest = (
+            "what is called data is a share of the experiment itself, and the rest of it is hunted in"
+            if own
+            else "none of these events are in the experiment, all of which is hunted in"
+        )
+        ratios = [
+            (t["n_background"] + t["n_signal"]) / max(t["n_calibration"], 1) for t in self.trials
+        ]
+        return (
+            f"{learned_text(on)}: {rest}. {min(ratios):.2g} to {max(ratios):.2g} jets are hunted in for each that cuts "
+            f"were learned on."
+        )
+
+    @property
     def flags(self) -> tuple[str, ...]:
         """How many spectra of each score are flagged, and for what, a sentence each; none where none is."""
         sentences = []
@@ -133,7 +154,12 @@ class InjectionResult(Shown):
     def to_dict(self) -> dict[str, Any]:
         """Every number, ready for JSON."""
         points = [dataclasses.asdict(point) | {"sic": point.sic} for point in self.points]
-        return {"flags": list(self.flags), "points": points, "trials": list(self.trials)}
+        return {
+            "learned": self.learned,
+            "flags": list(self.flags),
+            "points": points,
+            "trials": list(self.trials),
+        }
 
 
 def read_injection(folder: Path) -> InjectionResult | None:

@@ -9,11 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from oddjet.analysis.config import ROLES, AnalysisConfig, DetectorConfig, load_config
-from oddjet.analysis.scores.learning import check_maps, learning_sample, learning_sentence
+from oddjet.analysis.scores.learning import (
+    check_maps,
+    learning_sample,
+    learning_sentence,
+)
+from oddjet.analysis.scores.sample import dataset_scales
 from oddjet.analysis.statistics.background.functions import FAMILIES, make_function
 from oddjet.datasets.files.fileset import Fileset
 from oddjet.datasets.readers import READERS
 from oddjet.datasets.simulation import process_names
+from oddjet.datasets.skims.manifest import MANIFEST, Manifest, read_manifest
 from oddjet.errors import ConfigError, OddjetError
 from oddjet.ml import create
 from oddjet.ml.decorrelation import DECORRELATIONS
@@ -90,6 +96,7 @@ def _check_samples(config: AnalysisConfig, fileset: Fileset) -> Findings:
         maps = config.decorrelation is not None
         kinds = {name: dataset.kind for name, dataset in fileset.datasets.items()}
         yield True, learning_sentence(kinds, config.training, config.hunt, maps=maps)
+        yield from ((True, text) for text in _hunted_for_each(config, kinds))
     requests = {n: d.simulate for n, d in fileset.datasets.items() if d.simulate is not None}
     for name, request in requests.items():
         if request.process not in process_names():
@@ -97,6 +104,39 @@ def _check_samples(config: AnalysisConfig, fileset: Fileset) -> Findings:
             yield False, f"dataset '{name}': no process '{request.process}'; there are {known}"
         else:
             yield True, f"dataset '{name}': {request.n_events:,} events to simulate"
+
+
+def _hunted_for_each(config: AnalysisConfig, kinds: Mapping[str, str]) -> Iterator[str]:
+    """Say how many events are hunted in for each that cuts are learned on, where there is a skim to count in."""
+    folder = config.output / "skim"
+    if not (folder / MANIFEST).is_file():
+        return
+    try:
+        hunted, learned = _hunted_and_learned(read_manifest(folder), config, kinds)
+    except OddjetError:  # of a skim that is made again anyway
+        return
+    if learned > 0:
+        yield (
+            f"{hunted / learned:.2g} events of the skim in {folder} are hunted in for each that cuts are learned on, all "
+            "masses together"
+        )
+
+
+def _hunted_and_learned(
+    manifest: Manifest, config: AnalysisConfig, kinds: Mapping[str, str]
+) -> tuple[float, float]:
+    """Events of a skim that are hunted in, and that maps, or thresholds without maps, are learned on."""
+    last = {name: steps[-1] for name, steps in manifest.cutflow.items() if steps and name in kinds}
+    share = config.training.held_out
+    samples = {r: learning_sample(r, kinds, config.training, config.hunt) for r in ROLES}
+    calibrating = samples["maps" if config.decorrelation else "thresholds"].datasets
+    learned = sum((1 - share) * last[name].n_events for name in calibrating if name in last)
+    if config.pseudo_data:
+        scales = dataset_scales(manifest.datasets, config.pseudo_data.lumi_ifb)
+        return sum(scales[name] * last[name].sumw for name in last), learned
+    used = {name for sample in samples.values() for name in sample.datasets}
+    data = [name for name in last if kinds[name] == "data"]
+    return sum(last[n].n_events * (share if n in used else 1.0) for n in data), learned
 
 
 def problems_of_samples(config: AnalysisConfig, fileset: Fileset) -> Iterator[str]:

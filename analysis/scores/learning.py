@@ -25,6 +25,7 @@ from oddjet.typing import Bools
 __all__ = [
     "LearningSample",
     "check_maps",
+    "learned_text",
     "learning_datasets",
     "learning_sample",
     "learning_sentence",
@@ -168,12 +169,8 @@ def learning_sentence(
     """
     roles = [role for role in ROLES if maps or role != "maps"]
     samples = {role: learning_sample(role, kinds, training, hunt) for role in roles}
-    by_text: dict[str, list[str]] = {}
-    for role, sample in samples.items():
-        by_text.setdefault(sample.sentence, []).append(role)
-    parts = [f"{_joined(those)} are learned on {text}" for text, those in by_text.items()]
+    text = learned_text({role: sample.sentence for role, sample in samples.items()})
     names = sorted({name for sample in samples.values() for name in sample.datasets})
-    text = "; ".join(parts)
     data = [name for name, kind in kinds.items() if kind == "data"]
     if not data:
         use = "they alone are judged, and hunted in as pseudo-data that stand for all"
@@ -182,7 +179,20 @@ def learning_sentence(
     else:
         use = f"they alone are judged; all events of the data ({', '.join(data)}) are hunted in"
     share = f"{100 * training.held_out:g} % of the events of {_joined(names)}"
-    return f"{text[0].upper()}{text[1:]}. {share} are held out from that: {use}."
+    return f"{text}. {share} are held out from that: {use}."
+
+
+def learned_text(samples: Mapping[str, str]) -> str:
+    """Say on what each of `ROLES` is learned, those on the same jets together.
+
+    >>> learned_text({"detectors": "simulation (q)", "maps": "data (d)"})
+    'Detectors are learned on simulation (q); maps are learned on data (d)'
+    """
+    by_text: dict[str, list[str]] = {}
+    for role, sample in samples.items():
+        by_text.setdefault(sample, []).append(role)
+    text = "; ".join(f"{_joined(roles)} are learned on {on}" for on, roles in by_text.items())
+    return text[:1].upper() + text[1:]
 
 
 def _joined(names: list[str]) -> str:

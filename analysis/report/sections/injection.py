@@ -42,13 +42,15 @@ def injection_section(result: InjectionResult, *, label: PlotLabel | None = None
         anchor="injection",
         paragraphs=(
             (
-                "Signal was put into the background before anything was trained, and the whole chain "
-                "repeated as if both were data: trained, calibrated and decorrelated out of fold on "
-                "what there is, cut, fitted, scanned. Fractions are of jets in the mass range before "
-                "the cut; brackets give the smallest and largest of the seeds."
+                "Signal was put into the background as if both were data, and the whole chain repeated: "
+                "trained, calibrated, decorrelated, cut, fitted, scanned. Fractions are of jets in the mass "
+                "range before the cut; brackets give the smallest and largest of the seeds. Net excess kept: "
+                "the part of the signal's excess in the window that thresholds and maps leave, against such "
+                "that were learned without signal; well below 1 where they have learned to hide it."
             ),
         ),
         warnings=result.flags,
+        statements=tuple(filter(None, (result.learned,))),
         tables=tuple(
             Table(
                 result.headers,

@@ -83,7 +83,7 @@ def test_a_whole_run_with_missing_parts_says_so_in_its_report(tmp_path: Path) ->
             "image": None,
             "detectors": [{"name": "kmeans", "hyper_parameters": {"k": 2, "starts": 1}}],
             "hunt": SMALL_HUNT,
-            "pseudo_data": {"lumi_ifb": 0.1, "seed": 1},
+            "pseudo_data": {"lumi_ifb": 0.07, "seed": 1},
             "chunk_size": 400,
         }
         config = tmp_path / f"{name}.yaml"

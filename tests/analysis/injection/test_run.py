@@ -52,6 +52,17 @@ def test_every_experiment_says_what_was_in_it(result: InjectionResult) -> None:
             assert kept == sorted(kept, reverse=True)
 
 
+def test_it_is_said_what_was_learned_on_what(result: InjectionResult) -> None:
+    (statement,) = injection_section(result).statements
+    assert statement.startswith(
+        "Detectors, thresholds and maps are learned on simulation (qcd): none of these events are in the experiment"
+    )
+    shares = [(t["n_background"] + t["n_signal"]) / t["n_calibration"] for t in result.trials]
+    assert f"{min(shares):.2g} to {max(shares):.2g} jets" in statement
+    kept = [p.net_excess_kept for p in result.points]
+    assert all(set(values) <= {1.0} for values in kept)  # no signal where thresholds are learned
+
+
 def test_flagged_experiments_are_counted(result: InjectionResult) -> None:
     cuts = [cut for trial in result.trials for score in trial["scores"] for cut in score["cuts"]]
     assert all(isinstance(cut["flags"], list) for cut in cuts)

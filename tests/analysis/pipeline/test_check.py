@@ -1,0 +1,65 @@
+"""What `oddjet check` says of roles before and after there is a skim."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from oddjet.analysis.pipeline.check import check_config
+from oddjet.datasets.skims.manifest import CutStep, DatasetSummary, Manifest, write_manifest
+
+SIMULATE = {"process": "qcd", "n_events": 10, "seed": 1}
+DATA = {"kind": "data", "files": ["/none.root"]}
+QCD = {"kind": "background", "simulate": SIMULATE}
+
+
+def check(folder: Path, datasets: dict[str, Any], **changes: Any) -> tuple[list[str], list[str]]:
+    settings = {"name": "a", "output": str(folder / "run"), "fileset": {"datasets": datasets}}
+    path = folder / "analysis.yaml"
+    path.write_text(yaml.safe_dump(settings | changes))
+    wrong, _, right = check_config(path)
+    return wrong, right
+
+
+def write_skim(folder: Path, events: dict[str, int]) -> None:
+    kinds = {"q": "background", "d": "data"}
+    datasets = {
+        name: DatasetSummary(
+            kind=kinds[name], n_events=n, sumw=n, sumw2=n, sumw_runs=n, cross_section_pb=1.0
+        )
+        for name, n in events.items()
+    }
+    cutflow = {n: (CutStep(name="pt", n_events=k, n_jets=k, sumw=k),) for n, k in events.items()}
+    write_manifest(
+        folder / "run" / "skim", Manifest(kind="skim", datasets=datasets, cutflow=cutflow)
+    )
+
+
+def test_the_sentence_and_the_ratio(tmp_path: Path) -> None:
+    drawn = {"pseudo_data": {"lumi_ifb": 0.1, "seed": 1}}
+    _, right = check(tmp_path, {"q": QCD}, **drawn)
+    sentence = "Detectors and thresholds are learned on simulation (q). 50 % of the events of q are held out"
+    assert any(text.startswith(sentence) for text in right)
+    assert not any("hunted in for each" in text for text in right)
+    write_skim(tmp_path, {"q": 400})  # 100 events of 1 pb are drawn, 200 are learned on
+    _, right = check(tmp_path, {"q": QCD}, **drawn)
+    (ratio,) = [text for text in right if "hunted in for each" in text]
+    assert ratio.startswith("0.5 events of the skim in")
+    write_skim(tmp_path, {"q": 400, "d": 1000})
+    for on, expected in (("simulation", "1000 / 200"), ("data", "400 / 600")):
+        training = {"on": on, "held_out": 0.5 if on == "simulation" else 0.4}
+        _, right = check(tmp_path, {"q": QCD, "d": DATA}, training=training)
+        (ratio,) = [text for text in right if "hunted in for each" in text]
+        hunted, learned = map(float, expected.split("/"))
+        assert ratio.startswith(f"{hunted / learned:.2g} events")
+
+
+def test_what_cannot_be_learned_is_known_before(tmp_path: Path) -> None:
+    wrong, _ = check(tmp_path, {"d": DATA}, decorrelation={"methods": ["ddt"]})
+    assert any(
+        "ddt cannot be continued" in text and "quantile_polynomial" in text for text in wrong
+    )
+    wrong, _ = check(tmp_path, {"d": DATA}, training={"maps": {"on": "simulation"}})
+    assert any("maps are learned on datasets of kind background" in text for text in wrong)
