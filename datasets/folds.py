@@ -132,10 +132,12 @@ class EventRoles:
     Attributes:
         fold: 0 … k − 1, shape (n,).
         learning: Not held out, shape (n,).
+        events: Hashes of their events, uint64 (n,).
     """
 
     fold: Ints
     learning: Bools
+    events: npt.NDArray[np.uint64]
 
     @classmethod
     def from_jets(
@@ -148,7 +150,7 @@ class EventRoles:
             InputError: If the jets lack run, luminosityBlock or event.
         """
         hashes = jets_hash(jets) if isinstance(jets, ak.Array) else _as_uint64(jets)
-        return cls(fold_of(hashes, k), ~held_out(hashes, held_out_share))
+        return cls(fold_of(hashes, k), ~held_out(hashes, held_out_share), hashes)
 
     def training(self, fold: int) -> Bools:
         """The jets that the model of a fold is trained on, shape (n,)."""

@@ -118,9 +118,12 @@ def calibrate_folds(
     calibrations = []
     for fold, rows in calibrating_rows(roles, weights, len(detectors)):
         _require_calibration_jets(len(rows), fold, len(detectors))
-        scores = detectors[fold].scores(jets[rows]).items()
+        scores, events = detectors[fold].scores(jets[rows]).items(), roles.events[rows]
         calibrations.append(
-            {score: SurvivalCalibration.fit(values, weights[rows]) for score, values in scores}
+            {
+                score: SurvivalCalibration.fit(values, weights[rows], events=events)
+                for score, values in scores
+            }
         )
     return tuple(calibrations)
 

@@ -248,15 +248,10 @@ class FoldedDetector(Shown):
         fitted = []
         for fold, rows in calibrating_rows(roles, weights, self.k):
             log.info("%s: decorrelating fold %d of %d", self.label, fold, self.k)
-            fitted.append(
-                fit_methods(
-                    methods,
-                    self.detectors[fold].scores(jets[rows]),
-                    mass=_column(jets, mass)[rows],
-                    pt=_column(jets, "pt")[rows],
-                    weights=weights[rows],
-                )
-            )
+            at = {"mass": _column(jets, mass)[rows], "pt": _column(jets, "pt")[rows]}
+            at["weights"], events = weights[rows], roles.events[rows]
+            scores = self.detectors[fold].scores(jets[rows])
+            fitted.append(fit_methods(methods, scores, **at, events=events))
         used = roles.learning & (weights > 0)
         return replace(
             self,

@@ -60,6 +60,15 @@ class DetectorReference:
         """Its scores, raw ones first."""
         return ScoreName.from_label(self.label, self.score_names, self.methods)
 
+    def load(self) -> FoldedDetector:
+        """Read it, once a process.
+
+        Raises:
+            DetectorError: If it changed since the run was planned.
+        """
+        allow_classes(self.classes)
+        return _load(self.folder, self.fingerprint)
+
 
 def find_detectors(
     detectors: Mapping[str, Path | str],
@@ -118,8 +127,7 @@ def score_jets(jets: Jets, detectors: Sequence[DetectorReference]) -> Jets:
     columns = {name: jets[name] for name in COLUMNS if name in jets.fields}
     columns["fold"] = fold_of(jets, detectors[0].k).astype(np.int8)
     for detector in detectors:
-        allow_classes(detector.classes)
-        scores = _load(detector.folder, detector.fingerprint).scores(jets)
+        scores = detector.load().scores(jets)
         for name, values in scores.items():
             _require_finite(values, f"detector {detector.label}: score {name}")
             columns[labelled(detector.label, name)] = values

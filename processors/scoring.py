@@ -29,6 +29,7 @@ from oddjet.processors.events.source import ChunkSource
 from oddjet.processors.fileset import FilesetPass, warn_missing
 from oddjet.processors.histogram_files import HISTOGRAMS, HISTOGRAMS_ROOT, write_histograms
 from oddjet.processors.histograms import Counts, Histograms, HistogramSettings, check_scales
+from oddjet.processors.replicas import REPLICAS, replicas_of, save_replicas
 from oddjet.processors.totals import add_up
 
 __all__ = ["AnomalyResult", "run_anomaly"]
@@ -63,12 +64,12 @@ def run_anomaly(
 ) -> AnomalyResult:
     """Score jets of a fileset or a skim; what is done already is kept.
 
-    Histograms are filled from the table: another binning, working point or scale scores nothing again.
+    Beside the histograms are the replicas of the calibration of what is cut on. Histograms are filled from the table: another binning, working point or scale scores nothing again.
 
     Args:
         source: Files of events, or a skim.
         detectors: Label to folder of each folded detector.
-        output: Folder for the scores table, histograms.json and histograms.root.
+        output: Folder for the scores table, histograms.json, histograms.root and replicas.npz.
         executor: Where to run, see `oddjet.condor.open_executor`.
         histograms: What to fill, and which jets are hunted in.
         scales: Dataset to the factor on its weights, σ·k·L·1000/Σw; 1 for data. Without scales
@@ -103,7 +104,7 @@ def run_anomaly(
         manifest = parts.run(executor, "scores", _config(scorer, scales, options))
         totals = add_up(filler, Skim(scorer.output, manifest, options.verify), executor)
         written = write_histograms(output, totals, settings, scales, manifest.caveats)
-        manifest = _committed(output, manifest)
+        manifest = _committed(output, manifest, scorer)
         if not isinstance(source, Skim):
             warn_missing(output, manifest)
         remove_stale_parts(output, parts.keys)
@@ -112,9 +113,12 @@ def run_anomaly(
     return AnomalyResult(manifest, written, totals.passed)
 
 
-def _committed(output: Path, manifest: Manifest) -> Manifest:
-    """Write the manifest, with the SHA-256 of the histograms; give it as written."""
-    hashes = {name: file_sha256(output / name) for name in (HISTOGRAMS, HISTOGRAMS_ROOT)}
+def _committed(output: Path, manifest: Manifest, scorer: JetScorer) -> Manifest:
+    """Write the replicas, and the manifest with the SHA-256 of the files beside it; give it as written."""
+    loaded = {detector.label: detector.load() for detector in scorer.detectors}
+    save_replicas(output / REPLICAS, replicas_of(loaded))
+    names = (HISTOGRAMS, HISTOGRAMS_ROOT, REPLICAS)
+    hashes = {name: file_sha256(output / name) for name in names}
     manifest = manifest.model_copy(update={"outputs": hashes})
     write_manifest(output, manifest)
     return manifest

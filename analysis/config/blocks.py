@@ -58,7 +58,7 @@ class DecorrelationConfig(Settings):
     """
 
     methods: dict[str, dict[str, Any]] = Field(
-        default={"quantile_map": {}}, min_length=1, max_length=20
+        default={"quantile_polynomial": {}}, min_length=1, max_length=20
     )
     cut: Name | None = None
     mass: Literal["msoftdrop", "mass"] | None = None

@@ -12,6 +12,7 @@ import awkward as ak
 import numpy as np
 
 from oddjet.analysis.config import HuntConfig
+from oddjet.analysis.hunt.imprint import make_imprint
 from oddjet.analysis.hunt.result import spectrum_name
 from oddjet.analysis.scores.sample import HuntSample, histogram_settings
 from oddjet.analysis.statistics.bumphunt.joint import JointTable
@@ -19,6 +20,7 @@ from oddjet.analysis.statistics.spectrum import Window, overlaps
 from oddjet.condor.executors import SerialExecutor
 from oddjet.datasets.disk.checksums import Verify
 from oddjet.errors import ConfigError, SkimError
+from oddjet.ml.replicas import CutReplicas
 from oddjet.ml.score_names import ScoreName
 from oddjet.processors.blinding import Blinding
 from oddjet.processors.histogram_files import HISTOGRAMS, load_histograms
@@ -31,6 +33,7 @@ from oddjet.processors.histograms import (
     HistogramSettings,
     working_point_name,
 )
+from oddjet.processors.replicas import REPLICAS, load_replicas
 from oddjet.processors.sample import HeldOut
 from oddjet.processors.scores import Scores, open_scores
 from oddjet.processors.totals import add_up
@@ -93,10 +96,20 @@ class HuntedSpectra:
         wanted: HistogramSettings,
         sample: HuntSample,
         decorrelated: Collection[str],
+        *,
+        cuts: Mapping[str, str],
+        replicas: Mapping[str, CutReplicas] | None,
     ) -> HuntedSpectra:
         """Take the spectra that are wanted out of a joint table: dataset × pattern × mass.
 
-        `decorrelated` are the scores that are so, among others.
+        Args:
+            table: The joint table.
+            filled: What it was filled with.
+            wanted: What is wanted of it.
+            sample: The jets in it.
+            decorrelated: The scores that are so, among others.
+            cuts: Score to the column that is cut on.
+            replicas: Column to what is known of its calibration; None if nothing is.
         """
         patterns: Any = table[::sum, :, :]
         members = [[bit == "1" for bit in pattern] for pattern in patterns.axes[0]]
@@ -105,6 +118,7 @@ class HuntedSpectra:
             patterns.axes[1].edges,
             np.array(members, np.bool_).reshape(-1, len(filled.spectra)).T,
             np.asarray(patterns.values(), np.float64),
+            make_imprint(replicas or {}, filled.spectra, cuts, patterns.axes[1].edges),
         )
         places = [filled.spectra.index(point) for point in wanted.spectra]
         points = tuple(wanted.spectra)
@@ -128,12 +142,16 @@ class ScoreHistograms:
         scales: Dataset to the factor that its weights were multiplied by; 1 for others.
         histograms: Score to dataset × variation × working_point × mass × pt; and the joint table.
         decorrelated: The scores of the table that are decorrelated from the mass.
+        cuts: Score to the column that is cut on.
+        replicas: Column that is cut on to what is known of its calibration; empty where nothing is.
     """
 
     settings: HistogramSettings
     scales: Mapping[str, float]
     histograms: Histograms
     decorrelated: frozenset[str]
+    cuts: Mapping[str, str]
+    replicas: Mapping[str, CutReplicas]
 
     def hunted(self, wanted: HistogramSettings) -> HuntedSpectra:
         """Take the spectra that are hunted in; see `read_histograms`.
@@ -146,7 +164,13 @@ class ScoreHistograms:
             raise ConfigError(msg)
         table = self.histograms[HUNTED]
         spectra = HuntedSpectra.from_histogram(
-            table, self.settings, wanted, wanted.sample, self.decorrelated
+            table,
+            self.settings,
+            wanted,
+            wanted.sample,
+            self.decorrelated,
+            cuts=self.cuts,
+            replicas=self.replicas,
         )
         return dataclasses.replace(spectra, n_calibration=self._n_calibration(wanted))
 
@@ -214,6 +238,8 @@ def read_histograms(
     table = open_scores(folder, verify=verify)
     config = table.manifest.config
     path = Path(folder) / HISTOGRAMS
+    cuts = {name.column: name.cut for name in ScoreName.find_all(table.names)}
+    replicas = _replicas(path.parent, verify)
     if "histograms" in config and path.exists():
         try:
             stored = ScoreHistograms(
@@ -221,6 +247,8 @@ def read_histograms(
                 config.get("scales") or {},
                 load_histograms(path, verify),
                 _decorrelated(table.names),
+                cuts,
+                replicas,
             )
         except SkimError as error:
             _log.warning("%s. Until then histograms are filled from the table", error)
@@ -231,19 +259,36 @@ def read_histograms(
         "%s: histograms are filled from the table: the stored ones are of other settings, or damaged",
         folder,
     )
-    return _fill(table, wanted)
+    return _fill(table, wanted, cuts, replicas)
 
 
-def _fill(table: Scores, wanted: HistogramSettings) -> ScoreHistograms:
-    names = table.names
-    cuts = {name.column: name.cut for name in ScoreName.find_all(names)}
-    _check_mass(wanted.mass, names)
+def _replicas(folder: Path, verify: Verify) -> Mapping[str, CutReplicas]:
+    """Read the replicas beside histograms; none, with a warning, where there are none."""
+    try:
+        if (folder / REPLICAS).exists():
+            return load_replicas(folder / REPLICAS, verify)
+        problem = f"{folder} has no {REPLICAS}: it was made by an oddjet that wrote none"
+    except SkimError as error:
+        problem = str(error)
+    _log.warning(
+        "%s. The error of the cuts' calibration is left out until jets are scored again", problem
+    )
+    return {}
+
+
+def _fill(
+    table: Scores,
+    wanted: HistogramSettings,
+    cuts: Mapping[str, str],
+    replicas: Mapping[str, CutReplicas],
+) -> ScoreHistograms:
+    _check_mass(wanted.mass, table.names)
     totals = add_up(Filler(wanted, cuts, table.datasets), table, SerialExecutor(status=False))
     histograms = dict(totals.histograms)
     if wanted.sample is not None and totals.hunted is not None:
         totals.weights.check(wanted.sample.lumi_ifb or 0.0)
         histograms[HUNTED] = totals.hunted
-    return ScoreHistograms(wanted, {}, histograms, _decorrelated(names))
+    return ScoreHistograms(wanted, {}, histograms, _decorrelated(table.names), cuts, replicas)
 
 
 def _decorrelated(columns: Collection[str]) -> frozenset[str]:
@@ -251,7 +296,12 @@ def _decorrelated(columns: Collection[str]) -> frozenset[str]:
 
 
 def fill_spectra(
-    table: Table, scores: Sequence[str], sample: HuntSample, settings: HuntConfig
+    table: Table,
+    scores: Sequence[str],
+    sample: HuntSample,
+    settings: HuntConfig,
+    *,
+    replicas: Mapping[str, CutReplicas] | None = None,
 ) -> HuntedSpectra:
     """Fill the spectra of a table in memory, as the second processor fills those of a table on disk.
 
@@ -261,6 +311,7 @@ def fill_spectra(
             calibrated, or a decorrelated one. The first is the main one.
         sample: The jets to hunt in.
         settings: Mass, binning, working points, choice of jets.
+        replicas: What is known of the calibration of columns; see `oddjet.processors.replicas.replicas_of`.
 
     Raises:
         ConfigError: The table has no such mass.
@@ -275,7 +326,9 @@ def fill_spectra(
     columns = dict.fromkeys((wanted.mass, "rank", *cuts.values()))
     jets = ak.zip({name: np.asarray(table[name])[used] for name in columns}, depth_limit=1)
     filled, _ = Filler(wanted, cuts, ()).fill_joint_table(jets, sample.kind)
-    return HuntedSpectra.from_histogram(filled, wanted, wanted, sample, decorrelated)
+    return HuntedSpectra.from_histogram(
+        filled, wanted, wanted, sample, decorrelated, cuts=cuts, replicas=replicas
+    )
 
 
 def _check_mass(mass: str, columns: Iterable[str]) -> None:

@@ -21,6 +21,7 @@ from oddjet.ml import detector_class
 from oddjet.ml.folds import FoldedDetector
 from oddjet.ml.provenance import Provenance
 from oddjet.ml.score_names import labelled
+from oddjet.processors.replicas import replicas_of
 
 __all__ = ["Chain", "Passage", "Table", "take_through"]
 
@@ -129,11 +130,12 @@ def take_through(chain: Chain, learning: Jets | Mapping[str, Jets], hunted: Jets
     trained = chain.train(samples)
     table = chain.score(hunted, trained)
     sample = HuntSample("pseudo-data", None, chain.seed)
+    replicas = replicas_of({chain.detector.key: trained})
     calibrating = samples["thresholds" if chain.decorrelation is None else "maps"]
     n_calibration = int(np.count_nonzero(hunted_rows(calibrating, chain.hunt)))
     hunts = {}
     for column in chain.columns(trained):
-        spectra = fill_spectra(table, [column], sample, chain.hunt)
+        spectra = fill_spectra(table, [column], sample, chain.hunt, replicas=replicas)
         spectra = dataclasses.replace(spectra, n_calibration=n_calibration)
         hunts[column] = hunt(spectra, chain.hunt)
     return Passage(

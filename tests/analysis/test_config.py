@@ -267,7 +267,7 @@ def test_decorrelation(tmp_path: Path) -> None:
         assert decorrelation is not None
         return decorrelation
 
-    assert read().methods == {"quantile_map": {}}
+    assert read().methods == {"quantile_polynomial": {}}
     names = read(methods=["ddt", "quantile_boosting"])
     assert names.methods == {"ddt": {}, "quantile_boosting": {}}
     assert (names.cut_method, names.mass) == ("ddt", None)

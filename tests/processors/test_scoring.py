@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from coffea.processor.executor import ExecutorBase
 
+from oddjet.datasets.disk.checksums import file_sha256
 from oddjet.datasets.files.dataset import Dataset, Fileset
 from oddjet.datasets.folds import fold_of
 from oddjet.datasets.skims.skim import open_skim
@@ -21,6 +22,7 @@ from oddjet.processors import anomaly
 from oddjet.processors.engine.options import RunOptions
 from oddjet.processors.histogram_files import load_histograms
 from oddjet.processors.histograms import HistogramSettings
+from oddjet.processors.replicas import REPLICAS, load_replicas
 from oddjet.processors.run import run_anomaly, run_skim
 from oddjet.processors.scores import open_scores
 
@@ -145,6 +147,12 @@ def test_decorrelated_scores_are_in_the_table_and_the_histograms(
     assert result.passed["m_mass_ddt"]["qcd"]["0.5"] == np.count_nonzero(passing)
     (detector,) = result.manifest.config["detectors"]
     assert list(detector["methods"]) == ["ddt"]
+    # What other calibrations would have given lies beside it, under its hash.
+    replicas = load_replicas(tmp_path / "scores" / REPLICAS)
+    assert set(replicas) == {"m_mass_calibrated", "m_light_calibrated", "m_mass_ddt", "m_light_ddt"}
+    assert result.manifest.outputs[REPLICAS] == file_sha256(tmp_path / "scores" / REPLICAS)
+    first = decorrelated.decorrelations[0]["ddt"]["mass"]
+    np.testing.assert_array_equal(replicas["m_mass_ddt"].folds[0].logs, first.replicas.logs)
     # From the table alone, with nothing scored again, it is the same.
     again = run_anomaly(skim, executor=iterative, **run, histograms=SETTINGS)
     assert again.histograms == result.histograms
