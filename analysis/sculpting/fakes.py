@@ -52,7 +52,9 @@ class HuntedIn:
     Attributes:
         edges: Mass bin edges of the hunt, n_bins + 1 of them [GeV].
         widths: Its narrowest and widest window [bins].
+        only: These windows alone [GeV], whatever their widths.
         function: Its background function.
+        conditional: Whether it compares jets that pass with jets that fail, instead of fitting a function.
         jets: Jets before any cut that are hunted in: their number, or numbers (n_bins,), of which those in
             `hidden` bins do not count. As many as are judged if None.
         hidden: Masses that nothing is said of [GeV]: their jets are judged nowhere.
@@ -60,7 +62,9 @@ class HuntedIn:
 
     edges: Sequence[float] | Floats = tuple(np.linspace(50.0, 250.0, 41).tolist())
     widths: tuple[int, int] = (2, 8)
+    only: tuple[Window, ...] | None = None
     function: str = DEFAULT
+    conditional: bool = False
     jets: float | Sequence[float] | Floats | None = None
     hidden: tuple[Window, ...] = ()
 
@@ -81,7 +85,8 @@ class HuntedIn:
 
     def windows(self) -> Windows:
         """The windows that are judged: those of the hunt that hold no hidden bin."""
-        return make_windows(self.edges, self.widths, hidden=self.hidden_bins, sidebands=True)
+        hidden = self.hidden_bins
+        return make_windows(self.edges, self.widths, hidden=hidden, sidebands=True, only=self.only)
 
     def expected(self, judged: JudgedJets) -> Floats:
         """Jets that are hunted in, before any cut, shape (n_bins,): the judged ones' smooth shape.
@@ -312,7 +317,8 @@ def _resolutions(
 ) -> Floats:
     """What the hunt resolves in each window: √(events + variance of its fit beside the window).
 
-    Where its function cannot be fitted to so few events, an efficiency fitted beside the window counts.
+    A conditional hunt fits the efficiency beside the window, given all jets; so does one whose function cannot
+    be fitted to so few events.
     """
     hidden = hunted.hidden_bins
     filled = (expected > 0) & ~hidden
@@ -331,6 +337,8 @@ def _resolutions(
         "wj,wj->w", leverage, np.linalg.solve(information, leverage[..., None])[..., 0]
     )
     conditional = windows.sums(spread) + fitted
+    if hunted.conditional:
+        return np.asarray(np.sqrt(conditional))
     try:
         model = BatchModel.make(hunted.function, windows.edges, spectrum)
         fits = model.fit_windows(

@@ -32,11 +32,18 @@ from oddjet.analysis.sculpting.verdict import Outcome, Verdict
 from oddjet.datasets.disk.checksums import Verify
 from oddjet.datasets.folds import event_hash, mix64
 from oddjet.errors import ConfigError, look_up
+from oddjet.ml.score_names import ScoreName
 from oddjet.processors.sample import HeldOut
 from oddjet.processors.scores import Scores, open_scores
 from oddjet.shown import Shown
 
-__all__ = ["ScoreVerdict", "SculptingResult", "judge_scores", "worst_outcome"]
+__all__ = [
+    "ScoreVerdict",
+    "SculptingResult",
+    "judge_scores",
+    "judged_as_hunted",
+    "worst_outcome",
+]
 
 Columns = dict[str, npt.NDArray[Any]]
 
@@ -220,21 +227,14 @@ def _judge_sample(
         name: _of_signal(_rows(table, [name], [*names, "label"], settings, excluded, held_out))
         for name in signals
     }
-    hunted = HuntedIn(
-        edges=histogram_settings(settings).edges,
-        widths=settings.widths,
-        function=settings.function,
-        jets=judging.hunted.jets,
-        hidden=excluded,
-    )
-    judging = dataclasses.replace(
-        judging,
-        working_points=settings.working_points,
-        pt_edges=settings.pt_edges,
-        hunted=hunted,
-    )
     window = None if excluded else settings.window
-    judged = (background, signal_rows, settings, window, judging)
+    decorrelated = {name.column for name in ScoreName.find_all(table.names) if name.method}
+    scores = []
+    for column in dict.fromkeys(columns):
+        own = judged_as_hunted(
+            judging, settings, decorrelated=column in decorrelated, hidden=excluded
+        )
+        scores.append(_judge_score(column, background, signal_rows, settings, window, own))
     return SculptingResult(
         datasets=tuple(chosen),
         kind=kind,
@@ -243,7 +243,41 @@ def _judge_sample(
         mass_range=settings.range,
         window=settings.window,
         excluded=excluded,
-        scores=tuple(_judge_score(column, *judged) for column in dict.fromkeys(columns)),
+        scores=tuple(scores),
+    )
+
+
+def judged_as_hunted(
+    judging: JudgeSettings,
+    settings: HuntConfig,
+    *,
+    decorrelated: bool,
+    hidden: Sequence[tuple[float, float]] = (),
+) -> JudgeSettings:
+    """Take bins, windows, working points and resolution of a hunt; how many jets it has stays as it is.
+
+    Args:
+        judging: How to judge, and the jets that are hunted in.
+        settings: The hunt.
+        decorrelated: Whether the score is: the hunt compares jets that pass with jets that fail then.
+        hidden: Masses that are left out [GeV].
+    """
+    conditional = settings.method == "conditional" or (settings.method == "auto" and decorrelated)
+    hunted = HuntedIn(
+        edges=histogram_settings(settings).edges,
+        widths=settings.widths,
+        only=settings.windows,
+        function=settings.function,
+        conditional=conditional,
+        jets=judging.hunted.jets,
+        hidden=tuple(hidden),
+    )
+    return dataclasses.replace(
+        judging,
+        working_points=settings.working_points,
+        pt_edges=settings.pt_edges,
+        order=settings.orders[0],
+        hunted=hunted,
     )
 
 

@@ -27,6 +27,7 @@ from oddjet.analysis.scores.sample import dataset_scales, hunted_rows
 from oddjet.analysis.sculpting.cut import JetSample
 from oddjet.analysis.sculpting.fakes import HuntedIn
 from oddjet.analysis.sculpting.judging import JudgeSettings, judge
+from oddjet.analysis.sculpting.scores import judged_as_hunted
 from oddjet.datasets.disk.checksums import Verify
 from oddjet.datasets.disk.digest import content_key, dependency_digest
 from oddjet.datasets.disk.numbers import jsonable
@@ -288,16 +289,16 @@ def _verdicts(
     settings = replica.config.hunt
     rows = hunted_rows(table, settings)
     events = event_hash(*(table[name][rows] for name in ("run", "luminosityBlock", "event")))
-    spectrum = result.working_points[0]
-    hunted = HuntedIn(spectrum.edges, settings.widths, settings.function, spectrum.counts)
-    judging = JudgeSettings(settings.working_points, settings.pt_edges, hunted, seed=replica.seed)
+    counts = result.working_points[0].counts
+    judging = JudgeSettings(hunted=HuntedIn(jets=counts), seed=replica.seed)
     outcomes = {}
     for name in _columns(trained, replica):
         given = (table[column][rows] for column in (name.cut, settings.mass, "pt", "weight"))
         scores, mass, pt, weights = given
         try:
             jets = JetSample.from_arrays(scores, mass, pt, weights, events)
-            outcomes[name.column] = judge(jets, judging).outcome.value
+            own = judged_as_hunted(judging, settings, decorrelated=bool(name.method))
+            outcomes[name.column] = judge(jets, own).outcome.value
         except (InputError, TooFewJetsError) as error:
             outcomes[name.column] = f"not judged: {error}"
     return outcomes

@@ -91,6 +91,15 @@ def test_the_resolution_is_that_of_the_fit_beside_the_window() -> None:
         assert bumps.resolutions[place] == pytest.approx(wanted, rel=0.02)
 
 
+def test_a_conditional_hunt_resolves_what_its_own_comparison_leaves() -> None:
+    jets = _jets(20_000, np.full(40, 0.1))
+    bumps = _bumps(jets, dataclasses.replace(HUNT, conditional=True))
+    # With as many jets judged as hunted in, the verdict is such a comparison itself.
+    enough = bumps.expected > 3
+    assert bumps.resolutions[enough] == pytest.approx(bumps.errors[enough], rel=0.02)
+    assert (bumps.resolutions[enough] < _bumps(jets).resolutions[enough]).mean() > 0.9
+
+
 def test_contrasts_see_no_polynomial_and_have_the_noise_that_they_say() -> None:
     jets = _jets(20_000, np.full(40, 0.1))
     contrasts = Contrasts.make(jets, HUNT.windows(), 2)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from toy_tables import write_table
 
 from oddjet.analysis.config import HuntConfig
 from oddjet.analysis.sculpting import HuntedIn, JudgeSettings, Outcome
@@ -102,9 +103,30 @@ def test_windows_are_those_of_the_hunt_and_data_are_judged_in_all_once_they_are_
     # Of 20 bins a window needs one on either side.
     assert len(windows) == 16 + 15
     assert {high - low for low, high in windows} == {30, 40}
+    only = HuntConfig(bin_width=10, windows=((150, 170), (100, 130)))
+    few = judge_scores(scores_table, ["blind"], datasets=["qcd"], settings=only).verdict
+    assert {(w.low, w.high) for w in few.windows} == {(150, 170), (100, 130)}
     kept = [(w.low, w.high) for w in blinded.verdict.windows]
     assert kept == [(low, high) for low, high in windows if low >= 110]
     assert blinded.verdict.n_hunted == blinded.verdict.n_jets < shown.verdict.n_jets
+
+
+def test_a_decorrelated_score_is_judged_by_what_the_conditional_hunt_resolves(
+    scores_table: Path, tmp_path: Path
+) -> None:
+    jets = open_scores(scores_table).jets("qcd")[:8000]
+    for name in ("k_d", "k_d_calibrated", "k_d_ddt"):
+        jets[name] = jets["blind"]
+    folder = write_table(tmp_path, {"qcd": jets}, {"qcd": "background"}, kind="scores").folder
+
+    def resolutions(**hunt: Any) -> list[float]:
+        result = judge_scores(folder, ["k_d_calibrated", "k_d_ddt"], settings=HuntConfig(**hunt))
+        windows = [w for s in result.scores for w in s.verdict.windows if w.working_point == 0.1]
+        return [w.resolution for w in windows if (w.low, w.high) == (100, 140)]
+
+    raw, decorrelated = resolutions()
+    assert decorrelated < 0.95 * raw
+    assert resolutions(method="function") == [raw, raw]
 
 
 @pytest.mark.parametrize(
