@@ -1,10 +1,11 @@
-"""Jets whose score knows nothing of the mass, and a signal that scores high."""
+"""Jets whose score knows nothing of the mass, or little, and a signal that scores high."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from scipy import stats
 
 from oddjet.analysis.statistics.bumphunt.joint import JointTable
 from oddjet.typing import Floats
@@ -13,16 +14,68 @@ EDGES = np.linspace(40.0, 240.0, 41)
 KEEP = np.log(0.1) / np.log(0.55)
 """Powers of uniform numbers: of the signal a cut of 10 % keeps 55 %."""
 
-Efficiency = Callable[[Floats], Floats]
+
+def gamma_masses(rng: np.random.Generator, n: int) -> Floats:
+    """A smooth spectrum: a gamma distribution."""
+    mass = 10 + rng.gamma(1.3, 38.0, 2 * n + 200)
+    return mass[(mass > 40) & (mass < 240)][:n]
+
+
+def shoulder_masses(rng: np.random.Generator, n: int) -> Floats:
+    """A spectrum as of soft-drop masses at high pt: a peak at its left end, a shoulder and a bend."""
+    parts = (
+        rng.exponential(14.0, n) + 40,
+        100 + 33 * rng.standard_normal(3 * n),
+        40 + rng.exponential(110.0, 3 * n),
+    )
+    mass = np.concatenate(parts)
+    mass = mass[(mass > 40) & (mass < 240)]
+    return rng.choice(mass, n, replace=False)
+
+
+def peak(rng: np.random.Generator, n: int) -> Floats:
+    """A signal: a Gaussian."""
+    return rng.normal(172, 12, n)
+
+
+def top_masses(rng: np.random.Generator, n: int) -> Floats:
+    """A signal with a peak that holds six tenths of it, a W's at 82 GeV and what is between."""
+    kind = rng.choice(3, n, p=(0.6, 0.15, 0.25))
+    choices = (rng.normal(172, 13, n), rng.normal(82, 9, n), rng.uniform(60, 200, n))
+    return np.choose(kind, choices)
+
+
+def follows(rho: float) -> Callable[[np.random.Generator, Floats], Floats]:
+    """Survivals with a correlation of −rho with the mass (Gaussian copula)."""
+
+    def survival(rng: np.random.Generator, mass: Floats) -> Floats:
+        ranks = stats.norm.ppf((np.argsort(np.argsort(mass)) + 0.5) / mass.size)
+        own = rng.standard_normal(mass.size)
+        return np.asarray(stats.norm.sf(rho * ranks + np.sqrt(1 - rho**2) * own))
+
+    return survival
+
+
+def bends(
+    efficiency: Callable[[Floats], Floats],
+) -> Callable[[np.random.Generator, Floats], Floats]:
+    """Survivals of an efficiency that changes with the mass by a factor."""
+    return lambda rng, mass: rng.random(mass.size) / efficiency(mass)
 
 
 def table_of(mass: Floats, survival: Floats, cuts: Sequence[float]) -> JointTable:
     """The joint table of all jets and of those after each cut on the survival."""
-    inside = np.searchsorted(EDGES, mass, side="right")[:, None] == np.arange(1, EDGES.size)
-    passes = np.stack([survival < cut for cut in (np.inf, *cuts)])
+    places = np.searchsorted(EDGES, mass, side="right") - 1
+    inside = (places >= 0) & (places < EDGES.size - 1)
+    ladder = sorted((*cuts, np.inf))
+    steps = np.searchsorted(ladder, survival[inside], side="right")
+    counts = np.zeros((len(ladder), EDGES.size - 1))
+    np.add.at(counts, (steps, places[inside]), 1.0)
+    members = np.array(
+        [[step <= ladder.index(cut) for step in range(len(ladder))] for cut in (np.inf, *cuts)]
+    )
     labels = ("all jets", *(f"{100 * cut:g} %" for cut in cuts))
-    jets = JointTable(labels, EDGES, passes, inside.astype(float))
-    return jets.select(range(len(labels)))
+    return JointTable(labels, EDGES, members, counts).select(range(len(labels)))
 
 
 def toy_table(
@@ -30,15 +83,14 @@ def toy_table(
     share: float = 0.0,
     seed: int = 1,
     cuts: Sequence[float] = (0.1,),
-    efficiency: Efficiency | None = None,
+    *,
+    masses: Callable[[np.random.Generator, int], Floats] = gamma_masses,
+    signal: Callable[[np.random.Generator, int], Floats] = peak,
+    survivals: Callable[[np.random.Generator, Floats], Floats] | None = None,
 ) -> JointTable:
-    """A gamma-like spectrum of n jets and a share of signal at 172 ± 12 GeV; efficiency as a factor at a mass."""
+    """The joint table of n jets and a share of signal."""
     rng = np.random.default_rng([9, seed])
-    mass = 10 + rng.gamma(1.3, 38.0, 2 * n + 200)
-    mass = mass[(mass > 40) & (mass < 240)][:n]
-    n_signal = rng.poisson(share * n)
-    survival = rng.random(mass.size)
-    if efficiency is not None:
-        survival /= efficiency(mass)
-    mass = np.concatenate([mass, rng.normal(172, 12, n_signal)])
-    return table_of(mass, np.concatenate([survival, rng.random(n_signal) ** KEEP]), cuts)
+    mass, signals = masses(rng, n), signal(rng, rng.poisson(share * n))
+    own = rng.random(mass.size) if survivals is None else survivals(rng, mass)
+    survival = np.concatenate([own, rng.random(signals.size) ** KEEP])
+    return table_of(np.concatenate([mass, signals]), survival, cuts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from cut_tables import EDGES, toy_table
+from cut_tables import EDGES, bends, toy_table
 from scipy import special
 from sklearn.linear_model import LogisticRegression
 
@@ -15,7 +15,9 @@ from oddjet.analysis.statistics.imprint import Imprint
 
 
 def test_shares_are_those_of_a_multinomial_regression() -> None:
-    table = toy_table(30_000, cuts=(0.5, 0.2, 0.05), efficiency=lambda m: 1 + 0.5 * (m - 140) / 100)
+    table = toy_table(
+        30_000, cuts=(0.5, 0.2, 0.05), survivals=bends(lambda m: 1 + 0.5 * (m - 140) / 100)
+    )
     totals = table.counts.sum(axis=0)
     design = polynomials(EDGES, totals, 2)
     shares = shares_of(table.counts, design)

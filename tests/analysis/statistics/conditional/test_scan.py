@@ -7,7 +7,7 @@ import json
 
 import numpy as np
 import pytest
-from cut_tables import EDGES, toy_table
+from cut_tables import EDGES, bends, toy_table
 from scipy import stats
 
 from oddjet.analysis.statistics.bumphunt.joint import JointTable
@@ -88,7 +88,7 @@ def test_what_a_map_makes_is_no_excess_where_its_replicas_say_so() -> None:
     """A map that passes 40 % more at 172 GeV by chance: with its imprint nothing, without a discovery."""
     bump = np.exp(-0.5 * ((EDGES[:-1] - 170) / 12) ** 2)
     table = toy_table(
-        60_000, seed=5, efficiency=lambda m: 1 + 0.4 * np.exp(-0.5 * ((m - 172) / 12) ** 2)
+        60_000, seed=5, survivals=bends(lambda m: 1 + 0.4 * np.exp(-0.5 * ((m - 172) / 12) ** 2))
     )
     changes = 0.4 * np.random.default_rng(1).normal(size=(60, 1, 1)) * bump
     settings = ScanSettings(n_toys=200, seed=1)
