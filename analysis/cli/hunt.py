@@ -110,7 +110,8 @@ def hunt(
 ) -> None:
     """Scan a mass spectrum for a bump: local p, and global p over everything that was scanned.
 
-    Every window is tested against a function that is fitted beside it, in the data and in every
+    After cuts on decorrelated scores, jets that pass are compared with jets that fail, window by window;
+    else every window is tested against a function that is fitted beside it, in the data and in every
     pseudo-experiment. A histogram is scanned as a whole, unless it is of a run whose data are blinded: their
     signal window is not in its file.
     """

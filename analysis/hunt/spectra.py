@@ -122,7 +122,7 @@ class HuntedSpectra:
         )
         places = [filled.spectra.index(point) for point in wanted.spectra]
         points = tuple(wanted.spectra)
-        flat = all(score in decorrelated for score in wanted.hunted)
+        flat = set() < set(wanted.hunted) <= set(decorrelated)
         joint = joint.select(places)
         return cls(wanted.hunted, wanted.mass, sample, points, joint, flat, filled.blinding)
 

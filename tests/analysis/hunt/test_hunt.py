@@ -10,6 +10,7 @@ from oddjet.analysis.config import HuntConfig, PseudoData
 from oddjet.analysis.hunt.hunt import Hunt, hunt, hunt_histogram
 from oddjet.analysis.hunt.spectra import fill_spectra
 from oddjet.analysis.scores.sample import HuntSample, choose_sample, dataset_scales
+from oddjet.analysis.statistics.bumphunt.result import CONDITIONAL
 from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
 from oddjet.datasets.files.normalisation import Normalisation
 from oddjet.datasets.skims.manifest import DatasetSummary
@@ -255,3 +256,50 @@ def test_any_histogram_can_be_scanned() -> None:
     assert given.background == "given"
     with pytest.raises(ConfigError, match="no --background"):
         hunt_histogram((counts, edges), ScanSettings(signal_width=5), background=background)
+    with pytest.raises(ConfigError, match="use method: function"):
+        hunt_histogram((counts, edges), ScanSettings(method="conditional"))
+
+
+def test_after_a_decorrelated_cut_pass_is_compared_with_fail() -> None:
+    table = table_of(bump=300)
+    settings = SETTINGS.model_copy(update={"n_toys": 100})
+    result = hunt_table(table, "d_s_ddt", settings=settings)
+    scan, check = result.bump_hunt, result.cross_check
+    assert scan is not None
+    assert check is not None
+    assert scan.background == CONDITIONAL[0]
+    assert [channel.label for channel in scan.channels] == ["d_s_ddt, 10 % background"]
+    assert scan.window[0] < 82 < scan.window[1]
+    assert scan.global_p == 1 / 101
+    everything, cut = result.working_points
+    assert everything.scan is None
+    assert everything.cross_check is not None
+    assert result.rows()[0][4] == "not tested"
+    # The cross-check is the scan by functions, which has all jets too, and a global p of its own.
+    by_function = hunt_table(
+        table, "d_s_ddt", settings=settings.model_copy(update={"method": "function"})
+    )
+    assert by_function.cross_check is None
+    assert by_function.bump_hunt is not None
+    assert check.to_dict() == by_function.bump_hunt.to_dict()
+    content = result.to_dict()
+    assert content["global_p"] == scan.global_p
+    assert content["cross_check"]["global_p"] == check.global_p
+    assert content["working_points"][1]["cross_check"]["window"] == list(cut.cross_check.window)  # type: ignore[union-attr]
+    raw = hunt_table(table, "d_s", settings=settings)
+    assert raw.bump_hunt is not None
+    assert raw.bump_hunt.background == "fit beside each window"
+
+
+def test_a_cut_that_nothing_passes_leaves_the_others_to_be_compared() -> None:
+    table = table_of()
+    table["d_s_ddt"] = np.where(table["d_s_ddt"] > 2, 1.5, table["d_s_ddt"])
+    settings = SETTINGS.model_copy(update={"n_toys": 100, "working_points": (0.1, 0.001)})
+    result = hunt_table(table, "d_s_ddt", settings=settings)
+    assert result.bump_hunt is not None
+    assert result.bump_hunt.not_tested == ("all jets", "d_s_ddt, 0.1 % background")
+    table["d_s_ddt"] = np.zeros(N)
+    nothing = hunt_table(table, "d_s_ddt", settings=settings)
+    assert nothing.bump_hunt is None
+    assert "no cut that some" in nothing.problem
+    assert nothing.cross_check is not None

@@ -14,8 +14,10 @@ from oddjet.analysis.report import sections
 from oddjet.analysis.report.figures.style import Histogram
 from oddjet.analysis.report.figures.training import LossCurve
 from oddjet.analysis.report.page import Section
+from oddjet.analysis.report.sections.hunt import scores_section
 from oddjet.analysis.scores.anomalies import most_anomalous
 from oddjet.analysis.scores.quality import EpochQuality, Quality
+from oddjet.analysis.statistics.bumphunt.result import CONDITIONAL
 from oddjet.datasets.balance import Balance
 from oddjet.datasets.disk.numbers import jsonable
 from oddjet.datasets.skims.manifest import DatasetSummary, Manifest
@@ -150,6 +152,39 @@ def test_open_hunt_shows_its_numbers(open_hunt: Hunt) -> None:
     assert open_hunt.bump_hunt is not None
     assert {"local_p", "global_p", "window"} <= set(bump_hunt.numbers)
     assert f"{open_hunt.bump_hunt.n_exceeding} of 30" in bump_hunt.paragraphs[1]
+
+
+def test_a_conditional_hunt_stands_beside_its_cross_check(open_hunt: Hunt) -> None:
+    by_function = open_hunt.bump_hunt
+    assert by_function is not None
+    everything, cut = by_function.channels
+    scan = dataclasses.replace(
+        by_function,
+        channels=(cut,),
+        background=CONDITIONAL[0],
+        function="",
+        not_tested=("all jets",),
+    )
+    points = tuple(
+        dataclasses.replace(point, scan=scan_of, cross_check=check)
+        for point, scan_of, check in zip(
+            open_hunt.working_points, (None, cut), (everything, cut), strict=True
+        )
+    )
+    hunt = dataclasses.replace(
+        open_hunt, bump_hunt=scan, cross_check=by_function, working_points=points
+    )
+    section = sections.bump_hunt_section(hunt)
+    tested, check = section.tables
+    assert len(tested.rows) == 1
+    assert len(check.rows) == 2
+    assert "Cross-check by exppoly2" in check.caption
+    assert "does not enter the other global p" in check.caption
+    assert "Jets that pass a cut are compared with jets that fail it" in section.paragraphs[0]
+    assert any("all jets: not tested" in text for text in section.statements)
+    assert section.numbers["cross_check"]["function"] == "exppoly2"
+    assert any("cross-check by" in text for text in scores_section(hunt).statements)
+    assert len(drawn(section)) == 2
 
 
 def test_blinded_hunt_shows_nothing_of_the_window(blinded_hunt: Hunt) -> None:
