@@ -86,7 +86,7 @@ def sculpt(
         hunted=HuntedIn(jets=hunted),
         tolerance=tolerance,
         n_permutations=permutations,
-        unblind=used.unblind,
+        **used.seen,
         seed=seed,
     )
     result = judge_scores(

@@ -98,6 +98,17 @@ class AnalysisConfig(Settings):
             raise ValueError(msg)
         return value
 
+    @property
+    def explored(self) -> float | None:
+        """Share of the events of data that may be seen, at all masses, while stages explore; else None."""
+        return None if self.unblinding is None or self.unblind else self.unblinding.explore
+
+    @property
+    def seen(self) -> dict[str, Any]:
+        """What of data may be seen at all masses: `unblind`, all; or `explored`, this share of the events."""
+        share = self.explored
+        return {"unblind": self.unblind or share is not None, "explored": share}
+
     def resolve_fileset(self) -> Fileset:
         """Give the fileset, loaded where only its place is named.
 

@@ -328,11 +328,12 @@ class Run(Shown):
             columns += [ScoreName(name.raw).cut for name in names]
         datasets = self.scores.manifest.datasets
         signals = [name for name, dataset in datasets.items() if dataset.kind == "signal"]
-        hunt, unblind, jets = self.config.hunt, self.config.unblind, None
+        hunt, jets = self.config.hunt, None
         if self.histogram_settings.sample is not None:
             spectra = self.histograms.hunted(self._hunted_histograms)
-            jets = spectra.jets_by_mass(hunt.window, unblind=unblind)
-        judging = JudgeSettings(hunted=HuntedIn(jets=jets), unblind=unblind, seed=self.config.seed)
+            jets = spectra.jets_by_mass(hunt.window, unblind=self.config.seen["unblind"])
+        seed, seen = self.config.seed, self.config.seen
+        judging = JudgeSettings(hunted=HuntedIn(jets=jets), seed=seed, **seen)
         how: dict[str, Any] = {"settings": hunt, "judging": judging, "verify": self.config.verify}
         try:
             return judge_scores(self.scores_folder, columns, signals=signals, **how), ""

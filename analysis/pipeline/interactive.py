@@ -18,7 +18,7 @@ from oddjet.analysis.config import (
     load_config,
     make_config,
     read_settings,
-)
+)  # fmt: skip
 from oddjet.analysis.hunt.histogram import FileHunt, hunt_spectrum
 from oddjet.analysis.hunt.result import Hunt
 from oddjet.analysis.pipeline.folder import Run
@@ -333,7 +333,7 @@ def judge(
     names = [columns] if isinstance(columns, str) else columns
     _check_options(choices, OF_VERDICT, "judge")
     used = verdict_settings(folder, config, settings or {}, choices.get("datasets", ()))
-    judging = dataclasses.replace(choices.pop("judging", JudgeSettings()), unblind=used.unblind)
+    judging = dataclasses.replace(choices.pop("judging", JudgeSettings()), **used.seen)
     return judge_scores(
         folder, names, settings=used.hunt, judging=judging, verify=used.verify, **choices
     )

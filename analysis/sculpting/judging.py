@@ -63,6 +63,7 @@ class JudgeSettings:
         tolerance: Variation of the efficiency over the mass that is tolerated.
         allowed: Fake bump that is tolerated, in units of the hunt's resolution.
         unblind: Whether data are judged in the signal window as well, as after unblinding.
+        explored: Share of the events of data that explore in stages: they alone are judged; all if None.
 
     Raises:
         ConfigError: If a number is out of its range.
@@ -79,6 +80,7 @@ class JudgeSettings:
     tolerance: float = 0.05
     allowed: float = 0.3
     unblind: bool = False
+    explored: float | None = None
     seed: int = 1
 
     def __post_init__(self) -> None:

@@ -33,6 +33,7 @@ from oddjet.datasets.disk.checksums import Verify
 from oddjet.datasets.folds import event_hash, mix64
 from oddjet.errors import ConfigError, look_up
 from oddjet.ml.score_names import ScoreName
+from oddjet.processors.blinding import explored
 from oddjet.processors.sample import HeldOut
 from oddjet.processors.scores import Scores, open_scores
 from oddjet.shown import Shown
@@ -222,7 +223,8 @@ def _judge_sample(
     names = [*dict.fromkeys(names)]
     hidden = blinded_range(settings) if kind == "data" and not judging.unblind else None
     excluded = tuple(dict.fromkeys(window for window in (hidden, exclude) if window))
-    background = _rows(table, chosen, names, settings, excluded, held_out)
+    part = judging.explored if kind == "data" else None
+    background = _rows(table, chosen, names, settings, excluded, held_out, part)
     signal_rows = {
         name: _of_signal(_rows(table, [name], [*names, "label"], settings, excluded, held_out))
         for name in signals
@@ -349,10 +351,11 @@ def _rows(
     settings: HuntConfig,
     excluded: Sequence[tuple[float, float]],
     held_out: HeldOut,
+    part: float | None = None,
 ) -> Columns:
     """Rows of datasets that a hunt would look at, with weights in proportion to cross sections.
 
-    Of what something was learned on, the events that were held out.
+    Of what something was learned on, the events that were held out; of these, those that explore, if a share does.
     """
     known: Mapping[str, Any] = table.manifest.datasets
     chosen = {name: known[name] for name in datasets}
@@ -364,6 +367,8 @@ def _rows(
         rows["weight"] = np.asarray(rows["weight"], np.float64) * scale
         events = event_hash(*(rows[c] for c in EVENT_COLUMNS))
         rows["fresh"] = held_out.rows(events, name)
+        if part is not None:
+            rows["fresh"] &= explored(rows, part)
         # Simulated datasets may use the same event numbers.
         rows["event"] = events ^ mix64(number)
         parts.append(rows)
