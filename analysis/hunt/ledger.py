@@ -12,7 +12,9 @@ import logging
 import math
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from oddjet.analysis.config import CONFIG_FILE, AnalysisConfig
 from oddjet.analysis.hunt.result import Hunt
@@ -73,13 +75,16 @@ class Entry:
     event: str
     time: str
     look: dict[str, Any]
-    p: float | None = None
+    p: Annotated[float, Field(ge=0, le=1)] | None = None
     is_bound: bool = False
 
     @property
     def key(self) -> str:
         """The look's own name."""
         return content_key(self.look)
+
+
+_ENTRY: TypeAdapter[Entry] = TypeAdapter(Entry)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,8 +183,8 @@ def read_ledger(path: Path | str) -> Ledger:
     entries, problems = [], list(chain.problems)
     for number, line in enumerate(chain.lines, start=1):
         try:
-            entries.append(Entry(**line))
-        except TypeError:
+            entries.append(_ENTRY.validate_python(line))
+        except ValidationError:
             problems.append(f"line {number} is of another version of oddjet, and not counted")
     if (head := _reported(Path(path))) and head not in chain.seals:
         problems.append(

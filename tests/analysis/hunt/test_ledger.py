@@ -21,6 +21,7 @@ from oddjet.analysis.hunt.ledger import (
     record_unblinding,
     together,
 )
+from oddjet.datasets.disk.chain import add_line
 from oddjet.datasets.skims.manifest import ChunkRecord, DatasetSummary, Manifest
 from oddjet.errors import ConfigError
 
@@ -127,6 +128,16 @@ def test_the_command_counts_looks_and_names_a_broken_chain(tmp_path: Path) -> No
     changed_line = runner.invoke(app, ["ledger", str(tmp_path)])
     assert changed_line.exit_code == 1
     assert "line 4 was changed after it was written" in changed_line.output
+
+
+@pytest.mark.parametrize("wrong", [{"p": 2.0}, {"p": "x"}, {"look": 3}])
+def test_lines_that_no_oddjet_wrote_are_named_and_not_counted(tmp_path: Path, wrong: Any) -> None:
+    path = tmp_path / LEDGER
+    record(path, "hunt", {"n": 1}, p=0.5)
+    add_line(path, {"event": "hunt", "time": "", "look": {"n": 2}, "p": 0.1} | wrong)
+    ledger = read_ledger(path)
+    assert len(ledger.entries) == 1
+    assert ledger.problems == ("line 2 is of another version of oddjet, and not counted",)
 
 
 def test_a_look_that_cannot_be_recorded_is_refused(tmp_path: Path) -> None:

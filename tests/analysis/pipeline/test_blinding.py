@@ -152,7 +152,7 @@ class Walk:
                         if c[:3] in ("TH1", "TH2")
                     ]
                     contents[name] = {key: file[key].values(flow=True).tolist() for key in keys}
-            elif path.suffix == ".png":
+            elif path.suffix in (".png", ".npz"):
                 contents[name] = path.read_bytes()
             else:
                 contents[name] = self.plain(path.read_text(encoding="utf-8"))
