@@ -237,7 +237,7 @@ class BumpHunt:
         n_toy_windows_without_fit: Windows of pseudo-experiments that no function could be fitted
             beside; as in the data, they have no p-value there.
         blind_window: Window that was not looked at [GeV], or None.
-        unscanned: Ranges that no window reaches [GeV], the blind window aside.
+        unscanned: Ranges that no window reaches [GeV], the blind window aside; none where windows were given.
         without_background: Ranges where a given background expects nothing [GeV], with the events that
             were seen there.
         not_tested: Spectra that the conditional hunt cannot test: no jet fails or passes.

@@ -143,7 +143,7 @@ def scan(
     return dataclasses.replace(
         result,
         blind_window=data.blind_window,
-        unscanned=ranges(edges, ~windows.covered & ~hidden),
+        unscanned=ranges(edges, ~windows.covered & ~hidden) if settings.windows is None else (),
         without_background=tuple((w, float(seen[overlaps(edges, w)].sum())) for w in empty),
     )
 

@@ -21,7 +21,6 @@ from oddjet.analysis.statistics.bumphunt.ranks import SLACK, extrapolate, ranks
 from oddjet.analysis.statistics.bumphunt.result import BumpHunt, ChannelScan
 from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
 from oddjet.analysis.statistics.bumphunt.statistic import Statistic, Tested, make_tables
-from oddjet.analysis.statistics.bumphunt.windows import ranges
 from oddjet.errors import ConfigError, FitError
 from oddjet.typing import Floats
 
@@ -126,7 +125,7 @@ def compare(
         function=settings.function,
         beyond=beyond if n_exceeding < ENOUGH else None,
         n_toy_windows_without_fit=toys.n_failed,
-        unscanned=ranges(table.edges, ~statistic.windows.covered),
+        unscanned=statistic.windows.unreached if settings.windows is None else (),
     )
 
 

@@ -64,6 +64,11 @@ class Windows:
         np.add.at(steps, self.stops, -1)
         return np.asarray(np.cumsum(steps)[:-1] > 0)
 
+    @property
+    def unreached(self) -> tuple[Window, ...]:
+        """Ranges that no window reaches [GeV]."""
+        return ranges(self.edges, ~self.covered)
+
     def select(self, keep: Bools) -> Windows:
         """Take the windows of a mask (n_windows,).
 
