@@ -311,6 +311,7 @@ def _anomalies(run: Run) -> Section:
         constituents=constituents,
         half_width=image.half_width,
         blinded=hunt.blinded,
+        with_rows=run.blinding is None,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,12 +28,13 @@ def anomalies_section(
     constituents: Mapping[int, Constituents] | None = None,
     half_width: float = 0.8,
     blinded: bool = False,
+    with_rows: bool = True,
 ) -> Section:
     """Show the most anomalous jets: their pictures and where to find them.
 
     Images, (n, n) or (n, n, 1) of half a width in Δη and Δφ, and constituents, Δη, Δφ and pt [GeV],
     are by place, 1 for the first. `blinded` says that jets of data inside the signal window were
-    kept out.
+    kept out; without `with_rows` the numbers do not have the rows of the table, which tell how many were.
     """
     gallery = []
     for jet in jets:
@@ -59,8 +61,12 @@ def anomalies_section(
         paragraphs=tuple(paragraphs),
         tables=(Table.from_records([_record(jet) for jet in jets]),) if jets else (),
         gallery=tuple(gallery),
-        numbers={"score": column, "jets": [jet.to_dict() for jet in jets]},
+        numbers={"score": column, "jets": [_numbers(jet, with_rows) for jet in jets]},
     )
+
+
+def _numbers(jet: AnomalousJet, with_rows: bool) -> dict[str, Any]:
+    return {name: value for name, value in jet.to_dict().items() if with_rows or name != "row"}
 
 
 def _truth(label: int | None) -> str:
