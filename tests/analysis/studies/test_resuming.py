@@ -39,17 +39,19 @@ class Counting(SilentReporter):
 
 @pytest.mark.slow
 def test_an_interrupted_study_goes_on(study_jets: StudyJets, tmp_path: Path) -> None:
-    khanal = DetectorConfig(
-        name="khanal", hyper_parameters={"epochs": 2, "batch_size": 128, "checkpoint_every": 0}
+    detector = DetectorConfig(
+        name="autoencoder", hyper_parameters={"epochs": 2, "batch_size": 128, "checkpoint_every": 0}
     )
     jets = dataclasses.replace(study_jets, signals={"w": study_jets.signals["w"]})
-    plain = inverse_tagging_study(jets, Setting((khanal,)), n_training=200)
-    stopped = Setting((khanal,), 1, tmp_path, Counting(stop_in="on w"))
+    plain = inverse_tagging_study(jets, Setting((detector,)), n_training=200)
+    stopped = Setting((detector,), 1, tmp_path, Counting(stop_in="on w"))
     with pytest.raises(KeyboardInterrupt):
         inverse_tagging_study(jets, stopped, n_training=200)
     counting = Counting()
-    resumed = inverse_tagging_study(jets, Setting((khanal,), 1, tmp_path, counting), n_training=200)
+    resumed = inverse_tagging_study(
+        jets, Setting((detector,), 1, tmp_path, counting), n_training=200
+    )
     # Nothing is left to do of the training that was complete: only its end is reported.
-    assert counting.seen["khanal on qcd"] == [100]
-    assert counting.seen["khanal on w"][-1] == 100
+    assert counting.seen["autoencoder on qcd"] == [100]
+    assert counting.seen["autoencoder on w"][-1] == 100
     assert resumed.to_dict() == plain.to_dict()

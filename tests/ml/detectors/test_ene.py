@@ -36,7 +36,7 @@ def a_small_one(**changes: Any) -> EneDetector:
 
 @pytest.fixture(scope="module")
 def trained(background: Jets) -> EneDetector:
-    return a_small_one().fit(background, seed=1)
+    return a_small_one().fit(background[:800], seed=1)
 
 
 def test_number_of_parameters() -> None:
@@ -136,7 +136,7 @@ def test_batches_in_parts_are_batches(
     for rows_at_once in (None, 50):
         monkeypatch.setattr(EneDetector, "rows_at_once", rows_at_once)
         detector = a_small_one(epochs=2, batch_size=200)
-        detector.fit(background, validation=other_background, seed=1)
+        detector.fit(background[:600], validation=other_background, seed=1)
         losses.append(detector.history_["val_loss"])
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-3)
 

@@ -23,7 +23,7 @@ def build(**changes: Any) -> Any:
 @pytest.fixture(scope="module")
 def trained(background: Jets) -> KhanalDetector:
     """A short training."""
-    return KhanalDetector(epochs=4, batch_size=64, checkpoint_every=2).fit(background, seed=1)
+    return KhanalDetector(epochs=4, batch_size=64, checkpoint_every=2).fit(background[:600], seed=1)
 
 
 def test_number_of_parameters() -> None:
@@ -108,7 +108,7 @@ def test_validation_loss_is_that_of_the_jets_given(
     background: Jets, other_background: Jets
 ) -> None:
     detector = KhanalDetector(epochs=1, batch_size=64, shared_alpha=True, dropout=0.1)
-    detector.fit(background, validation=other_background, seed=1)
+    detector.fit(background[:200], validation=other_background, seed=1)
     expected = detector.scores(other_background, allow_trained=True)["mse"].mean()
     assert detector.history_["val_loss"] == [pytest.approx(expected, rel=1e-4)]
     assert detector.n_parameters == 25_523
