@@ -83,6 +83,7 @@ def hunt(
         problem,
         cross_check=check,
         n_calibration=spectra.n_calibration,
+        n_replicas=0 if joint.imprint is None else joint.imprint.n_replicas,
     )
 
 

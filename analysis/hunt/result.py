@@ -100,6 +100,7 @@ class Hunt(Shown):
             global p of its own, which does not enter the other.
         n_calibration: Effective jets in the mass range that maps, or thresholds where there are none, were
             learned on; None where not known.
+        n_replicas: Replicas of what was learned, after which pseudo-experiments were drawn; 0 where there are none.
     """
 
     columns: tuple[str, ...]
@@ -112,6 +113,7 @@ class Hunt(Shown):
     frozen: Frozen | None = None
     cross_check: BumpHunt | None = None
     n_calibration: float | None = None
+    n_replicas: int = 0
 
     @property
     def n_hunted(self) -> int:
@@ -120,12 +122,21 @@ class Hunt(Shown):
 
     @property
     def calibration_sentence(self) -> str:
-        """How many jets are hunted in for each that cuts were learned on; empty where that is not known."""
+        """How many jets are hunted in for each that cuts were learned on; empty where that is not known.
+
+        And whether p-values know the error of what was learned.
+        """
         if not self.n_calibration:
             return ""
+        error = (
+            f"Pseudo-experiments are drawn after {self.n_replicas} replicas of what was learned, so that p-values have its error."
+            if self.n_replicas
+            else "The error of what was learned is not known, and left out of all p-values: they do not hold where more "
+            "jets are hunted in than it was learned on. `oddjet score` makes a table that knows it."
+        )
         return (
             f"{self.n_hunted:,} jets are hunted in{' outside the blinded window' if self.blinded else ''}, and cuts were "
-            f"learned on {self.n_calibration:,.0f} others: {self.n_hunted / self.n_calibration:.2g} for each of these."
+            f"learned on {self.n_calibration:,.0f} others: {self.n_hunted / self.n_calibration:.2g} for each of these. {error}"
         )
 
     @property
@@ -207,6 +218,7 @@ class Hunt(Shown):
             "lumi_ifb": self.sample.lumi_ifb,
             "n_hunted": self.n_hunted,
             "n_calibration": self.n_calibration,
+            "n_replicas": self.n_replicas,
             "caveats": list(self.sample.caveats),
             "blinded": self.blinded,
             "problem": self.problem,

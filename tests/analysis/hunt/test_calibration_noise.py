@@ -49,7 +49,9 @@ def with_signal(rng: np.random.Generator, jets: Jets, fraction: float) -> Jets:
     return tuple(np.concatenate(pair) for pair in zip(jets, signal, strict=True))  # type: ignore[return-value]
 
 
-def learned(jets: Jets, method: str, seed: int, *, beside: bool) -> list[Decorrelation]:
+def learned(
+    jets: Jets, method: str, seed: int, *, beside: bool = False, replicas: bool = True
+) -> list[Decorrelation]:
     """A map for each fold, on all its jets or those beside the window."""
     score, mass, pt = jets
     events = mix64(np.arange(len(score), dtype=np.uint64) + np.uint64(10_000_000 * seed))
@@ -57,7 +59,8 @@ def learned(jets: Jets, method: str, seed: int, *, beside: bool) -> list[Decorre
     maps = []
     for fold in range(FOLDS):
         at = used & (events % np.uint64(FOLDS) == fold)
-        maps.append(create(method).fit(score[at], mass[at], pt[at], events=events[at]))
+        known = events[at] if replicas else None
+        maps.append(create(method).fit(score[at], mass[at], pt[at], events=known))
     return maps
 
 
@@ -103,8 +106,8 @@ class Row:
         rng = np.random.default_rng(seed)
         jets = with_signal(rng, background(rng, N_CALIBRATION), self.signal)
         hunted = background(rng, self.ratio * N_CALIBRATION)
-        beside = self.signal > 0
-        maps = learned(jets, self.method, seed, beside=beside) if self.method else []
+        choices = {"beside": self.signal > 0, "replicas": not self.blind}
+        maps = learned(jets, self.method, seed, **choices) if self.method else []
         table = joint_table(hunted, maps, rng)
         if self.blind:
             table = JointTable(table.labels, table.edges, table.members, table.counts)
@@ -158,7 +161,7 @@ def map_noise(method: str, *, n_maps: int, ratio: float) -> tuple[float, float]:
             one = create(method).fit(*(column[fold::FOLDS] for column in jets))
             rarity = one(np.tile(ladder, CENTRES.size), *at).reshape(CENTRES.size, -1)
             truth[number] += stats.norm.sf([np.interp(1.0, row, ladder) for row in rarity]) / FOLDS
-    maps = learned(jets, method, 1, beside=False)
+    maps = learned(jets, method, 1)
     known = CutReplicas.from_folds([m.n_effective for m in maps], [m.replicas for m in maps])
     shape = CENTRES**3 * np.exp(-CENTRES / 20)
     expected = 0.1 * ratio * N_CALIBRATION * shape / shape.sum()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from oddjet.analysis.hunt.imprint import make_imprint
+from oddjet.analysis.hunt.result import Hunt, WorkingPoint
 from oddjet.ml.replicas import LEVELS, CutReplicas, Replicas
+from oddjet.processors.sample import HuntSample
 
 EDGES = np.linspace(40.0, 240.0, 5)
 POINTS = [("", 1.0), ("d_s", 0.1), ("d_s", 0.01), ("d_s_theirs", 0.1)]
@@ -36,3 +40,18 @@ def test_spectra_change_by_their_cut_and_mass() -> None:
 
 def test_nothing_known_is_no_imprint() -> None:
     assert make_imprint({}, POINTS, CUTS, EDGES) is None
+
+
+def test_a_hunt_says_whether_its_p_values_know_of_the_calibration() -> None:
+    everything = WorkingPoint("", 1.0, EDGES, np.full(4, 2500.0), None, None)
+    sample = HuntSample("pseudo-data", None)
+    made = Hunt(
+        ("d_s",), "mass", sample, False, (everything,), None, n_calibration=1000.0, n_replicas=200
+    )
+    assert "10,000 jets are hunted in" in made.calibration_sentence
+    assert "10 for each of these. Pseudo-experiments are drawn after 200 replicas" in (
+        made.calibration_sentence
+    )
+    without = dataclasses.replace(made, n_replicas=0).calibration_sentence
+    assert "is not known, and left out of all p-values" in without
+    assert not dataclasses.replace(made, n_calibration=None).calibration_sentence
