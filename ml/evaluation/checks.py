@@ -44,7 +44,7 @@ def checked_columns(
     if n_negative := int(np.count_nonzero(w < 0)):
         msg = (
             f"{where}: {n_negative} of {len(w)} weights are negative: efficiencies would not rise "
-            f"with looser cuts. Take a sample without negative weights."
+            f"with looser cuts. Take data, or a sample without negative weights, such as one of leading order."
         )
         raise InputError(msg)
     return numbers, w
