@@ -36,8 +36,10 @@ from oddjet.datasets.jets import Jets, Truth, concatenate
 from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import InputError, TooFewJetsError
 from oddjet.ml import detector_class
+from oddjet.ml.decorrelation import DECORRELATIONS
 from oddjet.ml.folds import FoldedDetector
 from oddjet.ml.score_names import ScoreName, labelled
+from oddjet.processors.replicas import replicas_of
 from oddjet.processors.sample import HeldOut, HuntSample
 from oddjet.typing import Table
 
@@ -45,9 +47,6 @@ __all__ = ["Replica", "chain_key", "renumbered", "replica_key", "run_replica"]
 
 CODE = (
     "oddjet.ml.folds",
-    "oddjet.ml.decorrelation.ddt",
-    "oddjet.ml.decorrelation.quantile_map",
-    "oddjet.ml.decorrelation.quantile_boosting",
     "oddjet.analysis.injection.certificate.replica",
 )
 """What decides a result, with everything these import."""
@@ -88,6 +87,8 @@ def chain_key(replica: Replica) -> str:
     )
     del settings["hunt"]["n_toys"], settings["hunt"]["seed"]
     modules = [detector_class(detector.name).__module__ for detector in config.detectors]
+    methods = config.decorrelation.methods if config.decorrelation else {}
+    modules += [DECORRELATIONS.get(method, method).partition(":")[0] for method in methods]
     code = dependency_digest(*dict.fromkeys([*modules, *CODE]))
     return content_key([parts, replica.background, settings, replica.lumi_ifb, code])
 
@@ -109,8 +110,8 @@ def run_replica(replica: Replica) -> dict[str, Any]:
     """Do one replica.
 
     Returns:
-        Ready for JSON: seed; global p, and why there is none; verdict of each score; numbers of jets; which part of
-        its jets it shares with another replica; wall time in seconds.
+        Ready for JSON: seed; global p, or why there is none; that of the scan by functions, where it is the cross-check;
+        verdict of each score; numbers of jets; which part of its jets it shares with another replica; seconds.
 
     Raises:
         ConfigError: The luminosity is too large for the simulation, or nothing can be learned on.
@@ -127,6 +128,7 @@ def run_replica(replica: Replica) -> dict[str, Any]:
         "global_p": None if scan is None else scan.global_p,
         "local_p": None if scan is None else scan.local_p,
         "window": None if scan is None else scan.window,
+        "cross_check_p": None if result.cross_check is None else result.cross_check.global_p,
         "problem": result.problem,
         "verdicts": _verdicts(table, trained, result, replica),
         "n_hunted": int(result.working_points[0].counts.sum()),
@@ -277,7 +279,8 @@ def _hunt(
 ) -> Hunt:
     settings = replica.config.hunt
     columns = [name.column for name in _columns(trained, replica)]
-    spectra = fill_spectra(table, columns, division.sample, settings)
+    replicas = replicas_of({model.label: model for model in trained})
+    spectra = fill_spectra(table, columns, division.sample, settings, replicas=replicas)
     changed = {"n_toys": replica.config.certificate.n_toys, "seed": replica.seed}
     return hunt(spectra, settings.model_copy(update=changed))
 

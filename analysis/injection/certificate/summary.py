@@ -86,14 +86,27 @@ class Certificate(Shown):
         )
 
     @property
+    def cross_check_p(self) -> tuple[float, ...]:
+        """That of the scan by functions beside each window, where it is a cross-check; empty where it is not."""
+        values = (replica.get("cross_check_p") for replica in self.replicas)
+        return tuple(float(value) for value in values if value is not None)
+
+    @property
     def ks_p(self) -> float:
         """Probability that uniform numbers differ from uniform by as much (Kolmogorov and Smirnov)."""
-        return float(stats.kstest(self.global_p, "uniform").pvalue) if self.global_p else np.nan
+        return _ks_p(self.global_p)
 
     @property
     def below(self) -> Rate:
         """How often the global p is `LEVEL` or less: one in twenty if it holds."""
-        return Rate(sum(p <= LEVEL for p in self.global_p), len(self.global_p))
+        return _below(self.global_p)
+
+    @property
+    def cross_check(self) -> str:
+        """The same two numbers of the cross-check, in words; empty where there is none."""
+        if not self.cross_check_p:
+            return ""
+        return f"KS p = {_ks_p(self.cross_check_p):.2g}, {_below(self.cross_check_p)} at {LEVEL:g} or less"
 
     @property
     def verdicts(self) -> dict[str, dict[str, Rate]]:
@@ -150,6 +163,7 @@ class Certificate(Shown):
             "ks_p": self.ks_p,
             "level": LEVEL,
             "below": self.below.to_dict(),
+            "cross_check": self.cross_check,
             "mean_global_p": float(np.mean(self.global_p)) if self.global_p else None,
             "verdicts": {
                 score: {name: rate.to_dict() for name, rate in rates.items()}
@@ -159,6 +173,14 @@ class Certificate(Shown):
             "shared": self.shared,
             "replicas": list(self.replicas),
         }
+
+
+def _ks_p(values: tuple[float, ...]) -> float:
+    return float(stats.kstest(values, "uniform").pvalue) if values else float("nan")
+
+
+def _below(values: tuple[float, ...]) -> Rate:
+    return Rate(sum(p <= LEVEL for p in values), len(values))
 
 
 def read_certificate(folder: Path) -> Certificate | None:

@@ -74,6 +74,11 @@ def _numbers(certificate: Certificate) -> Table:
         ("replicas with a global p", f"{len(certificate.global_p)} of {certificate.n_planned}"),
         ("KS p against uniform", f"{certificate.ks_p:.2g}"),
         (f"global p ≤ {LEVEL:g}", str(certificate.below)),
+        *(
+            [("the cross-check by functions", certificate.cross_check)]
+            if certificate.cross_check
+            else []
+        ),
         ("hunted jets a replica", f"{certificate.mean('n_hunted'):,.0f}"),
         ("jets that thresholds and maps are learned on", f"{certificate.mean('n_learned'):,.0f}"),
         ("pseudo-experiments a scan", f"{certificate.mean('n_toys'):,.0f}"),

@@ -62,6 +62,17 @@ def test_uniform_p_hold_and_others_do_not() -> None:
     assert few.verdicts["kmeans_ddt"]["FAIL"].count == 10
 
 
+def test_the_cross_check_has_numbers_of_its_own() -> None:
+    good = certificate(UNIFORM)
+    assert good.cross_check == ""
+    small = [replica | {"cross_check_p": 0.01} for replica in good.replicas]
+    checked = dataclasses.replace(good, replicas=tuple(small))
+    assert checked.holds
+    assert "100 of 100" in checked.cross_check
+    rows = dict(certificate_section(checked).tables[0].rows)
+    assert rows["the cross-check by functions"] == checked.cross_check
+
+
 def test_replicas_without_a_p_are_counted_and_named() -> None:
     missing = certificate(np.append(UNIFORM, np.nan))
     assert missing.below.n == 100
