@@ -49,25 +49,24 @@ class Learned:
 
     Attributes:
         datasets: Names of the datasets, sorted; `""` where jets did not say theirs.
-        n_jets: Jets that it was learned from, all folds together.
-        n_effective: (Σw)²/Σw² of them.
+        n_effective: (Σw)²/Σw² of the jets that thresholds or maps were learned from, all folds together; 0 of
+            what models were trained on, whose jets in a blinded window would show as a difference.
     """
 
     datasets: tuple[str, ...]
-    n_jets: int
-    n_effective: float
+    n_effective: float = 0.0
 
     @classmethod
     def from_jets(cls, jets: Jets, weights: Floats, used: npt.NDArray[np.bool_]) -> Learned:
         """Count the jets (n) that are used, mask (n,), with weights (n,)."""
         names = dataset_names(jets[used]) if used.any() else ()
-        return cls(names, int(np.count_nonzero(used)), effective_number(weights[used]))
+        return cls(names, effective_number(weights[used]))
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> Learned:
         """Take what `to_dict` gave."""
         names = tuple(str(name) for name in saved["datasets"])
-        return cls(names, int(saved["n_jets"]), float(saved["n_effective"]))
+        return cls(names, float(saved["n_effective"]))
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""

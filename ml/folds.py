@@ -42,6 +42,7 @@ from oddjet.ml.fold_training import (
 )
 from oddjet.ml.folder import reading, replace_folder, write_info
 from oddjet.ml.plugins import class_path
+from oddjet.ml.provenance import dataset_names
 from oddjet.ml.score_names import ScoreName
 from oddjet.shown import Shown
 from oddjet.typing import Floats, Ints
@@ -136,7 +137,7 @@ class FoldedDetector(Shown):
             resume_in=resume_in,
         )
         learned = {
-            "detectors": Learned.from_jets(jets, np.ones(len(jets)), roles.learning),
+            "detectors": Learned(dataset_names(jets[roles.learning])),
             "thresholds": Learned.from_jets(jets, weights, roles.learning & (weights > 0)),
         }
         calibrations = calibrate_folds(detectors, jets, roles, weights)

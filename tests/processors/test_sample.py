@@ -71,7 +71,7 @@ def test_only_fresh_events_are_hunted_in_and_stand_for_all() -> None:
 
 def test_shares_of_several_detectors_are_nested() -> None:
     def on(name: str, n_effective: float) -> dict[str, Any]:
-        return {"datasets": [name], "n_jets": 9, "n_effective": n_effective}
+        return {"datasets": [name], "n_effective": n_effective}
 
     first = {"detectors": on("qcd", 9), "thresholds": on("qcd", 8), "maps": on("run", 7)}
     second = {"detectors": on("qcd", 9), "thresholds": on("qcd", 6)}

@@ -132,7 +132,14 @@ def run_replica(replica: Replica) -> dict[str, Any]:
         "problem": result.problem,
         "verdicts": _verdicts(table, trained, result, replica),
         "n_hunted": int(result.working_points[0].counts.sum()),
-        "n_learned": min(on.n_jets for model in trained for on in model.learned.values()),
+        "n_learned": round(
+            min(
+                model.learned[role].n_effective
+                for model in trained
+                for role in model.learned
+                if role != "detectors"
+            )
+        ),
         "n_toys": replica.config.certificate.n_toys,
         "hunted_overlap": division.hunted_overlap,
         "learned_overlap": division.learned_overlap,
