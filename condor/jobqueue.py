@@ -89,22 +89,32 @@ def _killed_when_interrupted(workers: LocalCluster) -> Iterator[None]:
         raise
 
 
+_RARELY = {
+    "distributed.admin.tick.interval": "500ms",
+    "distributed.admin.system-monitor.interval": "2s",
+    "distributed.worker.profile.interval": "100ms",
+    "distributed.worker.profile.cycle": "10s",
+}
+"""How often servers look at themselves. Dask's defaults, up to a hundred times a second, take a worker that has nothing
+to do twice the processor time."""
+
+
 @contextmanager
 def _quiet_servers(cluster: Cluster) -> Iterator[None]:
-    """Let the HTTP servers that Dask starts in the block know no pages, unless a dashboard is wanted.
+    """Let servers that Dask starts in the block know no pages, unless a dashboard is wanted, and rest while idle.
 
-    They ask nobody who he is, and would show every user what runs.
+    Their HTTP servers ask nobody who he is, and would show every user what runs.
 
     Raises:
         ConfigError: If a dashboard is wanted and cannot be drawn.
     """
-    pages: dict[str, list[str]] = {"distributed.worker.http.routes": []}
+    settings: dict[str, Any] = {"distributed.worker.http.routes": [], **_RARELY}
     if not cluster.dashboard:
-        pages["distributed.scheduler.http.routes"] = []
+        settings["distributed.scheduler.http.routes"] = []
     elif importlib.util.find_spec("bokeh") is None:
         msg = f"dashboard: Bokeh draws it: {install_command('batch')}"
         raise ConfigError(msg)
-    with dask.config.set(pages):
+    with dask.config.set(settings):
         yield
 
 

@@ -70,10 +70,10 @@ def left_by(script: Path, kind: str, number: int, *, to_all: bool) -> tuple[int,
 @pytest.mark.parametrize(
     ("kind", "number", "to_all", "code"),
     [
-        ("futures", signal.SIGINT, True, 130),
+        pytest.param("futures", signal.SIGINT, True, 130, marks=pytest.mark.long),
         ("futures", signal.SIGTERM, False, 143),
         ("dask", signal.SIGINT, True, 130),
-        ("dask", signal.SIGTERM, False, 143),
+        pytest.param("dask", signal.SIGTERM, False, 143, marks=pytest.mark.long),
         ("dask", signal.SIGKILL, False, -9),
     ],
 )

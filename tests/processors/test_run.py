@@ -258,7 +258,7 @@ def test_chunks_do_not_change_the_jets(
     fileset: Fileset, iterative: ExecutorBase, tmp_path: Path
 ) -> None:
     tables = []
-    for size in (37, 1000):
+    for size in (77, 1000):
         run_skim(
             fileset,
             output=tmp_path / str(size),

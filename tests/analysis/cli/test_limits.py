@@ -53,7 +53,10 @@ def test_given_background_range_and_cross_section(foreign: Path, tmp_path: Path)
     assert "are not used" in done.output
 
 
-def test_few_events_are_given_toys_with_progress(tmp_path: Path) -> None:
+def test_few_events_are_given_toys_with_progress(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("oddjet.analysis.statistics.limits.upper.DEFAULT_TOYS", 400)
     with uproot.recreate(tmp_path / "few.root") as file:
         file["data"] = (np.array([3.0, 2.0, 4.0, 1.0]), np.array([60.0, 75.0, 90.0, 105.0, 120.0]))
         file["bkg"] = (np.array([3.0, 3.0, 2.0, 2.0]), np.array([60.0, 75.0, 90.0, 105.0, 120.0]))
@@ -63,7 +66,7 @@ def test_few_events_are_given_toys_with_progress(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "Limits" in done.output
     (written,) = json.loads((tmp_path / "out" / "limits.json").read_text())["limits"]
-    assert "2000 toys a point, because" in written["method"]
+    assert "400 toys a point, because" in written["method"]
     quick = run(f"{tmp_path}/few.root:data", *given, *signal, "--toys", 0)
     assert quick.exit_code == 0, quick.output
     (written,) = json.loads((tmp_path / "out" / "limits.json").read_text())["limits"]

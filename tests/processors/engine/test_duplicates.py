@@ -72,7 +72,7 @@ def test_events_written_again_to_another_file(
         DuplicateEventError, match=r"first\.root.*entry 7.*second\.root.*entry 0"
     ) as e:
         run_skim(
-            within, output=tmp_path / "skim", executor=iterative, options=RunOptions(chunk_size=30)
+            within, output=tmp_path / "skim", executor=iterative, options=RunOptions(chunk_size=50)
         )
     assert not (tmp_path / "skim" / "manifest.json").exists()
     assert "accept: [repeated_events]" in str(e.value)
@@ -133,7 +133,7 @@ def test_different_events_of_equal_numbers_are_counted_and_kept_apart(
     ]
     manifest = run_skim(
         fileset_of("background", accept=("repeated_events",), a=files),
-        output=tmp_path / "skim", executor=iterative, options=RunOptions(chunk_size=30),
+        output=tmp_path / "skim", executor=iterative, options=RunOptions(chunk_size=50),
     )  # fmt: skip
     jets = open_skim(tmp_path / "skim").jets()
     numbers = np.stack([np.asarray(jets[n]) for n in ("run", "luminosityBlock", "event")], 1)
@@ -163,7 +163,7 @@ def test_different_events_of_equal_numbers_are_counted_and_kept_apart(
     assert few == {"a": repeated}
     again = run_skim(
         fileset_of("background", accept=("repeated_events",), a=files),
-        output=tmp_path / "skim", executor=iterative, options=RunOptions(chunk_size=30),
+        output=tmp_path / "skim", executor=iterative, options=RunOptions(chunk_size=50),
     )  # fmt: skip
     assert again.datasets == manifest.datasets
 
