@@ -75,7 +75,7 @@ class Imprint:
         shape = (self.n_replicas, len(self.labels), self.edges.size - 1)
         if self.changes.shape != shape or self.n_calibration.shape != shape[1:2]:
             msg = (
-                f"imprint of the calibration: expected changes of shape (n_replicas, {shape[1]}, {shape[2]}) and "
+                f"imprint of the calibration: expected changes of shape (replicas, {shape[1]}, {shape[2]}) and "
                 f"{shape[1]} numbers of jets, received {self.changes.shape} and {self.n_calibration.shape}: give "
                 "one row a spectrum and one column a mass bin"
             )

@@ -168,7 +168,7 @@ class JointTable:
                 msg = (
                     f"'{label}' is hunted in {n_jets:,.0f} jets and was calibrated on {n:,.0f}, by a method that "
                     "cannot say how large its own error is: above one jet hunted for one calibrated it makes bumps. "
-                    "Cut on quantile_polynomial or quantile_map (decorrelation.cut), or calibrate on more jets"
+                    "Cut on another method (`decorrelation.cut`; all of oddjet's own can), or calibrate on more jets"
                 )
                 raise FitError(msg)
         return self

@@ -48,7 +48,7 @@ def test_the_covariance_is_that_of_the_errors() -> None:
 
 def test_what_does_not_fit_together_is_refused() -> None:
     good = imprint().checked()
-    with pytest.raises(FitError, match=r"expected changes of shape \(n_replicas, 2, 2\)"):
+    with pytest.raises(FitError, match=r"expected changes of shape \(replicas, 2, 2\)"):
         dataclasses.replace(good, labels=("all", "10 %")).checked()
     with pytest.raises(FitError, match="above -1, received -1"):
         dataclasses.replace(good, changes=np.minimum(good.changes, -1.0)).checked()
