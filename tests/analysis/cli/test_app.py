@@ -8,6 +8,7 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -15,6 +16,8 @@ from toy_files import write_pfnano
 from typer.testing import CliRunner, Result
 
 from oddjet.analysis.cli.app import COMMANDS, app
+from oddjet.analysis.pipeline.train import TrainingPlan
+from oddjet.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -189,6 +192,33 @@ def test_a_skim_needs_something_to_skim(tmp_path: Path) -> None:
     result = oddjet("skim", "-o", tmp_path / "skim")
     assert result.exit_code == 1
     assert "--fileset" in result.output
+
+
+def test_what_is_learned_on_what_is_an_option_of_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans: list[TrainingPlan] = []
+
+    def train(*given: Any, **_: Any) -> None:
+        plans.append(given[3])
+        raise ConfigError
+
+    module = import_module("oddjet.analysis.cli.data")
+    monkeypatch.setattr(module, "open_of_run", lambda _: None)
+    monkeypatch.setattr(module, "train_detector", train)
+    words = ("train", tmp_path / "skim", "-o", tmp_path / "model")
+    oddjet(*words, "--training", "on=data", "--training", "held_out=0.3", "--folds", "2")
+    (plan,) = plans
+    assert (plan.training.on, plan.training.held_out, plan.folds) == ("data", 0.3, 2)
+    settings = {"training": {"maps": {"on": "data"}}, "hunt": {"window": [70, 90]}, "folds": 4}
+    more = {"name": "a", "output": str(tmp_path), "fileset": "x.yaml", "decorrelation": {}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings | more))  # the skim is a run's
+    oddjet(*words)
+    assert (plans[1].training.of("maps").on, plans[1].hunt.window) == ("data", (70.0, 90.0))
+    assert (plans[1].folds, plans[1].decorrelation) == (4, None)
+    oddjet(*words, "--config", tmp_path / "config.yaml")
+    assert plans[2].decorrelation is not None
+    assert "held_out" in oddjet(*words, "--training", "held_out=1").stderr
 
 
 def test_training_needs_a_finished_skim(tmp_path: Path) -> None:

@@ -61,9 +61,9 @@ def saved(
         if folder.exists():
             return folder
         if name in ("folds", "decorrelated"):
-            detector = FoldedDetector.fit(background[:900], detector=("gmm", SMALL["gmm"]), seed=1)
+            detector = FoldedDetector.fit(background, detector=("gmm", SMALL["gmm"]), k=2, seed=1)
             methods = {"ddt": {}} if name == "folds" else {key: {} for key in DECORRELATIONS}
-            detector.decorrelated(background[:900], methods=methods, mass="mass").save(folder)
+            detector.decorrelated(background, methods=methods, mass="mass").save(folder)
         else:
             create(name, **SMALL[name]).fit(training_jets, seed=1).save(folder)
         return folder
