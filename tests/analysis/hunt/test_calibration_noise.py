@@ -19,6 +19,7 @@ from oddjet.analysis.statistics.bumphunt.scan import scan_jointly
 from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
 from oddjet.analysis.statistics.bumphunt.statistic import FittedBeside
 from oddjet.analysis.statistics.bumphunt.windows import make_windows
+from oddjet.analysis.statistics.conditional.scan import scan_conditionally
 from oddjet.datasets.folds import mix64
 from oddjet.ml.decorrelation import Decorrelation, create
 from oddjet.ml.replicas import CutReplicas
@@ -94,12 +95,14 @@ class Row:
         ratio: Jets hunted in over jets calibrated.
         signal: Fraction of signal among the calibrating jets, of which those beside the window alone are used.
         blind: Whether the hunt knows nothing of replicas, as it was before there were any.
+        conditional: Whether pass is compared with fail; else functions are fitted.
     """
 
     method: str
     ratio: int
     signal: float = 0.0
     blind: bool = False
+    conditional: bool = False
 
     def global_p(self, seed: int) -> float:
         """The global p of one experiment without signal among the hunted jets."""
@@ -111,7 +114,8 @@ class Row:
         table = joint_table(hunted, maps, rng)
         if self.blind:
             table = JointTable(table.labels, table.edges, table.members, table.counts)
-        return scan_jointly(table, ScanSettings(n_toys=N_TOYS, seed=seed)).global_p
+        scan = scan_conditionally if self.conditional else scan_jointly
+        return scan(table, ScanSettings(n_toys=N_TOYS, seed=seed)).global_p
 
     def global_ps(self, seeds: Sequence[int]) -> tuple[int, float]:
         """How many are at most 0.05, and the KS probability of their being uniform."""
@@ -126,6 +130,7 @@ HONEST = [
     Row("quantile_polynomial", 10, signal=0.02),
     *(Row("quantile_map", ratio) for ratio in (1, 3, 10)),
     *(Row("ddt", ratio) for ratio in (1, 10)),
+    *(Row(name, 10, conditional=True) for name in ("quantile_polynomial", "quantile_map", "ddt")),
 ]
 
 
