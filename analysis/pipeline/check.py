@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from oddjet.analysis.config import ROLES, AnalysisConfig, DetectorConfig, load_config
+from oddjet.analysis.scores.blinding import blinding_of
 from oddjet.analysis.scores.learning import (
     check_maps,
     learning_sample,
@@ -112,7 +113,14 @@ def _hunted_for_each(config: AnalysisConfig, kinds: Mapping[str, str]) -> Iterat
     if not (folder / MANIFEST).is_file():
         return
     try:
-        hunted, learned = _hunted_and_learned(read_manifest(folder), config, kinds)
+        manifest = read_manifest(folder)
+        if blinding_of(config, manifest.datasets) is not None:
+            yield (
+                "how many events are hunted in for each that cuts are learned on is in the report, outside what is "
+                "blinded: a number of all data would tell what that holds"
+            )
+            return
+        hunted, learned = _hunted_and_learned(manifest, config, kinds)
     except OddjetError:  # of a skim that is made again anyway
         return
     if learned > 0:

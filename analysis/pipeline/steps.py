@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,8 +36,9 @@ from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ConfigError
 from oddjet.ml.folder import move_unusable
 from oddjet.ml.folds import INFO_FILE, FoldedDetector
+from oddjet.processors.blinding import Blinding
 from oddjet.processors.engine.options import RunOptions
-from oddjet.processors.engine.progress import Reporter, SilentReporter
+from oddjet.processors.engine.progress import Reporter, SilentReporter, Update
 from oddjet.processors.histograms import HistogramSettings
 from oddjet.processors.run import run_skim
 from oddjet.processors.sample import HeldOut
@@ -160,7 +161,7 @@ def score_jets(
     with (
         write_log(output),
         open_executor(config.cluster, report=report) as pool,
-        reporter.track("score", 0, "jets" if is_skim else "events") as update,
+        _track_scoring(reporter, 0, "jets" if is_skim else "events", blinding) as update,
     ):
         scored = run_anomaly(
             opened,
@@ -309,7 +310,7 @@ def score_skim(run: Run, reporter: Reporter, *, executor: ExecutorBase | None = 
     """Score an analysis's skim with its trained detectors, fill histograms; gives the manifest."""
     with (
         _executor_of(run, executor) as workers,
-        reporter.track("score", run.skim.n_jets, "jets") as update,
+        _track_scoring(reporter, run.skim.n_jets, "jets", run.blinding) as update,
     ):
         return run_anomaly(
             run.skim,
@@ -320,6 +321,19 @@ def score_skim(run: Run, reporter: Reporter, *, executor: ExecutorBase | None = 
             histograms=run.histogram_settings,
             options=RunOptions(progress=update, verify=run.config.verify),
         ).manifest
+
+
+@contextmanager
+def _track_scoring(
+    reporter: Reporter, total: int, unit: str, blinding: Blinding | None
+) -> Iterator[Update]:
+    """Follow the scoring; of blinded data by parts, since the number of all jets tells what is hidden."""
+    if blinding is None or unit != "jets":
+        with reporter.track("score", total, unit) as update:
+            yield update
+        return
+    with reporter.track("score", 0, "parts") as update:
+        yield lambda done, total=None, units=None: update(done, total)  # noqa: ARG005
 
 
 def _executor_of(run: Run, executor: ExecutorBase | None) -> AbstractContextManager[ExecutorBase]:

@@ -29,7 +29,7 @@ from oddjet.analysis.report import page
 from oddjet.processors.histogram_files import load_histograms
 from oddjet.processors.scores import open_scores
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 WINDOW = (60.0, 100.0)
 SCORE = "kmeans_min_d"
@@ -39,7 +39,8 @@ MADE = re.compile(
         (
             r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]+|\b[0-9a-f]{16,64}\b",  # names of contents
             r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(,\d+)?(\+00:00)?|\d:\d\d:\d\d",  # times of day
-            r" +\d+(\.\d+)? (s|min) ago|\d+(\.\d+)? s\b|\d+ events/s",  # how long it took
+            r"\[\d\d/\d\d/\d\d [\d:]+\] |(?m:^ +(?=WARNING ))",
+            r" +\d+(\.\d+)? (s|min) ago|\d+(\.\d+)? s\b|\d+ (events|parts)/s",  # how long it took
             rf'<tr><td>({STEPS})</td><td class="num">[^<]*|"(seconds|seconds_ago|{STEPS})": [\d.e-]+',
         )
     )
@@ -97,7 +98,7 @@ class Walk:
         done = CliRunner().invoke(app, command)
         refused = command[0] == "spurious" or "dataset=sum" in " ".join(command)
         assert refused or done.exit_code in (0, 3, 4), done.output
-        return self.plain(f"{done.exit_code} {done.output}")
+        return self.plain(f"{done.output}\n{done.exit_code}")
 
     def plain(self, text: str) -> str:
         """A text without what names this very run: places, hashes, times, and the size of its file."""
