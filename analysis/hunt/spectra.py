@@ -189,7 +189,7 @@ class ScoreHistograms:
     def mass_spectrum(
         self, score: str, efficiency: float, scales: Mapping[str, float]
     ) -> tuple[Floats, Floats]:
-        """Mass of some datasets after a cut, all pt added.
+        """Mass of some datasets after a cut, all pt added; what `settings.blinding` hides of data is not in it.
 
         Args:
             score: The score, as histograms are named.
