@@ -40,7 +40,7 @@ MADE = re.compile(
             r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]+|\b[0-9a-f]{16,64}\b",  # names of contents
             r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(,\d+)?(\+00:00)?|\d:\d\d:\d\d",  # times of day
             r"\[\d\d/\d\d/\d\d [\d:]+\] |(?m:^ +(?=WARNING ))",
-            r" +\d+(\.\d+)? (s|min) ago|\d+(\.\d+)? s\b|\d+ (events|parts)/s",  # how long it took
+            r" +\d+(\.\d+)? (s|min) ago|\d+(\.\d+)? s\b|\d+ (events|parts|%)/s",  # how long it took
             rf'<tr><td>({STEPS})</td><td class="num">[^<]*|"(seconds|seconds_ago|{STEPS})": [\d.e-]+',
         )
     )
