@@ -73,17 +73,21 @@ class SurvivalCalibration:
         calibration = cls(knots, above / above[0], effective_number(w))
         if events is None:
             return calibration
-        counts = bootstrap_weights(events[used]) * w[used]
-        return replace(calibration, replicas=calibration._replicate(at.reshape(-1), counts))
+        counts = bootstrap_weights(events[used])
+        replicas = calibration._replicate(at.reshape(-1), w[used], counts)
+        return replace(calibration, replicas=replicas)
 
-    def _replicate(self, at: npt.NDArray[np.intp], weights: Floats) -> Replicas:
-        """Compare with thresholds of weights (n_replicas, n) of jets that sit at knots (n,)."""
+    def _replicate(
+        self, at: npt.NDArray[np.intp], weights: Floats, counts: npt.NDArray[np.uint8]
+    ) -> Replicas:
+        """Compare with thresholds of weights (n,) times counts (n_replicas, n) of jets that sit at knots (n,)."""
         kept = np.append(self.survival, 1 / (self.n_effective + 1))
         cuts = np.append(self.survival, 0.0)[None] <= LEVELS[:, None]
         now = kept[np.argmax(cuts, axis=1)]
-        ratios = np.empty((len(weights), len(LEVELS), 1))
-        for ratio, row in zip(ratios, weights, strict=True):
-            above = np.cumsum(np.bincount(at, weights=row, minlength=len(self.knots))[::-1])[::-1]
+        ratios = np.empty((len(counts), len(LEVELS), 1))
+        for ratio, row in zip(ratios, counts, strict=True):
+            mass = np.bincount(at, weights=row * weights, minlength=len(self.knots))
+            above = np.cumsum(mass[::-1])[::-1]
             survival = np.append(above / max(above[0], np.finfo(np.float64).tiny), 0.0)
             ratio[:, 0] = kept[np.argmax(survival[None] <= LEVELS[:, None], axis=1)] / now
         return Replicas.from_ratios(np.zeros(1), ratios)

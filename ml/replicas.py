@@ -37,7 +37,9 @@ _MOST = 4.0
 """Largest |ln| of a change: a replica that keeps nothing says no more than that."""
 
 
-def bootstrap_weights(events: npt.NDArray[np.uint64], n_replicas: int = N_REPLICAS) -> Floats:
+def bootstrap_weights(
+    events: npt.NDArray[np.uint64], n_replicas: int = N_REPLICAS
+) -> npt.NDArray[np.uint8]:
     """Draw the Poisson weights of jets with event hashes (n,) in each replica: (n_replicas, n).
 
     >>> weights = bootstrap_weights(np.array([7, 7, 8], dtype=np.uint64), 1000)
@@ -45,8 +47,11 @@ def bootstrap_weights(events: npt.NDArray[np.uint64], n_replicas: int = N_REPLIC
     (True, True)
     """
     salts = mix64(np.arange(n_replicas, dtype=np.uint64) + np.uint64(_SALT))
-    uniform = (mix64(events[None] ^ salts[:, None]) >> np.uint64(11)) * 2.0**-53
-    return np.searchsorted(_POISSON, uniform, side="right").astype(np.float64)
+    weights = np.empty((n_replicas, len(events)), dtype=np.uint8)
+    for row, salt in zip(weights, salts, strict=True):
+        uniform = (mix64(events ^ salt) >> np.uint64(11)) * 2.0**-53
+        row[:] = np.searchsorted(_POISSON, uniform, side="right")
+    return weights
 
 
 @dataclass(frozen=True, eq=False)

@@ -130,7 +130,7 @@ class Decorrelation(ABC):
         return np.asarray(0.5 * (low + high))
 
     def _refitted(
-        self, z: Floats, mass: Floats, pt: Floats, weights: Floats, counts: Floats
+        self, z: Floats, mass: Floats, pt: Floats, weights: Floats, counts: npt.NDArray[np.uint8]
     ) -> Iterator[tuple[Decorrelation, TailSurvival]]:
         """Fit to the jets of `_fit`, weighted by counts (n_replicas, n) as well; and give the survival each."""
         for row in counts:
@@ -316,7 +316,9 @@ class Decorrelation(ABC):
             normalised[out] = self._in_parts(z[out], mass[out], pt[out])
         return normalised
 
-    def _replicate(self, jets: tuple[Floats, Floats, Floats, Floats], counts: Floats) -> Replicas:
+    def _replicate(
+        self, jets: tuple[Floats, Floats, Floats, Floats], counts: npt.NDArray[np.uint8]
+    ) -> Replicas:
         """Compare replicas with counts (n_replicas, n) of jets, as of `_fit`, with the map that is used.
 
         At each mass, the efficiency is the mean over the pt of the jets there.

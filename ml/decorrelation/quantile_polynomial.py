@@ -69,7 +69,7 @@ class QuantilePolynomial(Decorrelation):
         """Choose by cross-validation, with the rule of one standard error; see the class."""
         orders = range(min(self.most_order + 1, np.unique(mass).size - 1) + 1)
         part = np.random.default_rng(0).permutation(len(z)) % PARTS
-        kept = (part != np.arange(PARTS)[:, None]).astype(np.float64)
+        kept = (part != np.arange(PARTS)[:, None]).astype(np.uint8)
         losses = np.empty((len(orders), len(z)))
         for order in orders:
             design = self._design(mass, pt, order)
@@ -104,7 +104,7 @@ class QuantilePolynomial(Decorrelation):
         return values_of_survival(values, self._quantiles(mass, pt))
 
     def _refitted(
-        self, z: Floats, mass: Floats, pt: Floats, weights: Floats, counts: Floats
+        self, z: Floats, mass: Floats, pt: Floats, weights: Floats, counts: npt.NDArray[np.uint8]
     ) -> Iterator[tuple[Decorrelation, TailSurvival]]:
         # One step from the common minimum is as good as a fit, and a fit of quantiles leaves the wanted share of
         # its own jets above each: the survival is the same for all.

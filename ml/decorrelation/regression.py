@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 from scipy import special
 
 from oddjet.typing import Floats
@@ -65,7 +66,12 @@ def fit_quantiles(design: Floats, z: Floats, weights: Floats, levels: Floats) ->
 
 
 def fit_again(
-    design: Floats, z: Floats, weights: Floats, levels: Floats, coefficients: Floats, counts: Floats
+    design: Floats,
+    z: Floats,
+    weights: Floats,
+    levels: Floats,
+    coefficients: Floats,
+    counts: npt.NDArray[np.uint8],
 ) -> Floats:
     """Fit to the same jets with other weights, by one Newton step from a fit of `fit_quantiles`.
 
@@ -83,15 +89,14 @@ def fit_again(
     p, n_levels = coefficients.shape
     gradients = np.zeros((len(counts), n_levels * p))
     hessians = np.zeros((len(counts), n_levels * p * p))
-    width, factors = _bandwidth(*design.shape), counts * (weights / weights.mean())
+    width, weights = _bandwidth(*design.shape), weights / weights.mean()
     for start in range(0, len(z), ROWS):
         at = slice(start, start + ROWS)
         slope, density, products = _terms(design[at], z[at], levels, coefficients, width)
-        gradients += factors[:, at] @ (slope[:, :, None] * design[at, None]).reshape(
-            -1, n_levels * p
-        )
+        factors = counts[:, at] * weights[at]
+        gradients += factors @ (slope[:, :, None] * design[at, None]).reshape(-1, n_levels * p)
         terms = (density[:, :, None] * products[:, None]).reshape(-1, n_levels * p * p)
-        hessians += factors[:, at] @ terms
+        hessians += factors @ terms
     steps = _solved(hessians.reshape(-1, p, p), gradients.reshape(-1, p))
     return np.asarray(coefficients - steps.reshape(-1, n_levels, p).transpose(0, 2, 1))
 
