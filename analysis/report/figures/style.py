@@ -19,6 +19,7 @@ from cycler import cycler
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.text import Text
+from matplotlib.ticker import ScalarFormatter
 
 from oddjet.typing import Floats
 
@@ -110,8 +111,10 @@ def styled(function: Callable[P, R]) -> Callable[P, R]:
             mpl.rcParams.update(RC)
             mpl.rcParams["axes.prop_cycle"] = cycler(color=list(COLOURS))
             made = function(*args, **kwargs)
-            for text in _texts(made) if isinstance(made, Figure) else ():
-                text.set_text(without_formulae(text.get_text()))
+            if isinstance(made, Figure):
+                for text in _texts(made):
+                    text.set_text(without_formulae(text.get_text()))
+                _plain_numbers(made)
             return made
 
     return drawn
@@ -125,6 +128,21 @@ def without_formulae(text: str) -> str:
     """
     parts = OWN_FORMULAE.split(text)  # ours are at the odd places
     return "".join(p if i % 2 else re.sub(r"(?<!\\)\$", r"\$", p) for i, p in enumerate(parts))
+
+
+class _PlainNumbers(ScalarFormatter):
+    """Numbers at ticks as text, not as formulae, which take several times as long; powers of ten are formulae."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        """Give the text at a tick."""
+        return super().__call__(x, pos).removeprefix("$\\mathdefault{").removesuffix("}$")
+
+
+def _plain_numbers(figure: Figure) -> None:
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            if type(axis.get_major_formatter()) is ScalarFormatter:
+                axis.set_major_formatter(_PlainNumbers())
 
 
 def _texts(figure: Figure) -> Iterator[Text]:
