@@ -101,6 +101,32 @@ def test_what_a_map_makes_is_no_excess_where_its_replicas_say_so() -> None:
     assert with_map.best.expected_error > alone.best.expected_error
 
 
+def test_windows_that_were_written_down_are_all_that_is_tested() -> None:
+    table = toy_table(share=0.02, cuts=(0.2, 0.1), seed=4)
+    settings = ScanSettings(n_toys=30, windows=((160.0, 185.0), (80.0, 100.0)))
+    result = scan_conditionally(table, settings)
+    assert result.n_windows == 4
+    assert result.window == (160.0, 185.0)
+    whole = scan_conditionally(table, ScanSettings(n_toys=1)).channels[1].table
+    place = np.flatnonzero((whole.low == 160) & (whole.high == 185))[0]
+    # A fit may begin elsewhere, and ends at the same.
+    assert result.channels[1].table.local_p.min() == pytest.approx(whole.local_p[place], rel=0.02)
+
+
+def test_a_map_of_unknown_error_is_refused_in_more_jets_than_calibrated_it() -> None:
+    table = toy_table(2000)
+    none = np.zeros((1, 2, 40))
+    for n_calibration, refused in ((1000.0, True), (4000.0, False)):
+        jets = np.array([np.inf, n_calibration])
+        imprint = Imprint(table.labels, EDGES, none, jets, unknown=("10 %",))
+        known = dataclasses.replace(table, imprint=imprint)
+        if refused:
+            with pytest.raises(FitError, match="calibrated on 1,000"):
+                scan_conditionally(known, ScanSettings(n_toys=5))
+        else:
+            assert scan_conditionally(known, ScanSettings(n_toys=5)).n_toys == 5
+
+
 def test_what_cannot_be_compared_is_refused() -> None:
     table = toy_table(500, cuts=(0.1, 1e-9))
     result = scan_conditionally(table, ScanSettings(n_toys=5))
