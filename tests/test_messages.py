@@ -82,9 +82,6 @@ NO_SETTINGS = {
     "their_package": "example",
     "wrong_signal": "study",
     "inverse": "study",
-    "n_replicas": "shape",
-    "quantile_map": "decorrelation",
-    "quantile_polynomial": "decorrelation",
 }
 """Words of messages that look like settings and are none."""
 
