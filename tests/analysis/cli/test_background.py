@@ -13,11 +13,20 @@ from typer.testing import CliRunner
 from oddjet.analysis.cli import background
 from oddjet.analysis.cli.app import app
 from oddjet.analysis.scores.sample import leading_mass
+from oddjet.datasets.skims.manifest import DatasetSummary, Manifest
 from oddjet.errors import FitError
 
 
 class FewJets:
     """A skim of a falling spectrum; every other jet is the second of its event."""
+
+    manifest = Manifest(
+        kind="skim",
+        datasets={
+            name: DatasetSummary(kind=kind, sumw=1, sumw2=1, n_events=1)
+            for name, kind in (("qcd", "background"), ("jetht", "data"))
+        },
+    )
 
     def jets(self, _dataset: str, *, columns: list[str]) -> ak.Array:
         n = 20_000
@@ -46,6 +55,21 @@ def test_table_json_and_figure_are_written(tmp_path: Path, monkeypatch: pytest.M
     # Jets fall as an exponential, which exppoly2 is and a straight line is not.
     assert written["accepted"] == ["exppoly2"]
     assert (tmp_path / "out" / "spurious.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize(
+    ("dataset", "words"),
+    [("jetht", "expected simulation, received data"), ("qdc", "Did you mean 'qcd'?")],
+)
+def test_data_and_unknown_datasets_are_refused(
+    dataset: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(background, "open_of_run", lambda _folder: FewJets())
+    done = CliRunner().invoke(
+        app, ["spurious", "skim", "-o", str(tmp_path), "--background", dataset]
+    )
+    assert done.exit_code == 1
+    assert words in done.output
 
 
 def test_a_missing_skim_is_refused(tmp_path: Path) -> None:
