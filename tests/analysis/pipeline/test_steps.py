@@ -45,6 +45,7 @@ def test_a_hunt_hides_what_the_run_of_its_scores_hides(tmp_path: Path) -> None:
     assert changed.hunt.window == (65, 105)
     assert not settings_of_shown(tmp_path, scores, unblind=False)
     assert settings_of_shown(tmp_path, scores, unblind=True)
+    Run(run).write_config()  # blinded again
     other = read_settings(None, {}, output=scores)
     with pytest.raises(
         ConfigError,
