@@ -217,15 +217,13 @@ def test_a_report_is_kept_only_while_nothing_changed(
     folder = tmp_path / "run"
     shutil.copytree(config.output, folder)
     moved = config.model_copy(update={"output": folder})
+    elsewhere = Run(moved)
+    elsewhere.detectors = result.detectors
+    assert report_key(elsewhere) != report_key(result)  # the report names its folder
     before = times(folder, "report.html")
-    for change in (
-        {"output": folder},  # the report names its folder
-        {"hunt": config.hunt.model_copy(update={"n_toys": 101})},
-    ):
-        run_chain(moved.model_copy(update=change))
-        after = times(folder, "report.html")
-        assert after != before
-        before = after
+    change = {"hunt": config.hunt.model_copy(update={"n_toys": 101})}
+    run_chain(moved.model_copy(update=change))
+    assert times(folder, "report.html") != before
     # A rerun heals: a bit, half a report, and state that is none.
     part, histograms = (
         min((folder / "skim" / "qcd").glob("*.parquet")),
