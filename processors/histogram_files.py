@@ -66,7 +66,7 @@ def write_histograms(
     them, and their bins there are empty.
 
     Weights are multiplied by `scales` of their dataset, if there are any. Caveats, and what is blinded, stand in
-    the metadata of each histogram, and in ROOT as texts.
+    the metadata of each histogram, and in ROOT as texts; a blinded window is in the titles there, too.
 
     A ROOT file of the same histograms that is there and whole is kept: its bytes would differ, by its dates.
     """
@@ -81,7 +81,7 @@ def write_histograms(
         histograms = {name: histogram.copy() for name, histogram in histograms.items()}
         for histogram in histograms.values():
             histogram.metadata = dict(told)
-        listed = itertools.chain(listed, texts)
+        listed = itertools.chain(_titled(listed, settings.blinding), texts)
     if not _is_written(folder, histograms, settings):
         write_root(folder / HISTOGRAMS_ROOT, listed)
     save_histograms(folder / HISTOGRAMS, histograms)
@@ -99,6 +99,18 @@ def _told(
         told[BLINDED] = json.loads(json.dumps(asdict(blinding)))
         texts.append((BLINDED, json.dumps(told[BLINDED])))
     return told, texts
+
+
+def _titled(
+    listed: Iterable[tuple[str, Any]], blinding: Blinding | None
+) -> Iterator[tuple[str, Any]]:
+    """Say in the title of each histogram what is hidden in it: it goes with the histogram, out of the file too."""
+    for name, histogram in listed:
+        parts = name.split("/")  # SCORE/DATASET/…, or what is hunted in
+        if blinding and blinding.window and (parts[0] == HUNTED or parts[1] in blinding.datasets):
+            low, high = blinding.window
+            histogram.title = f"{BLINDED}: {low!r} to {high!r} GeV"
+        yield name, histogram
 
 
 def _is_written(folder: Path, histograms: Histograms, settings: HistogramSettings) -> bool:

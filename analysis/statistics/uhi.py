@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,9 @@ from uhi.typing.plottable import PlottableHistogram
 
 from oddjet.analysis.statistics.contents import whole_numbers
 from oddjet.errors import InputError
+
+_NUMBER = r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)"
+_BLINDED = re.compile(f"blinded: {_NUMBER} to {_NUMBER} GeV")
 
 __all__ = ["blind_window", "read_arrays", "read_histogram"]
 
@@ -76,7 +80,8 @@ def read_histogram(histogram: PlottableHistogram, name: str | None) -> dict[str,
         "underflow": underflow,
         "overflow": overflow,
         "caveats": _caveats(histogram),
-        "blind_window": blind_window(_metadata(histogram).get("blinded")),
+        "blind_window": blind_window(_metadata(histogram).get("blinded"))
+        or _titled_window(histogram),
     }
 
 
@@ -112,6 +117,16 @@ def blind_window(told: Any, dataset: str | None = None) -> tuple[float, float] |
         )
         raise InputError(msg) from error
     return (low, high) if dataset is None or dataset in names else None
+
+
+def _titled_window(histogram: Any) -> tuple[float, float] | None:
+    """The masses that the title of a histogram of a ROOT file of oddjet says are hidden [GeV].
+
+    uproot gives it as ``title``, hist as ``label``; arrays alone, (contents, edges), do not have it.
+    """
+    titles = (getattr(histogram, name, None) for name in ("title", "label"))
+    match = next(filter(None, (_BLINDED.search(str(title)) for title in titles)), None)
+    return None if match is None else (float(match[1]), float(match[2]))
 
 
 def _keeps_errors(histogram: Any) -> bool:

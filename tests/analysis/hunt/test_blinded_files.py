@@ -9,8 +9,10 @@ import awkward as ak
 import numpy as np
 import pytest
 import uhi.io.json  # noqa: F401
+import uproot
 from typer.testing import CliRunner
 
+import oddjet
 from oddjet.analysis.cli.app import app
 from oddjet.analysis.hunt.histogram import hunt_file, hunt_spectrum
 from oddjet.analysis.report.show import section_of
@@ -18,6 +20,7 @@ from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
 from oddjet.analysis.statistics.exchange.histogram_files import read_histogram
 from oddjet.analysis.statistics.limits.inputs import LimitSettings
 from oddjet.analysis.statistics.limits.spectrum import SignalModel, limit_spectrum
+from oddjet.analysis.statistics.spectrum import Spectrum
 from oddjet.errors import FitError, InputError
 from oddjet.processors.blinding import Blinding
 from oddjet.processors.histogram_files import load_histograms, write_histograms
@@ -150,6 +153,19 @@ def test_histograms_in_python_say_so_too(folder: Path) -> None:
     data.metadata = {"blinded": {"window": "wide"}}
     with pytest.raises(InputError, match="what the file says of its blinding"):
         hunt_spectrum(data, FAST)
+
+
+@pytest.mark.parametrize("name", [f"{HUNTED}/all/mass", "d_s/run/nominal/all/mass"])
+def test_histograms_of_uproot_keep_what_is_hidden_out_of_their_file(
+    folder: Path, name: str
+) -> None:
+    with uproot.open(folder / "histograms.root") as file:
+        data, simulation = file[name], file["d_s/qcd/nominal/all/mass"]
+    for histogram in (data, data.to_hist(), data.to_hist().copy()):
+        assert oddjet.hunt(histogram, function="exppoly3").bump_hunt is None
+        with pytest.raises(FitError, match="65–105 GeV of the data are blinded"):
+            oddjet.limit(histogram, 80.0, 6.0, unblind=True)
+    assert Spectrum.from_histogram(simulation).blind_window is None
 
 
 def test_the_commands_print_no_number_of_the_window(folder: Path, tmp_path: Path) -> None:
