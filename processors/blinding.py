@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,7 +102,12 @@ class Blinding:
     @property
     def caveats(self) -> tuple[str, ...]:
         """What every histogram of the data has to say, a sentence each."""
-        return tuple(f"{name}: blinded, left out are {self.what}" for name in self.datasets)
+        return self.caveats_of(self.datasets)
+
+    def caveats_of(self, datasets: Iterable[str]) -> tuple[str, ...]:
+        """The same of some datasets."""
+        named = [name for name in datasets if name in self.datasets]
+        return tuple(f"{name}: blinded, left out are {self.what}" for name in named)
 
     @property
     def sentence(self) -> str:

@@ -10,6 +10,7 @@ import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
+from oddjet.analysis.scores.blinding import blinding_of_folder
 from oddjet.analysis.scores.quality import signal_jets
 from oddjet.datasets.folds import fold_of, jets_hash
 from oddjet.datasets.jets import Jets, Truth, concatenate
@@ -40,6 +41,7 @@ class StudyJets:
         background_name: Name in tables and pictures.
         k: Number of folds, at least 2.
         is_data: Whether the background was measured, and not simulated.
+        caveats: What is left out of the jets, a sentence each.
     """
 
     background: Jets
@@ -47,6 +49,7 @@ class StudyJets:
     background_name: str = "background"
     k: int = 3
     is_data: bool = False
+    caveats: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.background_name in self.signals:
@@ -166,7 +169,8 @@ def read_jets(
     """Read the jets of a study from a skim.
 
     Of a dataset with truth, the merged jets are taken, or the matched where none is merged; of
-    others all. So a signal of one study can be the background of another.
+    others all. So a signal of one study can be the background of another. What a run hides of its data while
+    they are blinded is left out.
 
     `max_jets` of each are read at most, the first ones.
 
@@ -179,14 +183,18 @@ def read_jets(
         msg = f"study: a signal is named twice: {', '.join(signals)}."
         raise ConfigError(msg)
     samples = {}
+    blinding = blinding_of_folder(skim.folder, skim.manifest)
     for name in (background, *signals):
         jets = skim.jets(name)
+        if blinding is not None and name in blinding.datasets:
+            jets = jets[blinding.visible(jets, name)]
         label = np.asarray(jets.label)
         if (label >= Truth.UNMATCHED).any():
             jets = jets[signal_jets(label)[0]]
         samples[name] = jets[:max_jets]
     is_data = skim.manifest.datasets[background].kind == "data"
-    return StudyJets(samples.pop(background), samples, background, k, is_data)
+    caveats = () if blinding is None else blinding.caveats_of(samples)
+    return StudyJets(samples.pop(background), samples, background, k, is_data, caveats)
 
 
 def shuffled(jets: Jets, n: int | None = None, *, seed: int) -> Jets:

@@ -63,6 +63,8 @@ def run_study(
         setting = Setting(tuple(detectors), seed, resume_in, reporter or SilentReporter())
         result = cast("StudyResult", get_study(name)(jets, setting, **options))
         section = result.section(label=PlotLabel("data" if jets.is_data else "simulation"))
+        statements = (*section.statements, *jets.caveats)
+        section = dataclasses.replace(section, statements=statements)
         files = write_section(output, section)
     return StudyRun(result, section, tuple(files))
 

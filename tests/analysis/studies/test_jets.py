@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 from toy_tables import write_table
 
+from oddjet.analysis.config import AnalysisConfig
+from oddjet.analysis.pipeline.folder import Run
+from oddjet.analysis.scores.sample import blinded_range
 from oddjet.analysis.studies.jets import StudyJets, joined, read_jets, shuffled
 from oddjet.datasets.folds import event_hash
 from oddjet.datasets.jets import Truth
@@ -96,3 +99,30 @@ def test_a_skim_gives_the_jets_that_count(study_jets: StudyJets, tmp_path: Path)
         read_jets(skim, background="qcd", signals=["z"])
     with pytest.raises(ConfigError, match="twice"):
         read_jets(skim, background="qcd", signals=["w", "w"])
+
+
+def test_what_a_run_hides_of_its_data_is_left_out(study_jets: StudyJets, tmp_path: Path) -> None:
+    background = study_jets.background
+    mass = np.linspace(50, 150, len(background))
+    tables = {
+        "run": ak.with_field(background, mass, "msoftdrop"),
+        "qcd": ak.with_field(background, mass, "msoftdrop"),
+        "top": study_jets.jets("top"),
+    }
+    kinds = {"run": "data", "qcd": "background", "top": "signal"}
+    skim = write_table(tmp_path / "skim", tables, kinds)
+    content = {"name": "a", "output": tmp_path, "fileset": "", "hunt": {"window": [80, 100]}}
+    config = AnalysisConfig.model_validate(content)
+    assert len(read_jets(skim, background="run", signals=["top"]).background) == len(mass)
+    Run(config).write_config()
+    read = read_jets(skim, background="run", signals=["top"])
+    low, high = blinded_range(config.hunt)
+    seen = np.asarray(read.background.msoftdrop)
+    assert seen.tolist() == mass[(mass < low) | (mass >= high)].tolist()
+    assert read.caveats == (
+        f"run: blinded, left out are jets with msoftdrop in {low:g}–{high:g} GeV",
+    )
+    simulation = read_jets(skim, background="qcd", signals=["top"])
+    assert (len(simulation.background), simulation.caveats) == (len(mass), ())
+    Run(config.model_copy(update={"unblind": True})).write_config()
+    assert len(read_jets(skim, background="run", signals=["top"]).background) == len(mass)
