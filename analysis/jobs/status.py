@@ -22,7 +22,7 @@ from oddjet.analysis.jobs.damage import (
 from oddjet.analysis.jobs.step import Fault, State, StepStatus
 from oddjet.analysis.jobs.submit import BATCH, list_jobs, list_rounds, read_batch
 from oddjet.analysis.pipeline.folder import UNFINISHED, Run
-from oddjet.analysis.scores.blinding import blinding_of, blinding_of_folder
+from oddjet.analysis.scores.blinding import blinding_of, blinding_of_folder, told_alone
 from oddjet.condor.events import JobState, read_events
 from oddjet.datasets.skims.manifest import (
     MANIFEST,
@@ -89,6 +89,8 @@ def read_status(folder: Path | str, *, plan: bool = True, verify: bool = False) 
         manifest = _manifest(folder)
         blinding = blinding_of_folder(folder, manifest) if manifest is not None else None
         step = _folder_status(folder, "", hidden=blinding.datasets if blinding else ())
+        told = told_alone(folder, manifest) if manifest is not None else ()
+        step = replace(step, note="; ".join(filter(None, (step.note, *told))))
         return [_with_damage(step, damage_of_table(folder)) if verify else step]
     msg = (
         f"{folder} {describe_place(folder, 'holds nothing that oddjet made')}: expected a"

@@ -16,16 +16,21 @@ from oddjet.processors.blinding import Blinding
 from oddjet.processors.histograms import HistogramSettings
 
 __all__ = [
+    "ALONE",
     "FIRST_JET_CUT",
     "blinding_of",
     "blinding_of_folder",
     "check_blinding",
     "shown_cutflow",
     "shown_jets",
+    "told_alone",
 ]
 
 FIRST_JET_CUT = "jets"
 """The step of the cut flow from which on jets are cut on: what is left tells how many are hidden."""
+
+ALONE = "data are shown whole: blinding begins with an analysis, whose run this skim is not of"
+"""What is said of a skim without a run."""
 
 
 class _OfKind(Protocol):
@@ -64,6 +69,13 @@ def blinding_of_folder(folder: Path | str, manifest: Manifest) -> Blinding | Non
         return blinding_of(load_config(of_run), manifest.datasets)
     filled = manifest.config.get("histograms") or {}
     return validate(HistogramSettings, filled, f"{folder}: histograms").blinding
+
+
+def told_alone(folder: Path | str, manifest: Manifest) -> tuple[str, ...]:
+    """Say of a skim of data that nothing of it is hidden, where no run says what its window is."""
+    has_data = any(dataset.kind == "data" for dataset in manifest.datasets.values())
+    is_of_run = (Path(folder).absolute().parent / CONFIG_FILE).is_file()
+    return (ALONE,) if has_data and manifest.kind == "skim" and not is_of_run else ()
 
 
 def shown_cutflow(manifest: Manifest, blinding: Blinding | None) -> dict[str, tuple[CutStep, ...]]:

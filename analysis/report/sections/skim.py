@@ -12,7 +12,12 @@ from oddjet.analysis.report.figures.style import Histogram, PlotLabel, legend_te
 from oddjet.analysis.report.page import Picture, Section, Table
 from oddjet.analysis.report.sections.cutflow import cut_flow_section
 from oddjet.analysis.report.sections.scores import scores_section
-from oddjet.analysis.scores.blinding import blinding_of_folder, shown_cutflow, shown_jets
+from oddjet.analysis.scores.blinding import (
+    blinding_of_folder,
+    shown_cutflow,
+    shown_jets,
+    told_alone,
+)
 from oddjet.datasets.skims.skim import Skim
 from oddjet.ml.score_names import ScoreName
 from oddjet.processors.blinding import Blinding
@@ -46,6 +51,7 @@ def skim_section(skim: Skim) -> Section:
         statements=(
             f"columns: {', '.join(skim.fields)}",
             *([] if blinding is None else [blinding.sentence]),
+            *told_alone(skim.folder, manifest),
         ),
         warnings=tuple(manifest.describe_caveats().splitlines()),
         tables=(Table(("dataset", "kind", "events", "jets", "cross section [pb]"), rows),),

@@ -16,6 +16,7 @@ from oddjet.analysis.pipeline.folder import Run
 from oddjet.analysis.report.sections.cutflow import cut_flow_section
 from oddjet.analysis.report.show import html_of, section_of
 from oddjet.analysis.scores.blinding import (
+    ALONE,
     blinding_of,
     blinding_of_folder,
     shown_cutflow,
@@ -84,6 +85,18 @@ def test_a_skim_and_its_status_show_no_number_that_holds_the_window(tmp_path: Pa
     seen = run_with(tmp_path / "seen", 23, unblind=True)
     assert section_of(seen.skim).tables[0].rows[0][3] == 63
     assert read_status(seen.folder, plan=False)[0].n_jets == 37 + 63
+
+
+def test_a_skim_without_a_run_says_that_blinding_begins_with_an_analysis(tmp_path: Path) -> None:
+    tables = {"jetht": jets(40, 23, 1), "qcd": jets(30, 7, 2)}
+    alone = write_table(tmp_path / "skim", tables, {"jetht": "data", "qcd": "background"})
+    assert ALONE in section_of(alone).statements
+    assert ALONE in read_status(alone.folder, plan=False)[0].note
+    simulation = write_table(tmp_path / "mc", {"qcd": jets(30, 7, 2)}, {"qcd": "background"})
+    assert ALONE not in section_of(simulation).statements
+    of_run = run_with(tmp_path / "run", 23).skim
+    assert ALONE not in section_of(of_run).statements
+    assert ALONE not in read_status(of_run.folder, plan=False)[0].note
 
 
 def test_cuts_on_jets_of_blinded_data_are_not_counted() -> None:
