@@ -11,6 +11,7 @@ import typer
 from oddjet.analysis.cli.console import RichReporter
 from oddjet.analysis.cli.options import MassRange, spread_options
 from oddjet.analysis.cli.results import print_result
+from oddjet.analysis.pipeline.looks import check_file, record_limit
 from oddjet.analysis.report.figures.style import PlotLabel
 from oddjet.analysis.report.sections.limits import limits_section
 from oddjet.analysis.report.write import write_limits
@@ -97,6 +98,7 @@ def limit(
     """Set a CLs limit on a signal in a mass histogram; write it for pyhf and Combine as well."""
 
     def read(name: str) -> Spectrum:
+        check_file(name)
         histogram = read_histogram(name)
         return histogram if mass_range is None else histogram.within(*mass_range)
 
@@ -112,6 +114,9 @@ def limit(
             settings=settings,
             progress=progress,
         )
+    if choices.unblind and not choices.simulation:
+        asked = {"masses": masses, "width": width, "signal": signal, "background": background}
+        record_limit(source, {**asked, "range": mass_range, "function": choices.function})
     label = PlotLabel("simulation" if choices.simulation else "data")
     written = write_limits(output, results, label=label)
     print_result(limits_section(results), written)

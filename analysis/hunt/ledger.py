@@ -16,8 +16,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from oddjet.analysis.config import CONFIG_FILE, AnalysisConfig
+from oddjet.analysis.config import CONFIG_FILE, AnalysisConfig, HuntConfig
 from oddjet.analysis.hunt.result import Hunt
+from oddjet.analysis.scores.sample import blinded_range
 from oddjet.datasets.disk.chain import add_line, read_chain
 from oddjet.datasets.disk.digest import content_key
 from oddjet.datasets.disk.documents import read_json
@@ -49,9 +50,9 @@ LEDGER = "ledger.jsonl"
 REPORT = "report.json"
 """The report beside it names the last line: so it shows when lines are cut off."""
 
-Event = Literal["hunt", "explore", "test", "blinded", "unblinding"]
+Event = Literal["hunt", "explore", "test", "blinded", "unblinding", "limit"]
 """What happened: all jets were scanned; a part explored; the rest tested what had been written down; only what is
-beside the window was fitted; the window may be seen from now on."""
+beside the window was fitted; the window may be seen from now on; a limit looked under a signal."""
 
 COUNTED: tuple[Event, ...] = ("hunt", "test")
 """Those whose p may be quoted as a result."""
@@ -130,6 +131,11 @@ class Ledger(Shown):
         return together(self.entries, ("explore",))
 
     @property
+    def n_limits(self) -> int:
+        """Distinct limits that looked under a signal. Their local p are in none of the others."""
+        return len({entry.key for entry in self.entries if entry.event == "limit"})
+
+    @property
     def unblindings(self) -> tuple[Entry, ...]:
         """When data were unblinded."""
         return tuple(entry for entry in self.entries if entry.event == "unblinding")
@@ -141,6 +147,7 @@ class Ledger(Shown):
             **{name: p and dataclasses.asdict(p) for name, p in groups.items()},
             "entries": [dataclasses.asdict(entry) for entry in self.entries],
             "problems": list(self.problems),
+            "n_limits": self.n_limits,
             "n_lines": len(self.entries),
             "head": self.head,
         }
@@ -274,9 +281,14 @@ def record_unblinding(path: Path, look: dict[str, Any]) -> None:
 
 
 def record_hunt(path: Path, event: Event, look: dict[str, Any], hunt: Hunt) -> None:
-    """Record what a hunt in data gave; one that saw nothing of the window may go unrecorded, with a warning."""
+    """Record what a hunt in data gave; one that saw nothing of the window may go unrecorded, with a warning.
+
+    A blinded hunt that hides other masses than one before shows what that one hid: that is an unblinding of it.
+    """
     scan = hunt.bump_hunt
     if hunt.blinded:
+        for shown in _shown_now(read_ledger(path), look):
+            record_unblinding(path, shown)
         try:
             record(path, "blinded", look)
         except ConfigError as error:
@@ -285,3 +297,24 @@ def record_hunt(path: Path, event: Event, look: dict[str, Any], hunt: Hunt) -> N
         record(path, event, look)
     else:
         record(path, event, look, p=scan.global_p, is_bound=scan.global_p_is_bound)
+
+
+def _shown_now(ledger: Ledger, look: dict[str, Any]) -> list[dict[str, Any]]:
+    """The looks before that hid what a blinded one shows: another window, or the events that do not explore."""
+    before = [entry for entry in ledger.entries if entry.event in ("blinded", "explore")]
+    mass, low, high = _hidden(look)
+    shown = []
+    for entry in before:
+        if not set(entry.look.get("datasets", ())) & set(look["datasets"]):
+            continue
+        other, *window = _hidden(entry.look)
+        is_inside = other == mass and low <= window[0] and window[1] <= high
+        if entry.event == "explore" or not is_inside:
+            shown.append(entry.look)
+    return shown
+
+
+def _hidden(look: dict[str, Any]) -> tuple[str, float, float]:
+    """The mass, and the range of whole bins [GeV], that a blinded look hides."""
+    hunt = HuntConfig.model_validate(look["hunt"])
+    return hunt.mass, *blinded_range(hunt)

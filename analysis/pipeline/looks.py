@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
-from oddjet.analysis.config import AnalysisConfig, UnblindingConfig
+from oddjet.analysis.config import CONFIG_FILE, AnalysisConfig, UnblindingConfig, load_config
 from oddjet.analysis.hunt.frozen import Frozen
 from oddjet.analysis.hunt.histogram import FileHunt, hunt_file
 from oddjet.analysis.hunt.hunt import Hunt, hunt
@@ -22,14 +24,16 @@ from oddjet.analysis.hunt.ledger import (
 )
 from oddjet.analysis.hunt.spectra import HuntedSpectra
 from oddjet.analysis.hunt.stages import FROZEN, freeze, read_frozen
+from oddjet.analysis.scores.blinding import blinding_of
 from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
+from oddjet.analysis.statistics.exchange.histogram_files import source_parts
 from oddjet.datasets.skims.manifest import MANIFEST, Manifest, read_manifest
 from oddjet.errors import ConfigError
 from oddjet.processors.blinding import Blinding, Part
 from oddjet.processors.histograms import HUNTED, HistogramSettings
 from oddjet.processors.sample import HuntSample
 
-__all__ = ["hunt_in_file", "look", "staged"]
+__all__ = ["check_file", "hunt_in_file", "look", "record_limit", "staged"]
 
 Read = Callable[[HistogramSettings], HuntedSpectra]
 """Gives the spectra of jets, see `oddjet.analysis.hunt.spectra.read_histograms`."""
@@ -173,15 +177,15 @@ def hunt_in_file(
         workers: Threads.
 
     Raises:
-        ConfigError: The look cannot be recorded.
+        ConfigError: The look cannot be recorded; or the file holds what its run hides.
     """
+    for name in (source, background):
+        if name is not None:
+            check_file(name)
     result = hunt_file(source, settings, background=background, workers=workers)
-    scan, folder = result.bump_hunt, _folder_of(source)
-    if scan is None or not (folder / MANIFEST).is_file():
-        return result
-    manifest = read_manifest(folder)
-    name = source.removeprefix(str(folder)).lstrip("/")
-    if manifest.kind == "scores" and _is_of_data(name, manifest):
+    scan, of_data = result.bump_hunt, _of_data(source)
+    if scan is not None and of_data is not None:
+        folder, manifest, name = of_data
         about = {
             "jets": jets_key(manifest),
             "source": name,
@@ -192,11 +196,62 @@ def hunt_in_file(
     return result
 
 
-def _folder_of(source: str) -> Path:
-    """Folder of the file that a source names, `FILE[:NAME][?…]`."""
-    ends = [place for place, letter in enumerate(source) if letter in ":?"]
-    files = [Path(source[:end]) for end in (len(source), *reversed(ends))]
-    return next((file.parent for file in files if file.is_file()), Path(source).parent)
+def check_file(source: str) -> None:
+    """Refuse a histogram of data of a run that hides what the histogram's file holds.
+
+    Args:
+        source: ``FILE[:HISTOGRAM]``, of any origin; only those of a run are refused.
+
+    Raises:
+        ConfigError: The run is blinded, and its file was filled with all data.
+    """
+    of_data = _of_data(source)
+    if of_data is None or (of_data[1].config.get("histograms") or {}).get("blinding") is not None:
+        return
+    config = of_data[0].parent / CONFIG_FILE
+    if not config.is_file():
+        return
+    hidden = blinding_of(load_config(config), of_data[1].datasets)
+    if hidden is not None:
+        msg = (
+            f"{source} belongs to the run of {config}, which hides of the data: {hidden.what}. The file was filled with "
+            f"all of them, by an older oddjet or by other settings: fill it again with `oddjet run "
+            f"{shlex.quote(str(config))}`; with --unblind if you want to look at the data"
+        )
+        raise ConfigError(msg)
+
+
+def record_limit(source: str, about: Mapping[str, Any]) -> None:
+    """Write down that a limit looked under a signal, where its histogram is of data in a scores table.
+
+    Args:
+        source: ``FILE[:HISTOGRAM]``.
+        about: What limit was set, ready for JSON.
+
+    Raises:
+        ConfigError: It cannot be recorded.
+    """
+    of_data = _of_data(source)
+    if of_data is not None:
+        folder, manifest, name = of_data
+        look = {"jets": jets_key(manifest), "source": name, **about}
+        record(ledger_of(folder), "limit", look)
+
+
+def _of_data(source: str) -> tuple[Path, Manifest, str] | None:
+    """Say whose data a histogram holds: folder of the scores table, its manifest, and its one name there.
+
+    None for a histogram of simulation, or of something else than a scores table.
+    """
+    path, name, choices = source_parts(source)
+    folder = path.parent.resolve()
+    if not (folder / MANIFEST).is_file():
+        return None
+    manifest = read_manifest(folder)
+    asked = "&".join(f"{axis}={value}" for axis, value in sorted(choices.items()))
+    own = f"{path.name}:{name}" + (f"?{asked}" if asked else "")
+    is_of_data = manifest.kind == "scores" and _is_of_data(own, manifest)
+    return (folder, manifest, own) if is_of_data else None
 
 
 def _is_of_data(name: str, manifest: Manifest) -> bool:

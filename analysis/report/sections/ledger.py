@@ -44,6 +44,7 @@ WHAT = {
     "test": "tested what had been written down",
     "blinded": "beside the window alone",
     "unblinding": "unblinded",
+    "limit": "limit under a signal",
 }
 
 
@@ -53,10 +54,13 @@ def _statements(ledger: Ledger) -> tuple[str, ...]:
         f"the data were first unblinded at {first}" if first else "no unblinding is recorded"
     )
     looks, explorations = ledger.looks, ledger.explorations
-    counted = (
-        "no look at data under the signal is recorded" if looks is None else _told(looks, "look")
-    )
+    nothing = "no hunt" if ledger.n_limits else "no look at data"
+    counted = f"{nothing} under the signal is recorded" if looks is None else _told(looks, "look")
     texts = [f"{counted}; {unblinded}"]
+    if n := ledger.n_limits:
+        texts.append(
+            f"{n} limit{'s' * (n > 1)} under a signal recorded; local p of limits are in no p of all together"
+        )
     if explorations is not None:
         what = _told(explorations, "exploration")
         texts.append(f"{what}; explorations choose what other jets test, and are no result")

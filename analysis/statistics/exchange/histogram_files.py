@@ -35,7 +35,7 @@ from oddjet.datasets.skims.manifest import check_output
 from oddjet.errors import BadFileError, InputError, OddjetError, did_you_mean
 from oddjet.parsing import parse_json
 
-__all__ = ["histogram_names", "read_histogram"]
+__all__ = ["histogram_names", "read_histogram", "source_parts"]
 
 
 SYNTAX = "FILE[:NAME][?AXIS=VALUE&...]"
@@ -66,7 +66,7 @@ def read_histogram(source: str | Path) -> Spectrum:
         InputError: There is no such histogram in it, or it is a profile or has several axes.
         SkimError: A scores table has it, and it is not what was written.
     """
-    path, name, choices = _parts(str(source))
+    path, name, choices = source_parts(str(source))
     check_output(path)
     if path.suffix in UHI_SUFFIXES:
         return _from_uhi(path, name, choices)
@@ -88,8 +88,13 @@ def histogram_names(path: str | Path) -> list[str]:
         return _root_names(file)
 
 
-def _parts(source: str) -> tuple[Path, str, dict[str, str]]:
-    """File, name of the histogram, chosen values by axis."""
+def source_parts(source: str) -> tuple[Path, str, dict[str, str]]:
+    """Take a source apart: file, name of the histogram, chosen values by axis.
+
+    Raises:
+        BadFileError: There is no such file.
+        InputError: What is chosen of the axes cannot be read.
+    """
     ends = [place for place, letter in enumerate(source) if letter in ":?"]
     # The longest name of a file wins: a colon or a question mark may be part of it.
     for end in (len(source), *reversed(ends)):

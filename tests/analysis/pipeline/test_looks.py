@@ -6,17 +6,24 @@ from pathlib import Path
 from typing import Any
 
 import awkward as ak
+import hist
 import numpy as np
 import pytest
 from toy_tables import write_table
+from typer.testing import CliRunner
 
+from oddjet.analysis.cli.app import app
 from oddjet.analysis.config import AnalysisConfig
 from oddjet.analysis.hunt.ledger import LEDGER, read_ledger
 from oddjet.analysis.hunt.result import Hunt
 from oddjet.analysis.hunt.stages import FROZEN
+from oddjet.analysis.pipeline.folder import Run
+from oddjet.analysis.pipeline.looks import hunt_in_file
 from oddjet.analysis.pipeline.steps import hunt_scores
+from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
 from oddjet.errors import ConfigError
 from oddjet.processors.blinding import explored
+from oddjet.processors.histogram_files import save_histograms
 
 N = 12_000
 BUMP = (100.0, 110.0)
@@ -114,3 +121,78 @@ def test_data_that_were_seen_as_a_whole_have_no_rest_to_test(tmp_path: Path) -> 
     look(tmp_path, unblind=True, unblinding=None)
     with pytest.raises(ConfigError, match="the rest of the data has been seen"):
         look(tmp_path)
+
+
+def test_another_window_unblinds_the_one_before(tmp_path: Path) -> None:
+    write_table(tmp_path, {"run": ak.Array(jets(bump=0))}, {"run": "data"}, kind="scores")
+    windows = ([70, 95], [75, 90], [60, 100], [150, 190], [150, 190])
+    for window in windows:
+        hunt = settings(tmp_path).hunt.model_copy(update={"window": tuple(window)})
+        result = look(tmp_path, unblinding=None, hunt=hunt.model_dump())
+        assert result.blinded
+    ledger = read_ledger(tmp_path / LEDGER)
+    # What is hidden now as well was not shown; the narrower one showed what the first had hidden.
+    events = [(entry.event, entry.look.get("window")) for entry in ledger.entries]
+    shown = [window for event, window in events if event == "unblinding"]
+    assert shown == [[70.0, 95.0], [75.0, 90.0], [60.0, 100.0]]
+    assert [event for event, _ in events][:4] == ["blinded", "unblinding", "blinded", "blinded"]
+    assert [event for event, _ in events][-2:] == ["blinded", "blinded"]
+    said = CliRunner().invoke(app, ["ledger", str(tmp_path)]).output
+    assert "the data were first unblinded at" in said
+
+
+def test_masses_are_shown_of_the_events_that_would_have_tested(tmp_path: Path) -> None:
+    write_table(tmp_path, {"run": ak.Array(jets(bump=0))}, {"run": "data"}, kind="scores")
+    look(tmp_path)
+    look(tmp_path, unblinding=None)
+    events = [entry.event for entry in read_ledger(tmp_path / LEDGER).entries]
+    assert events == ["explore", "unblinding", "blinded"]
+
+
+def filled_run(folder: Path, **more: Any) -> Path:
+    """A run whose histograms hold all of its data, as those of older versions do: their file."""
+    scores = folder / "scores"
+    tables = {"run": ak.Array(jets(bump=0)), "qcd": ak.Array(jets(bump=0, seed=5))}
+    write_table(scores, tables, {"run": "data", "qcd": "background"}, kind="scores")
+    axis = hist.axis.Regular(40, 50, 250, name="msoftdrop")
+    histogram = hist.Hist(hist.axis.StrCategory(list(tables), name="dataset"), axis)
+    for name, table in tables.items():
+        histogram.fill(dataset=name, msoftdrop=np.asarray(table["msoftdrop"]))
+    save_histograms(scores / "histograms.json", {"d": histogram})
+    Run(settings(folder, unblinding=None, **more)).write_config()
+    return scores / "histograms.json"
+
+
+def test_a_file_that_holds_what_its_run_hides_is_refused(tmp_path: Path) -> None:
+    file = filled_run(tmp_path)
+    scan = ScanSettings(function="exppoly3", n_toys=20)
+    with pytest.raises(ConfigError, match=r"hides of the data: jets with msoftdrop in 70–95 GeV"):
+        hunt_in_file(f"{file}:d?dataset=run", scan)
+    done = CliRunner().invoke(app, limit(f"{file}:d?dataset=run", tmp_path))
+    assert done.exit_code == 1
+    assert "oddjet run" in done.output
+    assert hunt_in_file(f"{file}:d?dataset=qcd", scan).bump_hunt is not None
+    assert not (tmp_path / LEDGER).exists()
+
+
+def limit(source: str, folder: Path) -> list[str]:
+    rest = ["--mass", "150", "--width", "8", "--function", "exppoly3", "--toys", "0", "--unblind"]
+    return ["limit", source, *rest, "-o", str(folder / "limit")]
+
+
+def test_a_histogram_named_in_two_ways_is_one_look_and_a_limit_is_recorded(tmp_path: Path) -> None:
+    file = filled_run(tmp_path, unblind=True)
+    scan = ScanSettings(function="exppoly3", n_toys=20)
+    other = file.parent / ".." / "scores" / file.name
+    for source in (file, other):
+        assert hunt_in_file(f"{source}:d?dataset=run", scan).bump_hunt is not None
+    ledger = read_ledger(tmp_path / LEDGER)
+    assert ledger.looks is not None
+    assert (len(ledger.entries), ledger.looks.n_looks) == (2, 1)
+    assert ledger.entries[0].look["source"] == "histograms.json:d?dataset=run"
+    done = CliRunner().invoke(app, limit(f"{file}:d?dataset=run", tmp_path))
+    assert done.exit_code == 0, done.output
+    ledger = read_ledger(tmp_path / LEDGER)
+    assert (ledger.entries[-1].event, ledger.n_limits) == ("limit", 1)
+    said = CliRunner().invoke(app, ["ledger", str(tmp_path)]).output
+    assert "1 limit under a signal recorded" in said
