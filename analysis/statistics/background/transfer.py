@@ -41,6 +41,7 @@ __all__ = ["MAX_ORDER", "TransferFit", "fit_transfer"]
 
 
 MAX_ORDER = 4
+LARGEST_LOGARITHM = 100.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -129,7 +130,7 @@ def fit_transfer(
             raise FitError(msg)
     fitted, tried = _choose_order(data, fails, use, order)
     design = _legendre(fails, fitted.parameters.size - 1)
-    ratio = np.exp(design @ fitted.parameters)
+    ratio = _ratio(design @ fitted.parameters, int(data.counts[use].sum()))
     expected = ratio * fails.counts
     slopes = expected[:, None] * design
     own = ratio**2 * fails.sumw2
@@ -147,6 +148,21 @@ def fit_transfer(
         predicted_error=float(np.sqrt(total[np.ix_(inside, inside)].sum())),
         tried=tried,
     )
+
+
+def _ratio(logarithm: Floats, n_passing: int) -> Floats:
+    """The transfer factor of each bin.
+
+    Raises:
+        FitError: It runs away where no events hold it.
+    """
+    if not np.abs(logarithm).max() < LARGEST_LOGARITHM:
+        msg = (
+            f"{n_passing} passing events beside the window do not hold the transfer factor: its logarithm reaches "
+            f"{np.abs(logarithm).max():.3g}. Loosen the cut, or take a lower order"
+        )
+        raise FitError(msg)
+    return np.asarray(np.exp(logarithm))
 
 
 def _legendre(fails: Spectrum, order: int) -> Floats:

@@ -63,10 +63,11 @@ def run(qcd: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "image": None,
         "detectors": [{"name": "kmeans", "hyper_parameters": {"k": 2, "starts": 1}}],
         "hunt": SMALL_HUNT,
-        "pseudo_data": {"lumi_ifb": 0.05, "seed": 1},
+        "pseudo_data": {"lumi_ifb": 0.03, "seed": 1},
     }
     (folder / "a.yaml").write_text(yaml.safe_dump(content))
-    assert oddjet("run", folder / "a.yaml").exit_code == 0
+    result = oddjet("run", folder / "a.yaml")
+    assert result.exit_code == 0, result.output
     return folder / "out"
 
 

@@ -133,3 +133,11 @@ def test_bad_input_is_refused() -> None:
         fit_transfer(*((x[:4], EDGES[:5]) for x in counts), window=(45, 55), order=2)
     with pytest.raises(FitError, match="give both the same bins"):
         fit_transfer(passing, (counts[1][:4], EDGES[:5]), window=WINDOW)
+
+
+def test_a_factor_that_no_events_hold_is_refused() -> None:
+    """It passed in one bin of many: the fit went to infinity in the others, and squares overflowed."""
+    passing, failing = np.zeros(40), np.full(40, 50.0)
+    passing[20:22] = 30.0
+    with pytest.raises(FitError, match=r"do not hold|not valid|converge"):
+        fit_transfer((passing, EDGES), (failing, EDGES), window=WINDOW, order=4)
