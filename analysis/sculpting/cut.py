@@ -130,10 +130,14 @@ def checked_edges(given: Sequence[float] | Floats, name: str = "pt_edges") -> Fl
     return edges
 
 
-def make_cuts(scores: Floats, weights: Floats, working_points: Sequence[float]) -> Cuts:
+def make_cuts(
+    scores: Floats, weights: Floats, working_points: Sequence[float], *, survival: bool = False
+) -> Cuts:
     """Place cuts so that each passes at least the wanted fraction, and equal scores pass together.
 
-    Scores and positive weights have shape (n,); efficiencies are between 0 and 1.
+    Scores and positive weights have shape (n,); efficiencies are between 0 and 1. With `survival` the scores are
+    −log10 of a survival, and the cuts are at those of the working points, as a hunt makes them: what passes
+    here may be another fraction than where the survival was learned.
 
     Raises:
         ConfigError: If an efficiency is not between 0 and 1, is given twice, or there is none.
@@ -153,21 +157,27 @@ def make_cuts(scores: Floats, weights: Floats, working_points: Sequence[float]) 
     kept: list[tuple[float, float, float]] = []
     notes = []
     for point in wanted:
-        threshold = quantile_threshold(scores, weights, point)
+        threshold = -np.log10(point) if survival else quantile_threshold(scores, weights, point)
         reached = float(weights[scores >= threshold].sum()) / total
+        if not reached:
+            notes.append(f"efficiency {point:g}: left out, no jet passes")
+            continue
         if threshold <= scores.min():
-            notes.append(f"efficiency {point:g}: left out, equal scores make the cut pass all jets")
+            notes.append(f"efficiency {point:g}: left out, the cut would pass all jets")
             continue
         if kept and threshold == kept[-1][1]:
             notes.append(f"efficiency {point:g}: left out, equal scores make it the cut before it")
             continue
         if reached > 1.2 * point + 1 / len(scores):
-            notes.append(f"efficiency {point:g}: {reached:.3g} pass, since scores are equal")
+            why = "with the hunt's threshold" if survival else "since scores are equal"
+            notes.append(f"efficiency {point:g}: {reached:.3g} pass, {why}")
+        elif survival and reached < point / 1.2 - 1 / len(scores):
+            notes.append(f"efficiency {point:g}: {reached:.3g} pass, with the hunt's threshold")
         kept.append((point, threshold, reached))
     if not kept:
         msg = (
-            f"sculpting: at none of the efficiencies {tuple(wanted)} is there a cut: more jets than"
-            " that share the highest score. Use a score with fewer equal values."
+            f"sculpting: at none of the efficiencies {tuple(wanted)} is there a cut that some jets"
+            " pass and some fail. Use a score with fewer equal values, or give more jets."
         )
         raise InputError(msg)
     points, thresholds, efficiencies = zip(*kept, strict=True)

@@ -64,6 +64,8 @@ class JudgeSettings:
         allowed: Fake bump that is tolerated, in units of the hunt's resolution.
         unblind: Whether data are judged in the signal window as well, as after unblinding.
         explored: Share of the events of data that explore in stages: they alone are judged; all if None.
+        survival: Whether scores are −log10 of a survival, cut at those of the working points as the hunt
+            cuts; else cuts are quantiles over the judged jets.
 
     Raises:
         ConfigError: If a number is out of its range.
@@ -81,6 +83,7 @@ class JudgeSettings:
     allowed: float = 0.3
     unblind: bool = False
     explored: float | None = None
+    survival: bool = False
     seed: int = 1
 
     def __post_init__(self) -> None:
@@ -117,7 +120,7 @@ def judge(jets: JetSample, settings: JudgeSettings | None = None) -> Verdict:
     more judged jets.
 
     Cuts are quantiles of the score over all jets, so that a raw score and one made of it by a
-    rising function get the same verdict. Under permutation a jet keeps its score, pt and weight
+    rising function get the same verdict; or those of the hunt, see `JudgeSettings.survival`. Under permutation a jet keeps its score, pt and weight
     and gets the mass of another in its pt bin: pt bins must be so narrow that within one neither
     weight nor score follows the mass through the pt. Windows hold the jets of all pt bins, as those of the hunt: a
     dependence on pt that makes a bump there counts.
@@ -129,7 +132,8 @@ def judge(jets: JetSample, settings: JudgeSettings | None = None) -> Verdict:
     """
     settings = settings or JudgeSettings()
     kept = _inside(jets, settings)
-    cuts = make_cuts(kept.scores, kept.weights, settings.working_points)
+    points = settings.working_points
+    cuts = make_cuts(kept.scores, kept.weights, points, survival=settings.survival)
     edges = settings.hunted.edges
     strata = make_strata(
         kept, cuts, pt_edges=settings.pt_edges, mass_edges=edges, n_groups=settings.n_groups

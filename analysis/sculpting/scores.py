@@ -176,7 +176,7 @@ def judge_scores(
     They are fresh: nothing was learned on them.
 
     Only jets inside the hunt's mass range and pt edges count, the leading ones of each event if
-    the hunt takes those; working points are quantiles of these. Several simulated datasets are
+    the hunt takes those. Calibrated and decorrelated scores are cut as the hunt cuts them, raw ones at quantiles. Several simulated datasets are
     weighted by their cross sections. Without a choice of datasets simulated background is judged, and the
     data beside it; the data alone where there is no background.
 
@@ -230,11 +230,16 @@ def _judge_sample(
         for name in signals
     }
     window = None if excluded else settings.window
-    decorrelated = {name.column for name in ScoreName.find_all(table.names) if name.method}
+    known = ScoreName.find_all(table.names)
+    decorrelated = {name.column for name in known if name.method}
+    cut_on = {name.cut for name in known}
     scores = []
     for column in dict.fromkeys(columns):
         own = judged_as_hunted(
-            judging, settings, decorrelated=column in decorrelated, hidden=excluded
+            dataclasses.replace(judging, survival=column in cut_on),
+            settings,
+            decorrelated=column in decorrelated,
+            hidden=excluded,
         )
         scores.append(_judge_score(column, background, signal_rows, settings, window, own))
     return SculptingResult(

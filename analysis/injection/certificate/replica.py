@@ -300,7 +300,7 @@ def _verdicts(
     rows = hunted_rows(table, settings)
     events = event_hash(*(table[name][rows] for name in ("run", "luminosityBlock", "event")))
     counts = result.working_points[0].counts
-    judging = JudgeSettings(hunted=HuntedIn(jets=counts), seed=replica.seed)
+    judging = JudgeSettings(hunted=HuntedIn(jets=counts), survival=True, seed=replica.seed)
     outcomes = {}
     for name in _columns(trained, replica):
         given = (table[column][rows] for column in (name.cut, settings.mass, "pt", "weight"))

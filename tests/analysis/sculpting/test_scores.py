@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import rankdata
 from toy_tables import write_table
 
 from oddjet.analysis.config import HuntConfig
@@ -111,12 +112,30 @@ def test_windows_are_those_of_the_hunt_and_data_are_judged_in_all_once_they_are_
     assert blinded.verdict.n_hunted == blinded.verdict.n_jets < shown.verdict.n_jets
 
 
+def test_a_calibrated_score_is_cut_as_the_hunt_cuts_it(scores_table: Path, tmp_path: Path) -> None:
+    jets = open_scores(scores_table).jets("qcd")[:8000]
+    # Learned on other jets, of which a survival of 0.1 leaves 0.1, the cut leaves 0.2 of these.
+    rarity = -np.log10(1 - (rankdata(jets["blind"]) - 0.5) / len(jets))
+    jets["k_d"] = jets["blind"]
+    jets["k_d_calibrated"] = rarity + np.log10(2)
+    folder = write_table(tmp_path, {"qcd": jets}, {"qcd": "background"}, kind="scores").folder
+    hunt = HuntConfig(working_points=(0.1,), widths=(8, 8))
+    result = judge_scores(folder, ["k_d", "k_d_calibrated"], settings=hunt)
+    passing = [
+        sum(cell.n_passing for cell in s.verdict.cells) / s.verdict.n_jets for s in result.scores
+    ]
+    assert passing == pytest.approx([0.1, 0.2], abs=0.01)
+    (note,) = (n for n in result.scores[1].verdict.notes if "hunt's threshold" in n)
+    assert note.startswith("efficiency 0.1: 0.2")
+
+
 def test_a_decorrelated_score_is_judged_by_what_the_conditional_hunt_resolves(
     scores_table: Path, tmp_path: Path
 ) -> None:
     jets = open_scores(scores_table).jets("qcd")[:8000]
+    rarity = -np.log10(1 - (rankdata(jets["blind"]) - 0.5) / len(jets))
     for name in ("k_d", "k_d_calibrated", "k_d_ddt"):
-        jets[name] = jets["blind"]
+        jets[name] = rarity
     folder = write_table(tmp_path, {"qcd": jets}, {"qcd": "background"}, kind="scores").folder
 
     def resolutions(**hunt: Any) -> list[float]:
