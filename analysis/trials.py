@@ -119,7 +119,7 @@ def _run(
     ]
     if failures:
         msg = (
-            f"{len(failures)} of {len(tasks)} {unit} failed; the others are kept and are not run "
+            f"{len(failures)} of {len(tasks)} {unit} failed; what has succeeded is kept and is not run "
             f"again:\n" + "\n".join(failures)
         )
         raise ProcessingError(msg)

@@ -13,7 +13,7 @@ class UnblindingConfig(Settings):
     """How data are looked at in two stages.
 
     A share of the events, by their hash, is scanned at once. Windows that are improbable enough there
-    are written down, with their cuts; `unblind` then tests these alone, in the other events.
+    are written down, with their cuts; `unblind` then tests each of these windows after each of these cuts, in the other events.
 
     Attributes:
         explore: Share of the events that explores.

@@ -37,6 +37,7 @@ __all__ = [
     "look_of",
     "read_ledger",
     "record",
+    "record_damage",
     "record_hunt",
     "record_unblinding",
     "together",
@@ -50,9 +51,13 @@ LEDGER = "ledger.jsonl"
 REPORT = "report.json"
 """The report beside it names the last line: so it shows when lines are cut off."""
 
-Event = Literal["hunt", "explore", "test", "blinded", "unblinding", "limit"]
+Event = Literal["hunt", "explore", "test", "blinded", "unblinding", "limit", "damaged"]
 """What happened: all jets were scanned; a part explored; the rest tested what had been written down; only what is
-beside the window was fitted; the window may be seen from now on; a limit looked under a signal."""
+beside the window was fitted; the window may be seen from now on; a limit looked under a signal; the
+ledger was found not to be what was written."""
+
+_FOUND = "found on"
+"""What the problems begin with that an earlier report met."""
 
 COUNTED: tuple[Event, ...] = ("hunt", "test")
 """Those whose p may be quoted as a result."""
@@ -197,6 +202,8 @@ def read_ledger(path: Path | str) -> Ledger:
         problems.append(
             f"the last line that {REPORT} names is not there: the end was cut off, or the file replaced"
         )
+    damages = [entry for entry in entries if entry.event == "damaged"]
+    problems += [f"{_FOUND} {e.time}: {text}" for e in damages for text in e.look["problems"]]
     return Ledger(Path(path), tuple(entries), tuple(problems), chain.last)
 
 
@@ -265,6 +272,18 @@ def record(
             "a copy of it"
         )
         raise ConfigError(msg) from error
+
+
+def record_damage(path: Path) -> None:
+    """Write down what is wrong with a ledger, before a report names its new end: so it is not forgotten.
+
+    Raises:
+        ConfigError: It cannot be read or written.
+    """
+    ledger = read_ledger(path)
+    told = {text for e in ledger.entries if e.event == "damaged" for text in e.look["problems"]}
+    if new := [text for text in ledger.problems if text not in told and _FOUND not in text]:
+        record(path, "damaged", {"problems": new})
 
 
 def record_unblinding(path: Path, look: dict[str, Any]) -> None:

@@ -1,8 +1,8 @@
-"""Data in two stages: a share of the events explores and writes down windows and cuts; the rest tests these alone.
+"""Data in two stages: a share of the events explores and writes down windows and cuts; the rest tests these windows after these cuts.
 
 What explores is scanned at once, as often as one likes: it only chooses. Windows with a local significance from
 ``z_cut`` on are written into ``frozen.json``, with a hash of all that it says. After unblinding they are tested in the
-other events, which nobody has seen, with a p that is corrected for their number alone.
+other events, which nobody has seen, with a p that is corrected for their number alone: each window after each cut, also of another window.
 
 The p of both stages together orders their outcomes: first those where something was chosen, by the p of the test; then
 the others, by the p of exploring. With π the probability that background alone chooses anything, it is π times the p
@@ -131,7 +131,8 @@ def read_frozen(path: Path, look: dict[str, Any]) -> Frozen:
         differ = [name for name in look if frozen.look.get(name) != look[name]]
         msg = (
             f"{path} was written by exploring with other settings ({', '.join(differ)} differ), and the rest of the data "
-            "has been seen: test what was written down with the settings that it names, in config.yaml of that time"
+            "has been seen: test what was written down with the settings in its `look`. To explore anew, take events that nobody "
+            "has seen, in another folder of output"
         )
         raise ConfigError(msg)
     return frozen

@@ -333,7 +333,7 @@ def judge(
     names = [columns] if isinstance(columns, str) else columns
     _check_options(choices, OF_VERDICT, "judge")
     used = verdict_settings(folder, config, settings or {}, choices.get("datasets", ()))
-    judging = dataclasses.replace(choices.pop("judging", JudgeSettings()), **used.seen)
+    judging = choices.pop("judging", JudgeSettings()).of_analysis(**used.seen)
     return judge_scores(
         folder, names, settings=used.hunt, judging=judging, verify=used.verify, **choices
     )

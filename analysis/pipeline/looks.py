@@ -113,9 +113,11 @@ class _Stages:
 
     @property
     def is_seen(self) -> bool:
-        """Whether the jets that test have been seen: then nothing more is written down."""
-        known = read_ledger(self.ledger).unblindings
-        return any(entry.look.get("jets") == self.about["jets"] for entry in known)
+        """Whether jets that test have been seen: then nothing more is written down.
+
+        One unblinding is enough: another selection, or more files, still hold events that were seen.
+        """
+        return bool(read_ledger(self.ledger).unblindings)
 
     def look(self) -> Hunt:
         if not self.config.unblind:

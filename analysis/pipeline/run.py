@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from oddjet.analysis.config import AnalysisConfig
+from oddjet.analysis.hunt.ledger import record_damage
 from oddjet.analysis.pipeline.certify import certificate_folder
 from oddjet.analysis.pipeline.check import problems_of_samples
 from oddjet.analysis.pipeline.folder import Run
@@ -111,6 +112,7 @@ def _report(run: Run, clock: _Clock, reporter: Reporter, *, key: str = "") -> No
     for result in ("hunt", "sculpting", "limits"):
         with clock.step(result):
             getattr(run, result)
+    record_damage(run.ledger.path)
     reporter.log("write the report …")
     report = build_report(run, clock.seconds)
     write_report(run.report, report)

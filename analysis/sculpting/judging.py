@@ -107,6 +107,20 @@ class JudgeSettings:
             msg = f"sculpting: expected {'; '.join(problems)}"
             raise ConfigError(msg)
 
+    def of_analysis(self, *, unblind: bool, explored: float | None) -> JudgeSettings:
+        """Take from an analysis what of its data may be seen.
+
+        Raises:
+            ConfigError: Data are to be shown that the analysis hides.
+        """
+        if self.unblind and not unblind:
+            msg = (
+                "judging: unblind is not a choice of a verdict: judge with config= of an analysis that says unblind: "
+                "true, or leave it out"
+            )
+            raise ConfigError(msg)
+        return dataclasses.replace(self, unblind=unblind, explored=explored)
+
 
 def judge(jets: JetSample, settings: JudgeSettings | None = None) -> Verdict:
     """Judge whether a cut on a score changes the mass of background jets.

@@ -83,7 +83,8 @@ def chain_key(replica: Replica) -> str:
     skim = _open(replica.skim, config.verify)
     parts = sorted(c.key for c in skim.manifest.chunks if c.dataset in replica.background)
     settings = config.model_dump(
-        mode="json", include={"detectors", "decorrelation", "training", "folds", "hunt"}
+        mode="json",
+        include={"detectors", "decorrelation", "training", "folds", "hunt", "unblinding"},
     )
     del settings["hunt"]["n_toys"], settings["hunt"]["seed"]
     modules = [detector_class(detector.name).__module__ for detector in config.detectors]

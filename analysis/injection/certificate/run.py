@@ -80,9 +80,15 @@ def run_certificate(
     the end.
 
     Raises:
-        ConfigError: As of `plan_replicas`.
+        ConfigError: As of `plan_replicas`; or the analysis looks in stages.
         ProcessingError: Replicas failed; the results of the others are kept.
     """
+    if config.unblinding is not None:
+        msg = (
+            "certify: the analysis looks at its data in stages, and replicas hunt in all events at once: certify that hunt, "
+            "with --set unblinding=null. The p of both stages is not certified"
+        )
+        raise ConfigError(msg)
     replicas = plan_replicas(config, skim)
     folder = output.absolute() / "replicas"
     tasks = [_task(replica, folder / f"{replica_key(replica)}.json") for replica in replicas]

@@ -18,6 +18,7 @@ from oddjet.analysis.hunt.ledger import (
     look_of,
     read_ledger,
     record,
+    record_damage,
     record_unblinding,
     together,
 )
@@ -147,3 +148,27 @@ def test_a_look_that_cannot_be_recorded_is_refused(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["ledger", str(tmp_path / "none")])
     assert done.exit_code == 1
     assert "expected the output folder" in done.output
+
+
+def test_a_ledger_that_was_cut_stays_named(tmp_path: Path) -> None:
+    path = tmp_path / LEDGER
+    for n in range(3):
+        record(path, "hunt", {"n": n}, p=0.5)
+    report = tmp_path / "report.json"
+
+    def write_report() -> None:
+        record_damage(path)
+        report.write_text(json.dumps({"sections": {"ledger": {"head": read_ledger(path).head}}}))
+
+    write_report()
+    assert read_ledger(path).problems == ()
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:1]))
+    assert any("cut off" in text for text in read_ledger(path).problems)
+    for _ in range(2):
+        write_report()
+        (problem,) = read_ledger(path).problems
+        assert problem.startswith("found on")
+        assert "cut off" in problem
+    path.unlink()
+    write_report()
+    assert any("cut off" in text for text in read_ledger(path).problems)

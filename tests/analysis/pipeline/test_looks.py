@@ -101,6 +101,13 @@ def test_a_share_explores_and_the_rest_tests_what_was_written_down(tmp_path: Pat
         look(
             tmp_path, unblind=True, unblinding={"explore": 0.3, "z_cut": 1.0}, hunt={"n_toys": 100}
         )
+    # So it is with another jet more or less: all but it were seen.
+    fewer = {name: values[:-1] for name, values in columns.items()}
+    write_table(tmp_path, {"run": ak.Array(fewer)}, {"run": "data"}, kind="scores")
+    written = (tmp_path / FROZEN).read_bytes()
+    with pytest.raises(ConfigError, match="jets differ"):
+        look(tmp_path)
+    assert (tmp_path / FROZEN).read_bytes() == written
 
 
 def test_unblinding_at_once_explores_first_and_nothing_chosen_tests_nothing(tmp_path: Path) -> None:
