@@ -131,7 +131,7 @@ def read_frozen(path: Path, look: dict[str, Any]) -> Frozen:
         differ = [name for name in look if frozen.look.get(name) != look[name]]
         msg = (
             f"{path} was written by exploring with other settings ({', '.join(differ)} differ), and the rest of the data "
-            "has been seen: test what was written down with the settings in its `look`. To explore anew, take events that nobody "
+            "has been seen: test what was written down with the settings that stand in it. To explore anew, take events that nobody "
             "has seen, in another folder of output"
         )
         raise ConfigError(msg)

@@ -147,6 +147,35 @@ def _hunted_and_learned(
     return sum(last[n].n_events * (share if n in used else 1.0) for n in data), learned
 
 
+def check_pseudo_data(manifest: Manifest, config: AnalysisConfig) -> None:
+    """Refuse a luminosity that the simulated events of a skim cannot stand for, before anything is trained.
+
+    Held-out events stand for all. Of weights that differ the mean is looked at, the rest when events are drawn.
+
+    Raises:
+        ConfigError: On average an event stands for more than one.
+    """
+    if config.pseudo_data is None:
+        return
+    lumi, kinds = config.pseudo_data.lumi_ifb, {n: d.kind for n, d in manifest.datasets.items()}
+    samples = [learning_sample(role, kinds, config.training, config.hunt) for role in ROLES]
+    learned = {name for sample in samples for name in sample.datasets}
+    scales = dataset_scales(manifest.datasets, lumi)
+    for name, steps in manifest.cutflow.items():
+        last = steps[-1] if steps and name in scales and kinds[name] != "data" else None
+        if last is None or not last.n_events:
+            continue
+        share = config.training.held_out if name in learned else 1.0
+        mean = scales[name] * last.sumw / last.n_events / share
+        if mean > 1:
+            msg = (
+                f"pseudo_data: lumi_ifb of {lumi:g}/fb is too large for the simulated statistics of '{name}': on average a "
+                f"selected event that is hunted in stands for {mean:.3g} events ({100 * share:g} % of them are hunted in): "
+                f"draw at most {lumi / mean:.4g}/fb, or simulate more events"
+            )
+            raise ConfigError(msg)
+
+
 def problems_of_samples(config: AnalysisConfig, fileset: Fileset) -> Iterator[str]:
     """Say what a whole analysis lacks to train on and to hunt in, which is known before anything is done."""
     kinds = {name: dataset.kind for name, dataset in fileset.datasets.items()}

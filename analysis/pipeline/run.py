@@ -12,7 +12,7 @@ from typing import Any
 from oddjet.analysis.config import AnalysisConfig
 from oddjet.analysis.hunt.ledger import record_damage
 from oddjet.analysis.pipeline.certify import certificate_folder
-from oddjet.analysis.pipeline.check import problems_of_samples
+from oddjet.analysis.pipeline.check import check_pseudo_data, problems_of_samples
 from oddjet.analysis.pipeline.folder import Run
 from oddjet.analysis.pipeline.report import build_report
 from oddjet.analysis.pipeline.report_key import ReportKey
@@ -76,8 +76,9 @@ def run_chain(
     with lock_folder(run.folder), write_log(run.folder):
         run.write_config()
         with clock.step("skim"):
-            skim_events(run, reporter, allow_missing=allow_missing)
+            manifest = skim_events(run, reporter, allow_missing=allow_missing)
         run.scales(unknown_lumi_ifb=1.0)  # what cannot be scaled is known before hours of training
+        check_pseudo_data(manifest, config)
         with clock.step("train"):
             run.detectors = train_detectors(run, reporter)
         with clock.step("score"):

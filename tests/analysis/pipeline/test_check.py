@@ -5,10 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
-from oddjet.analysis.pipeline.check import check_config
-from oddjet.datasets.skims.manifest import CutStep, DatasetSummary, Manifest, write_manifest
+from oddjet.analysis.config import AnalysisConfig
+from oddjet.analysis.pipeline.check import check_config, check_pseudo_data
+from oddjet.datasets.skims.manifest import (
+    CutStep,
+    DatasetSummary,
+    Manifest,
+    read_manifest,
+    write_manifest,
+)
+from oddjet.errors import ConfigError
 
 SIMULATE = {"process": "qcd", "n_events": 10, "seed": 1}
 DATA = {"kind": "data", "files": ["/none.root"]}
@@ -50,10 +59,14 @@ def test_the_sentence_and_the_ratio(tmp_path: Path) -> None:
     write_skim(tmp_path, {"q": 400, "d": 1000})
     for on, expected in (("simulation", "1000 / 200"), ("data", "400 / 600")):
         training = {"on": on, "held_out": 0.5 if on == "simulation" else 0.4}
-        _, right = check(tmp_path, {"q": QCD, "d": DATA}, training=training)
+        _, right = check(tmp_path, {"q": QCD, "d": DATA}, training=training, unblind=True)
         (ratio,) = [text for text in right if "hunted in for each" in text]
         hunted, learned = map(float, expected.split("/"))
         assert ratio.startswith(f"{hunted / learned:.2g} events")
+    # Less what the histograms of blinded data show, it would be the number in the window.
+    _, right = check(tmp_path, {"q": QCD, "d": DATA})
+    (ratio,) = [text for text in right if "hunted in for each" in text]
+    assert ratio.startswith("how many events")
 
 
 def test_what_cannot_be_learned_is_known_before(tmp_path: Path) -> None:
@@ -63,3 +76,19 @@ def test_what_cannot_be_learned_is_known_before(tmp_path: Path) -> None:
     )
     wrong, _ = check(tmp_path, {"d": DATA}, training={"maps": {"on": "simulation"}})
     assert any("maps are learned on datasets of kind background" in text for text in wrong)
+
+
+def test_a_luminosity_that_events_cannot_stand_for_is_refused_after_the_skim(
+    tmp_path: Path,
+) -> None:
+    # 1 pb and 400 events of weight 1: one stands for 0.8 at 0.32/fb, and for twice that where half is held out.
+    write_skim(tmp_path, {"q": 400})
+    manifest = read_manifest(tmp_path / "run" / "skim")
+    settings = {"name": "a", "output": "o", "fileset": "f"}
+
+    def analysis(lumi_ifb: float) -> AnalysisConfig:
+        return AnalysisConfig.model_validate(settings | {"pseudo_data": {"lumi_ifb": lumi_ifb}})
+
+    check_pseudo_data(manifest, analysis(0.19))
+    with pytest.raises(ConfigError, match=r"'q'.*stands for 1\.6 events.*at most 0\.2/fb"):
+        check_pseudo_data(manifest, analysis(0.32))
