@@ -217,7 +217,7 @@ def check_file(source: str) -> None:
     if hidden is not None:
         msg = (
             f"{source} belongs to the run of {config}, which hides of the data: {hidden.what}. The file was filled with "
-            f"all of them, by an older oddjet or by other settings: fill it again with `oddjet run "
+            f"all of them, by an older version or by other settings: fill it again with `oddjet run "
             f"{shlex.quote(str(config))}`; with --unblind if you want to look at the data"
         )
         raise ConfigError(msg)
