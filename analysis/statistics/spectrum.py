@@ -120,7 +120,7 @@ class Spectrum:
             histogram = cls(**read_arrays(histogram))
         elif not isinstance(histogram, Spectrum):
             histogram = cls(**read_histogram(histogram, name))
-        hidden = hull(histogram.blind_window, blind_window)
+        hidden = blind_window and hull(histogram.blind_window, blind_window)
         changes: dict[str, Any] = {"name": name, "is_data": is_data, "blind_window": hidden}
         changes = {key: value for key, value in changes.items() if value is not None}
         return dataclasses.replace(histogram, **changes) if changes else histogram
