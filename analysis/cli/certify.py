@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from oddjet.analysis.cli.console import RichReporter, err
-from oddjet.analysis.cli.options import ConfigFile, Settings, chosen
+from oddjet.analysis.cli.options import ConfigFile, OtherSkim, Settings, chosen
 from oddjet.analysis.cli.results import print_result
 from oddjet.analysis.config import load_config
 from oddjet.analysis.pipeline.certify import certify_and_write
@@ -23,9 +23,7 @@ NOT_UNIFORM = 3
 def certify(
     config: ConfigFile,
     settings: Settings = None,
-    skim: Annotated[
-        Path | None, typer.Option(help="A skim to use instead of the analysis' own.")
-    ] = None,
+    skim: OtherSkim = None,
     output: Annotated[
         Path | None,
         typer.Option(

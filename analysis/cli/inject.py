@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from oddjet.analysis.cli.console import RichReporter, err
-from oddjet.analysis.cli.options import Settings, chosen
+from oddjet.analysis.cli.options import OtherSkim, Settings, chosen
 from oddjet.analysis.cli.results import print_result
 from oddjet.analysis.config import load_config
 from oddjet.analysis.pipeline.inject import inject_and_write
@@ -22,9 +22,7 @@ def inject(
         Path, typer.Argument(help="The analysis, a YAML file with an `injection:` block.")
     ],
     settings: Settings = None,
-    skim: Annotated[
-        Path | None, typer.Option(help="A skim to use instead of the analysis' own.")
-    ] = None,
+    skim: OtherSkim = None,
     output: Annotated[
         Path | None,
         typer.Option(

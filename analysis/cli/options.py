@@ -22,6 +22,7 @@ __all__ = [
     "ConfigOption",
     "HyperParameters",
     "MassRange",
+    "OtherSkim",
     "Output",
     "OutputFile",
     "PerformanceReport",
@@ -43,6 +44,9 @@ OutputFile = Annotated[
 ConfigFile = Annotated[Path, typer.Argument(help="The analysis, a YAML file.")]
 ConfigOption = Annotated[Path | None, typer.Option(help="Take the settings of this analysis.")]
 SkimFolder = Annotated[Path, typer.Argument(metavar="SKIM", help="A skim.")]
+OtherSkim = Annotated[
+    Path | None, typer.Option("--skim", help="A skim to use instead of the analysis' own.")
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option(

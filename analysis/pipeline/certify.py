@@ -14,7 +14,6 @@ from oddjet.analysis.report.page import Section
 from oddjet.analysis.report.sections.certificate import certificate_section
 from oddjet.analysis.report.write import write_section
 from oddjet.datasets.disk.logs import write_log
-from oddjet.datasets.skims.skim import open_skim
 from oddjet.errors import ConfigError
 from oddjet.processors.engine.progress import Reporter
 
@@ -46,9 +45,7 @@ def certify_and_write(
     Returns:
         The certificate, and the files that were written, the JSON file first.
     """
-    jets = (
-        open_skim(skim, verify=config.verify) if skim is not None else ready_skim(config, reporter)
-    )
+    jets = ready_skim(config, reporter, instead=skim)
     folder = output or certificate_folder(Run(config))
     with write_log(folder):
         result = run_certificate(config, jets, folder, reporter=reporter)

@@ -14,7 +14,6 @@ from oddjet.analysis.report.figures.style import PlotLabel
 from oddjet.analysis.report.sections.injection import injection_section
 from oddjet.analysis.report.write import write_section
 from oddjet.datasets.disk.logs import write_log
-from oddjet.datasets.skims.skim import open_skim
 from oddjet.processors.engine.progress import Reporter
 
 __all__ = ["inject_and_write"]
@@ -42,9 +41,7 @@ def inject_and_write(
     Returns:
         The result, and the files that were written, the JSON file first.
     """
-    jets = (
-        open_skim(skim, verify=config.verify) if skim is not None else ready_skim(config, reporter)
-    )
+    jets = ready_skim(config, reporter, instead=skim)
     folder = output or Run(config).injection_folder
     with write_log(folder):
         result = run_injection(

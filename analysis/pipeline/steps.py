@@ -340,8 +340,10 @@ def _executor_of(run: Run, executor: ExecutorBase | None) -> AbstractContextMana
     return open_executor(run.config.cluster) if executor is None else nullcontext(executor)
 
 
-def ready_skim(config: AnalysisConfig, reporter: Reporter) -> Skim:
-    """Give the skim of an analysis; what is not simulated and skimmed yet is so first."""
+def ready_skim(config: AnalysisConfig, reporter: Reporter, *, instead: Path | None = None) -> Skim:
+    """Give the skim of an analysis, or another `instead`; what is not simulated and skimmed yet is so first."""
+    if instead is not None:
+        return open_skim(instead, verify=config.verify)
     run = Run(with_samples(config, reporter))
     skim_events(run, reporter)
     return run.skim

@@ -10,12 +10,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from oddjet.analysis.statistics.background.cholesky import compiled, factorise, solve
 from oddjet.typing import Floats
 
-__all__ = ["MOST_COLUMNS", "Passed", "SignalFits", "WindowFits", "fit_signals", "fit_windows"]
+__all__ = ["MOST_COLUMNS", "Passed", "fit_signals", "fit_windows"]
 
 MOST_COLUMNS = 15
 """Eight modes of a map, five or more terms of a polynomial, a signal."""
@@ -49,40 +48,6 @@ class Passed(NamedTuple):
     precision: Floats
     columns: tuple[int, int]
     gain: float
-
-
-class WindowFits(NamedTuple):
-    """Fits with each window masked; arrays are (n, n_windows).
-
-    Attributes:
-        background: Jets of the window that are expected to pass; NaN where no fit is valid.
-        variance: Their variance from the covariance of the parameters.
-        deviance: −2 ln of the likelihood beside the window over that of the saturated model.
-        chosen: Columns beyond the fewest, −1 where no fit is valid.
-    """
-
-    background: Floats
-    variance: Floats
-    deviance: Floats
-    chosen: npt.NDArray[np.int8]
-
-
-class SignalFits(NamedTuple):
-    """Fits of each signal; arrays are (n, n_templates).
-
-    Attributes:
-        yields: Signal that passes; below zero it is an estimate by one Newton step.
-        errors: Their uncertainties.
-        gain: Twice the logarithm of the likelihood ratio with and without signal, 0 for yields ≤ 0.
-        deviance: That with signal.
-        chosen: Columns beyond the fewest, −1 where no fit is valid.
-    """
-
-    yields: Floats
-    errors: Floats
-    gain: Floats
-    deviance: Floats
-    chosen: npt.NDArray[np.int8]
 
 
 class _Fit(NamedTuple):
@@ -298,7 +263,7 @@ def _fit_whole(passed, s, near, least, factor):  # type: ignore[no-untyped-def]
 def fit_windows(passed, windows, fits):  # type: ignore[no-untyped-def]
     """Fit beside every window (first bins, and one past the last), the polynomial's order chosen.
 
-    The `WindowFits` are filled.
+    The `WindowFits` are filled: the jets expected to pass, and which order was chosen beyond the lowest.
     """
     firsts, stops = windows
     background, variance, deviance, chosen = fits

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special, stats
 
+from oddjet.analysis.statistics.background.kernels import SignalFits, WindowFits
 from oddjet.analysis.statistics.bumphunt.joint import JointTable
 from oddjet.analysis.statistics.bumphunt.pvalues import on_off_p
 from oddjet.analysis.statistics.bumphunt.result import CONDITIONAL, BumpHunt, ChannelScan
@@ -34,7 +35,7 @@ from oddjet.typing import Floats, Ints
 
 __all__ = ["PassedBeside", "SignalPassed", "passed_p", "scan_conditionally"]
 
-Fits: TypeAlias = kernels.WindowFits | kernels.SignalFits
+Fits: TypeAlias = WindowFits | SignalFits
 
 
 def scan_conditionally(table: JointTable, settings: ScanSettings, *, workers: int = 1) -> BumpHunt:
@@ -168,7 +169,7 @@ class _Given(ABC):
     ) -> Tested:
         """Put results (n · n_cuts, n_windows) together; a signal is a parameter more."""
         filled = self.model.totals > 0
-        masked = self.windows.sums(filled) if isinstance(fits, kernels.WindowFits) else 1.0
+        masked = self.windows.sums(filled) if isinstance(fits, WindowFits) else 1.0
         n_parameters = 1 + self.model.orders[0] + fits.chosen
         fit_p = chi2_tail(fits.deviance, filled.sum() - masked - n_parameters)
         columns = (self.windows.sums(spectra), expected, error, p, fit_p, fits.chosen)
@@ -180,10 +181,10 @@ class _Given(ABC):
 class PassedBeside(_Given):
     """Each window against the share that passes beside it."""
 
-    def fits(self, spectra: Floats) -> kernels.WindowFits:
+    def fits(self, spectra: Floats) -> WindowFits:
         """Fit beside every window; contents of the shape (..., n_bins), arrays (n · n_cuts, n_windows)."""
         passed = self.model.passed(spectra)
-        fits = kernels.WindowFits(*_nothing(3, len(passed.counts), self.windows.n_windows))
+        fits = WindowFits(*_nothing(3, len(passed.counts), self.windows.n_windows))
         kernels.fit_windows(passed, (self.windows.firsts, self.windows.stops), fits)
         return fits
 
@@ -211,7 +212,7 @@ class SignalPassed(_Given):
     def test(self, spectra: Floats) -> Tested:
         """See `Statistic.test`."""
         passed = self.model.passed(spectra)
-        fits = kernels.SignalFits(*_nothing(4, len(passed.counts), len(self.templates)))
+        fits = SignalFits(*_nothing(4, len(passed.counts), len(self.templates)))
         kernels.fit_signals(passed, np.ascontiguousarray(self.templates), fits)
         p = np.where(fits.yields > 0, stats.norm.sf(np.sqrt(fits.gain)), 1.0)
         p = np.where(np.isnan(fits.yields), np.nan, p)
