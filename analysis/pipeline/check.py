@@ -17,18 +17,20 @@ from oddjet.analysis.scores.learning import (
 )
 from oddjet.analysis.scores.sample import dataset_scales
 from oddjet.analysis.statistics.background.functions import FAMILIES, make_function
+from oddjet.datasets.columns import JET_FIELDS
 from oddjet.datasets.files.fileset import Fileset
 from oddjet.datasets.readers import READERS
 from oddjet.datasets.simulation import process_names
 from oddjet.datasets.skims.manifest import MANIFEST, Manifest, read_manifest
-from oddjet.errors import ConfigError, OddjetError
+from oddjet.errors import ConfigError, OddjetError, look_up
 from oddjet.ml import create
 from oddjet.ml.decorrelation import DECORRELATIONS
 from oddjet.ml.detectors import DETECTORS
 from oddjet.ml.representations import REPRESENTATIONS
+from oddjet.processors.events.branches import JET_COLUMNS
 from oddjet.registry import Registry
 
-__all__ = ["check_config", "describe_clashes", "problems_of_samples"]
+__all__ = ["check_config", "check_pseudo_data", "describe_clashes", "problems_of_samples"]
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +41,9 @@ REGISTRIES: tuple[Registry[Any], ...] = (
     READERS,
     FAMILIES,
 )
+
+_COLUMNS = dict.fromkeys(("pt", "eta", "phi", "mass", *JET_COLUMNS, *JET_FIELDS))
+"""What a skim knows of each jet: numbers."""
 
 Findings = Iterator[tuple[bool | None, str]]
 """Whether something is fine, None for a caveat: what was accepted, or what every output has to say; and what it is."""
@@ -189,6 +194,8 @@ def problems_of_samples(config: AnalysisConfig, fileset: Fileset) -> Iterator[st
         for role in ROLES:
             sample = learning_sample(role, kinds, config.training, config.hunt)
             check_maps(config.decorrelation if role == "maps" else None, sample, mass)
+            for column in sample.learning.where:
+                look_up(_COLUMNS, column, "column of a skim's jets to cut on (training: where)")
     except OddjetError as error:
         yield str(error)
     if config.pseudo_data:

@@ -74,6 +74,10 @@ def test_what_cannot_be_learned_is_known_before(tmp_path: Path) -> None:
     assert any(
         "ddt cannot be continued" in text and "quantile_polynomial" in text for text in wrong
     )
+    wrong, _ = check(tmp_path, {"d": DATA}, training={"where": {"msoftdop": [0, 60]}})
+    assert any("'msoftdop'" in text and "msoftdrop" in text for text in wrong)
+    wrong, _ = check(tmp_path, {"d": DATA}, training={"where": {"tau1": [0, 1], "pt": [300, 500]}})
+    assert not any("column" in text for text in wrong)
     wrong, _ = check(tmp_path, {"d": DATA}, training={"maps": {"on": "simulation"}})
     assert any("maps are learned on datasets of kind background" in text for text in wrong)
 
