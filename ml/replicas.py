@@ -26,7 +26,9 @@ from oddjet.typing import Floats
 __all__ = ["LEVELS", "N_REPLICAS", "CutReplicas", "Replicas", "bootstrap_weights"]
 
 N_REPLICAS = 100
-LEVELS = np.array([0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001])
+LEVELS = np.array(
+    [0.99, 0.95, 0.9, 0.8, 0.65, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001]
+)
 """Efficiencies of background that tables are kept at; cuts between them are interpolated."""
 
 _SALT = 0x5851F42D4C957F2D
@@ -78,7 +80,8 @@ class Replicas:
     def factors(self, efficiency: float, masses: npt.ArrayLike) -> Floats:
         """Give the factors on a cut's efficiency, above 0, at masses (n,) [GeV]: (n_replicas, n).
 
-        Masses and efficiencies outside the table take the values of its edges.
+        Masses outside the table take the values of its edges. Looser cuts change as what fails them, and tighter ones
+        as the root of what passes: jets that calibrate are counted there.
         """
         heights, wanted = -np.log(LEVELS), -np.log(efficiency)
         above = int(np.clip(np.searchsorted(heights, wanted), 1, len(LEVELS) - 1))
@@ -86,6 +89,10 @@ class Replicas:
         share = float(np.clip((wanted - heights[above - 1]) / step, 0.0, 1.0))
         low, high = (self.logs[:, at].astype(np.float64) for at in (above - 1, above))
         logs = (1 - share) * low + share * high
+        if efficiency > LEVELS[0]:
+            logs *= (1 - efficiency) / (1 - LEVELS[0])
+        elif efficiency < LEVELS[-1]:
+            logs = np.clip(logs * np.sqrt(LEVELS[-1] / efficiency), -_MOST, _MOST)
         at = np.asarray(masses, dtype=np.float64)
         return np.asarray(np.exp([np.interp(at, self.masses, row) for row in logs]))
 

@@ -80,6 +80,12 @@ class HuntConfig(ScanSettings):
                 f"received {list(self.widths)}"
             )
             raise ValueError(msg)
+        if self.signal_width is not None and self.signal_width > 0.5 * (high - low):
+            msg = (
+                f"signal_width {self.signal_width:g} must be at most half of the range {list(self.range)}: a signal is "
+                "fitted at masses that are its width from both ends"
+            )
+            raise ValueError(msg)
         n_windows = self.n_bins * (self.widths[1] - self.widths[0] + 1)
         refuse_more(n_windows, MOST_WINDOWS, "windows, by bin_width and widths")
         return self

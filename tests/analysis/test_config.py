@@ -133,6 +133,7 @@ def test_wrong_hunts_are_refused(tmp_path: Path, hunt: dict[str, object], words:
         ("hunt.working_points", [n / 1000 for n in range(1, 600)], "at most 50 entries"),
         ("hunt.pt_edges", list(range(2000)), "at most 1000 entries"),
         ("hunt", {"bin_width": 0.05, "widths": [1, 3000]}, "windows, by bin_width and widths: expected"),
+        ("hunt", {"signal_width": 150.0}, "signal_width 150 must be at most half of the range"),
         ("folds", 10**9, "expected at most 100"),
         ("image.pixels", 10**5, "expected at most 512"),
         ("cluster.workers", 10**6, "expected at most 10000"),

@@ -122,3 +122,12 @@ def test_saved_ones_are_the_same(tmp_path: Path) -> None:
         np.testing.assert_array_equal(
             one.replicas.factors(0.07, MASSES), other.replicas.factors(0.07, MASSES)
         )
+
+
+@pytest.mark.parametrize("efficiency", [0.995, 0.97, 0.85, 0.3, 0.0005])
+def test_cuts_of_any_efficiency_scatter_as_binomial_numbers(efficiency: float) -> None:
+    n = 30_000
+    calibration = SurvivalCalibration.fit(jets(n, 1)[0], events=events(n, 1))
+    assert calibration.replicas is not None
+    told = np.log(calibration.replicas.factors(efficiency, MASSES[:1])).std()
+    assert told == pytest.approx(np.sqrt((1 - efficiency) / efficiency / n), rel=0.35)

@@ -35,6 +35,11 @@ from oddjet.typing import Bools, Floats
 
 __all__ = ["scan", "scan_jointly", "scan_signals", "scan_table", "signal_ladder"]
 
+AROUND = 3
+"""Bins on either side whose events of a given background say how heavy its events may be as well."""
+FEW = 25
+"""Effective events around a bin below which all events of the background say it too."""
+
 
 def scan_table(table: JointTable, settings: ScanSettings, *, workers: int = 1) -> BumpHunt:
     """Scan windows, or fit signals where the settings have a width: see the two functions below."""
@@ -156,13 +161,29 @@ def _parts_of(background: Spectrum | npt.ArrayLike) -> tuple[npt.ArrayLike, Floa
 
 
 def _weights(expected: Floats, squares: Floats | None, closed: Bools) -> Floats:
-    """Weight of the events of a background, shape (n_bins,): Σw²/Σw, the typical one in empty bins."""
+    """Weight of the events of a background, shape (n_bins,): Σw²/Σw, at least that of the bins around; the typical one in empty bins.
+
+    Where rare events of large weight are among many of small weight, a bin in which none of them occurred by chance
+    would claim to know its contents too well.
+    """
     if squares is None:
         return np.zeros(expected.size)
     filled = expected > 0
     own = np.divide(squares, expected, out=np.zeros(expected.size), where=filled)
     typical = float(squares[filled].sum() / expected[filled].sum())
+    squares_around, around = (
+        _sum_around(np.where(filled, values, 0.0)) for values in (squares, expected)
+    )
+    nearby = np.divide(
+        squares_around, around, out=np.full(expected.size, typical), where=around > 0
+    )
+    few = around < FEW * nearby
+    own = np.maximum(own, np.where(few, np.maximum(nearby, typical), nearby))
     return np.where(filled, own, np.where(closed, 0.0, typical))
+
+
+def _sum_around(values: Floats) -> Floats:
+    return np.convolve(values, np.ones(2 * AROUND + 1))[AROUND:-AROUND]
 
 
 def _null(table: JointTable, function: str) -> tuple[BatchModel, Floats, Floats]:
@@ -190,7 +211,11 @@ def signal_ladder(
     if width is not None and masses is None:
         masses = edges[(edges >= edges[0] + width) & (edges <= edges[-1] - width)].tolist()
     if width is None or masses is None or not len(masses):
-        msg = "expected masses and a width of the signal"
+        msg = (
+            f"a signal is fitted at every bin edge that is its width or more from both ends of {edges[0]:g}–{edges[-1]:g} "
+            f"GeV: expected masses and a width below {0.5 * (edges[-1] - edges[0]):g} GeV, received a width of {width} and "
+            "no such mass: make signal_width smaller"
+        )
         raise ConfigError(msg)
     shapes = np.stack([gaussian_fractions(edges, mass=mass, width=width) for mass in masses])
     windows = _cores(edges, shapes)

@@ -80,7 +80,15 @@ def scan_conditionally(table: JointTable, settings: ScanSettings, *, workers: in
     )
     return dataclasses.replace(
         result,
-        channels=tuple(_with_binomial_p(channel, windows, totals) for channel in result.channels),
+        channels=tuple(
+            _with_binomial_p(
+                channel,
+                windows.sums(totals),
+                # Fitted with a signal, the share depends on how many of the jets are signal.
+                None if settings.signal_width is None else windows.sums(totals * row),
+            )
+            for channel, row in zip(result.channels, shares, strict=True)
+        ),
         not_tested=tuple(label for label in table.labels if label not in passing.labels),
     )
 
@@ -97,8 +105,8 @@ def _cuts(table: JointTable) -> Ints:
         raise FitError(msg)
     if not cuts.size:
         msg = (
-            f"no cut that some of the {total:g} jets pass and some fail: loosen the cut or add data, "
-            "or use method: function"
+            f"no cut that some of the {total:g} jets pass and some fail: loosen the cut, or calibrate on more jets: a cut "
+            "rarer than one in those that it is learned on keeps none, however many are hunted in"
         )
         raise FitError(msg)
     return cuts
@@ -122,10 +130,17 @@ def _order_beside(statistic: PassedBeside | SignalPassed, passing: Floats) -> in
     return statistic.model.orders[0] + max(0, int(tested.chosen[0, :, best].max()))
 
 
-def _with_binomial_p(channel: ChannelScan, windows: Windows, totals: Floats) -> ChannelScan:
-    """With a share that is taken as known the number that passes is binomial."""
-    table, jets = channel.table, windows.sums(totals)
-    n, expected = table.observed, table.expected
+def _with_binomial_p(channel: ChannelScan, jets: Floats, background: Floats | None) -> ChannelScan:
+    """With a share that is taken as known the number that passes is binomial.
+
+    Args:
+        channel: The scan of a cut.
+        jets: All jets of each window, shape (n_windows,).
+        background: How many of them are expected to pass, of the same shape; as the scan says if None.
+    """
+    table = channel.table
+    n = table.observed
+    expected = table.expected if background is None else background
     above = (n > expected) & (expected > 0)
     p = np.where(np.isnan(expected), np.nan, 1.0)
     p[above] = special.betainc(

@@ -130,3 +130,21 @@ def test_more_toys_are_drawn_where_they_are_cheap() -> None:
     with_error = Spectrum(EDGES, TRUTH, 0.2 * TRUTH, is_data=False)
     many = few.model_copy(update={"max_toys": 60_000})
     assert scan((counts, EDGES), with_error, many).n_toys == 500
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_rare_events_of_large_weight_are_counted_where_none_occurred(share: float) -> None:
+    p_values = []
+    for seed in range(150):
+        rng = np.random.default_rng([6, seed])
+        counts, squares = np.zeros((2, 40))
+        for weight, part in ((20.0, share), (0.5, 1 - share)):
+            number = rng.poisson(part * 2 * TRUTH / weight)
+            counts += weight * number
+            squares += weight**2 * number
+        background = Spectrum(EDGES, counts, squares, is_data=False)
+        data = rng.poisson(2 * TRUTH).astype(float)
+        settings = ScanSettings(n_toys=99, max_toys=99, seed=seed)
+        p_values.append(scan((data, EDGES), background, settings).global_p)
+    # 25 % and 15 % if each bin knew of its own events alone.
+    assert np.mean(np.array(p_values) <= 0.05) < 0.1

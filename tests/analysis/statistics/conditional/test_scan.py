@@ -38,6 +38,14 @@ def test_a_bump_is_found_where_it_is() -> None:
     assert known == pytest.approx(exact, rel=1e-6)
 
 
+def test_a_loose_cut_and_a_signal_are_not_taken_for_each_other() -> None:
+    table = toy_table(share=0.0, cuts=(0.9,), seed=4)
+    result = scan_conditionally(table, ScanSettings(n_toys=40, seed=1, signal_width=12.0))
+    best = result.best.table
+    assert best.local_p_fixed_background.min() > 1e-4
+    assert best.local_p_fixed_background.min() > 0.01 * best.local_p.min()
+
+
 def test_a_signal_of_given_width_is_found() -> None:
     table = toy_table(share=0.02, cuts=(0.1,), seed=3)
     result = scan_conditionally(table, ScanSettings(n_toys=100, seed=1, signal_width=12.0))
