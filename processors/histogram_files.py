@@ -24,7 +24,7 @@ from oddjet.processors.blinding import Blinding
 from oddjet.processors.histograms import (
     ALL,
     HUNTED,
-    Histogram,
+    PEAKS,
     Histograms,
     HistogramSettings,
     Totals,
@@ -75,6 +75,8 @@ def write_histograms(
         histograms = {name: scale_histogram(h, scales) for name, h in histograms.items()}
     if totals.hunted is not None and totals.weights.usable:
         histograms[HUNTED] = totals.hunted
+    if totals.peaks is not None:
+        histograms[PEAKS] = totals.peaks
     listed: Iterable[tuple[str, Any]] = root_histograms(histograms, settings)
     told, texts = _told(settings.blinding, caveats)
     if told:
@@ -158,17 +160,23 @@ def root_histograms(
     """Take histograms apart into those of one or two axes, which every ROOT program reads.
 
     Args:
-        histograms: Score to histogram; under `HUNTED` the joint table, if there is one.
+        histograms: Score to histogram; under `HUNTED` the joint table, under `PEAKS` that of known peaks, if there are.
         settings: What was filled.
 
     Yields:
         Name and histogram: ``SCORE/DATASET/VARIATION/POINT/mass``, Σw and Σw² by mass, and
         ``…/mass_pt``, by mass and pt; ``hunted/SCORE/POINT/mass`` and ``hunted/all/mass``, numbers of jets
-        that are hunted in; and ``hunted/patterns``, the same by pattern and mass.
+        that are hunted in; ``hunted/patterns``, the same by pattern and mass; and
+        ``peaks/DATASET/…`` likewise, what is expected of known peaks.
     """
     for score, histogram in histograms.items():
         if score == HUNTED:
-            yield from _hunted(histogram, settings)
+            yield from _hunted(histogram[::sum, ...], settings, HUNTED)
+            continue
+        if score == PEAKS:
+            for name in histogram.axes["dataset"]:
+                peak: Any = histogram[{"dataset": name}]
+                yield from _hunted(peak, settings, f"{PEAKS}/{name}")
             continue
         names = [list(histogram.axes[name]) for name in ("dataset", "variation", "working_point")]
         for dataset, variation, point in itertools.product(*names):
@@ -178,13 +186,15 @@ def root_histograms(
             yield f"{at}/mass_pt", cut
 
 
-def _hunted(table: Histogram, settings: HistogramSettings) -> Iterator[tuple[str, Any]]:
-    patterns: Any = table[::sum, :, :]
-    yield f"{HUNTED}/patterns", patterns
-    counts = patterns.values(flow=True)
+def _hunted(table: Any, settings: HistogramSettings, at: str) -> Iterator[tuple[str, Any]]:
+    """Take a table of pattern × mass, × pt, apart."""
+    patterns = table[:, :, ::sum] if settings.pt_bins else table
+    yield f"{at}/patterns", patterns
+    contents = patterns.view(flow=True)
     for place, (score, efficiency) in enumerate(settings.spectra):
-        spectrum = hist.Hist(table.axes[2], storage=hist.storage.Double())
-        inside = [pattern[place] == "1" for pattern in patterns.axes["pattern"]]
-        spectrum.view(flow=True)[...] = counts[np.array(inside, np.bool_)].sum(axis=0)
+        spectrum = hist.Hist(patterns.axes[1], storage=patterns.storage_type())
+        inside = np.array([name[place] == "1" for name in patterns.axes[0]], np.bool_)
+        for field in contents.dtype.names or (...,):
+            spectrum.view(flow=True)[field] = contents[field][: inside.size][inside].sum(axis=0)
         name = f"{score}/{working_point_name(efficiency)}" if score else ALL
-        yield f"{HUNTED}/{name}/mass", spectrum
+        yield f"{at}/{name}/mass", spectrum

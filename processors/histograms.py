@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -23,6 +24,7 @@ from oddjet.typing import Bools, Floats
 __all__ = [
     "ALL",
     "HUNTED",
+    "PEAKS",
     "PT_EDGES",
     "Counts",
     "Filler",
@@ -52,6 +54,9 @@ ALL = "all"
 HUNTED = "hunted"
 """Name of the joint table among the histograms in a file."""
 
+PEAKS = "peaks"
+"""Name of the same of known peaks, as expected at the luminosity that is hunted in."""
+
 PT_EDGES = (150.0, 200.0, 300.0, 400.0, 500.0, 650.0, 800.0, 1000.0, 13000.0)
 """Edges of the pt axis [GeV] unless others are given."""
 
@@ -64,11 +69,13 @@ class HistogramSettings(Settings):
         n_bins: Number of bins of the mass axis.
         mass_range: Its ends [GeV].
         pt_edges: Edges of the pt axis [GeV].
+        pt_bins: Where the jets of the joint table are divided by pt [GeV]; not at all by default.
         working_points: Background efficiencies, each a cut on a calibrated or decorrelated score.
         leading_only: Fill the leading selected jet of each event alone.
         hunted: Scores whose spectra are hunted together, as histograms are named: they share the joint
             table. The first is the main one; none without a joint table.
         sample: The jets that are hunted in; None without a joint table.
+        peaks: Datasets of known peaks, each with the events that a unit weight stands for at 1/fb.
         blinding: What of data is in no histogram; None where nothing is hidden.
     """
 
@@ -76,10 +83,12 @@ class HistogramSettings(Settings):
     n_bins: int = Field(default=60, ge=1)
     mass_range: tuple[float, float] = (0.0, 300.0)
     pt_edges: tuple[float, ...] = PT_EDGES
+    pt_bins: tuple[float, ...] = ()
     working_points: tuple[float, ...] = (0.1, 0.01)
     leading_only: bool = True
     hunted: tuple[str, ...] = ()
     sample: HuntSample | None = None
+    peaks: dict[str, float] = Field(default_factory=dict)
     blinding: Blinding | None = None
 
     @field_validator("working_points")
@@ -107,6 +116,19 @@ class HistogramSettings(Settings):
     def edges(self) -> Floats:
         """Edges of the mass axis [GeV]."""
         return np.linspace(*self.mass_range, self.n_bins + 1)
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """Names of the bins of pt of the joint table; an empty one where there is one bin.
+
+        >>> HistogramSettings(pt_bins=(500, 600)).regions
+        ('pt < 500', '500 < pt < 600', 'pt > 600')
+        """
+        pt = [f"{edge:g}" for edge in self.pt_bins]
+        if not pt:
+            return ("",)
+        inner = [f"{low} < pt < {high}" for low, high in itertools.pairwise(pt)]
+        return (f"pt < {pt[0]}", *inner, f"pt > {pt[-1]}")
 
     @property
     def spectra(self) -> list[tuple[str, float]]:
@@ -137,17 +159,21 @@ def make_histogram(datasets: Sequence[str], settings: HistogramSettings) -> Hist
     )
 
 
-def _make_joint_table(datasets: Sequence[str], settings: HistogramSettings) -> Histogram:
-    """Dataset × pattern × mass: numbers of jets by the spectra that they are in.
+def _make_joint_table(
+    datasets: Sequence[str], settings: HistogramSettings, storage: Any
+) -> Histogram:
+    """Dataset × pattern × mass: numbers of jets by the spectra that they are in; × pt, if it is divided.
 
     A pattern has a 1 for each of `HistogramSettings.spectra` that holds the jet, and a 0 for the others.
     """
+    pt = [hist.axis.StrCategory(settings.regions, name="pt", label="pt [GeV]")]
     names = [f"{name} {working_point_name(p)}" if name else ALL for name, p in settings.spectra]
     return hist.Hist(
         hist.axis.StrCategory(datasets, growth=True, name="dataset"),
         hist.axis.StrCategory([], growth=True, name="pattern", label=", ".join(names)),
         _mass_axis(settings),
-        storage=hist.storage.Double(),
+        *(pt if settings.pt_bins else []),
+        storage=storage,
     )
 
 
@@ -165,12 +191,14 @@ class Totals:
         histograms: Score to histogram, see `make_histogram`.
         passed: Numbers of jets that pass each working point.
         hunted: The joint table: dataset × pattern × mass; None where nothing is hunted in.
+        peaks: The same of known peaks, Σw and Σw² at the luminosity that is hunted in; None without any.
         weights: Summary of the weights that pseudo-data were drawn with.
     """
 
     histograms: Histograms = field(default_factory=dict)
     passed: Counts = field(default_factory=dict)
     hunted: Histogram | None = None
+    peaks: Histogram | None = None
     weights: ExpectedWeights = field(default_factory=ExpectedWeights)
 
     def add(self, other: Totals) -> None:
@@ -187,6 +215,8 @@ class Totals:
                     sums[point] += number
         if other.hunted is not None:
             self.hunted = other.hunted if self.hunted is None else self.hunted + other.hunted
+        if other.peaks is not None:
+            self.peaks = other.peaks if self.peaks is None else self.peaks + other.peaks
         self.weights += other.weights
 
 
@@ -262,36 +292,63 @@ class Filler:
             totals.passed[name] = {dataset: counts}
         if self.settings.sample is not None:
             totals.hunted, totals.weights = self.fill_joint_table(scores, dataset)
+            if dataset in self.settings.peaks:
+                totals.peaks = self._fill_peak(scores, dataset)
         return totals
 
     def fill_joint_table(self, scores: Jets, dataset: str) -> tuple[Histogram, ExpectedWeights]:
         """Fill the joint table with the jets of one dataset that are hunted in.
 
         Returns:
-            dataset × pattern × mass, and a summary of the weights that pseudo-data were drawn with:
-            their sum over all parts has to be checked.
+            dataset × pattern × mass, × pt if it is divided; and a summary of the weights that pseudo-data were
+            drawn with: their sum over all parts has to be checked.
 
         Raises:
             InputError: If a column is missing, or jets of one event differ in weight.
             NonFiniteError: If a mass or score is NaN or infinite.
         """
-        settings, weights = self.settings, ExpectedWeights()
-        cuts = self._hunted_cuts()
-        rows = self._read(scores, (settings.mass, *cuts.values()))
-        mass = rows[settings.mass]
+        drawn, weights = None, ExpectedWeights()
+        if self.settings.sample is not None:
+            drawn, weights = self.settings.sample.rows_of_part(scores, dataset)
+        return self._by_pattern(scores, dataset, hist.storage.Double(), rows=drawn), weights
+
+    def _fill_peak(self, scores: Jets, dataset: str) -> Histogram:
+        """Fill what is expected of a known peak, from events that pseudo-data were not drawn from."""
+        assert self.settings.sample is not None
+        weights = self.settings.sample.expected_of_part(
+            scores, dataset, self.settings.peaks[dataset]
+        )
+        return self._by_pattern(scores, dataset, hist.storage.Weight(), weights=weights)
+
+    def _by_pattern(
+        self,
+        scores: Jets,
+        dataset: str,
+        storage: Any,
+        *,
+        rows: Bools | None = None,
+        weights: Floats | None = None,
+    ) -> Histogram:
+        """Fill a joint table with some rows, or with weights."""
+        settings, cuts = self.settings, self._hunted_cuts()
+        by_pt = ("pt",) if settings.pt_bins else ()
+        jets = self._read(scores, (settings.mass, *by_pt, *cuts.values()))
+        mass = jets[settings.mass]
         passes = [np.ones(mass.size, np.bool_)]
-        passes += [rows[cuts[name]] >= -np.log10(p) for name, p in settings.spectra[1:]]
-        inside = np.stack(passes, axis=1)
-        if settings.sample is not None:
-            drawn, weights = settings.sample.rows_of_part(scores, dataset)
-            drawn = drawn[self._used(scores)]
-            mass, inside = mass[drawn], inside[drawn]
-        table = _make_joint_table(self.datasets, settings)
-        patterns, places = np.unique(inside, axis=0, return_inverse=True)
-        for place, pattern in enumerate(patterns):
+        passes += [jets[cuts[name]] >= -np.log10(p) for name, p in settings.spectra[1:]]
+        region = np.digitize(jets["pt"], settings.pt_bins) if by_pt else np.zeros(mass.size, int)
+        kinds = np.column_stack([region, *passes])
+        used = np.ones(mass.size, np.bool_) if rows is None else rows[self._used(scores)]
+        own = np.ones(mass.size) if weights is None else weights[self._used(scores)]
+        table = _make_joint_table(self.datasets, settings, storage)
+        patterns, places = np.unique(kinds[used], axis=0, return_inverse=True)
+        for place, (at, *pattern) in enumerate(patterns):
             name = "".join("1" if passed else "0" for passed in pattern)
-            table.fill(dataset, name, mass[places.reshape(-1) == place])
-        return table, weights
+            chosen = np.flatnonzero(used)[places.reshape(-1) == place]
+            where = (settings.regions[at],) if by_pt else ()
+            weighted = {} if weights is None else {"weight": own[chosen]}
+            table.fill(dataset, name, mass[chosen], *where, **weighted)
+        return table
 
     def _used(self, scores: Jets) -> Any:
         """The rows that are filled, those of leading jets alone if only these are asked for."""

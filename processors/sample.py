@@ -206,6 +206,29 @@ class HuntSample:
         rows = draw_events(expected, events, dataset, self.seed or 0)
         return rows, ExpectedWeights.from_weights(expected)
 
+    def expected_of_part(self, part: Any, dataset: str, scale: float) -> Floats:
+        """Give the events that each jet of simulation (n,) stands for in a template of the jets that are hunted in.
+
+        Of pseudo-data, events that were drawn stand for none, and an event that was dropped with the probability
+        1 − w for w/(1 − w): these are independent of those, as simulation is of data.
+
+        Args:
+            part: Jets, whole events of one dataset.
+            dataset: Its name.
+            scale: Events that a unit weight stands for at 1/fb.
+
+        Raises:
+            InputError: Jets of one event differ in weight.
+        """
+        weights = np.asarray(_column(part, "weight"), np.float64)
+        if not self._is_drawn:
+            return weights * scale * (self.lumi_ifb or 0.0)
+        events = event_hash(*(_column(part, column) for column in EVENT))
+        expected = self._expected(weights, self.held_out.rows(events, dataset), dataset)
+        left = (expected < 1) & ~draw_events(expected, events, dataset, self.seed or 0)
+        share = 1.0 if self.part is None else self.part.fraction
+        return np.where(left, expected / np.where(left, 1.0 - expected, 1.0), 0.0) * share
+
     def _expected(self, weights: npt.NDArray[Any], fresh: Bools, dataset: str) -> Floats:
         """Expected events of each jet's event, (n,): fresh ones stand for all of their dataset."""
         scale = (self.scales or {}).get(dataset, 0.0) / (self.held_out.share_of(dataset) or 1.0)

@@ -25,7 +25,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "analysis/report": ("write", "show", "sections", "*", "figures"),
     "analysis/statistics": (
         *("limits", "exchange", "conditional", "bumphunt", "background", "spectrum", "imprint"),
-        *("masses", "uhi", "contents"),
+        *("components", "masses", "uhi", "contents"),
     ),
     "analysis/studies": ("reproduce", "*", "benchmarks"),
     "processors": ("*", "engine", "chunkwise", "events", "source"),

@@ -15,6 +15,7 @@ from oddjet.analysis.config.blocks import (
     PseudoData,
 )
 from oddjet.analysis.config.hunt import HuntConfig
+from oddjet.analysis.config.peaks import PeaksConfig
 from oddjet.analysis.config.training import ROLES, LearningConfig, TrainingConfig
 from oddjet.analysis.config.unblinding import UnblindingConfig
 
@@ -28,6 +29,7 @@ __all__ = [
     "ImageConfig",
     "InjectionConfig",
     "LearningConfig",
+    "PeaksConfig",
     "PseudoData",
     "TrainingConfig",
     "UnblindingConfig",

@@ -34,7 +34,7 @@ __all__ = ["CONFIG_FILE", "AnalysisConfig", "load_config", "make_config", "read_
 CONFIG_FILE = "config.yaml"
 """The settings of a run, which make its folder one."""
 
-NAMED_BY_USERS = ("datasets", "methods", "where")
+NAMED_BY_USERS = ("datasets", "methods", "norms", "where")
 """Keys below which the names are a user's own: what is not there cannot be changed in part."""
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from oddjet.analysis.config.peaks import PeaksConfig
 from oddjet.analysis.config.types import Efficiency, Mass, distinct
 from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
 from oddjet.bounds import MOST_BINS, MOST_CELLS, MOST_TOYS, MOST_WINDOWS, refuse_more
@@ -24,6 +25,9 @@ class HuntConfig(ScanSettings):
         window: Signal window [GeV], masked in the fit and blinded in data.
         working_points: Background efficiencies of the anomaly cuts.
         pt_edges: Edges of the pt axis of the histograms [GeV].
+        pt_bins: Transverse momenta that divide the jets that are hunted in [GeV]: bins of pt are fitted together, each
+            with shares of its own; one bin by default.
+        peaks: What is known of the peaks of datasets of kind ``peaking``.
         jets: ``leading`` takes the leading selected jet of each event, ``all`` every one.
     """
 
@@ -35,6 +39,8 @@ class HuntConfig(ScanSettings):
     pt_edges: tuple[Mass, ...] = Field(
         default=(200.0, 300.0, 450.0, 650.0, 1000.0, 13000.0), max_length=1000
     )
+    pt_bins: tuple[Mass, ...] = Field(default=(), max_length=20)
+    peaks: PeaksConfig = Field(default_factory=PeaksConfig)
     jets: Literal["leading", "all"] = "leading"
     n_toys: int = Field(default=1000, ge=100, le=MOST_TOYS)
 
@@ -51,6 +57,14 @@ class HuntConfig(ScanSettings):
     def _increasing(cls, value: tuple[float, ...]) -> tuple[float, ...]:
         if len(value) < 2 or any(b <= a for a, b in itertools.pairwise(value)):
             msg = f"expected at least two increasing edges, received {list(value)}"
+            raise ValueError(msg)
+        return value
+
+    @field_validator("pt_bins")
+    @classmethod
+    def _rising(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if any(b <= a for a, b in itertools.pairwise(value)):
+            msg = f"expected increasing transverse momenta, received {list(value)}"
             raise ValueError(msg)
         return value
 

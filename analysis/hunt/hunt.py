@@ -6,8 +6,6 @@ import dataclasses
 import logging
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from oddjet.analysis.config import HuntConfig
 from oddjet.analysis.hunt.result import Hunt, WorkingPoint
 from oddjet.analysis.hunt.spectra import HuntedSpectra
@@ -57,8 +55,7 @@ def hunt(
     joint = spectra.joint
     if window is not None:
         # Nothing that follows knows the counts in the window.
-        hidden = overlaps(joint.edges, window)
-        joint = dataclasses.replace(joint, counts=np.where(hidden, 0.0, joint.counts))
+        joint = joint.hide(overlaps(joint.edges, window))
     points = [
         _fit_one(Spectrum(joint.edges, counts, blind_window=window), point, settings)
         for point, counts in zip(spectra.points, joint.spectra, strict=True)

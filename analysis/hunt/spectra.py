@@ -13,6 +13,7 @@ import numpy as np
 
 from oddjet.analysis.config import HuntConfig
 from oddjet.analysis.hunt.imprint import make_imprint
+from oddjet.analysis.hunt.peaks import joint_table
 from oddjet.analysis.hunt.result import spectrum_name
 from oddjet.analysis.scores.sample import HuntSample, histogram_settings
 from oddjet.analysis.statistics.bumphunt.joint import JointTable
@@ -27,8 +28,8 @@ from oddjet.processors.histogram_files import HISTOGRAMS, load_histograms
 from oddjet.processors.histograms import (
     ALL,
     HUNTED,
+    PEAKS,
     Filler,
-    Histogram,
     Histograms,
     HistogramSettings,
     working_point_name,
@@ -91,7 +92,7 @@ class HuntedSpectra:
     @classmethod
     def from_histogram(
         cls,
-        table: Histogram,
+        histograms: Histograms,
         filled: HistogramSettings,
         wanted: HistogramSettings,
         sample: HuntSample,
@@ -100,10 +101,10 @@ class HuntedSpectra:
         cuts: Mapping[str, str],
         replicas: Mapping[str, CutReplicas] | None,
     ) -> HuntedSpectra:
-        """Take the spectra that are wanted out of a joint table: dataset × pattern × mass.
+        """Take the spectra that are wanted out of a joint table: dataset × pattern × mass, × pt.
 
         Args:
-            table: The joint table.
+            histograms: The joint table, and that of known peaks if there are any.
             filled: What it was filled with.
             wanted: What is wanted of it.
             sample: The jets in it.
@@ -111,15 +112,9 @@ class HuntedSpectra:
             cuts: Score to the column that is cut on.
             replicas: Column to what is known of its calibration; None if nothing is.
         """
-        patterns: Any = table[::sum, :, :]
-        members = [[bit == "1" for bit in pattern] for pattern in patterns.axes[0]]
-        joint = JointTable(
-            tuple(spectrum_name(*point) for point in filled.spectra),
-            patterns.axes[1].edges,
-            np.array(members, np.bool_).reshape(-1, len(filled.spectra)).T,
-            np.asarray(patterns.values(), np.float64),
-            make_imprint(replicas or {}, filled.spectra, cuts, patterns.axes[1].edges),
-        )
+        joint = joint_table(histograms, filled)
+        imprint = make_imprint(replicas or {}, filled.spectra, cuts, joint.edges)
+        joint = dataclasses.replace(joint, imprint=imprint)
         places = [filled.spectra.index(point) for point in wanted.spectra]
         points = tuple(wanted.spectra)
         flat = set() < set(wanted.hunted) <= set(decorrelated)
@@ -162,9 +157,8 @@ class ScoreHistograms:
         if wanted.sample is None or HUNTED not in self.histograms:
             msg = "these histograms hold no jets to hunt in"
             raise ConfigError(msg)
-        table = self.histograms[HUNTED]
         spectra = HuntedSpectra.from_histogram(
-            table,
+            self.histograms,
             self.settings,
             wanted,
             wanted.sample,
@@ -217,6 +211,7 @@ class ScoreHistograms:
             same == self.settings
             and set(wanted.spectra) <= set(self.settings.spectra)
             and (wanted.sample is None or HUNTED in self.histograms)
+            and (not wanted.peaks or PEAKS in self.histograms)
         )
 
 
@@ -288,6 +283,8 @@ def _fill(
     if wanted.sample is not None and totals.hunted is not None:
         totals.weights.check(wanted.sample.lumi_ifb or 0.0)
         histograms[HUNTED] = totals.hunted
+    if totals.peaks is not None:
+        histograms[PEAKS] = totals.peaks
     return ScoreHistograms(wanted, {}, histograms, _decorrelated(table.names), cuts, replicas)
 
 
@@ -323,11 +320,12 @@ def fill_spectra(
     decorrelated = {score for score, name in names.items() if name.is_decorrelated}
     _check_mass(wanted.mass, table)
     used = sample.rows(table)
-    columns = dict.fromkeys((wanted.mass, "rank", *cuts.values()))
+    by_pt = ("pt",) if wanted.pt_bins else ()
+    columns = dict.fromkeys((wanted.mass, "rank", *by_pt, *cuts.values()))
     jets = ak.zip({name: np.asarray(table[name])[used] for name in columns}, depth_limit=1)
     filled, _ = Filler(wanted, cuts, ()).fill_joint_table(jets, sample.kind)
     return HuntedSpectra.from_histogram(
-        filled, wanted, wanted, sample, decorrelated, cuts=cuts, replicas=replicas
+        {HUNTED: filled}, wanted, wanted, sample, decorrelated, cuts=cuts, replicas=replicas
     )
 
 

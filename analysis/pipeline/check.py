@@ -22,7 +22,7 @@ from oddjet.datasets.files.fileset import Fileset
 from oddjet.datasets.readers import READERS
 from oddjet.datasets.simulation import process_names
 from oddjet.datasets.skims.manifest import MANIFEST, Manifest, read_manifest
-from oddjet.errors import ConfigError, OddjetError, look_up
+from oddjet.errors import ConfigError, OddjetError, did_you_mean, look_up
 from oddjet.ml import create
 from oddjet.ml.decorrelation import DECORRELATIONS
 from oddjet.ml.detectors import DETECTORS
@@ -103,6 +103,9 @@ def _check_samples(config: AnalysisConfig, fileset: Fileset) -> Findings:
         kinds = {name: dataset.kind for name, dataset in fileset.datasets.items()}
         yield True, learning_sentence(kinds, config.training, config.hunt, maps=maps)
         yield from ((True, text) for text in _hunted_for_each(config, kinds))
+        if peaking := [name for name, kind in kinds.items() if kind == "peaking"]:
+            names = ", ".join(peaking)
+            yield True, f"known peaks: {names} are expected in the hunt, nothing is learned on them"
     requests = {n: d.simulate for n, d in fileset.datasets.items() if d.simulate is not None}
     for name, request in requests.items():
         if request.process not in process_names():
@@ -198,10 +201,30 @@ def problems_of_samples(config: AnalysisConfig, fileset: Fileset) -> Iterator[st
                 look_up(_COLUMNS, column, "column of a skim's jets to cut on (training: where)")
     except OddjetError as error:
         yield str(error)
+    yield from _problems_of_peaks(config, fileset)
     if config.pseudo_data:
         for name, dataset in fileset.datasets.items():
             if dataset.simulate is None and dataset.kind != "data" and not dataset.cross_section_pb:
                 yield f"dataset '{name}' has no cross_section_pb, which pseudo_data need"
+
+
+def _problems_of_peaks(config: AnalysisConfig, fileset: Fileset) -> Iterator[str]:
+    """Say what is missing to expect known peaks among the jets that are hunted in."""
+    peaking = {name: d for name, d in fileset.datasets.items() if d.kind == "peaking"}
+    for name in config.hunt.peaks.norms:
+        if name not in peaking:
+            known = f"there are {', '.join(peaking)}" if peaking else "there is none"
+            hint = did_you_mean(name, peaking)
+            yield f"hunt.peaks.norms: '{name}' is no dataset of kind peaking; {known}.{hint}"
+    data = [dataset for dataset in fileset.datasets.values() if dataset.kind == "data"]
+    if peaking and data and config.lumi_ifb is None and not all(d.lumi_table for d in data):
+        yield (
+            f"how many jets {', '.join(peaking)} should give in data is not known: set lumi_ifb, or a lumi_table of each "
+            "dataset of data"
+        )
+    for name, dataset in peaking.items():
+        if data and dataset.simulate is None and not dataset.cross_section_pb:
+            yield f"dataset '{name}' is peaking and has no cross_section_pb: how many jets it gives is not known"
 
 
 def _check_sources(config: AnalysisConfig, fileset: Fileset) -> Findings:

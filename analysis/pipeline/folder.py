@@ -24,7 +24,12 @@ from oddjet.analysis.pipeline.looks import look, staged
 from oddjet.analysis.pipeline.report_key import ReportKey
 from oddjet.analysis.scores.blinding import blinding_of
 from oddjet.analysis.scores.columns import ScoreName, main_scores
-from oddjet.analysis.scores.sample import choose_sample, dataset_scales, histogram_settings
+from oddjet.analysis.scores.sample import (
+    choose_sample,
+    dataset_scales,
+    histogram_settings,
+    peak_scales,
+)
 from oddjet.analysis.sculpting.fakes import HuntedIn
 from oddjet.analysis.sculpting.judging import JudgeSettings
 from oddjet.analysis.sculpting.scores import SculptingResult, judge_scores
@@ -281,7 +286,10 @@ class Run(Shown):
             held_out=HeldOut.from_detectors(used),
         )
         scores, sample = [name.column for name in self.main_scores], staged(sample, self.config)
-        return histogram_settings(self.config.hunt, scores, sample, blinding=self.blinding)
+        peaks = peak_scales(self.datasets, sample)
+        return histogram_settings(
+            self.config.hunt, scores, sample, blinding=self.blinding, peaks=peaks
+        )
 
     @cached_property
     def histograms(self) -> ScoreHistograms:

@@ -137,8 +137,10 @@ class _Stages:
         """Explore now, in the jets that do."""
         assert self.wanted.sample is not None
         sample, share = self.wanted.sample, self.settings.explore
-        part = Part(share, explores=True)
-        other = dataclasses.replace(sample, part=part, caveats=(part.caveat,))
+        part, lumi, own = Part(share, explores=True), sample.lumi_ifb, sample.part
+        if lumi is not None and own is not None:
+            lumi *= part.fraction / own.fraction
+        other = dataclasses.replace(sample, part=part, lumi_ifb=lumi, caveats=(part.caveat,))
         data = tuple(sample.scales or ()) if sample.kind == "data" else ()
         blinding = Blinding(data, self.wanted.mass, share=share) if data else None
         wanted = self.wanted.model_copy(update={"sample": other, "blinding": blinding})

@@ -200,7 +200,7 @@ def _images(run: Run, label: PlotLabel) -> Section:
             continue
         jets = run.skim.jets(name)
         text = run.labels[name]
-        if dataset.kind == "signal":
+        if dataset.kind in {"signal", "peaking"}:
             chosen, which = signal_jets(jets.label)
             jets, text = jets[chosen], f"{text}, {which}"
         if len(jets):
@@ -245,7 +245,7 @@ def _mass(run: Run, scales: Mapping[str, float], label: PlotLabel) -> Section:
     signals = {
         run.labels[name]: _spectra(run, [name], scales)
         for name, kind in kinds.items()
-        if kind == "signal"
+        if kind in {"signal", "peaking"}
     }
     return mass_section(
         run.hunt,

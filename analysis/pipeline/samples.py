@@ -97,6 +97,6 @@ def _ready(dataset: Dataset, request: Simulate, path: Path, summary: SimulationS
     known: dict[str, object] = {}
     if dataset.cross_section_pb is None:
         known["cross_section_pb"] = summary.cross_section_pb
-    if not dataset.truth and dataset.kind == "signal":
+    if not dataset.truth and dataset.kind in {"signal", "peaking"}:
         known["truth"] = tuple(PROCESSES[request.process].truth)
     return dataset.with_files([path], **known)

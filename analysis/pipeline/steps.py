@@ -24,7 +24,7 @@ from oddjet.analysis.pipeline.looks import look, staged
 from oddjet.analysis.pipeline.samples import ready_samples
 from oddjet.analysis.pipeline.train import TrainingPlan, train_detector
 from oddjet.analysis.scores.blinding import blinding_of, check_blinding
-from oddjet.analysis.scores.sample import choose_sample, histogram_settings
+from oddjet.analysis.scores.sample import choose_sample, histogram_settings, peak_scales
 from oddjet.condor.cluster import open_executor
 from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.disk.logs import write_log
@@ -221,7 +221,9 @@ def hunt_scores(
     if blinding is not None:
         check_blinding(config, scores, "--unblind (unblind=True)")
     with nullcontext() if output is None else write_log(output.parent):
-        wanted = histogram_settings(config.hunt, columns, staged(sample, config), blinding=blinding)
+        sample = staged(sample, config)
+        peaks = peak_scales(datasets, sample)
+        wanted = histogram_settings(config.hunt, columns, sample, blinding=blinding, peaks=peaks)
 
         def read(settings: HistogramSettings) -> HuntedSpectra:
             return read_histograms(scores, settings, verify=config.verify).hunted(settings)

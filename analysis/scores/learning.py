@@ -94,7 +94,7 @@ def learning_datasets(
 
     Args:
         kinds: Dataset to its kind.
-        on: ``simulation``, the datasets of kind background; ``data``; or None for simulation where there
+        on: ``simulation``, the datasets of kind background, never peaking ones; ``data``; or None for simulation where there
             is some, else data.
         role: One of `ROLES`, for messages.
 

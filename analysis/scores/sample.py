@@ -27,6 +27,7 @@ __all__ = [
     "histogram_settings",
     "hunted_rows",
     "leading_mass",
+    "peak_scales",
 ]
 
 PB_TO_PER_IFB = 1000.0
@@ -57,6 +58,22 @@ def dataset_scales(
         sigma_pb, sumw = _cross_section(name, dataset, lumi_ifb)
         scales[name] = sigma_pb * lumi_ifb * PB_TO_PER_IFB / sumw
     return scales
+
+
+def peak_scales(datasets: Mapping[str, DatasetSummary], sample: HuntSample) -> dict[str, float]:
+    """Give the events that a unit weight of each peaking dataset stands for at 1/fb.
+
+    Raises:
+        ConfigError: The luminosity of the sample is not known; or as of `dataset_scales`.
+    """
+    peaking = {name: dataset for name, dataset in datasets.items() if dataset.kind == "peaking"}
+    if peaking and sample.lumi_ifb is None:
+        msg = (
+            f"the luminosity of the jets that are hunted in is not known, so neither is how many of them "
+            f"{', '.join(peaking)} should give, which are peaking: set lumi_ifb of the data, or leave these datasets out"
+        )
+        raise ConfigError(msg)
+    return dataset_scales(peaking, 1.0)
 
 
 def _cross_section(name: str, dataset: DatasetSummary, lumi_ifb: float) -> tuple[float, float]:
@@ -150,6 +167,7 @@ def histogram_settings(
     sample: HuntSample | None = None,
     *,
     blinding: Blinding | None = None,
+    peaks: Mapping[str, float] | None = None,
 ) -> HistogramSettings:
     """Give the histograms that a hunt needs.
 
@@ -158,16 +176,19 @@ def histogram_settings(
         scores: The scores that are hunted with, as histograms are named; the first is the main one.
         sample: The jets that are hunted in; None while they are not known.
         blinding: What of data is hidden, see `oddjet.analysis.scores.blinding`.
+        peaks: Datasets of known peaks, see `peak_scales`.
     """
     return HistogramSettings(
         mass=settings.mass,
         n_bins=settings.n_bins,
         mass_range=settings.range,
         pt_edges=settings.pt_edges,
+        pt_bins=settings.pt_bins,
         working_points=settings.working_points,
         leading_only=settings.jets == "leading",
         hunted=tuple(scores),
         sample=sample,
+        peaks=dict(peaks or {}),
         blinding=blinding,
     )
 

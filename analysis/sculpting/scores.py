@@ -97,6 +97,7 @@ class SculptingResult(Shown):
         excluded: Windows whose jets were left out of everything [GeV].
         scores: One entry a column.
         beside: The same scores judged on the data, where these are of simulation and there are both.
+        peaking: Datasets of known peaks, which are not judged on.
     """
 
     datasets: tuple[str, ...]
@@ -108,6 +109,7 @@ class SculptingResult(Shown):
     excluded: tuple[tuple[float, float], ...]
     scores: tuple[ScoreVerdict, ...]
     beside: SculptingResult | None = None
+    peaking: tuple[str, ...] = ()
 
     @property
     def left_out(self) -> str:
@@ -251,6 +253,7 @@ def _judge_sample(
         window=settings.window,
         excluded=excluded,
         scores=tuple(scores),
+        peaking=tuple(n for n, d in table.manifest.datasets.items() if d.kind == "peaking"),
     )
 
 
@@ -321,7 +324,7 @@ def _samples(table: Scores, wanted: Sequence[str]) -> list[tuple[list[str], str]
         look_up(known, name, "dataset of the scores table")
     if wanted:
         kinds = {known[name].kind for name in wanted}
-        if len(kinds) > 1 or "signal" in kinds:
+        if len(kinds) > 1 or kinds & {"signal", "peaking"}:
             received = ", ".join(f"{name} ({known[name].kind})" for name in wanted)
             msg = f"sculpting is judged on background simulation or on data, not on both; received {received}"
             raise ConfigError(msg)

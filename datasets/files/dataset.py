@@ -31,7 +31,8 @@ logger = logging.getLogger(__name__)
 
 _CHECKSUM = re.compile(r"adler32:[0-9a-f]{8}|sha256:[0-9a-f]{64}")
 
-Kind: TypeAlias = Literal["data", "background", "signal"]
+Kind: TypeAlias = Literal["data", "background", "peaking", "signal"]
+"""``peaking`` is a background whose mass spectrum has a known peak, such as W, Z, top or H: nothing is learned on it."""
 
 Accepted: TypeAlias = Literal[
     "unknown_history", "repeated_events", "simulation_as_data", "unknown_luminosity", "other_year"
@@ -116,13 +117,13 @@ class Dataset(Settings):
         redirectors: Servers (root://host/) behind which files are looked for in this order, after
             the file's own server. Files may then be logical names, /store/….
         timeout: Seconds a server has for an answer.
-        kind: data, background or signal.
+        kind: data, background, peaking (a known peak, as of W, Z, top or H) or signal.
         cross_section_pb: Cross section [pb]; for simulation. None leaves it to the simulation or
             unnormalised.
         k_factor: Multiplies the cross section.
         year: Data-taking era.
         label: For legends.
-        truth: |pdgId| of the generated resonances that label jets of this dataset as signal.
+        truth: |pdgId| of the generated resonances that jets of a signal, or of a peak, are matched to.
         lumi_table: For data, recorded luminosity by luminosity block: CSV as `brilcalc lumi --byls`
             writes it. With it the manifest states the luminosity of what was processed.
         sumw: For simulation, Σ genWeight of all events that were generated, where the files do not tell.

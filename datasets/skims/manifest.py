@@ -13,6 +13,7 @@ from oddjet.datasets.balance import Balance
 from oddjet.datasets.disk.checksums import Verify, fits
 from oddjet.datasets.disk.state import DamagedStateError, unseal, write_state
 from oddjet.datasets.disk.validation import validate
+from oddjet.datasets.files.dataset import Kind
 from oddjet.datasets.files.normalisation import Normalisation
 from oddjet.errors import SkimError
 
@@ -188,7 +189,7 @@ class DatasetSummary(_Frozen):
         notes: How its jets were read; reports repeat it.
     """
 
-    kind: Literal["data", "background", "signal"]
+    kind: Kind
     cross_section_pb: float | None = None
     k_factor: float = 1.0
     label: str | None = None

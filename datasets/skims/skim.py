@@ -7,13 +7,14 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
 from oddjet.datasets.disk.checksums import Verify, check_verify
+from oddjet.datasets.files.dataset import Kind
 from oddjet.datasets.jets import Jets, concatenate, empty_jets
 from oddjet.datasets.skims.manifest import ChunkRecord, Manifest, MissingChunk, read_manifest
 from oddjet.datasets.skims.parts import (
@@ -123,7 +124,7 @@ class Skim(Shown):
         Args:
             datasets: Names of datasets; all if None.
             columns: Fields to read; all if None.
-            kinds: Kinds of datasets (data, background, signal); all if None.
+            kinds: Kinds of datasets (data, background, peaking, signal); all if None.
 
         Returns:
             The jets in the order of the manifest's parts; of zero length if there are none.
@@ -240,10 +241,11 @@ class Skim(Shown):
                 hint = did_you_mean(name, summaries)
                 msg = f"{self.folder} has no dataset {name!r}; it has {', '.join(summaries)}.{hint}"
                 raise SkimError(msg)
-        kinds = ("data", "background", "signal") if kinds is None else kinds
+        known = get_args(Kind)
+        kinds = known if kinds is None else kinds
         wanted = {kinds} if isinstance(kinds, str) else set(kinds)
-        if unknown := wanted - {"data", "background", "signal"}:
-            msg = f"unknown kind {', '.join(sorted(unknown))}; kinds are data, background, signal"
+        if unknown := wanted - {*known}:
+            msg = f"unknown kind {', '.join(sorted(unknown))}; kinds are {', '.join(known)}"
             raise SkimError(msg)
         chosen = {name for name in names if summaries[name].kind in wanted}
         return [chunk for chunk in self.manifest.chunks if chunk.dataset in chosen]

@@ -47,8 +47,8 @@ def list_branches(
         available: The file's branches.
         selection: The cuts.
         reader: The format.
-        kind: data, background or signal.
-        truth: |pdgId| of the resonances of a signal.
+        kind: Kind of the dataset.
+        truth: |pdgId| of the resonances of a signal, or of a peak.
 
     Returns:
         Names of branches, whether or not the file has them; of `JET_COLUMNS` those it has.
@@ -63,7 +63,7 @@ def list_branches(
         names.append("genWeight")
         if selection.gen_match_delta_r is not None:
             names += [f"{reader.gen_jet}_{field}" for field in GEN_JET]
-        if kind == "signal" and truth:
+        if kind in {"signal", "peaking"} and truth:
             names += [f"GenPart_{field}" for field in GEN_PART]
     return tuple(dict.fromkeys([*names, *reader.link_branches]))
 

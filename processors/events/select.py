@@ -358,8 +358,8 @@ def _truth_columns(
     selection: Selection,
     source: ChunkSource,
 ) -> dict[str, Any]:
-    """Label jets. All jets of a signal that names no resonance count as matched."""
-    if source.kind == "signal" and source.truth:
+    """Label jets. All jets of a signal, or of a peak, that names no resonance count as matched."""
+    if source.kind in {"signal", "peaking"} and source.truth:
         chosen = np.zeros(len(jets), bool)
         chosen[place] = True
         match = match_truth(
@@ -373,6 +373,7 @@ def _truth_columns(
         truth = {
             "data": Truth.DATA,
             "background": Truth.BACKGROUND,
+            "peaking": Truth.MATCHED,
             "signal": Truth.MATCHED,
         }[source.kind]
         match = TruthMatch(

@@ -83,7 +83,7 @@ def _classes(
     for name, dataset in datasets.items():
         rows = names == name
         text = dataset.label or name
-        if dataset.kind == "signal" and rows.any():
+        if dataset.kind in {"signal", "peaking"} and rows.any():
             chosen, which = signal_jets(np.asarray(table["label"])[rows])
             rows[rows] = chosen
             text = f"{text}, {which}"

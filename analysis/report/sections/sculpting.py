@@ -50,12 +50,15 @@ def _method(result: SculptingResult) -> str:
     first = result.scores[0].verdict
     low, high = result.mass_range
     left_out = f" Masses of {result.left_out} were left out." if result.left_out else ""
-    names = ", ".join(result.datasets)
+    names, peaking = ", ".join(result.datasets), " and ".join(result.peaking)
     if result.kind == "data":
+        also = f", and so do known peaks ({peaking})" if peaking else ""
         return (
-            f"The same was asked of the data ({names}).{left_out} There a signal changes the mass of what passes as well,"
+            f"The same was asked of the data ({names}).{left_out} There a signal changes the mass of what passes as well{also},"
             " and jets that are hunted in cannot outnumber themselves: data can FAIL a cut, but seldom PASS it."
         )
+    if peaking:
+        left_out += f" Known peaks ({peaking}) are left out: a cut that keeps more of them changes the mass as it should."
     return (
         f"Does a cut on the score change the {result.mass} of {names}, from {low:g} to {high:g} GeV, and would"
         f" the hunt see that as a bump?{left_out} In each window of the hunt, at its working points, the jets that pass are"
@@ -77,8 +80,8 @@ def _named(sample: SculptingResult, score: ScoreVerdict) -> str:
 def _warning(sample: SculptingResult, score: ScoreVerdict) -> str:
     if sample.kind == "data":
         return (
-            f"In data the mass depends on {score.column}: it is sculpted, or there is a signal. What simulation"
-            " says tells the two apart, not the data."
+            f"In data the mass depends on {score.column}: it is sculpted, or there is a signal{' or a known peak' * bool(sample.peaking)}."
+            " What simulation says tells these apart, not the data."
         )
     return f"A cut on {score.column} sculpts the mass: do not believe a bump found with it."
 

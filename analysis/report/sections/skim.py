@@ -25,7 +25,7 @@ from oddjet.processors.scores import Scores
 
 __all__ = ["pt_edges", "skim_section"]
 
-SIMULATED = ("background", "signal")
+SIMULATED = ("background", "peaking", "signal")
 
 
 def skim_section(skim: Skim) -> Section:

@@ -59,12 +59,14 @@ class Spectra(NamedTuple):
         saturated: Log-likelihood of a model that gives each content exactly, of the same shape.
         parameters: Parameters of fits of the whole spectra, shape (n_spectra, n_functions, 6).
         deviances: Their deviances, shape (n_spectra, n_functions); infinite where there is no fit.
+        given: What is expected on top of the function, shape (n, n_bins): of n spectra that follow each other.
     """
 
     counts: Floats
     saturated: Floats
     parameters: Floats
     deviances: Floats
+    given: Floats
 
 
 class WindowFits(NamedTuple):
@@ -105,6 +107,7 @@ class _Fit(NamedTuple):
     """One fit: n parameters, all bins but those in [first, stop), a signal of shape (0,) for none."""
 
     counts: Floats
+    given: Floats
     design: Floats
     log_weights: Floats
     begins: Ints
@@ -115,11 +118,18 @@ class _Fit(NamedTuple):
 
 
 @compiled
-def _fit_of(counts, functions, f, window, signal):  # type: ignore[no-untyped-def]
-    """The `_Fit` of function f, with the bins of a window (its first, and one past its last) masked."""
+def _fit_of(contents, functions, f, window, signal):  # type: ignore[no-untyped-def]
+    """The `_Fit` of function f to contents (seen, and given beside the function), bins of a window masked."""
     first, stop = window
     design, n = functions.designs[f], functions.n_parameters[f]
-    return _Fit(counts, design, functions.log_weights, functions.begins, n, first, stop, signal)
+    nodes = (functions.log_weights, functions.begins)
+    return _Fit(contents[0], contents[1], design, nodes[0], nodes[1], n, first, stop, signal)
+
+
+@compiled
+def _contents(spectra, s):  # type: ignore[no-untyped-def]
+    """What was seen in spectrum s, and what is given beside the function."""
+    return spectra.counts[s], spectra.given[s % len(spectra.given)]
 
 
 @compiled
@@ -154,7 +164,7 @@ def _accumulate(fit, q, gradient, hessian):  # type: ignore[no-untyped-def]
 
     With a signal its yield is parameter n, after those of the background.
     """
-    counts, design, log_weights, begins, n, first, stop, signal = fit
+    counts, given, design, log_weights, begins, n, first, stop, signal = fit
     with_signal = signal.size > 0
     size = n + 1 if with_signal else n
     for i in range(size):
@@ -169,7 +179,7 @@ def _accumulate(fit, q, gradient, hessian):  # type: ignore[no-untyped-def]
         background = _integrate(design, log_weights, (begins[b], begins[b + 1]), n, q, slope)
         if not np.isfinite(background):
             return np.inf
-        expected = background
+        expected = background + given[b]
         if with_signal:
             expected += q[n] * signal[b]
             # Beside a hundredth of the background the logarithm would end.
@@ -231,7 +241,7 @@ def fit_whole(spectra, functions):  # type: ignore[no-untyped-def]
         for f in range(functions.designs.shape[0]):
             n = functions.n_parameters[f]
             _copy(spectra.parameters[s, f], n, q)
-            fit = _fit_of(spectra.counts[s], functions, f, (0, 0), nothing)
+            fit = _fit_of(_contents(spectra, s), functions, f, (0, 0), nothing)
             value = _minimise(fit, q, factor)
             if np.isfinite(value):
                 _copy(q, n, spectra.parameters[s, f])
@@ -263,6 +273,7 @@ def _predict(fit, q, factor):  # type: ignore[no-untyped-def]
     total = 0.0
     for b in range(fit.first, fit.stop):
         total += _integrate(design, log_weights, (begins[b], begins[b + 1]), n, q, part)
+        total += fit.given[b]
         for j in range(n):
             slope[j] += part[j]
     return total, solve(factor, slope, n, solution)
@@ -290,7 +301,8 @@ def _fit_family(functions, family, fit, constant, starts, whole):  # type: ignor
         if functions.families[g] != family:
             continue
         n = functions.n_parameters[g]
-        one = _fit_of(fit.counts, functions, g, (fit.first, fit.stop), fit.signal)
+        contents = (fit.counts, fit.given)
+        one = _fit_of(contents, functions, g, (fit.first, fit.stop), fit.signal)
         n_bins = _enough(one, n + n_signal)
         if n_bins == 0 or not np.isfinite(whole[g]):
             break
@@ -334,11 +346,11 @@ def fit_windows(spectra, functions, windows, fits):  # type: ignore[no-untyped-d
     background, variance, deviance, chosen = fits
     nothing, everything = np.empty(0), np.zeros(functions.families.size)
     for s in range(spectra.counts.shape[0]):
-        counts, saturated = spectra.counts[s], spectra.saturated[s]
+        saturated = spectra.saturated[s]
         total, near = saturated.sum(), spectra.parameters[s].copy()
         for w in range(firsts.size):
             first, stop = firsts[w], stops[w]
-            fit = _fit_of(counts, functions, 0, (first, stop), nothing)
+            fit = _fit_of(_contents(spectra, s), functions, 0, (first, stop), nothing)
             constant = total - saturated[first:stop].sum()
             held, least, size, spread = _choose(functions, fit, constant, near, everything)
             if held >= 0:
@@ -354,7 +366,7 @@ def fit_signals(spectra, functions, templates, fits):  # type: ignore[no-untyped
         whole, starts = spectra.deviances[s], spectra.parameters[s]
         constant = spectra.saturated[s].sum()
         for t in range(templates.shape[0]):
-            fit = _fit_of(spectra.counts[s], functions, 0, (0, 0), templates[t])
+            fit = _fit_of(_contents(spectra, s), functions, 0, (0, 0), templates[t])
             held, least, size, variance = _choose(functions, fit, constant, starts, whole)
             if held >= 0:
                 chosen[s, t], yields[s, t], errors[s, t] = held, size, np.sqrt(variance)

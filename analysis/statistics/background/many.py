@@ -54,12 +54,15 @@ class BatchModel:
         edges: Bin edges, n_bins + 1 of them [GeV].
         functions: What compiled fits take of them.
         nodes: Where functions are evaluated, a few masses a bin.
+        given: What is expected on top of the functions, shape (n_spectra, n_bins): of spectra that follow each
+            other in what is fitted; nothing by default.
     """
 
     names: tuple[str, ...]
     edges: Floats
     functions: Functions
     nodes: Quadrature
+    given: Floats | None = None
 
     @classmethod
     def make(
@@ -134,7 +137,9 @@ class BatchModel:
         """
         counts = np.ascontiguousarray(spectra, dtype=np.float64)
         deviances = np.full(starts.shape[:2], np.inf)
-        fitted = Spectra(counts, _saturated(counts), starts.copy(), deviances)
+        given = np.zeros((1, counts.shape[1])) if self.given is None else self.given
+        given = np.ascontiguousarray(given, dtype=np.float64)
+        fitted = Spectra(counts, _saturated(counts), starts.copy(), deviances, given)
         kernels.fit_whole(fitted, self.functions)
         return fitted
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 
 import numpy as np
 
@@ -17,10 +18,11 @@ from oddjet.analysis.statistics.background.likelihood import poisson_deviance
 from oddjet.analysis.statistics.background.many import BatchModel
 from oddjet.analysis.statistics.background.nested import add_parameters, likelihood_ratio_test
 from oddjet.analysis.statistics.background.quadrature import Quadrature
+from oddjet.analysis.statistics.components import Component
 from oddjet.analysis.statistics.imprint import Imprint
 from oddjet.analysis.statistics.spectrum import Histogram, Spectrum, check_counts
 from oddjet.errors import FitError
-from oddjet.typing import Bools, Floats
+from oddjet.typing import Bools, Floats, Ints
 
 __all__ = ["JointTable", "tilted_fit"]
 
@@ -42,6 +44,11 @@ class JointTable:
         counts: Jets of each pattern, shape (n_patterns, n_bins).
         imprint: How the spectra would change with other calibrations of their cuts; None where no cut
             was calibrated, or nothing is known of it.
+        regions: Names of the bins of pt; one over all by default.
+        region_of: Which of them holds the jets of each pattern, shape (n_patterns,); None for the first.
+        peaks: Known peaks, expected among these jets; contents of shape (n_patterns, n_bins).
+        given: What was found of them, and how else it may be: jets, shape (n_replicas, n_patterns, n_bins), of which the
+            mean is expected on top of what is smooth; None without peaks.
     """
 
     labels: tuple[str, ...]
@@ -49,6 +56,10 @@ class JointTable:
     members: Bools
     counts: Floats
     imprint: Imprint | None = None
+    regions: tuple[str, ...] = ("",)
+    region_of: Ints | None = None
+    peaks: tuple[Component, ...] = ()
+    given: Floats | None = None
 
     @classmethod
     def from_histogram(cls, histogram: Histogram) -> JointTable:
@@ -65,12 +76,55 @@ class JointTable:
         """Take spectra by their places; jets are told apart by these alone. Not checked."""
         inside = self.members[list(spectra)].T
         used = inside.any(axis=1)
-        patterns, places = np.unique(inside[used], axis=0, return_inverse=True)
-        counts = np.zeros((len(patterns), self.edges.size - 1))
-        np.add.at(counts, places.reshape(-1), self.counts[used])
-        labels = tuple(self.labels[place] for place in spectra)
-        imprint = None if self.imprint is None else self.imprint.select(spectra)
-        return JointTable(labels, self.edges, patterns.T.copy(), counts, imprint)
+        told_by = np.column_stack([self.in_region, inside])
+        patterns, places = np.unique(told_by[used], axis=0, return_inverse=True)
+
+        def merged(values: Floats) -> Floats:
+            sums = np.zeros((len(patterns), self.edges.size - 1))
+            np.add.at(sums, places.reshape(-1), values[used])
+            return sums
+
+        return dataclasses.replace(
+            self,
+            labels=tuple(self.labels[place] for place in spectra),
+            members=patterns[:, 1:].T.astype(np.bool_),
+            counts=merged(self.counts),
+            imprint=None if self.imprint is None else self.imprint.select(spectra),
+            region_of=patterns[:, 0],
+            peaks=tuple(peak.transformed(merged) for peak in self.peaks),
+            given=None if self.given is None else np.stack([merged(own) for own in self.given]),
+        )
+
+    def keep(self, patterns: Bools) -> JointTable:
+        """Take some of the patterns, (n_patterns,)."""
+        return dataclasses.replace(
+            self,
+            members=self.members[:, patterns],
+            counts=self.counts[patterns],
+            region_of=self.in_region[patterns],
+            peaks=tuple(peak.transformed(lambda values: values[patterns]) for peak in self.peaks),
+            given=None if self.given is None else self.given[:, patterns],
+        )
+
+    def hide(self, bins: Bools) -> JointTable:
+        """Empty some mass bins (n_bins,) of jets, and of what is expected of known peaks."""
+
+        def hidden(values: Floats) -> Floats:
+            return np.where(bins, 0.0, values)
+
+        return dataclasses.replace(
+            self,
+            counts=hidden(self.counts),
+            peaks=tuple(peak.transformed(hidden) for peak in self.peaks),
+            given=None if self.given is None else hidden(self.given),
+        )
+
+    @property
+    def in_region(self) -> Ints:
+        """Which bin of pt holds the jets of each pattern, shape (n_patterns,)."""
+        if self.region_of is None:
+            return np.zeros(self.members.shape[1], np.int64)
+        return self.region_of
 
     def checked(self) -> JointTable:
         """Refuse spectra without events, and contents that are no numbers of events.
@@ -99,7 +153,7 @@ class JointTable:
         return self.members @ self.counts
 
     def expected(self, model: BatchModel) -> Floats:
-        """Fit the whole spectrum of every pattern: what pseudo-experiments are drawn from.
+        """Fit what is smooth of the whole spectrum of every pattern: what pseudo-experiments are drawn from.
 
         All jets together are fitted with the chosen function. The spectrum of a pattern is that shape
         times the exponential of a polynomial of mass, see `tilted_fit`: a constant where cuts know
@@ -107,13 +161,30 @@ class JointTable:
         their own fluctuations, and their sums would be no smooth spectrum any more.
 
         Returns:
-            Expected jets, shape (n_patterns, n_bins).
+            Expected jets without known peaks, shape (n_patterns, n_bins).
 
         Raises:
             FitError: All jets together cannot be fitted.
         """
+        given = np.zeros(self.counts.shape) if self.given is None else self.given.mean(axis=0)
+        model = dataclasses.replace(model, given=given.sum(axis=0, keepdims=True))
         shape = model.at_nodes(self.counts.sum(axis=0))[0]
-        return np.stack([tilted_fit(counts, shape, model.nodes) for counts in self.counts])
+        return np.stack(
+            [
+                tilted_fit(counts, shape, model.nodes, own) if counts.any() else counts
+                for counts, own in zip(self.counts, given, strict=True)
+            ]
+        )
+
+    def with_given(self, expected: Floats) -> Floats:
+        """Add known peaks to what is smooth, a replica of them to each of it, shape (n_replicas, n_patterns, n_bins)."""
+        if self.given is None:
+            return expected
+        n = max(len(expected), len(self.given))
+        own, given = (
+            np.resize(values, (n, *values.shape[1:])) for values in (expected, self.given)
+        )
+        return np.asarray(own + given)
 
     def replicated(self, expected: Floats) -> Floats:
         """Give what patterns are expected to hold after other calibrations of the cuts.
@@ -183,7 +254,9 @@ class _Tilt:
     ndf: int
 
 
-def tilted_fit(counts: Floats, shape: Floats, nodes: Quadrature) -> Floats:
+def tilted_fit(
+    counts: Floats, shape: Floats, nodes: Quadrature, given: Floats | None = None
+) -> Floats:
     """Fit a given shape times the exponential of a polynomial of mass, integrated over the bins.
 
     Beginning with a constant, a power more is accepted while it pays by the likelihood ratio (of a few jets
@@ -193,22 +266,26 @@ def tilted_fit(counts: Floats, shape: Floats, nodes: Quadrature) -> Floats:
         counts: Jets a bin, shape (n_bins,); at least one in all.
         shape: What is at the nodes of the bins, > 0, up to the factor, shape (n_nodes,).
         nodes: The nodes.
+        given: Jets that are expected beside, shape (n_bins,); none by default.
 
     Returns:
-        Expected jets, shape (n_bins,).
+        Expected jets without those that are given, shape (n_bins,).
     """
+    given = np.zeros(counts.size) if given is None else given
     low, high = nodes.masses[[0, -1]]
     x = (nodes.masses - 0.5 * (low + high)) / (0.5 * (high - low))
-    parts: Floats = shape * float(counts.sum() / shape.sum())
+    smooth = max(float((counts - given).sum()), 0.1 * float(counts.sum()))
+    parts: Floats = shape * (smooth / float(shape.sum()))
 
     def fit(power: int) -> _Tilt:
         nonlocal parts
-        if power > 0:
-            parts = _poisson_regression(
-                counts, parts, np.vander(x, power + 1, increasing=True), nodes
-            )
+        if power > 0 or given.any():
+            design = np.vander(x, power + 1, increasing=True)
+            # Nothing smooth may be left of a few jets.
+            with nullcontext() if power > 0 else suppress(FitError):
+                parts = _poisson_regression((counts, given), parts, design, nodes)
         expected = nodes.sums(parts)
-        deviance = poisson_deviance(counts, expected, np.ones(counts.size))
+        deviance = poisson_deviance(counts, expected + given, np.ones(counts.size))
         return _Tilt(expected, deviance, counts.size - power - 1)
 
     best, _ = add_parameters(fit, range(MAX_TILT + 1), test=likelihood_ratio_test)
@@ -217,13 +294,17 @@ def tilted_fit(counts: Floats, shape: Floats, nodes: Quadrature) -> Floats:
 
 
 def _poisson_regression(
-    counts: Floats, offset: Floats, design: Floats, nodes: Quadrature
+    contents: tuple[Floats, Floats], offset: Floats, design: Floats, nodes: Quadrature
 ) -> Floats:
-    """Maximum likelihood of offset · exp(design · q) at the nodes; FitError if it fails."""
+    """Maximum likelihood of offset · exp(design · q) at the nodes; FitError if it fails.
+
+    Contents are the jets, and those that are given beside.
+    """
+    counts, given = contents
     q = np.zeros(design.shape[1])
     parts = offset
     for _ in range(NEWTON_STEPS):
-        expected, slopes = nodes.sums(parts), nodes.sums(parts[:, None] * design)
+        expected, slopes = nodes.sums(parts) + given, nodes.sums(parts[:, None] * design)
         gradient = slopes.T @ (1.0 - counts / expected)
         try:
             step = np.linalg.solve(slopes.T @ (slopes / expected[:, None]), gradient)

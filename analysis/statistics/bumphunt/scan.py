@@ -192,7 +192,10 @@ def _null(table: JointTable, function: str) -> tuple[BatchModel, Floats, Floats]
     expected = table.require_known().expected(model)
     spectra = table.members @ expected
     starts = np.stack([model.start(spectrum) for spectrum in spectra])
-    return model, table.replicated(expected), model.fit_whole(spectra, starts).parameters
+    starts = model.fit_whole(spectra, starts).parameters
+    if table.given is not None:
+        model = dataclasses.replace(model, given=table.members @ table.given.mean(axis=0))
+    return model, table.with_given(table.replicated(expected)), starts
 
 
 def signal_ladder(

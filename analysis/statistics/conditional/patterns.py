@@ -41,9 +41,7 @@ class Patterns:
             design: Columns of the logits, shape (n_bins, n_columns), the constant first.
         """
         seen = table.counts.sum(axis=1) > 0
-        table = dataclasses.replace(
-            table, members=table.members[:, seen], counts=table.counts[seen]
-        )
+        table = table.keep(seen)
         shares = table.replicated(shares_of(table.counts, design))
         shares /= shares.sum(axis=1, keepdims=True)
         shares = np.ascontiguousarray(np.swapaxes(shares, 1, 2))

@@ -16,7 +16,12 @@ NEGLIGIBLE = 1e-9
 
 
 def warp_template(
-    counts: Floats, edges: Floats, *, scale: float = 1.0, stretch: float = 1.0
+    counts: Floats,
+    edges: Floats,
+    *,
+    scale: float = 1.0,
+    stretch: float = 1.0,
+    mean: float | None = None,
 ) -> Floats:
     """Move every jet of a histogram from m to scale · (m̄ + stretch · (m − m̄)), m̄ the mean.
 
@@ -28,6 +33,7 @@ def warp_template(
         edges: Bin edges, n_bins + 1 of them [GeV].
         scale: Factor of the mass: a shift of the jet mass scale.
         stretch: Factor of the distance from the mean: a change of the resolution.
+        mean: m̄ [GeV]; that of the histogram if None.
 
     Returns:
         Contents, shape (n_bins,).
@@ -39,7 +45,8 @@ def warp_template(
     total = float(counts.sum())
     if total <= 0:
         return counts.copy()
-    mean = float(counts @ (0.5 * (edges[:-1] + edges[1:]))) / total
+    if mean is None:
+        mean = float(counts @ (0.5 * (edges[:-1] + edges[1:]))) / total
     origin = mean + (edges / scale - mean) / stretch
     cumulative = np.concatenate([[0.0], np.cumsum(counts)])
     # Interpolation is constant beyond the edges.

@@ -1,0 +1,103 @@
+"""Known peaks among the jets that are hunted in: templates by bin of pt and pattern of cuts, and how they may shift."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from oddjet.analysis.config import PeaksConfig
+from oddjet.analysis.hunt.result import spectrum_name
+from oddjet.analysis.statistics.bumphunt.joint import JointTable
+from oddjet.analysis.statistics.components import Component
+from oddjet.analysis.statistics.limits.templates import warp_template
+from oddjet.processors.histograms import HUNTED, PEAKS, Histograms, HistogramSettings
+from oddjet.typing import Floats
+
+__all__ = ["MASS_RESOLUTION", "MASS_SCALE", "joint_table", "with_errors"]
+
+MASS_SCALE, MASS_RESOLUTION = "jms", "jmr"
+"""Names of the nuisances, as CMS calls them."""
+
+
+def joint_table(histograms: Histograms, filled: HistogramSettings) -> JointTable:
+    """Take the joint table out of histograms, with what is expected of known peaks.
+
+    Args:
+        histograms: The joint table under `HUNTED`, that of peaks under `PEAKS`; the latter is optional.
+        filled: What they were filled with.
+    """
+    table = histograms[HUNTED]
+    peaks = histograms.get(PEAKS)
+    names = sorted({*table.axes["pattern"], *(() if peaks is None else peaks.axes["pattern"])})
+    counts = _cells(table, names, np.asarray(table.values())).sum(axis=0)
+    expected, squares = {}, {}
+    if peaks is not None:
+        parts = zip(
+            _cells(peaks, names, np.asarray(peaks.values())),
+            _cells(peaks, names, np.asarray(peaks.variances())),
+            strict=True,
+        )
+        for name, (contents, variances) in zip(peaks.axes["dataset"], parts, strict=True):
+            if name in filled.peaks:
+                expected[name], squares[name] = np.maximum(contents, 0.0), variances
+    used = counts.any(axis=1)
+    for contents in expected.values():
+        used |= contents.any(axis=1)
+    members = np.array([[bit == "1" for bit in name] for name in names], np.bool_)
+    members = members.reshape(-1, len(filled.spectra))
+    return JointTable(
+        tuple(spectrum_name(*point) for point in filled.spectra),
+        table.axes[filled.mass].edges,
+        np.tile(members, (len(filled.regions), 1)).T,
+        counts,
+        regions=filled.regions,
+        region_of=np.repeat(np.arange(len(filled.regions)), len(names)),
+        peaks=tuple(Component(name, expected[name], squares[name]) for name in expected),
+    ).keep(used)
+
+
+def _cells(table: Any, names: list[str], values: Floats) -> Floats:
+    """Bring contents into the shape (n_datasets, n_regions · n_names, n_bins)."""
+    if values.ndim == 3:
+        values = values[..., None]
+    cells = np.zeros((values.shape[0], values.shape[3], len(names), values.shape[2]))
+    places = [names.index(name) for name in table.axes["pattern"]]
+    cells[:, :, places] = values.transpose(0, 3, 1, 2)
+    return cells.reshape(len(cells), -1, values.shape[2])
+
+
+def with_errors(table: JointTable, settings: PeaksConfig) -> JointTable:
+    """Give the peaks of a table the errors of their norms, and shifts of mass scale and resolution."""
+    if not table.peaks:
+        return table
+    shifts = {
+        MASS_SCALE: [{"scale": 1.0 + sign * settings.mass_scale} for sign in (-1, 1)],
+        MASS_RESOLUTION: [{"stretch": 1.0 + sign * settings.mass_resolution} for sign in (-1, 1)],
+    }
+    sizes = {MASS_SCALE: settings.mass_scale, MASS_RESOLUTION: settings.mass_resolution}
+    centres = 0.5 * (table.edges[1:] + table.edges[:-1])
+
+    def shifted(peak: Component, how: dict[str, float]) -> Floats:
+        total = float(peak.contents.sum())
+        mean = float(peak.contents.sum(axis=0) @ centres) / total if total > 0 else 0.0
+        return np.stack(
+            [warp_template(row, table.edges, mean=mean, **how) for row in peak.contents]
+        )
+
+    return dataclasses.replace(
+        table,
+        peaks=tuple(
+            dataclasses.replace(
+                peak,
+                constraint=settings.constraint(peak.name),
+                shifts={
+                    name: (shifted(peak, down), shifted(peak, up))
+                    for name, (down, up) in shifts.items()
+                    if sizes[name] > 0
+                },
+            )
+            for peak in table.peaks
+        ),
+    )

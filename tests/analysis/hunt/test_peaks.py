@@ -1,0 +1,147 @@
+"""Known peaks: what is expected of them among the jets that are hunted in, and how it may shift."""
+
+from __future__ import annotations
+
+import awkward as ak
+import numpy as np
+import pytest
+
+from oddjet.analysis.config import HuntConfig, PeaksConfig
+from oddjet.analysis.hunt.peaks import MASS_RESOLUTION, MASS_SCALE, joint_table, with_errors
+from oddjet.analysis.scores.sample import histogram_settings
+from oddjet.analysis.statistics.bumphunt.joint import JointTable
+from oddjet.analysis.statistics.components import Component
+from oddjet.datasets.jets import Jets
+from oddjet.processors.histograms import HUNTED, PEAKS, Filler, HistogramSettings, Totals
+from oddjet.processors.sample import HuntSample
+
+SETTINGS = HuntConfig(
+    range=(50, 250), bin_width=10, window=(150, 200), working_points=(0.3, 0.1), pt_bins=(500,),
+    widths=(2, 4),
+)  # fmt: skip
+SCALES = {"qcd": 0.4, "w": 0.3}
+LUMI_IFB = 2.0
+
+
+def jets_of(n: int, mass: float, rng: np.random.Generator) -> Jets:
+    """Events of one jet, with weights of their own."""
+    columns = {
+        "run": np.ones(n, np.uint32),
+        "luminosityBlock": np.ones(n, np.uint32),
+        "event": np.arange(n, dtype=np.uint64),
+        "rank": np.zeros(n, np.int16),
+        "pt": rng.uniform(300, 700, n),
+        "msoftdrop": rng.normal(mass, 20, n),
+        "weight": rng.uniform(0.5, 1.5, n),
+        "d_s_ddt": rng.exponential(1.0, n),
+    }
+    return ak.zip(columns, depth_limit=1)
+
+
+def settings_of(sample: HuntSample) -> HistogramSettings:
+    peaks = {"w": SCALES["w"] / LUMI_IFB}
+    return histogram_settings(SETTINGS, ("d_s_ddt",), sample, peaks=peaks)
+
+
+def filled(sample: HuntSample, jets: dict[str, Jets]) -> Totals:
+    filler = Filler(settings_of(sample), {"d_s_ddt": "d_s_ddt"}, tuple(jets))
+    totals = Totals()
+    for name, rows in jets.items():
+        totals.add(filler.fill(rows, name))
+    return totals
+
+
+def numpy_counts(jets: Jets, weights: np.ndarray) -> np.ndarray:
+    """By bin of pt, how many of the cuts a jet passes, and mass."""
+    passed = (np.asarray(jets.d_s_ddt)[:, None] >= -np.log10([0.3, 0.1])).sum(axis=1)
+    sample = np.stack([np.asarray(jets.pt) >= 500, passed, np.asarray(jets.msoftdrop)], axis=1)
+    bins = ([-0.5, 0.5, 1.5], [-0.5, 0.5, 1.5, 2.5], np.linspace(50, 250, 21))
+    return np.histogramdd(sample, bins, weights=weights)[0]
+
+
+def cells_of(table: JointTable, values: np.ndarray) -> np.ndarray:
+    cells = np.zeros((2, 3, 20))
+    np.add.at(cells, (table.in_region, table.members.sum(axis=0) - 1), values)
+    return cells
+
+
+def test_the_joint_table_is_by_pt_and_holds_what_is_expected_of_peaks_in_data() -> None:
+    rng = np.random.default_rng(1)
+    jets = {"run": jets_of(3000, 120, rng), "w": jets_of(2000, 82, rng)}
+    sample = HuntSample("data", LUMI_IFB, scales={"run": 1.0})
+    totals = filled(sample, jets)
+    assert totals.hunted is not None
+    assert totals.peaks is not None
+    table = joint_table({HUNTED: totals.hunted, PEAKS: totals.peaks}, settings_of(sample))
+    assert table.regions == ("pt < 500", "pt > 500")
+    np.testing.assert_array_equal(
+        cells_of(table, table.counts), numpy_counts(jets["run"], np.ones(3000))
+    )
+    (peak,) = table.peaks
+    weights = np.asarray(jets["w"].weight) * SCALES["w"]
+    np.testing.assert_allclose(
+        cells_of(table, peak.contents), numpy_counts(jets["w"], weights), atol=1e-12
+    )
+    assert peak.variances is not None
+    np.testing.assert_allclose(
+        cells_of(table, peak.variances), numpy_counts(jets["w"], weights**2), atol=1e-12
+    )
+    # Spectra that are left out take no jets along, and peaks stay with the patterns.
+    alone = table.select([0])
+    assert alone.n_patterns == 2
+    np.testing.assert_allclose(alone.peaks[0].contents.sum(), peak.contents.sum())
+
+
+def test_pseudo_data_and_what_is_expected_of_a_peak_share_no_event() -> None:
+    rng = np.random.default_rng(2)
+    jets = {"qcd": jets_of(1000, 120, rng), "w": jets_of(4000, 100, rng)}
+    expected = numpy_counts(jets["w"], np.asarray(jets["w"].weight) * SCALES["w"])
+    sums, differences = [], []
+    for seed in range(40):
+        sample = HuntSample("pseudo-data", LUMI_IFB, seed, SCALES)
+        totals = filled(sample, jets)
+        assert totals.hunted is not None
+        assert totals.peaks is not None
+        drawn = totals.hunted[{"dataset": "w"}]
+        template = totals.peaks[{"dataset": "w"}]
+        sums.append(template.sum().value)
+        differences.append(
+            (drawn.sum() - template.sum().value) / np.sqrt(drawn.sum() + template.sum().variance)
+        )
+    assert np.mean(sums) == pytest.approx(expected.sum(), rel=0.01)
+    # Of one and the same simulation the distance is not that of independent numbers, but it is centred.
+    assert abs(np.mean(differences)) < 4 / np.sqrt(40)
+
+
+def test_stages_expect_their_share_of_a_peak() -> None:
+    rng = np.random.default_rng(3)
+    jets = {"w": jets_of(2000, 100, rng)}
+    whole = HuntSample("pseudo-data", LUMI_IFB, 1, SCALES)
+    weights = whole.expected_of_part(jets["w"], "w", SCALES["w"] / LUMI_IFB)
+    rows, _ = whole.rows_of_part(jets["w"], "w")
+    assert not weights[rows].any()
+    assert (weights[~rows] > 0).all()
+
+
+def test_a_shift_of_the_mass_scale_moves_every_pattern_by_as_much() -> None:
+    edges = np.linspace(50, 250, 101)
+    centres = 0.5 * (edges[1:] + edges[:-1])
+    shape = np.exp(-0.5 * ((centres - 90) / 8) ** 2)
+    contents = np.stack([3.0 * shape, shape])
+    members = np.array([[True, True], [True, False]])
+    table = JointTable(("all", "cut"), edges, members, contents, peaks=(Component("w", contents),))
+    settings = PeaksConfig(norms={"w": "free"}, mass_scale=0.02, mass_resolution=0.25)
+    (peak,) = with_errors(table, settings).peaks
+    assert peak.constraint is None
+
+    def moments(values: np.ndarray) -> tuple[float, float]:
+        mean = float(values @ centres / values.sum())
+        return mean, float(np.sqrt(values @ (centres - mean) ** 2 / values.sum()))
+
+    for row in range(2):
+        down, up = (moments(side[row]) for side in peak.shifts[MASS_SCALE])
+        assert (down[0], up[0]) == (pytest.approx(90 * 0.98, rel=1e-3), pytest.approx(91.8, 1e-3))
+        narrow, wide = (moments(side[row]) for side in peak.shifts[MASS_RESOLUTION])
+        assert (narrow[1], wide[1]) == (pytest.approx(6, rel=0.02), pytest.approx(10, rel=0.02))
+        assert wide[0] == pytest.approx(90, abs=0.05)
+    assert with_errors(table, PeaksConfig(mass_scale=0)).peaks[0].constraint == 0.2
