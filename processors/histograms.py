@@ -125,10 +125,8 @@ class HistogramSettings(Settings):
         ('pt < 500', '500 < pt < 600', 'pt > 600')
         """
         pt = [f"{edge:g}" for edge in self.pt_bins]
-        if not pt:
-            return ("",)
         inner = [f"{low} < pt < {high}" for low, high in itertools.pairwise(pt)]
-        return (f"pt < {pt[0]}", *inner, f"pt > {pt[-1]}")
+        return (f"pt < {pt[0]}", *inner, f"pt > {pt[-1]}") if pt else ("",)
 
     @property
     def spectra(self) -> list[tuple[str, float]]:
@@ -213,10 +211,10 @@ class Totals:
                 )
                 for point, number in counts.items():
                     sums[point] += number
-        if other.hunted is not None:
-            self.hunted = other.hunted if self.hunted is None else self.hunted + other.hunted
-        if other.peaks is not None:
-            self.peaks = other.peaks if self.peaks is None else self.peaks + other.peaks
+        for name in ("hunted", "peaks"):
+            own, more = getattr(self, name), getattr(other, name)
+            if more is not None:
+                setattr(self, name, more if own is None else own + more)
         self.weights += other.weights
 
 
@@ -315,9 +313,8 @@ class Filler:
     def _fill_peak(self, scores: Jets, dataset: str) -> Histogram:
         """Fill what is expected of a known peak, from events that pseudo-data were not drawn from."""
         assert self.settings.sample is not None
-        weights = self.settings.sample.expected_of_part(
-            scores, dataset, self.settings.peaks[dataset]
-        )
+        scale = self.settings.peaks[dataset]
+        weights = self.settings.sample.expected_of_part(scores, dataset, scale)
         return self._by_pattern(scores, dataset, hist.storage.Weight(), weights=weights)
 
     def _by_pattern(
