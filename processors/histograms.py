@@ -343,8 +343,7 @@ class Filler:
             name = "".join("1" if passed else "0" for passed in pattern)
             chosen = np.flatnonzero(used)[places.reshape(-1) == place]
             where = (settings.regions[at],) if by_pt else ()
-            weighted = {} if weights is None else {"weight": own[chosen]}
-            table.fill(dataset, name, mass[chosen], *where, **weighted)
+            table.fill(dataset, name, mass[chosen], *where, weight=own[chosen])
         return table
 
     def _used(self, scores: Jets) -> Any:
