@@ -24,8 +24,8 @@ FLOORS: dict[str, tuple[str, ...]] = {
     ),
     "analysis/report": ("write", "show", "sections", "*", "figures"),
     "analysis/statistics": (
-        *("limits", "exchange", "conditional", "bumphunt", "background", "spectrum", "imprint"),
-        *("components", "masses", "uhi", "contents"),
+        *("limits", "exchange", "conditional", "bumphunt", "channels", "background", "spectrum"),
+        *("imprint", "components", "masses", "uhi", "contents"),
     ),
     "analysis/studies": ("reproduce", "*", "benchmarks"),
     "processors": ("*", "engine", "chunkwise", "events", "source"),

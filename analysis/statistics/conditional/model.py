@@ -14,16 +14,19 @@ from scipy import special, stats
 
 from oddjet.analysis.statistics.background.nested import ALPHA
 from oddjet.analysis.statistics.background.quadrature import mean_masses
+from oddjet.analysis.statistics.bumphunt.pvalues import on_off_p
 from oddjet.analysis.statistics.conditional.kernels import Passed
 from oddjet.typing import Floats
 
-__all__ = ["LOOSE", "ShareModel", "polynomials"]
+__all__ = ["LOOSE", "ShareModel", "main_modes", "passed_p", "polynomials"]
 
 LOOSE = 1.0
 """Standard deviation of the prior on each coefficient but the constant: a factor e in pass/fail from the
 middle to an end of the range. It decides only where a handful of jets would leave a coefficient open."""
 KNOWN_JETS = 0.5
 """Jets that pass which the prior on the share itself is worth: without it, none would mean never."""
+FEWEST_FAILING = 1e-6
+"""Where a share rounds to one, this many jets of a window are expected to fail."""
 MOST_MODES = 8
 SMALLEST_MODE = 0.02
 """Modes of a map whose variance is below this part of that of the data are left out."""
@@ -34,6 +37,24 @@ def polynomials(edges: Floats, totals: Floats, order: int) -> Floats:
     masses = mean_masses(edges, np.maximum(totals, 0.5))
     x = 2.0 * (masses - edges[0]) / (edges[-1] - edges[0]) - 1.0
     return np.asarray(np.polynomial.legendre.legvander(x, order))
+
+
+def passed_p(observed: Floats, jets: Floats, expected: Floats, variance: Floats) -> Floats:
+    """Probability of at least as many jets that pass, all jets of the window given.
+
+    A binomial number of the share ε has the variance (1 − ε) of a Poisson number of its mean: divided by
+    1 − ε, it fluctuates as a Poisson number does, and p is that of the on/off experiment
+    `pvalues.on_off_p`. For small ε that is exact.
+
+    Args:
+        observed: Jets that pass, shape (..., n_windows).
+        jets: All jets, shape (n_windows,).
+        expected: How many are expected to pass, of the shape of `observed`; NaN without a fit.
+        variance: Their variance from the fit, of the same shape.
+    """
+    failing = np.maximum(jets - expected, FEWEST_FAILING)
+    fail = np.divide(failing, jets, out=np.ones(expected.shape), where=jets > 0)
+    return on_off_p(observed / fail, expected / fail, variance / fail**2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,9 +161,28 @@ def _modes(logits: Floats, powers: Floats, weight: Floats) -> Floats:
     Returns:
         Modes for parameters of unit variance, shape (n_bins, n_modes).
     """
+    return main_modes(logits, powers, weight).T
+
+
+def main_modes(logits: Floats, powers: Floats, weight: Floats) -> Floats:
+    """The same for any number of spectra together, in the rows between: give modes (n_modes, …, n_bins).
+
+    Args:
+        logits: Changes, shape (n_replicas, …, n_bins).
+        powers: Polynomials, shape (…, n_bins, order + 1).
+        weight: Inverse variances, shape (…, n_bins).
+    """
     root = np.sqrt(weight)
-    followed = np.linalg.lstsq(powers * root[:, None], (logits * root).T, rcond=None)[0]
-    left = (logits - (powers @ followed).T) / max(len(logits), 1) ** 0.5
-    replicas, sizes, _ = np.linalg.svd(left * root, full_matrices=False)
+    left = np.empty(logits.shape)
+    for place in np.ndindex(weight.shape[:-1]):
+        own, design = logits[(slice(None), *place)], powers[place]
+        followed = np.linalg.lstsq(
+            design * root[place][:, None], (own * root[place]).T, rcond=None
+        )[0]
+        left[(slice(None), *place)] = own - (design @ followed).T
+    left /= max(len(logits), 1) ** 0.5
+    replicas, sizes, _ = np.linalg.svd(
+        (left * root).reshape(len(left), root.size), full_matrices=False
+    )
     kept = np.flatnonzero(sizes**2 > SMALLEST_MODE)[:MOST_MODES]
-    return np.asarray(left.T @ replicas[:, kept])
+    return np.asarray(np.tensordot(replicas[:, kept], left, axes=(0, 0)))

@@ -20,7 +20,6 @@ from scipy import special, stats
 
 from oddjet.analysis.statistics.background.kernels import SignalFits, WindowFits
 from oddjet.analysis.statistics.bumphunt.joint import JointTable
-from oddjet.analysis.statistics.bumphunt.pvalues import on_off_p
 from oddjet.analysis.statistics.bumphunt.result import CONDITIONAL, BumpHunt, ChannelScan
 from oddjet.analysis.statistics.bumphunt.scan import signal_ladder
 from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
@@ -28,7 +27,7 @@ from oddjet.analysis.statistics.bumphunt.statistic import Tested, chi2_tail
 from oddjet.analysis.statistics.bumphunt.toys import compare
 from oddjet.analysis.statistics.bumphunt.windows import Windows, make_windows
 from oddjet.analysis.statistics.conditional import kernels
-from oddjet.analysis.statistics.conditional.model import ShareModel, polynomials
+from oddjet.analysis.statistics.conditional.model import ShareModel, passed_p, polynomials
 from oddjet.analysis.statistics.conditional.patterns import Patterns, shares_of
 from oddjet.errors import FitError
 from oddjet.typing import Floats, Ints
@@ -236,23 +235,6 @@ class SignalPassed(_Given):
         observed = self.windows.sums(spectra).reshape(p.shape)
         expected = observed - fits.yields * shares
         return self._tested(spectra, expected, fits.errors * shares, p, fits)
-
-
-def passed_p(observed: Floats, jets: Floats, expected: Floats, variance: Floats) -> Floats:
-    """Probability of at least as many jets that pass, all jets of the window given.
-
-    A binomial number of the share ε has the variance (1 − ε) of a Poisson number of its mean: divided by
-    1 − ε, it fluctuates as a Poisson number does, and p is that of the on/off experiment
-    `pvalues.on_off_p`. For small ε that is exact.
-
-    Args:
-        observed: Jets that pass, shape (..., n_windows).
-        jets: All jets, shape (n_windows,).
-        expected: How many are expected to pass, of the shape of `observed`; NaN without a fit.
-        variance: Their variance from the fit, of the same shape.
-    """
-    fail = 1.0 - np.divide(expected, jets, out=np.zeros(expected.shape), where=jets > 0)
-    return on_off_p(observed / fail, expected / fail, variance / fail**2)
 
 
 def _nothing(n_numbers: int, *shape: int) -> list[npt.NDArray[Any]]:

@@ -195,3 +195,9 @@ def test_the_error_of_a_map_is_part_of_what_is_expected() -> None:
     in_window = (0.1 * bump * totals * SHARE * (1 - SHARE))[8:11].sum()
     assert with_map.variance[0, 0] > 2 * alone.variance[0, 0]
     assert np.sqrt(with_map.variance[0, 0]) < in_window
+
+
+def test_a_share_that_rounds_to_one_is_no_trouble() -> None:
+    jets = np.array([1e10, 1e17])
+    p = passed_p(jets, jets, jets * (1 - np.array([1e-10, 0.0])), np.zeros(2))
+    assert np.all((p > 0.1) & (p <= 1))
