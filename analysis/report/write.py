@@ -11,14 +11,14 @@ from oddjet.analysis.report.figures.style import PlotLabel
 from oddjet.analysis.report.page import Picture, Section
 from oddjet.analysis.report.sections.limits import limits_section, spectrum_picture
 from oddjet.analysis.statistics.exchange.datacard import write_datacard
+from oddjet.analysis.statistics.exchange.model import safe_name
 from oddjet.analysis.statistics.exchange.workspace import write_workspace
-from oddjet.analysis.statistics.limits.inputs import build_channel
 from oddjet.analysis.statistics.limits.spectrum import SpectrumLimit
 from oddjet.datasets.disk.atomic import atomic_write
 from oddjet.datasets.disk.numbers import jsonable, write_json
 from oddjet.datasets.disk.state import write_state
 
-__all__ = ["write_limits", "write_pictures", "write_section"]
+__all__ = ["write_limits", "write_models", "write_pictures", "write_section"]
 
 
 def write_section(
@@ -67,8 +67,8 @@ def write_limits(
 ) -> list[Path]:
     """Write ``limits.json`` and pictures, and for each mass a model for pyhf and Combine.
 
-    The model of a mass is ``workspace.json``, ``datacard.txt`` and ``shapes.root``; with several
-    masses each has a folder of its own, such as ``m85``.
+    The model of a mass is ``workspace.json``, ``datacard.txt`` and ``shapes.root``, the last not for jets that pass and
+    fail; with several masses each has a folder of its own, such as ``m85``.
 
     Returns:
         The files, ``limits.json`` first.
@@ -76,12 +76,24 @@ def write_limits(
     folder, single = Path(folder), len(results) == 1
     section = limits_section(results, label=label, axis_label=axis_label)
     written = write_section(folder, section, numbers={"limits": section.numbers})
+    written += write_models(folder, results)
+    for result in () if single or any(result.name for result in results) else results:
+        picture = spectrum_picture(result.limit, label=label, axis_label=axis_label)
+        written += write_pictures(folder / model_folder(result), [picture])
+    return written
+
+
+def model_folder(result: SpectrumLimit) -> str:
+    """How the folder of a limit's model is called."""
+    return safe_name(result.name) if result.name else f"m{result.limit.mass:g}"
+
+
+def write_models(folder: Path, results: Sequence[SpectrumLimit]) -> list[Path]:
+    """Write the model of each limit for pyhf and Combine; of several, each into a folder of its own."""
+    written = []
     for result in results:
-        at = folder if single else folder / f"m{result.limit.mass:g}"
-        channel = build_channel(result.limit.inputs)
+        at = folder if len(results) == 1 else folder / model_folder(result)
+        channel = result.limit.inputs.channel()
         write_workspace(at / "workspace.json", channel, mu_max=result.limit.mu_max)
         written += [at / "workspace.json", *write_datacard(at, channel)]
-        if not single:
-            picture = spectrum_picture(result.limit, label=label, axis_label=axis_label)
-            written += write_pictures(at, [picture])
     return written

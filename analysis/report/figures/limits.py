@@ -36,7 +36,7 @@ def limit_band(
         msg = f"a band over mass needs limits at two masses or more, received {len(limits)}"
         raise ConfigError(msg)
     ordered = sorted(limits, key=lambda limit: limit.mass)
-    in_pb = all(limit.settings.lumi_ifb is not None for limit in ordered)
+    in_pb = all(limit.in_pb(1.0) is not None for limit in ordered)
 
     def shown(limit: Limit, mu: float) -> float:
         cross_section = limit.in_pb(mu) if in_pb else None

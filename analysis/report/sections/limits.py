@@ -9,6 +9,7 @@ from oddjet.analysis.report.figures.limits import limit_band, signal_at_limit
 from oddjet.analysis.report.figures.style import PlotLabel
 from oddjet.analysis.report.page import Cell, Picture, Section, Table, p_text
 from oddjet.analysis.statistics.limits.inputs import Systematics
+from oddjet.analysis.statistics.limits.passfail import PassFailInputs
 from oddjet.analysis.statistics.limits.spectrum import SpectrumLimit
 from oddjet.analysis.statistics.limits.upper import Limit
 
@@ -26,6 +27,13 @@ HEADERS = (
     "Local p",
 )
 
+SHARES = (
+    "After a cut on a decorrelated score, jets that pass and jets that fail are fitted together, and how the map of the cut "
+    "may be off is in the fit: the jets that fail are free in each bin of mass, and those that pass are these times a smooth "
+    "ratio. A signal of simulation has its own shares of jets that pass and fail, and its events are all of its jets in the "
+    "range; of a Gaussian only jets that pass are counted."
+)
+
 
 def limits_section(
     results: Sequence[SpectrumLimit],
@@ -38,6 +46,8 @@ def limits_section(
     caveats = dict.fromkeys(caveat for result in results for caveat in result.caveats)
     warnings = (flag for result in results for flag in result.flags)
     settings = limits[0].settings
+    named = any(result.name for result in results)
+    headers = ("Signal", *HEADERS[1:]) if named else HEADERS
     caption = (
         f"Upper limits at {100 * settings.cl:g} % CL. The bands hold 68 % and 95 % of what "
         "background alone would give."
@@ -53,11 +63,12 @@ def limits_section(
                 "fitted again with each signal, in all bins; a given one enters with its "
                 f"statistical errors. {_sizes(settings.systematics)}"
             ),
+            *([SHARES] if any(isinstance(x.inputs, PassFailInputs) for x in limits) else []),
         ),
         warnings=(*caveats, *warnings),
         statements=tuple(dict.fromkeys(text for result in results for text in _statements(result))),
-        tables=(Table(HEADERS, tuple(_row(limit) for limit in limits), caption),),
-        pictures=(_picture(limits, label, axis_label),),
+        tables=(Table(headers, tuple(_row(result) for result in results), caption),),
+        pictures=_pictures(results, label, axis_label),
         numbers=[result.to_dict() for result in results],
     )
 
@@ -73,12 +84,12 @@ def _sizes(sizes: Systematics) -> str:
 
 def _statements(result: SpectrumLimit) -> list[str]:
     limit, fit, given = result.limit, result.fit, result.given
-    statements = [f"{limit.mass:g} GeV: {limit.method}"]
+    statements = [f"{result.label}: {limit.method}"]
     if limit.toy_error is not None:
-        statements.append(f"{limit.mass:g} GeV: {limit.toy_error}")
+        statements.append(f"{result.label}: {limit.toy_error}")
     if fit is not None:
         statements.append(
-            f"{limit.mass:g} GeV: {fit.predicted:.5g} ± {fit.predicted_error:.2g} background in the window from "
+            f"{result.label}: {fit.predicted:.5g} ± {fit.predicted_error:.2g} background in the window from "
             f"{fit.name}, goodness of fit p = {p_text(fit.p_value)}"
         )
     if given is not None:
@@ -88,17 +99,18 @@ def _statements(result: SpectrumLimit) -> list[str]:
                 f"{given.observed:g} events seen, {given.expected:.5g} ± {given.error:.2g} expected, "
                 f"p = {p_text(given.p_value)}"
             )
-        statements.append(f"{limit.mass:g} GeV: the given background beside the window: {beside}")
+        statements.append(f"{result.label}: the given background beside the window: {beside}")
     statements += result.notes
     if limit.inputs.left_out:
         statements.append(
-            f"{limit.mass:g} GeV: left out, because no background is expected there: "
+            f"{result.label}: left out, because no background is expected there: "
             f"{', '.join(limit.inputs.left_out)}"
         )
     return statements
 
 
-def _row(limit: Limit) -> tuple[Cell, ...]:
+def _row(result: SpectrumLimit) -> tuple[Cell, ...]:
+    limit = result.limit
     events = [limit.in_events(mu) for mu in limit.expected]
     blinded = "blinded"
     seen, cross_section, best, p0 = (blinded, blinded, blinded, blinded)
@@ -109,7 +121,7 @@ def _row(limit: Limit) -> tuple[Cell, ...]:
         best = f"{limit.in_events(limit.mu_hat):.3g} ± {error:.2g}"
         p0 = p_text(limit.p0 or 0.0)
     return (
-        f"{limit.mass:g}",
+        result.name or f"{limit.mass:g}",
         _events(limit, limit.expected[2], limit.expected_errors and limit.expected_errors[2]),
         f"{events[1]:.3g} – {events[3]:.3g}",
         f"{events[0]:.3g} – {events[4]:.3g}",
@@ -132,26 +144,36 @@ def _pb(limit: Limit, mu: float) -> str:
     return "–" if value is None else f"{value:.4g}"
 
 
-def _picture(limits: Sequence[Limit], label: PlotLabel | None, axis_label: str) -> Picture:
-    if len(limits) == 1:
-        return spectrum_picture(limits[0], label=label, axis_label=axis_label)
-    return Picture(
-        partial(limit_band, limits, label=label),
+def _pictures(
+    results: Sequence[SpectrumLimit], label: PlotLabel | None, axis_label: str
+) -> tuple[Picture, ...]:
+    if len(results) == 1 or any(result.name for result in results):
+        return tuple(
+            spectrum_picture(r.limit, name=r.name, label=label, axis_label=axis_label)
+            for r in results
+        )
+    band = Picture(
+        partial(limit_band, [result.limit for result in results], label=label),
         "Upper limits over the mass of the signal.",
         hint="an observed line above the bands is an excess there, below them a deficit.",
         alt="Limits over mass",
         name="limits",
     )
+    return (band,)
 
 
 def spectrum_picture(
-    limit: Limit, *, label: PlotLabel | None = None, axis_label: str = "Jet mass [GeV]"
+    limit: Limit,
+    *,
+    name: str = "",
+    label: PlotLabel | None = None,
+    axis_label: str = "Jet mass [GeV]",
 ) -> Picture:
-    """Show the spectrum that a limit was set on, with a signal at the limit."""
+    """Show the spectrum that a limit was set on, with a signal, of a name or of its mass, at the limit."""
     return Picture(
         partial(signal_at_limit, limit, axis_label=axis_label, label=label),
-        f"The bins of the model at {limit.mass:g} GeV, with a signal at its limit.",
+        f"The bins of the model {f'of {name}' if name else f'at {limit.mass:g} GeV'}, with a signal at its limit.",
         hint="a signal above the red line is excluded.",
         alt="Signal at its limit",
-        name="limit",
+        name=f"limit_{name}" if name else "limit",
     )

@@ -12,6 +12,7 @@ from typing import Any
 import hist
 import numpy as np
 
+from oddjet.analysis.statistics.exchange.counting import aligned, counting_card
 from oddjet.analysis.statistics.exchange.model import Channel, Sample
 from oddjet.datasets.disk.atomic import write_text
 from oddjet.datasets.files.rootfiles import write_root
@@ -20,8 +21,10 @@ from oddjet.typing import Floats
 __all__ = ["write_datacard"]
 
 
-def write_datacard(folder: str | Path, channel: Channel) -> tuple[Path, Path]:
+def write_datacard(folder: str | Path, channel: Channel) -> tuple[Path, ...]:
     """Write ``datacard.txt`` and its shapes, ``shapes.root``, to a folder; gives their paths.
+
+    Bins that are channels of their own need no shapes: see `counting.counting_card`.
 
     Combine morphs shapes vertically and their yield log-normally, where HistFactory adds: limits
     of the two differ slightly where the signal's yield changes much with a shape. A bin of a varied shape that
@@ -31,6 +34,9 @@ def write_datacard(folder: str | Path, channel: Channel) -> tuple[Path, Path]:
     in an Asimov data set.
     """
     card, shapes = Path(folder) / "datacard.txt", Path(folder) / "shapes.root"
+    if channel.cells:
+        write_text(card, counting_card(channel))
+        return (card,)
     histograms: dict[str, Any] = {
         f"{channel.name}/data_obs": _histogram(channel.edges, channel.data, channel.data)
     }
@@ -81,7 +87,7 @@ def _card(channel: Channel, samples: list[Sample], shapes: str) -> str:
         ["rate", "", *(f"{sample.expected.sum():.10g}" for sample in samples)],
         *([name, kind, *(_entry(name, sample) for sample in samples)] for name, kind in nuisances),
     ]
-    lines += [*_aligned(rows[:4]), "-" * 72, *_aligned(rows[4:])]
+    lines += [*aligned(rows[:4]), "-" * 72, *aligned(rows[4:])]
     for sample in scaled:
         lines.append(f"{sample.scaled_by} rateParam {channel.name} {sample.name} 0 [-7,7]")
         lines.append(f"{sample.scaled_by} param 0 1")
@@ -98,13 +104,3 @@ def _entry(name: str, sample: Sample) -> str:
     if name in sample.shapes:
         return "1"
     return f"{1.0 + sample.norms[name]:.6g}" if name in sample.norms else "-"
-
-
-def _aligned(rows: list[list[str]]) -> list[str]:
-    if not rows:
-        return []
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        " ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]

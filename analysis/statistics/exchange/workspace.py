@@ -25,6 +25,8 @@ __all__ = ["INTERPOLATION", "POI", "pyhf_model", "pyhf_workspace", "write_worksp
 
 POI = "mu"
 """Name of the signal strength."""
+MOST = 1e4
+"""Upper end of the free factors of bins, in units of what is expected of them."""
 INTERPOLATION = {"normsys": {"interpcode": "code1"}, "histosys": {"interpcode": "code4p"}}
 """How pyhf is to interpolate: yields exponentially, shapes as is its default."""
 
@@ -35,7 +37,8 @@ def pyhf_workspace(channel: Channel, *, mu_max: float = 20.0) -> dict[str, Any]:
     While data are blinded, the observation is the expected background, and the measurement is
     named ``blinded``. A background with log-modes is one sample a bin; exp(θ · change) is ``normsys`` with
     pyhf's ``code1``, which `pyhf_model` sets. pyhf's default, ``code4``, replaces the exponential by a
-    polynomial between −1σ and 1σ: the same to 1 % for changes up to 1, not for larger ones.
+    polynomial between −1σ and 1σ: the same to 1 % for changes up to 1, not for larger ones. Bins that are channels of
+    their own are written so, and their free factors as ``normfactor``.
 
     Args:
         channel: The model.
@@ -44,16 +47,31 @@ def pyhf_workspace(channel: Channel, *, mu_max: float = 20.0) -> dict[str, Any]:
     Raises:
         InputError: pyhf's schema does not accept it.
     """
-    parameter = {"name": POI, "bounds": [[0.0, mu_max]], "inits": [mu_max / 20.0]}
-    samples = [_sample(channel, part) for sample in channel.samples for part in sample.of_bins()]
+    parameters = [{"name": POI, "bounds": [[0.0, mu_max]], "inits": [mu_max / 20.0]}]
+    parameters += [
+        {"name": name, "bounds": [[0.0, MOST]], "inits": [1.0]}
+        for name in (*sorted(channel.unconstrained), *channel.factors)
+    ]
+    if channel.cells:
+        channels = [
+            {"name": name, "samples": [_in_cell(sample, i) for sample in channel.parts(i)]}
+            for i, name in enumerate(channel.cells)
+        ]
+        data = [[float(n)] for n in channel.data]
+    else:
+        parts = [part for sample in channel.samples for part in sample.of_bins()]
+        samples = [_sample(channel, part) for part in parts]
+        channels, data = [{"name": channel.name, "samples": samples}], [channel.data.tolist()]
     workspace = {
         "version": "1.0.0",
-        "channels": [{"name": channel.name, "samples": samples}],
-        "observations": [{"name": channel.name, "data": channel.data.tolist()}],
+        "channels": channels,
+        "observations": [
+            {"name": at["name"], "data": seen} for at, seen in zip(channels, data, strict=True)
+        ],
         "measurements": [
             {
                 "name": "blinded" if channel.observed is None else "limit",
-                "config": {"poi": POI, "parameters": [parameter]},
+                "config": {"poi": POI, "parameters": parameters},
             }
         ],
     }
@@ -106,3 +124,23 @@ def _sample(channel: Channel, sample: Sample) -> dict[str, Any]:
         name = f"stat_{channel.name}"
         modifiers.append({"name": name, "type": "staterror", "data": sample.stat_errors.tolist()})
     return {"name": sample.name, "data": nominal.tolist(), "modifiers": modifiers}
+
+
+def _in_cell(sample: Sample, cell: int) -> dict[str, Any]:
+    """Give what a sample expects in a bin that is a channel of its own."""
+    nominal, names = float(sample.expected[cell]), sample.multipliers(cell)
+    names += [POI] if sample.is_signal else []
+    modifiers: list[dict[str, Any]] = [
+        {"name": name, "type": "normfactor", "data": None} for name in names
+    ]
+    for name, log in sample.logs(cell).items():
+        data = {"hi": float(np.exp(log)), "lo": float(np.exp(-log))}
+        modifiers.append({"name": name, "type": "normsys", "data": data})
+    for name, (down, up) in sample.varied(cell).items():
+        shapes = {"hi_data": [nominal + up], "lo_data": [nominal + down]}
+        modifiers.append({"name": name, "type": "histosys", "data": shapes})
+    if sample.scaled_by:
+        shapes = {"hi_data": [nominal], "lo_data": [-nominal]}
+        modifiers.append({"name": sample.scaled_by, "type": "histosys", "data": shapes})
+        nominal = 0.0
+    return {"name": sample.name, "data": [nominal], "modifiers": modifiers}

@@ -120,9 +120,7 @@ class Asymptotic:
         no minimum below zero.
         """
         null, best = self.null.parameters, self.best
-        state = self.likelihood.state(null, self.data)
-        signal = state.slopes[0, 0]
-        lowest = -0.9 * float(np.min(state.events[0, signal > 0] / signal[signal > 0]))
+        lowest = self.likelihood.lowest(self.null, self.data)
         if best.mu[0] <= 0:
             with contextlib.suppress(FitError):
                 best = self._fit(self.data, null, None, lowest=lowest)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from oddjet.bounds import MOST_TOYS
 from oddjet.errors import ConfigError, FitError
 from oddjet.typing import Bools, Floats
 
-__all__ = ["LimitInputs", "LimitSettings", "Systematics", "build_channel"]
+__all__ = ["Inputs", "LimitInputs", "LimitSettings", "Systematics", "build_channel"]
 
 FREEDOM = 10.0
 """Width of the constraint of a function's modes [σ of the sidebands]: wide enough that the data of the spectrum, which
@@ -110,6 +110,64 @@ class LimitSettings:
             raise FitError(msg)
 
 
+class Inputs(Protocol):
+    """One signal hypothesis, whatever the background is known from; see `LimitInputs` for what each is."""
+
+    @property
+    def edges(self) -> Floats:
+        """Mass bin edges, n_bins + 1 of them [GeV]."""
+
+    @property
+    def observed(self) -> Floats | None:
+        """Events a bin, shape (n_bins,); None while they are blinded."""
+
+    @property
+    def background(self) -> Floats:
+        """Expected events a bin without a signal, shape (n_bins,)."""
+
+    @property
+    def total_variances(self) -> Floats:
+        """Variance of the expected background a bin, shape (n_bins,)."""
+
+    @property
+    def signal_shape(self) -> Floats:
+        """Fraction of the signal in each bin, shape (n_bins,)."""
+
+    @property
+    def mass(self) -> float:
+        """Mass of the signal [GeV]."""
+
+    @property
+    def signal_yield(self) -> float:
+        """Events at μ = 1."""
+
+    @property
+    def cross_section_pb(self) -> float | None:
+        """Cross section at μ = 1 [pb]; None where only luminosity and efficiency say it."""
+
+    @property
+    def reference_yield(self) -> float:
+        """Signal events of the size of the limit."""
+
+    @property
+    def background_under_signal(self) -> float:
+        """Expected background in the fewest bins that hold 95 % of the signal."""
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Bins without information, in words."""
+
+    @property
+    def free(self) -> frozenset[str]:
+        """Nuisance parameters that nothing else measures."""
+
+    def channel(self, *, signal_yield: float | None = None) -> Channel:
+        """Turn them into a statistical model."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every number, ready for JSON."""
+
+
 @dataclasses.dataclass(frozen=True)
 class LimitInputs:
     """One signal hypothesis against one spectrum.
@@ -180,6 +238,20 @@ class LimitInputs:
             "signal_yield_at_mu_1": self.signal_yield,
             "systematics": dataclasses.asdict(self.systematics),
         }
+
+    @property
+    def cross_section_pb(self) -> None:
+        """Not known: luminosity and efficiency of the settings say it."""
+        return
+
+    @property
+    def free(self) -> frozenset[str]:
+        """Nuisance parameters that nothing else measures: those of a function that is fitted to these bins."""
+        return frozenset(_modes(self)) if self.modes_are_free else frozenset()
+
+    def channel(self, *, signal_yield: float | None = None) -> Channel:
+        """Turn them into a statistical model; see `build_channel`."""
+        return build_channel(self, signal_yield=signal_yield)
 
     @property
     def total_variances(self) -> Floats:

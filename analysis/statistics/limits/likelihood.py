@@ -3,7 +3,8 @@
 It is HistFactory's, as pyhf builds it from the same `Channel`: Poisson counts, unit Gaussian constraints of the
 nuisance parameters θ, shapes by a polynomial inside ±1σ and straight lines outside (pyhf's ``code4p``), yields and
 log-modes by exp(θ · change), and one Gaussian factor γ a bin for the statistical error of a background, which has a
-closed form at every θ. Data sets are rows of arrays, so that a thousand toys are one fit.
+closed form at every θ. Free factors that bins share are at their maximum at every θ as well (`factors.py`). Data sets
+are rows of arrays, so that a thousand toys are one fit.
 
 References:
     K. Cranmer et al., "HistFactory", CERN-OPEN-2012-016.
@@ -18,6 +19,7 @@ import dataclasses
 import numpy as np
 
 from oddjet.analysis.statistics.exchange.model import Channel
+from oddjet.analysis.statistics.limits.factors import BinFactors
 from oddjet.analysis.statistics.limits.samples import FLOOR, Rates, SampleRates
 from oddjet.errors import FitError
 from oddjet.typing import Bools, Floats, Ints
@@ -33,6 +35,8 @@ SADDLE = 1e-3
 """A curvature below minus this is that of no minimum; parameters have a size of one."""
 ACCEPTED = 1e-4
 """Distance to the minimum, in units of −ln L, of a fit that may be used: 0.014 σ."""
+LARGEST_DEFICIT = 10.0
+"""The signal strength is not fitted below minus this many times the size of the limit."""
 FEW = 0.01
 """Part of the toys whose fits may be farther from the minimum."""
 
@@ -128,7 +132,9 @@ class Likelihood:
 
     def __init__(self, channel: Channel, *, free: frozenset[str] = frozenset()) -> None:
         self.names = channel.nuisances
-        self.measured = np.array([name not in free for name in self.names], dtype=np.bool_)
+        loose = channel.unconstrained
+        self.measured = np.array([name not in free | loose for name in self.names], dtype=np.bool_)
+        self.precision = np.array([float(name not in loose) for name in self.names])
         self.n_bins, self.n_parameters = channel.n_bins, 1 + len(self.names)
         self.background = channel.background
         self.parts = [SampleRates(sample, self.names) for sample in channel.samples]
@@ -138,6 +144,9 @@ class Likelihood:
         errors = np.sum(
             [s.stat_errors**2 for s in with_errors if s.stat_errors is not None], axis=0
         )
+        self.factored = [bool(sample.factors) for sample in channel.samples]
+        names = next((sample.factors for sample in channel.samples if sample.factors), None)
+        self.bin_factors = None if names is None else BinFactors(names)
         self.relative = np.sqrt(errors + np.zeros(self.n_bins)) / np.where(
             nominal > 0, nominal, 1.0
         )
@@ -229,6 +238,8 @@ class Likelihood:
     def state(self, x: Floats, data: Data) -> _State:
         """What is expected at some parameters, with the factors γ that fit best there."""
         rates = [part.rates(x) for part in self.parts]
+        if self.bin_factors is not None:
+            rates = self._scaled(rates, data.counts, self.bin_factors)
         events, unit = np.zeros((2, len(x), self.n_bins))
         for rate, errors in zip(rates, self.with_errors, strict=True):
             (unit if errors else events)[...] += rate.scale * rate.unit
@@ -247,6 +258,22 @@ class Likelihood:
             part.add_slopes(rate, factors if errors else None, slopes)
         return _State(np.maximum(events + factors * unit, FLOOR), factors, variance, slopes, rates)
 
+    def _scaled(self, rates: list[Rates], counts: Floats, factors: BinFactors) -> list[Rates]:
+        """Give the sample with free factors of bins those that fit best."""
+        at = self.factored.index(True)
+        others = [rate.scale * rate.unit for i, rate in enumerate(rates) if i != at]
+        added = np.sum(others, axis=0) + np.zeros_like(counts)
+        scale = factors.best(counts, rates[at].unit, added)
+        return [*rates[:at], dataclasses.replace(rates[at], scale=scale), *rates[at + 1 :]]
+
+    def lowest(self, fits: Fits, data: Data) -> float:
+        """Signal strength below which the expectation of a bin would vanish, of the fit of one data set."""
+        if self.bin_factors is not None:
+            return -LARGEST_DEFICIT  # a factor rises where there is less than no signal
+        state = self.state(fits.parameters, data)
+        signal = state.slopes[0, 0]
+        return -0.9 * float(np.min(state.events[0, signal > 0] / signal[signal > 0]))
+
     def _derivatives(self, x: Floats, data: Data) -> tuple[Floats, Floats, Floats]:
         """−ln L (n_sets,), its gradient, and its second derivatives."""
         state = self.state(x, data)
@@ -255,18 +282,24 @@ class Likelihood:
         logs = np.log(np.where(filled, counts, 1.0) / events)
         pulls = x[:, 1:] - data.centres
         value = np.sum(events - counts + np.where(filled, counts * logs, 0.0), axis=1)
-        value += 0.5 * np.sum(pulls**2, axis=1)
+        value += 0.5 * np.sum(self.precision * pulls**2, axis=1)
         width = np.where(self.relative > 0, self.relative, 1.0)
         value += 0.5 * np.sum(((factors - data.factors) / width) ** 2 * (self.relative > 0), axis=1)
         first = np.where(events > FLOOR, 1.0 - counts / events, 0.0)
         gradient = np.einsum("bpn,bn->bp", slopes, first)
-        gradient[:, 1:] += pulls
+        gradient[:, 1:] += self.precision * pulls
         weights = counts / (events**2 + counts * state.variance)
         hessian = (slopes * weights[:, None, :]) @ slopes.transpose(0, 2, 1)
         diagonal = np.arange(1, self.n_parameters)
-        hessian[:, diagonal, diagonal] += 1.0
+        hessian[:, diagonal, diagonal] += self.precision
         for part, rates, errors in zip(self.parts, state.rates, self.with_errors, strict=True):
             part.add_curvature(rates, first * factors if errors else first, hessian)
+        if self.bin_factors is not None:
+            at = self.factored.index(True)
+            unit, rows = state.rates[at].unit, self.parts[at].rows
+            mixed = slopes * (weights * unit)[:, None, :]
+            mixed[:, rows] += state.rates[at].slopes * first[:, None, :]
+            hessian -= self.bin_factors.absorbed(mixed, weights * unit**2, state.rates[at].scale)
         return np.where(np.isfinite(value), value, np.inf), gradient, hessian
 
 

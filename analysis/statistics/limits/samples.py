@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 
+from oddjet.analysis.statistics.exchange.counting import SOFT
 from oddjet.analysis.statistics.exchange.model import Sample
 from oddjet.typing import Floats
 
@@ -15,8 +16,6 @@ FLOOR = 1e-60
 """Events a bin below which the expectation does not fall."""
 LARGEST_LOG, LARGEST_EXPONENT = 300.0, 700.0
 """Largest ln(events) of a bin, and largest change of it: far beyond what a fit reaches, and short of an overflow."""
-SOFT = 0.02
-"""Part of a bin's nominal content at which the varied shape bends away from zero; it changes others by 1e-4."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +23,7 @@ class Rates:
     """What one sample expects: arrays of shape (n_sets, n_bins), `slopes` and `shapes` with rows in between.
 
     Attributes:
-        scale: What multiplies the sample, shape (n_sets, 1).
+        scale: What multiplies the sample, shape (n_sets, 1), or (n_sets, n_bins) where bins have factors.
         unit: Events at a scale of 1.
         slopes: Derivatives of `unit` by the nuisance parameters of the sample's `rows`.
         shapes: First and second derivatives by those that vary the shape, and the bend of the positive part;
@@ -57,13 +56,13 @@ class SampleRates:
             self.multiplier = 1 + names.index(sample.scaled_by)
         own = [
             *sample.shapes,
-            *(n for n in (*sample.norms, *sample.modes) if n not in sample.shapes),
+            *(n for n in (*sample.norms, *sample.modes, *sample.floats) if n not in sample.shapes),
         ]
         self.rows = np.array([1 + names.index(name) for name in own], dtype=np.int64)
         self.exponents = np.zeros((len(own), n_bins))
         for name, size in sample.norms.items():
             self.exponents[own.index(name)] += np.log1p(size)
-        for name, change in sample.modes.items():
+        for name, change in (*sample.modes.items(), *sample.floats.items()):
             self.exponents[own.index(name)] += change
         logs = np.log(np.where(self.nominal > 0, self.nominal, 1.0))
         self.highest = np.minimum(LARGEST_LOG - logs, LARGEST_EXPONENT)

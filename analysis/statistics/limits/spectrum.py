@@ -13,6 +13,7 @@ from oddjet.analysis.statistics.background.methods import WORST_P
 from oddjet.analysis.statistics.background.signal import gaussian_fractions
 from oddjet.analysis.statistics.limits.agreement import Agreement, compare_background
 from oddjet.analysis.statistics.limits.inputs import LimitInputs, LimitSettings
+from oddjet.analysis.statistics.limits.passfail import PassFailInputs
 from oddjet.analysis.statistics.limits.templates import function_modes
 from oddjet.analysis.statistics.limits.upper import Limit, Progress, upper_limit
 from oddjet.analysis.statistics.spectrum import (
@@ -112,6 +113,7 @@ class SpectrumLimit(Shown):
         caveats: What was accepted of the files that its histograms were filled from.
         given: A given background against the data beside the window; None where it was fitted.
         notes: What was not used, a sentence each.
+        name: What the signal is called; empty where its mass says it.
     """
 
     limit: Limit
@@ -119,6 +121,12 @@ class SpectrumLimit(Shown):
     caveats: tuple[str, ...] = ()
     given: Agreement | None = None
     notes: tuple[str, ...] = ()
+    name: str = ""
+
+    @property
+    def label(self) -> str:
+        """How the signal is called in tables."""
+        return self.name or f"{self.limit.mass:g} GeV"
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -135,20 +143,33 @@ class SpectrumLimit(Shown):
                 f"seen, {given.expected:.5g} ± {given.error:.2g} expected (p = {given.p_value:.2g}): no limit with "
                 "it holds. It must be events a bin, normalised to the spectrum"
             )
+        shares = limit.inputs if isinstance(limit.inputs, PassFailInputs) else None
+        if shares is not None and shares.goodness_p < WORST_P:
+            flags.append(
+                "jets that fail times a smooth ratio do not describe those that pass (goodness of fit "
+                f"p = {shares.goodness_p:.2g}): no limit from them holds. Allow more powers of mass (`hunt.orders`), or "
+                "look for a peak that is no signal"
+            )
         if limit.mu_hat is not None and limit.mu_hat < -FAR_BELOW * (limit.mu_error or np.inf):
             flags.append(
                 f"the best fit of the signal is {limit.in_events(limit.mu_hat):.3g} ± "
                 f"{limit.in_events(limit.mu_error or 0.0):.2g} events, far below zero: the background "
                 "is too high under the signal, so that the limit is too low"
             )
-        return tuple(f"{limit.mass:g} GeV: {flag}" for flag in flags)
+        return tuple(f"{self.label}: {flag}" for flag in flags)
 
     def to_dict(self) -> dict[str, Any]:
         """Every number, ready for JSON."""
         fit = None if self.fit is None else self.fit.to_dict()
         given = None if self.given is None else self.given.to_dict()
         said = {name: list(getattr(self, name)) for name in ("caveats", "flags", "notes")}
-        return {**self.limit.to_dict(), "background_fit": fit, "given_background": given, **said}
+        return {
+            "name": self.name,
+            **self.limit.to_dict(),
+            "background_fit": fit,
+            "given_background": given,
+            **said,
+        }
 
 
 def limit_spectrum(

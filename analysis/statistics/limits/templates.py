@@ -6,13 +6,17 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from oddjet.analysis.statistics.background.fit import BackgroundFit
-from oddjet.typing import Floats
+from oddjet.errors import FitError
+from oddjet.typing import Bools, Floats
 
-__all__ = ["function_modes", "warp_template"]
+__all__ = ["function_modes", "interpolated", "warp_template"]
 
 
 NEGLIGIBLE = 1e-9
 """A direction of the parameters that changes the spectrum by less than this part of the largest is none."""
+BESIDE = 4
+"""Bins on either side that a gap is interpolated from, at least; as many as the gap has if these are more."""
+NEWTON_STEPS = 50
 
 
 def warp_template(
@@ -73,3 +77,41 @@ def function_modes(fit: BackgroundFit) -> Floats:
     kept = singular > NEGLIGIBLE * singular[0]
     modes = (logs @ directions[kept].T / singular[kept]).T
     return np.asarray(modes * np.where(modes.sum(axis=1) < 0, -1.0, 1.0)[:, None])
+
+
+def interpolated(edges: Floats, counts: Floats, hidden: Bools) -> Floats:
+    """Fill hidden bins of a spectrum by what is beside them.
+
+    ln(events / GeV) is a cubic of mass there, a straight line where one side has fewer than three bins, by maximum
+    likelihood of the bins beside.
+
+    Args:
+        edges: Bin edges, n_bins + 1 of them [GeV].
+        counts: Events, shape (n_bins,); those of hidden bins are not looked at.
+        hidden: Bins to fill, shape (n_bins,), which are next to each other.
+
+    Raises:
+        FitError: Fewer than two bins are seen.
+    """
+    places = np.flatnonzero(hidden)
+    first, last, reach = places[0], places[-1], max(BESIDE, places.size)
+    near = ~hidden & (np.arange(counts.size) >= first - reach)
+    near &= np.arange(counts.size) <= last + reach
+    if near.sum() < 2:
+        msg = f"{near.sum()} bins beside the blinded ones: expected two or more. Use a wider range or a narrower window"
+        raise FitError(msg)
+    sides = (int(near[:first].sum()), int(near[last + 1 :].sum()))
+    centres, widths = 0.5 * (edges[1:] + edges[:-1]), np.diff(edges)
+    low, high = centres[near | hidden][[0, -1]]
+    x = 2.0 * (centres - low) / (high - low) - 1.0
+    design = np.polynomial.legendre.legvander(x, 3 if min(sides) >= 3 else 1)
+    seen, basis, width = counts[near], design[near], widths[near]
+    q = np.linalg.lstsq(basis, np.log((seen + 0.5) / width), rcond=None)[0]
+    for _ in range(NEWTON_STEPS):
+        mean = width * np.exp(basis @ q)
+        information = (basis * mean[:, None]).T @ basis
+        step = np.linalg.lstsq(information, basis.T @ (seen - mean), rcond=None)[0]
+        q = q + step / max(1.0, float(np.abs(basis @ step).max()))
+        if float(np.abs(basis @ step).max()) < 1e-9:
+            break
+    return np.where(hidden, widths * np.exp(design @ q), counts)

@@ -12,9 +12,8 @@ from oddjet.analysis.statistics.limits.asymptotic import Asymptotic, Expected
 from oddjet.analysis.statistics.limits.inputs import (
     DEFAULT_TOYS,
     LOW_COUNT,
-    LimitInputs,
+    Inputs,
     LimitSettings,
-    build_channel,
 )
 from oddjet.analysis.statistics.limits.likelihood import Likelihood
 from oddjet.analysis.statistics.limits.toys import Progress, Toys
@@ -38,7 +37,7 @@ class Limit:
         observed_error: The same of `observed`.
     """
 
-    inputs: LimitInputs
+    inputs: Inputs
     settings: LimitSettings
     expected: Expected
     observed: float | None = None
@@ -94,7 +93,9 @@ class Limit:
         return mu * self.inputs.signal_yield
 
     def in_pb(self, mu: float) -> float | None:
-        """Cross section at a signal strength [pb]: N / (ε L); None without luminosity."""
+        """Cross section at a signal strength [pb]: N / (ε L), or that of the signal's template; None where unknown."""
+        if self.inputs.cross_section_pb is not None:
+            return mu * self.inputs.cross_section_pb
         efficiency, lumi_ifb = self.settings.efficiency, self.settings.lumi_ifb
         return None if lumi_ifb is None else self.in_events(mu) / (efficiency * lumi_ifb * 1000.0)
 
@@ -131,7 +132,7 @@ class Limit:
 
 
 def upper_limit(
-    inputs: LimitInputs, settings: LimitSettings | None = None, *, progress: Progress | None = None
+    inputs: Inputs, settings: LimitSettings | None = None, *, progress: Progress | None = None
 ) -> Limit:
     """Compute the CLs upper limit on a signal, with q̃μ as test statistic.
 
@@ -180,20 +181,19 @@ def _scaled(values: Sequence[float], unit: float) -> Expected:
     return first, second, third, fourth, fifth
 
 
-def choose_toys(inputs: LimitInputs, settings: LimitSettings) -> int:
+def choose_toys(inputs: Inputs, settings: LimitSettings) -> int:
     """Toys at each signal strength; 0 for the asymptotic formulae. See `LimitSettings.n_toys`."""
     if settings.n_toys is not None:
         return settings.n_toys
     return DEFAULT_TOYS if inputs.background_under_signal < LOW_COUNT else 0
 
 
-def fit_asymptotically(inputs: LimitInputs) -> Asymptotic:
+def fit_asymptotically(inputs: Inputs) -> Asymptotic:
     """Fit the data of some inputs, with signal strengths in units of their reference yield.
 
     Raises:
         FitError: A fit failed.
     """
-    channel = build_channel(inputs, signal_yield=inputs.reference_yield)
-    modes = {name for sample in channel.samples for name in sample.modes}
-    likelihood = Likelihood(channel, free=frozenset(modes if inputs.modes_are_free else ()))
+    channel = inputs.channel(signal_yield=inputs.reference_yield)
+    likelihood = Likelihood(channel, free=inputs.free)
     return Asymptotic(likelihood, likelihood.data(channel.data))
