@@ -79,11 +79,17 @@ class Profile:
 
     def _at(self, x: Floats, y: Floats) -> tuple[Floats, Floats | float]:
         """Give μ and σ, (n,) each."""
-        design = self._design(x, y)
-        mean = _rowwise(design, self.mean)
+        # Point by point: a product of matrices by BLAS would round a row in another way when other rows come
+        # with it, and scores must not depend on how jets are cut into chunks.
+        inside = np.clip(x, self.knots[0], self.knots[-1])
+        columns = [part.reshape(-1, 3) for part in (self.mean, self.spread) if part.size]
+        at_x = scipy.interpolate.BSpline(self.knots, np.hstack(columns), DEGREE)(inside)
+        unit = self._unit(y)
+        mean = at_x[:, 0] + unit * (at_x[:, 1] + unit * at_x[:, 2])
         if not self.spread.size:
             return mean, 1.0
-        return mean, np.maximum(_rowwise(design, self.spread), self.floor)
+        spread = at_x[:, 3] + unit * (at_x[:, 4] + unit * at_x[:, 5])
+        return mean, np.maximum(spread, self.floor)
 
     def arrays(self) -> dict[str, Floats]:
         """Give its fields, to be saved."""
@@ -101,16 +107,13 @@ class Profile:
         splines = scipy.interpolate.BSpline.design_matrix(
             inside, self.knots, DEGREE
         ).toarray()  # (n, b)
-        low, high = self.y_range
-        unit = np.clip((y - low) / max(high - low, 1e-12), 0, 1)
+        unit = self._unit(y)
         powers = np.stack([np.ones_like(unit), unit, unit**2], axis=1)  # (n, 3)
         return np.asarray((splines[:, :, None] * powers[:, None, :]).reshape(len(x), -1))
 
-
-def _rowwise(design: Floats, coefficients: Floats) -> Floats:
-    # A product by BLAS would round a row in another way when other rows come with it: scores must
-    # not depend on how jets are cut into chunks.
-    return np.asarray((design * coefficients).sum(axis=1))
+    def _unit(self, y: Floats) -> Floats:
+        low, high = self.y_range
+        return np.asarray(np.clip((y - low) / max(high - low, 1e-12), 0, 1))
 
 
 def _weighted_quantiles(values: Floats, weights: Floats, levels: Floats) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import awkward as ak
@@ -10,6 +11,7 @@ import pytest
 from toy_tables import write_table
 
 from oddjet.datasets.jets import Truth
+from oddjet.ml.decorrelation import Decorrelation
 
 N_BACKGROUND = 20_000
 
@@ -54,3 +56,11 @@ def scores_table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def small_table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_scores(tmp_path_factory.mktemp("few_scores"), 1000)
+
+
+@pytest.fixture(scope="module")
+def few_replicas() -> Iterator[None]:
+    """Maps with few replicas, for tests of what is done with them rather than of what they say."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Decorrelation, "n_replicas", 10)
+        yield

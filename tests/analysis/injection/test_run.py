@@ -19,6 +19,8 @@ from oddjet.analysis.report.write import write_section
 from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import ConfigError, ProcessingError
 
+pytestmark = pytest.mark.usefixtures("few_replicas")
+
 
 @pytest.fixture(scope="module")
 def result(toy_skim: Skim, tmp_path_factory: pytest.TempPathFactory) -> InjectionResult:

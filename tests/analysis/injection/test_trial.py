@@ -19,6 +19,8 @@ from oddjet.datasets.skims.skim import Skim
 from oddjet.errors import ConfigError, InputError
 from oddjet.ml.decorrelation import create
 
+pytestmark = pytest.mark.usefixtures("few_replicas")
+
 
 def trial(skim: Skim, **changes: Any) -> InjectionTrial:
     return plan_trials(config(**changes), skim, fractions=[0.08])[0]

@@ -35,6 +35,8 @@ from oddjet.ml.folds import FoldedDetector
 from oddjet.ml.networks.resume import Resume, TrainingState
 from oddjet.processors.engine.progress import SilentReporter
 
+pytestmark = pytest.mark.usefixtures("few_replicas")
+
 PLAN = TrainingPlan()
 OBSERVABLES = DetectorConfig(name="observables")
 

@@ -33,6 +33,8 @@ from oddjet.datasets.skims.skim import Skim, open_skim
 from oddjet.errors import ConfigError, ProcessingError
 from oddjet.processors.sample import HeldOut, HuntSample
 
+pytestmark = pytest.mark.usefixtures("few_replicas")
+
 SETTINGS: dict[str, Any] = {
     "name": "toy",
     "output": "unused",
