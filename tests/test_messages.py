@@ -260,7 +260,9 @@ def wrong_commands(message: Message) -> Iterator[str]:
     for command, rest in re.findall(r"\boddjet ([a-z][a-z-]*)([^`\n]*)", message.text):
         if command not in (*COMMANDS, *PROSE):
             yield f"oddjet {command}"
-        if command in COMMANDS:
+        second = rest.split()[:1]
+        command = next((c for c in (" ".join((command, *second)), command) if c in COMMANDS), "")
+        if command:
             named = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", rest))
             yield from (f"oddjet {command} {flag}" for flag in named - flags_of(command))
 

@@ -117,8 +117,14 @@ COMMANDS: dict[str, Command] = {
         "an interrupted call goes on.",
         bench="Measure speed and memory: as ratios within this run, or in jets/s.",
     ),
+    "study background": Command(
+        "studies",
+        "Questions to jets and histograms",
+        "Say what estimates of the background are worth on a mass spectrum, and which are safe at its size.",
+    ),
 }
-"""Name to module (in this folder) and help, which is the first line of the command's docstring."""
+"""Name to module (in this folder) and help, which is the first line of the command's docstring; a command of two words
+is the function `FIRST_of_SECOND`."""
 
 
 class LazyGroup(TyperGroup):
@@ -142,11 +148,13 @@ class LazyGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
         """Give the command that is called itself, not only its name and help."""
+        if " ".join(args[:2]) in COMMANDS:
+            args = [" ".join(args[:2]), *args[2:]]
         name, command, rest = super().resolve_command(ctx, args)
         if name in COMMANDS:
             module = import_module(f"oddjet.analysis.cli.{COMMANDS[name].module}")
             single = typer.Typer(add_completion=False, **_PLAIN)
-            single.command(name)(getattr(module, name))
+            single.command(name)(getattr(module, name.replace(" ", "_of_")))
             command = typer.main.get_command(single)
         return name, command, rest
 

@@ -15,6 +15,7 @@ from oddjet.analysis.cli.console import (
 )
 from oddjet.analysis.cli.options import (
     HyperParameters,
+    MassRange,
     OutputFile,
     Seed,
     SkimFolder,
@@ -22,14 +23,18 @@ from oddjet.analysis.cli.options import (
 )
 from oddjet.analysis.cli.results import print_result
 from oddjet.analysis.pipeline.steps import open_of_run
+from oddjet.analysis.report.write import write_section
 from oddjet.analysis.studies import describe_studies
 from oddjet.analysis.studies.benchmarks.cases import run_benchmarks
+from oddjet.analysis.studies.background.sources import read_truth
+from oddjet.analysis.studies.background.table import StudyOptions, study_background
+from oddjet.analysis.studies.background.truth import Cut
 from oddjet.analysis.studies.jets import read_jets
 from oddjet.analysis.studies.reproduce import reproduce as reproduce_documents
 from oddjet.analysis.studies.run import detectors_with, run_study
 from oddjet.bounds import MOST_WORKERS
 
-__all__ = ["bench", "reproduce", "study"]
+__all__ = ["bench", "reproduce", "study", "study_of_background"]
 
 
 def _print_list(wanted: bool) -> None:
@@ -39,6 +44,7 @@ def _print_list(wanted: bool) -> None:
         (study.name, study.summary, ", ".join(f"{k}={v}" for k, v in study.options.items()))
         for study in describe_studies()
     ]
+    rows.append(("background", "Of spectra: `oddjet study background --help`.", ""))
     print_table("", ("name", "what", "options"), rows, right=(), lines=True)
     raise typer.Exit
 
@@ -90,6 +96,67 @@ def study(
         reporter=RichReporter(err),
     )
     print_result(done.section, done.files)
+
+
+def study_of_background(
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SPECTRUM|SCORES|FILE[:HIST]]...",
+            help="Built-in spectra, `gamma` and `qcd` by default; scores tables, of which the simulated background is taken; "
+            "mass histograms, ROOT or UHI.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Folder of `background.json`.")
+    ] = Path("runs/background"),
+    jets: Annotated[
+        list[float] | None,
+        typer.Option(
+            "--jets", help="Background jets in the range; repeatable. 7,500, 75,000, 750,000."
+        ),
+    ] = None,
+    cut: Annotated[
+        tuple[float, float],
+        typer.Option(metavar="B S", help="Shares of background and signal that pass the cut."),
+    ] = (0.1, 0.55),
+    shares: Annotated[
+        list[float] | None,
+        typer.Option("--share", help="Signal over background at 7,500 jets. 0.01 and 0.02."),
+    ] = None,
+    signal: Annotated[
+        tuple[float, float],
+        typer.Option(metavar="MASS WIDTH", help="Of spectra of your own: the signal [GeV]."),
+    ] = (172.0, 12.0),
+    estimators: Annotated[
+        list[str] | None,
+        typer.Option("--estimate", help="An estimate of the table; repeatable; all by default."),
+    ] = None,
+    experiments: Annotated[
+        int,
+        typer.Option(
+            min=10, max=1_000_000, help="For each signal; three times as many without one."
+        ),
+    ] = 100,
+    mass_range: MassRange = None,
+    seed: Seed = 1,
+) -> None:
+    """Say what estimates of the background are worth on a mass spectrum, and which are safe at its size."""
+    options = StudyOptions(
+        jets=tuple(jets or StudyOptions.jets),
+        cut=Cut(*cut),
+        shares=tuple(shares or StudyOptions.shares),
+        estimators=tuple(estimators or ()),
+        n_experiments=experiments,
+        seed=seed,
+    )
+    mass, width = signal
+    truths = [
+        read_truth(source, mass=mass, width=width, mass_range=mass_range)
+        for source in sources or ("gamma", "qcd")
+    ]
+    section = study_background(truths, options, RichReporter(err)).section()
+    print_result(section, write_section(output, section))
 
 
 def reproduce(

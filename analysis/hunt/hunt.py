@@ -63,7 +63,7 @@ def hunt(
     points = [_with_methods(point, points[0], settings, blinded=blinded) for point in points]
     bumps, check, problem = None, None, BLINDED
     if not blinded:
-        bumps, problem = _scan(joint, points, settings, workers, spectra.tested)
+        bumps, problem = _scan(joint, points, settings, workers, spectra)
         wanted = settings.method == "conditional"
         if (
             wanted or (settings.method == "auto" and spectra.decorrelated)
@@ -158,9 +158,10 @@ def _scan(
     points: Sequence[WorkingPoint],
     settings: HuntConfig,
     workers: int,
-    tested: Sequence[str] | None,
+    spectra: HuntedSpectra,
 ) -> tuple[BumpHunt | None, str]:
     """Scan all spectra that could be fitted and are to be tested; or give the reason why there is no scan."""
+    tested = spectra.tested
     if tested is not None and not tested:
         return None, "no scan: exploring wrote nothing down to test"
     fitted = [
@@ -170,7 +171,8 @@ def _scan(
     ]
     if not fitted:
         return None, "no scan: no spectrum could be fitted"
-    return _try(lambda: scan_table(joint.select(fitted).checked(), settings, workers=workers))
+    table, simulated = joint.select(fitted).checked(), spectra.simulated
+    return _try(lambda: scan_table(table, settings, simulated=simulated, workers=workers))
 
 
 def _try(scanned: Callable[[], BumpHunt]) -> tuple[BumpHunt | None, str]:

@@ -17,7 +17,7 @@ from oddjet.analysis.hunt.peaks import joint_table
 from oddjet.analysis.hunt.result import spectrum_name
 from oddjet.analysis.scores.sample import HuntSample, histogram_settings
 from oddjet.analysis.statistics.bumphunt.joint import JointTable
-from oddjet.analysis.statistics.spectrum import Window, overlaps
+from oddjet.analysis.statistics.spectrum import Spectrum, Window, overlaps
 from oddjet.condor.executors import SerialExecutor
 from oddjet.datasets.disk.checksums import Verify
 from oddjet.errors import ConfigError, SkimError
@@ -58,6 +58,7 @@ class HuntedSpectra:
         decorrelated: Whether all scores are decorrelated from the mass.
         n_calibration: Effective jets, in the range and of those that are hunted for, that maps, or
             thresholds where there are none, were learned on; None where not known.
+        simulated: Simulated background, by the name of the spectrum; empty where there is none.
     """
 
     scores: tuple[str, ...]
@@ -69,6 +70,7 @@ class HuntedSpectra:
     blinding: Blinding | None = None
     tested: tuple[str, ...] | None = None
     n_calibration: float | None = None
+    simulated: Mapping[str, Spectrum] = dataclasses.field(default_factory=dict)
 
     def only(self, labels: Collection[str]) -> HuntedSpectra:
         """Take these spectra alone to be scanned; that of all jets stays beside them.
@@ -139,6 +141,7 @@ class ScoreHistograms:
         decorrelated: The scores of the table that are decorrelated from the mass.
         cuts: Score to the column that is cut on.
         replicas: Column that is cut on to what is known of its calibration; empty where nothing is.
+        backgrounds: Datasets of simulated background.
     """
 
     settings: HistogramSettings
@@ -147,6 +150,7 @@ class ScoreHistograms:
     decorrelated: frozenset[str]
     cuts: Mapping[str, str]
     replicas: Mapping[str, CutReplicas]
+    backgrounds: tuple[str, ...] = ()
 
     def hunted(self, wanted: HistogramSettings) -> HuntedSpectra:
         """Take the spectra that are hunted in; see `read_histograms`.
@@ -166,7 +170,26 @@ class ScoreHistograms:
             cuts=self.cuts,
             replicas=self.replicas,
         )
-        return dataclasses.replace(spectra, n_calibration=self._n_calibration(wanted))
+        simulated = self._simulated(wanted)
+        n_calibration = self._n_calibration(wanted)
+        return dataclasses.replace(spectra, n_calibration=n_calibration, simulated=simulated)
+
+    def _simulated(self, wanted: HistogramSettings) -> dict[str, Spectrum]:
+        """Simulated background in each spectrum; none where it is not known how datasets are to be added."""
+        scales = (wanted.sample.scales if wanted.sample else None) or self.scales
+        known = len(self.backgrounds) == 1 or all(name in scales for name in self.backgrounds)
+        if not (self.backgrounds and known):
+            return {}
+        used = {name: scales.get(name, 1.0) for name in self.backgrounds}
+        made: dict[str, Spectrum] = {}
+        for score, efficiency in wanted.spectra:
+            name = score or next(iter(wanted.hunted), "")
+            if name in self.histograms:
+                label = spectrum_name(score, efficiency)
+                counts, variances = self.mass_spectrum(name, efficiency, used)
+                edges = self.settings.edges
+                made[label] = Spectrum(edges, counts, variances, name=label, is_data=False)
+        return made
 
     def _n_calibration(self, wanted: HistogramSettings) -> float | None:
         """Effective jets in the range that the main score was calibrated on: (Σw)²/Σw² of learning events."""
@@ -244,6 +267,7 @@ def read_histograms(
                 _decorrelated(table.names),
                 cuts,
                 replicas,
+                _backgrounds(table),
             )
         except SkimError as error:
             _log.warning("%s. Until then histograms are filled from the table", error)
@@ -285,7 +309,12 @@ def _fill(
         histograms[HUNTED] = totals.hunted
     if totals.peaks is not None:
         histograms[PEAKS] = totals.peaks
-    return ScoreHistograms(wanted, {}, histograms, _decorrelated(table.names), cuts, replicas)
+    flat, backgrounds = _decorrelated(table.names), _backgrounds(table)
+    return ScoreHistograms(wanted, {}, histograms, flat, cuts, replicas, backgrounds)
+
+
+def _backgrounds(table: Scores) -> tuple[str, ...]:
+    return tuple(name for name, d in table.manifest.datasets.items() if d.kind == "background")
 
 
 def _decorrelated(columns: Collection[str]) -> frozenset[str]:

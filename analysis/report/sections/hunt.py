@@ -56,8 +56,8 @@ def fit_section(hunt: Hunt) -> Section:
                 "A falling function of mass is fitted to the bins outside the signal window by "
                 "maximum likelihood (extended, binned, Poisson) and read off inside it. Every bin that "
                 "overlaps the window is left out. The function is the one that was asked for; where "
-                "that is a family or ``auto``, the number of parameters is chosen by F-test and the "
-                "family by Akaike's criterion."
+                "that is a family or ``auto``, it is the one of the smallest deviance, with a penalty of one "
+                "for each parameter."
             ),
         ),
         warnings=tuple(warnings),
@@ -162,8 +162,8 @@ def _tried_table(point: WorkingPoint, fit: BackgroundFit) -> Table:
     )
     headers = ("Function", "Parameters", "χ²", "ndf", "p", "F-test p", "Likelihood-ratio p", "")
     caption = (
-        f"{point.name}: the functions that were tried. A parameter more is taken while the "
-        "F-test p is below 0.05; the arrow marks the choice."
+        f"{point.name}: the functions that were tried. The smallest χ², with one added for each "
+        "parameter, is chosen; the arrow marks it."
     )
     return Table(headers, rows, caption)
 

@@ -1,10 +1,7 @@
-"""The choice of a function: the order by F-test within a family, the family by AIC.
-
-Order: as in `nested`, beginning with two parameters. Family: smallest D + 2 n_parameters among the
-orders that were chosen.
+"""The choice of a function, family and order at once: the smallest deviance, with a penalty for each parameter.
 
 References:
-    H. Akaike, IEEE Trans. Autom. Control 19 (1974) 716.
+    P. D. Dauncey et al., arXiv:1408.6865, section 4.
 """
 
 from __future__ import annotations
@@ -14,7 +11,7 @@ import logging
 
 from oddjet.analysis.statistics.background.functions import FAMILIES, MAX_PARAMETERS, make_function
 from oddjet.analysis.statistics.background.likelihood import Fitted, fit_function
-from oddjet.analysis.statistics.background.nested import Tried, add_parameters
+from oddjet.analysis.statistics.background.nested import PENALTY, Tried
 from oddjet.analysis.statistics.spectrum import Spectrum
 from oddjet.errors import FitError
 from oddjet.typing import Bools
@@ -22,8 +19,7 @@ from oddjet.typing import Bools
 __all__ = ["AUTO_FAMILIES", "choose_function"]
 
 AUTO_FAMILIES = ("dijet", "exppoly")
-"""What ``auto`` chooses from. It follows the data and stops where one parameter more does not pay;
-on a spectrum that needs several more at once it stops early, and its spurious signal is large."""
+"""What ``auto`` chooses from."""
 
 _log = logging.getLogger(__name__)
 
@@ -32,8 +28,7 @@ def choose_function(name: str, data: Spectrum, use: Bools) -> tuple[Fitted, tupl
     """Fit the named function, or choose one. Twice the upper edge is the mass that x = 1 stands for.
 
     Args:
-        name: ``auto`` (order in each of `AUTO_FAMILIES`, then family), a family (order within it) or one
-            function such as ``dijet3``.
+        name: ``auto`` (family and order, of `AUTO_FAMILIES`), a family (order within it) or one function such as ``dijet3``.
         data: The histogram.
         use: Bins that enter, shape (n_bins,).
 
@@ -56,19 +51,22 @@ def choose_function(name: str, data: Spectrum, use: Bools) -> tuple[Fitted, tupl
     tried: list[Tried] = []
     candidates: list[Fitted] = []
     for family in AUTO_FAMILIES if name == "auto" else (name,):
-        named = (family + "{}").format
-        best, attempts = add_parameters(
-            lambda number, named=named: fit(named(number)),  # type: ignore[misc]
-            range(2, MAX_PARAMETERS + 1),
-            name=named,
-        )
-        tried += attempts
-        candidates += [] if best is None else [best]
+        before: Fitted | None = None
+        for n in range(2, MAX_PARAMETERS + 1):
+            try:
+                fitted = fit(f"{family}{n}")
+            except FitError as error:
+                tried.append(Tried(f"{family}{n}", n, failure=str(error)))
+                before = None
+                continue
+            tried.append(Tried.from_fit(f"{family}{n}", n, fitted, before))
+            candidates.append(fitted)
+            before = fitted
     if not candidates:
         failures = "\n".join(f"  {attempt.name}: {attempt.failure}" for attempt in tried)
         msg = f"no function of '{name}' could be fitted to {int(use.sum())} bins:\n{failures}"
         raise FitError(msg)
-    chosen = min(candidates, key=lambda fit: fit.deviance + 2 * fit.function.n_parameters)
+    chosen = min(candidates, key=lambda fit: fit.deviance + PENALTY * fit.function.n_parameters)
     _log.info("background function %s chosen among %d fits", chosen.function.name, len(tried))
     return chosen, tuple(
         dataclasses.replace(attempt, chosen=attempt.name == chosen.function.name)

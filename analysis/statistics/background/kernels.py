@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oddjet.analysis.statistics.background.cholesky import compiled, factorise, solve
+from oddjet.analysis.statistics.background.nested import PENALTY
 from oddjet.typing import Floats, Ints
 
 __all__ = [
@@ -37,16 +38,12 @@ class Functions(NamedTuple):
         designs: ln f at the nodes of the quadrature is this times the parameters,
             (n_functions, n_nodes, 6); columns beyond a function's parameters are not used.
         n_parameters: Parameters of each function, (n_functions,).
-        families: Place of the first function of the family, (n_functions,).
-        thresholds: The F above which one parameter more is accepted, by degrees of freedom.
         log_weights: Logarithms of the nodes' weights, (n_nodes,); those of a bin add up to its width.
         begins: Where the nodes of each bin begin, and the end, (n_bins + 1,).
     """
 
     designs: Floats
     n_parameters: Ints
-    families: Ints
-    thresholds: Floats
     log_weights: Floats
     begins: Ints
 
@@ -91,7 +88,7 @@ class SignalFits(NamedTuple):
     Attributes:
         yields: Signal events; NaN where no fit is valid.
         errors: Their uncertainties.
-        gain: Deviance without signal minus that with it, ≥ 0, the same function in both.
+        gain: Penalised deviance without signal minus that with it, ≥ 0, the function chosen in each.
         deviance: The one with it.
         chosen: Which function was used, −1 where no fit is valid.
     """
@@ -280,60 +277,49 @@ def _predict(fit, q, factor):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _pays(before, deviance, ndf, thresholds):  # type: ignore[no-untyped-def]
-    """Whether one parameter more pays by the F-test; see `nested.f_test`."""
-    return max(before - deviance, 0.0) / (max(deviance, 1e-12) / ndf) > thresholds[ndf]
-
-
-@compiled
-def _fit_family(functions, family, fit, constant, starts, whole):  # type: ignore[no-untyped-def]
-    """Fit a family, the order chosen by F-test, until an order does not pay or cannot be fitted.
+def _fit_all(functions, fit, constant, starts, whole, results):  # type: ignore[no-untyped-def]
+    """Fit every function; the smallest deviance, with a penalty for each parameter, is chosen.
 
     `fit` has the bins and the signal, `constant` is the log-likelihood of their saturated model, fits
     begin at `starts`, and functions without a finite deviance in `whole` are left out. Without a
-    signal, starts move to the minima: the next window is nearly the same. Gives the function, −1 if no
-    fit is valid, its deviance, and what `_predict` gives.
+    signal, starts move to the minima: the next window is nearly the same. The rows of `results` are
+    filled: penalised deviance, infinite without a valid fit, and what `_predict` gives. Gives the
+    function, −1 if no fit is valid.
     """
     factor, q = np.empty((SIZE, SIZE)), np.empty(SIZE)
     n_signal = 1 if fit.signal.size > 0 else 0
-    held, deviance, number, variance = -1, np.inf, 0.0, 0.0
-    for g in range(functions.families.size):
-        if functions.families[g] != family:
-            continue
-        n = functions.n_parameters[g]
+    best = -1
+    for f in range(functions.n_parameters.size):
+        results[f, 0] = np.inf
+        n = functions.n_parameters[f]
         contents = (fit.counts, fit.given)
-        one = _fit_of(contents, functions, g, (fit.first, fit.stop), fit.signal)
-        n_bins = _enough(one, n + n_signal)
-        if n_bins == 0 or not np.isfinite(whole[g]):
-            break
-        _copy(starts[g], n, q)
+        one = _fit_of(contents, functions, f, (fit.first, fit.stop), fit.signal)
+        if _enough(one, n + n_signal) == 0 or not np.isfinite(whole[f]):
+            continue
+        _copy(starts[f], n, q)
         q[n] = 0.0
         value = _minimise(one, q, factor)
         if not np.isfinite(value):
-            break
+            continue
         if n_signal == 0:
-            _copy(q, n, starts[g])
-        new = 2.0 * (value + constant)
-        if held >= 0 and not _pays(deviance, new, n_bins - n - n_signal, functions.thresholds):
-            break
-        held, deviance = g, new
-        number, variance = _predict(one, q, factor)
-    return held, deviance, number, variance
+            _copy(q, n, starts[f])
+        results[f, 0] = 2.0 * (value + constant) + PENALTY * n
+        results[f, 1], results[f, 2] = _predict(one, q, factor)
+        if best < 0 or results[f, 0] < results[best, 0]:
+            best = f
+    return best
 
 
 @compiled
-def _choose(functions, fit, constant, starts, whole):  # type: ignore[no-untyped-def]
-    """Fit every family and choose by AIC; arguments and result as of `_fit_family`."""
-    chosen, best, number, variance = -1, np.inf, 0.0, 0.0
-    smallest = np.inf
-    for f in range(functions.families.size):
-        if functions.families[f] != f:  # not the first of its family
-            continue
-        held, deviance, size, spread = _fit_family(functions, f, fit, constant, starts, whole)
-        if held >= 0 and deviance + 2 * functions.n_parameters[held] < smallest:
-            smallest = deviance + 2 * functions.n_parameters[held]
-            chosen, best, number, variance = held, deviance, size, spread
-    return chosen, best, number, variance
+def _envelope(results, best):  # type: ignore[no-untyped-def]
+    """Variance by the profile over all functions: where the smallest penalised deviance has risen by 1."""
+    reach = np.sqrt(results[best, 2])
+    for f in range(results.shape[0]):
+        behind = results[f, 0] - results[best, 0]
+        if f != best and behind < 1.0:
+            distance = abs(results[f, 1] - results[best, 1])
+            reach = max(reach, distance + np.sqrt((1.0 - behind) * results[f, 2]))
+    return reach**2
 
 
 @compiled
@@ -344,7 +330,9 @@ def fit_windows(spectra, functions, windows, fits):  # type: ignore[no-untyped-d
     """
     firsts, stops = windows
     background, variance, deviance, chosen = fits
-    nothing, everything = np.empty(0), np.zeros(functions.families.size)
+    n_functions = functions.n_parameters.size
+    nothing, everything = np.empty(0), np.zeros(n_functions)
+    results = np.empty((n_functions, 3))
     for s in range(spectra.counts.shape[0]):
         saturated = spectra.saturated[s]
         total, near = saturated.sum(), spectra.parameters[s].copy()
@@ -352,22 +340,35 @@ def fit_windows(spectra, functions, windows, fits):  # type: ignore[no-untyped-d
             first, stop = firsts[w], stops[w]
             fit = _fit_of(_contents(spectra, s), functions, 0, (first, stop), nothing)
             constant = total - saturated[first:stop].sum()
-            held, least, size, spread = _choose(functions, fit, constant, near, everything)
-            if held >= 0:
-                chosen[s, w], deviance[s, w] = held, least
-                background[s, w], variance[s, w] = size, spread
+            best = _fit_all(functions, fit, constant, near, everything, results)
+            if best >= 0:
+                chosen[s, w] = best
+                deviance[s, w] = results[best, 0] - PENALTY * functions.n_parameters[best]
+                background[s, w], variance[s, w] = results[best, 1], _envelope(results, best)
 
 
 @compiled
 def fit_signals(spectra, functions, templates, fits):  # type: ignore[no-untyped-def]
-    """Fit every signal to `Spectra` that were fitted without one; the `SignalFits` are filled."""
+    """Fit every signal to `Spectra` that were fitted without one; the `SignalFits` are filled.
+
+    The function is chosen with the signal and without: discrete profiling, where there are several.
+    """
     yields, errors, gain, deviance, chosen = fits
+    n_functions = functions.n_parameters.size
+    results = np.empty((n_functions, 3))
     for s in range(spectra.counts.shape[0]):
         whole, starts = spectra.deviances[s], spectra.parameters[s]
         constant = spectra.saturated[s].sum()
         for t in range(templates.shape[0]):
             fit = _fit_of(_contents(spectra, s), functions, 0, (0, 0), templates[t])
-            held, least, size, variance = _choose(functions, fit, constant, starts, whole)
-            if held >= 0:
-                chosen[s, t], yields[s, t], errors[s, t] = held, size, np.sqrt(variance)
-                gain[s, t], deviance[s, t] = max(whole[held] - least, 0.0), least
+            best = _fit_all(functions, fit, constant, starts, whole, results)
+            if best >= 0:
+                without = np.inf
+                for f in range(n_functions):
+                    if np.isfinite(results[f, 0]):
+                        without = min(without, whole[f] + PENALTY * functions.n_parameters[f])
+                least = results[best, 0]
+                chosen[s, t], yields[s, t] = best, results[best, 1]
+                errors[s, t] = np.sqrt(_envelope(results, best))
+                gain[s, t] = max(without - least, 0.0)
+                deviance[s, t] = least - PENALTY * functions.n_parameters[best]

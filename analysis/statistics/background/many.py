@@ -8,8 +8,8 @@ The expectation of a bin is the integral of the function over it, as in `functio
 quadrature with fewer nodes where fewer are enough: two for bins that are narrow beside the slope, and never
 more than eight. So bins may have any widths.
 
-The function is chosen as in `choice`: order by F-test within a family, family by AIC, anew in every
-window of every spectrum.
+The function is chosen as in `choice`, the smallest deviance with a penalty for each parameter, anew in every
+window of every spectrum. Errors are those of the profile likelihood over all functions, and so is what a signal gains.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from oddjet.analysis.statistics.background import kernels
 from oddjet.analysis.statistics.background.choice import AUTO_FAMILIES
@@ -31,7 +30,6 @@ from oddjet.analysis.statistics.background.kernels import (
     Spectra,
     WindowFits,
 )
-from oddjet.analysis.statistics.background.nested import ALPHA
 from oddjet.analysis.statistics.background.quadrature import (
     Quadrature,
     make_quadrature,
@@ -100,15 +98,9 @@ class BatchModel:
             upper: Floats = np.linalg.qr(made.basis(centres) * weight[:, None])[1]
             basis = made.basis(nodes.masses)
             designs[index, :, : made.n_parameters] = np.linalg.solve(upper.T, basis.T).T
-        ndf = np.arange(centres.size + 1)
-        thresholds = np.full(ndf.size, np.inf)
-        thresholds[1:] = stats.f.isf(ALPHA, 1, ndf[1:])
-        families = [name.rstrip("0123456789") for name in names]
         functions = Functions(
             designs=designs,
             n_parameters=np.array([int(name[-1]) for name in names], dtype=np.int64),
-            families=np.array([families.index(family) for family in families], dtype=np.int64),
-            thresholds=thresholds,
             log_weights=np.log(nodes.weights),
             begins=nodes.begins,
         )

@@ -1,6 +1,6 @@
 """What the choice of a background function is worth in events: its bias under other truths.
 
-Families of functions, their orders chosen by F-test, and the transfer factor predict the window. The
+Families of functions, their orders chosen with a penalty, and the transfer factor predict the window. The
 first method that describes the sidebands is the central one. Each function that describes them is then
 taken as the truth: as many events as there are are drawn from it again and again, the central function is
 fitted beside the window, and the mean of what it predicts less what is true inside is its bias. The

@@ -1,4 +1,4 @@
-"""How many parameters: one more is accepted while it pays, by the F-test or by the likelihood ratio.
+"""How many parameters: one more is accepted while it pays, by the F-test or by the likelihood ratio; or a penalty for each.
 
 The F statistic is F = (D_n − D_(n+1)) / (D_(n+1) / ndf_(n+1)), D being the saturated-model deviance;
 one parameter more pays if its tail probability under F(1, ndf_(n+1)) is below `ALPHA`. The
@@ -6,8 +6,11 @@ likelihood-ratio probability of D_n − D_(n+1) under χ²(1) is recorded beside
 where few events are fitted: their dispersion is known, it is Poisson's, and the F-test takes it from
 empty bins, where the deviance is far below ndf.
 
+Where a test stops at the first parameter that does not pay, a spectrum that needs several more at once gets
+too few. So functions of a spectrum are compared all together, by their deviance and `PENALTY` for each parameter.
+
 References:
-    arXiv:1806.00843, section 6 (F-test).
+    arXiv:1806.00843, section 6 (F-test); P. D. Dauncey et al., arXiv:1408.6865, section 4 (the penalty).
 """
 
 from __future__ import annotations
@@ -20,10 +23,12 @@ from scipy import stats
 
 from oddjet.errors import FitError
 
-__all__ = ["ALPHA", "Nested", "Tried", "add_parameters", "f_test", "likelihood_ratio_test"]
+__all__ = ["ALPHA", "PENALTY", "Nested", "Tried", "add_parameters", "f_test", "likelihood_ratio_test"]
 
 ALPHA = 0.05
 """An extra parameter is accepted below this F-test probability."""
+PENALTY = 1.0
+"""What a parameter costs in deviance: the correction by the p-value, which is biased least (Akaike's is 2)."""
 
 
 class Nested(Protocol):

@@ -59,6 +59,7 @@ class ChannelScan:
         n_exceeding: Pseudo-experiments in which a window of this spectrum did as well as its best.
         rank: Place of its smallest local p among those of the pseudo-experiments, as a share.
         toy_min_p: Smallest local p of each pseudo-experiment in this spectrum, shape (n_toys,).
+        gated: Whether it is not counted in the global p, since the background does not describe it.
     """
 
     label: str
@@ -68,6 +69,7 @@ class ChannelScan:
     _: dataclasses.KW_ONLY
     rank: float
     toy_min_p: Floats
+    gated: bool = False
 
     @property
     def window(self) -> Window:
@@ -138,7 +140,7 @@ class ChannelScan:
     @property
     def flags(self) -> tuple[str, ...]:
         """What speaks against the p-values of the window, a sentence each; none where nothing does."""
-        return tuple(flag for flag in (self._poor_fit(), self._contradicted()) if flag)
+        return tuple(flag for flag in (self.poor_fit, self._contradicted()) if flag)
 
     def _number(self, column: str) -> int:
         """Pseudo-experiments behind a share (k + 1)/(n + 1)."""
@@ -147,7 +149,9 @@ class ChannelScan:
     def _share(self, column: str) -> str:
         return f"{self._number(column)} of {self.n_toys}"
 
-    def _poor_fit(self) -> str:
+    @property
+    def poor_fit(self) -> str:
+        """That the background does not describe what is beside the window; empty where it does."""
         p, toys = self.goodness_of_fit_p, self.goodness_of_fit_p_toys
         if np.isnan(p):
             return ""
@@ -159,7 +163,7 @@ class ChannelScan:
         return (
             f"{POOR_FIT}: the background beside {low:g}–{high:g} GeV does not describe the spectrum "
             f"(goodness of fit p = {p:.2g}; as bad in {as_bad} of {self.n_toys} pseudo-experiments), so "
-            "that no p-value of this spectrum is credible"
+            f"that no p-value of this spectrum is credible{', and the global p is without it' * self.gated}"
         )
 
     @property
@@ -206,7 +210,7 @@ class ChannelScan:
         names = (
             "observed", "expected", "expected_error", "excess", "has_excess", "local_p",
             "local_p_fixed_background", "local_p_toys", "local_significance", "spectrum_p", "rank",
-            "n_exceeding", "n_toys", "goodness_of_fit_p", "goodness_of_fit_p_toys",
+            "n_exceeding", "n_toys", "goodness_of_fit_p", "goodness_of_fit_p_toys", "gated",
         )  # fmt: skip
         return {
             "label": self.label,
@@ -225,7 +229,7 @@ class BumpHunt:
 
     Attributes:
         channels: The scan of each spectrum.
-        n_exceeding: Pseudo-experiments in which any spectrum had as small a rank as the best.
+        n_exceeding: Pseudo-experiments in which any spectrum that is counted had as small a rank as the best.
         n_toys: Pseudo-experiments; more than were asked for where they are cheap.
         widths: Narrowest and widest window [bins].
         background: How the background is known: ``fit beside each window``, ``signal plus
@@ -241,6 +245,8 @@ class BumpHunt:
         without_background: Ranges where a given background expects nothing [GeV], with the events that
             were seen there.
         not_tested: Spectra that the conditional hunt cannot test: no jet fails or passes.
+        spurious: What the function leaves of simulated background in each spectrum, a sentence each; empty where there
+            was none to fit.
     """
 
     channels: tuple[ChannelScan, ...]
@@ -256,6 +262,7 @@ class BumpHunt:
     unscanned: tuple[Window, ...] = ()
     without_background: tuple[tuple[Window, float], ...] = ()
     not_tested: tuple[str, ...] = ()
+    spurious: tuple[str, ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -280,7 +287,7 @@ class BumpHunt:
             for channel in self.channels
             if channel.table.n_failed
         ]
-        return tuple(notes)
+        return (*notes, *self.spurious)
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -294,8 +301,8 @@ class BumpHunt:
 
     @property
     def best(self) -> ChannelScan:
-        """The spectrum of the smallest rank; of equal ones, that of the smallest local p."""
-        return min(self.channels, key=lambda channel: (channel.rank, channel.local_p))
+        """The spectrum of the smallest rank, of those that are counted; of equal ones, that of the smallest local p."""
+        return min(self.channels, key=lambda channel: (channel.gated, channel.rank, channel.local_p))
 
     @property
     def window(self) -> Window:

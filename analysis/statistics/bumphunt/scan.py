@@ -11,7 +11,7 @@ References:
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -20,6 +20,7 @@ import numpy.typing as npt
 from oddjet.analysis.statistics.background.many import BatchModel
 from oddjet.analysis.statistics.background.signal import gaussian_fractions
 from oddjet.analysis.statistics.bumphunt.joint import JointTable
+from oddjet.analysis.statistics.bumphunt.misfit import misfits, with_misfits
 from oddjet.analysis.statistics.bumphunt.result import BumpHunt
 from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
 from oddjet.analysis.statistics.bumphunt.statistic import (
@@ -41,10 +42,35 @@ FEW = 25
 """Effective events around a bin below which all events of the background say it too."""
 
 
-def scan_table(table: JointTable, settings: ScanSettings, *, workers: int = 1) -> BumpHunt:
-    """Scan windows, or fit signals where the settings have a width: see the two functions below."""
+def scan_table(
+    table: JointTable,
+    settings: ScanSettings,
+    *,
+    simulated: Mapping[str, Spectrum] | None = None,
+    workers: int = 1,
+) -> BumpHunt:
+    """Scan windows, or fit signals where the settings have a width: see the two functions below.
+
+    Args:
+        table: Jets by mass and by which spectra they are in.
+        settings: Windows, function, pseudo-experiments.
+        simulated: Simulated background by label of a spectrum, that of all jets among them: what the function
+            does not follow of it is in all p-values, see `misfit`.
+        workers: Threads; the result does not depend on them.
+    """
     test = scan_jointly if settings.signal_width is None else scan_signals
-    return test(table, settings, workers=workers)
+    if not simulated:
+        return test(table, settings, workers=workers)
+    try:
+        left = misfits(table, settings.function, simulated)
+    except FitError as error:
+        notes: tuple[str, ...] = (f"the spurious signal is not known, and in no p-value: {error}",)
+        return dataclasses.replace(test(table, settings, workers=workers), spurious=notes)
+    result = test(with_misfits(table, left, settings.seed), settings, workers=workers)
+    windows = make_windows(table.edges, result.widths, sidebands=True)
+    model = BatchModel.make(settings.function, table.edges, table.counts.sum(axis=0))
+    notes = tuple(misfit.note(windows, model) for misfit in left)
+    return dataclasses.replace(result, spurious=notes)
 
 
 def scan_jointly(table: JointTable, settings: ScanSettings, *, workers: int = 1) -> BumpHunt:

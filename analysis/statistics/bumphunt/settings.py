@@ -21,8 +21,8 @@ class ScanSettings(Settings):
 
     Attributes:
         range: Lowest and highest mass used [GeV]; all bins if None.
-        function: Background function such as ``dijet4``; a family for its order chosen by F-test; or
-            ``auto`` for the family too.
+        function: Background function such as ``dijet4``; a family for its order chosen with a penalty
+            for each parameter; or ``auto`` for the family too.
         method: ``conditional`` compares jets that pass a cut with jets that fail it, ``function`` fits the
             function beside each window; ``auto`` takes the first after cuts on decorrelated scores.
         orders: Of the conditional hunt: lowest and highest order in mass of ln(pass/fail); more than the

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeAlias
 
@@ -101,22 +101,24 @@ def compare(
     toys = _Drawing(draw, statistic, tested, settings, workers).enough(smallest)
     n_toys = len(toys.smallest)
     places = ranks(np.vstack([smallest, toys.smallest]))
-    first = places[1:].min(axis=1)
-    n_exceeding = int(np.sum(first <= places[0].min() * SAME_RANK))
     exceeding = np.sum(toys.smallest <= smallest * SLACK, axis=0)
     shares = (toy_p(number, n_toys) for number in (toys.exceeding, toys.as_bad))
     tables = make_tables(statistic, tested, *shares)
-    best = int(np.lexsort((smallest, places[0]))[0])
+    channels = _gated(
+        ChannelScan(label, windows, int(number), n_toys, rank=float(place), toy_min_p=toy)
+        for label, windows, number, place, toy in zip(
+            table.labels, tables, exceeding, places[0], toys.smallest.T, strict=True
+        )
+    )
+    counted = np.array([not channel.gated for channel in channels])
+    first = places[1:, counted].min(axis=1)
+    n_exceeding = int(np.sum(first <= places[0, counted].min() * SAME_RANK))
+    best = int(np.lexsort((smallest, places[0], ~counted))[0])
     in_effect = max(1.0, float(np.mean(first <= FIRST_RANKS)) / FIRST_RANKS)
     beyond = extrapolate(float(smallest[best]), toys.smallest[:, best], in_effect)
     _log.info("bump hunt: local p %.3g, %d of %d toys", smallest[best], n_exceeding, n_toys)
     return BumpHunt(
-        channels=tuple(
-            ChannelScan(label, windows, int(number), n_toys, rank=float(place), toy_min_p=toy)
-            for label, windows, number, place, toy in zip(
-                table.labels, tables, exceeding, places[0], toys.smallest.T, strict=True
-            )
-        ),
+        channels=channels,
         n_exceeding=n_exceeding,
         n_toys=n_toys,
         seed=settings.seed,
@@ -127,6 +129,14 @@ def compare(
         n_toy_windows_without_fit=toys.n_failed,
         unscanned=statistic.windows.unreached if settings.windows is None else (),
     )
+
+
+def _gated(channels: Iterable[ChannelScan]) -> tuple[ChannelScan, ...]:
+    """Leave spectra that the background does not describe out of the global p, unless there is no other."""
+    scans = tuple(channels)
+    if all(scan.poor_fit for scan in scans):
+        return scans
+    return tuple(dataclasses.replace(scan, gated=bool(scan.poor_fit)) for scan in scans)
 
 
 def _refuse_untested(table: JointTable, local_p: Floats, function: str) -> None:

@@ -39,7 +39,7 @@ def test_help_names_every_command() -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_list_says_the_first_line_of_each_docstring(name: str) -> None:
     module = import_module(f"oddjet.analysis.cli.{COMMANDS[name].module}")
-    docstring = inspect.getdoc(getattr(module, name)) or ""
+    docstring = inspect.getdoc(getattr(module, name.replace(" ", "_of_"))) or ""
     assert COMMANDS[name].help == docstring.partition("\n")[0]
 
 

@@ -125,7 +125,7 @@ def test_injected_bump_is_recovered_because_its_window_is_masked() -> None:
         ("exppoly3", (-25.0, 18.0), 5e4),
     ],
 )
-def test_f_test_finds_the_order_of_a_known_truth(
+def test_the_penalty_finds_the_order_of_a_known_truth(
     name: str, shape: tuple[float, ...], total: float
 ) -> None:
     truth = spectrum(total, name, shape)
@@ -137,9 +137,32 @@ def test_f_test_finds_the_order_of_a_known_truth(
         ).fitted.function.n_parameters
         for _ in range(25)
     ]
-    # One parameter too many is taken in 5 % of toys by construction.
-    assert chosen.count(order) >= 20
     assert min(chosen) >= order
+    # Each parameter without meaning gains a χ² of one degree of freedom: how often do all of them stay below their cost?
+    gains = np.cumsum(np.random.default_rng(1).chisquare(1, (20_000, 6 - order)) - 1.0, axis=1)
+    share = np.mean(gains.max(axis=1) <= 0)
+    assert chosen.count(order) / 25 == pytest.approx(share, abs=3 * (share * (1 - share) / 25) ** 0.5)
+
+
+def test_the_choice_is_the_smallest_penalised_deviance() -> None:
+    counts = np.random.default_rng(7).poisson(spectrum(20_000)).astype(float)
+    fit = fit_sidebands((counts, EDGES), window=WINDOW)
+    names = [f"{family}{n}" for family in ("dijet", "exppoly") for n in range(2, 7)]
+    assert [attempt.name for attempt in fit.tried] == names
+    penalised = {}
+    for name in names:
+        single = fit_sidebands((counts, EDGES), window=WINDOW, function=name).fitted
+        penalised[name] = single.deviance + int(name[-1])
+    assert fit.name == min(penalised, key=lambda name: penalised[name])
+
+
+def test_a_spectrum_that_needs_several_parameters_more_gets_them() -> None:
+    """A test of one parameter after the other stops at two: the third gains nothing, the fourth very much."""
+    centres = 0.5 * (EDGES[:-1] + EDGES[1:])
+    x = (centres - centres.mean()) / np.ptp(centres) * 2
+    truth = 400 * np.exp(-1.5 * x + 0.8 * np.polynomial.Legendre.basis(5)(x))
+    data = Spectrum(EDGES, truth, truth, is_data=False)
+    assert fit_sidebands(data, window=WINDOW, function="exppoly").name == "exppoly6"
 
 
 def test_choice_is_recorded() -> None:

@@ -104,6 +104,35 @@ def test_the_choice_is_that_of_single_fits(scale: float) -> None:
     assert same >= 11
 
 
+def test_errors_and_gains_are_those_of_the_profile_over_all_functions() -> None:
+    """Single functions give penalised parabolas; their lower envelope, by a grid, gives the error, and what a signal gains."""
+    counts = spectra(2, seed=4)
+    names = [f"{family}{n}" for family in AUTO_FAMILIES for n in range(2, 7)]
+    shape = gaussian_fractions(EDGES, mass=140, width=10)
+    first, stop = np.array([18]), np.array([24])
+    several = BatchModel.make("auto", EDGES, TRUTH)
+    windows = several.fit_windows(counts, starts(several, 2), first, stop)
+    signals = several.fit_signals(counts, starts(several, 2), shape[None])
+    for s in range(2):
+        profiles, gains = [], []
+        for name in names:
+            model = BatchModel.make(name, EDGES, TRUTH)
+            one = model.fit_windows(counts[s : s + 1], starts(model, 1), first, stop)
+            values = [float(column[0, 0]) for column in one[:3]]
+            profiles.append((values[2] + int(name[-1]), values[0], values[1]))
+            with_signal = model.fit_signals(counts[s : s + 1], starts(model, 1), shape[None])
+            least = float(with_signal.deviance[0, 0]) + int(name[-1])
+            gains.append((least, least + float(with_signal.gain[0, 0])))
+        best = min(profiles)
+        grid = best[1] + np.sqrt(best[2]) * np.linspace(-6, 6, 24_001)
+        envelope = np.min([d + (grid - b) ** 2 / v for d, b, v in profiles], axis=0)
+        inside = grid[envelope < best[0] + 1.0]
+        reach = max(inside.max() - best[1], best[1] - inside.min())
+        assert windows.variance[s, 0] ** 0.5 == pytest.approx(reach, rel=5e-3)
+        gain = min(without for _, without in gains) - min(least for least, _ in gains)
+        assert signals.gain[s, 0] == pytest.approx(gain, abs=2e-3)
+
+
 @pytest.mark.parametrize("name", [f"{family}{n}" for family in AUTO_FAMILIES for n in range(2, 7)])
 def test_fits_in_unequal_bins_are_those_of_the_sidebands(name: str) -> None:
     truth = 2e7 * np.diff(-np.exp(-(UNEQUAL - 40) / 25) - 0.01 * np.exp(-(UNEQUAL - 40) / 60))

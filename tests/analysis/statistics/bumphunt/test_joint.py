@@ -86,7 +86,8 @@ def test_every_window_is_that_of_the_sideband_fit() -> None:
             fit = fit_sidebands((spectrum, EDGES), window=window)
             assert rows.function[row] == fit.name
             assert rows.expected[row] == pytest.approx(fit.predicted, rel=2e-3)
-            assert rows.expected_error[row] == pytest.approx(fit.predicted_error, rel=0.02)
+            # Other functions that are almost as good widen the error: see `test_many`.
+            assert rows.expected_error[row] > 0.98 * fit.predicted_error
             p = on_off_p(rows.observed[row], rows.expected[row], rows.expected_error[row] ** 2)
             assert rows.local_p[row] == pytest.approx(float(p), rel=1e-9)
 
