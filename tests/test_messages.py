@@ -260,11 +260,10 @@ def wrong_commands(message: Message) -> Iterator[str]:
     for command, rest in re.findall(r"\boddjet ([a-z][a-z-]*)([^`\n]*)", message.text):
         if command not in (*COMMANDS, *PROSE):
             yield f"oddjet {command}"
-        second = rest.split()[:1]
-        command = next((c for c in (" ".join((command, *second)), command) if c in COMMANDS), "")
-        if command:
+        words = (" ".join((command, *rest.split()[:1])), command)
+        for name in [word for word in words if word in COMMANDS][:1]:
             named = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", rest))
-            yield from (f"oddjet {command} {flag}" for flag in named - flags_of(command))
+            yield from (f"oddjet {name} {flag}" for flag in named - flags_of(name))
 
 
 def wrong_flags(message: Message) -> Iterator[str]:

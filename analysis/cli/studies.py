@@ -25,10 +25,10 @@ from oddjet.analysis.cli.results import print_result
 from oddjet.analysis.pipeline.steps import open_of_run
 from oddjet.analysis.report.write import write_section
 from oddjet.analysis.studies import describe_studies
-from oddjet.analysis.studies.benchmarks.cases import run_benchmarks
 from oddjet.analysis.studies.background.sources import read_truth
 from oddjet.analysis.studies.background.table import StudyOptions, study_background
 from oddjet.analysis.studies.background.truth import Cut
+from oddjet.analysis.studies.benchmarks.cases import run_benchmarks
 from oddjet.analysis.studies.jets import read_jets
 from oddjet.analysis.studies.reproduce import reproduce as reproduce_documents
 from oddjet.analysis.studies.run import detectors_with, run_study

@@ -23,7 +23,15 @@ from scipy import stats
 
 from oddjet.errors import FitError
 
-__all__ = ["ALPHA", "PENALTY", "Nested", "Tried", "add_parameters", "f_test", "likelihood_ratio_test"]
+__all__ = [
+    "ALPHA",
+    "PENALTY",
+    "Nested",
+    "Tried",
+    "add_parameters",
+    "f_test",
+    "likelihood_ratio_test",
+]
 
 ALPHA = 0.05
 """An extra parameter is accepted below this F-test probability."""

@@ -302,7 +302,9 @@ class BumpHunt:
     @property
     def best(self) -> ChannelScan:
         """The spectrum of the smallest rank, of those that are counted; of equal ones, that of the smallest local p."""
-        return min(self.channels, key=lambda channel: (channel.gated, channel.rank, channel.local_p))
+        return min(
+            self.channels, key=lambda channel: (channel.gated, channel.rank, channel.local_p)
+        )
 
     @property
     def window(self) -> Window:

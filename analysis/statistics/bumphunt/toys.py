@@ -114,8 +114,7 @@ def compare(
     first = places[1:, counted].min(axis=1)
     n_exceeding = int(np.sum(first <= places[0, counted].min() * SAME_RANK))
     best = int(np.lexsort((smallest, places[0], ~counted))[0])
-    in_effect = max(1.0, float(np.mean(first <= FIRST_RANKS)) / FIRST_RANKS)
-    beyond = extrapolate(float(smallest[best]), toys.smallest[:, best], in_effect)
+    beyond = extrapolate(float(smallest[best]), toys.smallest[:, best], _in_effect(first))
     _log.info("bump hunt: local p %.3g, %d of %d toys", smallest[best], n_exceeding, n_toys)
     return BumpHunt(
         channels=channels,
@@ -129,6 +128,11 @@ def compare(
         n_toy_windows_without_fit=toys.n_failed,
         unscanned=statistic.windows.unreached if settings.windows is None else (),
     )
+
+
+def _in_effect(first: Floats) -> float:
+    """How much more often any spectrum has a small rank than one alone, from the smallest of each pseudo-experiment."""
+    return max(1.0, float(np.mean(first <= FIRST_RANKS)) / FIRST_RANKS)
 
 
 def _gated(channels: Iterable[ChannelScan]) -> tuple[ChannelScan, ...]:

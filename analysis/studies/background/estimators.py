@@ -65,9 +65,7 @@ def _known_template(truth: Truth, mean: Floats, experiments: Experiments) -> Flo
     return np.asarray(z)
 
 
-def _function_beside(
-    function: str, truth: Truth, mean: Floats, experiments: Experiments
-) -> Floats:
+def _function_beside(function: str, truth: Truth, mean: Floats, experiments: Experiments) -> Floats:
     counts, bins = experiments.passed, truth.bins
     model, starts = _bound(function, truth, mean, len(experiments.passed))
     fits = model.fit_windows(counts, starts, np.array([bins.start]), np.array([bins.stop]))

@@ -147,9 +147,7 @@ def _follows(truth: Truth, efficiency: float) -> Floats:
     """Efficiency of a cut on a score of Gaussian copula with the mass, heavier jets passing more."""
     ranks = np.cumsum(truth.background) - 0.5 * truth.background
     cut = stats.norm.isf(efficiency)
-    return np.asarray(
-        stats.norm.sf((cut - RHO * stats.norm.ppf(ranks)) / np.sqrt(1.0 - RHO**2))
-    )
+    return np.asarray(stats.norm.sf((cut - RHO * stats.norm.ppf(ranks)) / np.sqrt(1.0 - RHO**2)))
 
 
 DISTORTIONS: dict[str, Callable[[Truth, float], Floats]] = {

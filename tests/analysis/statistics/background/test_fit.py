@@ -141,7 +141,9 @@ def test_the_penalty_finds_the_order_of_a_known_truth(
     # Each parameter without meaning gains a χ² of one degree of freedom: how often do all of them stay below their cost?
     gains = np.cumsum(np.random.default_rng(1).chisquare(1, (20_000, 6 - order)) - 1.0, axis=1)
     share = np.mean(gains.max(axis=1) <= 0)
-    assert chosen.count(order) / 25 == pytest.approx(share, abs=3 * (share * (1 - share) / 25) ** 0.5)
+    assert chosen.count(order) / 25 == pytest.approx(
+        share, abs=3 * (share * (1 - share) / 25) ** 0.5
+    )
 
 
 def test_the_choice_is_the_smallest_penalised_deviance() -> None:

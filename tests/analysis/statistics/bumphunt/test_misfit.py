@@ -55,7 +55,9 @@ def test_modes_hold_nothing_that_the_function_follows() -> None:
     basis = np.vander(X, 4)
     for mode in left.modes:
         weight = left.expected
-        followed = np.linalg.lstsq(basis * np.sqrt(weight)[:, None], mode * np.sqrt(weight), rcond=None)
+        followed = np.linalg.lstsq(
+            basis * np.sqrt(weight)[:, None], mode * np.sqrt(weight), rcond=None
+        )
         assert np.abs(basis @ followed[0]).max() < 0.05 * np.abs(left.modes).max() + 1e-9
 
 
