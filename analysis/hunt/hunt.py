@@ -7,6 +7,12 @@ import logging
 from collections.abc import Callable, Sequence
 
 from oddjet.analysis.config import HuntConfig
+from oddjet.analysis.hunt.calibration import (
+    PeakCalibration,
+    calibrate,
+    expected_peaks,
+    with_errors,
+)
 from oddjet.analysis.hunt.result import Hunt, WorkingPoint
 from oddjet.analysis.hunt.spectra import HuntedSpectra
 from oddjet.analysis.statistics.background.fit import fit_sidebands
@@ -56,9 +62,20 @@ def hunt(
     if window is not None:
         # Nothing that follows knows the counts in the window.
         joint = joint.hide(overlaps(joint.edges, window))
+    joint, peaks, peaks_problem = _with_peaks(joint, spectra, settings)
+    given = None if joint.given is None else joint.members @ joint.given.mean(axis=0)
     points = [
-        _fit_one(Spectrum(joint.edges, counts, blind_window=window), point, settings)
-        for point, counts in zip(spectra.points, joint.spectra, strict=True)
+        _fit_one(
+            Spectrum(
+                joint.edges,
+                counts,
+                blind_window=window,
+                given=None if given is None else given[place],
+            ),
+            spectra.points[place],
+            settings,
+        )
+        for place, counts in enumerate(joint.spectra)
     ]
     points = [_with_methods(point, points[0], settings, blinded=blinded) for point in points]
     bumps, check, problem = None, None, BLINDED
@@ -81,7 +98,28 @@ def hunt(
         cross_check=check,
         n_calibration=spectra.n_calibration,
         n_replicas=0 if joint.imprint is None else joint.imprint.n_replicas,
+        peaks=peaks,
+        peaks_problem=peaks_problem,
     )
+
+
+def _with_peaks(
+    joint: JointTable, spectra: HuntedSpectra, settings: HuntConfig
+) -> tuple[JointTable, PeakCalibration | None, str]:
+    """Find known peaks with the cuts on the main score, so that functions are fitted on top of them.
+
+    Where they cannot be found, as expected; and the reason.
+    """
+    if not joint.peaks:
+        return joint, None, ""
+    joint = with_errors(joint, settings.peaks)
+    main = [k for k, (score, _) in enumerate(spectra.points) if score in {"", spectra.scores[0]}]
+    try:
+        found = calibrate(joint, main, settings.peaks, settings.orders)
+    except FitError as error:
+        _log.warning("known peaks are taken as expected: %s", error)
+        return dataclasses.replace(joint, given=expected_peaks(joint)), None, str(error)
+    return dataclasses.replace(joint, given=found.found), found, ""
 
 
 def hunt_histogram(
@@ -140,12 +178,14 @@ def _with_methods(
     families = [name for name in FAMILIES if not settings.function.startswith(name)]
     window = settings.window if blinded else None
     failing = Spectrum(point.edges, everything.counts - point.counts, blind_window=window)
+    # A cut passes other shares of known peaks than of the rest, and the transfer factor knows of none.
+    with_failing = point.column and point.fit.data.given is None
     try:
         methods = compare_methods(
-            Spectrum(point.edges, point.counts, blind_window=window),
+            point.fit.data,
             window=settings.window,
             functions=(settings.function, *families),
-            failing=failing if point.column else None,
+            failing=failing if with_failing else None,
         )
     except FitError as error:
         _log.info("%s: methods are not compared: %s", point.name, error)

@@ -1,24 +1,18 @@
-"""Known peaks among the jets that are hunted in: templates by bin of pt and pattern of cuts, and how they may shift."""
+"""Known peaks among the jets that are hunted in: templates by bin of pt and pattern of cuts, out of histograms."""
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import numpy as np
 
-from oddjet.analysis.config import PeaksConfig
 from oddjet.analysis.hunt.result import spectrum_name
 from oddjet.analysis.statistics.bumphunt.joint import JointTable
 from oddjet.analysis.statistics.components import Component
-from oddjet.analysis.statistics.limits.templates import warp_template
 from oddjet.processors.histograms import HUNTED, PEAKS, Histograms, HistogramSettings
 from oddjet.typing import Floats
 
-__all__ = ["MASS_RESOLUTION", "MASS_SCALE", "joint_table", "with_errors"]
-
-MASS_SCALE, MASS_RESOLUTION = "jms", "jmr"
-"""Names of the nuisances, as CMS calls them."""
+__all__ = ["joint_table"]
 
 
 def joint_table(histograms: Histograms, filled: HistogramSettings) -> JointTable:
@@ -66,38 +60,3 @@ def _cells(table: Any, names: list[str], values: Floats) -> Floats:
     places = [names.index(name) for name in table.axes["pattern"]]
     cells[:, :, places] = values.transpose(0, 3, 1, 2)
     return cells.reshape(len(cells), -1, values.shape[2])
-
-
-def with_errors(table: JointTable, settings: PeaksConfig) -> JointTable:
-    """Give the peaks of a table the errors of their norms, and shifts of mass scale and resolution."""
-    if not table.peaks:
-        return table
-    shifts = {
-        MASS_SCALE: [{"scale": 1.0 + sign * settings.mass_scale} for sign in (-1, 1)],
-        MASS_RESOLUTION: [{"stretch": 1.0 + sign * settings.mass_resolution} for sign in (-1, 1)],
-    }
-    sizes = {MASS_SCALE: settings.mass_scale, MASS_RESOLUTION: settings.mass_resolution}
-    centres = 0.5 * (table.edges[1:] + table.edges[:-1])
-
-    def shifted(peak: Component, how: dict[str, float]) -> Floats:
-        total = float(peak.contents.sum())
-        mean = float(peak.contents.sum(axis=0) @ centres) / total if total > 0 else 0.0
-        return np.stack(
-            [warp_template(row, table.edges, mean=mean, **how) for row in peak.contents]
-        )
-
-    return dataclasses.replace(
-        table,
-        peaks=tuple(
-            dataclasses.replace(
-                peak,
-                constraint=settings.constraint(peak.name),
-                shifts={
-                    name: (shifted(peak, down), shifted(peak, up))
-                    for name, (down, up) in shifts.items()
-                    if sizes[name] > 0
-                },
-            )
-            for peak in table.peaks
-        ),
-    )

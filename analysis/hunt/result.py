@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from oddjet.analysis.hunt.calibration import PeakCalibration
 from oddjet.analysis.hunt.frozen import Frozen
 from oddjet.analysis.statistics.background.fit import BackgroundFit
 from oddjet.analysis.statistics.background.methods import MethodBias
@@ -101,6 +102,8 @@ class Hunt(Shown):
         n_calibration: Effective jets in the mass range that maps, or thresholds where there are none, were
             learned on; None where not known.
         n_replicas: Replicas of what was learned, after which pseudo-experiments were drawn; 0 where there are none.
+        peaks: Known peaks, as they were found; None without them.
+        peaks_problem: Why they are taken as expected instead; empty where they are not.
     """
 
     columns: tuple[str, ...]
@@ -114,6 +117,8 @@ class Hunt(Shown):
     cross_check: BumpHunt | None = None
     n_calibration: float | None = None
     n_replicas: int = 0
+    peaks: PeakCalibration | None = None
+    peaks_problem: str = ""
 
     @property
     def n_hunted(self) -> int:
@@ -219,6 +224,8 @@ class Hunt(Shown):
             "n_hunted": self.n_hunted,
             "n_calibration": self.n_calibration,
             "n_replicas": self.n_replicas,
+            "peaks": None if self.peaks is None else self.peaks.to_dict(),
+            "peaks_problem": self.peaks_problem,
             "caveats": list(self.sample.caveats),
             "blinded": self.blinded,
             "problem": self.problem,

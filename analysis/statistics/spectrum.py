@@ -52,6 +52,7 @@ class Spectrum:
         underflow: Content below the first edge.
         overflow: Content above the last edge.
         caveats: What was accepted of the files that it was filled from: every result repeats it.
+        given: Known peaks: events that are expected on top of what is smooth, shape (n_bins,); None without.
 
     Raises:
         FitError: Shapes do not fit, edges do not increase, the window lies outside the range or
@@ -68,6 +69,7 @@ class Spectrum:
     underflow: float = 0.0
     overflow: float = 0.0
     caveats: tuple[str, ...] = ()
+    given: Floats | None = None
 
     def __post_init__(self) -> None:
         counts = np.array(self.counts, dtype=np.float64)
@@ -201,6 +203,7 @@ class Spectrum:
             blind_window=hidden if hidden and hidden[0] < hidden[1] else None,
             counts=self.counts[first : last + 1],
             variances=None if self.variances is None else self.variances[first : last + 1],
+            given=None if self.given is None else self.given[first : last + 1],
             underflow=self.underflow + float(np.nansum(self.counts[:first])),
             overflow=self.overflow + float(np.nansum(self.counts[last + 1 :])),
         )

@@ -86,6 +86,9 @@ def _draw_counts(axes: Axes, fit: BackgroundFit, name: str | None) -> None:
         )
     fine = np.linspace(fit.edges[0], fit.edges[-1], 400)
     axes.plot(fine, fit.density(fine) * unit, color=BACKGROUND, label=f"fit: {fit.name}")
+    if fit.data.given is not None:
+        peaks = fit.expected / width * unit
+        axes.stairs(peaks, fit.edges, baseline=None, color=COLOURS[2], label="with known peaks")
     scaled, band = fit.expected / width * unit, fit.errors / width * unit
     axes.fill_between(
         centres, scaled - band, scaled + band, color=BACKGROUND, alpha=0.3, lw=0, label="fit ± 1σ"

@@ -52,7 +52,7 @@ class BackgroundFit(SidebandEstimate):
         return np.asarray(jacobian @ self.fitted.covariance @ jacobian.T)
 
     def density(self, mass: npt.ArrayLike) -> Floats:
-        """Expected events per GeV at some masses [GeV]."""
+        """Expected events per GeV at some masses [GeV], without known peaks."""
         return self.fitted.function(mass, self.fitted.parameters)
 
     def to_dict(self) -> dict[str, Any]:
@@ -100,7 +100,8 @@ def fit_sidebands(
         msg = f"no events in the {int(use.sum())} sideband bins: loosen the cut or add data"
         raise FitError(msg)
     fitted, tried = choose_function(function, data, use)
-    expected, jacobian = fitted.function.on(data.edges).expected_and_jacobian(fitted.parameters)
+    binned = fitted.function.on(data.edges, data.given)
+    expected, jacobian = binned.expected_and_jacobian(fitted.parameters)
     variance = np.einsum("bp,pq,bq->b", jacobian, fitted.covariance, jacobian)
     slope = jacobian[inside].sum(axis=0)
     return BackgroundFit(

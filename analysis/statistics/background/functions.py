@@ -123,9 +123,9 @@ class FallingFunction(ABC):
         """Density at masses [GeV] of any shape: events per GeV, in the same shape."""
         return self.combine(self.basis(mass), np.asarray(parameters, dtype=np.float64))
 
-    def on(self, edges: npt.ArrayLike) -> BinnedFunction:
-        """Bind the function to bins with the increasing edges [GeV], shape (n_bins + 1,)."""
-        return BinnedFunction(self, np.asarray(edges, dtype=np.float64))
+    def on(self, edges: npt.ArrayLike, given: Floats | None = None) -> BinnedFunction:
+        """Bind the function to bins with the increasing edges [GeV], shape (n_bins + 1,); see `BinnedFunction`."""
+        return BinnedFunction(self, np.asarray(edges, dtype=np.float64), given)
 
 
 class LogLinearFunction(FallingFunction):
@@ -289,10 +289,12 @@ class BinnedFunction:
 
     Attributes:
         edges: Bin edges, n_bins + 1 of them [GeV].
+        given: Events that are expected on top of the function, shape (n_bins,); none if None.
     """
 
     function: FallingFunction
     edges: Floats
+    given: Floats | None = None
 
     @cached_property
     def _quadrature(self) -> tuple[Floats, Floats]:
@@ -309,7 +311,8 @@ class BinnedFunction:
     def expected(self, parameters: Floats) -> Floats:
         """Expected events, shape (n_bins,), for parameters of shape (n_parameters,)."""
         basis, weights = self._quadrature
-        return np.asarray((weights * self.function.combine(basis, parameters)).sum(axis=1))
+        events = (weights * self.function.combine(basis, parameters)).sum(axis=1)
+        return np.asarray(events if self.given is None else events + self.given)
 
     def expected_and_jacobian(self, parameters: Floats) -> tuple[Floats, Floats]:
         """Expected events (n_bins,) and their derivatives (n_bins, n_parameters)."""

@@ -267,7 +267,7 @@ def _fit_log_linear(function: FallingFunction, data: Spectrum, use: Bools) -> Fi
     start = function.starting_values(data.edges, np.where(use, data.counts, np.nan))
     root = np.sqrt(np.maximum(counts, 0.5) / scale)
     rotation = rotation_of(function.basis(data.centres[use]) * root[:, None])
-    problem = Problem(counts, scale, use, function.on(data.edges), rotation, TINY)
+    problem = Problem(counts, scale, use, function.on(data.edges, data.given), rotation, TINY)
     q = descend(problem, np.asarray(np.linalg.solve(rotation, start), dtype=np.float64))
     try:
         fit = problem.minimum(q, name=function.name)
@@ -286,6 +286,12 @@ def _fit_log_linear(function: FallingFunction, data: Spectrum, use: Bools) -> Fi
 
 
 def _fit_positive(function: FallingFunction, data: Spectrum, use: Bools) -> Fitted:
+    if data.given is not None:
+        msg = (
+            f"known peaks can be given beside functions whose logarithm is linear (dijet, exppoly), not beside "
+            f"'{function.name}': use one of those"
+        )
+        raise FitError(msg)
     counts, scale = data.counts[use], data.weight_scale[use]
     design = function.on(data.edges).design
     coefficients = nonnegative_coefficients(counts, scale, design[use])

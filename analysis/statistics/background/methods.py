@@ -226,6 +226,8 @@ def _predictions(
     data, inside = central.data, np.flatnonzero(central.in_window)
     try:
         model = BatchModel.make(central.requested, data.edges, truth)
+        if data.given is not None:
+            model = dataclasses.replace(model, given=data.given[None])
     except ConfigError:  # its logarithm is not linear: no compiled fits
         model = None
     # Compiled fits are of numbers of events, and mask the window alone.

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from oddjet.analysis.config import HuntConfig, PeaksConfig
-from oddjet.analysis.hunt.peaks import MASS_RESOLUTION, MASS_SCALE, joint_table, with_errors
+from oddjet.analysis.hunt.calibration import MASS_RESOLUTION, MASS_SCALE, with_errors
+from oddjet.analysis.hunt.peaks import joint_table
 from oddjet.analysis.scores.sample import histogram_settings
 from oddjet.analysis.statistics.bumphunt.joint import JointTable
 from oddjet.analysis.statistics.components import Component
