@@ -121,6 +121,11 @@ class Hunt(Shown):
     peaks_problem: str = ""
 
     @property
+    def has_peaks(self) -> bool:
+        """Whether known peaks were expected."""
+        return self.peaks is not None or bool(self.peaks_problem)
+
+    @property
     def n_hunted(self) -> int:
         """Jets that are hunted in, before any cut on a score; without those of a blinded window."""
         return int(np.nansum(self.working_points[0].counts))

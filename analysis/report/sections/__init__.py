@@ -10,6 +10,7 @@ from oddjet.analysis.report.sections.injection import injection_section
 from oddjet.analysis.report.sections.ledger import ledger_section
 from oddjet.analysis.report.sections.limits import limits_section
 from oddjet.analysis.report.sections.mass import mass_section
+from oddjet.analysis.report.sections.peaks import peaks_section
 from oddjet.analysis.report.sections.provenance import provenance_section
 from oddjet.analysis.report.sections.quality import quality_section
 from oddjet.analysis.report.sections.scores import scores_section
@@ -29,6 +30,7 @@ __all__ = [
     "ledger_section",
     "limits_section",
     "mass_section",
+    "peaks_section",
     "provenance_section",
     "quality_section",
     "scores_section",

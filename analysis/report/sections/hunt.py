@@ -10,6 +10,7 @@ from oddjet.analysis.report.figures.bumps import p_value_scan, toy_statistics
 from oddjet.analysis.report.figures.fit import sideband_fit
 from oddjet.analysis.report.page import Cell, Picture, Section, Table, p_text
 from oddjet.analysis.report.sections.labels import mass_name, sample_label
+from oddjet.analysis.report.sections.peaks import peaks_section
 from oddjet.analysis.report.sections.scans import (
     SCANNED,
     beyond,
@@ -226,12 +227,19 @@ def scores_section(hunt: Hunt) -> Section:
         statements += scan.notes
     if (check := hunt.cross_check) is not None:
         statements.append(cross_check_text(check))
+    known = peaks_section(hunt)
+    if hunt.has_peaks:
+        statements += [f"known peaks: {text}" for text in known.statements]
     headers = ("cut", "jets", "fit", "χ² p", "window [GeV]", "local p", "p over its windows")
     return Section(
         title="Hunt",
         anchor="hunt",
         statements=tuple(statements),
-        warnings=(*hunt.sample.caveats, *(() if scan is None else scan.flags)),
+        warnings=(
+            *hunt.sample.caveats,
+            *(() if scan is None else scan.flags),
+            *(f"known peaks: {text}" for text in known.warnings),
+        ),
         tables=(Table(headers, tuple(hunt.rows()), f"{hunt.mass}: {hunt.tests}"),),
         pictures=(*fit_section(hunt).pictures, *bump_hunt_section(hunt).pictures),
         numbers=hunt.to_dict(),
