@@ -23,7 +23,7 @@ from oddjet.analysis.statistics.bumphunt.result import BumpHunt
 from oddjet.analysis.statistics.bumphunt.scan import scan, scan_table
 from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
 from oddjet.analysis.statistics.conditional.scan import scan_conditionally
-from oddjet.analysis.statistics.spectrum import Histogram, Spectrum, overlaps
+from oddjet.analysis.statistics.spectrum import Histogram, Spectrum, Window, overlaps
 from oddjet.errors import ConfigError, FitError
 from oddjet.typing import Floats
 
@@ -58,24 +58,14 @@ def hunt(
         )
         raise ConfigError(msg)
     window = settings.window if blinded else None
-    joint = spectra.joint
+    joint = with_errors(spectra.joint, settings.peaks)
     if window is not None:
         # Nothing that follows knows the counts in the window.
         joint = joint.hide(overlaps(joint.edges, window))
     joint, peaks, peaks_problem = _with_peaks(joint, spectra, settings)
-    given = None if joint.given is None else joint.members @ joint.given.mean(axis=0)
     points = [
-        _fit_one(
-            Spectrum(
-                joint.edges,
-                counts,
-                blind_window=window,
-                given=None if given is None else given[place],
-            ),
-            spectra.points[place],
-            settings,
-        )
-        for place, counts in enumerate(joint.spectra)
+        _fit_one(spectrum, point, settings)
+        for spectrum, point in zip(_spectra(joint, window), spectra.points, strict=True)
     ]
     points = [_with_methods(point, points[0], settings, blinded=blinded) for point in points]
     bumps, check, problem = None, None, BLINDED
@@ -112,14 +102,13 @@ def _with_peaks(
     """
     if not joint.peaks:
         return joint, None, ""
-    joint = with_errors(joint, settings.peaks)
     main = [k for k, (score, _) in enumerate(spectra.points) if score in {"", spectra.scores[0]}]
     try:
-        found = calibrate(joint, main, settings.peaks, settings.orders)
+        calibration = calibrate(joint, main, settings.peaks, settings.orders)
     except FitError as error:
         _log.warning("known peaks are taken as expected: %s", error)
         return dataclasses.replace(joint, given=expected_peaks(joint)), None, str(error)
-    return dataclasses.replace(joint, given=found.found), found, ""
+    return dataclasses.replace(joint, given=calibration.found), calibration, ""
 
 
 def hunt_histogram(
@@ -154,6 +143,17 @@ def hunt_histogram(
         msg = "a signal is fitted with a function of the background: give no --background"
         raise ConfigError(msg)
     return scan(histogram, background, settings, workers=workers)
+
+
+def _spectra(joint: JointTable, window: Window | None) -> list[Spectrum]:
+    """Take the spectra, with known peaks on top of which functions are fitted."""
+    given: Sequence[Floats | None] = [None] * len(joint.labels)
+    if joint.given is not None:
+        given = [*(joint.members @ joint.given.mean(axis=0))]
+    return [
+        Spectrum(joint.edges, counts, blind_window=window, given=own)
+        for counts, own in zip(joint.spectra, given, strict=True)
+    ]
 
 
 def _fit_one(spectrum: Spectrum, point: tuple[str, float], settings: HuntConfig) -> WorkingPoint:

@@ -59,14 +59,14 @@ def drawn_table(
 @functools.cache
 def templates() -> dict[str, tuple[Floats, Floats]]:
     """Expected jets of each peak by number of cuts that are passed, and Σw²."""
-    found = {}
+    made = {}
     for name, (*_, expected) in PEAKS.items():
         table = table_of(*peak_jets(name, N_SIMULATED, np.random.default_rng(99)), CUTS)
         weight = expected / N_SIMULATED
         cells = np.zeros((len(CUTS) + 1, table.edges.size - 1))
         cells[table.members[1:].sum(axis=0)] = table.counts
-        found[name] = (cells * weight, cells * weight**2)
-    return found
+        made[name] = (cells * weight, cells * weight**2)
+    return made
 
 
 def with_peaks(table: JointTable) -> JointTable:

@@ -10,17 +10,17 @@ __all__ = ["peaks_section"]
 
 def peaks_section(hunt: Hunt) -> Section:
     """Show known peaks as they were found; empty where none were expected."""
-    found = hunt.peaks
+    calibration = hunt.peaks
     rows: list[tuple[Cell, ...]] = []
-    for peak in () if found is None else found.peaks:
+    for peak in () if calibration is None else calibration.peaks:
         prior = "free" if peak.prior is None else f"± {100 * peak.prior:.3g} %"
         norm = f"{peak.norm:.3f} ± {peak.error:.3f}"
         rows.append((peak.name, peak.expected, peak.passing, prior, norm, round(peak.effective)))
     statements = []
-    if found is not None:
-        statements.append(found.sentence)
+    if calibration is not None:
+        statements.append(calibration.sentence)
         statements.append(
-            f"fitted with shares of order {found.order} in mass, goodness of fit p = {found.p_value:.2g}"
+            f"fitted with shares of order {calibration.order} in mass, goodness of fit p = {calibration.p_value:.2g}"
             + (", without the blinded window" if hunt.blinded else "")
         )
     headers = (
@@ -52,11 +52,11 @@ def peaks_section(hunt: Hunt) -> Section:
                 if hunt.peaks_problem
                 else []
             ),
-            *(() if found is None else found.doubts),
+            *(() if calibration is None else calibration.doubts),
         ),
         tables=(Table(headers, tuple(rows), caption),) if rows else (),
         numbers={
-            "peaks": None if found is None else found.to_dict(),
+            "peaks": None if calibration is None else calibration.to_dict(),
             "problem": hunt.peaks_problem,
         },
     )

@@ -30,9 +30,9 @@ def test_norms_scale_and_resolution_are_found_within_their_errors() -> None:
         table = with_errors(
             with_peaks(drawn_table(seed, masses=shoulder_masses, scale=1.01)), settings
         )
-        found = calibrate(table, PLACES, settings, (2, 4))
-        scale, error = found.shifts["mass scale"]
-        pulls.append([(p.norm - 1) / p.error for p in found.peaks] + [(scale - 1.01) / error])
+        calibration = calibrate(table, PLACES, settings, (2, 4))
+        scale, error = calibration.shifts["mass scale"]
+        pulls.append([(p.norm - 1) / p.error for p in calibration.peaks] + [(scale - 1.01) / error])
         assert error < 0.01
     values = np.array(pulls)
     assert np.abs(values.mean(axis=0)).max() < 4 / np.sqrt(16)
@@ -48,12 +48,16 @@ def test_norms_scale_and_resolution_are_found_within_their_errors() -> None:
 
 def test_what_is_known_beforehand_counts() -> None:
     settings = PeaksConfig(norms={"z": 0.01, "w": "free"})
-    found = calibrate(with_errors(with_peaks(drawn_table(1)), settings), PLACES, settings, (2, 4))
-    w, z, top = found.peaks
+    calibration = calibrate(
+        with_errors(with_peaks(drawn_table(1)), settings), PLACES, settings, (2, 4)
+    )
+    w, z, top = calibration.peaks
     assert (w.prior, z.prior, top.prior) == (None, 0.01, 0.2)
     assert z.error == pytest.approx(0.01, rel=0.1)
     assert abs(w.norm - 1) < 4 * w.error < 0.6
-    assert found.sentence.startswith(f"w at {w.norm:.2f} ± {w.error:.2f} of expectation, z at ")
+    assert calibration.sentence.startswith(
+        f"w at {w.norm:.2f} ± {w.error:.2f} of expectation, z at "
+    )
     assert w.expected == pytest.approx(PEAKS["w"][3], rel=0.01)
     assert 0.5 < w.passing / w.expected < 0.7  # of a cut of 20 %: 0.1 → 0.45, so 0.2 → 0.57
 
@@ -114,10 +118,10 @@ def test_peaks_that_cannot_be_found_are_taken_as_expected() -> None:
     table = with_errors(with_peaks(drawn_table(0)).select([0]), PeaksConfig())
     with pytest.raises(FitError, match="no cut on a score"):
         calibrate(table, [0], PeaksConfig(), (2, 4))
-    found = expected_peaks(table)
+    jets = expected_peaks(table)
     expected = sum(peak.contents for peak in table.peaks)
-    np.testing.assert_allclose(found.mean(axis=0), expected, atol=0.5)
-    spread = found.sum(axis=(1, 2)).std() / expected.sum()
+    np.testing.assert_allclose(jets.mean(axis=0), expected, atol=0.5)
+    spread = jets.sum(axis=(1, 2)).std() / expected.sum()
     norms = np.array([peak.contents.sum() for peak in table.peaks])
     assert spread == pytest.approx(0.2 * np.sqrt((norms**2).sum()) / norms.sum(), rel=0.3)
     with pytest.raises(FitError, match=r"hunt\.peaks\.norms"):
