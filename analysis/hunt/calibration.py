@@ -72,7 +72,7 @@ class PeakCalibration:
             those that are not free.
         order: Of the polynomial of mass in ln(share/failing share).
         p_value: Goodness of the fit, by χ².
-        found: Jets of all peaks by replicas of what was found, shape (n_replicas, n_patterns, n_bins), for what is
+        jets: Jets of all peaks by replicas of what was found, shape (n_replicas, n_patterns, n_bins), for what is
             smooth to be fitted on top of their mean.
     """
 
@@ -80,7 +80,7 @@ class PeakCalibration:
     shifts: dict[str, tuple[float, float]]
     order: int
     p_value: float
-    found: Floats
+    jets: Floats
 
     @property
     def sentence(self) -> str:
@@ -111,7 +111,7 @@ class PeakCalibration:
         """Every number but those by bin, ready for JSON."""
         told = {"sentence": self.sentence, "doubts": list(self.doubts)}
         numbers = {
-            f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "found"
+            f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "jets"
         }
         return {**numbers, "peaks": [dataclasses.asdict(peak) for peak in self.peaks], **told}
 
@@ -237,7 +237,7 @@ def _jets(
 
 
 def expected_peaks(table: JointTable) -> Floats:
-    """Peaks as they were expected, where they cannot be fitted: replicas as of `PeakCalibration.found`.
+    """Peaks as they were expected, where they cannot be fitted: replicas as of `PeakCalibration.jets`.
 
     Raises:
         FitError: A norm is free, so nothing is known of it.

@@ -108,7 +108,7 @@ def _with_peaks(
     except FitError as error:
         _log.warning("known peaks are taken as expected: %s", error)
         return dataclasses.replace(joint, given=expected_peaks(joint)), None, str(error)
-    return dataclasses.replace(joint, given=calibration.found), calibration, ""
+    return dataclasses.replace(joint, given=calibration.jets), calibration, ""
 
 
 def hunt_histogram(

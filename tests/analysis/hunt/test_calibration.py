@@ -111,7 +111,7 @@ def test_nothing_of_the_blinded_window_is_in_what_is_found() -> None:
     assert first is not None
     assert second is not None
     assert first.to_dict() == second.to_dict()
-    np.testing.assert_array_equal(first.found, second.found)
+    np.testing.assert_array_equal(first.jets, second.jets)
 
 
 def test_peaks_that_cannot_be_found_are_taken_as_expected() -> None:
