@@ -15,6 +15,7 @@ from oddjet.analysis.hunt.hunt import Hunt, hunt
 from oddjet.analysis.hunt.spectra import fill_spectra
 from oddjet.analysis.scores.columns import main_scores
 from oddjet.analysis.scores.sample import HuntSample, hunted_rows
+from oddjet.analysis.statistics.bumphunt.joint import JointTable
 from oddjet.datasets.jets import Jets
 from oddjet.errors import ConfigError, InputError
 from oddjet.ml import detector_class
@@ -100,6 +101,7 @@ class Passage:
         trained: The detector with its thresholds and maps.
         table: Scores, rank and mass of the jets that are hunted in, (n_jets,) each.
         hunts: Score that is cut on to the hunt with it: the decorrelated one first, then the raw one.
+        joint: The same to the spectra that are hunted in together.
         n_hunted: Jets that are hunted in.
         n_calibration: Jets, of those that a hunt would look at, that the maps were learned on, or the
             thresholds where there are no maps.
@@ -108,6 +110,7 @@ class Passage:
     trained: FoldedDetector
     table: Table
     hunts: Mapping[str, Hunt]
+    joint: Mapping[str, JointTable]
     n_hunted: int
     n_calibration: int
 
@@ -133,15 +136,16 @@ def take_through(chain: Chain, learning: Jets | Mapping[str, Jets], hunted: Jets
     replicas = replicas_of({chain.detector.key: trained})
     calibrating = samples["thresholds" if chain.decorrelation is None else "maps"]
     n_calibration = int(np.count_nonzero(hunted_rows(calibrating, chain.hunt)))
-    hunts = {}
+    hunts, joint = {}, {}
     for column in chain.columns(trained):
         spectra = fill_spectra(table, [column], sample, chain.hunt, replicas=replicas)
         spectra = dataclasses.replace(spectra, n_calibration=n_calibration)
-        hunts[column] = hunt(spectra, chain.hunt)
+        hunts[column], joint[column] = hunt(spectra, chain.hunt), spectra.joint
     return Passage(
         trained,
         table,
         hunts,
+        joint,
         int(np.count_nonzero(hunted_rows(hunted, chain.hunt))),
         n_calibration,
     )

@@ -22,7 +22,7 @@ __all__ = ["FILE", "InjectionResult", "PointSummary", "read_injection"]
 FILE = "injection.json"
 
 HEADERS = (
-    "signal", "cut", "significance [σ]", "global p", "signal kept", "background kept", "SIC",
+    "signal", "cut", "significance [σ]", "by functions [σ]", "with its shape [σ]", "global p", "signal kept", "background kept", "SIC",
     "net excess kept", "yield − true", "pull", "flagged",
 )  # fmt: skip
 
@@ -34,7 +34,10 @@ class PointSummary:
     Attributes:
         fraction: Signal jets over background jets, before the cut.
         background_efficiency: Of the cut; 1 before any.
-        significance: In the signal window, fixed beforehand, one entry a seed.
+        significance: In the signal window, fixed beforehand, one entry a seed: from jets that fail where the
+            hunt goes so, else from a function.
+        by_functions: The same from a function beside the window, where the hunt goes by jets that fail.
+        with_shape: Of a fit with the signal's own shape.
         global_p: Over all windows and cuts of the score, one entry a seed.
         signal_efficiency: Share of the injected signal in the window that passes, one a seed.
         window_efficiency: The same of the background.
@@ -51,6 +54,8 @@ class PointSummary:
     fraction: float
     background_efficiency: float
     significance: tuple[float, ...]
+    by_functions: tuple[float, ...]
+    with_shape: tuple[float, ...]
     global_p: tuple[float, ...]
     signal_efficiency: tuple[float, ...]
     window_efficiency: tuple[float, ...]
@@ -192,6 +197,12 @@ def _point(
         fraction=key[2],
         background_efficiency=-key[3],
         significance=values("window_significance"),
+        by_functions=tuple(
+            float(cut["by_functions"]["window_significance"])
+            for _, cut in cuts
+            if cut.get("by_functions", {}).get("window_significance") is not None
+        ),
+        with_shape=values("fit_significance"),
         global_p=tuple(float(s["global_p"]) for s, _ in cuts if s["global_p"] is not None),
         signal_efficiency=values("signal_efficiency_in_window"),
         window_efficiency=values("background_efficiency_in_window"),
@@ -208,6 +219,8 @@ def _row(point: PointSummary) -> tuple[str, ...]:
         f"{100 * point.fraction:g} %",
         "none" if cut == 1 else f"{100 * cut:g} %",
         _spread(point.significance, 1),
+        _spread(point.by_functions, 1),
+        _spread(point.with_shape, 1),
         "–" if not point.global_p else f"{np.median(point.global_p):.2g}",
         "–" if not point.signal_efficiency else f"{100 * np.mean(point.signal_efficiency):.0f} %",
         "–" if not point.window_efficiency else f"{100 * np.mean(point.window_efficiency):.1f} %",

@@ -15,7 +15,6 @@ from typing import Any
 
 import awkward as ak
 import numpy as np
-import numpy.typing as npt
 
 from oddjet.analysis.config import (
     ROLES,
@@ -25,32 +24,27 @@ from oddjet.analysis.config import (
     InjectionConfig,
     TrainingConfig,
 )
-from oddjet.analysis.hunt.hunt import Hunt, WorkingPoint
-from oddjet.analysis.injection.chain import Chain, Table, take_through
+from oddjet.analysis.injection.chain import Chain, take_through
+from oddjet.analysis.injection.cuts import Experiment, cuts_of
 from oddjet.analysis.injection.mixture import draw_mixture, left_out
 from oddjet.analysis.scores.learning import LearningSample, check_maps
 from oddjet.analysis.scores.sample import blinded_range, hunted_rows
-from oddjet.analysis.statistics.background.methods import WORST_P
-from oddjet.analysis.statistics.background.signal import fit_signal
-from oddjet.analysis.statistics.bumphunt.pvalues import on_off_p, significance
-from oddjet.analysis.statistics.bumphunt.result import POOR_FIT
 from oddjet.datasets.disk.checksums import Verify
 from oddjet.datasets.disk.digest import content_key, dependency_digest
 from oddjet.datasets.disk.numbers import jsonable
 from oddjet.datasets.folds import held_out
 from oddjet.datasets.jets import Jets
 from oddjet.datasets.skims.skim import Skim, open_skim
-from oddjet.errors import FitError
 from oddjet.ml import detector_class
 from oddjet.ml.decorrelation import DECORRELATIONS
-from oddjet.ml.score_names import ScoreName
 from oddjet.typing import Bools
 
-__all__ = ["InjectionTrial", "divided_jets", "net_excess_kept", "run_trial", "trial_key"]
+__all__ = ["InjectionTrial", "divided_jets", "run_trial", "trial_key"]
 
 CODE = (
     "oddjet.ml.folds",
     "oddjet.analysis.injection.chain",
+    "oddjet.analysis.injection.cuts",
     "oddjet.analysis.injection.mixture",
     "oddjet.analysis.injection.trial",
 )
@@ -161,33 +155,6 @@ def _jets(folder: Path, datasets: tuple[str, ...], verify: Verify) -> Jets:
     return _open(folder, verify).jets(datasets)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Experiment:
-    """The jets that are hunted in, and all that is known of them.
-
-    Attributes:
-        table: Their scores.
-        pure: Their scores with thresholds and maps learned without signal, the models the same.
-        use: Those that the hunt looks at.
-        is_signal: The injected ones.
-        signals: Scores of all simulated signal, for the shape that is fitted.
-    """
-
-    table: Table
-    pure: Table
-    use: Bools
-    is_signal: Bools
-    signals: Table
-    settings: HuntConfig
-
-    @property
-    def window(self) -> Bools:
-        """The jets in the signal window that the hunt looks at."""
-        mass = np.asarray(self.table[self.settings.mass], dtype=np.float64)
-        low, high = self.settings.window
-        return np.asarray(self.use & (mass >= low) & (mass < high))
-
-
 def _experiment(trial: InjectionTrial) -> dict[str, Any]:
     settings, chain = trial.hunt, trial.chain
     jets, learning = divided_jets(trial)
@@ -197,12 +164,13 @@ def _experiment(trial: InjectionTrial) -> dict[str, Any]:
     reference = chain.calibrate(passage.trained, pure) if taught else passage.trained
     signal = _jets(trial.skim, (trial.injection.signal,), trial.verify)
     signal = ak.to_packed(signal[hunted_rows(signal, settings)])
-    experiment = _Experiment(
+    experiment = Experiment(
         table=passage.table,
         pure=chain.score(jets, reference) if taught else passage.table,
         use=hunted_rows(jets, settings),
         is_signal=_is_signal(jets, trial),
         signals=chain.score(signal, passage.trained),
+        joint=passage.joint,
         settings=settings,
     )
     use, is_signal = experiment.use, experiment.is_signal
@@ -221,7 +189,7 @@ def _experiment(trial: InjectionTrial) -> dict[str, Any]:
                 "local_p": None if result.bump_hunt is None else result.bump_hunt.local_p,
                 "window": None if result.bump_hunt is None else result.bump_hunt.window,
                 "problem": result.problem,
-                "cuts": _cuts(experiment, result),
+                "cuts": cuts_of(experiment, result),
             }
             for column, result in passage.hunts.items()
         ],
@@ -258,113 +226,3 @@ def _mass(trial: InjectionTrial) -> str:
 
 def _is_signal(jets: Jets, trial: InjectionTrial) -> Bools:
     return np.asarray(np.asarray(ak.to_list(jets["dataset"])) == trial.injection.signal)
-
-
-def _cuts(experiment: _Experiment, result: Hunt) -> list[dict[str, Any]]:
-    """The effect of each cut on signal and background, and the fits after it.
-
-    The fitted signal has the shape of all simulated signal after the same cut: a cut may take away what
-    is in the tails.
-    """
-    table, settings, signals = experiment.table, experiment.settings, experiment.signals
-    use, is_signal, window = experiment.use, experiment.is_signal, experiment.window
-    column = ScoreName.find(result.column, table).cut
-    cuts = []
-    for point in result.main_points:
-        least = -np.log10(point.efficiency) if point.column else -np.inf
-        passed = np.asarray(table[column]) >= least
-        shape = np.histogram(
-            np.asarray(signals[settings.mass])[np.asarray(signals[column]) >= least], point.edges
-        )[0].astype(np.float64)
-        kept = {
-            name: _share(passed, window & which)
-            for name, which in (("signal", is_signal), ("background", ~is_signal))
-        }
-        cuts.append(
-            {
-                "background_efficiency": point.efficiency,
-                "n_jets": int(np.count_nonzero(use & passed)),
-                "n_signal": int(np.count_nonzero(use & passed & is_signal)),
-                "signal_efficiency_in_window": kept["signal"],
-                "background_efficiency_in_window": kept["background"],
-                "net_excess_kept": net_excess_kept(
-                    passed[window],
-                    np.asarray(experiment.pure[column])[window] >= least,
-                    is_signal[window],
-                ),
-                "flags": _flags(point),
-                **_in_window(point),
-                **_fitted(point, shape, settings),
-            }
-        )
-    return cuts
-
-
-def net_excess_kept(passed: Bools, passed_pure: Bools, is_signal: Bools) -> float | None:
-    """The share of a signal's excess that is left where signal was among what maps were learned on.
-
-    A map that saw signal raises its threshold there, and the background that no longer passes is missing
-    below the peak: kept = (S + B − B₀) / S₀, with S and B the signal and background jets that pass, and S₀ and B₀
-    those that would pass thresholds and maps of background alone.
-
-    Args:
-        passed: Whether each jet of the window passes, shape (n,).
-        passed_pure: The same with thresholds and maps of background alone.
-        is_signal: The injected jets.
-
-    Returns:
-        The share; None where no signal would pass.
-
-    >>> net_excess_kept(np.array([1, 1, 0]) > 0, np.array([1, 1, 1]) > 0, np.array([1, 1, 0]) > 0)
-    0.5
-    """
-    excess = int(np.count_nonzero(passed_pure & is_signal))
-    pure = int(np.count_nonzero(passed_pure & ~is_signal))
-    return (int(np.count_nonzero(passed)) - pure) / excess if excess else None
-
-
-def _share(passed: Bools, among: Bools) -> float | None:
-    n = int(np.count_nonzero(among))
-    return int(np.count_nonzero(passed & among)) / n if n else None
-
-
-def _flags(point: WorkingPoint) -> list[str]:
-    """What speaks against the p-values after a cut: those of the scan, and of the fit beside the window."""
-    flags = [] if point.scan is None else list(point.scan.flags)
-    if point.fit is not None and point.fit.p_value < WORST_P:
-        flags.append(
-            f"{POOR_FIT}: {point.fit.name} does not describe what is beside the signal window "
-            f"(goodness of fit p = {point.fit.p_value:.2g})"
-        )
-    return flags
-
-
-def _in_window(point: WorkingPoint) -> dict[str, Any]:
-    """The signal window, fixed beforehand, against the fit beside it."""
-    if point.fit is None or point.fit.observed is None:
-        return {"problem": point.problem}
-    fit, observed = point.fit, point.fit.observed
-    p = float(on_off_p(observed, fit.predicted, fit.predicted_error**2))
-    return {
-        "function": fit.name,
-        "goodness_of_fit_p": fit.p_value,
-        "observed": observed,
-        "expected": fit.predicted,
-        "expected_error": fit.predicted_error,
-        "window_p": p,
-        "window_significance": significance(p),
-    }
-
-
-def _fitted(
-    point: WorkingPoint, shape: npt.NDArray[np.float64], settings: HuntConfig
-) -> dict[str, Any]:
-    """The yield of a signal of known shape."""
-    if not shape.sum() > 0:
-        return {"yield_problem": "no simulated signal passes the cut"}
-    template = shape / shape.sum()
-    try:
-        fit = fit_signal((point.counts, point.edges), template=template, function=settings.function)
-    except FitError as error:
-        return {"yield_problem": str(error)}
-    return {"yield": fit.yield_, "yield_error": fit.error, "fit_significance": fit.significance}

@@ -19,7 +19,7 @@ def injection_section(result: InjectionResult, *, label: PlotLabel | None = None
         pictures.append(
             Picture(
                 partial(injected_significance, points, label=label),
-                f"{score}: significance in the signal window, from the fit beside it, against the "
+                f"{score}: significance in the signal window, from what is beside it, against the "
                 "injected fraction. One open marker a seed, the line is their mean.",
                 hint="a cut is worth it where its line lies above that of no cut, and the score can be "
                 "trusted where all lines begin near zero.",

@@ -11,8 +11,9 @@ import pytest
 from injected import SETTINGS, config
 
 from oddjet.analysis.injection.chain import take_through
+from oddjet.analysis.injection.cuts import net_excess_kept
 from oddjet.analysis.injection.run import plan_trials
-from oddjet.analysis.injection.trial import InjectionTrial, divided_jets, net_excess_kept, run_trial
+from oddjet.analysis.injection.trial import InjectionTrial, divided_jets, run_trial
 from oddjet.datasets.folds import held_out, jets_hash
 from oddjet.datasets.jets import Jets
 from oddjet.datasets.skims.skim import Skim
