@@ -31,17 +31,17 @@ def test_a_window_is_what_a_scan_says_of_it() -> None:
 
 
 def test_the_signal_that_was_put_in_is_found_and_none_without() -> None:
-    found, without = [], []
+    fitted, without = [], []
     for seed in range(12):
         cut = PassFail.of(toy_table(share=0.02, seed=seed), 1, (2, 4))
-        found.append(cut.signal(0.55 * SHAPE, 0.45 * SHAPE))
+        fitted.append(cut.signal(0.55 * SHAPE, 0.45 * SHAPE))
         empty = PassFail.of(toy_table(seed=100 + seed), 1, (2, 4))
         without.append(empty.signal(0.55 * SHAPE, 0.45 * SHAPE).significance)
-    pulls = [(signal.total - 150) / signal.error for signal in found]
+    pulls = [(signal.total - 150) / signal.error for signal in fitted]
     assert abs(np.mean(pulls)) < 3 / np.sqrt(12)
-    assert np.median([signal.significance for signal in found]) > 4.5
+    assert np.median([signal.significance for signal in fitted]) > 4.5
     assert np.max(without) < 3
-    assert {signal.order for signal in found} <= {2, 3, 4}
+    assert {signal.order for signal in fitted} <= {2, 3, 4}
 
 
 def test_the_order_follows_the_jets_and_no_further_than_allowed() -> None:
