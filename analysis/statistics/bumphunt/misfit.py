@@ -99,6 +99,18 @@ class Misfit:
         )
         return ratio[0], np.sqrt(np.nansum(ratio[1:] ** 2, axis=0))
 
+    def events(self, shape: Floats, model: BatchModel) -> float:
+        """Give the spurious signal of one shape, the error of the smooth template included [events].
+
+        Args:
+            shape: Fraction of the signal in each bin, shape (n_bins,).
+            model: The function.
+        """
+        spectra = self.expected * (1.0 + np.vstack([self.change, self.modes]))
+        starts = np.tile(model.start(self.expected), (len(spectra), 1, 1))
+        yields = model.fit_signals(spectra, starts, shape[None]).yields[:, 0]
+        return float(np.sqrt(np.nansum(yields**2)))
+
     def note(self, windows: Windows, model: BatchModel) -> str:
         """Say how large it is, and whether the function is accepted at `LIMIT`, the simulation's error included."""
         sizes, errors = self.spurious(windows, model)

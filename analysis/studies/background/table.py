@@ -61,7 +61,8 @@ class StudyOptions:
             look_up(ESTIMATORS, name, "estimator")
         for what, values, top in (
             ("jets", self.jets, 1e12),
-            ("efficiencies", self.cut, 1.0),
+            ("efficiencies", self.cut[1:], 1.0),
+            ("efficiencies of the background", self.cut[:1], 0.5),
             ("shares of signal", self.shares, 1.0),
         ):
             if not all(0.0 < value < top for value in values):
@@ -301,7 +302,7 @@ def _measure(truth: Truth, n_jets: float, estimator: str, options: StudyOptions)
         seen = z(truth.draw(n_jets, share * scale, cut, n, rng))
         medians[share] = (float(np.nanmedian(seen)) - mean) / width
         failed.append(np.isnan(seen))
-    first = Experiments(nothing.passed[:n], nothing.failed[:n])
+    first = Experiments(nothing.scores[:n])
     for name in DISTORTIONS:
         moved = z(truth.distorted(first, cut, name, rng)) - null[:n]
         error = float(np.nanstd(moved, ddof=1) / np.sqrt(n))

@@ -36,12 +36,32 @@ class Cut(NamedTuple):
     efficiency: float = 0.1
     kept: float = 0.55
 
+    @property
+    def ladder(self) -> tuple[float, ...]:
+        """Shares of the background at the edges of the score bins: cuts of twice, of once and of half the share."""
+        return (1.0, 2.0 * self.efficiency, self.efficiency, 0.5 * self.efficiency, 0.0)
+
+    @property
+    def signal(self) -> Floats:
+        """Shares of the signal in the score bins, (n_scores,): what passes is a power of what the background passes."""
+        power = np.log(self.kept) / np.log(self.efficiency)
+        return np.asarray(-np.diff(np.array(self.ladder) ** power))
+
 
 class Experiments(NamedTuple):
-    """Jets that pass and fail the cut; arrays of shape (n, n_bins)."""
+    """Jets by score bin, the cut between the second and the third, shape (n, n_scores, n_bins)."""
 
-    passed: Floats
-    failed: Floats
+    scores: Floats
+
+    @property
+    def passed(self) -> Floats:
+        """Jets that pass the cut, shape (n, n_bins)."""
+        return np.asarray(self.scores[:, 2:].sum(axis=1))
+
+    @property
+    def failed(self) -> Floats:
+        """Jets that fail it, shape (n, n_bins)."""
+        return np.asarray(self.scores[:, :2].sum(axis=1))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,26 +135,29 @@ class Truth:
             rng: Where chance comes from.
         """
         background, signal = n_jets * self.background, share * n_jets * self.signal
-        kept = background * cut.efficiency + signal * cut.kept
-        drawn = (
-            rng.poisson(mean, (n, background.size)) for mean in (kept, background + signal - kept)
-        )
-        return Experiments(*(counts.astype(np.float64) for counts in drawn))
+        means = np.outer(-np.diff(cut.ladder), background) + np.outer(cut.signal, signal)
+        return Experiments(rng.poisson(means, (n, *means.shape)).astype(np.float64))
 
     def distorted(
         self, given: Experiments, cut: Cut, distortion: str, rng: np.random.Generator
     ) -> Experiments:
-        """Give background after a cut whose efficiency follows the mass, and else the very same jets.
+        """Give background after cuts whose efficiency follows the mass, and else the very same jets.
 
-        Where fewer pass, some of those that did fail, and the other way round: so few experiments tell how far a mean
-        moves.
+        Where a score bin is to have fewer, some move to those that are to have more: so few experiments tell how far a
+        mean moves.
         """
-        wanted = DISTORTIONS[distortion](self, cut.efficiency)
-        passed, failed = (counts.astype(np.int64) for counts in given)
-        more = np.maximum(wanted - cut.efficiency, 0.0) / (1.0 - cut.efficiency)
-        fewer = np.maximum(cut.efficiency - wanted, 0.0) / cut.efficiency
-        moved = (rng.binomial(failed, more) - rng.binomial(passed, fewer)).astype(np.float64)
-        return Experiments(given.passed + moved, given.failed - moved)
+        follows = DISTORTIONS[distortion]
+        ones = np.ones(self.background.size)
+        edges = [ones, *(follows(self, share) for share in cut.ladder[1:-1]), 0.0 * ones]
+        before, after = -np.diff(cut.ladder)[:, None], -np.diff(edges, axis=0)
+        less = np.maximum(before - after, 0.0)
+        counts = given.scores.astype(np.int64)
+        moved = rng.binomial(counts, less / before)
+        wanted = np.swapaxes(np.maximum(after - before, 0.0), 0, 1)
+        wanted /= np.maximum(wanted.sum(axis=1, keepdims=True), 1e-300)
+        wanted[wanted.sum(axis=1) == 0, 0] = 1.0
+        come = np.swapaxes(rng.multinomial(moved.sum(axis=1), wanted), 1, 2)
+        return Experiments((counts - moved + come).astype(np.float64))
 
 
 def _straight(truth: Truth) -> Floats:

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from oddjet.analysis.statistics.background.many import BatchModel
+from oddjet.analysis.statistics.background.signal import fit_signal, gaussian_fractions
 from oddjet.analysis.statistics.background.smoothing import smooth
 from oddjet.analysis.statistics.bumphunt.joint import JointTable
 from oddjet.analysis.statistics.bumphunt.misfit import cut_template, misfits, with_misfits
@@ -48,6 +49,18 @@ def test_a_function_that_is_the_truth_leaves_what_statistics_leave_open() -> Non
         assert np.abs(size / error).max() < 3.0
         sizes[weight] = error.mean()
     assert sizes[1.0] / sizes[0.05] == pytest.approx(np.sqrt(20), rel=0.5)
+
+
+def test_spurious_events_are_those_of_the_single_fit() -> None:
+    signal = gaussian_fractions(EDGES, mass=140, width=12)
+    (left,) = misfits(table(5000, 1), "exppoly4", {"all jets": simulation(500_000, 1.0, wave=0.1)})
+    model = BatchModel.make("exppoly4", EDGES, shape(5000))
+    template = left.expected * (1 + left.change)
+    data = Spectrum(EDGES, template, template, is_data=False)
+    fit = fit_signal(data, template=signal, function="exppoly4")
+    # A hundred times as many simulated jets: their error is a tenth of that of the data.
+    assert left.events(signal, model) == pytest.approx(np.hypot(fit.yield_, 0.1 * fit.error), rel=0.1)
+    assert abs(fit.yield_) > 5
 
 
 def test_modes_hold_nothing_that_the_function_follows() -> None:

@@ -103,7 +103,7 @@ def test_what_is_not_safe_says_why(changes: dict[str, object], problem: str | No
 
 def test_the_study_names_what_is_safe() -> None:
     names = ("known, template", "exppoly3, template", "conditional 2, template")
-    options = StudyOptions(jets=(7500.0,), shares=(0.02,), estimators=names, n_experiments=60)
+    options = StudyOptions(jets=(7500.0,), shares=(0.02,), estimators=names, n_experiments=150)
     study = study_background([built_in("qcd")], options)
     known, short, conditional = study.measured
     assert known.medians[0.02] > short.medians[0.02] > 0

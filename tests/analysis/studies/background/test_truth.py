@@ -48,11 +48,19 @@ def test_a_distorted_cut_moves_jets_and_makes_none(name: str) -> None:
     rng = np.random.default_rng(2)
     given = truth.draw(50_000, 0.0, CUT, 200, rng)
     moved = truth.distorted(given, CUT, name, rng)
-    np.testing.assert_array_equal(moved.passed + moved.failed, given.passed + given.failed)
-    assert min(moved.passed.min(), moved.failed.min()) >= 0
-    share = moved.passed.sum(axis=0) / (moved.passed + moved.failed).sum(axis=0)
-    error = np.sqrt(0.1 * 0.9 / given.passed.sum(axis=0) * 0.1)
-    assert (np.abs(share - DISTORTIONS[name](truth, 0.1)) < 4.5 * error).all()
+    np.testing.assert_array_equal(moved.scores.sum(axis=1), given.scores.sum(axis=1))
+    assert moved.scores.min() >= 0
+    jets = moved.scores.sum(axis=(0, 1))
+    for first, share in enumerate((0.2, 0.1, 0.05), 1):
+        seen = moved.scores[:, first:].sum(axis=(0, 1)) / jets
+        error = np.sqrt(share * (1 - share) / jets)
+        assert (np.abs(seen - DISTORTIONS[name](truth, share)) < 4.5 * error).all()
+
+
+def test_score_bins_add_up_to_the_cut() -> None:
+    assert CUT.signal.sum() == pytest.approx(1)
+    assert CUT.signal[2:].sum() == pytest.approx(0.55)
+    assert CUT.signal[3] / 0.05 > CUT.signal[2] / 0.05 > CUT.signal[1] / 0.1 > CUT.signal[0] / 0.8
 
 
 def test_the_correlated_cut_is_that_of_a_gaussian_copula() -> None:
