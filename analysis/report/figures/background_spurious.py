@@ -23,7 +23,7 @@ def spurious_against_mass(
 ) -> Figure:
     """Draw N_spur/σ with the band of σ_MC, and the limits that decide."""
     figure, axes = draw.new_axes()
-    best = sorted(tests, key=lambda test: test.worst.excess)[:MOST]
+    best = sorted(tests, key=lambda test: test.worst.bound)[:MOST]
     largest = 1.0
     for number, test in enumerate(best):
         points = [point for point in test.points if not point.failure]

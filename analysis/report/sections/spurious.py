@@ -21,7 +21,7 @@ def spurious_section(study: SpuriousStudy, *, background: str) -> Section:
         "Worst mass [GeV]",
         "N_spur/σ",
         "σ_MC/σ",
-        "(|N_spur| − σ_MC)/σ",
+        "(|N_spur| + σ_MC)/σ",
         "Accepted",
     )
     label = PlotLabel(right=f"{background}, {study.n_data:g} jets")
@@ -52,5 +52,5 @@ def _row(test: SpuriousSignal) -> tuple[Cell, ...]:
     numbers = ("fit failed", "–", "–")
     if not worst.failure:
         ratio, mc = worst.ratio, worst.sigma_mc / worst.sigma
-        numbers = (f"{ratio:+.2f}", f"{mc:.2f}", f"{worst.excess:.2f}")
-    return (test.function, f"{worst.mass:.0f}", *numbers, "yes" if test.accepted else "no")
+        numbers = (f"{ratio:+.2f}", f"{mc:.2f}", f"{worst.bound:.2f}")
+    return (test.function, f"{worst.mass:.0f}", *numbers, test.verdict)

@@ -40,6 +40,9 @@ __all__ = [
 ]
 
 
+FAR_OFF = 2.0
+"""Variances this much off those of the Fisher information are wrong where contents are met to a deviance of `MET`."""
+MET = 1e-6
 NEWTON_STEPS = 30
 TINY = 1e-12
 FLOOR = 1e-2
@@ -175,10 +178,16 @@ class Problem:
     def minimum(self, start: Floats, *, name: str) -> FitResult:
         """Minimise from rotated parameters; those of the result are rotated back. See `minimise`."""
         fit = minimise(self.value, self.gradient, start, n_bins=int(self.use.sum()), name=name)
+        covariance = fit.covariance
+        # Where the contents are met exactly, differences of the gradient are rounding, and so is the covariance.
+        exact = np.linalg.pinv(self.gradient_and_hessian(fit.parameters)[1], hermitian=True)
+        ratio = np.diag(covariance) / np.maximum(np.diag(exact), 1e-300)
+        if np.any((ratio > FAR_OFF) | (ratio < 1.0 / FAR_OFF)) and fit.deviance < MET:
+            covariance = exact
         return dataclasses.replace(
             fit,
             parameters=self.rotation @ fit.parameters,
-            covariance=self.rotation @ fit.covariance @ self.rotation.T,
+            covariance=self.rotation @ covariance @ self.rotation.T,
         )
 
 

@@ -37,7 +37,7 @@ class SpuriousStudy:
     def accepted(self) -> tuple[SpuriousSignal, ...]:
         """Functions that are accepted, fewest parameters first."""
         good = [test for test in self.tests if test.accepted]
-        return tuple(sorted(good, key=lambda test: (int(test.function[-1]), test.worst.excess)))
+        return tuple(sorted(good, key=lambda test: (int(test.function[-1]), test.worst.bound)))
 
     def to_dict(self) -> dict[str, Any]:
         """Every number, ready for JSON."""

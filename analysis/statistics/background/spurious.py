@@ -3,8 +3,8 @@
 A background-only template at the luminosity of the data is fitted with signal and background at
 every mass. What comes out is N_spur; σ is the uncertainty of the yield that data of this
 luminosity would have; σ_MC is what the simulation's own statistics do to N_spur, from the
-covariance of the template. A function is accepted if |N_spur| − σ_MC < 0.3 σ at every mass.
-With N_MC ≥ 100 N_data σ_MC is at most σ/10, and the subtraction hardly matters.
+covariance of the template. A function is accepted if |N_spur| + σ_MC < 0.3 σ at every mass. It is refused if
+|N_spur| − σ_MC is above that; in between, the simulation is too small to tell. With N_MC ≥ 100 N_data σ_MC is at most σ/10.
 
 References:
     ATLAS, H → γγ: arXiv:1802.04146, section 6.2; ATL-PHYS-PUB-2020-028, sections 3 and 4.
@@ -36,7 +36,7 @@ __all__ = [
 
 
 LIMIT = 0.3
-"""|N_spur| − σ_MC must stay below so many σ."""
+"""|N_spur| + σ_MC must stay below so many σ."""
 ENOUGH = 100.0
 """Events of the simulation for one of the data that are enough."""
 
@@ -68,11 +68,18 @@ class SpuriousPoint:
         return self.n_spurious / self.sigma
 
     @property
-    def excess(self) -> float:
-        """(|N_spur| − σ_MC) / σ: what the criterion looks at; infinite where the fit failed."""
+    def bound(self) -> float:
+        """(|N_spur| + σ_MC) / σ: what the criterion looks at; infinite where the fit failed."""
         if self.failure:
             return float("inf")
-        return (abs(self.n_spurious) - self.sigma_mc) / self.sigma
+        return (abs(self.n_spurious) + self.sigma_mc) / self.sigma
+
+    @property
+    def too_few(self) -> bool:
+        """Whether the simulation's statistics alone keep the function from being accepted here."""
+        return bool(
+            self.bound >= LIMIT and abs(self.n_spurious) - self.sigma_mc < LIMIT * self.sigma
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,17 +99,23 @@ class SpuriousSignal:
 
     @property
     def worst(self) -> SpuriousPoint:
-        """The mass with the largest (|N_spur| − σ_MC) / σ."""
-        return max(self.points, key=lambda point: point.excess)
+        """The mass with the largest (|N_spur| + σ_MC) / σ."""
+        return max(self.points, key=lambda point: point.bound)
 
     @property
     def accepted(self) -> bool:
         """Whether every mass was fitted and stays below the limit."""
-        return self.worst.excess < LIMIT
+        return self.worst.bound < LIMIT
+
+    @property
+    def verdict(self) -> str:
+        """Whether it is accepted, in a word or two: simulation that is too small to tell is named."""
+        undecided = not self.accepted and all(p.bound < LIMIT or p.too_few for p in self.points)
+        return "yes" if self.accepted else "too few simulated" if undecided else "no"
 
     @property
     def accepted_without_mc_error(self) -> bool:
-        """Whether |N_spur| < limit × σ everywhere, nothing being subtracted."""
+        """Whether |N_spur| < limit × σ everywhere, the simulation's error left out."""
         return all(not p.failure and abs(p.ratio) < LIMIT for p in self.points)
 
     @property
@@ -121,16 +134,17 @@ class SpuriousSignal:
             "function": self.function,
             "accepted": self.accepted,
             "accepted_without_mc_error": self.accepted_without_mc_error,
-            "criterion": f"|N_spur| - sigma_mc < {LIMIT:g} sigma at every mass",
+            "verdict": self.verdict,
+            "criterion": f"|N_spur| + sigma_mc < {LIMIT:g} sigma at every mass",
             "limit": LIMIT,
             "worst_mass": self.worst.mass,
-            "worst_excess": self.worst.excess,
+            "worst_bound": self.worst.bound,
             "largest_n_spurious": self.systematic,
             "n_data": self.n_data,
             "n_effective": self.n_effective,
             "has_enough_simulation": self.has_enough_simulation,
             "points": [
-                {**dataclasses.asdict(p), "ratio": p.ratio, "excess": p.excess} for p in self.points
+                {**dataclasses.asdict(p), "ratio": p.ratio, "bound": p.bound} for p in self.points
             ],
         }
 
@@ -203,7 +217,7 @@ def spurious_signal(
         msg = "the spurious-signal test was given no masses"
         raise FitError(msg)
     test = SpuriousSignal(function, tuple(points), float(data.counts.sum()), n_effective)
-    _log.info("%s: worst (|N_spur| - sigma_mc)/sigma %.3g", function, test.worst.excess)
+    _log.info("%s: worst (|N_spur| + sigma_mc)/sigma %.3g", function, test.worst.bound)
     return test
 
 

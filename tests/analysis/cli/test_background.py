@@ -47,11 +47,11 @@ def test_leading_jets_enter_with_their_weights() -> None:
 def test_table_json_and_figure_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background, "open_of_run", lambda _folder: FewJets())
     arguments = ["spurious", "skim", "-o", str(tmp_path / "out"), "--background", "qcd"]
-    arguments += ["--function", "exppoly2", "--function", "bernstein2", "--jets", "2000"]
+    arguments += ["--function", "exppoly2", "--function", "bernstein2", "--jets", "200"]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     written = json.loads((tmp_path / "out" / "spurious.json").read_text())
-    assert written["n_data"] == 2000
+    assert written["n_data"] == 200
     # Jets fall as an exponential, which exppoly2 is and a straight line is not.
     assert written["accepted"] == ["exppoly2"]
     assert (tmp_path / "out" / "spurious.png").stat().st_size > 5000

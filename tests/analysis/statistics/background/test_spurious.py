@@ -37,6 +37,10 @@ def test_true_function_makes_no_spurious_signal_and_a_wrong_one_does() -> None:
     right, wrong = test(function="dijet3"), test(function="exppoly2")
     assert right.accepted
     assert max(abs(p.ratio) for p in right.points) < 0.01
+    # Contents that are met exactly have errors all the same: a Gaussian on this many jets, all parameters free.
+    assert [p.sigma for p in right.points] == pytest.approx(
+        [p.sigma for p in wrong.points], rel=0.5
+    )
     assert not wrong.accepted
     assert wrong.to_dict()["worst_mass"] == wrong.worst.mass
 
@@ -97,7 +101,7 @@ def test_smooth_template_of_a_noiseless_spectrum_is_the_spectrum() -> None:
 
 
 def test_the_default_function_passes_on_a_smoothed_template_of_large_simulation() -> None:
-    """Issue: |N_spur| − σ_MC < 0.3 σ at every mass for a spectrum that is known to be falling."""
+    """|N_spur| + σ_MC < 0.3 σ at every mass for a spectrum that is known to be falling."""
     counts = np.random.default_rng(23).poisson(falling(1.1e6)).astype(float)
     study = study_functions(
         Spectrum(EDGES, counts, counts), n_data=10_000, functions=[DEFAULT, "bernstein2"]
@@ -105,6 +109,19 @@ def test_the_default_function_passes_on_a_smoothed_template_of_large_simulation(
     assert [test.function for test in study.accepted] == [DEFAULT]
     assert study.tests[0].has_enough_simulation
     assert study.to_dict()["accepted"] == [DEFAULT]
+    assert study.tests[0].verdict == "yes"
+    assert study.tests[1].verdict == "no"
+
+
+def test_simulation_that_is_too_small_to_tell_accepts_nothing() -> None:
+    """The true function with as many simulated events as data: its error is as large as theirs."""
+    truth = falling(20_000)
+    test = functools.partial(spurious_signal, (truth, EDGES), function="dijet3", width=width)
+    few, many = test(masses=MASSES, covariance=truth), test(masses=MASSES, covariance=truth / 100)
+    assert (few.accepted, few.verdict) == (False, "too few simulated")
+    assert few.accepted_without_mc_error
+    assert few.worst.bound == pytest.approx(abs(few.worst.ratio) + 1.0, rel=0.02)
+    assert (many.accepted, many.verdict) == (True, "yes")
 
 
 def test_masses_are_two_widths_from_the_ends() -> None:

@@ -59,7 +59,9 @@ def test_spurious_events_are_those_of_the_single_fit() -> None:
     data = Spectrum(EDGES, template, template, is_data=False)
     fit = fit_signal(data, template=signal, function="exppoly4")
     # A hundred times as many simulated jets: their error is a tenth of that of the data.
-    assert left.events(signal, model) == pytest.approx(np.hypot(fit.yield_, 0.1 * fit.error), rel=0.1)
+    assert left.events(signal, model) == pytest.approx(
+        np.hypot(fit.yield_, 0.1 * fit.error), rel=0.1
+    )
     assert abs(fit.yield_) > 5
 
 

@@ -60,7 +60,11 @@ def function_p(
             made = table_of(truth, simulated * n_jets, 10_000 + seed)
             known = {
                 label: Spectrum(
-                    truth.edges, counts / simulated, counts / simulated**2, name=label, is_data=False
+                    truth.edges,
+                    counts / simulated,
+                    counts / simulated**2,
+                    name=label,
+                    is_data=False,
                 )
                 for label, counts in zip(made.labels, made.spectra, strict=True)
             }
