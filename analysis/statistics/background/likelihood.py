@@ -178,12 +178,12 @@ class Problem:
     def minimum(self, start: Floats, *, name: str) -> FitResult:
         """Minimise from rotated parameters; those of the result are rotated back. See `minimise`."""
         fit = minimise(self.value, self.gradient, start, n_bins=int(self.use.sum()), name=name)
-        covariance = fit.covariance
+        covariance: Floats = fit.covariance
         # Where the contents are met exactly, differences of the gradient are rounding, and so is the covariance.
         exact = np.linalg.pinv(self.gradient_and_hessian(fit.parameters)[1], hermitian=True)
         ratio = np.diag(covariance) / np.maximum(np.diag(exact), 1e-300)
         if np.any((ratio > FAR_OFF) | (ratio < 1.0 / FAR_OFF)) and fit.deviance < MET:
-            covariance = exact
+            covariance = np.asarray(exact, dtype=np.float64)
         return dataclasses.replace(
             fit,
             parameters=self.rotation @ fit.parameters,
