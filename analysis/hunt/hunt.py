@@ -76,7 +76,7 @@ def hunt(
             wanted or (settings.method == "auto" and spectra.decorrelated)
         ) and spectra.tested != ():
             check = bumps
-            bumps, problem = _try(lambda: scan_conditionally(joint, settings, workers=workers))
+            bumps, problem = _scan_passing(joint, settings, workers, spectra)
     return Hunt(
         spectra.scores,
         spectra.mass,
@@ -213,6 +213,16 @@ def _scan(
         return None, "no scan: no spectrum could be fitted"
     table, simulated = joint.select(fitted).checked(), spectra.simulated
     return _try(lambda: scan_table(table, settings, simulated=simulated, workers=workers))
+
+
+def _scan_passing(
+    joint: JointTable, settings: HuntConfig, workers: int, spectra: HuntedSpectra
+) -> tuple[BumpHunt | None, str]:
+    """Compare jets that pass with jets that fail, after single cuts and in score bins."""
+    ladders, tested = spectra.ladders, spectra.tested
+    return _try(
+        lambda: scan_conditionally(joint, settings, ladders=ladders, tested=tested, workers=workers)
+    )
 
 
 def _try(scanned: Callable[[], BumpHunt]) -> tuple[BumpHunt | None, str]:

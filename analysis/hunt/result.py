@@ -16,7 +16,7 @@ from oddjet.analysis.statistics.bumphunt.result import BumpHunt, ChannelScan
 from oddjet.processors.sample import HuntSample
 from oddjet.shown import Shown
 
-__all__ = ["Hunt", "WorkingPoint", "spectrum_name"]
+__all__ = ["Hunt", "WorkingPoint", "score_bins_name", "spectrum_name"]
 
 
 def spectrum_name(score: str, efficiency: float) -> str:
@@ -30,6 +30,11 @@ def spectrum_name(score: str, efficiency: float) -> str:
     ('kmeans_min_d, 10 % background', 'all jets')
     """
     return f"{score}, {_cut_name(efficiency)}" if score else "all jets"
+
+
+def score_bins_name(score: str) -> str:
+    """How the score bins between all cuts on a score are called, which are tested together."""
+    return f"{score}, score bins"
 
 
 def _cut_name(efficiency: float) -> str:
@@ -187,6 +192,13 @@ class Hunt(Shown):
         return (frozen.describe(), f"{tested}; both stages together p = {frozen.together(p):.3g}")
 
     @property
+    def joint_scans(self) -> tuple[ChannelScan, ...]:
+        """Scans of several cuts together: of the score bins between them."""
+        names = {point.name for point in self.working_points}
+        channels = () if self.bump_hunt is None else self.bump_hunt.channels
+        return tuple(channel for channel in channels if channel.label not in names)
+
+    @property
     def tests(self) -> str:
         """How windows were tested, in a few words."""
         return "not scanned" if self.bump_hunt is None else self.bump_hunt.background
@@ -202,10 +214,8 @@ class Hunt(Shown):
                 why = point.problem or self.problem or "not tested"
                 rows.append((point.name, jets, *shape, why, "–", "–"))
                 continue
-            window = f"{scan.window[0]:g}–{scan.window[1]:g}" if scan.has_excess else "no excess"
-            bound = "≤ " if scan.n_exceeding == 0 else ""
-            p_values = (f"{scan.local_p:.2g}", f"{bound}{scan.spectrum_p:.2g}")
-            rows.append((point.name, jets, *shape, window, *p_values))
+            rows.append((point.name, jets, *shape, *_scan_cells(scan)))
+        rows += [(scan.label, "–", "–", "–", *_scan_cells(scan)) for scan in self.joint_scans]
         return rows
 
     def _stages_dict(self) -> dict[str, Any] | None:
@@ -238,4 +248,12 @@ class Hunt(Shown):
             **({} if scan is None else scan),
             "cross_check": check,
             "working_points": [point.to_dict() for point in self.working_points],
+            "score_bins": [channel.to_dict() for channel in self.joint_scans],
         }
+
+
+def _scan_cells(scan: ChannelScan) -> tuple[str, str, str]:
+    """Best window, local p and the p over all windows of a scan, for tables."""
+    window = f"{scan.window[0]:g}–{scan.window[1]:g}" if scan.has_excess else "no excess"
+    bound = "≤ " if scan.n_exceeding == 0 else ""
+    return window, f"{scan.local_p:.2g}", f"{bound}{scan.spectrum_p:.2g}"

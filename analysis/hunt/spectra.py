@@ -14,7 +14,7 @@ import numpy as np
 from oddjet.analysis.config import HuntConfig
 from oddjet.analysis.hunt.imprint import make_imprint
 from oddjet.analysis.hunt.peaks import joint_table
-from oddjet.analysis.hunt.result import spectrum_name
+from oddjet.analysis.hunt.result import score_bins_name, spectrum_name
 from oddjet.analysis.scores.sample import HuntSample, histogram_settings
 from oddjet.analysis.statistics.bumphunt.joint import JointTable
 from oddjet.analysis.statistics.spectrum import Spectrum, Window, overlaps
@@ -72,20 +72,31 @@ class HuntedSpectra:
     n_calibration: float | None = None
     simulated: Mapping[str, Spectrum] = dataclasses.field(default_factory=dict)
 
+    @property
+    def ladders(self) -> dict[str, list[int]]:
+        """Places of the cuts on each score that has more than one, by the name of its score bins."""
+        ladders: dict[str, list[int]] = {}
+        for place, (score, _) in enumerate(self.points):
+            if score:
+                ladders.setdefault(score_bins_name(score), []).append(place)
+        return {name: places for name, places in ladders.items() if len(places) > 1}
+
     def only(self, labels: Collection[str]) -> HuntedSpectra:
         """Take these spectra alone to be scanned; that of all jets stays beside them.
 
         Args:
-            labels: Names of spectra, see `spectrum_name`.
+            labels: Names of spectra and score bins, see `spectrum_name` and `score_bins_name`.
 
         Raises:
             ConfigError: There is no such spectrum.
         """
         names = [spectrum_name(*point) for point in self.points]
-        if unknown := [label for label in labels if label not in names]:
-            msg = f"no spectrum {unknown[0]!r} to test: there are {', '.join(names)}"
+        ladders = self.ladders
+        if unknown := [label for label in labels if label not in {*names, *ladders}]:
+            msg = f"no spectrum {unknown[0]!r} to test: there are {', '.join((*names, *ladders))}"
             raise ConfigError(msg)
-        kept = [i for i, name in enumerate(names) if i == 0 or name in labels]
+        inside = {place for label in labels for place in ladders.get(label, ())}
+        kept = [i for i, name in enumerate(names) if i == 0 or name in labels or i in inside]
         points = tuple(self.points[i] for i in kept)
         return dataclasses.replace(
             self, points=points, joint=self.joint.select(kept), tested=tuple(labels)

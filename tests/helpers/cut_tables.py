@@ -8,6 +8,7 @@ import numpy as np
 from scipy import stats
 
 from oddjet.analysis.statistics.bumphunt.joint import JointTable
+from oddjet.analysis.statistics.components import Component
 from oddjet.typing import Floats
 
 EDGES = np.linspace(40.0, 240.0, 41)
@@ -94,3 +95,56 @@ def toy_table(
     own = rng.random(mass.size) if survivals is None else survivals(rng, mass)
     survival = np.concatenate([own, rng.random(signals.size) ** KEEP])
     return table_of(np.concatenate([mass, signals]), survival, cuts)
+
+
+def wide_peak(rng: np.random.Generator, n: int) -> Floats:
+    """A known peak, as of W bosons."""
+    return rng.normal(85, 9, n)
+
+
+def peaked_table(
+    n: int = 7500,
+    seed: int = 1,
+    cuts: Sequence[float] = (0.2, 0.1, 0.05),
+    *,
+    share: float = 0.07,
+    expected: float = 1.0,
+    constraint: float | None = None,
+    scale: float = 1.0,
+    regions: int = 1,
+    signal: float = 0.0,
+) -> JointTable:
+    """The joint table of n jets, of signal, and of a known peak that a score prefers a little, which the table knows of.
+
+    The peak's norm is `share` · n jets over what is expected, its mass is `scale` of what is expected, and a shift of
+    2 % is a standard deviation. Jets are in `regions` pt bins by lot, half as many in each as in the one before.
+    """
+    rng = np.random.default_rng([11, seed])
+    parts = [(masses_of(rng, count), rng.random(count) ** power) for masses_of, count, power in (
+        (gamma_masses, n, 1.0),
+        (wide_peak, rng.poisson(share * n), 1.5),
+        (peak, rng.poisson(signal * n), KEEP),
+    )]  # fmt: skip
+    parts[1] = (scale * parts[1][0], parts[1][1])
+    mass, survival = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    odds = 0.5 ** np.arange(regions)
+    region = rng.choice(regions, mass.size, p=odds / odds.sum())
+    tables = [table_of(mass[region == r], survival[region == r], cuts) for r in range(regions)]
+    many = np.random.default_rng(12)
+    masses, survivals = wide_peak(many, 200_000), many.random(200_000) ** 1.5
+    contents = [
+        share * n / expected / 200_000 * table_of(factor * masses, survivals, cuts).counts
+        for factor in (1.0, 0.98, 1.02)
+    ]
+    weights = np.repeat(odds / odds.sum(), len(contents[0]))[:, None]
+    middle, low, high = (weights * np.tile(own, (regions, 1)) for own in contents)
+    known = Component("w", middle, constraint=constraint, shifts={"jms": (low, high)})
+    return JointTable(
+        tables[0].labels,
+        EDGES,
+        np.hstack([table.members for table in tables]),
+        np.vstack([table.counts for table in tables]),
+        regions=tuple(f"pt {r}" for r in range(regions)),
+        region_of=np.repeat(np.arange(regions), len(contents[0])),
+        peaks=(known,) if share else (),
+    )

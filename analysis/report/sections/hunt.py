@@ -181,10 +181,11 @@ def bump_hunt_section(hunt: Hunt) -> Section:
     if scan is not None:
         tables = [scan_table(scan, SCANNED)]
         pictures = [
-            _scan_picture(hunt, point, point.scan, scan)
+            _scan_picture(hunt, point.scan, scan)
             for point in hunt.working_points
             if point.scan is not None and _is_shown(hunt, point, scan)
         ]
+        pictures += [_scan_picture(hunt, channel, scan) for channel in hunt.joint_scans]
         pictures.append(_toys_picture(hunt, scan))
         warnings += scan.flags
         if hunt.cross_check is not None:
@@ -251,15 +252,15 @@ def _is_shown(hunt: Hunt, point: WorkingPoint, scan: BumpHunt) -> bool:
     return point in hunt.main_points or point.name == scan.best.label
 
 
-def _scan_picture(hunt: Hunt, point: WorkingPoint, channel: ChannelScan, scan: BumpHunt) -> Picture:
+def _scan_picture(hunt: Hunt, channel: ChannelScan, scan: BumpHunt) -> Picture:
     axis, label = mass_name(hunt.mass), sample_label(hunt.sample)
     return Picture(
         partial(p_value_scan, channel, scan, axis_label=axis, label=label),
-        f"{point.name}: local p of every window, a bar from its lower to its upper end; on the right "
+        f"{channel.label}: local p of every window, a bar from its lower to its upper end; on the right "
         "the global p it is worth after everything that was scanned. Red is the most improbable one.",
         hint="a real bump pulls many overlapping windows down together, like an icicle; "
         "a fluctuation is one narrow bar.",
-        alt=f"Local p-values, {point.name}",
+        alt=f"Local p-values, {channel.label}",
     )
 
 

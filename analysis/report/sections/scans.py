@@ -32,7 +32,10 @@ HOW_CONDITIONAL = (
     "polynomial in ln(pass/fail), fitted to everything beside each window, in the data and again in every "
     "pseudo-experiment; more passing jets in the window than that share of all jets there are an excess. "
     "Pseudo-experiments keep the number of jets in each mass bin and draw again which cuts each of them "
-    "passes, so no function of the mass spectrum is needed."
+    "passes, so no function of the mass spectrum is needed. The score bins between several cuts on one score are "
+    "tested together as well, for an excess over the background that rises with the score, whatever its rise; seen "
+    "and expected are then of the bins at the top in which it is largest. Bins of pt are fitted with shares of their "
+    "own, and what is seen in them is added up."
 )
 
 

@@ -34,7 +34,7 @@ from oddjet.analysis.statistics.spectrum import Histogram, Spectrum, overlaps
 from oddjet.errors import ConfigError, FitError
 from oddjet.typing import Bools, Floats
 
-__all__ = ["scan", "scan_jointly", "scan_signals", "scan_table", "signal_ladder"]
+__all__ = ["cores", "scan", "scan_jointly", "scan_signals", "scan_table", "signal_ladder"]
 
 AROUND = 3
 """Bins on either side whose events of a given background say how heavy its events may be as well."""
@@ -93,7 +93,15 @@ def scan_jointly(table: JointTable, settings: ScanSettings, *, workers: int = 1)
     model, expected, starts = _null(table, settings.function)
     statistic = FittedBeside(model, windows, starts).with_calibration(table.members @ expected)
     draw, background = partial(table.draw, expected), "fit beside each window"
-    return compare(table, statistic, draw, settings, background=background, workers=workers)
+    return compare(
+        table.labels,
+        table.spectra,
+        statistic,
+        draw,
+        settings,
+        background=background,
+        workers=workers,
+    )
 
 
 def scan_signals(
@@ -123,7 +131,15 @@ def scan_signals(
     spans = (int(windows.widths.min()), int(windows.widths.max()))
     settings = settings.model_copy(update={"widths": spans})
     draw, background = partial(table.draw, expected), "signal plus background"
-    return compare(table, statistic, draw, settings, background=background, workers=workers)
+    return compare(
+        table.labels,
+        table.spectra,
+        statistic,
+        draw,
+        settings,
+        background=background,
+        workers=workers,
+    )
 
 
 def scan(
@@ -169,7 +185,9 @@ def scan(
     statistic = GivenBackground.make(windows, expected, weight, seen)
     settings = settings.model_copy(update={"function": ""})
     draw = partial(table.draw, statistic.null[None, None])
-    result = compare(table, statistic, draw, settings, background="given", workers=workers)
+    result = compare(
+        table.labels, table.spectra, statistic, draw, settings, background="given", workers=workers
+    )
     empty = ranges(edges, (expected == 0) & ((weight == 0) | closed) & ~hidden)
     return dataclasses.replace(
         result,
@@ -247,7 +265,7 @@ def signal_ladder(
         )
         raise ConfigError(msg)
     shapes = np.stack([gaussian_fractions(edges, mass=mass, width=width) for mass in masses])
-    windows = _cores(edges, shapes)
+    windows = cores(edges, shapes)
     if settings.windows is None:
         return windows, shapes
     wanted = make_windows(edges, settings.widths, only=settings.windows)
@@ -256,7 +274,7 @@ def signal_ladder(
     return windows.select(kept), shapes[kept]
 
 
-def _cores(edges: Floats, shapes: Floats) -> Windows:
+def cores(edges: Floats, shapes: Floats) -> Windows:
     """The shortest run of bins around the peak of each signal that holds two thirds of it."""
     firsts, stops = [], []
     for shape in shapes:

@@ -27,6 +27,8 @@ class ScanSettings(Settings):
             function beside each window; ``auto`` takes the first after cuts on decorrelated scores.
         orders: Of the conditional hunt: lowest and highest order in mass of ln(pass/fail); more than the
             lowest where the likelihood asks for it.
+        score_bins: Of the conditional hunt: test the score bins between all cuts on a score together as well, for an
+            excess that rises with the score.
         widths: Narrowest and widest window [bins].
         windows: These windows alone, which begin and end at edges of bins [GeV]; all of `widths` if None.
         signal_width: Standard deviation of a Gaussian signal that is fitted at every bin edge instead
@@ -41,6 +43,7 @@ class ScanSettings(Settings):
     function: Name = DEFAULT
     method: Literal["auto", "conditional", "function"] = "auto"
     orders: tuple[Order, Order] = (2, 4)
+    score_bins: bool = True
     widths: tuple[Bins, Bins] = (2, 8)
     windows: tuple[tuple[float, float], ...] | None = Field(
         default=None, min_length=1, max_length=1000

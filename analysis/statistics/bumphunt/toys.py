@@ -15,7 +15,6 @@ from typing import TypeAlias
 
 import numpy as np
 
-from oddjet.analysis.statistics.bumphunt.joint import JointTable
 from oddjet.analysis.statistics.bumphunt.pvalues import toy_p
 from oddjet.analysis.statistics.bumphunt.ranks import SLACK, extrapolate, ranks
 from oddjet.analysis.statistics.bumphunt.result import BumpHunt, ChannelScan
@@ -27,7 +26,7 @@ from oddjet.typing import Floats
 __all__ = ["Draw", "compare"]
 
 Draw: TypeAlias = Callable[[int, np.random.Generator], Floats]
-"""Draws a number of pseudo-experiments: contents of the shape (n, n_spectra, n_bins)."""
+"""Draws a number of pseudo-experiments: contents of the shape (n, n_contents, n_bins)."""
 
 FITS_AT_ONCE = 50_000
 """Windows of spectra that are fitted in one block: memory stays small, and blocks run side by side."""
@@ -69,7 +68,8 @@ class _Toys:
 
 
 def compare(
-    table: JointTable,
+    labels: Sequence[str],
+    contents: Floats,
     statistic: Statistic,
     draw: Draw,
     settings: ScanSettings,
@@ -80,7 +80,8 @@ def compare(
     """Test the data, draw and test the pseudo-experiments, and compare.
 
     Args:
-        table: The data.
+        labels: Names of what is tested, a row of `Tested` each.
+        contents: The data, as the statistic takes them: shape (n_contents, n_bins).
         statistic: How windows are tested.
         draw: How pseudo-experiments are drawn.
         settings: Number and seed of pseudo-experiments.
@@ -94,20 +95,18 @@ def compare(
     if settings.n_toys < 1:
         msg = f"expected at least one pseudo-experiment, received n_toys={settings.n_toys}"
         raise ConfigError(msg)
-    tested = statistic.test(table.spectra[None])
-    seen = tested.local_p[0]
-    _refuse_untested(table, seen, settings.function)
-    smallest = np.nanmin(seen, axis=1)
+    tested = statistic.test(contents[None])
+    _refuse_untested(labels, tested.local_p[0], settings.function)
+    smallest = np.nanmin(tested.local_p[0], axis=1)
     toys = _Drawing(draw, statistic, tested, settings, workers).enough(smallest)
-    n_toys = len(toys.smallest)
-    places = ranks(np.vstack([smallest, toys.smallest]))
+    n_toys, places = len(toys.smallest), ranks(np.vstack([smallest, toys.smallest]))
     exceeding = np.sum(toys.smallest <= smallest * SLACK, axis=0)
     shares = (toy_p(number, n_toys) for number in (toys.exceeding, toys.as_bad))
     tables = make_tables(statistic, tested, *shares)
     channels = _gated(
         ChannelScan(label, windows, int(number), n_toys, rank=float(place), toy_min_p=toy)
         for label, windows, number, place, toy in zip(
-            table.labels, tables, exceeding, places[0], toys.smallest.T, strict=True
+            labels, tables, exceeding, places[0], toys.smallest.T, strict=True
         )
     )
     counted = np.array([not channel.gated for channel in channels])
@@ -143,8 +142,8 @@ def _gated(channels: Iterable[ChannelScan]) -> tuple[ChannelScan, ...]:
     return tuple(dataclasses.replace(scan, gated=bool(scan.poor_fit)) for scan in scans)
 
 
-def _refuse_untested(table: JointTable, local_p: Floats, function: str) -> None:
-    for label, row in zip(table.labels, local_p, strict=True):
+def _refuse_untested(labels: Sequence[str], local_p: Floats, function: str) -> None:
+    for label, row in zip(labels, local_p, strict=True):
         if np.isnan(row).all():
             msg = (
                 f"'{label}': no function of '{function}' can be fitted beside any window: "

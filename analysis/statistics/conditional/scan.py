@@ -11,84 +11,93 @@ which no jet fails, is not tested.
 from __future__ import annotations
 
 import dataclasses
-from abc import ABC, abstractmethod
-from typing import Any, TypeAlias
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
-from scipy import special, stats
 
-from oddjet.analysis.statistics.background.kernels import SignalFits, WindowFits
 from oddjet.analysis.statistics.bumphunt.joint import JointTable
-from oddjet.analysis.statistics.bumphunt.result import CONDITIONAL, BumpHunt, ChannelScan
-from oddjet.analysis.statistics.bumphunt.scan import signal_ladder
+from oddjet.analysis.statistics.bumphunt.result import CONDITIONAL, BumpHunt
+from oddjet.analysis.statistics.bumphunt.scan import cores, signal_ladder
 from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
-from oddjet.analysis.statistics.bumphunt.statistic import Tested, chi2_tail
+from oddjet.analysis.statistics.bumphunt.statistic import Tested
 from oddjet.analysis.statistics.bumphunt.toys import compare
 from oddjet.analysis.statistics.bumphunt.windows import Windows, make_windows
-from oddjet.analysis.statistics.conditional import kernels
-from oddjet.analysis.statistics.conditional.model import ShareModel, passed_p, polynomials
-from oddjet.analysis.statistics.conditional.patterns import Patterns, shares_of
+from oddjet.analysis.statistics.components import Component
+from oddjet.analysis.statistics.conditional.cuts import Cuts, PassedBeside, SignalPassed
+from oddjet.analysis.statistics.conditional.model import passed_p
+from oddjet.analysis.statistics.conditional.patterns import Patterns
+from oddjet.analysis.statistics.conditional.score_bins import (
+    ScoreBins,
+    ScoreBinsBeside,
+    ScoreBinsSignal,
+    ladders_of,
+)
 from oddjet.errors import FitError
 from oddjet.typing import Floats, Ints
 
 __all__ = ["PassedBeside", "SignalPassed", "passed_p", "scan_conditionally"]
 
-Fits: TypeAlias = WindowFits | SignalFits
 
+def scan_conditionally(
+    table: JointTable,
+    settings: ScanSettings,
+    *,
+    ladders: Mapping[str, Sequence[int]] | None = None,
+    signals: Sequence[Component] = (),
+    tested: Collection[str] | None = None,
+    workers: int = 1,
+) -> BumpHunt:
+    """Scan the spectra after cuts, given all jets, and the score bins between cuts on a score together.
 
-def scan_conditionally(table: JointTable, settings: ScanSettings, *, workers: int = 1) -> BumpHunt:
-    """Scan the spectra after cuts, given all jets.
+    Jets of all pt bins of the table are fitted together, with the peaks that it knows of.
 
     Args:
         table: Jets by mass and by which spectra they are in: one spectrum holds all of them.
         settings: Windows, or the width of a signal; orders of the polynomial; pseudo-experiments.
+        ladders: Places of the cuts on one score, by what their score bins are called; by default cuts of which one is
+            inside the other are those of one score.
+        signals: Signals of known contents by pattern, of the shape of the table's; windows or a Gaussian of the settings'
+            width if there are none.
+        tested: Names of the cuts and ladders that are tested; all if None.
         workers: Threads; the result does not depend on them.
 
     Raises:
-        FitError: No window fits into the range, or there is no cut that some jets pass and some fail.
+        FitError: No window fits into the range, or there is no cut that some jets pass and some fail, or the cuts of a
+            ladder are not nested.
         ConfigError: The widths or the number of toys are invalid.
     """
     cuts = _cuts(table.require_known())
-    passing = dataclasses.replace(
-        table,
-        labels=tuple(table.labels[cut] for cut in cuts),
-        members=table.members[cuts],
-        imprint=None,
-    )
-    imprint = None if table.imprint is None else table.imprint.select(cuts.tolist())
-    changes = None if imprint is None or imprint.trivial else imprint.changes
-    totals = table.counts.sum(axis=0)
-    shares = _shares(table.edges, totals, passing.spectra, settings.orders[0])
-    model = ShareModel.make(table.edges, totals, settings.orders, shares, changes)
-    statistic: PassedBeside | SignalPassed
-    if settings.signal_width is None:
-        windows = make_windows(table.edges, settings.widths, sidebands=True, only=settings.windows)
-        statistic = PassedBeside(model, windows)
-    else:
-        windows, shapes = signal_ladder(table.edges, settings)
-        statistic = SignalPassed(model, windows, shapes)
-        spans = (int(windows.widths.min()), int(windows.widths.max()))
+    fitted_signal = bool(signals) or settings.signal_width is not None
+    wanted = _wanted(table, cuts, ladders if settings.score_bins else {}, tested)
+    tests = _Tests.make(table, wanted, settings, signals)
+    if fitted_signal:
+        spans = (int(tests.windows.widths.min()), int(tests.windows.widths.max()))
         settings = settings.model_copy(update={"widths": spans})
-    design = polynomials(table.edges, totals, _order_beside(statistic, passing.spectra))
-    patterns = Patterns.make(table, cuts, design)
-    settings = settings.model_copy(update={"function": ""})
-    background = CONDITIONAL[settings.signal_width is not None]
-    result = compare(
-        passing, statistic, patterns.draw, settings, background=background, workers=workers
+    seen = tests.test(table.counts[None])
+    patterns = Patterns.make(
+        table, _order_beside(seen, settings.orders), np.random.default_rng(settings.seed)
     )
+    settings = settings.model_copy(update={"function": ""})
+    result = compare(
+        tests.labels,
+        table.counts,
+        tests,
+        patterns.draw,
+        settings,
+        background=CONDITIONAL[fitted_signal],
+        workers=workers,
+    )
+    known = tests.known_p(table.counts[None], seen)[0]
     return dataclasses.replace(
         result,
         channels=tuple(
-            _with_binomial_p(
-                channel,
-                windows.sums(totals),
-                # Fitted with a signal, the share depends on how many of the jets are signal.
-                None if settings.signal_width is None else windows.sums(totals * row),
+            dataclasses.replace(
+                channel, table=dataclasses.replace(channel.table, local_p_fixed_background=p)
             )
-            for channel, row in zip(result.channels, shares, strict=True)
+            for channel, p in zip(result.channels, known, strict=True)
         ),
-        not_tested=tuple(label for label in table.labels if label not in passing.labels),
+        not_tested=tuple(label for label in table.labels if label not in tests.labels),
     )
 
 
@@ -111,132 +120,129 @@ def _cuts(table: JointTable) -> Ints:
     return cuts
 
 
-def _shares(edges: Floats, totals: Floats, passing: Floats, order: int) -> Floats:
-    """Fit the share of each cut over the whole range, shape (n_cuts, n_bins)."""
-    powers = polynomials(edges, totals, order)
-    return np.stack([shares_of(np.stack([row, totals - row]), powers)[0] for row in passing])
-
-
-def _order_beside(statistic: PassedBeside | SignalPassed, passing: Floats) -> int:
-    """The order that the jets beside the most improbable window ask for, the highest of all cuts.
+def _order_beside(tested: Tested, orders: tuple[int, int]) -> int:
+    """The order that the jets beside the most improbable window ask for, the highest of all tests.
 
     Pseudo-experiments are drawn with it. All jets together would ask for a polynomial that follows a signal;
     pseudo-experiments would have bumps then, and none be found in the data.
     """
-    tested = statistic.test(passing[None])
     p = np.where(np.isnan(tested.local_p[0]), 2.0, tested.local_p[0])
     best = int(np.argmin(p.min(axis=0)))
-    return statistic.model.orders[0] + max(0, int(tested.chosen[0, :, best].max()))
+    return orders[0] + max(0, int(tested.chosen[0, :, best].max()))
 
 
-def _with_binomial_p(channel: ChannelScan, jets: Floats, background: Floats | None) -> ChannelScan:
-    """With a share that is taken as known the number that passes is binomial.
-
-    Args:
-        channel: The scan of a cut.
-        jets: All jets of each window, shape (n_windows,).
-        background: How many of them are expected to pass, of the same shape; as the scan says if None.
-    """
-    table = channel.table
-    n = table.observed
-    expected = table.expected if background is None else background
-    above = (n > expected) & (expected > 0)
-    p = np.where(np.isnan(expected), np.nan, 1.0)
-    p[above] = special.betainc(
-        n[above], jets[above] - n[above] + 1.0, expected[above] / jets[above]
-    )
-    return dataclasses.replace(
-        channel, table=dataclasses.replace(table, local_p_fixed_background=p)
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class _Given(ABC):
-    """Tests of jets that pass, all jets given.
-
-    Attributes:
-        model: How shares follow the mass.
-        windows: The windows, or the cores of the signals.
-    """
-
-    model: ShareModel
-    windows: Windows
-
-    cheap = False
+class Test(Protocol):
+    """Tests of patterns of jets (n, n_patterns, n_bins)."""
 
     @property
-    def functions(self) -> tuple[str, ...]:
-        """See `Statistic.functions`."""
-        return self.model.names
+    def n_rows(self) -> int:
+        """Number of tests."""
 
-    def test_toys(self, spectra: Floats, rng: np.random.Generator) -> Tested:
-        """See `Statistic.test_toys`: the jets that pass are all that is drawn."""
-        del rng
-        return self.test(spectra)
+    def test(self, patterns: Floats, /) -> Tested:
+        """Test them; arrays of the shape (n, n_rows, n_windows)."""
 
-    @abstractmethod
-    def test(self, spectra: Floats) -> Tested:
-        """See `Statistic.test`."""
-
-    def _tested(
-        self, spectra: Floats, expected: Floats, error: Floats, p: Floats, fits: Fits
-    ) -> Tested:
-        """Put results (n · n_cuts, n_windows) together; a signal is a parameter more."""
-        filled = self.model.totals > 0
-        masked = self.windows.sums(filled) if isinstance(fits, WindowFits) else 1.0
-        n_parameters = 1 + self.model.orders[0] + fits.chosen
-        fit_p = chi2_tail(fits.deviance, filled.sum() - masked - n_parameters)
-        columns = (self.windows.sums(spectra), expected, error, p, fit_p, fits.chosen)
-        shape = (*spectra.shape[:2], -1)
-        return Tested(*(column.reshape(shape) for column in columns))
+    def known_p(self, patterns: Floats, tested: Tested, /) -> Floats:
+        """Local p where the shares are taken as known."""
 
 
-@dataclasses.dataclass(frozen=True)
-class PassedBeside(_Given):
-    """Each window against the share that passes beside it."""
-
-    def fits(self, spectra: Floats) -> WindowFits:
-        """Fit beside every window; contents of the shape (..., n_bins), arrays (n · n_cuts, n_windows)."""
-        passed = self.model.passed(spectra)
-        fits = WindowFits(*_nothing(3, len(passed.counts), self.windows.n_windows))
-        kernels.fit_windows(passed, (self.windows.firsts, self.windows.stops), fits)
-        return fits
-
-    def test(self, spectra: Floats) -> Tested:
-        """See `Statistic.test`."""
-        fits = self.fits(spectra)
-        observed = self.windows.sums(spectra).reshape(fits.background.shape)
-        p = passed_p(observed, self.windows.sums(self.model.totals), fits.background, fits.variance)
-        return self._tested(spectra, fits.background, np.sqrt(fits.variance), p, fits)
-
-
-@dataclasses.dataclass(frozen=True)
-class SignalPassed(_Given):
-    """A signal of given shape among the jets that pass, fitted together with their share.
-
-    The local p is that of √(2 Δ ln L), one-sided. Expected is what was seen less the fitted signal in
-    the core, which is the window.
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Tests:
+    """All tests of a table of patterns, one after the other: see `Statistic`.
 
     Attributes:
-        templates: Fraction of each signal in each bin, shape (n_signals, n_bins).
+        labels: Names of their rows.
     """
 
-    templates: Floats
+    labels: tuple[str, ...]
+    parts: tuple[Test, ...]
+    windows: Windows
+    functions: tuple[str, ...]
+    cheap = False
 
-    def test(self, spectra: Floats) -> Tested:
+    @classmethod
+    def make(
+        cls,
+        table: JointTable,
+        wanted: Mapping[str, Sequence[int]],
+        settings: ScanSettings,
+        signals: Sequence[Component],
+    ) -> _Tests:
+        """Bind the tests of cuts and ladders, by name their places."""
+        windows, shapes = _windows(table, settings, signals)
+        parts: list[Test] = []
+        alone = [places[0] for places in wanted.values() if len(places) == 1]
+        simple = len(table.regions) == 1 and not table.peaks and not signals
+        if simple and alone:
+            parts.append(Cuts.make(table, np.array(alone), settings.orders, windows, shapes))
+        for places in wanted.values():
+            if len(places) == 1 and simple:
+                continue
+            bins = ScoreBins.make(table, places, settings.orders)
+            if signals:
+                parts.append(ScoreBinsSignal.of_components(bins, windows, signals))
+            elif shapes is not None:
+                parts.append(ScoreBinsSignal.rising(bins, windows, shapes))
+            else:
+                parts.append(ScoreBinsBeside(bins, windows))
+        names = tuple(f"transfer{n}" for n in range(settings.orders[0], settings.orders[1] + 1))
+        return cls(tuple(wanted), tuple(parts), windows, (*names, ""))
+
+    def test(self, patterns: Floats) -> Tested:
         """See `Statistic.test`."""
-        passed = self.model.passed(spectra)
-        fits = SignalFits(*_nothing(4, len(passed.counts), len(self.templates)))
-        kernels.fit_signals(passed, np.ascontiguousarray(self.templates), fits)
-        p = np.where(fits.yields > 0, stats.norm.sf(np.sqrt(fits.gain)), 1.0)
-        p = np.where(np.isnan(fits.yields), np.nan, p)
-        cores = zip(self.templates, self.windows.firsts, self.windows.stops, strict=True)
-        shares = np.array([template[first:stop].sum() for template, first, stop in cores])
-        observed = self.windows.sums(spectra).reshape(p.shape)
-        expected = observed - fits.yields * shares
-        return self._tested(spectra, expected, fits.errors * shares, p, fits)
+        tested = [vars(part.test(patterns)) for part in self.parts]
+        return Tested(
+            **{name: np.concatenate([own[name] for own in tested], axis=1) for name in tested[0]}
+        )
+
+    def test_toys(self, patterns: Floats, rng: np.random.Generator) -> Tested:
+        """See `Statistic.test_toys`: patterns are all that is drawn."""
+        del rng
+        return self.test(patterns)
+
+    def known_p(self, patterns: Floats, tested: Tested) -> Floats:
+        """Local p where the shares are taken as known, shape (n, n_tests, n_windows)."""
+        p, first = [], 0
+        for part in self.parts:
+            rows = part.n_rows
+            own = Tested(
+                **{name: column[:, first : first + rows] for name, column in vars(tested).items()}
+            )
+            p.append(part.known_p(patterns, own))
+            first += rows
+        return np.concatenate(p, axis=1)
 
 
-def _nothing(n_numbers: int, *shape: int) -> list[npt.NDArray[Any]]:
-    """Results without a valid fit, to be filled: numbers, and which order was chosen."""
-    return [*np.full((n_numbers, *shape), np.nan), np.full(shape, -1, dtype=np.int8)]
+def _windows(
+    table: JointTable, settings: ScanSettings, signals: Sequence[Component]
+) -> tuple[Windows, Floats | None]:
+    """The windows; or the cores of the signals and their fractions in the bins."""
+    if signals:
+        masses = np.stack([signal.contents.sum(axis=0) for signal in signals])
+        shapes = masses / masses.sum(axis=1, keepdims=True)
+        return cores(table.edges, shapes), shapes
+    if settings.signal_width is not None:
+        return signal_ladder(table.edges, settings)
+    only = settings.windows
+    return make_windows(table.edges, settings.widths, sidebands=True, only=only), None
+
+
+def _wanted(
+    table: JointTable,
+    cuts: Ints,
+    ladders: Mapping[str, Sequence[int]] | None,
+    tested: Collection[str] | None,
+) -> dict[str, list[int]]:
+    """Names and places of single cuts, then of ladders of two and more, no two of which keep the same jets."""
+    wanted = {table.labels[cut]: [int(cut)] for cut in cuts}
+    if ladders is None:
+        nested = ladders_of(table, cuts)
+        ladders = {" + ".join(table.labels[cut] for cut in own): own for own in nested}
+    passed = table.spectra.sum(axis=1)
+    for name, own in ladders.items():
+        kept: list[int] = []
+        for cut in sorted((c for c in own if c in cuts), key=lambda c: -passed[c]):
+            if not kept or passed[cut] < passed[kept[-1]]:
+                kept.append(int(cut))
+        if len(kept) > 1:
+            wanted[name] = kept
+    return {name: own for name, own in wanted.items() if tested is None or name in tested}

@@ -303,3 +303,22 @@ def test_a_cut_that_nothing_passes_leaves_the_others_to_be_compared() -> None:
     assert nothing.bump_hunt is None
     assert "no cut that some" in nothing.problem
     assert nothing.cross_check is not None
+
+
+def test_score_bins_are_tested_beside_single_cuts() -> None:
+    settings = SETTINGS.model_copy(update={"n_toys": 20, "working_points": (0.1, 0.02)})
+    spectra = fill_spectra(table_of(bump=300), ["d_s_ddt"], EVERYTHING, settings)
+    result = hunt(spectra, settings)
+    assert result.bump_hunt is not None
+    (joint,) = result.joint_scans
+    assert joint.label == "d_s_ddt, score bins"
+    assert len(result.bump_hunt.channels) == 3
+    assert joint.window[0] < 82 < joint.window[1]
+    assert result.rows()[-1][0] == joint.label
+    assert result.to_dict()["score_bins"][0]["local_p"] == joint.local_p
+    only = hunt(spectra.only([joint.label]), settings)
+    assert only.bump_hunt is not None
+    assert [channel.label for channel in only.bump_hunt.channels] == [joint.label]
+    assert only.bump_hunt.local_p == pytest.approx(joint.local_p)
+    single = settings.model_copy(update={"score_bins": False})
+    assert hunt(spectra, single).joint_scans == ()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from cut_tables import EDGES, bends, toy_table
+import pytest
+from cut_tables import EDGES, bends, peaked_table, toy_table
 from scipy import special
 from sklearn.linear_model import LogisticRegression
 
@@ -33,8 +34,8 @@ def test_shares_are_those_of_a_multinomial_regression() -> None:
 def test_toys_keep_the_jets_of_each_bin_and_redraw_what_they_pass() -> None:
     table = toy_table(5000, cuts=(0.2, 0.05))
     totals = table.counts.sum(axis=0)
-    patterns = Patterns.make(table, np.arange(3), polynomials(EDGES, totals, 2))
-    toys = patterns.draw(2000, np.random.default_rng(1))
+    drawn = Patterns.make(table, 2).draw(2000, np.random.default_rng(1))
+    toys = np.einsum("sp,npb->nsb", table.members.astype(float), drawn)
     # The first spectrum is that of all jets.
     np.testing.assert_array_equal(toys[:, 0], np.tile(totals, (2000, 1)))
     share = toys[:, 1:].sum(axis=(0, 2)) / totals.sum() / 2000
@@ -52,16 +53,17 @@ def test_replicas_of_a_map_change_what_cuts_pass_and_nothing_else() -> None:
     changes = 0.1 * np.random.default_rng(2).normal(size=(6, 3, 1)) * np.sin(EDGES[:-1] / 20)
     changes[:, 0] = 0.0
     imprint = Imprint(table.labels, EDGES, changes, np.full(3, 1e4))
-    design, places = polynomials(EDGES, totals, 1), np.array([1, 2])
-    alone = Patterns.make(table, places, design)
-    patterns = Patterns.make(dataclasses.replace(table, imprint=imprint), places, design)
-    cuts, changes, shares = alone.members, changes[:, 1:], alone.shares[0]
-    np.testing.assert_allclose(patterns.shares.sum(axis=2), 1)
-    passing = np.einsum("sp,rbp->rsb", cuts, patterns.shares)
+    alone = Patterns.make(table, 1)
+    patterns = Patterns.make(dataclasses.replace(table, imprint=imprint), 1)
+    cuts, changes = table.members[1:].astype(float), changes[:, 1:]
+    shares = alone.shares[0].T
+    np.testing.assert_allclose(patterns.shares.sum(axis=1), 1)
+    passing = np.einsum("sp,rpb->rsb", cuts, patterns.shares)
     np.testing.assert_allclose(
         passing, np.einsum("sp,bp->sb", cuts, shares) * (1 + changes), rtol=1e-6
     )
-    toys = patterns.draw(3000, np.random.default_rng(3)) / totals
+    drawn = patterns.draw(3000, np.random.default_rng(3))
+    toys = np.einsum("sp,npb->nsb", cuts, drawn) / totals
     spread = toys.var(axis=0) - (shares @ cuts.T * (1 - shares @ cuts.T)).T / totals
     rich = totals > 150
     wanted = (np.einsum("sp,bp->sb", cuts, shares) * changes.std(axis=0)) ** 2
@@ -74,3 +76,25 @@ def test_a_pattern_of_a_single_jet_is_no_trouble() -> None:
     shares = shares_of(table.counts, polynomials(EDGES, totals, 4))
     assert np.isfinite(shares).all()
     assert np.abs(special.logit(shares)).max() < 20
+
+
+def test_peaks_are_drawn_as_they_are_fitted_and_totals_stay() -> None:
+    table = peaked_table(20_000, 3, share=0.1, expected=0.8, regions=2)
+    patterns = Patterns.make(table, 2, np.random.default_rng(1))
+    toys = patterns.draw(400, np.random.default_rng(2))
+    for region in range(2):
+        own = table.in_region == region
+        np.testing.assert_array_equal(
+            toys[:, own].sum(axis=1), np.tile(table.counts[own].sum(axis=0), (400, 1))
+        )
+    # On the peak more jets pass than beside it, in toys as in the data.
+    tight = table.members[3].astype(float)
+    near = slice(6, 12)
+    seen = tight @ table.counts[:, near].sum(axis=1)
+    drawn = toys[:, :, near].sum(axis=2) @ tight
+    assert drawn.mean() == pytest.approx(seen, abs=3 * np.sqrt(seen))
+    without = Patterns.make(dataclasses.replace(table, peaks=()), 2)
+    smooth = tight @ (without.shares[0] * without.totals[table.in_region])
+    assert smooth[near].sum() < seen
+    # The norm and the shift are known no better than they are fitted.
+    assert patterns.shares[:, :, near].std(axis=0).max() > 1e-3

@@ -27,11 +27,14 @@ def test_a_bump_is_found_where_it_is() -> None:
     assert 145 <= low < 172 < high <= 205
     assert result.global_p == 1 / 101
     assert result.best.observed > result.best.expected + 3 * result.best.expected_error
-    assert [channel.label for channel in result.channels] == ["20 %", "10 %", "5 %"]
+    labels = ["20 %", "10 %", "5 %", "20 % + 10 % + 5 %"]
+    assert [channel.label for channel in result.channels] == labels
     assert result.not_tested == ("all jets",)
     assert any("all jets: not tested" in note for note in result.notes)
     assert json.dumps(jsonable(result.to_dict())) == json.dumps(jsonable(same.to_dict()))
-    best = result.best.table
+    best = result.channels[0].table
+    result = dataclasses.replace(result, channels=result.channels[:1])
+    low, high = result.window
     known = best.local_p_fixed_background[best.best]
     jets = table.counts.sum(axis=0)[(EDGES[:-1] >= low) & (EDGES[1:] <= high)].sum()
     exact = stats.binom.sf(result.best.observed - 1, jets, result.best.expected / jets)
@@ -113,7 +116,9 @@ def test_windows_that_were_written_down_are_all_that_is_tested() -> None:
     table = toy_table(share=0.02, cuts=(0.2, 0.1), seed=4)
     settings = ScanSettings(n_toys=30, windows=((160.0, 185.0), (80.0, 100.0)))
     result = scan_conditionally(table, settings)
-    assert result.n_windows == 4
+    assert result.n_windows == 6
+    one = scan_conditionally(table, settings, tested=("10 %",))
+    assert [channel.label for channel in one.channels] == ["10 %"]
     assert result.window == (160.0, 185.0)
     whole = scan_conditionally(table, ScanSettings(n_toys=1)).channels[1].table
     place = np.flatnonzero((whole.low == 160) & (whole.high == 185))[0]
