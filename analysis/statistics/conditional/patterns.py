@@ -88,8 +88,9 @@ class Patterns:
 def _with_peaks(table: JointTable, totals: Floats, order: int, rng: np.random.Generator) -> Floats:
     """Fit all patterns as the score bins of one likelihood, with the peaks: draws of expected jets.
 
-    Norms and shifts are drawn around their fit with its covariance, and the map's replicas change what is smooth. The
-    jets that are no peak fill up what the totals leave.
+    Norms and shifts are drawn around their fit with its covariance, the contents of the templates from their
+    statistical errors, and the map's replicas change what is smooth. The jets that are no peak fill up what the totals
+    leave.
     """
     rows, place = np.unique(table.members.T, axis=0, return_inverse=True)
     place = place.reshape(-1)
@@ -114,7 +115,12 @@ def _with_peaks(table: JointTable, totals: Floats, order: int, rng: np.random.Ge
         fitted.values[n:], fitted.covariance[n:, n:], N_DRAWS, method="eigh"
     )
     values[:, norms] = np.maximum(values[:, norms], 0.0)
-    added = np.stack([np.maximum(model.added(own), 0.0)[at] for own in values])
+    added = np.stack([model.added(own)[at] for own in values])
+    variances = np.stack(
+        [np.zeros_like(counts) if c.variances is None else c.variances for c in peaks]
+    )
+    scatter = np.sqrt(np.einsum("dj,jrkb->drkb", values[:, norms] ** 2, variances))
+    added = np.maximum(added + scatter[(slice(None), *at)] * rng.standard_normal(added.shape), 0.0)
     smooth = table.replicated((fitted.failing[:, None] * model.ratios(fitted.values))[at] + LEAST)
     smooth = smooth[np.arange(N_DRAWS) % len(smooth)]
     inside = (table.in_region == np.arange(len(table.regions))[:, None]).astype(np.float64)
