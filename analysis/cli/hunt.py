@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from pathlib import Path
-from typing import Annotated, get_type_hints
+from typing import Annotated
 
 import typer
 
@@ -15,14 +16,16 @@ from oddjet.analysis.cli.options import (
     Settings,
     Unblind,
     chosen,
+    refuse_given,
     spread_options,
 )
 from oddjet.analysis.cli.results import print_result
 from oddjet.analysis.config import read_settings
+from oddjet.analysis.pipeline.limits import limit_scores
 from oddjet.analysis.pipeline.looks import hunt_in_file
 from oddjet.analysis.pipeline.steps import UNUSED_BY_HUNT, hunt_scores
 from oddjet.analysis.report.sections.hunt import histogram_section, scores_section
-from oddjet.analysis.report.write import write_section
+from oddjet.analysis.report.write import write_models, write_section
 from oddjet.analysis.statistics.background import DEFAULT
 from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
 from oddjet.bounds import LARGEST_SEED, MOST_TOYS, MOST_WORKERS
@@ -30,6 +33,8 @@ from oddjet.datasets.disk.validation import validate
 from oddjet.errors import ConfigError
 
 __all__ = ["hunt"]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,12 +110,17 @@ def hunt(
     ] = 1,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="JSON file; of a histogram: folder, with figures."),
+        typer.Option(
+            "-o",
+            "--output",
+            help="JSON file, models beside it; of a histogram: folder, with figures.",
+        ),
     ] = None,
 ) -> None:
     """Scan a mass spectrum for a bump: local p, and global p over everything that was scanned.
 
     After cuts on decorrelated scores, jets that pass are compared with jets that fail, window by window;
+    with --output the model of pass and fail is written for pyhf and Combine into a folder of the JSON file's name;
     else every window is tested against a function that is fitted beside it, in the data and in every
     pseudo-experiment. A histogram is scanned as a whole, unless it is of a run whose data are blinded: their
     signal window is not in its file.
@@ -118,7 +128,7 @@ def hunt(
     if Path(source).is_dir():
         _hunt_scores(Path(source), of_scores, of_histogram, output, workers)
         return
-    _refuse_given(of_scores, "a scores table", "a histogram is scanned as it is")
+    refuse_given(of_scores, "a scores table", "a histogram is scanned as it is")
     if of_histogram.background is not None and of_histogram.function != DEFAULT:
         msg = "--function is fitted where no background is given: give it, or --background"
         raise ConfigError(msg)
@@ -141,23 +151,14 @@ def _hunt_scores(
     workers: int,
 ) -> None:
     flags = {"unblind": options.unblind, "pseudo_data": options.pseudo_data}
-    _refuse_given(of_histogram, "a histogram", "in a scores table use --set, as in hunt.n_toys=500")
+    refuse_given(of_histogram, "a histogram", "in a scores table use --set, as in hunt.n_toys=500")
     changes = chosen(options.settings, flags)
     analysis = read_settings(options.config, changes, output=scores, unused=UNUSED_BY_HUNT)
     result = hunt_scores(analysis, scores, options.columns or (), output=output, workers=workers)
-    print_result(scores_section(result))
-
-
-def _refuse_given(options: OfScores | OfHistogram, what: str, instead: str) -> None:
-    """Refuse options of the other kind of source, which would change nothing.
-
-    Raises:
-        ConfigError: One is given.
-    """
-    for field in dataclasses.fields(options):
-        if getattr(options, field.name) not in (field.default, []):
-            (option,) = get_type_hints(type(options), include_extras=True)[field.name].__metadata__
-            names = [n for n in (option.default, *option.param_decls) if isinstance(n, str)]
-            flag = names[0] if names else f"--{field.name.replace('_', '-')}"
-            msg = f"{flag} is an option of {what}: {instead}"
-            raise ConfigError(msg)
+    written = []
+    if output is not None and result.by_share:
+        limits, problems = limit_scores(analysis, scores, result)
+        for problem in problems:
+            _log.warning(problem)
+        written = write_models(output.with_suffix(""), limits)
+    print_result(scores_section(result), written)

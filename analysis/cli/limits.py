@@ -3,25 +3,44 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from oddjet.analysis.cli.console import RichReporter
-from oddjet.analysis.cli.options import MassRange, spread_options
+from oddjet.analysis.cli.options import (
+    ConfigOption,
+    MassRange,
+    PseudoData,
+    Settings,
+    chosen,
+    refuse_given,
+    spread_options,
+)
 from oddjet.analysis.cli.results import print_result
+from oddjet.analysis.config import read_settings
+from oddjet.analysis.pipeline.limits import limit_scores
 from oddjet.analysis.pipeline.looks import check_file, record_limit
+from oddjet.analysis.pipeline.steps import UNUSED_BY_HUNT, hunt_scores
 from oddjet.analysis.report.figures.style import PlotLabel
 from oddjet.analysis.report.sections.limits import limits_section
 from oddjet.analysis.report.write import write_limits
 from oddjet.analysis.statistics.exchange.histogram_files import read_histogram
 from oddjet.analysis.statistics.limits.inputs import LimitSettings, Systematics
-from oddjet.analysis.statistics.limits.spectrum import SignalModel, limit_spectrum
+from oddjet.analysis.statistics.limits.spectrum import (
+    SignalModel,
+    SpectrumLimit,
+    limit_spectrum,
+)
 from oddjet.analysis.statistics.spectrum import Spectrum
 from oddjet.bounds import LARGEST_SEED, MOST_TOYS
+from oddjet.errors import FitError
 
 __all__ = ["limit"]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,13 +89,40 @@ class Sizes:
     spurious: Annotated[float, typer.Option(help="Spurious signal [events].")] = 0.0
 
 
+@dataclasses.dataclass(frozen=True)
+class OfHistogram:
+    """What a limit in a histogram takes."""
+
+    background: Annotated[
+        str | None, typer.Option(metavar="FILE:HIST", help="Expected background; fitted without.")
+    ] = None
+    signal: Annotated[
+        str | None,
+        typer.Option(metavar="FILE:HIST", help="Template, for one mass; else a Gaussian."),
+    ] = None
+    mass_range: MassRange = None
+
+
+@dataclasses.dataclass(frozen=True)
+class OfScores:
+    """What a limit in a scores table takes."""
+
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--column", help="Of a scores table: a score to cut on; repeatable."),
+    ] = None
+    config: ConfigOption = None
+    settings: Settings = None
+    pseudo_data: PseudoData = None
+
+
 @spread_options
 def limit(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="FILE[:HIST]",
-            help="A mass histogram: ROOT or UHI JSON; of several axes `FILE:HIST?AXIS=VALUE&...`.",
+            metavar="SCORES|FILE[:HIST]",
+            help="A scores table; or a mass histogram: ROOT or UHI JSON; of several axes `FILE:HIST?AXIS=VALUE&...`.",
         ),
     ],
     masses: Annotated[
@@ -86,26 +132,62 @@ def limit(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write to.")],
     choices: Choices,
     sizes: Sizes,
-    background: Annotated[
-        str | None, typer.Option(metavar="FILE:HIST", help="Expected background; fitted without.")
-    ] = None,
-    signal: Annotated[
-        str | None,
-        typer.Option(metavar="FILE:HIST", help="Template, for one mass; else a Gaussian."),
-    ] = None,
-    mass_range: MassRange = None,
+    of_histogram: OfHistogram,
+    of_scores: OfScores,
 ) -> None:
-    """Set a CLs limit on a signal in a mass histogram; write it for pyhf and Combine as well."""
+    """Set a CLs limit on a signal; write the model for pyhf and Combine as well.
 
+    In a scores table jets that pass the tightest cut are fitted together with jets that fail it, on a Gaussian of each mass, and
+    on each signal of the table from all cuts. In a mass histogram the background is a function, or given.
+    """
+    settings = choices.settings(Systematics(*dataclasses.astuple(sizes)))
+    if Path(source).is_dir():
+        refuse_given(
+            of_histogram, "a histogram", "in a scores table signals of its fileset are taken"
+        )
+        results = _limit_scores(
+            Path(source), of_scores, [SignalModel(m, width) for m in masses], settings
+        )
+    else:
+        refuse_given(of_scores, "a scores table", "a histogram is taken as it is")
+        results = _limit_histogram(source, of_histogram, masses, width, settings)
+    label = PlotLabel("simulation" if choices.simulation else "data")
+    written = write_limits(output, results, label=label)
+    print_result(limits_section(results), written)
+
+
+def _limit_scores(
+    scores: Path, options: OfScores, signals: list[SignalModel], settings: LimitSettings
+) -> tuple[SpectrumLimit, ...]:
+    """Hunt in the table and set limits.
+
+    Raises:
+        FitError: No limit could be set.
+    """
+    flags = {"unblind": settings.unblind, "pseudo_data": options.pseudo_data}
+    changes = chosen(options.settings, flags)
+    analysis = read_settings(options.config, changes, output=scores, unused=UNUSED_BY_HUNT)
+    hunt = hunt_scores(analysis, scores, options.columns or ())
+    results, problems = limit_scores(analysis, scores, hunt, gaussians=signals, how=settings)
+    if not results:
+        raise FitError("; ".join(problems))
+    for problem in problems:
+        _log.warning(problem)
+    return results
+
+
+def _limit_histogram(
+    source: str, options: OfHistogram, masses: list[float], width: float, settings: LimitSettings
+) -> tuple[SpectrumLimit, ...]:
     def read(name: str) -> Spectrum:
         check_file(name)
         histogram = read_histogram(name)
-        return histogram if mass_range is None else histogram.within(*mass_range)
+        within = options.mass_range
+        return histogram if within is None else histogram.within(*within)
 
-    settings = choices.settings(Systematics(*dataclasses.astuple(sizes)))
     spectrum = read(source)
-    template = None if signal is None else read(signal)
-    expected = None if background is None else read(background)
+    template = None if options.signal is None else read(options.signal)
+    expected = None if options.background is None else read(options.background)
     with RichReporter().track("Limits", len(masses), "strengths") as progress:
         results = limit_spectrum(
             spectrum,
@@ -114,9 +196,8 @@ def limit(
             settings=settings,
             progress=progress,
         )
-    if choices.unblind and not choices.simulation:
-        asked = {"masses": masses, "width": width, "signal": signal, "background": background}
-        record_limit(source, {**asked, "range": mass_range, "function": choices.function})
-    label = PlotLabel("simulation" if choices.simulation else "data")
-    written = write_limits(output, results, label=label)
-    print_result(limits_section(results), written)
+    if settings.unblind:
+        asked = {"masses": masses, "width": width, "signal": options.signal}
+        asked |= {"background": options.background, "range": options.mass_range}
+        record_limit(source, {**asked, "function": settings.function})
+    return results

@@ -34,6 +34,7 @@ __all__ = [
     "Unblind",
     "assignments",
     "chosen",
+    "refuse_given",
     "spread_options",
 ]
 
@@ -193,3 +194,18 @@ def _fields(group: Any) -> list[inspect.Parameter]:
         )
         for field in dataclasses.fields(group)
     ]
+
+
+def refuse_given(options: Any, what: str, instead: str) -> None:
+    """Refuse options of the other kind of source, which would change nothing.
+
+    Raises:
+        ConfigError: One is given.
+    """
+    for field in dataclasses.fields(options):
+        if getattr(options, field.name) not in (field.default, []):
+            (option,) = get_type_hints(type(options), include_extras=True)[field.name].__metadata__
+            names = [n for n in (option.default, *option.param_decls) if isinstance(n, str)]
+            flag = names[0] if names else f"--{field.name.replace('_', '-')}"
+            msg = f"{flag} is an option of {what}: {instead}"
+            raise ConfigError(msg)

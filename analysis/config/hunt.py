@@ -28,6 +28,8 @@ class HuntConfig(ScanSettings):
         pt_bins: Transverse momenta that divide the jets that are hunted in [GeV]: bins of pt are fitted together, each
             with shares of its own; one bin by default.
         peaks: What is known of the peaks of datasets of kind ``peaking``.
+        reach: Fractions of signal, over all other jets, of which the expected significance is given while data are
+            blinded; none leaves that out.
         jets: ``leading`` takes the leading selected jet of each event, ``all`` every one.
     """
 
@@ -41,6 +43,7 @@ class HuntConfig(ScanSettings):
     )
     pt_bins: tuple[Mass, ...] = Field(default=(), max_length=20)
     peaks: PeaksConfig = Field(default_factory=PeaksConfig)
+    reach: tuple[Efficiency, ...] = Field(default=(0.002, 0.005, 0.01, 0.02, 0.05), max_length=20)
     jets: Literal["leading", "all"] = "leading"
     n_toys: int = Field(default=1000, ge=100, le=MOST_TOYS)
 
@@ -67,6 +70,11 @@ class HuntConfig(ScanSettings):
             msg = f"expected increasing transverse momenta, received {list(value)}"
             raise ValueError(msg)
         return value
+
+    @field_validator("reach")
+    @classmethod
+    def _distinct(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        return distinct(value) if value else ()
 
     @field_validator("working_points")
     @classmethod

@@ -51,14 +51,10 @@ def hunt(
         workers: Threads of the scan.
     """
     blinded = spectra.sample.kind == "data" and not unblind
-    if spectra.blinding is not None and spectra.blinding.window is not None and not blinded:
-        msg = (
-            f"the histograms are blinded, {spectra.blinding.what} are not in them: hunt in the scores table with "
-            "--unblind (unblind=True in Python), which fills them again"
-        )
-        raise ConfigError(msg)
+    if not blinded:
+        _check_whole(spectra)
     window = settings.window if blinded else None
-    joint = with_errors(spectra.joint, settings.peaks)
+    whole = joint = with_errors(spectra.joint, settings.peaks)
     if window is not None:
         # Nothing that follows knows the counts in the window.
         joint = joint.hide(overlaps(joint.edges, window))
@@ -69,12 +65,10 @@ def hunt(
     ]
     points = [_with_methods(point, points[0], settings, blinded=blinded) for point in points]
     bumps, check, problem = None, None, BLINDED
+    by_share = _by_share(spectra, settings)
     if not blinded:
         bumps, problem = _scan(joint, points, settings, workers, spectra)
-        wanted = settings.method == "conditional"
-        if (
-            wanted or (settings.method == "auto" and spectra.decorrelated)
-        ) and spectra.tested != ():
+        if by_share and spectra.tested != ():
             check = bumps
             bumps, problem = _scan_passing(joint, settings, workers, spectra)
     return Hunt(
@@ -90,7 +84,25 @@ def hunt(
         n_replicas=0 if joint.imprint is None else joint.imprint.n_replicas,
         peaks=peaks,
         peaks_problem=peaks_problem,
+        joint=dataclasses.replace(joint, peaks=whole.peaks),  # what is expected is no data
+        by_share=by_share and len(points) > 1,
     )
+
+
+def _check_whole(spectra: HuntedSpectra) -> None:
+    """Refuse to look at histograms in which the window is not."""
+    if spectra.blinding is not None and spectra.blinding.window is not None:
+        msg = (
+            f"the histograms are blinded, {spectra.blinding.what} are not in them: hunt in the scores table with "
+            "--unblind (unblind=True in Python), which fills them again"
+        )
+        raise ConfigError(msg)
+
+
+def _by_share(spectra: HuntedSpectra, settings: HuntConfig) -> bool:
+    """Whether jets that pass are compared with jets that fail."""
+    auto = settings.method == "auto" and spectra.decorrelated
+    return auto or settings.method == "conditional"
 
 
 def _with_peaks(

@@ -12,6 +12,7 @@ from oddjet.analysis.hunt.calibration import PeakCalibration
 from oddjet.analysis.hunt.frozen import Frozen
 from oddjet.analysis.statistics.background.fit import BackgroundFit
 from oddjet.analysis.statistics.background.methods import MethodBias
+from oddjet.analysis.statistics.bumphunt.joint import JointTable
 from oddjet.analysis.statistics.bumphunt.result import BumpHunt, ChannelScan
 from oddjet.processors.sample import HuntSample
 from oddjet.shown import Shown
@@ -109,6 +110,8 @@ class Hunt(Shown):
         n_replicas: Replicas of what was learned, after which pseudo-experiments were drawn; 0 where there are none.
         peaks: Known peaks, as they were found; None without them.
         peaks_problem: Why they are taken as expected instead; empty where they are not.
+        joint: Jets by mass and by the spectra that they are in, those of a blinded window left out.
+        by_share: Whether jets that pass are compared with jets that fail, here or once the data are unblinded.
     """
 
     columns: tuple[str, ...]
@@ -124,6 +127,8 @@ class Hunt(Shown):
     n_replicas: int = 0
     peaks: PeakCalibration | None = None
     peaks_problem: str = ""
+    joint: JointTable | None = dataclasses.field(default=None, repr=False, compare=False)
+    by_share: bool = False
 
     @property
     def has_peaks(self) -> bool:

@@ -7,7 +7,7 @@ import logging
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from oddjet.analysis.hunt.hunt import Hunt
 from oddjet.analysis.hunt.ledger import Ledger, ledger_of, read_ledger
 from oddjet.analysis.hunt.limit import limit_hunt
 from oddjet.analysis.hunt.spectra import HuntedSpectra, ScoreHistograms, read_histograms
+from oddjet.analysis.hunt.templates import signal_templates
 from oddjet.analysis.injection.summary import InjectionResult, read_injection
 from oddjet.analysis.pipeline.looks import look, staged
 from oddjet.analysis.pipeline.report_key import ReportKey
@@ -360,8 +361,8 @@ class Run(Shown):
 
     @cached_property
     def _limits(self) -> tuple[tuple[SpectrumLimit, ...], tuple[str, ...]]:
-        settings = self.config.hunt
-        return limit_hunt(self.hunt, settings.window, function=settings.function)
+        of = (self.histograms, self.hunt, self.datasets, self.scales(unknown_lumi_ifb=1.0))
+        return limit_hunt(self.hunt, self.config.hunt, partial(signal_templates, *of))
 
     @property
     def injection(self) -> InjectionResult | None:

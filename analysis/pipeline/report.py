@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import awkward as ak
 import numpy as np
 
+from oddjet.analysis.hunt.reach import expected_reach
 from oddjet.analysis.pipeline.certify import certificate_sections
 from oddjet.analysis.pipeline.folder import Run
 from oddjet.analysis.report.figures.style import Histogram, PlotLabel
@@ -28,6 +29,7 @@ from oddjet.analysis.report.sections import (
     peaks_section,
     provenance_section,
     quality_section,
+    reach_section,
     scores_section,
     sculpting_section,
     training_section,
@@ -90,6 +92,7 @@ def build_report(run: Run, seconds: Mapping[str, float]) -> Report:
         bump_hunt_section(run.hunt),
         *([ledger_section(run.ledger)] if run.hunt.sample.kind == "data" else []),
         *_limits(run),
+        *_reach(run, label),
         *([] if injection is None else [injection_section(injection, label=label)]),
         *certificate_sections(run),
         _anomalies(run),
@@ -275,7 +278,12 @@ def _limits(run: Run) -> list[Section]:
     section = limits_section(
         run.limits, label=sample_label(run.hunt.sample), axis_label=mass_name(run.hunt.mass)
     )
-    what = f"Set on the spectrum {run.hunt.tightest.name}, the tightest cut on the main score."
+    what = (
+        f"Set on the spectrum {run.hunt.tightest.name}, the tightest cut on the main score; on a signal of the fileset from "
+        "all cuts on that score together."
+        if run.hunt.by_share
+        else f"Set on the spectrum {run.hunt.tightest.name}, the tightest cut on the main score."
+    )
     return [
         dataclasses.replace(
             section,
@@ -283,6 +291,15 @@ def _limits(run: Run) -> list[Section]:
             warnings=(*section.warnings, *run.limit_problems),
         )
     ]
+
+
+def _reach(run: Run, label: PlotLabel) -> list[Section]:
+    """What blinded data would show of the signals of the fileset."""
+    if not (run.hunt.blinded and run.hunt.by_share):
+        return []
+    workers = run.config.cluster.workers
+    reaches, problems = expected_reach(run.hunt, run.config.hunt, run.limits, workers=workers)
+    return [reach_section(reaches, problems, label=label)]
 
 
 def _anomalies(run: Run) -> Section:

@@ -18,6 +18,7 @@ from oddjet.analysis.pipeline.report import build_report
 from oddjet.analysis.pipeline.report_key import ReportKey
 from oddjet.analysis.pipeline.steps import score_skim, skim_events, train_detectors, with_samples
 from oddjet.analysis.report.page import write_report
+from oddjet.analysis.report.write import write_models
 from oddjet.datasets.disk.checksums import file_sha256
 from oddjet.datasets.disk.digest import content_key, source_digest
 from oddjet.datasets.disk.lock import lock_folder
@@ -117,6 +118,7 @@ def _report(run: Run, clock: _Clock, reporter: Reporter, *, key: str = "") -> No
     reporter.log("write the report …")
     report = build_report(run, clock.seconds)
     write_report(run.report, report)
+    write_models(run.folder / "limits", run.limits)
     summary = [
         (card.title, f"{card.value}  ({card.note})" if card.note else card.value)
         for card in report.cards

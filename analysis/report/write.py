@@ -90,7 +90,7 @@ def model_folder(result: SpectrumLimit) -> str:
 
 def write_models(folder: Path, results: Sequence[SpectrumLimit]) -> list[Path]:
     """Write the model of each limit for pyhf and Combine; of several, each into a folder of its own."""
-    written = []
+    written: list[Path] = []
     for result in results:
         at = folder if len(results) == 1 else folder / model_folder(result)
         channel = result.limit.inputs.channel()

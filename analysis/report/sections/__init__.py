@@ -13,6 +13,7 @@ from oddjet.analysis.report.sections.mass import mass_section
 from oddjet.analysis.report.sections.peaks import peaks_section
 from oddjet.analysis.report.sections.provenance import provenance_section
 from oddjet.analysis.report.sections.quality import quality_section
+from oddjet.analysis.report.sections.reach import reach_section
 from oddjet.analysis.report.sections.scores import scores_section
 from oddjet.analysis.report.sections.sculpting import sculpting_section
 from oddjet.analysis.report.sections.summary import headline_cards, headline_numbers
@@ -33,6 +34,7 @@ __all__ = [
     "peaks_section",
     "provenance_section",
     "quality_section",
+    "reach_section",
     "scores_section",
     "sculpting_section",
     "training_section",

@@ -149,7 +149,12 @@ def _pictures(
 ) -> tuple[Picture, ...]:
     if len(results) == 1 or any(result.name for result in results):
         return tuple(
-            spectrum_picture(r.limit, name=r.name, label=label, axis_label=axis_label)
+            spectrum_picture(
+                r.limit,
+                name=r.label if len(results) > 1 else r.name,
+                label=label,
+                axis_label=axis_label,
+            )
             for r in results
         )
     band = Picture(

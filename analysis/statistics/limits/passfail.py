@@ -317,12 +317,15 @@ class PassFailInputs:
 
     @cached_property
     def goodness(self) -> tuple[float, int]:
-        """Deviance of the fit without a signal to what may be seen, and its degrees of freedom."""
-        _, fit = self._null
+        """Deviance of the fit to what may be seen, and its degrees of freedom; with the signal unless it is blinded."""
+        value = self.least
+        if not self.blinded:
+            likelihood = Likelihood(self.channel(signal_yield=self.reference_yield), free=self.free)
+            data, start = likelihood.data(self._shown), self._null[1].parameters
+            value = float(guarded_fit(likelihood, data, start, what="pass and fail").values[0])
         _, n_scores, _ = self.model.table.shape
         filled = int(np.count_nonzero(self._visible(self.model.table.totals)))
-        ndf = filled * (n_scores - 1) - len(self.free)
-        return 2.0 * float(fit.values[0]), ndf
+        return 2.0 * value, filled * (n_scores - 1) - len(self.free) - (not self.blinded)
 
     @property
     def least(self) -> float:

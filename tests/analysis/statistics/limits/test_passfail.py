@@ -16,7 +16,7 @@ from oddjet.analysis.statistics.exchange.workspace import pyhf_model
 from oddjet.analysis.statistics.limits.inputs import LimitSettings, Systematics
 from oddjet.analysis.statistics.limits.likelihood import Likelihood
 from oddjet.analysis.statistics.limits.passfail import PassFailInputs
-from oddjet.analysis.statistics.limits.upper import upper_limit
+from oddjet.analysis.statistics.limits.upper import fit_asymptotically, upper_limit
 from oddjet.errors import FitError
 from oddjet.typing import Floats
 
@@ -236,3 +236,22 @@ def test_few_jets_take_toys_and_cover() -> None:
     assert limit.n_toys == 200
     asymptotic = upper_limit(inputs, UNBLIND)
     assert limit.expected[2] == pytest.approx(asymptotic.expected[2], rel=0.4)
+
+
+@pytest.mark.parametrize(
+    ("jets", "n"), [(4000.0, 200), pytest.param(8000.0, 3000, marks=pytest.mark.long)]
+)
+def test_a_signal_at_the_limit_is_excluded_as_often_as_it_should_be(jets: float, n: int) -> None:
+    inputs = pass_fail(jets=jets, n_bins=6)
+    asymptotic = fit_asymptotically(inputs)
+    mu = asymptotic.limits(0.05)[1][2]
+    given = asymptotic.at(mu).parameters
+    likelihood = asymptotic.likelihood
+    toys = likelihood.draw(given, asymptotic.data, n, np.random.default_rng(1))
+    fixed = likelihood.fit(toys, given, mu=mu)
+    free = likelihood.fit(toys, fixed.parameters)
+    q = np.where(free.mu > mu, 0.0, 2.0 * np.maximum(fixed.values - free.values, 0.0))
+    # Below 20 events under the signal, where the formulae exclude too often, toys replace them.
+    assert inputs.background_under_signal > 20
+    beyond = float(np.mean(q > 1.645**2))
+    assert beyond == pytest.approx(0.05, abs=3 * (0.05 * 0.95 / n) ** 0.5 + 0.01)
