@@ -14,10 +14,13 @@ import numpy as np
 from scipy import stats
 
 from oddjet.analysis.statistics.background.many import BatchModel
+from oddjet.analysis.statistics.bumphunt.joint import JointTable
 from oddjet.analysis.statistics.bumphunt.pvalues import on_off_p
 from oddjet.analysis.statistics.bumphunt.windows import Windows
+from oddjet.analysis.statistics.components import Component
 from oddjet.analysis.statistics.conditional.model import ShareModel
 from oddjet.analysis.statistics.conditional.scan import PassedBeside, SignalPassed
+from oddjet.analysis.statistics.conditional.score_bins import ScoreBins, ScoreBinsSignal
 from oddjet.analysis.studies.background.truth import Experiments, Truth
 from oddjet.typing import Floats
 
@@ -28,6 +31,8 @@ Estimator: TypeAlias = Callable[[Truth, Floats, Experiments], Floats]
 each, shape (n,). Only estimates that know the truth use the second for more than where fits begin."""
 
 NEWTON_STEPS = 30
+ADDED = 4.0
+"""Signal that is added to measure a deficit, in errors of its yield."""
 
 
 def _beside(observed: Floats, expected: Floats, variance: Floats) -> Floats:
@@ -118,6 +123,34 @@ def _pass_against_fail(
     return z
 
 
+def _score_bins(
+    orders: tuple[int, int], truth: Truth, mean: Floats, experiments: Experiments
+) -> Floats:
+    """All score bins fitted together with a signal of known shape, in mass and in the score."""
+    del mean
+    window = Windows(truth.edges, np.array([truth.bins.start]), np.array([truth.bins.stop]))
+    scores = np.outer(experiments.cut.signal, truth.signal)
+    signal = Component("signal", scores / scores[1:].sum(), is_signal=True)
+    core = truth.signal[truth.bins].sum() / truth.signal.sum()
+    n_scores = len(scores)
+    members = np.arange(n_scores) >= np.arange(n_scores)[:, None]
+    labels = tuple(f"{100 * share:g} %" for share in experiments.cut.ladder[:-1])
+    z = np.empty(len(experiments.scores))
+    for place, counts in enumerate(experiments.scores):
+        table = JointTable(labels, truth.edges, members, counts)
+        bins = ScoreBins.make(table, range(1, n_scores), orders)
+        test = ScoreBinsSignal.of_components(bins, window, [signal]).test
+        tested = test(counts[None])
+        z[place] = stats.norm.isf(tested.local_p.item())
+        if not tested.local_p.item() < 0.5:
+            # Fitted signals are never below 0: one is added, and what is missing of it is the deficit.
+            added = ADDED * tested.error.item() / core
+            again = test(counts[None] + added * signal.contents)
+            found = (again.observed - again.expected).item()
+            z[place] = (found - added * core) / again.error.item()
+    return z
+
+
 ESTIMATORS: dict[str, Estimator] = {
     "known, window": _known_beside,
     "known, template": _known_template,
@@ -134,7 +167,9 @@ ESTIMATORS: dict[str, Estimator] = {
     "conditional 1, template": partial(_pass_against_fail, (1, 1), fitted=True),
     "conditional 2, template": partial(_pass_against_fail, (2, 2), fitted=True),
     "conditional 2–4, template": partial(_pass_against_fail, (2, 4), fitted=True),
+    "score bins 2–4, template": partial(_score_bins, (2, 4)),
 }
 """The significance of the signal's window, against what is expected from beside it; or of a signal of known shape that is fitted
 together with the background. `auto` with a template is discrete profiling. Pass against fail is `transfer` in a window and
-`conditional` with a template; the numbers are orders of ln(pass/fail) in mass."""
+`conditional` with a template; the numbers are orders of ln(pass/fail) in mass. `score bins` are the jets that fail a cut of twice
+the share, and those between it, the cut, one of half its share and the top, with the signal's fractions of them known."""

@@ -14,7 +14,7 @@ from scipy import stats
 from oddjet.analysis.report.page import Cell, Section, Table
 from oddjet.analysis.statistics.background.spurious import LIMIT
 from oddjet.analysis.studies.background.estimators import ESTIMATORS
-from oddjet.analysis.studies.background.truth import DISTORTIONS, Cut, Experiments, Truth
+from oddjet.analysis.studies.background.truth import DISTORTIONS, Cut, Truth
 from oddjet.errors import ConfigError, look_up
 from oddjet.processors.engine.progress import Reporter, SilentReporter
 
@@ -302,9 +302,9 @@ def _measure(truth: Truth, n_jets: float, estimator: str, options: StudyOptions)
         seen = z(truth.draw(n_jets, share * scale, cut, n, rng))
         medians[share] = (float(np.nanmedian(seen)) - mean) / width
         failed.append(np.isnan(seen))
-    first = Experiments(nothing.scores[:n])
+    first = nothing._replace(scores=nothing.scores[:n])
     for name in DISTORTIONS:
-        moved = z(truth.distorted(first, cut, name, rng)) - null[:n]
+        moved = z(truth.distorted(first, name, rng)) - null[:n]
         error = float(np.nanstd(moved, ddof=1) / np.sqrt(n))
         spurious[name] = (float(np.nanmean(moved)), error)
         failed.append(np.isnan(moved))

@@ -49,9 +49,15 @@ class Cut(NamedTuple):
 
 
 class Experiments(NamedTuple):
-    """Jets by score bin, the cut between the second and the third, shape (n, n_scores, n_bins)."""
+    """Jets by score bin.
+
+    Attributes:
+        scores: Shape (n, n_scores, n_bins), the cut between the second and the third.
+        cut: The cut.
+    """
 
     scores: Floats
+    cut: Cut
 
     @property
     def passed(self) -> Floats:
@@ -136,17 +142,17 @@ class Truth:
         """
         background, signal = n_jets * self.background, share * n_jets * self.signal
         means = np.outer(-np.diff(cut.ladder), background) + np.outer(cut.signal, signal)
-        return Experiments(rng.poisson(means, (n, *means.shape)).astype(np.float64))
+        return Experiments(rng.poisson(means, (n, *means.shape)).astype(np.float64), cut)
 
     def distorted(
-        self, given: Experiments, cut: Cut, distortion: str, rng: np.random.Generator
+        self, given: Experiments, distortion: str, rng: np.random.Generator
     ) -> Experiments:
         """Give background after cuts whose efficiency follows the mass, and else the very same jets.
 
         Where a score bin is to have fewer, some move to those that are to have more: so few experiments tell how far a
         mean moves.
         """
-        follows = DISTORTIONS[distortion]
+        follows, cut = DISTORTIONS[distortion], given.cut
         ones = np.ones(self.background.size)
         edges = [ones, *(follows(self, share) for share in cut.ladder[1:-1]), 0.0 * ones]
         before, after = -np.diff(cut.ladder)[:, None], -np.diff(edges, axis=0)
@@ -157,7 +163,7 @@ class Truth:
         wanted /= np.maximum(wanted.sum(axis=1, keepdims=True), 1e-300)
         wanted[wanted.sum(axis=1) == 0, 0] = 1.0
         come = np.swapaxes(rng.multinomial(moved.sum(axis=1), wanted), 1, 2)
-        return Experiments((counts - moved + come).astype(np.float64))
+        return Experiments((counts - moved + come).astype(np.float64), cut)
 
 
 def _straight(truth: Truth) -> Floats:
