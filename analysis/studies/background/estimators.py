@@ -146,8 +146,8 @@ def _score_bins(
             # Fitted signals are never below 0: one is added, and what is missing of it is the deficit.
             added = ADDED * tested.error.item() / core
             again = test(counts[None] + added * signal.contents)
-            found = (again.observed - again.expected).item()
-            z[place] = (found - added * core) / again.error.item()
+            above = (again.observed - again.expected).item()
+            z[place] = (above - added * core) / again.error.item()
     return z
 
 

@@ -39,7 +39,7 @@ def test_the_spurious_signal_is_that_of_the_fit_to_the_simulation() -> None:
 def test_the_hidden_window_has_no_part_in_it() -> None:
     counts = np.random.default_rng(1).poisson(MEAN).astype(float)
     other = np.where((EDGES[:-1] >= 110) & (EDGES[1:] <= 170), 1e6, counts)
-    found = [
+    settings = [
         with_spurious(
             SETTINGS,
             Spectrum(EDGES, c, name="all jets", blind_window=(104.0, 176.0)),
@@ -48,7 +48,7 @@ def test_the_hidden_window_has_no_part_in_it() -> None:
         )
         for c in (counts, other)
     ]
-    assert found[0] == found[1]
+    assert settings[0] == settings[1]
 
 
 def test_nothing_is_added_without_simulation_or_over_what_was_asked_for() -> None:
