@@ -122,6 +122,11 @@ COMMANDS: dict[str, Command] = {
         "Questions to jets and histograms",
         "Say what estimates of the background are worth on a mass spectrum, and which are safe at its size.",
     ),
+    "study luminosity": Command(
+        "studies",
+        "Questions to jets and histograms",
+        "Say at which luminosity a run's hunt finds the signals of its simulation, as a curve.",
+    ),
 }
 """Name to module (in this folder) and help, which is the first line of the command's docstring; a command of two words
 is the function `FIRST_of_SECOND`."""

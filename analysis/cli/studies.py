@@ -22,6 +22,7 @@ from oddjet.analysis.cli.options import (
     assignments,
 )
 from oddjet.analysis.cli.results import print_result
+from oddjet.analysis.pipeline.folder import Run
 from oddjet.analysis.pipeline.steps import open_of_run
 from oddjet.analysis.report.write import write_section
 from oddjet.analysis.studies import describe_studies
@@ -30,11 +31,12 @@ from oddjet.analysis.studies.background.table import StudyOptions, study_backgro
 from oddjet.analysis.studies.background.truth import Cut
 from oddjet.analysis.studies.benchmarks.cases import run_benchmarks
 from oddjet.analysis.studies.jets import read_jets
+from oddjet.analysis.studies.luminosity import pseudo_hunts, study_luminosity
 from oddjet.analysis.studies.reproduce import reproduce as reproduce_documents
 from oddjet.analysis.studies.run import detectors_with, run_study
 from oddjet.bounds import MOST_WORKERS
 
-__all__ = ["bench", "reproduce", "study", "study_of_background"]
+__all__ = ["bench", "reproduce", "study", "study_of_background", "study_of_luminosity"]
 
 
 def _print_list(wanted: bool) -> None:
@@ -45,6 +47,7 @@ def _print_list(wanted: bool) -> None:
         for study in describe_studies()
     ]
     rows.append(("background", "Of spectra: `oddjet study background --help`.", ""))
+    rows.append(("luminosity", "Of runs: `oddjet study luminosity --help`.", ""))
     print_table("", ("name", "what", "options"), rows, right=(), lines=True)
     raise typer.Exit
 
@@ -157,6 +160,42 @@ def study_of_background(
     ]
     section = study_background(truths, options, RichReporter(err)).section()
     print_result(section, write_section(output, section))
+
+
+def study_of_luminosity(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of `oddjet run`, scored.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="Folder of `luminosity.json` and figure; RUN/luminosity."
+        ),
+    ] = None,
+    lumis: Annotated[
+        list[float] | None,
+        typer.Option("--lumi", help="Luminosity [1/fb]; repeatable. Six up to the highest."),
+    ] = None,
+    significance: Annotated[
+        float, typer.Option(min=0.1, max=10, help="Global significance that counts as found [σ].")
+    ] = 3.0,
+    drawings: Annotated[
+        int, typer.Option(min=2, max=10_000, help="Pseudo-data drawn at each luminosity.")
+    ] = 10,
+    workers: Annotated[
+        int, typer.Option("-j", "--workers", min=1, max=MOST_WORKERS, help="Threads.")
+    ] = 1,
+) -> None:
+    """Say at which luminosity a run's hunt finds the signals of its simulation, as a curve."""
+    hunt_at, highest = pseudo_hunts(Run.open(run), workers=workers)
+    done = study_luminosity(
+        hunt_at,
+        highest=highest,
+        lumis=lumis or (),
+        n_drawings=drawings,
+        found=significance,
+        reporter=RichReporter(err),
+    )
+    section = done.section()
+    print_result(section, write_section(output or run / "luminosity", section))
 
 
 def reproduce(
