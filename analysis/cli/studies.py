@@ -106,7 +106,7 @@ def study_of_background(
         list[str] | None,
         typer.Argument(
             metavar="[SPECTRUM|SCORES|FILE[:HIST]]...",
-            help="Built-in spectra, `gamma` and `qcd` by default; scores tables, of which the simulated background is taken; "
+            help="Built-in spectra (`gamma` and `qcd`, the default; `qcd450`, `qcd550`, `qcd650`, `qcd1000`); scores tables, of which the simulated background is taken; "
             "mass histograms, ROOT or UHI.",
         ),
     ] = None,

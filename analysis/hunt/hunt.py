@@ -86,6 +86,7 @@ def hunt(
         peaks_problem=peaks_problem,
         joint=dataclasses.replace(joint, peaks=whole.peaks),  # what is expected is no data
         by_share=by_share and len(points) > 1,
+        simulated=spectra.simulated,
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from oddjet.analysis.config import HuntConfig
 from oddjet.analysis.hunt.hunt import Hunt
+from oddjet.analysis.hunt.spurious import with_spurious
 from oddjet.analysis.hunt.templates import SignalTemplate
 from oddjet.analysis.statistics.background.signal import gaussian_fractions
 from oddjet.analysis.statistics.channels.model import ChannelModel
@@ -91,7 +92,11 @@ def _on_gaussian(
     if not hunt.by_share:
         point = hunt.tightest
         spectrum = Spectrum(point.edges, point.counts, name=point.name)
-        return limit_spectrum(spectrum, [signal], settings=how)[0]
+        hidden = settings.window if hunt.blinded else None
+        seen = dataclasses.replace(spectrum, blind_window=hidden)
+        how, said = with_spurious(how, seen, signal, hunt.simulated)
+        limit = limit_spectrum(spectrum, [signal], settings=how)[0]
+        return dataclasses.replace(limit, notes=(*limit.notes, *said))
     make = partial(_gaussian_inputs, hunt, settings, signal, how.systematics)
     return limit_shares(make, settings.orders, how)
 

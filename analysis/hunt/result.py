@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from oddjet.analysis.statistics.background.fit import BackgroundFit
 from oddjet.analysis.statistics.background.methods import MethodBias
 from oddjet.analysis.statistics.bumphunt.joint import JointTable
 from oddjet.analysis.statistics.bumphunt.result import BumpHunt, ChannelScan
+from oddjet.analysis.statistics.spectrum import Spectrum
 from oddjet.processors.sample import HuntSample
 from oddjet.shown import Shown
 
@@ -112,6 +114,7 @@ class Hunt(Shown):
         peaks_problem: Why they are taken as expected instead; empty where they are not.
         joint: Jets by mass and by the spectra that they are in, those of a blinded window left out.
         by_share: Whether jets that pass are compared with jets that fail, here or once the data are unblinded.
+        simulated: Simulated background by the name of the spectrum; empty where there is none.
     """
 
     columns: tuple[str, ...]
@@ -129,6 +132,9 @@ class Hunt(Shown):
     peaks_problem: str = ""
     joint: JointTable | None = dataclasses.field(default=None, repr=False, compare=False)
     by_share: bool = False
+    simulated: Mapping[str, Spectrum] = dataclasses.field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @property
     def has_peaks(self) -> bool:

@@ -17,6 +17,7 @@ from oddjet.analysis.hunt.templates import SignalTemplate
 from oddjet.analysis.report.sections.reach import reach_section
 from oddjet.analysis.scores.sample import HuntSample
 from oddjet.analysis.statistics.limits.passfail import PassFailInputs
+from oddjet.analysis.statistics.spectrum import Spectrum
 
 N = 20_000
 SETTINGS = HuntConfig(
@@ -95,6 +96,24 @@ def test_without_signals_of_the_fileset_there_is_a_gaussian_alone() -> None:
     limits, problems = limit_hunt(hunt_of(0, unblind=True), SETTINGS, lambda: (narrow,))
     assert len(limits) == 1
     assert "no limit on y: y: expected a template of (1, 3, 10) bins" in problems[0]
+
+
+def test_a_limit_by_a_function_has_what_the_function_finds_in_simulation() -> None:
+    """A spectrum with a wave that the function is not: the limit rises, and says why."""
+    hunted = dataclasses.replace(hunt_of(0, unblind=True), by_share=False)
+    settings = SETTINGS.model_copy(update={"function": "exppoly2"})
+    edges = hunted.tightest.edges
+    wave = 1 + 0.3 * np.sin((edges[:-1] - 50) / 25)
+    simulated = {}
+    for point in (hunted.working_points[0], hunted.tightest):
+        counts = 2e6 * np.exp(-(edges[:-1] - 50) / 45) * wave * point.efficiency
+        simulated[point.name] = Spectrum(edges, counts, counts, name=point.name, is_data=False)
+    (alone,), _ = limit_hunt(hunted, settings)
+    (known,), _ = limit_hunt(dataclasses.replace(hunted, simulated=simulated), settings)
+    assert alone.limit.inputs.systematics.spurious_signal == 0
+    assert known.limit.inputs.systematics.spurious_signal > 5
+    assert known.limit.expected[2] > 1.05 * alone.limit.expected[2]
+    assert any("spurious signal of exppoly2 in simulated" in note for note in known.notes)
 
 
 def test_expected_limit_and_reach_do_not_know_the_window() -> None:
