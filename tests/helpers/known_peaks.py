@@ -7,6 +7,7 @@ import functools
 from collections.abc import Callable, Mapping
 
 import numpy as np
+from cut_tables import gamma_masses, table_of
 
 from oddjet.analysis.config import HuntConfig
 from oddjet.analysis.hunt.result import spectrum_name
@@ -15,7 +16,6 @@ from oddjet.analysis.statistics.bumphunt.joint import JointTable
 from oddjet.analysis.statistics.components import Component
 from oddjet.processors.sample import HuntSample
 from oddjet.typing import Floats
-from tests.helpers.cut_tables import gamma_masses, table_of
 
 CUTS = (0.2, 0.1, 0.05)
 POINTS = (("", 1.0), *(("s", cut) for cut in CUTS))

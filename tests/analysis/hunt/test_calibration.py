@@ -6,6 +6,8 @@ import dataclasses
 
 import numpy as np
 import pytest
+from cut_tables import EDGES, shoulder_masses
+from known_peaks import CUTS, PEAKS, SETTINGS, drawn_table, spectra_of, with_peaks
 
 from oddjet.analysis.config import PeaksConfig
 from oddjet.analysis.hunt.calibration import calibrate, expected_peaks, with_errors
@@ -17,8 +19,6 @@ from oddjet.analysis.statistics.background.many import BatchModel
 from oddjet.analysis.statistics.bumphunt.joint import tilted_fit
 from oddjet.analysis.statistics.spectrum import Spectrum
 from oddjet.errors import FitError
-from tests.helpers.cut_tables import EDGES, shoulder_masses
-from tests.helpers.known_peaks import CUTS, PEAKS, SETTINGS, drawn_table, spectra_of, with_peaks
 
 PLACES = range(len(CUTS) + 1)
 

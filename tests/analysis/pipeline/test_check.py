@@ -96,3 +96,26 @@ def test_a_luminosity_that_events_cannot_stand_for_is_refused_after_the_skim(
     check_pseudo_data(manifest, analysis(0.19))
     with pytest.raises(ConfigError, match=r"'q'.*stands for 1\.6 events.*at most 0\.2/fb"):
         check_pseudo_data(manifest, analysis(0.32))
+
+
+def test_what_known_peaks_lack_is_known_before(tmp_path: Path) -> None:
+    w = {"kind": "peaking", "files": ["/none.root"]}
+    wrong, right = check(tmp_path, {"q": QCD, "d": DATA, "w": w})
+    assert any("how many jets w should give in data is not known: set lumi_ifb" in t for t in wrong)
+    assert any("'w' is peaking and has no cross_section_pb" in text for text in wrong)
+    settings = {"hunt": {"peaks": {"norms": {"wqq": 0.1}}}, "lumi_ifb": 1.0}
+    wrong, right = check(
+        tmp_path, {"q": QCD, "d": DATA, "w": w | {"cross_section_pb": 2}}, **settings
+    )
+    (unknown,) = [text for text in wrong if "hunt.peaks.norms" in text]
+    assert unknown.startswith("hunt.peaks.norms: 'wqq' is no dataset of kind peaking; there are w.")
+    # Nothing is learned on a peak, and without another background that is said.
+    wrong, right = check(tmp_path, {"w": {"kind": "peaking", "simulate": SIMULATE}})
+    assert any("learned on datasets of kind background" in text for text in wrong)
+    drawn = {"pseudo_data": {"lumi_ifb": 0.1, "seed": 1}}
+    wrong, right = check(
+        tmp_path, {"q": QCD, "w": {"kind": "peaking", "simulate": SIMULATE}}, **drawn
+    )
+    assert not wrong
+    assert any(text.startswith("known peaks: w are expected") for text in right)
+    assert any("of the events of q are held out" in text for text in right)

@@ -10,6 +10,7 @@ from scipy.stats import rankdata
 from toy_tables import write_table
 
 from oddjet.analysis.config import HuntConfig
+from oddjet.analysis.report.sections.sculpting import sculpting_section
 from oddjet.analysis.sculpting import HuntedIn, JudgeSettings, Outcome
 from oddjet.analysis.sculpting.scores import judge_scores, worst_outcome
 from oddjet.datasets.folds import held_out
@@ -168,3 +169,17 @@ def test_what_cannot_be_judged_is_refused(
 ) -> None:
     with pytest.raises(error, match=words):
         judge_scores(scores_table, columns, **options)
+
+
+def test_known_peaks_are_left_out_and_that_is_said(scores_table: Path, tmp_path: Path) -> None:
+    jets = open_scores(scores_table).jets("qcd")
+    kinds = {"qcd": "background", "w": "peaking"}
+    folder = write_table(
+        tmp_path, {"qcd": jets[:4000], "w": jets[4000:5000]}, kinds, kind="scores"
+    ).folder
+    result = judge_scores(folder, ["blind"])
+    assert (result.datasets, result.peaking) == (("qcd",), ("w",))
+    assert result.verdict.n_jets <= 4000
+    assert "Known peaks (w) are left out" in " ".join(sculpting_section(result).paragraphs)
+    with pytest.raises(ConfigError, match=r"judged on background simulation or on data"):
+        judge_scores(folder, ["blind"], datasets=["qcd", "w"])
