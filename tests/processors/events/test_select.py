@@ -15,6 +15,7 @@ import pytest
 import uproot
 from chunks import source_of
 
+from oddjet.datasets.files.dataset import Kind
 from oddjet.datasets.jets import Truth
 from oddjet.datasets.luminosity.mask import LumiMask
 from oddjet.ml.representations.jet_image import JetImage
@@ -367,8 +368,9 @@ def test_luminosity_mask_is_for_data(
     assert "certified luminosity" not in {s.name for s in selected["background"].cutflow}
 
 
-def test_truth_columns_follow_the_label(w: Path, open_events: Any) -> None:
-    source = source_of(w, "signal", (24,))
+@pytest.mark.parametrize("kind", ["signal", "peaking"])
+def test_truth_columns_follow_the_label(w: Path, open_events: Any, kind: Kind) -> None:
+    source = source_of(w, kind, (24,))
     jets = select_jets(open_events(w)[0], selection=Selection(), source=source).jets
     matched = ak.to_numpy(jets.label) >= Truth.MATCHED
     assert 0 < np.count_nonzero(matched) < len(jets)
