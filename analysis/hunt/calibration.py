@@ -17,9 +17,10 @@ from oddjet.analysis.config import PeaksConfig
 from oddjet.analysis.statistics.background.nested import ALPHA
 from oddjet.analysis.statistics.bumphunt.joint import JointTable
 from oddjet.analysis.statistics.channels.fitting import ChannelFit, fit
-from oddjet.analysis.statistics.channels.model import ChannelModel, ChannelTable
+from oddjet.analysis.statistics.channels.model import ChannelModel
 from oddjet.analysis.statistics.components import Component
-from oddjet.analysis.statistics.conditional.model import polynomials
+from oddjet.analysis.statistics.conditional.model import KNOWN_JETS
+from oddjet.analysis.statistics.conditional.score_bins import ScoreBins
 from oddjet.analysis.statistics.limits.templates import warp_template
 from oddjet.errors import FitError
 from oddjet.typing import Floats
@@ -38,6 +39,8 @@ MASS_SCALE, MASS_RESOLUTION = "jms", "jmr"
 """Names of the nuisances, as CMS calls them."""
 N_REPLICAS = 100
 SEED = 14
+FAR = 2.0
+"""Norms further than this from what is expected, in errors that were known beforehand, are said."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +95,7 @@ class PeakCalibration:
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """What to know before the numbers are believed."""
+        """What to know before the numbers, and what is not found beside them, are believed."""
         few = [peak.name for peak in self.peaks if peak.effective < 10 * peak.expected]
         doubts = []
         if self.p_value < 0.01:
@@ -100,6 +103,12 @@ class PeakCalibration:
                 f"peaks and smooth shares do not describe the jets (p = {self.p_value:.2g}): there is something else, "
                 "such as a signal, or a peak without a dataset of kind peaking"
             )
+        doubts += [
+            f"{peak.name} is {peak.norm:.2f} times what is expected, {abs(np.log(peak.norm)) / peak.prior:.1f} times the error "
+            "that was known beforehand: something else of the same mass would be taken for it, and windows there do not test it"
+            for peak in self.peaks
+            if peak.prior is not None and abs(np.log(peak.norm)) > FAR * peak.prior
+        ]
         if few:
             doubts.append(
                 f"the templates of {', '.join(few)} come of fewer than ten simulated jets for each that is expected, and the "
@@ -178,28 +187,21 @@ def _effective(peak: Component) -> float:
 
 
 def _channels(table: JointTable, order: int) -> ChannelModel:
-    """Divide the jets into score bins, by how many cuts they pass."""
-    passed = table.members[1:].sum(axis=0)
-    if not table.counts[passed == 0].any() or not table.counts[passed > 0].any():
+    """Divide the jets into score bins, between the cuts that tell some of them apart."""
+    passing, cuts = table.spectra.sum(axis=1), [0]
+    for place in range(1, passing.size):
+        if 0 < passing[place] < passing[cuts[-1]]:
+            cuts.append(place)
+    if len(cuts) < 2:
         msg = (
             "no cut on a score that some jets pass and some fail, so known peaks are not fitted: loosen the working points "
             "(hunt.working_points)"
         )
         raise FitError(msg)
-    kept = [k for k in range(len(table.labels)) if k == 0 or table.counts[passed == k].any()]
-    bins = np.searchsorted(kept, passed, side="right") - 1
-    names = ("failing", *(table.labels[k] for k in kept[1:]))
-
-    def summed(values: Floats) -> Floats:
-        cells = np.zeros((len(table.regions), len(kept), table.edges.size - 1))
-        np.add.at(cells, (table.in_region, bins), values)
-        return cells
-
-    counts = summed(table.counts)
-    powers = np.stack([polynomials(table.edges, own.sum(axis=0), order) for own in counts])
-    components = tuple(peak.transformed(summed) for peak in table.peaks)
-    return ChannelModel.make(
-        ChannelTable(table.edges, table.regions, names, counts), powers, components=components
+    model = ScoreBins.make(table, cuts[1:], (order, order)).model
+    # One table with jets in every score bin needs no prior on the constants.
+    return dataclasses.replace(
+        model, precision=np.where(model.precision == KNOWN_JETS, 0.0, model.precision)
     )
 
 
