@@ -205,6 +205,7 @@ def bump_hunt_section(hunt: Hunt) -> Section:
             *hunt.stage_statements,
             *filter(None, (hunt.calibration_sentence,)),
             *(() if scan is None else scan.notes),
+            *_left_over(hunt.cross_check),
         ),
         tables=(*tables, *cross_check_table(hunt.cross_check)),
         pictures=tuple(pictures),
@@ -213,6 +214,11 @@ def bump_hunt_section(hunt: Hunt) -> Section:
             "cross_check": None if hunt.cross_check is None else hunt.cross_check.to_dict(),
         },
     )
+
+
+def _left_over(check: BumpHunt | None) -> list[str]:
+    """What the functions of the cross-check leave of simulated background."""
+    return [] if check is None else [f"cross-check: {note}" for note in check.spurious]
 
 
 def scores_section(hunt: Hunt) -> Section:
@@ -227,7 +233,7 @@ def scores_section(hunt: Hunt) -> Section:
         )
         statements += scan.notes
     if (check := hunt.cross_check) is not None:
-        statements.append(cross_check_text(check))
+        statements += [cross_check_text(check), *_left_over(check)]
     known = peaks_section(hunt)
     if hunt.has_peaks:
         statements += [f"known peaks: {text}" for text in known.statements]

@@ -40,6 +40,10 @@ AROUND = 3
 """Bins on either side whose events of a given background say how heavy its events may be as well."""
 FEW = 25
 """Effective events around a bin below which all events of the background say it too."""
+NOT_KNOWN = (
+    "how much signal the function fakes on a spectrum of this shape and size is not known, and in no p-value, for there is no "
+    "simulated background: `oddjet study background` measures it"
+)
 
 
 def scan_table(
@@ -60,7 +64,7 @@ def scan_table(
     """
     test = scan_jointly if settings.signal_width is None else scan_signals
     if not simulated:
-        return test(table, settings, workers=workers)
+        return dataclasses.replace(test(table, settings, workers=workers), spurious=(NOT_KNOWN,))
     try:
         left = misfits(table, settings.function, simulated)
     except FitError as error:

@@ -132,7 +132,7 @@ def test_a_function_that_is_the_truth_loses_little() -> None:
     (note,) = known.spurious
     assert note in known.notes
     assert "σ of simulated background" in note
-    assert alone.spurious == ()
+    assert "not known" in alone.spurious[0]
 
 
 def test_simulation_that_cannot_be_used_is_named() -> None:
@@ -140,3 +140,10 @@ def test_simulation_that_cannot_be_used_is_named() -> None:
     settings = ScanSettings(n_toys=5, function="exppoly2")
     result = scan_table(table(500, 1), settings, simulated={"all jets": short})
     assert "the spurious signal is not known, and in no p-value" in result.spurious[0]
+
+
+def test_a_scan_without_simulation_says_what_it_does_not_know() -> None:
+    result = scan_table(table(500, 1), ScanSettings(n_toys=5, function="exppoly2"))
+    (note,) = result.spurious
+    assert "oddjet study background" in note
+    assert note in result.notes
