@@ -84,8 +84,7 @@ COMMANDS: dict[str, Command] = {
     **_commands(
         "limits",
         "Questions to jets and histograms",
-        limit="Set a CLs limit on a signal in a mass histogram; "
-        "write it for pyhf and Combine as well.",
+        limit="Set a CLs limit on a signal; write the model for pyhf and Combine as well.",
     ),
     **_commands(
         "background",

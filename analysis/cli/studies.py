@@ -191,7 +191,7 @@ def study_of_luminosity(
         highest=highest,
         lumis=lumis or (),
         n_drawings=drawings,
-        found=significance,
+        level=significance,
         reporter=RichReporter(err),
     )
     section = done.section()

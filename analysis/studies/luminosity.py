@@ -103,45 +103,45 @@ class LuminosityStudy:
         scores: The scores that are cut on.
         highest: The highest luminosity that the simulation is large enough for [1/fb].
         points: By rising luminosity.
-        found: Global significance from which a signal counts as found [σ].
+        level: Global significance from which a signal counts as found [σ].
     """
 
     scores: tuple[str, ...]
     highest: float
     points: tuple[LuminosityPoint, ...]
-    found: float = FOUND
+    level: float = FOUND
 
     @property
     def reached(self) -> float | None:
-        """Luminosity from which the median is above `found`, by interpolation; None where it is nowhere [1/fb]."""
+        """Luminosity from which the median is above `level`, by interpolation; None where it is nowhere [1/fb]."""
         median = np.array([point.main.band[1] for point in self.points])
         lumis = np.array([point.lumi_ifb for point in self.points])
-        below = np.flatnonzero(median < self.found)
+        below = np.flatnonzero(median < self.level)
         if not below.size:
             return float(lumis[0])
         last = int(below[-1])
         if last == len(lumis) - 1:
             return None
         x, y = np.sqrt(lumis[last : last + 2]), median[last : last + 2]
-        return float((x[0] + (self.found - y[0]) / (y[1] - y[0]) * (x[1] - x[0])) ** 2)
+        return float((x[0] + (self.level - y[0]) / (y[1] - y[0]) * (x[1] - x[0])) ** 2)
 
     def sentence(self) -> str:
         """Say from which luminosity on the signals are found."""
         lowest, highest = self.points[0].lumi_ifb, self.points[-1].lumi_ifb
-        level, last = f"{self.found:g} σ", self.points[-1].main
+        words, last = f"{self.level:g} σ", self.points[-1].main
         if self.reached is None and last.is_bound:
             return (
                 f"At {highest:.3g}/fb the median global significance is {last.band[1]:.2f} σ or more: too few "
-                f"pseudo-experiments to tell {level} (hunt.n_toys)"
+                f"pseudo-experiments to tell {words} (hunt.n_toys)"
             )
         if self.reached is None:
             return (
-                f"The median global significance stays below {level} up to {highest:.3g}/fb; the simulation is large "
+                f"The median global significance stays below {words} up to {highest:.3g}/fb; the simulation is large "
                 f"enough for {self.highest:.3g}/fb"
             )
         if self.reached == lowest:
-            return f"The median global significance is above {level} from {lowest:.3g}/fb on, the lowest that was tried"
-        return f"The median global significance is above {level} from {self.reached:.3g}/fb on"
+            return f"The median global significance is above {words} from {lowest:.3g}/fb on, the lowest that was tried"
+        return f"The median global significance is above {words} from {self.reached:.3g}/fb on"
 
     def section(self, *, label: PlotLabel | None = None) -> Section:
         """The section for a report, or for the terminal."""
@@ -181,7 +181,7 @@ class LuminosityStudy:
                 Picture(
                     partial(self._draw, label=label),
                     "Global significance of the hunt in pseudo-data against their luminosity; the band holds 68 % of the drawings.",
-                    hint=f"where the curve crosses {self.found:g} the signals of the fileset are found.",
+                    hint=f"where the curve crosses {self.level:g} the signals of the fileset are found.",
                     alt="Global significance against luminosity",
                     name="luminosity",
                 ),
@@ -262,7 +262,7 @@ def study_luminosity(
     highest: float,
     lumis: Sequence[float] = (),
     n_drawings: int = 10,
-    found: float = FOUND,
+    level: float = FOUND,
     reporter: Reporter | None = None,
 ) -> LuminosityStudy:
     """Hunt in pseudo-data of several luminosities, several times each.
@@ -272,7 +272,7 @@ def study_luminosity(
         highest: The highest luminosity that the simulation is large enough for [1/fb].
         lumis: Luminosities [1/fb]; six from a tenth of the highest on if none.
         n_drawings: Drawings of each.
-        found: Global significance from which a signal counts as found [σ].
+        level: Global significance from which a signal counts as found [σ].
         reporter: Told how far it is.
 
     Raises:
@@ -295,7 +295,7 @@ def study_luminosity(
                 hunts.append(hunt_at(lumi, seed))
                 update(number * n_drawings + seed)
             points.append(_point(lumi, hunts))
-    return LuminosityStudy(hunts[0].columns, highest, tuple(points), found)
+    return LuminosityStudy(hunts[0].columns, highest, tuple(points), level)
 
 
 def _point(lumi: float, hunts: Sequence[Hunt]) -> LuminosityPoint:

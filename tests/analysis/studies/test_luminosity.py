@@ -34,7 +34,7 @@ def hunt_at(lumi: float, seed: int) -> Hunt:
 
 @pytest.fixture(scope="module")
 def result() -> LuminosityStudy:
-    return study_luminosity(hunt_at, highest=2.0, lumis=(1.5, 0.1, 0.5), n_drawings=3, found=2.0)
+    return study_luminosity(hunt_at, highest=2.0, lumis=(1.5, 0.1, 0.5), n_drawings=3, level=2.0)
 
 
 def test_more_luminosity_finds_more(result: LuminosityStudy) -> None:
