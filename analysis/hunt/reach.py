@@ -231,5 +231,5 @@ def _of_asimov(inputs: PassFailInputs, means: Floats, level: float) -> tuple[flo
     """Significance of the signal's template in the data that are expected with it, and the limit [jets]."""
     unit = inputs.reference_yield
     likelihood = Likelihood(inputs.channel(signal_yield=unit), free=inputs.free)
-    asymptotic = Asymptotic(likelihood, likelihood.data(means.ravel()))
+    asymptotic = Asymptotic(likelihood, inputs.asimov(likelihood, means))
     return float(stats.norm.isf(asymptotic.p0)), unit * asymptotic.limits(level)[0]

@@ -19,8 +19,8 @@ from oddjet.analysis.statistics.channels.model import ChannelModel
 from oddjet.analysis.statistics.components import Component
 from oddjet.analysis.statistics.exchange.model import Channel, Sample, safe_name
 from oddjet.analysis.statistics.limits.inputs import Systematics
-from oddjet.analysis.statistics.limits.likelihood import Fits, Likelihood, guarded_fit
-from oddjet.analysis.statistics.limits.templates import interpolated, warp_template
+from oddjet.analysis.statistics.limits.likelihood import Data, Fits, Likelihood, guarded_fit
+from oddjet.analysis.statistics.limits.templates import interpolated, retagged, warp_template
 from oddjet.errors import FitError
 from oddjet.typing import Bools, Floats
 
@@ -173,6 +173,13 @@ class PassFailInputs:
         data = likelihood.data(self._shown)
         return likelihood, guarded_fit(likelihood, data, start, mu=0.0, what="pass and fail")
 
+    def asimov(self, likelihood: Likelihood, means: Floats) -> Data:
+        """Give expected data to a likelihood of `channel`, with priors in the middle of what was fitted without a signal."""
+        null, fit = self._null
+        known = dict(zip(null.names, fit.parameters[0, 1:], strict=True))
+        centres = np.array([[known.get(name, 0.0) for name in likelihood.names]])
+        return dataclasses.replace(likelihood.data(means.ravel()), centres=centres)
+
     def _visible(self, contents: Floats) -> Floats:
         """Nothing in hidden bins: with jets that fail free, such bins know nothing."""
         return np.where(self.hidden, 0.0, contents)
@@ -285,7 +292,7 @@ class PassFailInputs:
             shapes["jmr"] = self._warped("mass_resolution", "stretch", sizes.mass_resolution)
         if sizes.tagger_efficiency:
             shapes["tagger"] = tuple(  # type: ignore[assignment]
-                _retagged(contents, sign * sizes.tagger_efficiency) for sign in (-1.0, 1.0)
+                retagged(contents, sign * sizes.tagger_efficiency) for sign in (-1.0, 1.0)
             )
         return Sample(
             "signal",
@@ -365,14 +372,6 @@ class PassFailInputs:
             "systematics": dataclasses.asdict(self.systematics),
             "notes": list(self.notes),
         }
-
-
-def _retagged(contents: Floats, change: float) -> Floats:
-    """Contents with an efficiency of the cuts that is larger by a relative change, all jets the same."""
-    passing = contents[:, 1:].sum()
-    failing = contents[:, 0].sum()
-    other = np.maximum(1.0 - change * passing / failing, 0.0) if failing > 0 else 1.0
-    return np.concatenate([contents[:, :1] * other, contents[:, 1:] * (1.0 + change)], axis=1)
 
 
 def _component(component: Component, smooth: Floats) -> Sample:

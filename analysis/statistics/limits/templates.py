@@ -9,7 +9,7 @@ from oddjet.analysis.statistics.background.fit import BackgroundFit
 from oddjet.errors import FitError
 from oddjet.typing import Bools, Floats
 
-__all__ = ["function_modes", "interpolated", "warp_template"]
+__all__ = ["function_modes", "interpolated", "retagged", "warp_template"]
 
 
 NEGLIGIBLE = 1e-9
@@ -115,3 +115,14 @@ def interpolated(edges: Floats, counts: Floats, hidden: Bools) -> Floats:
         if float(np.abs(basis @ step).max()) < 1e-9:
             break
     return np.where(hidden, widths * np.exp(design @ q), counts)
+
+
+def retagged(contents: Floats, change: float) -> Floats:
+    """Give contents (n_regions, n_scores, n_bins) an efficiency of all cuts that is larger by a relative change.
+
+    All jets stay the same; the first score bin holds those that fail.
+    """
+    passing = contents[:, 1:].sum()
+    failing = contents[:, 0].sum()
+    other = np.maximum(1.0 - change * passing / failing, 0.0) if failing > 0 else 1.0
+    return np.concatenate([contents[:, :1] * other, contents[:, 1:] * (1.0 + change)], axis=1)
