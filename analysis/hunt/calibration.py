@@ -88,7 +88,12 @@ class PeakCalibration:
     @property
     def sentence(self) -> str:
         """The result in words, such as `w at 1.02 ± 0.08 of expectation, mass scale 0.998 ± 0.006`."""
-        norms = [f"{p.name} at {_pm(p.norm, p.error)} of expectation" for p in self.peaks]
+        norms = [
+            f"{p.name} at {_pm(p.norm, p.error)} of expectation"
+            if np.isfinite(p.error)
+            else f"{p.name} is not among the jets that can be seen"
+            for p in self.peaks
+        ]
         return ", ".join(
             [*norms, *(f"{name} {_pm(*shift)}" for name, shift in self.shifts.items())]
         )
@@ -127,6 +132,8 @@ class PeakCalibration:
 
 def _pm(value: float, error: float) -> str:
     """A number and its error, of which two digits are shown."""
+    if not np.isfinite(error):
+        return "unknown"
     digits = max(0, 1 - int(np.floor(np.log10(error)))) if error > 0 else 3
     return f"{value:.{digits}f} ± {error:.{digits}f}"
 
@@ -210,6 +217,7 @@ def _replicas(table: JointTable, fitted: ChannelFit) -> Floats:
     model, rng = fitted.model, np.random.default_rng(SEED)
     first = model.precision.size
     values, errors = fitted.values[first:], fitted.covariance[first:, first:]
+    errors = np.where(np.isfinite(errors), errors, 0.0)  # of a peak without jets nothing depends
     drawn = rng.multivariate_normal(values, errors, N_REPLICAS, check_valid="ignore")
     norms, shifts = drawn[:, : len(table.peaks)], drawn[:, len(table.peaks) :]
     return _jets(table.peaks, (values, np.maximum(norms, 0.0), shifts), model.shifts, rng)
