@@ -5,9 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 
+import numpy as np
+
 from oddjet.typing import Floats
 
-__all__ = ["Component", "shifted"]
+__all__ = ["SOFT", "Component", "positive", "shifted"]
+
+SOFT = 0.01
+"""Part of a bin's content and of what shifts change it by, below which the shifted content bends away from zero."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -44,15 +49,23 @@ class Component:
         )
 
     def at(self, shifts: Mapping[str, float]) -> Floats:
-        """Contents at norm 1 with the shifts that are given, in standard deviations.
+        """Contents at norm 1 with the shifts that are given, in standard deviations, see `positive`.
 
         References:
             `pyhf.interpolators.code4p`: a polynomial of sixth order inside ±1, linear outside.
         """
-        contents = self.contents
+        contents, spread = self.contents, self.contents
         for name, (low, high) in self.shifts.items():
             contents = contents + shifted(self.contents, low, high, shifts.get(name, 0.0))
-        return contents
+            spread = spread + np.abs(low - self.contents) + np.abs(high - self.contents)
+        return np.where(self.contents < 0, contents, positive(contents, SOFT * spread))
+
+
+def positive(contents: Floats, width: Floats) -> Floats:
+    """Keep contents above zero: those below `width` approach it by an exponential that joins without a kink."""
+    safe = np.where(width > 0, width, 1.0)
+    bent = width * np.exp(np.minimum(contents / safe, 1.0) - 1.0)
+    return np.where(contents < width, bent, contents)
 
 
 def shifted(nominal: Floats, low: Floats, high: Floats, size: float) -> Floats:

@@ -31,8 +31,9 @@ class ChannelFit:
     Attributes:
         model: What was fitted.
         values: Of all parameters, in the order of `model.names`; norms as factors.
-        covariance: Theirs, shape (n_parameters, n_parameters): the inverse of the second derivatives, rows of fixed
-            parameters are 0. That of a norm at 0 is of the derivatives above it.
+        covariance: Theirs, shape (n_parameters, n_parameters): the inverse of the second derivatives; rows of fixed
+            parameters are 0. That of a norm at 0 is of the derivatives above it. The variance of a parameter that
+            changes nothing, such as the norm of a component without jets, is infinite.
         failing: F, jets of the smooth background that fail, shape (n_regions, n_bins).
         deviance: −2 ln of the likelihood of the counts over that of the saturated model.
         penalty: −2 ln of the priors over that at their middle.
@@ -95,7 +96,8 @@ def fit(
         msg = (
             f"channels: no valid maximum of the likelihood of {counts.sum():g} jets in "
             f"{' × '.join(map(str, counts.shape))} regions, score bins and mass bins with "
-            f"{', '.join(c.name for c in model.components) or 'no components'}: use fewer or larger score bins"
+            f"{', '.join(c.name for c in model.components) or 'no components'}: "
+            "loosen the cuts, or use fewer of them and fewer bins of pt"
         )
         raise FitError(msg)
     values = _external(model, theta)
@@ -266,7 +268,7 @@ def _covariance(
     window: tuple[int, int],
 ) -> Floats:
     """Inverse of the second derivatives, of which the jets that fail are profiled; of the information if it has none."""
-    size, free = theta.size, np.flatnonzero(~held)
+    size = theta.size
     gradient, information = np.empty(size), np.empty((size, size))
 
     def slopes(at: Floats) -> Floats:
@@ -277,6 +279,8 @@ def _covariance(
 
     middle = slopes(theta)
     fisher = np.tril(information) + np.tril(information, -1).T
+    known = np.diag(fisher) > 0
+    free = np.flatnonzero(~held & known)
     steps = DERIVATIVE / np.sqrt(np.maximum(np.diag(fisher), 1e-30))
     hessian = np.zeros((size, size))
     for p in free:
@@ -285,7 +289,7 @@ def _covariance(
         at_bound = problem.bounded[p] and theta[p] < step[p]
         low, distance = (middle, step[p]) if at_bound else (slopes(theta - step), 2.0 * step[p])
         hessian[p] = (slopes(theta + step) - low) / distance
-    covariance = np.zeros((size, size))
+    covariance = np.diag(np.where(~held & ~known, np.inf, 0.0))
     for matrix in (0.5 * (hessian + hessian.T), fisher):
         part = matrix[np.ix_(free, free)]
         if np.isfinite(part).all() and np.all(np.linalg.eigvalsh(part) > 0):

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from oddjet.analysis.statistics.background.cholesky import compiled, factorise, solve
+from oddjet.analysis.statistics.components import SOFT
 from oddjet.typing import Bools, Floats, Ints
 
 __all__ = [
@@ -29,6 +30,8 @@ MOST = 300.0
 """Largest logarithm of a ratio: far beyond what a fit reaches, and short of an overflow."""
 RIDGE = 1e-6
 """Information that steps add to columns: of a score bin without jets nothing is known of the constant."""
+STALLED = 1e-2
+"""Where no step improves, twice the distance to a minimum in units of the log-likelihood that is believed to be none."""
 SLACK = 1e-9
 """A mean below zero by this part of the smooth background is rounding."""
 
@@ -147,16 +150,26 @@ def add_components(problem, theta, r, b, t, slopes):  # type: ignore[no-untyped-
         own, width = theta[first + j], problem.widths[j]
         norm = own if width == 0.0 else np.exp(width * own)
         for k in range(t.size):
-            content = problem.nominal[j, r, b, k]
+            nominal = problem.nominal[j, r, b, k]
+            content, spread = nominal, nominal
             for s in range(len(problem.effects)):
                 if problem.effects[s, 0] == j:
                     h = n_components + problem.effects[s, 1]
-                    value, slope = _interpolated(
-                        theta[first + h], problem.down[s, r, b, k], problem.up[s, r, b, k]
-                    )
+                    down, up = problem.down[s, r, b, k], problem.up[s, r, b, k]
+                    value, slope = _interpolated(theta[first + h], down, up)
                     content += value
+                    spread += abs(down) + abs(up)
                     slopes[k, h] += norm * slope
                     touched = touched or slope != 0.0
+            if nominal >= 0.0 and content < SOFT * spread:
+                # See `components.positive`.
+                content = SOFT * spread * np.exp(content / (SOFT * spread) - 1.0)
+                for s in range(len(problem.effects)):
+                    if problem.effects[s, 0] == j:
+                        h = n_components + problem.effects[s, 1]
+                        down, up = problem.down[s, r, b, k], problem.up[s, r, b, k]
+                        slope = _interpolated(theta[first + h], down, up)[1]
+                        slopes[k, h] += norm * slope * (content / (SOFT * spread) - 1.0)
             t[k] += norm * content
             slopes[k, j] = content if width == 0.0 else width * norm * content
             touched = touched or content != 0.0
@@ -179,6 +192,9 @@ def _add_bin(problem, place, cell, slopes, touched, sums):  # type: ignore[no-un
         smooth = f * e[k]
         mean = smooth + t[k]
         if not mean > 0.0:
+            # Nothing is seen here, and what is added costs its mean.
+            for i in range(n_extra):
+                gradient[first + i] += slopes[k, i]
             continue
         pull, weight = 1.0 - counts[k] / mean, 1.0 / mean
         absorbed += e[k] * e[k] * weight
@@ -262,10 +278,13 @@ def _hold(problem, theta, gradient, fixed, held):  # type: ignore[no-untyped-def
 
 @compiled
 def reduce(information, held, places, reduced):  # type: ignore[no-untyped-def]
-    """Copy the information of the parameters that are not held, whose places are filled; gives their number."""
+    """Copy the information of the parameters that are not held, whose places are filled; gives their number.
+
+    Those that nothing is known of are left where they are.
+    """
     n = 0
     for p in range(held.size):
-        if not held[p]:
+        if not held[p] and information[p, p] > 0.0:
             places[n] = p
             for i in range(n + 1):
                 reduced[n, i] = information[p, places[i]]
@@ -331,6 +350,8 @@ def minimise(problem, counts, centre, theta, fixed, window, tolerance, work):  #
                 break
             fraction *= 0.5
             if fraction < 1e-7:
+                if length < STALLED:
+                    return evaluate(problem, counts, centre, theta, window, gradient, information)
                 return np.inf, np.inf
         value = new
         theta[:] = trial

@@ -2,6 +2,9 @@
 
 Parameters have levels: a fit of level n leaves those above n at 0. A level more is taken where twice the log-likelihood
 gains enough. Nothing here checks its arguments.
+
+numba keeps what it compiled beside this file and looks at no other: after a change of `kernels.py` its old code stays in
+use until this file changes or `__pycache__` is emptied.
 """
 
 from __future__ import annotations

@@ -111,9 +111,9 @@ def _with_peaks(table: JointTable, totals: Floats, order: int, rng: np.random.Ge
     fitted = fit(model)
     n, norms = model.precision.size, slice(model.precision.size, model.precision.size + len(peaks))
     values = np.tile(fitted.values, (N_DRAWS, 1))
-    values[:, n:] = rng.multivariate_normal(
-        fitted.values[n:], fitted.covariance[n:, n:], N_DRAWS, method="eigh"
-    )
+    # The norm of a peak without jets is not known, and changes nothing.
+    covariance = np.nan_to_num(fitted.covariance[n:, n:], posinf=0.0)
+    values[:, n:] = rng.multivariate_normal(fitted.values[n:], covariance, N_DRAWS, method="eigh")
     values[:, norms] = np.maximum(values[:, norms], 0.0)
     added = np.stack([model.added(own)[at] for own in values])
     variances = np.stack(

@@ -190,6 +190,17 @@ def test_a_handful_of_jets_is_fitted(scale: float) -> None:
         assert np.isfinite(whole.expected).all()
 
 
+def test_a_component_without_jets_changes_nothing() -> None:
+    model = model_of(8)
+    nothing = Component("higgs", np.zeros(model.table.shape))
+    more = dataclasses.replace(model, components=(*model.components, nothing))
+    one, other = fit(model), fit(more)
+    assert other.twice_nll == pytest.approx(one.twice_nll, abs=1e-6)
+    assert other.error("higgs") == np.inf
+    assert other.error("w") == pytest.approx(one.error("w"), rel=1e-4)
+    assert np.isfinite(fit_many(more, model.table.counts[None])[1]).all()
+
+
 def test_what_does_not_fit_together_is_refused() -> None:
     model = model_of()
     with pytest.raises(FitError, match=r"expected one of .*received 'z'"):
@@ -205,3 +216,18 @@ def test_what_does_not_fit_together_is_refused() -> None:
         ).checked()
     with pytest.raises(FitError, match="different names"):
         dataclasses.replace(model, components=model.components[:1] * 2).checked()
+
+
+def test_shifted_contents_stay_above_zero_without_a_kink() -> None:
+    nominal, low, high = (
+        np.array([[[5.0, 1.0]]]),
+        np.array([[[4.0, 0.0]]]),
+        np.array([[[6.0, 3.0]]]),
+    )
+    peak = Component("w", nominal, shifts={"scale": (low, high)})
+    np.testing.assert_allclose(peak.at({"scale": -1.0})[..., 0], low[..., 0])
+    sizes = np.linspace(-2.0, -0.5, 3001)
+    contents = np.array([peak.at({"scale": size})[0, 0, 1] for size in sizes])
+    assert contents.min() > 0
+    assert np.abs(np.diff(contents, 2)).max() < 1e-3 * np.abs(np.diff(contents)).max() + 1e-5
+    np.testing.assert_array_equal(peak.at({}), nominal)

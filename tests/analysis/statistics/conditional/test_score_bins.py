@@ -141,6 +141,18 @@ def test_pt_bins_are_fitted_together() -> None:
     assert low < 172 < high
 
 
+def test_a_hundred_jets_with_a_peak_are_fitted_beside_every_window() -> None:
+    """Bins without a jet, in which peaks are expected to have some."""
+    for seed in range(3):
+        table = peaked_table(100, seed, share=0.2, expected=2.0)
+        result = scan_conditionally(table, ScanSettings(n_toys=3, seed=seed))
+        assert (
+            result.n_toy_windows_without_fit
+            + sum(channel.table.n_failed for channel in result.channels)
+            < 0.005 * 4 * result.n_windows
+        )
+
+
 def test_a_signal_of_known_fractions_is_scanned() -> None:
     table = toy_table(share=0.02, seed=6, cuts=(0.2, 0.1, 0.05))
     result = scan_conditionally(table, ScanSettings(n_toys=30), signals=[template(table)])
