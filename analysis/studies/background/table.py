@@ -183,7 +183,7 @@ class BackgroundStudy:
                     if m.problems and not m.knows_the_truth
                 ]
                 first = (
-                    f"safe are {', '.join(m.estimator for m in good)}; the most sensitive is the first"
+                    f"safe are, the most sensitive first: {'; '.join(m.estimator for m in good)}"
                     if good
                     else "nothing that was tried is safe"
                 )
