@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import awkward as ak
 import numpy as np
 import pytest
+import uproot
 
 from oddjet.analysis.config import HuntConfig, PeaksConfig
 from oddjet.analysis.hunt.calibration import MASS_RESOLUTION, MASS_SCALE, with_errors
@@ -13,6 +16,12 @@ from oddjet.analysis.scores.sample import histogram_settings
 from oddjet.analysis.statistics.bumphunt.joint import JointTable
 from oddjet.analysis.statistics.components import Component
 from oddjet.datasets.jets import Jets
+from oddjet.processors.histogram_files import (
+    HISTOGRAMS,
+    HISTOGRAMS_ROOT,
+    load_histograms,
+    write_histograms,
+)
 from oddjet.processors.histograms import HUNTED, PEAKS, Filler, HistogramSettings, Totals
 from oddjet.processors.sample import HuntSample
 
@@ -91,6 +100,33 @@ def test_the_joint_table_is_by_pt_and_holds_what_is_expected_of_peaks_in_data() 
     alone = table.select([0])
     assert alone.n_patterns == 2
     np.testing.assert_allclose(alone.peaks[0].contents.sum(), peak.contents.sum())
+
+
+def test_files_hold_what_is_expected_of_peaks(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    jets = {"run": jets_of(500, 120, rng), "w": jets_of(500, 82, rng)}
+    sample = HuntSample("data", LUMI_IFB, scales={"run": 1.0})
+    settings = settings_of(sample)
+    totals = filled(sample, jets)
+    write_histograms(tmp_path, totals, settings)
+    tables = [
+        joint_table(histograms, settings)
+        for histograms in (
+            {HUNTED: totals.hunted, PEAKS: totals.peaks},
+            load_histograms(tmp_path / HISTOGRAMS),
+        )
+    ]
+    np.testing.assert_array_equal(tables[0].counts, tables[1].counts)
+    np.testing.assert_array_equal(tables[0].peaks[0].contents, tables[1].peaks[0].contents)
+    with uproot.open(tmp_path / HISTOGRAMS_ROOT) as file:
+        (peak,) = tables[0].peaks
+        for place, name in enumerate(("all", "d_s_ddt/0.3", "d_s_ddt/0.1")):
+            inside = tables[0].members[place]
+            cut = file[f"peaks/w/{name}/mass"]
+            np.testing.assert_allclose(cut.values(), peak.contents[inside].sum(axis=0))
+            np.testing.assert_allclose(cut.variances(), peak.variances[inside].sum(axis=0))
+            hunted = file[f"hunted/{name}/mass"].values()
+            np.testing.assert_array_equal(hunted, tables[0].spectra[place])
 
 
 def test_pseudo_data_and_what_is_expected_of_a_peak_share_no_event() -> None:
