@@ -117,7 +117,7 @@ class PeakCalibration:
         if few:
             doubts.append(
                 f"the templates of {', '.join(few)} come of fewer than ten simulated jets for each that is expected, and the "
-                "error of that is in pseudo-experiments of functions alone: simulate more"
+                "errors given here leave that out: simulate more"
             )
         return tuple(doubts)
 
