@@ -16,6 +16,7 @@ from oddjet.analysis.hunt.spectra import fill_spectra
 from oddjet.analysis.hunt.templates import SignalTemplate
 from oddjet.analysis.report.sections.reach import reach_section
 from oddjet.analysis.scores.sample import HuntSample
+from oddjet.analysis.statistics.components import Component
 from oddjet.analysis.statistics.limits.passfail import PassFailInputs
 from oddjet.analysis.statistics.spectrum import Spectrum
 
@@ -137,6 +138,27 @@ def test_expected_limit_and_reach_do_not_know_the_window() -> None:
     # With a signal there the limit is above it.
     assert few["limit"] == pytest.approx(reach["limit"][2], rel=0.5)
     assert many["limit"] > 0.05
+
+
+def test_known_peaks_are_in_limits_and_in_the_experiments_of_the_reach() -> None:
+    hunted = hunt_of(0)
+    assert hunted.joint is not None
+    rows = template(jets=2000.0).score_bins[0]
+    order = np.argsort(hunted.joint.members.sum(axis=0))  # from failing all to passing all
+    contents = np.zeros((3, 10))
+    contents[order] = rows
+    peak = Component("w", contents, constraint=0.1)
+    with_peak = dataclasses.replace(hunted, joint=dataclasses.replace(hunted.joint, peaks=(peak,)))
+    settings = SETTINGS.model_copy(update={"reach": (0.05,)})
+    reaches = []
+    for own in (hunted, with_peak):
+        limits, problems = limit_hunt(own, settings, lambda: (template(),))
+        (reach,), more = expected_reach(own, settings, limits, n_experiments=3)
+        assert problems == more == ()
+        reaches.append(reach)
+    # The peak is there whatever is not: more jets are expected, and less is found among them.
+    assert reaches[1].n_jets == pytest.approx(reaches[0].n_jets + 2000, rel=0.02)
+    assert reaches[1].points[0].local < reaches[0].points[0].local
 
 
 def test_the_section_says_what_is_excluded_and_found() -> None:

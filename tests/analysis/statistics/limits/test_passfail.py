@@ -203,6 +203,19 @@ def test_a_blinded_limit_does_not_know_the_window_and_interpolates_it() -> None:
     assert limits[0].expected[2] == pytest.approx(known.expected[2], rel=0.1)
 
 
+def test_a_known_peak_under_a_blinded_window_is_expected_there() -> None:
+    edges = np.linspace(50.0, 210.0, 17)
+    shape = np.broadcast_to(gaussian(edges, 115.0, 7.0), (1, 2, 16)) * np.array([[[0.6], [0.4]]])
+    peak = shifted_peak("w", 3000.0 * shape, edges, constraint=0.1)
+    inputs = pass_fail(n_bins=16, jets=40_000.0, order=2, peak=peak)
+    blinded = dataclasses.replace(inputs, hidden=hidden(16, 5, 6, 7, 8))
+    # All of the peak is hidden, so nothing but the expectation says how large it is.
+    assert blinded.expected[0, 1, 5:9] == pytest.approx(
+        inputs.model.table.counts[0, 1, 5:9], rel=0.15
+    )
+    assert blinded.expected[0, 1, 6] > 1.5 * (blinded.expected[0, 1, 6] - peak.contents[0, 1, 6])
+
+
 def test_map_modes_widen_the_limit() -> None:
     bump = np.zeros((1, 1, 2, 8))
     bump[0, 0, 1] = 0.3 * gaussian(np.linspace(50, 210, 9), 120.0, 12.0)
