@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
-from cut_tables import EDGES, peaked_table, toy_table
+from cut_tables import EDGES, peaked_table, shoulder_masses, top_masses, toy_table
 from scipy import stats
 
 from oddjet.analysis.statistics.background.signal import gaussian_fractions
@@ -101,9 +102,9 @@ def test_a_known_peak_is_no_excess_and_what_exceeds_it_is() -> None:
     assert ScoreBinsBeside(less, WINDOWS).test(table.counts[None]).local_p[0, 0, 1] < 0.01
 
 
-def template(table: JointTable) -> Component:
+def template(cuts: Sequence[float] = (0.2, 0.1, 0.05), **how: Any) -> Component:
     """The signal of `toy_table` by pattern, 10 jets."""
-    many = toy_table(1, 200_000.0, 5, (0.2, 0.1, 0.05)).counts
+    many = toy_table(1, 200_000.0, 5, cuts, **how).counts
     return Component("signal", 10 * many / many.sum(), is_signal=True)
 
 
@@ -117,7 +118,7 @@ def test_more_is_seen_in_score_bins_than_after_one_cut() -> None:
             "cut": ScoreBinsBeside(one, WINDOWS),
             "window": ScoreBinsBeside(several, WINDOWS),
             "shape": ScoreBinsSignal.rising(several, WINDOWS, SHAPES),
-            "template": ScoreBinsSignal.of_components(several, WINDOWS, [template(table)] * 2),
+            "template": ScoreBinsSignal.of_components(several, WINDOWS, [template()] * 2),
         }
         for name, test in tests.items():
             z[name].append(float(stats.norm.isf(test.test(table.counts[None]).local_p[0, 0, 0])))
@@ -155,7 +156,7 @@ def test_a_hundred_jets_with_a_peak_are_fitted_beside_every_window() -> None:
 
 def test_a_signal_of_known_fractions_is_scanned() -> None:
     table = toy_table(share=0.02, seed=6, cuts=(0.2, 0.1, 0.05))
-    result = scan_conditionally(table, ScanSettings(n_toys=30), signals=[template(table)])
+    result = scan_conditionally(table, ScanSettings(n_toys=30), signals=[template()])
     assert result.global_p == 1 / 31
     assert result.background == "signal in pass against fail"
     assert result.n_windows == 4
@@ -189,3 +190,31 @@ def test_global_p_is_uniform_with_a_peak(how: dict[str, Any]) -> None:
     p = global_p(60, **how)
     assert stats.kstest(p - 0.005, "uniform").pvalue > 0.01
     assert stats.binomtest(int(np.sum(p <= 0.05)), 60, 0.05).pvalue > 0.01
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("cuts", [(0.1,), (0.2, 0.1, 0.05), (0.2, 0.1, 0.05, 0.02)], ids=len)
+@pytest.mark.parametrize("name", ["gamma", "shoulder"])
+def test_table_of_significances(name: str, cuts: tuple[float, ...]) -> None:
+    """Medians of 2 % of signal in a window, with its shape, and with its fractions; and the null of the local p."""
+    how: dict[str, Any] = {}
+    if name == "shoulder":
+        how = {"masses": shoulder_masses, "signal": top_masses}
+    one = Windows(EDGES, np.array([22]), np.array([32]))
+    p: dict[float, list[list[float]]] = {0.0: [], 0.02: []}
+    for share, rows in p.items():
+        for seed in range(100 if share else 200):
+            table = toy_table(7500, share, seed, cuts, **how)
+            bins = ScoreBins.make(table, range(1, len(cuts) + 1), (2, 4))
+            tests = [
+                ScoreBinsBeside(bins, one),
+                ScoreBinsSignal.rising(bins, one, SHAPES[:1]),
+                ScoreBinsSignal.of_components(bins, one, [template(cuts, **how)]),
+            ]
+            rows.append([test.test(table.counts[None]).local_p.item() for test in tests])
+    nothing, signal = (np.array(rows) for rows in p.values())
+    medians = np.median(stats.norm.isf(signal), axis=0)
+    rare = (nothing <= 0.05).mean(axis=0)
+    print(f"{name}, {cuts}: medians {medians.round(2)}, p ≤ 0.05 without signal {rare}")  # noqa: T201
+    assert medians[0] > (3.0 if name == "shoulder" else 4.5)
+    assert np.all(rare < 0.11)
