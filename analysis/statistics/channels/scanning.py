@@ -88,7 +88,15 @@ def _predict(problem, counts, theta, window, fixed, work, results):  # type: ign
             if touched:
                 for k in range(n_scores):
                     added += t[k]
-            f = max(total - added, 0.0) / ratios
+            if touched and added > total:
+                # Nothing smooth is left: the components share out the jets.
+                for k in range(n_scores):
+                    expected[k] += t[k] * total / added
+                    for i in range(n_extra):
+                        change = slopes[k, i] - t[k] / added * slopes[:, i].sum()
+                        jacobian[k, size - n_extra + i] += change * total / added
+                continue
+            f = (total - added) / ratios
             mean[:] = 0.0
             for k in range(n_scores):
                 smooth[k] = f * e[k]
@@ -103,8 +111,7 @@ def _predict(problem, counts, theta, window, fixed, work, results):  # type: ign
                 if touched:
                     for i in range(n_extra):
                         jacobian[k, size - n_extra + i] += slopes[k, i]
-                        if f > 0.0:
-                            mean[size - n_extra + i] += slopes[k, i] / ratios
+                        mean[size - n_extra + i] += slopes[k, i] / ratios
             for k in range(n_scores):
                 for p in range(size):
                     jacobian[k, p] -= e[k] * mean[p]
