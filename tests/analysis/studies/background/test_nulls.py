@@ -84,9 +84,10 @@ def said(p: Floats) -> str:
 
 
 def test_a_large_spectrum_makes_no_discovery_by_pass_and_fail() -> None:
-    p = conditional_p("qcd", 75_000, 8)
-    assert np.mean(p <= 0.05) < 0.4
-    assert stats.kstest(p, "uniform").pvalue > 0.01
+    """On the spectrum of which the default function makes discoveries in nine of ten experiments."""
+    p = conditional_p("qcd550", 75_000, 3)
+    assert p.min() > 0.05
+    assert p.max() > 0.3
 
 
 @pytest.mark.long
