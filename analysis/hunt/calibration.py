@@ -39,6 +39,8 @@ MASS_SCALE, MASS_RESOLUTION = "jms", "jmr"
 """Names of the nuisances, as CMS calls them."""
 N_REPLICAS = 100
 SEED = 14
+UNSEEN = 1e-3
+"""Peaks with fewer jets than this in the bins that may be seen are not fitted."""
 FAR = 2.0
 """Norms further than this from what is expected, in errors that were known beforehand, are said."""
 
@@ -52,7 +54,7 @@ class FoundPeak:
         passing: How many of them pass the loosest cut.
         effective: Effective simulated jets that this is known from, (Σw)²/Σw².
         norm: What was found over what was expected.
-        error: Its standard deviation, with what was known beforehand.
+        error: Its standard deviation, with what was known beforehand; infinite where none of its jets can be seen.
         prior: That, a relative error; None for a free norm.
     """
 
@@ -152,6 +154,9 @@ def calibrate(
     Raises:
         FitError: There is no cut that some jets pass and some fail, or no valid maximum.
     """
+    hidden = [peak for peak in table.peaks if peak.contents.sum() < UNSEEN]
+    seen = tuple(peak for peak in table.peaks if peak not in hidden)
+    table = dataclasses.replace(table, peaks=seen)
     divided = table.select(cuts)
     fitted, order = fit(_channels(divided, orders[0])), orders[0]
     n_shares = len(table.regions) * (len(fitted.model.table.scores) - 1)
@@ -177,7 +182,8 @@ def calibrate(
                 peak.constraint,
             )
             for peak, own in zip(table.peaks, fitted.model.components, strict=True)
-        ),
+        )
+        + tuple(FoundPeak(p.name, 0.0, 0.0, np.inf, 1.0, np.inf, p.constraint) for p in hidden),
         {
             named[name]: (1.0 + sizes[name] * fitted.value(name), sizes[name] * fitted.error(name))
             for name in fitted.model.shifts
@@ -214,6 +220,8 @@ def _channels(table: JointTable, order: int) -> ChannelModel:
 
 def _replicas(table: JointTable, fitted: ChannelFit) -> Floats:
     """Peaks by pattern as they were found, after draws from the covariance of the fit and of simulation."""
+    if not table.peaks:
+        return np.zeros((1, *table.counts.shape))
     model, rng = fitted.model, np.random.default_rng(SEED)
     first = model.precision.size
     values, errors = fitted.values[first:], fitted.covariance[first:, first:]

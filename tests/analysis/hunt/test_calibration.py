@@ -114,6 +114,18 @@ def test_nothing_of_the_blinded_window_is_in_what_is_found() -> None:
     np.testing.assert_array_equal(first.jets, second.jets)
 
 
+def test_a_peak_none_of_whose_jets_can_be_seen_is_said_to_be_so() -> None:
+    settings = PeaksConfig(norms={"top": "free"})
+    table = with_errors(with_peaks(drawn_table(0)), settings).hide(EDGES[:-1] >= 110)
+    calibration = calibrate(table, PLACES, settings, (2, 2))
+    assert (calibration.peaks[2].name, calibration.peaks[2].error) == ("top", np.inf)
+    assert "top is not among the jets that can be seen" in calibration.sentence
+    assert calibration.peaks[0].error < 0.2
+    assert np.isfinite(calibration.jets).all()
+    alone = dataclasses.replace(table, peaks=table.peaks[2:])
+    assert not calibrate(alone, PLACES, settings, (2, 2)).jets.any()
+
+
 def test_peaks_that_cannot_be_found_are_taken_as_expected() -> None:
     table = with_errors(with_peaks(drawn_table(0)).select([0]), PeaksConfig())
     with pytest.raises(FitError, match="no cut on a score"):
