@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from oddjet.analysis.hunt.hunt import Hunt
 from oddjet.analysis.report.page import Cell, Section, Table
 
@@ -14,8 +16,9 @@ def peaks_section(hunt: Hunt) -> Section:
     rows: list[tuple[Cell, ...]] = []
     for peak in () if calibration is None else calibration.peaks:
         prior = "free" if peak.prior is None else f"± {100 * peak.prior:.3g} %"
-        norm = f"{peak.norm:.3f} ± {peak.error:.3f}"
-        rows.append((peak.name, peak.expected, peak.passing, prior, norm, round(peak.effective)))
+        norm = f"{peak.norm:.3f} ± {peak.error:.3f}" if np.isfinite(peak.error) else "not seen"
+        simulated = round(peak.effective) if np.isfinite(peak.effective) else None
+        rows.append((peak.name, peak.expected, peak.passing, prior, norm, simulated))
     statements = []
     if calibration is not None:
         statements.append(calibration.sentence)

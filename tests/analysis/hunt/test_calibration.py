@@ -122,6 +122,9 @@ def test_a_peak_none_of_whose_jets_can_be_seen_is_said_to_be_so() -> None:
     assert "top is not among the jets that can be seen" in calibration.sentence
     assert calibration.peaks[0].error < 0.2
     assert np.isfinite(calibration.jets).all()
+    seen = hunt(spectra_of(with_peaks(drawn_table(0))), SETTINGS)
+    (table_of_peaks,) = peaks_section(dataclasses.replace(seen, peaks=calibration)).tables
+    assert [row[4] for row in table_of_peaks.rows][2] == "not seen"
     alone = dataclasses.replace(table, peaks=table.peaks[2:])
     assert not calibrate(alone, PLACES, settings, (2, 2)).jets.any()
 
