@@ -118,13 +118,22 @@ def _report(run: Run, clock: _Clock, reporter: Reporter, *, key: str = "") -> No
     reporter.log("write the report …")
     report = build_report(run, clock.seconds)
     write_report(run.report, report)
-    write_models(run.folder / "limits", run.limits)
+    _write_models(run)
     summary = [
         (card.title, f"{card.value}  ({card.note})" if card.note else card.value)
         for card in report.cards
     ]
     # With what the hunt has added to the ledger.
     ReportKey.write(run.report_key_file, run.report, key or _report_key(run), summary)
+
+
+def _write_models(run: Run) -> None:
+    """Write the models of the limits; those of an earlier report, of other signals, go."""
+    folder = run.folder / "limits"
+    for old in sorted(folder.rglob("*")):
+        if old.name in {"workspace.json", "datacard.txt", "shapes.root"}:
+            old.unlink()
+    write_models(folder, run.limits)
 
 
 def _report_key(run: Run) -> str:

@@ -86,7 +86,7 @@ class Walk:
             "selection": {"pt_min": 350, "leading_only": True},
             "image": None,
             "detectors": [{"name": "kmeans", "hyper_parameters": {"k": 4, "starts": 1}}],
-            "hunt": SMALL_HUNT,
+            "hunt": {**SMALL_HUNT, "method": "conditional", "orders": [1, 2]},
             "lumi_ifb": 0.001,
         }
         (folder / "data.yaml").write_text(

@@ -222,7 +222,11 @@ def test_a_report_is_kept_only_while_nothing_changed(
     assert report_key(elsewhere) != report_key(result)  # the report names its folder
     before = times(folder, "report.html")
     change = {"hunt": config.hunt.model_copy(update={"n_toys": 101})}
-    run_chain(moved.model_copy(update=change))
+    (folder / "limits" / "old").mkdir(parents=True)
+    (folder / "limits" / "old" / "workspace.json").write_text("{}")
+    again = run_chain(moved.model_copy(update=change))
+    # Models are those of the report's limits, and no others.
+    assert len(list((folder / "limits").rglob("workspace.json"))) == len(again.limits)
     assert times(folder, "report.html") != before
     # A rerun heals: a bit, half a report, and state that is none.
     part, histograms = (
