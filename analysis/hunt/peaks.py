@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,16 @@ import numpy as np
 from oddjet.analysis.hunt.result import spectrum_name
 from oddjet.analysis.statistics.bumphunt.joint import JointTable
 from oddjet.analysis.statistics.components import Component
+from oddjet.errors import FitError
 from oddjet.processors.histograms import HUNTED, PEAKS, Histograms, HistogramSettings
 from oddjet.typing import Floats
 
 __all__ = ["joint_table"]
+
+MOST_NEGATIVE = 0.01
+"""Part of a peak that cells below 0 may hold."""
+
+_log = logging.getLogger(__name__)
 
 
 def joint_table(histograms: Histograms, filled: HistogramSettings) -> JointTable:
@@ -21,6 +28,9 @@ def joint_table(histograms: Histograms, filled: HistogramSettings) -> JointTable
     Args:
         histograms: The joint table under `HUNTED`, that of peaks under `PEAKS`; the latter is optional.
         filled: What they were filled with.
+
+    Raises:
+        FitError: A peak has too much of negative weight.
     """
     table = histograms[HUNTED]
     peaks = histograms.get(PEAKS)
@@ -35,7 +45,7 @@ def joint_table(histograms: Histograms, filled: HistogramSettings) -> JointTable
         )
         for name, (contents, variances) in zip(peaks.axes["dataset"], parts, strict=True):
             if name in filled.peaks:
-                expected[name], squares[name] = np.maximum(contents, 0.0), variances
+                expected[name], squares[name] = _positive(name, contents), variances
     used = counts.any(axis=1)
     for contents in expected.values():
         used |= contents.any(axis=1)
@@ -50,6 +60,30 @@ def joint_table(histograms: Histograms, filled: HistogramSettings) -> JointTable
         region_of=np.repeat(np.arange(len(filled.regions)), len(names)),
         peaks=tuple(Component(name, expected[name], squares[name]) for name in expected),
     ).keep(used)
+
+
+def _positive(name: str, contents: Floats) -> Floats:
+    """Take cells below 0, of simulation with negative weights, for empty where they hold next to nothing.
+
+    Raises:
+        FitError: They hold more than `MOST_NEGATIVE` of the peak.
+    """
+    negative = float(-contents[contents < 0].sum())
+    if not negative:
+        return contents
+    share = negative / float(contents[contents > 0].sum() or np.inf)
+    words = (
+        f"{name}: {np.count_nonzero(contents < 0)} of {np.count_nonzero(contents)} cells of its template, by pt, score and "
+        f"mass, are below 0, by {100 * share:.2g} % of the peak"
+    )
+    if not share <= MOST_NEGATIVE:
+        msg = (
+            f"{words}: expected at most {100 * MOST_NEGATIVE:g} %. Simulate more events, or fewer of negative weight, or "
+            "take wider mass bins and fewer cuts"
+        )
+        raise FitError(msg)
+    _log.warning("%s: they are taken for empty", words)
+    return np.maximum(contents, 0.0)
 
 
 def _cells(table: Any, names: list[str], values: Floats) -> Floats:

@@ -16,6 +16,7 @@ from oddjet.analysis.scores.sample import histogram_settings
 from oddjet.analysis.statistics.bumphunt.joint import JointTable
 from oddjet.analysis.statistics.components import Component
 from oddjet.datasets.jets import Jets
+from oddjet.errors import FitError
 from oddjet.processors.histogram_files import (
     HISTOGRAMS,
     HISTOGRAMS_ROOT,
@@ -100,6 +101,33 @@ def test_the_joint_table_is_by_pt_and_holds_what_is_expected_of_peaks_in_data() 
     alone = table.select([0])
     assert alone.n_patterns == 2
     np.testing.assert_allclose(alone.peaks[0].contents.sum(), peak.contents.sum())
+
+
+@pytest.mark.parametrize(("weight", "refused"), [(-0.2, False), (-400.0, True)])
+def test_cells_below_zero_are_said_or_refused(
+    weight: float, refused: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Simulation with negative weights: one event alone at 240 GeV, where no other is."""
+    jets = {
+        "run": jets_of(500, 120, np.random.default_rng(1)),
+        "w": jets_of(2000, 82, np.random.default_rng(2)),
+    }
+    mass, weights = np.asarray(jets["w"].msoftdrop), np.asarray(jets["w"].weight)
+    mass, weights = np.append(mass[1:], 245.0), np.append(weights[1:], weight)
+    jets["w"] = ak.with_field(ak.with_field(jets["w"], mass, "msoftdrop"), weights, "weight")
+    sample = HuntSample("data", LUMI_IFB, scales={"run": 1.0})
+    totals = filled(sample, jets)
+    histograms = {HUNTED: totals.hunted, PEAKS: totals.peaks}
+    if refused:
+        with pytest.raises(
+            FitError, match=r"w: 1 of \d+ cells of its template.*below 0, by 2\d % of the peak"
+        ):
+            joint_table(histograms, settings_of(sample))
+        return
+    table = joint_table(histograms, settings_of(sample))
+    assert table.peaks[0].contents.min() == 0
+    assert "w: 1 of" in caplog.text
+    assert "they are taken for empty" in caplog.text
 
 
 def test_files_hold_what_is_expected_of_peaks(tmp_path: Path) -> None:
