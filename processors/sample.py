@@ -13,12 +13,15 @@ import numpy.typing as npt
 
 from oddjet.datasets.folds import event_hash, held_out
 from oddjet.datasets.skims.manifest import Manifest
-from oddjet.errors import SkimError
+from oddjet.errors import ConfigError, SkimError
 from oddjet.processors.blinding import EVENT, Part
 from oddjet.processors.pseudodata import ExpectedWeights, draw_events, draw_pseudodata
 from oddjet.typing import Bools, Floats, Table
 
-__all__ = ["HeldOut", "HuntSample"]
+__all__ = ["MOST_DRAWN", "HeldOut", "HuntSample"]
+
+MOST_DRAWN = 0.8
+"""Largest weight of an event of a known peak in pseudo-data: the template is made of events that are not drawn."""
 
 
 @dataclass(frozen=True)
@@ -219,13 +222,22 @@ class HuntSample:
 
         Raises:
             InputError: Jets of one event differ in weight.
+            ConfigError: Pseudo-data take almost all events of one weight, so that too few are left.
         """
         weights = np.asarray(_column(part, "weight"), np.float64)
         if not self._is_drawn:
             return weights * scale * (self.lumi_ifb or 0.0)
         events = event_hash(*(_column(part, column) for column in EVENT))
         expected = self._expected(weights, self.held_out.rows(events, dataset), dataset)
-        left = (expected < 1) & ~draw_events(expected, events, dataset, self.seed or 0)
+        if (largest := float(expected.max(initial=0.0))) > MOST_DRAWN:
+            lumi = self.lumi_ifb or 0.0
+            msg = (
+                f"pseudo-data of {lumi:g}/fb take {100 * min(largest, 1.0):.3g} % of the heaviest events of '{dataset}', a "
+                f"known peak, whose template is made of those that are left: draw at most "
+                f"{lumi * MOST_DRAWN / largest:.4g}/fb, or simulate more of it"
+            )
+            raise ConfigError(msg)
+        left = ~draw_events(expected, events, dataset, self.seed or 0)
         share = 1.0 if self.part is None else self.part.fraction
         return np.where(left, expected / np.where(left, 1.0 - expected, 1.0), 0.0) * share
 

@@ -28,13 +28,14 @@ from oddjet.analysis.report.write import write_section
 from oddjet.analysis.studies import describe_studies
 from oddjet.analysis.studies.background.sources import read_truth
 from oddjet.analysis.studies.background.table import StudyOptions, study_background
-from oddjet.analysis.studies.background.truth import Cut
+from oddjet.analysis.studies.background.truth import Cut, built_in_names
 from oddjet.analysis.studies.benchmarks.cases import run_benchmarks
 from oddjet.analysis.studies.jets import read_jets
 from oddjet.analysis.studies.luminosity import pseudo_hunts, study_luminosity
 from oddjet.analysis.studies.reproduce import reproduce as reproduce_documents
 from oddjet.analysis.studies.run import detectors_with, run_study
 from oddjet.bounds import MOST_WORKERS
+from oddjet.errors import ConfigError
 
 __all__ = ["bench", "reproduce", "study", "study_of_background", "study_of_luminosity"]
 
@@ -128,9 +129,11 @@ def study_of_background(
         typer.Option("--share", help="Signal over background at 7,500 jets. 0.01 and 0.02."),
     ] = None,
     signal: Annotated[
-        tuple[float, float],
-        typer.Option(metavar="MASS WIDTH", help="Of spectra of your own: the signal [GeV]."),
-    ] = (172.0, 12.0),
+        tuple[float, float] | None,
+        typer.Option(
+            metavar="MASS WIDTH", help="Of spectra of your own: the signal [GeV]; 172 12."
+        ),
+    ] = None,
     estimators: Annotated[
         list[str] | None,
         typer.Option("--estimate", help="An estimate of the table; repeatable; all by default."),
@@ -153,7 +156,10 @@ def study_of_background(
         n_experiments=experiments,
         seed=seed,
     )
-    mass, width = signal
+    if signal is not None and (not sources or set(sources) & set(built_in_names())):
+        msg = "--signal is of spectra of your own, built-in ones have theirs: leave it out, or study them apart"
+        raise ConfigError(msg)
+    mass, width = signal or (172.0, 12.0)
     truths = [
         read_truth(source, mass=mass, width=width, mass_range=mass_range)
         for source in sources or ("gamma", "qcd")

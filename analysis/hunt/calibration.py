@@ -254,8 +254,12 @@ def _jets(
     return np.asarray(np.maximum(jets - jets.mean(axis=0) + middle, 0.0))
 
 
-def expected_peaks(table: JointTable) -> Floats:
+def expected_peaks(table: JointTable, problem: str) -> Floats:
     """Peaks as they were expected, where they cannot be fitted: replicas as of `PeakCalibration.jets`.
+
+    Args:
+        table: The jets and the peaks.
+        problem: Why they cannot be fitted.
 
     Raises:
         FitError: A norm is free, so nothing is known of it.
@@ -263,8 +267,8 @@ def expected_peaks(table: JointTable) -> Floats:
     free = [peak.name for peak in table.peaks if peak.constraint is None]
     if free:
         msg = (
-            f"the norm of {', '.join(free)} is free, and there is no cut on a score to find it with: give a relative error "
-            "in hunt.peaks.norms"
+            f"the norm of {', '.join(free)} is free, and known peaks cannot be fitted ({problem}): give a relative error in "
+            "hunt.peaks.norms"
         )
         raise FitError(msg)
     rng = np.random.default_rng(SEED)

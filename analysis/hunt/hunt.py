@@ -115,12 +115,15 @@ def _with_peaks(
     """
     if not joint.peaks:
         return joint, None, ""
-    main = [k for k, (score, _) in enumerate(spectra.points) if score in {"", spectra.scores[0]}]
+    cut = {score for score, _ in spectra.points if score}
+    # Of stages, the main score may not be among those that are tested.
+    first = next((score for score in spectra.scores if score in cut), spectra.scores[0])
+    main = [k for k, (score, _) in enumerate(spectra.points) if score in {"", first}]
     try:
         calibration = calibrate(joint, main, settings.peaks, settings.orders)
     except FitError as error:
         _log.warning("known peaks are taken as expected: %s", error)
-        return dataclasses.replace(joint, given=expected_peaks(joint)), None, str(error)
+        return dataclasses.replace(joint, given=expected_peaks(joint, str(error))), None, str(error)
     return dataclasses.replace(joint, given=calibration.jets), calibration, ""
 
 

@@ -90,6 +90,12 @@ def _on_gaussian(
     signal: SignalModel, hunt: Hunt, settings: HuntConfig, how: LimitSettings
 ) -> SpectrumLimit:
     if not hunt.by_share:
+        if hunt.joint is not None and any(peak.contents.any() for peak in hunt.joint.peaks):
+            msg = (
+                "known peaks are expected, which a limit by a function would take for signal: cut on a decorrelated score, "
+                "or use hunt.method: conditional"
+            )
+            raise FitError(msg)
         point = hunt.tightest
         spectrum = Spectrum(point.edges, point.counts, name=point.name)
         hidden = settings.window if hunt.blinded else None

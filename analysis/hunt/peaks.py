@@ -71,7 +71,8 @@ def _positive(name: str, contents: Floats) -> Floats:
     negative = float(-contents[contents < 0].sum())
     if not negative:
         return contents
-    share = negative / float(contents[contents > 0].sum() or np.inf)
+    positive = float(contents[contents > 0].sum())
+    share = negative / positive if positive else np.inf
     words = (
         f"{name}: {np.count_nonzero(contents < 0)} of {np.count_nonzero(contents)} cells of its template, by pt, score and "
         f"mass, are below 0, by {100 * share:.2g} % of the peak"

@@ -2,7 +2,7 @@
 
 Nothing of the blinded window enters. Jets of all score bins are interpolated through it, the ratio of those that
 pass to those that fail is continued from beside it, and a signal of the fileset is added. Experiments are drawn from that
-and scanned as the data will be; the global p of each is its place among experiments without a signal.
+and the cuts on the main score are scanned as in the data; the global p of each is its place among experiments without a signal.
 
 References:
     G. Cowan et al., arXiv:1007.1727, sections 3.1 and 4 (Asimov data, median significance).
@@ -133,12 +133,14 @@ class _Background:
         peaks: Known peaks in it, by region and score bin.
         settings: How they are scanned, with one pseudo-experiment.
         smallest: Smallest local p of each experiment, shape (n_toys, n_spectra).
+        labels: What the spectra are called.
     """
 
     table: JointTable
     peaks: tuple[Component, ...]
     settings: HuntConfig
     smallest: Floats
+    labels: tuple[str, ...]
 
     @classmethod
     def make(
@@ -148,19 +150,30 @@ class _Background:
         places = [hunt.joint.labels.index(point.name) for point in hunt.main_points]
         n_toys = min(settings.n_toys, MOST_TOYS)
         table = _filled(
-            hunt.joint.select(places), np.round(inputs.expected), inputs.model.components
+            hunt.joint.select(places), whole_jets(inputs.expected), inputs.model.components
         )
         scan = scan_conditionally(
             table, settings.model_copy(update={"n_toys": n_toys}), workers=workers
         )
         smallest = np.stack([channel.toy_min_p for channel in scan.channels], axis=1)
         one = settings.model_copy(update={"n_toys": 1})
-        return cls(table, inputs.model.components, one, smallest)
+        labels = tuple(channel.label for channel in scan.channels)
+        return cls(table, inputs.model.components, one, smallest, labels)
+
+    def _local_p(self, counts: Floats) -> Floats:
+        """Smallest local p of each spectrum in one experiment; 1 where no jet of it passes the cut, shape (n_spectra,)."""
+        table, own = _filled(self.table, counts, self.peaks), np.ones(len(self.labels))
+        passed = table.spectra.sum(axis=1)
+        if not ((passed > 0) & (passed < table.counts.sum())).any():
+            return own
+        for channel in scan_conditionally(table, self.settings).channels:
+            if channel.label in self.labels:
+                own[self.labels.index(channel.label)] = channel.local_p
+        return own
 
     def global_z(self, counts: Floats) -> tuple[float, bool]:
         """Global significance of one experiment, and whether it is a lower bound."""
-        scan = scan_conditionally(_filled(self.table, counts, self.peaks), self.settings)
-        own = np.array([channel.local_p for channel in scan.channels])
+        own = self._local_p(counts)
         places = ranks(np.vstack([own, self.smallest]))
         first = places[1:].min(axis=1)
         n_exceeding = int(np.sum(first <= places[0].min() * SLACK))
@@ -173,6 +186,15 @@ class _Background:
         if beyond is not None:
             return significance(min(beyond.p, 1.0)), False
         return significance(p), n_exceeding == 0
+
+
+def whole_jets(expected: Floats) -> Floats:
+    """Round contents to whole jets, the last axis the mass, so that sums over masses stay what they are but for half a jet.
+
+    >>> whole_jets(np.array([0.4, 0.4, 0.4, 0.4])).tolist()
+    [0.0, 1.0, 0.0, 1.0]
+    """
+    return np.asarray(np.diff(np.round(np.cumsum(expected, axis=-1)), axis=-1, prepend=0.0))
 
 
 def _filled(table: JointTable, counts: Floats, peaks: Sequence[Component]) -> JointTable:

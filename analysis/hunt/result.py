@@ -172,8 +172,10 @@ class Hunt(Shown):
 
     @property
     def main_points(self) -> tuple[WorkingPoint, ...]:
-        """No cut, and the main score from the loosest cut to the tightest."""
-        return tuple(p for p in self.working_points if p.column in {"", self.column})
+        """No cut, and the main score from the loosest cut to the tightest; of stages that test others alone, the first."""
+        cut = [p.column for p in self.working_points if p.column]
+        main = self.column if self.column in cut or not cut else cut[0]
+        return tuple(p for p in self.working_points if p.column in {"", main})
 
     @property
     def tightest(self) -> WorkingPoint:

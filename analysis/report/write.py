@@ -11,7 +11,7 @@ from oddjet.analysis.report.figures.style import PlotLabel
 from oddjet.analysis.report.page import Picture, Section
 from oddjet.analysis.report.sections.limits import limits_section, spectrum_picture
 from oddjet.analysis.statistics.exchange.datacard import write_datacard
-from oddjet.analysis.statistics.exchange.model import safe_name
+from oddjet.analysis.statistics.exchange.model import safe_names
 from oddjet.analysis.statistics.exchange.workspace import write_workspace
 from oddjet.analysis.statistics.limits.spectrum import SpectrumLimit
 from oddjet.datasets.disk.atomic import atomic_write
@@ -77,22 +77,23 @@ def write_limits(
     section = limits_section(results, label=label, axis_label=axis_label)
     written = write_section(folder, section, numbers={"limits": section.numbers})
     written += write_models(folder, results)
-    for result in () if single or any(result.name for result in results) else results:
+    drawn = () if single or any(result.name for result in results) else results
+    for result, name in zip(drawn, model_folders(drawn), strict=True):
         picture = spectrum_picture(result.limit, label=label, axis_label=axis_label)
-        written += write_pictures(folder / model_folder(result), [picture])
+        written += write_pictures(folder / name, [picture])
     return written
 
 
-def model_folder(result: SpectrumLimit) -> str:
-    """How the folder of a limit's model is called."""
-    return safe_name(result.name) if result.name else f"m{result.limit.mass:g}"
+def model_folders(results: Sequence[SpectrumLimit]) -> tuple[str, ...]:
+    """How the folders of limits' models are called, each in another way."""
+    return safe_names(result.name or f"m{result.limit.mass:g}" for result in results)
 
 
 def write_models(folder: Path, results: Sequence[SpectrumLimit]) -> list[Path]:
     """Write the model of each limit for pyhf and Combine; of several, each into a folder of its own."""
     written: list[Path] = []
-    for result in results:
-        at = folder if len(results) == 1 else folder / model_folder(result)
+    for result, name in zip(results, model_folders(results), strict=True):
+        at = folder if len(results) == 1 else folder / name
         channel = result.limit.inputs.channel()
         write_workspace(at / "workspace.json", channel, mu_max=result.limit.mu_max)
         written += [at / "workspace.json", *write_datacard(at, channel)]

@@ -24,7 +24,7 @@ from oddjet.analysis.statistics.bumphunt.result import BumpHunt
 from oddjet.errors import ConfigError
 from oddjet.ml.evaluation.bootstrap import Interval
 from oddjet.processors.engine.progress import Reporter, SilentReporter
-from oddjet.processors.sample import HeldOut, HuntSample
+from oddjet.processors.sample import MOST_DRAWN, HeldOut, HuntSample
 
 __all__ = ["LuminosityPoint", "LuminosityStudy", "pseudo_hunts", "study_luminosity"]
 
@@ -223,7 +223,7 @@ def pseudo_hunts(run: Run, *, workers: int = 1) -> tuple[Callable[[float, int], 
 
     Returns:
         What draws pseudo-data of a luminosity with a seed and hunts in them, and the luminosity at which the
-        heaviest held-out event stands for one.
+        heaviest held-out event stands for one; one of a known peak for less, see `MOST_DRAWN`.
 
     Raises:
         ConfigError: The fileset holds data, or a dataset has no cross section.
@@ -247,7 +247,10 @@ def pseudo_hunts(run: Run, *, workers: int = 1) -> tuple[Callable[[float, int], 
     one = sample(1.0, 1)
     names, weights = np.asarray(run.table["dataset"]), np.asarray(run.table["weight"])
     heaviest = max(
-        scale / one.held_out.share_of(name) * float(weights[names == name].max(initial=0.0))
+        scale
+        / one.held_out.share_of(name)
+        * float(weights[names == name].max(initial=0.0))
+        / (MOST_DRAWN if run.datasets[name].kind == "peaking" else 1.0)
         for name, scale in (one.scales or {}).items()
     )
     if not heaviest > 0:

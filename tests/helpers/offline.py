@@ -21,6 +21,8 @@ def _refuse(event: str, arguments: tuple[object, ...]) -> None:
     what = [repr(argument)[:200] for argument in arguments]
     if event == "subprocess.Popen" and what[0] in _LOCAL:
         return
+    if event == "urllib.Request" and str(arguments[0]).startswith("file:///"):
+        return  # pyhf reads the parts of its schema so: no network
     _asked.append([event, *what])
     msg = f"refused by the test: {event} {what}"
     raise OSError(msg)

@@ -31,6 +31,10 @@ def fit_section(hunt: Hunt) -> Section:
     """Show the sideband fit at every working point."""
     warnings, pictures, tried = [], [], []
     rows: list[tuple[Cell, ...]] = []
+    if hunt.blinded and hunt.has_peaks:
+        warnings.append(
+            "What is expected in the blinded window is what is smooth alone: known peaks come on top of it there."
+        )
     for point in hunt.working_points:
         fit = point.fit
         if fit is None:

@@ -68,7 +68,7 @@ def reach_section(
             (
                 "What the hunt would find, from data outside the blinded window alone: all jets are interpolated through it, "
                 "and the ratio of those that pass to those that fail is continued. Signals of the fileset are added, and "
-                f"the scan that is made after unblinding is made in each experiment.{about}"
+                f"the scan of the main score is made in each experiment; other scores would be scanned beside it.{about}"
             ),
         ),
         warnings=tuple(problems) or (() if reaches else (NO_SIGNALS,)),

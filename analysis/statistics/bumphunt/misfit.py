@@ -32,6 +32,7 @@ __all__ = ["Misfit", "cut_template", "misfits", "with_misfits"]
 
 N_REPLICAS = 100
 LEAST_CHANGE = -0.9
+SLOW = ". Of the cut, slow changes of its efficiency alone are in it: of bumps in the efficiency the verdict on sculpting speaks"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Misfit:
         modes: The same of one standard deviation of the smooth template, independent of each other, shape
             (n_modes, n_bins).
         relative: Relative statistical error of the simulation in each bin, nothing being smooth, shape (n_bins,).
+        after_cut: Whether the template is that of all jets times a slow change of the efficiency.
     """
 
     label: str
@@ -52,6 +54,7 @@ class Misfit:
     change: Floats
     modes: Floats
     relative: Floats
+    after_cut: bool = False
 
     @classmethod
     def of_template(
@@ -122,7 +125,7 @@ class Misfit:
         verdict = "accepted" if accepted else f"not accepted{few}"
         return (
             f"{self.label}: beside {low:g}–{high:g} GeV the function leaves {size:+.2f} ± {error:.2f} σ of simulated background, "
-            f"{verdict} (|N| + error < {LIMIT:g} σ); p-values have it as an uncertainty"
+            f"{verdict} (|N| + error < {LIMIT:g} σ); p-values have it as an uncertainty{SLOW * self.after_cut}"
         )
 
 
@@ -183,7 +186,8 @@ def misfits(
         whole = known[label] is largest
         template = everything.counts if whole else cut_template(everything, known[label])
         template = template * (counts.sum() / template.sum())
-        made.append(Misfit.of_template(label, template, covariance, relative, model))
+        misfit = Misfit.of_template(label, template, covariance, relative, model)
+        made.append(dataclasses.replace(misfit, after_cut=not whole))
     return tuple(made)
 
 

@@ -79,6 +79,8 @@ class Patterns:
         patterns = np.zeros((n, *self.shares.shape[1:]))
         for region, jets in enumerate(self.totals):
             own = np.flatnonzero(self.regions == region)
+            if not own.size:
+                continue  # no jet has such a pt
             shares = np.swapaxes(self.shares[draws][:, own], 1, 2)
             drawn = rng.multinomial(jets.astype(np.int64), shares)
             patterns[:, own] = np.swapaxes(drawn, 1, 2)

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from oddjet.errors import InputError
 from oddjet.typing import Floats
 
-__all__ = ["Channel", "Sample", "safe_name"]
+__all__ = ["Channel", "Sample", "safe_name", "safe_names"]
 
 LARGEST_EXPONENT = 25.0
 """Larger changes of ln(events) at +1σ are cut in what leaves for pyhf and Combine, whose powers would overflow."""
@@ -27,11 +27,27 @@ LARGEST_EXPONENT = 25.0
 def safe_name(name: str) -> str:
     """Make a name that Combine, ROOT and pyhf take: letters, digits and underscores.
 
-    >>> safe_name("khanal_mse @ 1 %"), safe_name("5 GeV")
-    ('khanal_mse_1', 'n5_GeV')
+    >>> safe_name("khanal_mse @ 1 %"), safe_name("5 GeV"), safe_name("pt < 500")
+    ('khanal_mse_1', 'n5_GeV', 'pt_below_500')
     """
-    safe = re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_") or "unnamed"
+    words = name.replace("<", " below ").replace(">", " above ")
+    safe = re.sub(r"[^A-Za-z0-9_]+", "_", words).strip("_") or "unnamed"
     return safe if not safe[0].isdigit() else f"n{safe}"
+
+
+def safe_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Make names of several things, different ones: those that would be alike are numbered.
+
+    >>> safe_names(["w+jets", "w-jets", "top"])
+    ('w_jets', 'w_jets_2', 'top')
+    """
+    made: list[str] = []
+    for name in map(safe_name, names):
+        number, new = 2, name
+        while new in made:
+            new, number = f"{name}_{number}", number + 1
+        made.append(new)
+    return tuple(made)
 
 
 @dataclasses.dataclass(frozen=True)

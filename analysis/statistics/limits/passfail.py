@@ -17,7 +17,7 @@ from scipy import stats
 
 from oddjet.analysis.statistics.channels.model import ChannelModel
 from oddjet.analysis.statistics.components import Component
-from oddjet.analysis.statistics.exchange.model import Channel, Sample, safe_name
+from oddjet.analysis.statistics.exchange.model import Channel, Sample, safe_name, safe_names
 from oddjet.analysis.statistics.limits.inputs import Systematics
 from oddjet.analysis.statistics.limits.likelihood import Data, Fits, Likelihood, guarded_fit
 from oddjet.analysis.statistics.limits.templates import interpolated, retagged, warp_template
@@ -206,7 +206,7 @@ class PassFailInputs:
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns of shares that pyhf and Combine take."""
-        return tuple(safe_name(name) for name in self.model.columns)
+        return safe_names(self.model.columns)
 
     def channel(self, *, signal_yield: float | None = None) -> Channel:
         """Turn the inputs into a statistical model: every region, score bin and mass bin is a channel of one bin.
@@ -234,7 +234,11 @@ class PassFailInputs:
             for b in range(n_bins)
         ]
         samples = [self._signal(signal_yield), self._smooth()]
-        samples += [_component(c, samples[1].expected) for c in components]
+        names = safe_names(f"peak_{c.name}" for c in components)
+        samples += [
+            _component(c, name, samples[1].expected)
+            for c, name in zip(components, names, strict=True)
+        ]
         return Channel(
             name="cells",
             edges=np.arange(len(cells) + 1.0),
@@ -374,10 +378,9 @@ class PassFailInputs:
         }
 
 
-def _component(component: Component, smooth: Floats) -> Sample:
+def _component(component: Component, name: str, smooth: Floats) -> Sample:
     """Turn jets of a known kind into a sample, with their statistical errors where the Poisson error is not far larger."""
-    name, ones = safe_name(f"peak_{component.name}"), np.ones(component.contents.size)
-    norm = f"norm_{name}"
+    ones, norm = np.ones(component.contents.size), f"norm_{name}"
     modes: dict[str, Floats] = {}
     floats: Mapping[str, Floats] = {norm: ones}
     if component.constraint is not None:

@@ -14,7 +14,7 @@ from oddjet.analysis.studies.background.truth import Truth, built_in, built_in_n
 from oddjet.datasets.skims.manifest import read_manifest
 from oddjet.errors import ConfigError
 from oddjet.processors.histogram_files import HISTOGRAMS
-from oddjet.processors.histograms import ALL, HUNTED
+from oddjet.processors.histograms import ALL, HUNTED, PEAKS
 
 __all__ = ["read_truth"]
 
@@ -36,11 +36,14 @@ def read_truth(
         mass_range: The masses that are used; all if None.
 
     Raises:
-        ConfigError: A scores table has no simulated background.
+        ConfigError: A scores table has no simulated background, or a range is given for a built-in spectrum.
         InputError: There is no such source, or it cannot be read.
         FitError: The spectrum is blinded, or not fit for it.
     """
     if source in built_in_names():
+        if mass_range is not None:
+            msg = f"study background: the built-in spectrum '{source}' has its own masses: leave --range out, or give a file"
+            raise ConfigError(msg)
         return built_in(source)
     folder = Path(source)
     spectrum = _of_scores(folder) if folder.is_dir() else read_histogram(source)
@@ -53,7 +56,7 @@ def _of_scores(folder: Path) -> Spectrum:
     """Add the simulated background of a scores table, without a cut."""
     names = [n for n, d in read_manifest(folder).datasets.items() if d.kind == "background"]
     path = folder / HISTOGRAMS
-    scores = [name for name in histogram_names(path) if name != HUNTED]
+    scores = [name for name in histogram_names(path) if name not in {HUNTED, PEAKS}]
     if not names or not scores:
         msg = (
             f"{folder} has no simulated background to draw experiments from, and data may be blinded: give a histogram of "

@@ -30,6 +30,10 @@ REFERENCE_JETS = 7500.0
 """Signals are of so many jets; of others as large that their significance stays, the background being known."""
 MORE_NULLS = 3
 """Experiments without a signal for one with it."""
+FEWEST_JETS = 100
+"""With fewer, most estimates fail."""
+MOST_PASS = 0.45
+"""Score bins begin at twice the share that passes, and a distorted cut keeps up to 5 % more."""
 NO_ESTIMATE = "known"
 """How the names of estimators begin that know the truth."""
 
@@ -59,14 +63,15 @@ class StudyOptions:
     def __post_init__(self) -> None:
         for name in self.estimators:
             look_up(ESTIMATORS, name, "estimator")
-        for what, values, top in (
-            ("jets", self.jets, 1e12),
-            ("efficiencies", self.cut[1:], 1.0),
-            ("efficiencies of the background", self.cut[:1], 0.5),
-            ("shares of signal", self.shares, 1.0),
+        for what, values, ends in (
+            ("jets", self.jets, (FEWEST_JETS, 1e12)),
+            ("efficiencies", self.cut[1:], (0.0, 1.0)),
+            ("efficiencies of the background", self.cut[:1], (0.0, MOST_PASS)),
+            ("shares of signal", self.shares, (0.0, 1.0)),
         ):
-            if not all(0.0 < value < top for value in values):
-                msg = f"study background: expected {what} between 0 and {top:g}, received {list(values)}"
+            low, top = ends
+            if not all(low < value < top for value in values):
+                msg = f"study background: expected {what} between {low:g} and {top:g}, received {list(values)}"
                 raise ConfigError(msg)
         if self.n_experiments < 10 or not self.jets:
             msg = (

@@ -101,7 +101,7 @@ def test_simulated_background_of_a_scores_table_is_studied(
         (("nowhere.json",), "there is no file"),
         (("gamma", "--estimate", "exppoly9, window"), "unknown estimator"),
         (("gamma", "gamma"), "a name of its own"),
-        (("gamma", "--jets", "-5"), "expected jets between 0"),
+        (("gamma", "--jets", "-5"), "expected jets between 100"),
         (("gamma", "--cut", "0.1", "1.5"), "expected efficiencies between 0 and 1"),
     ],
 )
@@ -125,3 +125,20 @@ def test_the_list_of_studies_names_it() -> None:
     result = CliRunner().invoke(app, ["study", "--list"])
     assert "background --help" in " ".join(result.output.split())
     assert study("--help").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (("gamma", "--cut", "0.49", "0.9"), "efficiencies of the background between 0 and 0.45"),
+        (("gamma", "--jets", "20"), "expected jets between 100"),
+        (("gamma", "--range", "60", "200"), "leave --range out"),
+        (("gamma", "--signal", "100", "10"), "--signal is of spectra of your own"),
+    ],
+)
+def test_options_that_are_not_looked_at_or_out_of_range_are_refused(
+    words: tuple[str, ...], what: str
+) -> None:
+    result = study(*words)
+    assert result.exit_code != 0
+    assert what in " ".join(result.output.split())

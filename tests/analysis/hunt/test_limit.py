@@ -11,7 +11,7 @@ from scipy import stats
 from oddjet.analysis.config import HuntConfig
 from oddjet.analysis.hunt.hunt import Hunt, hunt
 from oddjet.analysis.hunt.limit import limit_hunt
-from oddjet.analysis.hunt.reach import expected_reach
+from oddjet.analysis.hunt.reach import expected_reach, whole_jets
 from oddjet.analysis.hunt.spectra import fill_spectra
 from oddjet.analysis.hunt.templates import SignalTemplate
 from oddjet.analysis.report.sections.reach import reach_section
@@ -35,12 +35,19 @@ KEPT = np.log(0.1) / np.log(0.5)
 """Half of the signal passes a cut of 10 %."""
 
 
-def hunt_of(signal: int, *, unblind: bool = False, emptied: bool = False) -> Hunt:
+def hunt_of(
+    signal: int,
+    *,
+    unblind: bool = False,
+    emptied: bool = False,
+    n: int = N,
+    settings: HuntConfig = SETTINGS,
+) -> Hunt:
     """A falling spectrum with a peak at 125 GeV, and a score that knows nothing of the mass."""
     rng = np.random.default_rng(3)
-    masses = 50 + rng.exponential(45, 2 * N)[:N]
+    masses = 50 + rng.exponential(45, 2 * n)[:n]
     mass = np.concatenate([masses, rng.normal(125, 8, signal)])
-    survival = np.concatenate([rng.uniform(0, 1, N), rng.uniform(0, 1, signal) ** KEPT])
+    survival = np.concatenate([rng.uniform(0, 1, n), rng.uniform(0, 1, signal) ** KEPT])
     keep = ~(emptied & (mass >= 100) & (mass < 150))
     mass, survival = mass[keep], survival[keep]
     n = mass.size
@@ -56,8 +63,8 @@ def hunt_of(signal: int, *, unblind: bool = False, emptied: bool = False) -> Hun
         "d_s_calibrated": -np.log10(survival),
         "d_s_ddt": -np.log10(survival),
     }
-    spectra = fill_spectra(table, ["d_s_ddt"], HuntSample("data", None), SETTINGS)
-    return hunt(spectra, SETTINGS, unblind=unblind)
+    spectra = fill_spectra(table, ["d_s_ddt"], HuntSample("data", None), settings)
+    return hunt(spectra, settings, unblind=unblind)
 
 
 def template(name: str = "x", jets: float = 100.0) -> SignalTemplate:
@@ -179,3 +186,43 @@ def test_a_blinded_function_hunt_has_its_own_limit() -> None:
     hunted = dataclasses.replace(hunt_of(0), by_share=False)
     (limit,), _ = limit_hunt(hunted, settings, lambda: (template(),))
     assert limit.fit is not None
+
+
+def test_a_tight_cut_that_keeps_next_to_nothing_has_a_reach() -> None:
+    """Few jets a bin: rounded one by one none would be left, and experiments have others than are expected."""
+    settings = SETTINGS.model_copy(update={"working_points": (0.1, 0.01, 0.003), "bin_width": 10.0})
+    hunted = hunt_of(0, n=600, settings=settings)
+    shape = 100.0 * np.diff(stats.norm.cdf(np.linspace(50, 250, 21), 125, 8))
+    kept = np.array([1.0, *(p ** (1 / KEPT) for p in settings.working_points)])
+    signal = SignalTemplate("x", (kept[:, None] * shape)[:, None, :], None)
+    limits, _ = limit_hunt(hunted, settings, lambda: (signal,))
+    inputs = limits[-1].limit.inputs
+    assert isinstance(inputs, PassFailInputs)
+    jets = whole_jets(inputs.expected).sum(axis=(0, 2))
+    np.testing.assert_allclose(jets, inputs.expected.sum(axis=(0, 2)), atol=0.5)
+    assert (jets < 5).any()
+    (reach,), problems = expected_reach(hunted, settings, limits, n_experiments=8)
+    assert problems == ()
+    assert all(np.isfinite(point.scan).all() for point in reach.points)
+    assert reach.points[-1].scan[1] > reach.points[0].scan[1]
+
+
+def test_limits_by_a_function_that_would_take_a_known_peak_for_signal_are_refused() -> None:
+    hunted = hunt_of(0, unblind=True)
+    assert hunted.joint is not None
+    peak = Component("top", 50.0 * np.ones(hunted.joint.counts.shape), None, 0.2)
+    joint = dataclasses.replace(hunted.joint, peaks=(peak,))
+    limits, problems = limit_hunt(
+        dataclasses.replace(hunted, by_share=False, joint=joint), SETTINGS
+    )
+    assert limits == ()
+    assert "known peaks are expected" in problems[0]
+
+
+def test_where_another_score_alone_is_tested_limits_are_on_its_cuts() -> None:
+    hunted = hunt_of(0, unblind=True)
+    other = dataclasses.replace(hunted, columns=("not_tested", *hunted.columns))
+    assert [point.name for point in other.main_points] == [
+        point.name for point in hunted.main_points
+    ]
+    assert other.tightest == hunted.tightest

@@ -16,7 +16,7 @@ from oddjet.analysis.scores.sample import histogram_settings
 from oddjet.analysis.statistics.bumphunt.joint import JointTable
 from oddjet.analysis.statistics.components import Component
 from oddjet.datasets.jets import Jets
-from oddjet.errors import FitError
+from oddjet.errors import ConfigError, FitError
 from oddjet.processors.histogram_files import (
     HISTOGRAMS,
     HISTOGRAMS_ROOT,
@@ -101,6 +101,20 @@ def test_the_joint_table_is_by_pt_and_holds_what_is_expected_of_peaks_in_data() 
     alone = table.select([0])
     assert alone.n_patterns == 2
     np.testing.assert_allclose(alone.peaks[0].contents.sum(), peak.contents.sum())
+
+
+def test_pseudo_data_that_leave_next_to_nothing_for_a_template_are_refused() -> None:
+    jets = {"w": jets_of(200, 82, np.random.default_rng(1))}
+    heaviest = float(np.asarray(jets["w"].weight).max())
+    for share, refused in ((0.7, False), (0.9, True)):
+        sample = HuntSample("pseudo-data", LUMI_IFB, 1, {"w": share / heaviest})
+        if not refused:
+            assert filled(sample, jets).peaks is not None
+            continue
+        with pytest.raises(
+            ConfigError, match=r"take 90 % of the heaviest events of 'w'.* at most 1\.778/fb"
+        ):
+            filled(sample, jets)
 
 
 @pytest.mark.parametrize(("weight", "refused"), [(-0.2, False), (-400.0, True)])

@@ -36,7 +36,7 @@ def test_numbers_are_taken_where_words_are_meant() -> None:
         ({"kind": "data", "cross_section_pb": 1.0}, "data cannot have cross_section_pb"),
         ({"kind": "data", "truth": [24]}, "data cannot have truth"),
         ({"truth": [-24]}, "truth.0"),
-        ({"kind": "mc"}, "'data', 'background' or 'signal'"),
+        ({"kind": "mc"}, "'data', 'background', 'peaking' or 'signal'"),
         ({"crosssection_pb": 1.0}, "Did you mean 'cross_section_pb'"),
     ],
 )

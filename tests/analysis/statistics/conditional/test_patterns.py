@@ -10,8 +10,10 @@ from cut_tables import EDGES, bends, peaked_table, toy_table
 from scipy import special
 from sklearn.linear_model import LogisticRegression
 
+from oddjet.analysis.statistics.bumphunt.settings import ScanSettings
 from oddjet.analysis.statistics.conditional.model import LOOSE, polynomials
 from oddjet.analysis.statistics.conditional.patterns import Patterns, shares_of
+from oddjet.analysis.statistics.conditional.scan import scan_conditionally
 from oddjet.analysis.statistics.imprint import Imprint
 
 
@@ -98,3 +100,14 @@ def test_peaks_are_drawn_as_they_are_fitted_and_totals_stay() -> None:
     assert smooth[near].sum() < seen
     # The norm and the shift are known no better than they are fitted.
     assert patterns.shares[:, :, near].std(axis=0).max() > 1e-3
+
+
+def test_a_bin_of_pt_without_jets_has_none_in_toys() -> None:
+    table = toy_table(3000, cuts=(0.2, 0.05))
+    apart = dataclasses.replace(
+        table, regions=("low", "high"), region_of=np.zeros(table.n_patterns, np.int64)
+    )
+    settings = ScanSettings(n_toys=20, seed=1, widths=(4, 4))
+    scanned, alone = (scan_conditionally(one, settings) for one in (apart, table))
+    assert scanned.local_p == pytest.approx(alone.local_p, rel=0.2)
+    assert scanned.n_toys >= 20

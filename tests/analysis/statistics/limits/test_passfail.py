@@ -268,3 +268,33 @@ def test_a_signal_at_the_limit_is_excluded_as_often_as_it_should_be(jets: float,
     assert inputs.background_under_signal > 20
     beyond = float(np.mean(q > 1.645**2))
     assert beyond == pytest.approx(0.05, abs=3 * (0.05 * 0.95 / n) ** 0.5 + 0.01)
+
+
+def test_regions_whose_names_differ_in_signs_alone_have_ratios_of_their_own() -> None:
+    """As of one division of pt: their names were alike without the signs."""
+    inputs = pass_fail(regions=2, jets=20_000, signal=100)
+    table = dataclasses.replace(inputs.model.table, regions=("pt < 500", "pt > 500"))
+    counts = table.counts.copy()
+    counts[1, 1] *= 2
+    made = []
+    for regions in (("pt < 500", "pt > 500"), ("a", "b"), ("a+", "a-")):
+        own = dataclasses.replace(table, regions=regions, counts=counts)
+        model = ChannelModel.make(own, inputs.model.design[0, 1, :, :2])
+        made.append(dataclasses.replace(inputs, model=model))
+    assert [len(set(one.columns)) for one in made] == [4, 4, 4]
+    limits = [upper_limit(one, UNBLIND).observed for one in made]
+    assert limits[0] == pytest.approx(limits[1], rel=1e-6)
+    assert limits[2] == pytest.approx(limits[1], rel=1e-6)
+    assert made[0].goodness_p > 0.01
+    assert "constant_pt_below_500_10" in made[0].columns
+
+
+def test_peaks_whose_names_differ_in_signs_alone_have_norms_of_their_own() -> None:
+    peak = Component("w+j", 50.0 * pass_fail().signal.contents)
+    inputs = pass_fail(peak=peak)
+    other = dataclasses.replace(peak, name="w-j")
+    both = dataclasses.replace(
+        inputs, model=dataclasses.replace(inputs.model, components=(peak, other))
+    )
+    names = [sample.name for sample in both.channel().samples]
+    assert names[-2:] == ["peak_w_j", "peak_w_j_2"]
