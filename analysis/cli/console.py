@@ -67,7 +67,12 @@ def exit_on_error(*, debug: bool = False) -> Iterator[None]:
         if number is not None:  # whatever came of it, such as a pool that lost its workers
             name = f"interrupted: {signal.Signals(number).name}"
             with contextlib.suppress(OSError):  # the terminal may be gone
-                _tell(error, name, "repeat the command to go on where it stopped", debug)
+                _tell(
+                    error,
+                    name,
+                    "repeat the command: what it had finished and stored is not done again",
+                    debug,
+                )
             raise typer.Exit(128 + number) from error
         if not isinstance(error, Exception) or isinstance(error, typer.Abort):
             raise

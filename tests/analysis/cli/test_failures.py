@@ -183,7 +183,7 @@ def test_names_that_are_too_long(run: Path, qcd: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("error", "code", "words"),
     [
-        (KeyboardInterrupt(), 130, "interrupted: SIGINT repeat the command to go on where it stopped"),
+        (KeyboardInterrupt(), 130, "interrupted: SIGINT repeat the command: what it had finished and stored is not done again"),
         (MemoryError("9 GiB"), 1, "9 GiB not enough memory: use smaller chunks (chunk_size)"),
         (RecursionError("deep"), 1, "nested too deeply"),
         (UnicodeEncodeError("utf-8", "\udc80", 0, 1, "bad"), 1, "use letters that UTF-8 has"),
