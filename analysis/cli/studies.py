@@ -116,9 +116,7 @@ def study_of_background(
     ] = Path("runs/background"),
     jets: Annotated[
         list[float] | None,
-        typer.Option(
-            "--jets", help="Background jets in the range; repeatable. 7,500, 75,000, 750,000."
-        ),
+        typer.Option(help="Background jets; repeatable. 7,500, 75,000, 750,000."),
     ] = None,
     cut: Annotated[
         tuple[float, float],
@@ -156,16 +154,21 @@ def study_of_background(
         n_experiments=experiments,
         seed=seed,
     )
-    if signal is not None and (not sources or set(sources) & set(built_in_names())):
-        msg = "--signal is of spectra of your own, built-in ones have theirs: leave it out, or study them apart"
-        raise ConfigError(msg)
-    mass, width = signal or (172.0, 12.0)
+    mass, width = _signal(signal, sources)
     truths = [
         read_truth(source, mass=mass, width=width, mass_range=mass_range)
         for source in sources or ("gamma", "qcd")
     ]
     section = study_background(truths, options, RichReporter(err)).section()
     print_result(section, write_section(output, section))
+
+
+def _signal(signal: tuple[float, float] | None, sources: list[str] | None) -> tuple[float, float]:
+    """Give the signal, and refuse one for built-in spectra, which have their own."""
+    if signal is not None and (not sources or set(sources) & set(built_in_names())):
+        msg = "--signal is of spectra of your own, built-in ones have theirs: leave it out, or study them apart"
+        raise ConfigError(msg)
+    return signal or (172.0, 12.0)
 
 
 def study_of_luminosity(

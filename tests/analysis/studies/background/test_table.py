@@ -142,7 +142,7 @@ def test_the_study_names_what_is_safe() -> None:
 def test_wrong_options_are_refused() -> None:
     with pytest.raises(ConfigError, match="estimator"):
         StudyOptions(estimators=("exppoly7, window",))
-    with pytest.raises(ConfigError, match="expected jets between 0"):
+    with pytest.raises(ConfigError, match="expected jets between 100"):
         StudyOptions(jets=(-1.0,))
     with pytest.raises(ConfigError, match="10 experiments or more"):
         StudyOptions(n_experiments=3)
