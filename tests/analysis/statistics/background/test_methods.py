@@ -28,10 +28,10 @@ def toys(seed: int) -> tuple[Floats, Floats]:
     return rng.poisson(truth_of()).astype(float), rng.poisson(9 * truth_of()).astype(float)
 
 
-def compared(seed: int, **settings: int) -> MethodBias:
+def compared(seed: int, other: str = "dijet", **settings: int) -> MethodBias:
     """The default function on a smooth truth, with a pass/fail ratio that is flat."""
     passing, failing = toys(seed)
-    functions = ("exppoly6", "dijet", "bernstein3")
+    functions = ("exppoly6", other, "bernstein3")
     return compare_methods(
         (passing, EDGES),
         window=WINDOW,
@@ -92,7 +92,8 @@ def test_bias_is_no_second_statistical_error() -> None:
     truth = truth_of()[INSIDE].sum()
     errors, biases, spreads, statistical = [], [], [], []
     for seed in range(40):
-        methods = compared(seed, n_toys=40)
+        # With its order chosen anew, the other function would follow the same fluctuations as the central one.
+        methods = compared(seed, "dijet3", n_toys=40)
         if not methods.methods[0].used or len(methods.used) < 2:
             continue  # a poor fit of a good function: one in a hundred
         errors.append(abs(methods.central - truth))
@@ -102,8 +103,7 @@ def test_bias_is_no_second_statistical_error() -> None:
         spreads.append(max(abs(predicted - methods.central) for predicted in others))
     assert len(errors) >= 36
     assert abs(np.corrcoef(errors, biases)[0, 1]) < 0.3
-    # Other functions with many parameters follow the same fluctuations: 0.77 where the F-test chose few.
-    assert np.corrcoef(errors, spreads)[0, 1] > 0.3
+    assert np.corrcoef(errors, spreads)[0, 1] > 0.6
     assert np.median(biases) < 0.15 * np.median(statistical)
     assert np.median(spreads) > 0.5 * np.median(statistical)
 
