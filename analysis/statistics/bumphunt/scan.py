@@ -96,16 +96,7 @@ def scan_jointly(table: JointTable, settings: ScanSettings, *, workers: int = 1)
     windows = make_windows(table.edges, settings.widths, sidebands=True, only=settings.windows)
     model, expected, starts = _null(table, settings.function)
     statistic = FittedBeside(model, windows, starts).with_calibration(table.members @ expected)
-    draw, background = partial(table.draw, expected), "fit beside each window"
-    return compare(
-        table.labels,
-        table.spectra,
-        statistic,
-        draw,
-        settings,
-        background=background,
-        workers=workers,
-    )
+    return _by_function(table, statistic, expected, settings, ("fit beside each window", workers))
 
 
 def scan_signals(
@@ -134,15 +125,25 @@ def scan_signals(
     statistic = statistic.with_calibration(table.members @ expected)
     spans = (int(windows.widths.min()), int(windows.widths.max()))
     settings = settings.model_copy(update={"widths": spans})
-    draw, background = partial(table.draw, expected), "signal plus background"
+    return _by_function(table, statistic, expected, settings, ("signal plus background", workers))
+
+
+def _by_function(
+    table: JointTable,
+    statistic: FittedBeside | SignalFitted,
+    expected: Floats,
+    settings: ScanSettings,
+    how: tuple[str, int],
+) -> BumpHunt:
+    """Compare with pseudo-experiments of what functions expect; `how` is the background's name, and threads."""
     return compare(
         table.labels,
         table.spectra,
         statistic,
-        draw,
+        partial(table.draw, expected),
         settings,
-        background=background,
-        workers=workers,
+        background=how[0],
+        workers=how[1],
     )
 
 
