@@ -10,10 +10,8 @@ from typing import Annotated
 import typer
 
 from oddjet.analysis.cli.options import (
-    ConfigOption,
     MassRange,
-    PseudoData,
-    Settings,
+    OfScores,
     Unblind,
     chosen,
     refuse_given,
@@ -38,17 +36,10 @@ _log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class OfScores:
+class OfHuntedScores(OfScores):
     """What a hunt in a scores table takes."""
 
-    columns: Annotated[
-        list[str] | None,
-        typer.Option("--column", help="Of a scores table: a score to cut on; repeatable."),
-    ] = None
-    config: ConfigOption = None
-    settings: Settings = None
     unblind: Unblind = False
-    pseudo_data: PseudoData = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +94,7 @@ def hunt(
             help="A scores table; or a mass histogram, ROOT or UHI (JSON, zip), of any origin.",
         ),
     ],
-    of_scores: OfScores,
+    of_scores: OfHuntedScores,
     of_histogram: OfHistogram,
     workers: Annotated[
         int, typer.Option("-j", "--workers", min=1, max=MOST_WORKERS, help="Threads.")
@@ -145,7 +136,7 @@ def hunt(
 
 def _hunt_scores(
     scores: Path,
-    options: OfScores,
+    options: OfHuntedScores,
     of_histogram: OfHistogram,
     output: Path | None,
     workers: int,

@@ -11,10 +11,8 @@ import typer
 
 from oddjet.analysis.cli.console import RichReporter
 from oddjet.analysis.cli.options import (
-    ConfigOption,
     MassRange,
-    PseudoData,
-    Settings,
+    OfScores,
     chosen,
     refuse_given,
     spread_options,
@@ -101,19 +99,6 @@ class OfHistogram:
         typer.Option(metavar="FILE:HIST", help="Template, for one mass; else a Gaussian."),
     ] = None
     mass_range: MassRange = None
-
-
-@dataclasses.dataclass(frozen=True)
-class OfScores:
-    """What a limit in a scores table takes."""
-
-    columns: Annotated[
-        list[str] | None,
-        typer.Option("--column", help="Of a scores table: a score to cut on; repeatable."),
-    ] = None
-    config: ConfigOption = None
-    settings: Settings = None
-    pseudo_data: PseudoData = None
 
 
 @spread_options

@@ -22,6 +22,7 @@ __all__ = [
     "ConfigOption",
     "HyperParameters",
     "MassRange",
+    "OfScores",
     "OtherSkim",
     "Output",
     "OutputFile",
@@ -194,6 +195,19 @@ def _fields(group: Any) -> list[inspect.Parameter]:
         )
         for field in dataclasses.fields(group)
     ]
+
+
+@dataclasses.dataclass(frozen=True)
+class OfScores:
+    """What is asked of a scores table."""
+
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--column", help="Of a scores table: a score to cut on; repeatable."),
+    ] = None
+    config: ConfigOption = None
+    settings: Settings = None
+    pseudo_data: PseudoData = None
 
 
 def refuse_given(options: Any, what: str, instead: str) -> None:
